@@ -1,0 +1,2 @@
+//! nadeuri
+fn main() {}
