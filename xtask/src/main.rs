@@ -1,2 +1,53 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: the commands people run, which are also the commands CI runs.
+//!
+//! They are a Rust program and not shell scripts so that servers are stopped when a test run is interrupted, and so
+//! that the one suite finds the same servers on a laptop and on a fresh machine.
+
+mod debian;
+mod lint;
+mod process;
+mod proto;
+mod servers;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Check formatting, lints, licences and advisories.
+    Lint,
+    /// Check the contracts, then run every test against a throw-away PostgreSQL and RabbitMQ.
+    Test {
+        /// What `cargo test` is given besides, for example `-p rental a_part_of_a_test_name`.
+        #[arg(last = true, value_name = "CARGO_TEST_ARGS")]
+        extra: Vec<String>,
+    },
+    /// Check the style of proto/ and that it breaks no client of the main branch.
+    Proto,
+    /// Run PostgreSQL and RabbitMQ out of a folder of one's own.
+    #[command(subcommand)]
+    Servers(servers::Command),
+}
+
+fn main() -> ExitCode {
+    // Not returned, because Rust would print the error with a backtrace, which tells nothing to those who run xtask.
+    run(Command::parse()).unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    process::heed_signals()?;
+    match command {
+        Command::Lint => lint::run_all()?,
+        Command::Test { extra } => return test::run_all(&extra),
+        Command::Proto => println!("xtask: {}", proto::check()?),
+        Command::Servers(command) => servers::run(&command)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

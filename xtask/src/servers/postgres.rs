@@ -1,0 +1,58 @@
+//! A PostgreSQL that trusts everybody on this machine, with room for the connections of many tests at once.
+//!
+//! It forces writes to the disk as in production: the tests that kill it are there to see what survives.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+
+use super::account::Account;
+use crate::process::run;
+
+/// Where Debian puts the programs, a folder for each version.
+const VERSIONS: &str = "/usr/lib/postgresql";
+
+/// Every test has pools of its own, and all the tests run at once.
+const CONNECTIONS_MAX: u32 = 500;
+
+/// The programs of the newest version installed.
+pub fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir(VERSIONS).ok()?.flatten().map(|version| version.path().join("bin"));
+    let version = |programs: &PathBuf| programs.parent()?.file_name()?.to_str()?.parse::<u32>().ok();
+    versions.filter(|programs| programs.join("initdb").exists()).max_by_key(version)
+}
+
+/// Starts the server, which must not be running, and waits until it has recovered and accepts connections.
+pub fn start(folder: &Path, port: u16) -> Result<()> {
+    let programs = programs().context("PostgreSQL is not installed")?;
+    let account = Account("postgres");
+    account.own(folder)?;
+    let data = folder.join("data");
+    if !data.exists() {
+        let mut initdb = account.command(folder, programs.join("initdb"));
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"]);
+        run(initdb.args(["--no-instructions", "--no-sync", "--pgdata"]).arg(&data).stdout(Stdio::null()))?;
+    }
+    // No server runs here, but PostgreSQL would refuse to start if the process that was killed has not been waited for
+    // by its parent yet, or if its number is somebody else's by now.
+    remove_if_there(&data.join("postmaster.pid"))?;
+    // Only TCP: the path of a Unix socket may be 107 bytes long, which the path of a temporary folder can exceed.
+    let options = format!(
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections={CONNECTIONS_MAX}"
+    );
+    let mut pg_ctl = account.command(folder, programs.join("pg_ctl"));
+    pg_ctl.args(["start", "--silent", "--wait", "--timeout=120", "--options", &options]);
+    run(pg_ctl.arg("--pgdata").arg(&data).arg("--log").arg(folder.join("log")).stdout(std::io::stderr()))
+}
+
+fn remove_if_there(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,111 @@
+//! A RabbitMQ node that listens on the loopback only, with a port mapper of its own.
+//!
+//! Erlang's port mapper, epmd, is by default one daemon for the whole machine that outlives the node that started it.
+//! Here each node gets its own, started first and ended with it, so that folders know nothing of each other.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::account::Account;
+use crate::process::{ensure_uninterrupted, eventually};
+
+/// The server itself; the one in the PATH is a wrapper that wants to be root.
+pub const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// One for AMQP, the next for Erlang's distribution and one for its port mapper.
+pub const PORTS: u16 = 3;
+
+const EPMD: &str = "/usr/bin/epmd";
+
+/// How long a server may take to answer the first bytes of a connection.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Starts the server, and waits until it has recovered and speaks AMQP.
+pub fn start(folder: &Path, port: u16) -> Result<()> {
+    let account = Account("rabbitmq");
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("enabled_plugins"), "[].")?;
+    // The default is to refuse messages when less of the disk is free than there is memory.
+    fs::write(folder.join("rabbitmq.conf"), "disk_free_limit.absolute = 50MB\n")?;
+    account.own(folder)?;
+    start_epmd(&account, folder, port + 2)?;
+
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut node = account.command(folder, PROGRAM);
+    node.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
+    set_environment(&mut node, folder, port);
+    let mut node = spawn(node.stdout(log.try_clone()?).stderr(log))?;
+    let answered = eventually("RabbitMQ speaks AMQP", || {
+        ensure_uninterrupted()?;
+        ensure!(node.try_wait()?.is_none(), "RabbitMQ ended while starting");
+        Ok(speaks_amqp(port))
+    });
+    answered.inspect_err(|_| {
+        // Its launcher is a shell, which bears no trace of the folder by which it would be found later.
+        let _ = kill_process_group(Pid::from_child(&node), Signal::KILL);
+    })
+}
+
+fn set_environment(node: &mut Command, folder: &Path, port: u16) {
+    node.env("ERL_EPMD_PORT", (port + 2).to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        // Nothing from /etc/rabbitmq.
+        .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+        .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
+        .env("RABBITMQ_ADVANCED_CONFIG_FILE", folder.join("advanced.config"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
+        .env("RABBITMQ_NODENAME", format!("nadeuri{port}@localhost"))
+        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODE_PORT", port.to_string())
+        .env("RABBITMQ_DIST_PORT", (port + 1).to_string())
+        .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
+        .env("RABBITMQ_GENERATED_CONFIG_DIR", folder.join("generated"))
+        .env("RABBITMQ_PID_FILE", folder.join("pid"))
+        .env("RABBITMQ_LOG_BASE", folder)
+        // To standard output, which is the log.
+        .env("RABBITMQ_LOGS", "-");
+}
+
+/// Starts the port mapper by a name inside the folder: that name in its command line is how it is found again.
+fn start_epmd(account: &Account, folder: &Path, port: u16) -> Result<()> {
+    let epmd = folder.join("epmd");
+    if !epmd.is_symlink() {
+        symlink(EPMD, &epmd)?;
+    }
+    let mut command = account.command(folder, epmd);
+    command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]).stdout(Stdio::null()).stderr(Stdio::null());
+    spawn(&mut command)?;
+    eventually("epmd accepts connections", || {
+        ensure_uninterrupted()?;
+        Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
+    })
+}
+
+/// Starts what goes on running after xtask has ended.
+fn spawn(command: &mut Command) -> Result<Child> {
+    let text = command.get_program().to_owned();
+    command.process_group(0).stdin(Stdio::null()).spawn().with_context(|| format!("cannot run {}", text.display()))
+}
+
+/// Whether the server answers the header of AMQP 0-9-1 with a method, which can only be `Connection.Start`.
+fn speaks_amqp(port: u16) -> bool {
+    const METHOD_FRAME: u8 = 1;
+    let ask = || {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.write_all(b"AMQP\0\0\x09\x01")?;
+        let mut frame = [0];
+        stream.read_exact(&mut frame)?;
+        std::io::Result::Ok(frame == [METHOD_FRAME])
+    };
+    ask().unwrap_or(false)
+}

@@ -1,0 +1,74 @@
+//! Runs everything: the contracts, then all tests, with real servers that live exactly as long as the run.
+//!
+//! One PostgreSQL and one RabbitMQ serve all tests, which keep out of each other's way by names of their own. A test
+//! that kills a server starts one for itself, in a folder beneath `NADEURI_TEST_SERVERS`, with the xtask that
+//! `NADEURI_XTASK` names.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::process::{cargo, status};
+use crate::{proto, servers};
+
+/// Runs the tests; the exit code is cargo's, unless only the contracts failed.
+pub fn run_all(extra: &[String]) -> Result<ExitCode> {
+    let contracts = proto::check();
+    if let Err(error) = &contracts {
+        eprintln!("xtask: {error:#}; the tests are run all the same");
+    }
+    let throw_away = ThrowAway::new()?;
+    let variables = servers::up_all(throw_away.0.path())?;
+    let mut test = cargo();
+    test.arg("test").args(whole_workspace(extra)).args(extra).envs(variables);
+    test.env("NADEURI_TEST_SERVERS", throw_away.0.path());
+    test.env("NADEURI_XTASK", std::env::current_exe().context("cannot tell where xtask is")?);
+    let tests = status(&mut test)?;
+    drop(throw_away);
+
+    let tests_text = if tests.success() { "passed" } else { "failed" };
+    let contracts_text = contracts.as_deref().unwrap_or("the contracts failed");
+    println!("xtask: {contracts_text}; the tests on PostgreSQL and RabbitMQ {tests_text}");
+    let code = tests.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(if code == 0 && contracts.is_err() { ExitCode::FAILURE } else { ExitCode::from(code) })
+}
+
+/// Everything, unless the arguments choose packages: cargo would take `--workspace` over the choice.
+fn whole_workspace(extra: &[String]) -> Option<&'static str> {
+    let ours = extra.iter().take_while(|argument| *argument != "--");
+    let chosen = ours.into_iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package"));
+    (!chosen).then_some("--workspace")
+}
+
+/// A folder that takes the servers in it along when it goes, however the run ends.
+struct ThrowAway(TempDir);
+
+impl ThrowAway {
+    fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir();
+        Ok(Self(folder.context("cannot create a temporary folder")?))
+    }
+}
+
+impl Drop for ThrowAway {
+    fn drop(&mut self) {
+        if let Err(error) = servers::kill(self.0.path()) {
+            eprintln!("xtask: servers may be left in {}: {error:#}", self.0.path().display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chosen_package_is_tested_alone() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(whole_workspace(&words("-p rental")), None);
+        assert_eq!(whole_workspace(&words("--package=rental")), None);
+        assert_eq!(whole_workspace(&words("a_name -- --nocapture -p")), Some("--workspace"));
+        assert_eq!(whole_workspace(&[]), Some("--workspace"));
+    }
+}
