@@ -1,1 +1,55 @@
-//! chassis
+//! Everything a context needs that is not business.
+//!
+//! A command's way: [`call`] parses it, [`writer`] decides it together with others in one transaction that also holds its
+//! events ([`outbox`]) and its key ([`done`]); [`relay`] carries the events to the [`bus`], which brings them to every
+//! interested context's [`consumer`], whose policy makes commands of them. [`waker`] wakes aggregates that asked for it,
+//! [`edge`] asks other contexts and waits, [`view`] keeps what is only read. [`context`] puts all of it together.
+//!
+//! **Invariant**: nothing here knows a noun of the business.
+
+pub mod access;
+pub mod aggregate;
+pub mod auth;
+pub mod breaker;
+pub mod bus;
+pub mod call;
+pub mod clock;
+pub mod consumer;
+pub mod context;
+pub mod db;
+pub mod dead;
+pub mod done;
+pub mod edge;
+pub mod envelope;
+pub mod error;
+pub mod finder;
+pub mod health;
+pub mod identity;
+pub mod ids;
+pub mod outbox;
+pub mod page;
+pub mod relay;
+pub mod telemetry;
+pub mod values;
+pub mod view;
+pub mod waker;
+pub mod world;
+pub mod writer;
+
+pub use aggregate::{Aggregate, Cause, Change, Loaded, Publication, Store, Wanted};
+pub use bus::Interest;
+pub use call::{Call, Fields};
+pub use clock::Timestamp;
+pub use consumer::{Malformed, Policy};
+pub use context::{Context, Host, StartError};
+pub use db::Tx;
+pub use edge::{Edge, NoAnswer};
+pub use envelope::Envelope;
+pub use error::{Error, Refusal, RefusalCode};
+pub use finder::Finder;
+pub use ids::Id;
+pub use page::Page;
+pub use view::View;
+pub use writer::{Intent, Writer};
+
+pub use diesel_migrations;

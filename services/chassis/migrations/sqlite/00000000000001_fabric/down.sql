@@ -1,0 +1,1 @@
+DROP TABLE dead; DROP TABLE done; DROP TABLE outbox;

@@ -1,0 +1,178 @@
+//! A circuit breaker: stops asking who does not answer, and asks again after a while, once.
+//!
+//! ```text
+//! Closed --half of the last calls failed--> Open --after a pause--> HalfOpen --the probe succeeded--> Closed
+//!                                            ^                          |
+//!                                            +------ the probe failed --+   (the next pause is twice as long)
+//! ```
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Calls that are looked at.
+const WINDOW: u32 = 20;
+/// Calls before a judgement.
+const ENOUGH: u32 = 5;
+/// The first pause, and the longest.
+const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
+
+/// A circuit breaker.
+#[derive(Debug, Default)]
+pub struct Breaker(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// The last calls, a bit each, 1 for a failure.
+    Closed { failures: u32, calls: u32 },
+    Open { until: Instant, pause: Duration },
+    /// One call is under way to find out.
+    HalfOpen { pause: Duration },
+}
+
+impl Default for State {
+    fn default() -> State {
+        State::Closed { failures: 0, calls: 0 }
+    }
+}
+
+/// What a metric shows of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// Calls go through.
+    Closed,
+    /// One call is under way to find out.
+    HalfOpen,
+    /// No call goes through.
+    Open,
+}
+
+/// The right to make a call. Tell it how the call went; a call that was given up tells nothing.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    breaker: &'a Breaker,
+    told: bool,
+}
+
+impl Breaker {
+    /// The right to make a call, or how long to wait before asking again.
+    pub fn admit(&self, now: Instant) -> Result<Permit<'_>, Duration> {
+        let mut state = self.lock();
+        match *state {
+            State::Closed { .. } => {}
+            State::Open { until, pause } if now >= until => *state = State::HalfOpen { pause },
+            State::Open { until, .. } => return Err(until - now),
+            State::HalfOpen { .. } => return Err(*PAUSES.start()),
+        }
+        Ok(Permit { breaker: self, told: false })
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> Position {
+        match *self.lock() {
+            State::Closed { .. } => Position::Closed,
+            State::HalfOpen { .. } => Position::HalfOpen,
+            State::Open { .. } => Position::Open,
+        }
+    }
+
+    fn record(&self, failed: bool, now: Instant) {
+        let mut state = self.lock();
+        *state = match *state {
+            State::Closed { failures, calls } => {
+                let failures = (failures << 1 | u32::from(failed)) & ((1 << WINDOW) - 1);
+                let calls = (calls + 1).min(WINDOW);
+                if failed && calls >= ENOUGH && failures.count_ones() * 2 >= calls {
+                    State::Open { until: now + *PAUSES.start(), pause: *PAUSES.start() }
+                } else {
+                    State::Closed { failures, calls }
+                }
+            }
+            State::HalfOpen { pause } if failed => {
+                let pause = (pause * 2).min(*PAUSES.end());
+                State::Open { until: now + pause, pause }
+            }
+            State::HalfOpen { .. } => State::default(),
+            // A call from before it opened: the judgement stands.
+            State::Open { until, pause } => State::Open { until, pause },
+        };
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Permit<'_> {
+    /// The call was answered, or was not.
+    pub fn record(mut self, failed: bool, now: Instant) {
+        self.told = true;
+        self.breaker.record(failed, now);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        // A probe that was given up found nothing out: the next call probes.
+        let mut state = self.breaker.lock();
+        if let State::HalfOpen { pause } = *state {
+            *state = State::Open { until: Instant::now(), pause };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(breaker: &Breaker, failed: bool, now: Instant) {
+        breaker.admit(now).expect("it is closed").record(failed, now);
+    }
+
+    #[test]
+    fn it_opens_when_half_of_the_calls_fail_and_closes_after_a_good_probe() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        (0..4).for_each(|_| call(&breaker, true, now));
+        assert_eq!(breaker.position(), Position::Closed, "four calls are too few to judge");
+        call(&breaker, true, now);
+        assert_eq!(breaker.admit(now).err(), Some(Duration::from_secs(1)));
+
+        let later = now + Duration::from_secs(1);
+        let probe = breaker.admit(later).expect("one call may find out");
+        assert!(breaker.admit(later).is_err(), "only one");
+        probe.record(false, later);
+        assert_eq!(breaker.position(), Position::Closed);
+    }
+
+    #[test]
+    fn each_failed_probe_doubles_the_pause_up_to_a_limit() {
+        let (breaker, mut now) = (Breaker::default(), Instant::now());
+        (0..5).for_each(|_| call(&breaker, true, now));
+        for pause_s in [1, 2, 4, 8, 16, 30, 30] {
+            let pause = Duration::from_secs(pause_s);
+            assert_eq!(breaker.admit(now).err(), Some(pause));
+            now += pause;
+            breaker.admit(now).expect("one call may find out").record(true, now);
+        }
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_leaves_the_way_to_the_next() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        (0..5).for_each(|_| call(&breaker, true, now));
+        let later = now + Duration::from_secs(1);
+        drop(breaker.admit(later));
+        assert!(breaker.admit(later).is_ok());
+    }
+
+    #[test]
+    fn some_failures_among_many_calls_do_not_open_it() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        (0..100).for_each(|n| call(&breaker, n % 3 == 0, now));
+        assert_eq!(breaker.position(), Position::Closed);
+    }
+}

@@ -1,0 +1,109 @@
+//! The fabric within one process.
+//!
+//! It keeps nothing: an event stays in its outbox until every interested context has it on disk, so what a crash
+//! interrupts is published again after the start. For that all contexts must be in the process.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::bus::{Bus, BusError, Consumer, Handler};
+use crate::envelope::{Envelope, PARTITIONS};
+use crate::world::Tasks;
+
+/// Parcels that wait for one stream of one context, at most; a publisher waits then.
+const QUEUE: usize = 64;
+/// Parcels handled together.
+const BATCH: usize = 64;
+
+/// The fabric within one process.
+#[derive(Default)]
+pub struct Local(Mutex<BTreeMap<&'static str, Streams>>);
+
+#[derive(Clone)]
+struct Streams {
+    consumer: Consumer,
+    parcels: Vec<mpsc::Sender<Parcel>>,
+}
+
+/// Some events of one stream, and whom to tell when they were handled.
+struct Parcel {
+    events: Vec<Envelope>,
+    handled: oneshot::Sender<()>,
+}
+
+impl Bus for Local {
+    fn publish<'a>(&'a self, _source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
+        Box::pin(async move {
+            let consumers: Vec<Streams> = self.lock().values().cloned().collect();
+            let mut handled = Vec::new();
+            // Everyone has it in line before anyone is awaited, so nobody hears of an effect before its cause.
+            for Streams { consumer, parcels } in &consumers {
+                for (partition, events) in by_partition(events, consumer) {
+                    let (told, tells) = oneshot::channel();
+                    let parcel = Parcel { events, handled: told };
+                    parcels[partition].send(parcel).await.map_err(|_| gone(consumer.context))?;
+                    handled.push((consumer.context, tells));
+                }
+            }
+            for (context, tells) in handled {
+                tells.await.map_err(|_| gone(context))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn consume(&self, consumer: Consumer, tasks: &Tasks) {
+        let start_stream = |_| {
+            let (parcels, queue) = mpsc::channel(QUEUE);
+            tasks.spawn(run(queue, consumer.clone(), tasks.clone()));
+            parcels
+        };
+        let parcels = (0..PARTITIONS).map(start_stream).collect();
+        consumer.fabric.set(true);
+        self.lock().insert(consumer.context, Streams { consumer, parcels });
+    }
+}
+
+impl Local {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Streams>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn gone(context: &str) -> BusError {
+    BusError(format!("{context} is stopping"))
+}
+
+fn by_partition(events: &[Envelope], consumer: &Consumer) -> BTreeMap<usize, Vec<Envelope>> {
+    let mut streams: BTreeMap<usize, Vec<Envelope>> = BTreeMap::new();
+    for event in events.iter().filter(|event| consumer.interest.wants(&event.kind)) {
+        streams.entry(event.partition() as usize).or_default().push(event.clone());
+    }
+    streams
+}
+
+async fn run(mut queue: mpsc::Receiver<Parcel>, consumer: Consumer, tasks: Tasks) {
+    let handler: &dyn Handler = &*consumer.handler;
+    let mut parcels = Vec::with_capacity(BATCH);
+    loop {
+        let received = tokio::select! {
+            biased;
+            () = tasks.stopping() => return,
+            received = queue.recv_many(&mut parcels, BATCH) => received,
+        };
+        if received == 0 {
+            return;
+        }
+        let (events, told): (Vec<_>, Vec<_>) = parcels.drain(..).map(|parcel| (parcel.events, parcel.handled)).unzip();
+        if handler.handle(events.concat()).await.is_err() {
+            return;
+        }
+        for told in told {
+            // A relay that stopped waiting publishes them again, and they are known then.
+            let _ = told.send(());
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The fabric over RabbitMQ.
+//!
+//! One durable topic exchange. The routing key is the event's full name and its stream, so that a queue takes just what
+//! its context wants. Each context has a quorum queue a stream with a single active consumer: the events of a flow stay
+//! in order, replicas share the streams, and another replica takes over those of one that dies. An event that crashes its
+//! consumer again and again goes to `<context>.dead` and from there into the context's own store.
+//!
+//! A broker that is away, at the start or later, is waited for: everything here is tried again until the tasks stop.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+};
+use lapin::{Channel, Connection, ConnectionProperties};
+
+use crate::bus::{Bus, BusError, Consumer, Interest};
+use crate::envelope::{Envelope, PARTITIONS};
+use crate::world::{Tasks, World};
+
+mod topology;
+mod wire;
+
+pub use topology::Topology;
+
+/// Events of one stream that a consumer holds unhandled.
+const PREFETCH: u16 = 256;
+/// How long the broker may take for anything.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The pauses between attempts, from the first to the longest.
+const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
+
+/// The fabric over RabbitMQ.
+#[derive(Clone)]
+pub struct Rabbit(Arc<Inner>);
+
+struct Inner {
+    url: String,
+    topology: Topology,
+    world: World,
+    /// A channel for each context that publishes, and the connection that they share.
+    publishers: Mutex<Publishers>,
+}
+
+#[derive(Default)]
+struct Publishers {
+    connection: Option<Arc<Connection>>,
+    channels: BTreeMap<&'static str, Channel>,
+}
+
+impl Rabbit {
+    /// A fabric over the broker at `url` (`amqp://…`). `interests` are those of all contexts that there are, also of
+    /// other processes: a publisher declares the queues of whoever is interested, so that nobody misses what is published
+    /// before it first starts. Names of exchanges and queues begin with `prefix`.
+    pub fn new(url: &str, prefix: &str, interests: Vec<(&'static str, Interest)>, world: &World) -> Rabbit {
+        let topology = Topology::new(prefix, interests);
+        Rabbit(Arc::new(Inner { url: url.to_owned(), topology, world: world.clone(), publishers: Mutex::default() }))
+    }
+}
+
+impl Bus for Rabbit {
+    fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
+        Box::pin(async move {
+            let published = in_time(async { self.0.publish(source, events).await }).await;
+            if published.is_err() {
+                // Whatever state it is in, a new one is better.
+                self.0.forget_publishers();
+            }
+            published
+        })
+    }
+
+    fn consume(&self, consumer: Consumer, tasks: &Tasks) {
+        tasks.spawn(self.clone().consume_until_stopped(consumer, tasks.clone()));
+    }
+}
+
+impl Inner {
+    async fn publish(&self, source: &'static str, events: &[Envelope]) -> Result<(), BusError> {
+        let channel = self.publisher(source).await?;
+        let mut confirms = Vec::with_capacity(events.len());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        for event in events {
+            let key = topology::routing_key(&event.kind, event.partition());
+            let exchange = self.topology.exchange();
+            let published = channel.basic_publish(exchange.into(), key.into(), options, &event.body, wire::properties(event));
+            confirms.push(published.await.map_err(failed)?);
+        }
+        for confirm in confirms {
+            let confirmation = confirm.await.map_err(failed)?;
+            let refused = !confirmation.is_ack();
+            let returned = confirmation.take_message().is_some();
+            if refused || returned {
+                let why = if returned { "no queue took an event; are the queues gone?" } else { "it refused an event" };
+                return Err(BusError(why.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn publisher(&self, source: &'static str) -> Result<Channel, BusError> {
+        let kept = self.lock().channels.get(source).filter(|channel| channel.status().connected()).cloned();
+        if let Some(channel) = kept {
+            return Ok(channel);
+        }
+        let kept = self.lock().connection.clone().filter(|connection| connection.status().connected());
+        let connection = match kept {
+            Some(connection) => connection,
+            None => Arc::new(self.connect("publisher").await?),
+        };
+        let channel = connection.create_channel().await.map_err(failed)?;
+        self.topology.declare_for_publisher(&channel, source).await.map_err(failed)?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
+        let mut publishers = self.lock();
+        publishers.connection = Some(connection);
+        publishers.channels.insert(source, channel.clone());
+        Ok(channel)
+    }
+
+    async fn connect(&self, name: &str) -> Result<Connection, BusError> {
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        in_time(async { Connection::connect(&self.url, properties).await.map_err(failed) }).await
+    }
+
+    fn forget_publishers(&self) {
+        *self.lock() = Publishers::default();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Publishers> {
+        self.publishers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Rabbit {
+    async fn consume_until_stopped(self, consumer: Consumer, tasks: Tasks) {
+        let mut pause = *PAUSES.start();
+        loop {
+            let consuming = self.consume_until_lost(&consumer, &tasks);
+            let outcome = tokio::select! {
+                biased;
+                outcome = consuming => outcome,
+                () = tasks.stopping() => return,
+            };
+            let was_up = consumer.fabric.set(false);
+            match outcome {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(context = consumer.context, %error, "the bus is away; trying again"),
+            }
+            pause = if was_up { *PAUSES.start() } else { (pause * 2).min(*PAUSES.end()) };
+            if !tasks.sleep(self.0.world.jitter(pause)).await {
+                return;
+            }
+        }
+    }
+
+    /// Consumes until the connection is lost, or the tasks stop.
+    async fn consume_until_lost(&self, consumer: &Consumer, tasks: &Tasks) -> Result<(), BusError> {
+        let connection = self.0.connect(consumer.context).await?;
+        let channel = connection.create_channel().await.map_err(failed)?;
+        let declared = self.0.topology.declare_for_consumer(&channel, consumer.context);
+        declared.await.map_err(failed)?;
+        let mut streams = Vec::new();
+        for partition in 0..PARTITIONS {
+            let queue = self.0.topology.queue(consumer.context, partition);
+            streams.push(self.stream(&connection, queue, consumer, tasks).await?);
+        }
+        let dead = self.0.topology.dead_queue(consumer.context);
+        let dead_letters = self.bury(&connection, dead, consumer);
+        consumer.fabric.set(true);
+        let (_, ()) = futures::try_join!(futures::future::try_join_all(streams), dead_letters)?;
+        connection.close(200, "stopping".into()).await.map_err(failed)
+    }
+
+    /// Starts to consume one queue; the future ends when the tasks stop, or with an error when the channel is lost.
+    async fn stream<'a>(
+        &self,
+        connection: &Connection,
+        queue: String,
+        consumer: &'a Consumer,
+        tasks: &'a Tasks,
+    ) -> Result<impl Future<Output = Result<(), BusError>> + use<'a>, BusError> {
+        let deliveries = subscribe(connection, &queue).await?;
+        Ok(async move {
+            let mut batches = deliveries.ready_chunks(usize::from(PREFETCH));
+            loop {
+                let batch = tokio::select! {
+                    biased;
+                    () = tasks.stopping() => return Ok(()),
+                    batch = batches.next() => batch,
+                };
+                let batch = batch.ok_or_else(|| BusError(format!("{queue} was taken away")))?;
+                let deliveries = batch.into_iter().collect::<Result<Vec<_>, _>>().map_err(failed)?;
+                let Some(last) = deliveries.last().map(|delivery| delivery.acker.clone()) else { continue };
+                let events = deliveries.into_iter().filter_map(|delivery| wire::envelope(&delivery)).collect();
+                if consumer.handler.handle(events).await.is_err() {
+                    return Ok(());
+                }
+                last.ack(BasicAckOptions { multiple: true }).await.map_err(failed)?;
+            }
+        })
+    }
+
+    /// Takes what the broker gave up delivering, and puts it aside in the context's own store.
+    async fn bury(&self, connection: &Connection, queue: String, consumer: &Consumer) -> Result<(), BusError> {
+        let mut deliveries = subscribe(connection, &queue).await?;
+        while let Some(delivery) = deliveries.try_next().await.map_err(failed)? {
+            if let Some(event) = wire::envelope(&delivery) {
+                let buried = consumer.handler.bury(event, "it was delivered again and again and never handled");
+                buried.await.map_err(|_| failed("stopping"))?;
+            }
+            delivery.acker.ack(BasicAckOptions::default()).await.map_err(failed)?;
+        }
+        Err(BusError(format!("{queue} was taken away")))
+    }
+}
+
+async fn subscribe(connection: &Connection, queue: &str) -> Result<lapin::Consumer, BusError> {
+    let channel = connection.create_channel().await.map_err(failed)?;
+    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(failed)?;
+    let options = BasicConsumeOptions::default();
+    channel.basic_consume(queue.into(), queue.into(), options, Default::default()).await.map_err(failed)
+}
+
+fn failed(error: impl ToString) -> BusError {
+    BusError(error.to_string())
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, BusError>>) -> Result<T, BusError> {
+    tokio::time::timeout(DEADLINE, work).await.map_err(|_| BusError("it does not answer".into()))?
+}

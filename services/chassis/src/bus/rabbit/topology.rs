@@ -1,0 +1,117 @@
+//! The names of exchanges and queues, and how they are declared.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+
+use crate::bus::Interest;
+use crate::envelope::PARTITIONS;
+
+/// How often an event may crash its consumer before the broker gives up delivering it.
+const DELIVERY_LIMIT: i32 = 20;
+
+/// The exchanges, and the queues of all contexts.
+pub struct Topology {
+    exchange: String,
+    dead_exchange: String,
+    prefix: String,
+    interests: Vec<(&'static str, Interest)>,
+}
+
+/// The event's full name and its stream: `nadeuri.rental.v1.CarReserved.07`.
+pub fn routing_key(kind: &str, partition: u64) -> String {
+    format!("{kind}.{partition:02}")
+}
+
+impl Topology {
+    pub(super) fn new(prefix: &str, interests: Vec<(&'static str, Interest)>) -> Topology {
+        let (exchange, dead_exchange) = (format!("{prefix}.events"), format!("{prefix}.dead"));
+        Topology { exchange, dead_exchange, prefix: prefix.to_owned(), interests }
+    }
+
+    pub(super) fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    pub(super) fn queue(&self, context: &str, partition: u64) -> String {
+        format!("{}.{context}.{partition:02}", self.prefix)
+    }
+
+    pub(super) fn dead_queue(&self, context: &str) -> String {
+        format!("{}.{context}.dead", self.prefix)
+    }
+
+    /// Declares the exchanges, and the queues of every context that wants any event of `source`.
+    pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> lapin::Result<()> {
+        self.declare_exchanges(channel).await?;
+        let package = format!("nadeuri.{source}.");
+        for (context, interest) in &self.interests {
+            let concerned = match interest {
+                Interest::All => true,
+                Interest::Kinds(kinds) => kinds.iter().any(|kind| kind.starts_with(&package)),
+            };
+            if concerned {
+                self.declare_queues(channel, context, interest).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Declares the exchanges and the context's own queues.
+    pub(super) async fn declare_for_consumer(&self, channel: &Channel, context: &str) -> lapin::Result<()> {
+        self.declare_exchanges(channel).await?;
+        for (_, interest) in self.interests.iter().filter(|(name, _)| *name == context) {
+            self.declare_queues(channel, context, interest).await?;
+        }
+        Ok(())
+    }
+
+    async fn declare_exchanges(&self, channel: &Channel) -> lapin::Result<()> {
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let none = FieldTable::default;
+        channel.exchange_declare(self.exchange.as_str().into(), ExchangeKind::Topic, durable, none()).await?;
+        channel.exchange_declare(self.dead_exchange.as_str().into(), ExchangeKind::Direct, durable, none()).await
+    }
+
+    async fn declare_queues(&self, channel: &Channel, context: &str, interest: &Interest) -> lapin::Result<()> {
+        let bind = QueueBindOptions::default;
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let dead = self.dead_queue(context);
+        channel.queue_declare(dead.as_str().into(), durable, quorum()).await?;
+        let (exchange, none) = (self.dead_exchange.as_str(), FieldTable::default);
+        channel.queue_bind(dead.as_str().into(), exchange.into(), context.into(), bind(), none()).await?;
+        for partition in 0..PARTITIONS {
+            let queue = self.queue(context, partition);
+            channel.queue_declare(queue.as_str().into(), durable, self.stream_arguments(context)).await?;
+            let keys = match interest {
+                Interest::All => vec![format!("#.{partition:02}")],
+                Interest::Kinds(kinds) => kinds.iter().map(|kind| routing_key(kind, partition)).collect(),
+            };
+            for key in keys {
+                let (queue, exchange) = (queue.as_str(), self.exchange.as_str());
+                channel.queue_bind(queue.into(), exchange.into(), key.into(), bind(), none()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stream_arguments(&self, context: &str) -> FieldTable {
+        let mut arguments = quorum();
+        // One consumer at a time keeps the order; the others take over when it dies.
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+        arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(self.dead_exchange.as_str().into()));
+        arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(context.into()));
+        // Without these two, a dead letter can be lost between the queues.
+        arguments.insert("x-dead-letter-strategy".into(), AMQPValue::LongString("at-least-once".into()));
+        arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+        arguments
+    }
+}
+
+/// Replicated, and on disk before it is confirmed.
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments
+}

@@ -1,0 +1,196 @@
+//! Reactions to events: "whenever X there, do Y here", each exactly once in effect.
+//!
+//! An infrastructure that is away is waited for, with the events in hand and unacknowledged; a command that is refused is
+//! an answer; an event that can't be understood, or that a rule panics on, is put aside among the dead letters, so that
+//! those behind it go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use prost::{Message, Name};
+
+use crate::aggregate::{Aggregate, Cause, Store};
+use crate::bus::{Handler, Interest, Stopped};
+use crate::db::{Durability, Unit};
+use crate::dead::{self, DeadLetter};
+use crate::done::Key;
+use crate::envelope::Envelope;
+use crate::error::Error;
+use crate::telemetry::{self, Meters};
+use crate::world::Tasks;
+use crate::writer::{Intent, Scene, Writer};
+
+/// The pauses between attempts, from the first to the longest.
+const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(5);
+
+/// An event that can't be understood: it breaks its contract.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("malformed: {0}")]
+pub struct Malformed(pub String);
+
+impl From<prost::DecodeError> for Malformed {
+    fn from(error: prost::DecodeError) -> Malformed {
+        Malformed(error.to_string())
+    }
+}
+
+type Reactions<A> = Vec<(<A as Aggregate>::Id, <A as Aggregate>::Command)>;
+type Rule<A> = Box<dyn Fn(&Envelope) -> Result<Reactions<A>, Malformed> + Send + Sync>;
+
+/// A context's policy: which events lead to which commands.
+pub struct Policy<A: Aggregate> {
+    rules: BTreeMap<String, Rule<A>>,
+}
+
+impl<A: Aggregate> Policy<A> {
+    /// No rule yet.
+    pub fn new() -> Self {
+        Policy { rules: BTreeMap::new() }
+    }
+
+    /// Whenever there is an `M`, obey the commands that `react` makes of it. It must be pure.
+    #[must_use]
+    pub fn on<M, R>(mut self, react: R) -> Self
+    where
+        M: Message + Name + Default,
+        R: Fn(M, &Envelope) -> Result<Reactions<A>, Malformed> + Send + Sync + 'static,
+    {
+        let rule: Rule<A> = Box::new(move |event| react(event.decode::<M>()?, event));
+        let previous = self.rules.insert(M::full_name(), rule);
+        assert!(previous.is_none(), "two rules for {}", M::full_name());
+        self
+    }
+
+    /// Which events it reacts to.
+    pub fn interest(&self) -> Interest {
+        Interest::Kinds(self.rules.keys().cloned().collect())
+    }
+}
+
+impl<A: Aggregate> Default for Policy<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Handles events by a policy.
+pub(crate) struct Reactor<A: Store> {
+    pub policy: Policy<A>,
+    pub writer: Writer<A>,
+}
+
+/// What becomes of each event of a batch.
+pub(crate) type Outcomes = Vec<Result<(), Error>>;
+
+/// Handles events once; [`Persistent`] does the rest.
+pub(crate) trait React: Send + Sync {
+    /// Handles them all, in order. An error is either transient or this event's own fault.
+    fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes>;
+}
+
+impl<A: Store> React for Reactor<A> {
+    fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes> {
+        // Everything is put in line before anything is awaited, so that it goes into one transaction, in order.
+        let commands: Vec<_> = events.iter().map(|event| self.enqueue(event)).collect();
+        Box::pin(join_all(commands.into_iter().map(|answers| async move {
+            for answer in join_all(answers?).await {
+                match answer {
+                    Ok(_) | Err(Error::Refused { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })))
+    }
+}
+
+impl<A: Store> Reactor<A> {
+    fn enqueue(&self, event: &Envelope) -> Result<Vec<impl Future<Output = Result<A::Answer, Error>> + use<A>>, Error> {
+        let Some(rule) = self.policy.rules.get(&event.kind) else { return Ok(Vec::new()) };
+        let commands = rule(event).map_err(|malformed| Error::Internal(malformed.to_string()))?;
+        let traceparent = telemetry::consumed(event);
+        let enqueue = |(index, (id, command)): (usize, (A::Id, A::Command))| {
+            let key = Key::event(event.event_id, &[A::NAME.as_bytes(), &index.to_be_bytes()].concat());
+            let cause = Cause {
+                correlation: Some(event.correlation_id),
+                causation: Some(event.event_id),
+                traceparent: traceparent.clone(),
+            };
+            self.writer.enqueue(Intent { id, command, key: Some(key), cause })
+        };
+        commands.into_iter().enumerate().map(enqueue).collect()
+    }
+}
+
+/// Tries until every event is handled or put aside, or the tasks stop.
+pub(crate) struct Persistent {
+    pub reactors: Vec<(Interest, Arc<dyn React>)>,
+    pub scene: Scene,
+    pub tasks: Tasks,
+}
+
+impl Handler for Persistent {
+    fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(async move {
+            Meters::consumed(self.scene.context, &events, self.scene.world.now());
+            for (interest, reactor) in &self.reactors {
+                let wanted = events.iter().filter(|event| interest.wants(&event.kind)).cloned().collect();
+                self.handle_with(&**reactor, wanted).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn bury(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(self.put_aside(event, reason.to_owned()))
+    }
+}
+
+impl Persistent {
+    async fn handle_with(&self, reactor: &dyn React, mut events: Vec<Envelope>) -> Result<(), Stopped> {
+        let mut pause = *PAUSES.start();
+        while !events.is_empty() {
+            let outcomes = reactor.react(&events).await;
+            let mut again = Vec::new();
+            for (event, outcome) in std::iter::zip(events, outcomes) {
+                match outcome {
+                    Ok(()) => {}
+                    Err(error) if error.is_transient() => again.push((event, error)),
+                    Err(Error::Internal(reason)) => self.put_aside(event, reason).await?,
+                    Err(error) => self.put_aside(event, error.to_string()).await?,
+                }
+            }
+            if let Some((event, error)) = again.first() {
+                let (context, kind) = (self.scene.context, &event.kind);
+                tracing::warn!(context, kind, %error, waiting = again.len(), "events can't be handled yet; trying again");
+                self.pause(&mut pause).await?;
+            }
+            events = again.into_iter().map(|(event, _)| event).collect();
+        }
+        Ok(())
+    }
+
+    async fn put_aside(&self, event: Envelope, reason: String) -> Result<(), Stopped> {
+        let context = self.scene.context;
+        tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event is put aside as a dead letter");
+        Meters::dead_letter(context);
+        let mut pause = *PAUSES.start();
+        loop {
+            let letter = DeadLetter { event: event.clone(), reason: reason.clone(), dead_at: self.scene.world.now() };
+            let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { dead::bury(tx, letter).await }));
+            match self.scene.database.write(Durability::Full, unit).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::warn!(context, %error, "a dead letter can't be written yet; trying again"),
+            }
+            self.pause(&mut pause).await?;
+        }
+    }
+
+    async fn pause(&self, pause: &mut Duration) -> Result<(), Stopped> {
+        let goes_on = self.tasks.sleep(self.scene.world.jitter(*pause)).await;
+        *pause = (*pause * 2).min(*PAUSES.end());
+        if goes_on { Ok(()) } else { Err(Stopped) }
+    }
+}

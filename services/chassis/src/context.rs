@@ -1,0 +1,280 @@
+//! A context, and what it is given to live on.
+//!
+//! A context's crate declares a [`Context`]; its `start` takes what it needs from a [`Host`]: a writer for its aggregates,
+//! its policy, edges to others, a gRPC service. The host does the rest the same way for all: migrations, relay, consumer,
+//! waker, health.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::{Routes, RoutesBuilder};
+
+use crate::aggregate::Store;
+use crate::bus::{Bus, Consumer, Handler, Interest};
+use crate::consumer::{Persistent, Policy, React, Reactor};
+use crate::db::{Database, Migrations, OpenError};
+use crate::edge::{Edge, Limits, Peers, Transport};
+use crate::finder::{Find, Finder};
+use crate::health::Part;
+use crate::identity::Identity;
+use crate::relay::{self, Relay};
+use crate::view::{History, Rebuild, Rebuilder, View, Viewer};
+use crate::waker::{self, Wake};
+use crate::world::{Tasks, World};
+use crate::writer::{Scene, Writer};
+
+/// One bounded context.
+pub struct Context {
+    /// Its name: that of the crate, the proto package, the queues, the database and the Deployment.
+    pub name: &'static str,
+    /// What it is for, in a few words.
+    pub about: &'static str,
+    /// Its tables.
+    pub migrations: Migrations,
+    /// Which events it wants.
+    pub interest: fn() -> Interest,
+    /// The contexts that it waits for when it calls them.
+    pub calls: &'static [&'static str],
+    /// Starts it.
+    pub start: fn(&mut Host) -> Result<(), StartError>,
+}
+
+/// What all contexts of a process share.
+#[derive(Clone)]
+pub struct Environment {
+    /// Time, chance and misfortune.
+    pub world: World,
+    /// The fabric.
+    pub bus: Arc<dyn Bus>,
+    /// The other contexts.
+    pub peers: Peers,
+    /// Who calls them, by the name of the context.
+    pub identity: fn(&'static str) -> Identity,
+    /// The limits of calls to them.
+    pub limits: Limits,
+    /// Wraps the services of a context for calls within the process, as the server's guard does for those from outside.
+    pub guard: Arc<dyn Fn(Routes) -> Transport + Send + Sync>,
+    /// The settings of the contexts, a table each.
+    pub settings: toml::Table,
+    /// How long it is known what was done: for so long a repeated request gets its first answer.
+    pub remember: Duration,
+}
+
+/// A context can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its store can't be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Its tables can't be brought up to date.
+    #[error("the tables of {context} can't be brought up to date: {cause}")]
+    Migrations {
+        /// Whose.
+        context: &'static str,
+        /// Why.
+        cause: String,
+    },
+    /// Its settings are wrong.
+    #[error("the settings of {context} are wrong: {cause}")]
+    Settings {
+        /// Whose.
+        context: &'static str,
+        /// Why, and what would be right.
+        cause: String,
+    },
+}
+
+type AddService = Box<dyn Fn(&mut RoutesBuilder) + Send + Sync>;
+
+/// What a starting context takes what it needs from.
+pub struct Host {
+    scene: Scene,
+    tasks: Tasks,
+    environment: Environment,
+    reactors: Vec<(Interest, Arc<dyn React>)>,
+    services: Vec<AddService>,
+    rebuild: Option<Arc<dyn Rebuild>>,
+}
+
+impl Host {
+    /// Its store.
+    pub fn database(&self) -> &Database {
+        &self.scene.database
+    }
+
+    /// Time and chance.
+    pub fn world(&self) -> &World {
+        &self.scene.world
+    }
+
+    /// Its tasks, for what runs beside the calls.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// What changes its aggregates of one kind, and wakes them when they asked for it.
+    pub fn writer<A: Store>(&mut self) -> Writer<A> {
+        Writer::start(&self.scene, &self.tasks)
+    }
+
+    /// Has aggregates woken.
+    pub fn wake<A: Store>(&mut self, wake: Wake<A>) {
+        self.tasks.spawn(waker::run::<A>(self.scene.clone(), wake, self.tasks.clone()));
+    }
+
+    /// Reads by id, gathered.
+    pub fn finder<K, V>(&mut self, find: Find<K, V>) -> Finder<K, V>
+    where
+        K: Copy + Ord + Send + Sync + 'static,
+        V: Clone + Send + Sync + 'static,
+    {
+        Finder::start(&self.scene.database, &self.tasks, find)
+    }
+
+    /// Reacts to events.
+    pub fn react<A: Store>(&mut self, policy: Policy<A>, writer: &Writer<A>) {
+        let interest = policy.interest();
+        self.reactors.push((interest, Arc::new(Reactor { policy, writer: writer.clone() })));
+    }
+
+    /// Keeps a view, which can be made anew from a history.
+    pub fn view<V: View>(&mut self, history: Option<Box<dyn History>>) {
+        let viewer = || Viewer { scene: self.scene.clone(), view: PhantomData::<fn() -> V> };
+        self.reactors.push((V::interest(), Arc::new(viewer())));
+        self.rebuild = history.map(|history| Arc::new(Rebuilder { viewer: viewer(), history }) as Arc<dyn Rebuild>);
+    }
+
+    /// The way to another context.
+    pub fn edge(&self, to: &'static str) -> Edge {
+        let Environment { peers, identity, limits, world, .. } = &self.environment;
+        Edge::new(self.scene.context, to, peers.clone(), identity(self.scene.context), world.clock.clone(), *limits)
+    }
+
+    /// Its settings: its table in the configuration.
+    pub fn settings<S: DeserializeOwned + Default>(&self) -> Result<S, StartError> {
+        let context = self.scene.context;
+        let Some(table) = self.environment.settings.get(context) else { return Ok(S::default()) };
+        table.clone().try_into().map_err(|error: toml::de::Error| StartError::Settings { context, cause: error.to_string() })
+    }
+
+    /// Settings that can be read but make no sense.
+    pub fn bad_settings(&self, cause: impl ToString) -> StartError {
+        StartError::Settings { context: self.scene.context, cause: cause.to_string() }
+    }
+
+    /// Serves a gRPC service.
+    pub fn serve<S>(&mut self, service: S)
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        self.services.push(Box::new(move |routes| {
+            routes.add_service(service.clone());
+        }));
+    }
+}
+
+/// A context at work.
+pub struct Running {
+    /// Its name.
+    pub name: &'static str,
+    /// What it needs to work.
+    pub parts: Vec<Part>,
+    pub(crate) database: Database,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) rebuild: Option<Arc<dyn Rebuild>>,
+    pub(crate) world: World,
+    services: Vec<AddService>,
+    tasks: Tasks,
+    peers: Peers,
+}
+
+impl Context {
+    /// Brings its tables up to date.
+    pub async fn migrate(&self, database: &Database) -> Result<(), StartError> {
+        let migrated = match database {
+            Database::Sqlite(sqlite) => sqlite.migrate(&self.migrations),
+            Database::Postgres(postgres) => postgres.migrate(&self.migrations).await,
+        };
+        migrated.map_err(|cause| StartError::Migrations { context: self.name, cause })
+    }
+
+    /// Starts it on a store whose tables are up to date.
+    pub fn start(&self, database: Database, environment: &Environment) -> Result<Running, StartError> {
+        let tasks = Tasks::default();
+        let world = environment.world.clone();
+        let scene = Scene { context: self.name, database, world, published: Arc::new(Notify::new()) };
+        let (reactors, services, rebuild) = (Vec::new(), Vec::new(), None);
+        let environment = environment.clone();
+        let mut host = Host { scene, tasks, environment, reactors, services, rebuild };
+        (self.start)(&mut host)?;
+
+        let Host { scene, tasks, environment, reactors, services, rebuild } = host;
+        let (store, fabric) = (Part::new("store"), Part::new("fabric"));
+        let handler = Arc::new(Persistent { reactors, scene: scene.clone(), tasks: tasks.clone() });
+        let interest = (self.interest)();
+        if interest.is_none() {
+            fabric.set(true);
+        } else {
+            let (context, handler, fabric) = (self.name, handler.clone(), fabric.clone());
+            environment.bus.consume(Consumer { context, interest, handler, fabric }, &tasks);
+        }
+        let relay = Relay { scene: scene.clone(), bus: environment.bus.clone() };
+        tasks.spawn(relay.run(tasks.clone()));
+        tasks.spawn(relay::forget_old_keys(scene.clone(), environment.remember, tasks.clone()));
+        tasks.spawn(watch_store(scene.database.clone(), store.clone(), tasks.clone()));
+
+        let running = Running {
+            name: self.name,
+            parts: vec![store, fabric],
+            database: scene.database,
+            handler,
+            rebuild,
+            world: scene.world,
+            services,
+            tasks,
+            peers: environment.peers.clone(),
+        };
+        let mut routes = Routes::builder();
+        running.add_services(&mut routes);
+        running.peers.set(self.name, Some((environment.guard)(routes.routes())));
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Adds its services to those of a server.
+    pub fn add_services(&self, routes: &mut RoutesBuilder) {
+        self.services.iter().for_each(|add| add(routes));
+    }
+
+    /// Lets it finish what is under way, for at most `limit`.
+    pub async fn stop(self, limit: Duration) {
+        self.tasks.stop(limit).await;
+        self.peers.set(self.name, None);
+    }
+
+    /// Ends it as a crash does.
+    pub async fn kill(self) {
+        self.peers.set(self.name, None);
+        self.tasks.kill().await;
+    }
+}
+
+async fn watch_store(database: Database, store: Part, tasks: Tasks) {
+    const PERIOD: Duration = Duration::from_secs(2);
+    loop {
+        let answers = database.ping().await;
+        if store.set(answers.is_ok()) && let Err(error) = answers {
+            tracing::warn!(%error, "the store is away");
+        }
+        if !tasks.sleep(PERIOD).await {
+            return;
+        }
+    }
+}

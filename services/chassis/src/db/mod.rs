@@ -1,0 +1,180 @@
+//! PostgreSQL or SQLite, chosen by the URL of the store. Statements are written once and checked against both.
+//!
+//! [`Database`] is what a context has of its store: [`Database::write`] runs a unit of work in a transaction of its own,
+//! [`Database::reader`] lends a connection to read with. On SQLite all writes of a context go through one thread, for
+//! SQLite has one writer and a queue is fairer than `SQLITE_BUSY`; reads are so short that they run where they are asked
+//! for. On PostgreSQL connections come from a pool.
+
+pub mod migrations;
+pub mod postgres;
+pub mod rows;
+pub(crate) mod schema;
+pub mod sqlite;
+pub mod types;
+
+use std::time::Duration;
+
+use diesel::SqliteConnection;
+use diesel_async::AsyncPgConnection;
+use futures::future::BoxFuture;
+
+use crate::error::Error;
+use crate::world::World;
+pub use migrations::Migrations;
+pub use rows::{Row, insert, update, upsert};
+
+/// What a `store.rs` needs of diesel. Not its `RunQueryDsl`: [`sql!`](crate::sql) picks the right one.
+pub mod prelude {
+    pub use diesel::{
+        BoolExpressionMethods, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper,
+    };
+}
+
+/// The column types for `diesel::table!`.
+pub mod sql_types {
+    pub use super::types::{SqlTime, SqlUuid};
+    pub use diesel::sql_types::*;
+}
+
+/// How long a statement, or the wait for a connection, may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// An open transaction, or a connection to read with.
+pub enum Tx<'a> {
+    /// On PostgreSQL.
+    Postgres(&'a mut AsyncPgConnection),
+    /// On SQLite.
+    Sqlite(&'a mut SqliteConnection),
+}
+
+/// Runs one statement of diesel on whichever database it is: `sql!(tx, |c| payments::table.find(id).first(c))`.
+#[macro_export]
+macro_rules! sql {
+    ($tx:expr, |$connection:ident| $statement:expr) => {
+        match $tx {
+            $crate::db::Tx::Postgres(connection) => {
+                #[allow(unused_imports)]
+                use diesel_async::RunQueryDsl as _;
+                let $connection = &mut **connection;
+                $statement.await
+            }
+            $crate::db::Tx::Sqlite(connection) => {
+                #[allow(unused_imports)]
+                use diesel::RunQueryDsl as _;
+                let $connection = &mut **connection;
+                $statement
+            }
+        }
+    };
+}
+
+/// A unit of work: what is written in one transaction.
+pub type Unit<'f, T> = Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, Error>> + Send + 'f>;
+
+/// How safe a write must be when it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// On disk.
+    Full,
+    /// In order, and on disk a moment later: for what is done again if it is lost.
+    Lazy,
+}
+
+/// The store of one context.
+#[derive(Clone)]
+pub enum Database {
+    /// A PostgreSQL database or schema.
+    Postgres(postgres::Postgres),
+    /// A SQLite file.
+    Sqlite(sqlite::Sqlite),
+}
+
+/// A connection to read with. It goes back when it is dropped.
+pub enum Reader {
+    /// On PostgreSQL.
+    Postgres(postgres::Pooled),
+    /// On SQLite.
+    Sqlite(sqlite::Lent),
+}
+
+impl Reader {
+    /// The connection, for [`sql!`](crate::sql).
+    pub fn tx(&mut self) -> Tx<'_> {
+        match self {
+            Reader::Postgres(connection) => Tx::Postgres(connection),
+            Reader::Sqlite(connection) => Tx::Sqlite(connection),
+        }
+    }
+}
+
+impl Database {
+    /// Opens the store of `context` at `url`, in which `{context}` stands for its name. Creates what is missing of it,
+    /// but not its tables.
+    ///
+    /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`.
+    pub async fn open(url: &str, context: &'static str, world: &World) -> Result<Database, OpenError> {
+        let url = url.replace("{context}", context);
+        let failed = |cause: String| OpenError { context, store: without_password(&url), cause };
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return sqlite::Sqlite::open(path, context, world).map(Database::Sqlite).map_err(failed);
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres::Postgres::open(&url, context, world).await.map(Database::Postgres).map_err(failed);
+        }
+        Err(failed("a store is sqlite:PATH or postgres://USER@HOST/DATABASE".to_owned()))
+    }
+
+    /// Runs a unit of work in a transaction. It is written whole or, on an error, not at all.
+    pub async fn write<T: Send + 'static>(&self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
+        match self {
+            Database::Postgres(postgres) => postgres.write(durability, unit).await,
+            Database::Sqlite(sqlite) => sqlite.write(durability, unit).await,
+        }
+    }
+
+    /// Lends a connection to read with.
+    pub async fn reader(&self) -> Result<Reader, Error> {
+        match self {
+            Database::Postgres(postgres) => postgres.reader().await.map(Reader::Postgres),
+            Database::Sqlite(sqlite) => sqlite.reader().map(Reader::Sqlite),
+        }
+    }
+
+    /// Whether the store answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut reader = self.reader().await?;
+        let ping = async { sql!(&mut reader.tx(), |c| diesel::sql_query("SELECT 1").execute(c)) };
+        tokio::time::timeout(DEADLINE, ping).await.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
+        Ok(())
+    }
+}
+
+/// A store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the store of {context} can't be opened at {store}: {cause}")]
+pub struct OpenError {
+    context: &'static str,
+    store: String,
+    cause: String,
+}
+
+/// The URL, fit for a log.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default()),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(without_password("postgres://me:p@ss@host/db"), "postgres://me@host/db");
+        assert_eq!(without_password("postgres://host/db"), "postgres://host/db");
+        assert_eq!(without_password("sqlite:data/x.db"), "sqlite:data/x.db");
+    }
+}

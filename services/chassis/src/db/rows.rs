@@ -1,0 +1,250 @@
+//! Many rows in one statement.
+//!
+//! PostgreSQL takes a column as an array (`UNNEST`), so the text of the statement is the same for any number of rows: it
+//! is parsed and planned once. SQLite runs in this process, so a statement a row costs no round trip. [`rows!`](crate::rows)
+//! declares the struct of a row once and makes both of it; reading uses diesel's own queries.
+
+use std::marker::PhantomData;
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{Array, BigInt};
+use diesel::sqlite::Sqlite;
+
+use crate::db::Tx;
+use crate::error::Error;
+
+/// A struct that is a row of a table. Made by [`rows!`](crate::rows).
+pub trait Row: Sized + Send + Sync + 'static {
+    /// The table's name.
+    const TABLE: &'static str;
+    /// The names of the columns, in the order of the fields.
+    const COLUMNS: &'static [&'static str];
+    /// The names of the columns of the primary key.
+    const KEY: &'static [&'static str];
+    /// The rows, turned on their side: a vector for each column.
+    type Columns<'a>: Send + Sync;
+
+    /// Turns rows on their side.
+    fn columns(rows: &[Self]) -> Self::Columns<'_>;
+    /// Binds each column as an array, with commas between them.
+    fn bind_columns<'b>(columns: &'b Self::Columns<'_>, out: AstPass<'_, 'b, Pg>) -> QueryResult<()>;
+    /// Binds each field, with `column =` in front if `named`, and commas between them.
+    fn bind_fields<'b>(&'b self, named: bool, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
+    /// Binds `column = ?` for each column of the key, with `AND` between them.
+    fn bind_key<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
+}
+
+/// What a write does with a row that is there already.
+trait Mode: Send + Sync + 'static {
+    const MODE: Kind;
+}
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Leaves it; the row is not counted.
+    Insert,
+    /// Overwrites it.
+    Upsert,
+    /// Overwrites it if it has the version that was read; writes no new row.
+    Update,
+}
+#[derive(QueryId)]
+struct Insert;
+#[derive(QueryId)]
+struct Upsert;
+#[derive(QueryId)]
+struct Update;
+impl Mode for Insert {
+    const MODE: Kind = Kind::Insert;
+}
+impl Mode for Upsert {
+    const MODE: Kind = Kind::Upsert;
+}
+impl Mode for Update {
+    const MODE: Kind = Kind::Update;
+}
+
+/// Writes rows that are new; returns how many were: a row whose key is taken is left as it is.
+pub async fn insert<R: Row>(tx: &mut Tx<'_>, rows: &[R]) -> Result<usize, Error> {
+    write::<R, Insert>(tx, rows, &[]).await
+}
+
+/// Writes rows, new or not. Their keys must differ.
+pub async fn upsert<R: Row>(tx: &mut Tx<'_>, rows: &[R]) -> Result<(), Error> {
+    write::<R, Upsert>(tx, rows, &[]).await.map(drop)
+}
+
+/// Overwrites the rows whose column `version` is still the one of `versions` (one a row); returns how many were.
+pub async fn update<R: Row>(tx: &mut Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
+    write::<R, Update>(tx, rows, versions).await
+}
+
+async fn write<R: Row, M: Mode>(tx: &mut Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    match tx {
+        Tx::Postgres(connection) => {
+            let many = Many::<R, M> { columns: R::columns(rows), versions, mode: PhantomData };
+            Ok(diesel_async::RunQueryDsl::execute(many, connection).await?)
+        }
+        Tx::Sqlite(connection) => {
+            let mut written = 0;
+            for (index, row) in rows.iter().enumerate() {
+                let version = versions.get(index).copied().unwrap_or_default();
+                let one = One::<R, M> { row, version, mode: PhantomData };
+                written += diesel::RunQueryDsl::execute(one, &mut **connection)?;
+            }
+            Ok(written)
+        }
+    }
+}
+
+/// All rows in one statement, for PostgreSQL.
+struct Many<'a, R: Row, M> {
+    columns: R::Columns<'a>,
+    versions: &'a [i64],
+    mode: PhantomData<M>,
+}
+
+/// One row, for SQLite.
+struct One<'a, R, M> {
+    row: &'a R,
+    version: i64,
+    mode: PhantomData<M>,
+}
+
+// The text depends on the types alone, so the prepared statement is found by them.
+impl<R: Row, M: 'static> QueryId for Many<'_, R, M> {
+    type QueryId = Many<'static, R, M>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+impl<R: 'static, M: 'static> QueryId for One<'_, R, M> {
+    type QueryId = One<'static, R, M>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+impl<R, M> diesel::RunQueryDsl<diesel::SqliteConnection> for One<'_, R, M> {}
+
+impl<R: Row, M: Mode> QueryFragment<Pg> for Many<'_, R, M> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        if M::MODE != Kind::Update {
+            out.push_sql(&format!("INSERT INTO {} ({}) SELECT * FROM UNNEST(", R::TABLE, list(R::COLUMNS, str::to_owned)));
+            R::bind_columns(&self.columns, out.reborrow())?;
+            out.push_sql(&format!("){}", on_conflict::<R>(M::MODE)));
+            return Ok(());
+        }
+        let set = list(R::COLUMNS, |column| format!("{column} = u.{column}"));
+        out.push_sql(&format!("UPDATE {} AS t SET {set} FROM UNNEST(", R::TABLE));
+        R::bind_columns(&self.columns, out.reborrow())?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(self.versions)?;
+        let keys: Vec<String> = R::KEY.iter().map(|column| format!("t.{column} = u.{column}")).collect();
+        let columns = list(R::COLUMNS, str::to_owned);
+        out.push_sql(&format!(") AS u ({columns}, version_read) WHERE {} AND t.version = u.version_read", keys.join(" AND ")));
+        Ok(())
+    }
+}
+
+impl<R: Row, M: Mode> QueryFragment<Sqlite> for One<'_, R, M> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        if M::MODE != Kind::Update {
+            out.push_sql(&format!("INSERT INTO {} ({}) VALUES (", R::TABLE, list(R::COLUMNS, str::to_owned)));
+            self.row.bind_fields(false, out.reborrow())?;
+            out.push_sql(&format!("){}", on_conflict::<R>(M::MODE)));
+            return Ok(());
+        }
+        out.push_sql(&format!("UPDATE {} SET ", R::TABLE));
+        self.row.bind_fields(true, out.reborrow())?;
+        out.push_sql(" WHERE ");
+        self.row.bind_key(out.reborrow())?;
+        out.push_sql(" AND version = ");
+        out.push_bind_param::<BigInt, _>(&self.version)
+    }
+}
+
+fn on_conflict<R: Row>(mode: Kind) -> String {
+    if mode == Kind::Insert {
+        return " ON CONFLICT DO NOTHING".to_owned();
+    }
+    let set = list(R::COLUMNS, |column| format!("{column} = excluded.{column}"));
+    format!(" ON CONFLICT ({}) DO UPDATE SET {set}", list(R::KEY, str::to_owned))
+}
+
+fn list(columns: &[&str], each: impl Fn(&str) -> String) -> String {
+    columns.iter().map(|column| each(column)).collect::<Vec<_>>().join(", ")
+}
+
+/// Declares the struct of a table's row, to be read by diesel and written by [`insert`], [`upsert`] and [`update`].
+///
+/// ```ignore
+/// diesel::table! { use chassis::db::sql_types::*; payments (id) { id -> SqlUuid, version -> BigInt, } }
+/// chassis::rows! { struct PaymentRow in payments (id) { id: PaymentId, version: i64 } }
+/// ```
+#[macro_export]
+macro_rules! rows {
+    ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident ($($key:ident),+) {
+        $($(#[$field_attribute:meta])* $field:ident: $type:ty),+ $(,)?
+    }) => {
+        $(#[$attribute])*
+        #[derive(Clone, Debug, PartialEq, diesel::Queryable, diesel::Selectable)]
+        #[diesel(table_name = $table)]
+        $vis struct $Row { $($(#[$field_attribute])* $vis $field: $type),+ }
+
+        impl $crate::db::Row for $Row {
+            const TABLE: &'static str = stringify!($table);
+            const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
+            const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
+            type Columns<'a> = ($(Vec<&'a $type>,)+);
+
+            fn columns(rows: &[Self]) -> Self::Columns<'_> {
+                ($(rows.iter().map(|row| &row.$field).collect::<Vec<_>>(),)+)
+            }
+            fn bind_columns<'b>(
+                columns: &'b Self::Columns<'_>,
+                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+            ) -> diesel::result::QueryResult<()> {
+                let ($($field,)+) = columns;
+                let mut comma = "";
+                $(
+                    out.push_sql(comma);
+                    out.push_bind_param::<diesel::sql_types::Array<diesel::dsl::SqlTypeOf<$table::$field>>, _>($field)?;
+                    comma = ", ";
+                )+
+                let _ = comma;
+                Ok(())
+            }
+            fn bind_fields<'b>(
+                &'b self,
+                named: bool,
+                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+            ) -> diesel::result::QueryResult<()> {
+                let mut comma = "";
+                $(
+                    out.push_sql(comma);
+                    if named {
+                        out.push_sql(concat!(stringify!($field), " = "));
+                    }
+                    out.push_bind_param::<diesel::dsl::SqlTypeOf<$table::$field>, _>(&self.$field)?;
+                    comma = ", ";
+                )+
+                let _ = comma;
+                Ok(())
+            }
+            fn bind_key<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+            ) -> diesel::result::QueryResult<()> {
+                let mut and = "";
+                $(
+                    out.push_sql(and);
+                    out.push_sql(concat!(stringify!($key), " = "));
+                    out.push_bind_param::<diesel::dsl::SqlTypeOf<$table::$key>, _>(&self.$key)?;
+                    and = " AND ";
+                )+
+                let _ = and;
+                Ok(())
+            }
+        }
+    };
+}

@@ -1,0 +1,159 @@
+//! A SQLite file a context: one writer, short reads.
+//!
+//! Two connections write, both on the writer's thread and so never at once: one that is on disk when a commit returns
+//! (`synchronous=FULL`), one that is so a moment later (`NORMAL`) for what is done again if it is lost.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::sync::{Arc, Mutex, mpsc};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+use tokio::sync::oneshot;
+
+use crate::db::{Durability, Migrations, Tx, Unit};
+use crate::error::Error;
+use crate::world::{Point, World};
+
+/// Reads that can be under way at once before a new connection is opened for one and closed after it.
+const KEPT_READERS: usize = 8;
+
+/// The store of a context in a SQLite file.
+#[derive(Clone)]
+pub struct Sqlite {
+    path: Arc<str>,
+    writer: Writer,
+    readers: Arc<Mutex<Vec<SqliteConnection>>>,
+}
+
+#[derive(Clone)]
+enum Writer {
+    /// A thread of its own, for a commit waits for the disk.
+    Thread(mpsc::SyncSender<Job>),
+    /// Right here, one after the other: in a simulation everything happens in one thread.
+    Here(Arc<tokio::sync::Mutex<Connections>>),
+}
+
+type Job = Box<dyn FnOnce(&mut Connections) + Send>;
+
+/// Units that wait for the writer's thread; each is a batch, so few do.
+const QUEUE: usize = 64;
+
+struct Connections {
+    full: SqliteConnection,
+    lazy: SqliteConnection,
+    world: World,
+    context: &'static str,
+}
+
+impl Sqlite {
+    pub(super) fn open(path: &str, context: &'static str, world: &World) -> Result<Sqlite, String> {
+        if let Some(folder) = Path::new(path).parent().filter(|_| !path.starts_with("file:")) {
+            std::fs::create_dir_all(folder).map_err(|error| format!("can't create its folder: {error}"))?;
+        }
+        let full = connect(path, "FULL").map_err(|error| error.to_string())?;
+        let lazy = connect(path, "NORMAL").map_err(|error| error.to_string())?;
+        let connections = Connections { full, lazy, world: world.clone(), context };
+        let writer = if world.is_simulated() {
+            Writer::Here(Arc::new(tokio::sync::Mutex::new(connections)))
+        } else {
+            Writer::Thread(start_thread(context, connections)?)
+        };
+        Ok(Sqlite { path: path.into(), writer, readers: Arc::default() })
+    }
+
+    /// Brings the tables up to date.
+    pub fn migrate(&self, migrations: &Migrations) -> Result<(), String> {
+        migrations.run_on_sqlite(&mut connect(&self.path, "FULL").map_err(|error| error.to_string())?)
+    }
+
+    pub(super) async fn write<T: Send + 'static>(&self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
+        match &self.writer {
+            Writer::Here(connections) => connections.lock().await.transact(durability, unit).await,
+            Writer::Thread(jobs) => {
+                let (answer, answered) = oneshot::channel();
+                let job: Job = Box::new(move |connections| {
+                    // Nothing in it waits but for the disk.
+                    let _ = answer.send(futures::executor::block_on(connections.transact(durability, unit)));
+                });
+                let full = |_| Error::Busy { what: "the store's writer" };
+                jobs.try_send(job).map_err(full)?;
+                answered.await.map_err(|_| Error::Internal("the writer's thread is gone".into()))?
+            }
+        }
+    }
+
+    pub(super) fn reader(&self) -> Result<Lent, Error> {
+        let kept = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => connect(&self.path, "NORMAL").map_err(|error| Error::Unavailable(error.to_string()))?,
+        };
+        Ok(Lent { connection: Some(connection), home: self.readers.clone() })
+    }
+}
+
+impl Connections {
+    async fn transact<T>(&mut self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
+        let connection = match durability {
+            Durability::Full => &mut self.full,
+            Durability::Lazy => &mut self.lazy,
+        };
+        connection.batch_execute("BEGIN IMMEDIATE")?;
+        let outcome = unit(&mut Tx::Sqlite(connection)).await;
+        if outcome.is_ok() {
+            self.world.pass(self.context, Point::BeforeCommit).await;
+            connection.batch_execute("COMMIT")?;
+            self.world.pass(self.context, Point::AfterCommit).await;
+        } else {
+            connection.batch_execute("ROLLBACK")?;
+        }
+        outcome
+    }
+}
+
+fn start_thread(context: &str, mut connections: Connections) -> Result<mpsc::SyncSender<Job>, String> {
+    let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
+    let work = move || {
+        while let Ok(job) = queue.recv() {
+            job(&mut connections);
+        }
+    };
+    let thread = std::thread::Builder::new().name(format!("{context} writer"));
+    thread.spawn(work).map_err(|error| error.to_string())?;
+    Ok(jobs)
+}
+
+fn connect(path: &str, synchronous: &str) -> Result<SqliteConnection, Box<dyn std::error::Error>> {
+    let mut connection = SqliteConnection::establish(path)?;
+    connection.batch_execute(&format!(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;"
+    ))?;
+    Ok(connection)
+}
+
+/// A connection to read with.
+pub struct Lent {
+    connection: Option<SqliteConnection>,
+    home: Arc<Mutex<Vec<SqliteConnection>>>,
+}
+
+impl Deref for Lent {
+    type Target = SqliteConnection;
+    fn deref(&self) -> &SqliteConnection {
+        self.connection.as_ref().expect("it is there until it is dropped")
+    }
+}
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        self.connection.as_mut().expect("it is there until it is dropped")
+    }
+}
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut home = self.home.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(connection) = self.connection.take().filter(|_| home.len() < KEPT_READERS) {
+            home.push(connection);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What was done: the inbox, and the replay of answers, in one table.
+//!
+//! A command carries a [`Key`]: the caller's request id or the id of the event that caused it. The key is written in the
+//! transaction of its effect, so the effect happens once however often the command comes. A request's answer is written
+//! with it, and a repetition gets that answer; with another request under the same id, an error.
+
+use std::collections::{HashMap, HashSet};
+
+use prost::Message;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::db::prelude::*;
+use crate::db::schema::done;
+use crate::db::{self, Tx};
+use crate::error::Error;
+use crate::ids::{self, Id};
+use crate::sql;
+
+crate::rows! {
+    /// Something that was done.
+    pub(crate) struct DoneRow in done (key) { key: Id<()>, fingerprint: Id<()>, answer: Vec<u8>, at: Timestamp }
+}
+
+/// Says whether two commands are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    id: Uuid,
+    fingerprint: Uuid,
+    /// An event is done even if it was refused; a request that was refused may be tried again.
+    pub(crate) is_event: bool,
+}
+
+impl Key {
+    /// A request of this caller. Others' request ids don't meet.
+    pub fn request<M: Message + prost::Name>(caller: &Caller, request_id: Uuid, request: &M) -> Key {
+        let id = ids::hash(&[b"request", caller.subject().as_bytes(), request_id.as_bytes()]);
+        Key { id, fingerprint: ids::hash(&[M::NAME.as_bytes(), &request.encode_to_vec()]), is_event: false }
+    }
+
+    /// The reaction to an event, told from other reactions to it by `reaction`.
+    pub fn event(event_id: Uuid, reaction: &[u8]) -> Key {
+        Key { id: ids::hash(&[b"event", event_id.as_bytes(), reaction]), fingerprint: Uuid::nil(), is_event: true }
+    }
+
+    pub(crate) fn id(self) -> Uuid {
+        self.id
+    }
+
+    pub(crate) fn row(self, answer: Vec<u8>, at: Timestamp) -> DoneRow {
+        DoneRow { key: Id::new(self.id), fingerprint: Id::new(self.fingerprint), answer, at }
+    }
+}
+
+/// What is known of keys.
+#[derive(Default)]
+pub struct Known(HashMap<Uuid, (Uuid, Vec<u8>)>);
+
+impl Known {
+    /// The first answer, if the key is known.
+    pub fn answer(&self, key: Key) -> Option<Result<&[u8], Error>> {
+        let (fingerprint, answer) = self.0.get(&key.id)?;
+        Some(if *fingerprint == key.fingerprint { Ok(answer) } else { Err(Error::RequestIdReused) })
+    }
+
+    pub(crate) fn learn(&mut self, key: Key, answer: Vec<u8>) {
+        self.0.insert(key.id, (key.fingerprint, answer));
+    }
+}
+
+/// Looks keys up.
+pub async fn find(tx: &mut Tx<'_>, keys: impl Iterator<Item = Key>) -> Result<Known, Error> {
+    let wanted: Vec<Id<()>> = keys.map(|key| Id::new(key.id)).collect();
+    if wanted.is_empty() {
+        return Ok(Known::default());
+    }
+    let rows: Vec<DoneRow> =
+        sql!(tx, |c| done::table.filter(done::key.eq_any(&wanted)).select(DoneRow::as_select()).load(c))?;
+    Ok(Known(rows.into_iter().map(|row| (row.key.uuid(), (row.fingerprint.uuid(), row.answer))).collect()))
+}
+
+/// Writes keys. [`Error::Conflict`] if another transaction wrote one of them meanwhile.
+pub(crate) async fn write(tx: &mut Tx<'_>, rows: &[DoneRow]) -> Result<(), Error> {
+    if db::insert(tx, rows).await? == rows.len() { Ok(()) } else { Err(Error::Conflict) }
+}
+
+/// Forgets what was done before `before`, at most `limit` of it; returns how much it forgot.
+pub async fn forget(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+    let keys: Vec<Id<()>> =
+        sql!(tx, |c| done::table.filter(done::at.lt(before)).order(done::at).limit(limit).select(done::key).load(c))?;
+    Ok(sql!(tx, |c| diesel::delete(done::table.filter(done::key.eq_any(&keys))).execute(c))?)
+}
+
+/// The keys of what was done since a moment.
+pub(crate) async fn since(tx: &mut Tx<'_>, since: Timestamp) -> Result<HashSet<Uuid>, Error> {
+    let keys: Vec<Id<()>> = sql!(tx, |c| done::table.filter(done::at.ge(since)).select(done::key).load(c))?;
+    Ok(keys.into_iter().map(Id::uuid).collect())
+}
+
+/// Forgets everything that was done.
+pub(crate) async fn forget_all(tx: &mut Tx<'_>) -> Result<(), Error> {
+    sql!(tx, |c| diesel::delete(done::table).execute(c))?;
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! Calls to other contexts that wait for the answer.
+//!
+//! Each edge has a deadline (never past the caller's own), a bulkhead (calls under way at once), a circuit breaker, and
+//! one retry with a budget where no mesh retries. A call that did not get an answer ends in [`NoAnswer::Away`] with a
+//! delay; what the caller's customer should do meanwhile, the context says. A refusal of the other context is an answer.
+//!
+//! The way is the same in one process and over the network: the generated client, the guard with its token, the service.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Endpoint;
+use tonic::{Code, Request, Response, Status};
+use tower::util::BoxCloneSyncService;
+
+use crate::access::Deadline;
+use crate::breaker::Breaker;
+use crate::call::Call;
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::telemetry::{self, Meters};
+
+/// What a generated client calls through.
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, tonic::codegen::StdError>;
+
+/// The limits of an edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a call may take, retry included.
+    pub deadline: Duration,
+    /// Calls under way at once; more are turned away.
+    pub concurrency: usize,
+    /// Whether a call that found nobody is tried once more. Off where the mesh retries: nested retries multiply.
+    pub retry: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { deadline: Duration::from_secs(5), concurrency: 256, retry: true }
+    }
+}
+
+/// The contexts that can be called: those of this process, and the addresses of others.
+#[derive(Clone, Default)]
+pub struct Peers(Arc<PeersInner>);
+
+#[derive(Default)]
+struct PeersInner {
+    here: RwLock<HashMap<&'static str, Transport>>,
+    /// A URL in which `{context}` stands for the name.
+    elsewhere: Option<String>,
+}
+
+impl Peers {
+    /// Contexts that are not in this process are at `elsewhere`, such as `http://{context}:50051`.
+    pub fn new(elsewhere: Option<String>) -> Peers {
+        Peers(Arc::new(PeersInner { here: RwLock::default(), elsewhere }))
+    }
+
+    /// The context is in this process from now on, or no longer.
+    pub fn set(&self, context: &'static str, transport: Option<Transport>) {
+        let mut here = self.0.here.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match transport {
+            Some(transport) => here.insert(context, transport),
+            None => here.remove(context),
+        };
+    }
+
+    /// Whether calls to other processes are possible.
+    pub fn has_elsewhere(&self) -> bool {
+        self.0.elsewhere.is_some()
+    }
+
+    fn here(&self, context: &str) -> Option<Transport> {
+        self.0.here.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(context).cloned()
+    }
+
+    /// Connects when it is first used, and again whenever the connection was lost.
+    fn elsewhere(&self, context: &str) -> Result<Transport, Status> {
+        let away = |why: String| Status::unavailable(format!("{context}: {why}"));
+        let pattern = self.0.elsewhere.as_ref().ok_or_else(|| away("it is not running here".into()))?;
+        let endpoint = Endpoint::from_shared(pattern.replace("{context}", context)).map_err(|e| away(e.to_string()))?;
+        let channel = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy();
+        Ok(Transport::new(tower::ServiceExt::map_err(channel, tonic::codegen::StdError::from)))
+    }
+}
+
+/// The way to another context.
+#[derive(Clone)]
+pub struct Edge(Arc<EdgeInner>);
+
+struct EdgeInner {
+    from: &'static str,
+    to: &'static str,
+    peers: Peers,
+    connected: Mutex<Option<Transport>>,
+    identity: Identity,
+    clock: Clock,
+    limits: Limits,
+    bulkhead: Semaphore,
+    breaker: Breaker,
+    budget: Budget,
+}
+
+/// Why there is no good answer.
+#[derive(Debug)]
+pub enum NoAnswer {
+    /// The other context said no, and means it.
+    Refused(Box<Status>),
+    /// The other context is away or overloaded. Nobody knows whether it did what it was asked for.
+    Away {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl Edge {
+    /// The way from the context `from` to the context `to`.
+    pub fn new(from: &'static str, to: &'static str, peers: Peers, identity: Identity, clock: Clock, limits: Limits) -> Edge {
+        let bulkhead = Semaphore::new(limits.concurrency);
+        let (connected, breaker, budget) = (Mutex::default(), Breaker::default(), Budget::default());
+        Edge(Arc::new(EdgeInner { from, to, peers, connected, identity, clock, limits, bulkhead, breaker, budget }))
+    }
+
+    /// Makes a call: `edge.call(&call, request, |transport, request| async move {
+    /// PaymentServiceClient::new(transport).collect_payment(request).await })`.
+    pub async fn call<M, R, F>(&self, call: Option<&Call>, message: M, send: impl Fn(Transport, Request<M>) -> F) -> Result<R, NoAnswer>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let edge = &*self.0;
+        let busy = |retry_after| NoAnswer::Away { retry_after };
+        let _place = edge.bulkhead.try_acquire().map_err(|_| busy(Duration::from_secs(1)))?;
+        let permit = edge.breaker.admit(Instant::now()).map_err(busy)?;
+        let own = Instant::now() + edge.limits.deadline;
+        let deadline = call.and_then(|call| call.deadline).map_or(own, |Deadline(theirs)| theirs.min(own));
+
+        edge.budget.earn();
+        let mut outcome = edge.attempt(deadline, message.clone(), &send).await;
+        let found_nobody = matches!(&outcome, Err(status) if status.code() == Code::Unavailable);
+        if found_nobody && edge.limits.retry && edge.budget.spend() {
+            outcome = edge.attempt(deadline, message, &send).await;
+        }
+        let failed = matches!(&outcome, Err(status) if is_failure(status.code()));
+        permit.record(failed, Instant::now());
+        Meters::edge(edge.from, edge.to, edge.breaker.position(), failed);
+        match outcome {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) if failed => {
+                tracing::warn!(from = edge.from, to = edge.to, code = ?status.code(), message = status.message(), "no answer");
+                let retry_after = tonic_types::StatusExt::get_details_retry_info(&status).and_then(|info| info.retry_delay);
+                Err(NoAnswer::Away { retry_after: retry_after.unwrap_or(Duration::from_secs(2)) })
+            }
+            Err(status) => Err(NoAnswer::Refused(Box::new(status))),
+        }
+    }
+}
+
+/// Whether a status says that the other side can't, rather than that it won't.
+fn is_failure(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Internal | Code::Unknown | Code::Cancelled
+    )
+}
+
+impl EdgeInner {
+    async fn attempt<M, R, F>(
+        &self,
+        deadline: Instant,
+        message: M,
+        send: &impl Fn(Transport, Request<M>) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let mut request = Request::new(message);
+        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+        self.identity.sign(request.metadata_mut(), self.clock.now())?;
+        if let Some(traceparent) = telemetry::current_traceparent() {
+            let value: MetadataValue<Ascii> = traceparent.parse().map_err(|_| Status::internal("a bad traceparent"))?;
+            request.metadata_mut().insert("traceparent", value);
+        }
+        let answer = tokio::time::timeout_at(deadline, send(self.transport()?, request)).await;
+        answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
+    }
+
+    fn transport(&self) -> Result<Transport, Status> {
+        if let Some(here) = self.peers.here(self.to) {
+            return Ok(here);
+        }
+        let mut connected = self.connected.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*connected {
+            Some(transport) => Ok(transport.clone()),
+            None => Ok(connected.insert(self.peers.elsewhere(self.to)?).clone()),
+        }
+    }
+}
+
+/// A tenth of the calls may be retried, so that retries don't add to an overload.
+#[derive(Debug)]
+struct Budget(Mutex<f32>);
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget(Mutex::new(Budget::MOST))
+    }
+}
+
+impl Budget {
+    const MOST: f32 = 10.0;
+    const PER_CALL: f32 = 0.1;
+
+    fn earn(&self) {
+        let mut left = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *left = (*left + Budget::PER_CALL).min(Budget::MOST);
+    }
+
+    fn spend(&self) -> bool {
+        let mut left = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let enough = *left >= 1.0;
+        if enough {
+            *left -= 1.0;
+        }
+        enough
+    }
+}

@@ -1,0 +1,53 @@
+//! An event on its way, with the attributes of CloudEvents 1.0.
+
+use prost::{Message, Name};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+/// How many streams the flows are spread over. Events of one flow share one, in which they stay in order.
+pub const PARTITIONS: u64 = 16;
+
+/// An event and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Its own id.
+    pub event_id: Uuid,
+    /// The full name of its message: CloudEvents' `type`.
+    pub kind: String,
+    /// The context that published it.
+    pub source: String,
+    /// The id of what it happened to.
+    pub subject: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The flow that it belongs to.
+    pub correlation_id: Uuid,
+    /// The event that caused it, if one did.
+    pub causation_id: Option<Uuid>,
+    /// The version of the aggregate that it happened to: later ones are greater.
+    pub sequence: i64,
+    /// The W3C trace that it happened in.
+    pub traceparent: Option<String>,
+    /// The encoded message.
+    pub body: Vec<u8>,
+}
+
+impl Envelope {
+    /// The stream of its flow, below [`PARTITIONS`].
+    pub fn partition(&self) -> u64 {
+        // The bytes of a UUID v7 are time first; the last ones are random, those of a v8 all are.
+        let bytes = self.correlation_id.as_bytes();
+        u64::from(bytes[15] ^ bytes[14]) % PARTITIONS
+    }
+
+    /// Whether it is this message.
+    pub fn is<M: Name>(&self) -> bool {
+        self.kind.strip_prefix(M::PACKAGE).and_then(|rest| rest.strip_prefix('.')) == Some(M::NAME)
+    }
+
+    /// The message in it.
+    pub fn decode<M: Message + Default>(&self) -> Result<M, prost::DecodeError> {
+        M::decode(self.body.as_slice())
+    }
+}

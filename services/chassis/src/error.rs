@@ -1,0 +1,239 @@
+//! What can go wrong, and the one place where it becomes a gRPC status.
+//!
+//! Only some codes of gRPC are used: `INVALID_ARGUMENT`, `NOT_FOUND`, `FAILED_PRECONDITION`, `RESOURCE_EXHAUSTED`,
+//! `ABORTED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNIMPLEMENTED`.
+//! Every status carries an `ErrorInfo` with a stable reason; what helps beyond it stands in further details.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of the reasons in `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "nadeuri";
+
+/// Why the domain of a context said no.
+pub trait Refusal: std::fmt::Display + std::fmt::Debug + Send {
+    /// What kind of no it is.
+    fn code(&self) -> RefusalCode {
+        RefusalCode::Precondition
+    }
+    /// The reason in `google.rpc.ErrorInfo`: `UPPER_SNAKE_CASE`, stable.
+    fn reason(&self) -> &'static str;
+    /// For how long the answer will be the same, if that is known.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The codes that a refusal may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCode {
+    /// What was asked for is wrong at any time: `INVALID_ARGUMENT`.
+    Invalid,
+    /// There is no such thing: `NOT_FOUND`.
+    NotFound,
+    /// It can't be done as things stand: `FAILED_PRECONDITION`.
+    Precondition,
+    /// A limit is reached: `RESOURCE_EXHAUSTED`.
+    Exhausted,
+}
+
+/// One field of a request that can't be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field, such as `car.daily_rate.currency_code`.
+    pub field: String,
+    /// What would be right.
+    pub description: String,
+}
+
+/// What can go wrong.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The domain said no.
+    #[error("{message}")]
+    Refused {
+        /// What kind of no.
+        code: RefusalCode,
+        /// `UPPER_SNAKE_CASE`.
+        reason: &'static str,
+        /// For people.
+        message: String,
+        /// When to try again.
+        retry_after: Option<Duration>,
+    },
+    /// Fields of the request can't be taken.
+    #[error("{}", describe(.0))]
+    Invalid(Vec<Violation>),
+    /// There is no such thing, or not for this caller.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// What is not there, such as `reservation`.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// A request id came again with another request.
+    #[error("request_id was used for another request; take a new one for each request, and repeat it only to retry")]
+    RequestIdReused,
+    /// Others changed the same thing all the time.
+    #[error("it was changed by others at the same time; try again")]
+    Conflict,
+    /// A limit of this process is reached.
+    #[error("{what} is busy; try again")]
+    Busy {
+        /// What is.
+        what: &'static str,
+    },
+    /// Another context can't be asked at the moment.
+    #[error("{message}")]
+    Away {
+        /// `UPPER_SNAKE_CASE`, such as `PAYMENT_AWAY`.
+        reason: &'static str,
+        /// For people: what is kept, and what to do.
+        message: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Another context answered with this, and the caller is to know it as it is.
+    #[error("{}", .0.message())]
+    Answered(Box<Status>),
+    /// The store, or what else is outside of this process, can't be used at the moment. The text is for the log.
+    #[error("the store is not available; try again")]
+    Unavailable(String),
+    /// This should not happen. The text is for the log.
+    #[error("something went wrong here; it was logged")]
+    Internal(String),
+}
+
+impl Error {
+    /// The domain's no.
+    pub fn refused(refusal: &impl Refusal) -> Error {
+        Error::Refused {
+            code: refusal.code(),
+            reason: refusal.reason(),
+            message: refusal.to_string(),
+            retry_after: refusal.retry_after(),
+        }
+    }
+
+    /// There is no such thing, or not for this caller.
+    pub fn not_found(what: &'static str, id: impl ToString) -> Error {
+        Error::NotFound { what, id: id.to_string() }
+    }
+
+    /// Whether the same may succeed a moment later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Error::Conflict | Error::Busy { .. } | Error::Away { .. } | Error::Unavailable(_))
+    }
+
+    fn code_and_reason(&self) -> (Code, Cow<'static, str>) {
+        let (code, reason) = match self {
+            Error::Refused { code, reason, .. } => {
+                let code = match code {
+                    RefusalCode::Invalid => Code::InvalidArgument,
+                    RefusalCode::NotFound => Code::NotFound,
+                    RefusalCode::Precondition => Code::FailedPrecondition,
+                    RefusalCode::Exhausted => Code::ResourceExhausted,
+                };
+                (code, *reason)
+            }
+            Error::Invalid(_) => (Code::InvalidArgument, "INVALID_FIELDS"),
+            Error::NotFound { what, .. } => {
+                let reason = what.to_uppercase().replace(' ', "_") + "_NOT_FOUND";
+                return (Code::NotFound, Cow::Owned(reason));
+            }
+            Error::RequestIdReused => (Code::InvalidArgument, "REQUEST_ID_REUSED"),
+            Error::Conflict => (Code::Aborted, "CONFLICT"),
+            Error::Busy { .. } => (Code::ResourceExhausted, "BUSY"),
+            Error::Away { reason, .. } => (Code::Unavailable, *reason),
+            Error::Answered(status) => (status.code(), ""),
+            Error::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
+            Error::Internal(_) => (Code::Internal, "INTERNAL"),
+        };
+        (code, Cow::Borrowed(reason))
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Refused { retry_after, .. } => *retry_after,
+            Error::Away { retry_after, .. } => Some(*retry_after),
+            Error::Conflict | Error::Busy { .. } => Some(Duration::from_millis(100)),
+            Error::Unavailable(_) => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Status {
+        match &error {
+            Error::Answered(status) => return (**status).clone(),
+            Error::Internal(cause) => tracing::error!(cause, "internal error"),
+            Error::Unavailable(cause) => tracing::warn!(cause, "unavailable"),
+            _ => {}
+        }
+        let (code, reason) = error.code_and_reason();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+        if let Error::Invalid(violations) = &error {
+            for violation in violations {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+        }
+        if let Some(delay) = error.retry_after() {
+            details.set_retry_info(Some(delay));
+        }
+        Status::with_error_details(code, error.to_string(), details)
+    }
+}
+
+impl From<Diesel> for Error {
+    fn from(error: Diesel) -> Error {
+        match &error {
+            Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::SerializationFailure, _) => {
+                Error::Conflict
+            }
+            Diesel::DatabaseError(
+                DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::ForeignKeyViolation,
+                _,
+            )
+            | Diesel::DeserializationError(_)
+            | Diesel::SerializationError(_)
+            | Diesel::QueryBuilderError(_)
+            | Diesel::InvalidCString(_)
+            | Diesel::NotFound => Error::Internal(error.to_string()),
+            _ => Error::Unavailable(error.to_string()),
+        }
+    }
+}
+
+fn describe(violations: &[Violation]) -> String {
+    let each = violations.iter().map(|violation| format!("{}: {}", violation.field, violation.description));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_violations_are_told_at_once_in_words_and_in_details() {
+        let violation = |field: &str| Violation { field: field.into(), description: "must be set".into() };
+        let status = Status::from(Error::Invalid(vec![violation("a"), violation("b.c")]));
+        assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "a: must be set; b.c: must be set"));
+        let details = status.get_error_details();
+        let fields: Vec<_> = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations).map(|v| &v.field).collect();
+        assert_eq!(fields, ["a", "b.c"]);
+    }
+
+    #[test]
+    fn what_is_for_the_log_does_not_reach_the_caller() {
+        let status = Status::from(Error::Internal("password=hunter2".into()));
+        assert!(!format!("{status:?}").contains("hunter2"));
+    }
+}

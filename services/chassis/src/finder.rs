@@ -1,0 +1,96 @@
+//! Reads by id, gathered.
+//!
+//! On PostgreSQL a read costs a round trip, so reads that are asked for while one is under way go together in the next:
+//! one statement for all of them. On SQLite a read is a function call and is made at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::db::{Database, Tx};
+use crate::error::Error;
+use crate::world::Tasks;
+
+/// Reads in one statement, at most.
+const BATCH: usize = 256;
+/// Reads that wait, at most.
+const QUEUE: usize = 8192;
+/// Statements under way at once.
+const LANES: usize = 2;
+
+/// Reads what is kept under some ids. What is not there is missing in the result.
+pub type Find<K, V> = for<'t> fn(&'t mut Tx<'_>, Vec<K>) -> BoxFuture<'t, Result<Vec<(K, V)>, Error>>;
+
+/// Finds what is kept under an id.
+pub struct Finder<K, V> {
+    find: Find<K, V>,
+    database: Database,
+    lanes: Arc<[mpsc::Sender<Ask<K, V>>]>,
+}
+
+impl<K, V> Clone for Finder<K, V> {
+    fn clone(&self) -> Self {
+        Finder { find: self.find, database: self.database.clone(), lanes: self.lanes.clone() }
+    }
+}
+
+struct Ask<K, V> {
+    key: K,
+    reply: oneshot::Sender<Result<Option<V>, Error>>,
+}
+
+impl<K, V> Finder<K, V>
+where
+    K: Copy + Ord + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// Starts finding with this function.
+    pub fn start(database: &Database, tasks: &Tasks, find: Find<K, V>) -> Finder<K, V> {
+        let lanes = if matches!(database, Database::Sqlite(_)) { 0 } else { LANES };
+        let start_lane = |_| {
+            let (asks, queue) = mpsc::channel(QUEUE);
+            tasks.spawn(run(queue, database.clone(), find));
+            asks
+        };
+        Finder { find, database: database.clone(), lanes: (0..lanes).map(start_lane).collect() }
+    }
+
+    /// What is kept under `key`.
+    pub async fn get(&self, key: K) -> Result<Option<V>, Error> {
+        let Some(lane) = self.lanes.iter().max_by_key(|lane| lane.capacity()) else {
+            let mut reader = self.database.reader().await?;
+            let found = (self.find)(&mut reader.tx(), vec![key]).await?;
+            return Ok(found.into_iter().next().map(|(_, value)| value));
+        };
+        let (reply, answered) = oneshot::channel();
+        lane.try_send(Ask { key, reply }).map_err(|_| Error::Busy { what: "the queue of reads" })?;
+        answered.await.map_err(|_| Error::Unavailable("it is stopping".into()))?
+    }
+}
+
+async fn run<K, V>(mut queue: mpsc::Receiver<Ask<K, V>>, database: Database, find: Find<K, V>)
+where
+    K: Copy + Ord + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let mut batch: Vec<Ask<K, V>> = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        let found = read(&database, find, batch.iter().map(|ask| ask.key).collect()).await;
+        for Ask { key, reply } in batch.drain(..) {
+            let answer = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Error::clone);
+            // Who no longer waits has hung up.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+async fn read<K: Ord, V>(database: &Database, find: Find<K, V>, mut keys: Vec<K>) -> Result<BTreeMap<K, V>, Error> {
+    keys.sort();
+    keys.dedup();
+    let mut reader = database.reader().await?;
+    let found = tokio::time::timeout(crate::db::DEADLINE, find(&mut reader.tx(), keys)).await;
+    let found = found.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
+    Ok(found.into_iter().collect())
+}

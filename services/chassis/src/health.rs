@@ -1,0 +1,33 @@
+//! Whether a context can do its work, and if not, what is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Something a context needs: its store, the fabric. Whoever uses it says how it is.
+#[derive(Clone, Debug)]
+pub struct Part {
+    name: &'static str,
+    is_up: Arc<AtomicBool>,
+}
+
+impl Part {
+    /// A part that is not up yet.
+    pub fn new(name: &'static str) -> Part {
+        Part { name, is_up: Arc::default() }
+    }
+
+    /// Its name, such as `store`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Says how it is; returns how it was.
+    pub fn set(&self, is_up: bool) -> bool {
+        self.is_up.swap(is_up, Ordering::Relaxed)
+    }
+
+    /// Whether it is up.
+    pub fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,144 @@
+//! Carries events from the outbox to the bus, in order, and removes those that the bus has.
+//!
+//! It wakes on a signal, when events were written, and on a period, for those that another replica wrote. On PostgreSQL
+//! one replica relays at a time (an advisory lock says which), so that the order of a flow is kept; the others stand by.
+//! If it dies between publishing and removing, the events are published again: consumers know them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use tokio::sync::Notify;
+
+use crate::bus::Bus;
+use crate::db::{DEADLINE, Database, Durability, Tx, Unit};
+use crate::envelope::Envelope;
+use crate::error::Error;
+use crate::telemetry::Meters;
+use crate::world::{Point, Tasks};
+use crate::writer::Scene;
+use crate::outbox;
+
+/// Events published together.
+const BATCH: i64 = 256;
+/// How long events of others wait, at most.
+const PERIOD: Duration = Duration::from_secs(1);
+/// The longest pause between attempts while the bus or the store is away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Relay {
+    pub scene: Scene,
+    pub bus: Arc<dyn Bus>,
+}
+
+/// A connection that holds the lock of the relay, or none where there is no other process.
+enum Turn {
+    Postgres(Box<AsyncPgConnection>),
+    Sqlite,
+}
+
+impl Relay {
+    pub async fn run(self, tasks: Tasks) {
+        let mut turn = None;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let stopping = tasks.is_stopping();
+            match self.drain(&mut turn).await {
+                Ok(()) => {
+                    pause = Duration::from_millis(50);
+                    if stopping {
+                        return;
+                    }
+                    self.wait(&tasks).await;
+                }
+                Err(error) => {
+                    turn = None;
+                    tracing::warn!(context = self.scene.context, %error, "events wait in the outbox; trying again");
+                    if stopping {
+                        return;
+                    }
+                    tasks.sleep(self.scene.world.jitter(pause)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, tasks: &Tasks) {
+        let published: &Notify = &self.scene.published;
+        tokio::select! {
+            biased;
+            () = tasks.stopping() => {}
+            () = published.notified() => {}
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+
+    /// Publishes until the outbox is empty, or it is another replica's turn.
+    async fn drain(&self, turn: &mut Option<Turn>) -> Result<(), Error> {
+        if turn.is_none() {
+            *turn = self.take_turn().await?;
+        }
+        let Some(turn) = turn else { return Ok(()) };
+        loop {
+            let waiting = self.oldest(turn).await?;
+            Meters::outbox(self.scene.context, waiting.len(), waiting.first().map(|(_, e)| self.scene.world.now().since(e.at)));
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let is_last = waiting.len() < BATCH as usize;
+            let (seqs, envelopes): (Vec<i64>, Vec<Envelope>) = waiting.into_iter().unzip();
+            let published = self.bus.publish(self.scene.context, &envelopes).await;
+            published.map_err(|error| Error::Unavailable(error.to_string()))?;
+            self.scene.world.pass(self.scene.context, Point::AfterPublish).await;
+            self.remove(turn, seqs).await?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn take_turn(&self) -> Result<Option<Turn>, Error> {
+        let Database::Postgres(postgres) = &self.scene.database else { return Ok(Some(Turn::Sqlite)) };
+        let mut connection = postgres.connect().await?;
+        // What it deletes late is published again, so it need not wait for the disk.
+        connection.batch_execute("SET synchronous_commit = off").await?;
+        let lock = diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
+        let rows = diesel_async::RunQueryDsl::execute(lock, &mut connection).await?;
+        Ok((rows == 1).then(|| Turn::Postgres(Box::new(connection))))
+    }
+
+    async fn oldest(&self, turn: &mut Turn) -> Result<Vec<(i64, Envelope)>, Error> {
+        match turn {
+            Turn::Sqlite => outbox::oldest(&mut self.scene.database.reader().await?.tx(), BATCH).await,
+            Turn::Postgres(connection) => in_time(outbox::oldest(&mut Tx::Postgres(connection), BATCH)).await,
+        }
+    }
+
+    async fn remove(&self, turn: &mut Turn, seqs: Vec<i64>) -> Result<(), Error> {
+        match turn {
+            Turn::Sqlite => {
+                let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &seqs).await }));
+                self.scene.database.write(Durability::Lazy, unit).await
+            }
+            Turn::Postgres(connection) => in_time(outbox::remove(&mut Tx::Postgres(connection), &seqs)).await,
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("the store does not answer".into()))?
+}
+
+/// Forgets old keys, so that the table of what was done does not grow for ever.
+pub(crate) async fn forget_old_keys(scene: Scene, keep: Duration, tasks: Tasks) {
+    const PAUSE: Duration = Duration::from_secs(60);
+    const AT_ONCE: i64 = 1_000;
+    while tasks.sleep(PAUSE).await {
+        let before = scene.world.now() - keep;
+        let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { crate::done::forget(tx, before, AT_ONCE).await }));
+        if let Err(error) = scene.database.write(Durability::Lazy, unit).await {
+            tracing::warn!(context = scene.context, %error, "old keys were not forgotten; trying again");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Values that every line of business has: money, periods, places. Parsed from their messages, right by construction.
+
+use std::fmt;
+
+use contracts::{money, period, place};
+use jiff::tz::TimeZone;
+
+use crate::call::Fields;
+use crate::clock::Timestamp;
+
+/// A currency of ISO 4217.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// From three letters in upper case.
+    pub fn parse(code: &str) -> Option<Currency> {
+        let code: [u8; 3] = code.as_bytes().try_into().ok()?;
+        code.iter().all(u8::is_ascii_uppercase).then_some(Currency(code))
+    }
+
+    /// The three letters.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// An amount in one currency, 0 to [`Money::MAX_MINOR`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Money {
+    /// In the currency's minor unit.
+    pub minor: i64,
+    /// Which currency.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// The most that one amount can be.
+    pub const MAX_MINOR: i64 = 1_000_000_000_000;
+
+    /// So many times as much; `None` if that is more than an amount can be.
+    pub fn times(self, count: u32) -> Option<Money> {
+        let minor = self.minor.checked_mul(i64::from(count))?;
+        (minor <= Money::MAX_MINOR).then_some(Money { minor, ..self })
+    }
+
+    /// Parses a price: an amount of more than 0.
+    pub fn price(fields: &mut Fields, path: &str, proto: Option<&money::v1::Money>) -> Option<Money> {
+        Money::parse(fields, path, proto, 1)
+    }
+
+    /// Parses an amount that may be 0.
+    pub fn amount(fields: &mut Fields, path: &str, proto: Option<&money::v1::Money>) -> Option<Money> {
+        Money::parse(fields, path, proto, 0)
+    }
+
+    fn parse(fields: &mut Fields, path: &str, proto: Option<&money::v1::Money>, least: i64) -> Option<Money> {
+        let proto = fields.required(path, proto)?;
+        let currency = Currency::parse(&proto.currency_code).ok_or("must be three letters of ISO 4217, such as KRW");
+        let currency = fields.take(&format!("{path}.currency_code"), currency);
+        let in_range = (least..=Money::MAX_MINOR).contains(&proto.amount_minor);
+        let range = format!("must be {least} to {}", Money::MAX_MINOR);
+        let minor = fields.take(&format!("{path}.amount_minor"), in_range.then_some(proto.amount_minor).ok_or(range));
+        Some(Money { minor: minor?, currency: currency? })
+    }
+}
+
+impl From<Money> for money::v1::Money {
+    fn from(money: Money) -> Self {
+        money::v1::Money { currency_code: money.currency.to_string(), amount_minor: money.minor }
+    }
+}
+
+/// From a moment up to, and without, a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// The first moment.
+    pub start: Timestamp,
+    /// The first moment after it.
+    pub end: Timestamp,
+}
+
+impl Period {
+    /// Whether they share a moment. Periods that only touch don't.
+    pub fn overlaps(&self, other: &Period) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// How many days it takes in a time zone. A day lasts from the start's time of day to the same time on the next day,
+    /// however long that is when clocks change; a day begun counts whole. At least 1.
+    pub fn days(&self, zone: &TimeZone) -> Option<u32> {
+        let zoned = |time: Timestamp| Some(jiff::Timestamp::from_microsecond(time.micros()).ok()?.to_zoned(zone.clone()));
+        let (start, end) = (zoned(self.start)?, zoned(self.end)?);
+        let whole = start.date().until(end.date()).ok()?.get_days().max(0);
+        // `whole` may be a day too many or too few, by the times of day.
+        let ends_after = |days: i32| start.checked_add(jiff::Span::new().days(days)).is_ok_and(|day_end| day_end >= end);
+        let days = (whole.saturating_sub(1).max(1)..=whole + 1).find(|days| ends_after(*days))?;
+        u32::try_from(days).ok()
+    }
+
+    /// Parses a period.
+    pub fn parse(fields: &mut Fields, path: &str, proto: Option<&period::v1::Period>) -> Option<Period> {
+        let proto = fields.required(path, proto)?;
+        let start = fields.time(&format!("{path}.start_time"), proto.start_time);
+        let end = fields.time(&format!("{path}.end_time"), proto.end_time);
+        let (start, end) = (start?, end?);
+        let order = (start < end).then_some(Period { start, end }).ok_or("must be after start_time");
+        fields.take(&format!("{path}.end_time"), order)
+    }
+}
+
+impl From<Period> for period::v1::Period {
+    fn from(period: Period) -> Self {
+        period::v1::Period { start_time: Some(period.start.to_proto()), end_time: Some(period.end.to_proto()) }
+    }
+}
+
+/// A place on the map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// What people call it.
+    pub name: String,
+    /// Degrees north and east, if they are known.
+    pub position: Option<(f64, f64)>,
+}
+
+impl Place {
+    /// Parses a place.
+    pub fn parse(fields: &mut Fields, path: &str, proto: Option<&place::v1::Place>) -> Option<Place> {
+        let proto = fields.required(path, proto)?;
+        let name = fields.text(&format!("{path}.name"), &proto.name, 1..=100);
+        let mut degrees = |field: &str, value: Option<f64>, most: f64| {
+            let in_range = value.is_none_or(|value| (-most..=most).contains(&value));
+            let range = format!("must be {} to {most} degrees", -most);
+            fields.take(&format!("{path}.{field}"), in_range.then_some(value).ok_or(range))
+        };
+        let latitude = degrees("latitude", proto.latitude, 90.0);
+        let longitude = degrees("longitude", proto.longitude, 180.0);
+        let position = match (latitude?, longitude?) {
+            (Some(latitude), Some(longitude)) => Some((latitude, longitude)),
+            (None, None) => None,
+            _ => {
+                fields.violate(path, "must have both latitude and longitude, or neither");
+                return None;
+            }
+        };
+        Some(Place { name: name?, position })
+    }
+}
+
+impl From<Place> for place::v1::Place {
+    fn from(place: Place) -> Self {
+        let (latitude, longitude) = place.position.unzip();
+        place::v1::Place { name: place.name, latitude, longitude }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn period(start: &str, end: &str) -> Period {
+        let time = |text: &str| {
+            let time: jiff::Timestamp = text.parse().expect("the test gives a time");
+            Timestamp::from_micros(time.as_microsecond())
+        };
+        Period { start: time(start), end: time(end) }
+    }
+
+    #[track_caller]
+    fn check_days(zone: &str, start: &str, end: &str, days: u32) {
+        let zone = TimeZone::get(zone).expect("the test gives a zone");
+        assert_eq!(period(start, end).days(&zone), Some(days), "{start} to {end}");
+    }
+
+    #[test]
+    fn a_day_begun_counts_whole() {
+        check_days("Asia/Seoul", "2026-07-01T10:00:00+09:00", "2026-07-01T10:00:01+09:00", 1);
+        check_days("Asia/Seoul", "2026-07-01T10:00:00+09:00", "2026-07-02T10:00:00+09:00", 1);
+        check_days("Asia/Seoul", "2026-07-01T10:00:00+09:00", "2026-07-02T10:00:01+09:00", 2);
+        check_days("Asia/Seoul", "2026-07-01T23:30:00+09:00", "2026-07-02T00:30:00+09:00", 1);
+        check_days("Asia/Seoul", "2026-07-01T10:00:00+09:00", "2026-07-31T09:00:00+09:00", 30);
+    }
+
+    #[test]
+    fn a_day_is_as_long_as_the_zone_makes_it() {
+        // Clocks in Berlin go forward on 2026-03-29 and back on 2026-10-25.
+        check_days("Europe/Berlin", "2026-03-28T12:00:00+01:00", "2026-03-29T12:00:00+02:00", 1);
+        check_days("Europe/Berlin", "2026-03-28T12:00:00+01:00", "2026-03-29T12:30:00+02:00", 2);
+        check_days("Europe/Berlin", "2026-10-24T12:00:00+02:00", "2026-10-25T12:00:00+01:00", 1);
+        check_days("UTC", "2026-10-24T12:00:00+02:00", "2026-10-25T12:00:00+01:00", 2);
+    }
+
+    #[test]
+    fn periods_that_touch_do_not_overlap() {
+        let day = |day: u32| period(&format!("2026-07-0{day}T00:00:00Z"), &format!("2026-07-0{}T00:00:00Z", day + 1));
+        assert!(!day(1).overlaps(&day(2)) && !day(2).overlaps(&day(1)));
+        assert!(day(1).overlaps(&day(1)));
+        assert!(period("2026-07-01T00:00:00Z", "2026-07-09T00:00:00Z").overlaps(&day(3)));
+    }
+
+    #[test]
+    fn money_does_not_overflow() {
+        let money = Money { minor: Money::MAX_MINOR, currency: Currency(*b"KRW") };
+        assert_eq!(money.times(1), Some(money));
+        assert_eq!(money.times(2), None);
+        assert_eq!(money.times(u32::MAX), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Views: what a context makes of others' events for reading, without rules of its own.
+//!
+//! **Invariant**: a view is a function of the events, whatever their order: rows know the sequence of what they show, and
+//! an older event changes nothing. So a view can be emptied and made again from the chronicle while new events come in.
+
+use std::collections::HashSet;
+use std::marker::PhantomData;
+
+use futures::future::BoxFuture;
+
+use crate::bus::Interest;
+use crate::consumer::{Outcomes, React};
+use crate::db::{Durability, Tx, Unit};
+use crate::done::{self, Key};
+use crate::envelope::Envelope;
+use crate::error::Error;
+use crate::writer::Scene;
+
+/// A view over events.
+pub trait View: Send + Sync + 'static {
+    /// Which events it is made from.
+    fn interest() -> Interest;
+
+    /// Takes events into the view. Each comes once, but not in any order.
+    fn apply(tx: &mut Tx<'_>, events: &[Envelope]) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Empties the view.
+    fn clear(tx: &mut Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Handles events by putting them into a view.
+pub(crate) struct Viewer<V> {
+    pub scene: Scene,
+    pub view: PhantomData<fn() -> V>,
+}
+
+impl<V: View> React for Viewer<V> {
+    fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes> {
+        Box::pin(async move {
+            match self.apply(events.to_vec()).await {
+                // One of them can't be taken: alone, it fails alone.
+                Err(Error::Internal(_)) if events.len() > 1 => {
+                    let mut outcomes = Vec::with_capacity(events.len());
+                    for event in events {
+                        outcomes.push(self.apply(vec![event.clone()]).await);
+                    }
+                    outcomes
+                }
+                outcome => vec![outcome; events.len()],
+            }
+        })
+    }
+}
+
+impl<V: View> Viewer<V> {
+    async fn apply(&self, events: Vec<Envelope>) -> Result<(), Error> {
+        let now = self.scene.world.now();
+        let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move {
+                let key = |event: &Envelope| key(event);
+                let known = done::find(tx, events.iter().map(key)).await?;
+                let mut seen = HashSet::new();
+                let fresh: Vec<Envelope> = events
+                    .into_iter()
+                    .filter(|event| known.answer(key(event)).is_none() && seen.insert(event.event_id))
+                    .collect();
+                if fresh.is_empty() {
+                    return Ok(());
+                }
+                V::apply(tx, &fresh).await?;
+                let rows: Vec<_> = fresh.iter().map(|event| key(event).row(Vec::new(), now)).collect();
+                done::write(tx, &rows).await
+            }));
+        self.scene.database.write(Durability::Full, unit).await
+    }
+}
+
+fn key(event: &Envelope) -> Key {
+    Key::event(event.event_id, b"view")
+}
+
+/// Where a rebuilt view gets the events from.
+pub trait History: Send + Sync {
+    /// The events after a position, in order, with the position to go on from; none when there are no more for now.
+    fn after(&self, position: i64) -> BoxFuture<'_, Result<(Vec<Envelope>, i64), Error>>;
+}
+
+/// Makes a view anew.
+pub(crate) trait Rebuild: Send + Sync {
+    /// Empties the view and fills it from its history. Returns how many events there were.
+    fn rebuild(&self) -> BoxFuture<'_, Result<i64, Error>>;
+}
+
+pub(crate) struct Rebuilder<V> {
+    pub viewer: Viewer<V>,
+    pub history: Box<dyn History>,
+}
+
+/// How often, and with what pauses, a history is asked for events that the view had seen already.
+const PATIENCE: u32 = 100;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+impl<V: View> Rebuild for Rebuilder<V> {
+    fn rebuild(&self) -> BoxFuture<'_, Result<i64, Error>> {
+        Box::pin(async move {
+            let mut missing = self.clear().await?;
+            let (mut position, mut count) = (0, 0);
+            for _ in 0..PATIENCE {
+                loop {
+                    let (events, next) = self.history.after(position).await?;
+                    if next == position {
+                        break;
+                    }
+                    position = next;
+                    let wanted: Vec<Envelope> = events.into_iter().filter(|e| V::interest().wants(&e.kind)).collect();
+                    count += wanted.len() as i64;
+                    wanted.iter().for_each(|event| drop(missing.remove(&key(event).id())));
+                    self.apply(wanted).await?;
+                }
+                if missing.is_empty() {
+                    return Ok(count);
+                }
+                // The view had events that the chronicle has not heard of yet.
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(Error::Unavailable(format!("the chronicle lacks {} events that the view had", missing.len())))
+        })
+    }
+}
+
+impl<V: View> Rebuilder<V> {
+    /// Empties the view. Returns the keys of events that it had taken lately: the history may not have them yet.
+    async fn clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
+        const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
+        let since = self.viewer.scene.world.now() - LATELY;
+        let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move {
+                let lately = done::since(tx, since).await?;
+                V::clear(tx).await?;
+                done::forget_all(tx).await?;
+                Ok(lately)
+            }));
+        self.viewer.scene.database.write(Durability::Full, unit).await
+    }
+
+    async fn apply(&self, events: Vec<Envelope>) -> Result<(), Error> {
+        loop {
+            match self.viewer.apply(events.clone()).await {
+                // A live event came in at the same time.
+                Err(Error::Conflict) => tokio::task::yield_now().await,
+                outcome => return outcome,
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Wakes aggregates at the time that they asked for.
+//!
+//! The time stands in a column of the aggregate, so it survives everything; there are no other timers. An aggregate is
+//! woken until it no longer asks to be: whoever is woken too late, or twice, decides by its state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::aggregate::{Cause, Store, Wanted};
+use crate::error::Error;
+use crate::world::Tasks;
+use crate::writer::{Intent, Scene, Writer};
+
+/// How late an aggregate is woken, at most, while there is nothing else to do.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Aggregates woken together.
+const AT_ONCE: i64 = 64;
+
+/// What is done with an aggregate that is due: the command it asked to be woken with goes to its writer, unless a
+/// context must ask the outside world first.
+pub type Wake<A> =
+    Arc<dyn Fn(<A as crate::Aggregate>::Id, <A as crate::Aggregate>::Command) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+
+/// The usual: the command goes to the writer.
+pub fn by_writer<A: Store>(writer: &Writer<A>) -> Wake<A> {
+    let writer = writer.clone();
+    Arc::new(move |id, command| {
+        let writer = writer.clone();
+        Box::pin(async move {
+            match writer.handle(Intent { id, command, key: None, cause: Cause::default() }).await {
+                // It was decided meanwhile.
+                Ok(_) | Err(Error::Refused { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    })
+}
+
+/// Wakes what is due until the tasks stop.
+pub async fn run<A: Store>(scene: Scene, wake: Wake<A>, tasks: Tasks) {
+    while tasks.sleep(PERIOD).await {
+        loop {
+            match wake_due::<A>(&scene, &wake).await {
+                Ok(count) if count == AT_ONCE as usize && !tasks.is_stopping() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(context = scene.context, %error, "waking failed; trying again");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn wake_due<A: Store>(scene: &Scene, wake: &Wake<A>) -> Result<usize, Error> {
+    let now = scene.world.now();
+    let due = {
+        let mut reader = scene.database.reader().await?;
+        let ids = A::due(&mut reader.tx(), now, AT_ONCE).await?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let mut wanted = Wanted::<A>::new();
+        ids.iter().for_each(|id| wanted.add(*id, None));
+        A::load(&mut reader.tx(), &wanted).await?
+    };
+    let calls = due.iter().filter_map(|loaded| {
+        let (at, command) = loaded.state.wake_at()?;
+        (at <= now).then(|| wake(loaded.id, command))
+    });
+    let outcomes = futures::future::join_all(calls).await;
+    let count = outcomes.len();
+    outcomes.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    Ok(count)
+}

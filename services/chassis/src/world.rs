@@ -1,0 +1,141 @@
+//! What a process gets from outside: time, chance, tasks, and, in a simulation, misfortune.
+//!
+//! The product runs in [`World::real`]. The simulation runs the same code in a world of one thread whose clock it moves,
+//! whose chance it seeds, and whose [`Fate`] decides at which points a context crashes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Timestamp};
+use crate::ids::Ids;
+
+/// Time, chance and tasks.
+#[derive(Clone)]
+pub struct World {
+    /// What time it is.
+    pub clock: Clock,
+    /// New ids and random numbers.
+    pub ids: Ids,
+    fate: Option<Arc<dyn Fate>>,
+}
+
+/// Where a context may crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// Everything is written, nothing is committed.
+    BeforeCommit,
+    /// It is committed, and nobody knows.
+    AfterCommit,
+    /// The bus has the events, the outbox still has them too.
+    AfterPublish,
+}
+
+/// Decides, in a simulation, what goes wrong.
+pub trait Fate: Send + Sync {
+    /// True if `context` crashes at this point: whatever got there never goes on.
+    fn crashes(&self, context: &str, point: Point) -> bool;
+}
+
+impl World {
+    /// The machine's clock, unpredictable ids, nothing goes wrong on purpose.
+    pub fn real() -> World {
+        World { clock: Clock::system(), ids: Ids::system(), fate: None }
+    }
+
+    /// A world of one thread, on the runtime's clock.
+    pub fn simulated(seed: u64, origin: Timestamp, fate: Arc<dyn Fate>) -> World {
+        World { clock: Clock::runtime(origin), ids: Ids::seeded(seed), fate: Some(fate) }
+    }
+
+    /// Whether everything must happen in one thread.
+    pub fn is_simulated(&self) -> bool {
+        self.fate.is_some()
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Passes a point at which a simulated context may crash; then this never returns.
+    pub async fn pass(&self, context: &str, point: Point) {
+        if let Some(fate) = &self.fate
+            && fate.crashes(context, point)
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A delay around `base`, half of it to one and a half times it, so that those who failed together don't retry together.
+    pub fn jitter(&self, base: Duration) -> Duration {
+        let micros = u64::try_from(base.as_micros()).unwrap_or(u64::MAX).max(1);
+        Duration::from_micros(micros / 2 + self.ids.below(micros))
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("simulated", &self.is_simulated()).finish_non_exhaustive()
+    }
+}
+
+/// The tasks of one context, which stop together.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl Tasks {
+    /// Starts a task. It ends by itself soon after [`Tasks::stopping`].
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let killed = self.kill.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                biased;
+                () = killed.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    /// Returns when the tasks are to finish what is under way and end.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether the tasks are to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Sleeps, but not past [`Tasks::stopping`]. Returns whether to go on.
+    pub async fn sleep(&self, duration: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(duration) => true,
+        }
+    }
+
+    /// Lets the tasks finish; those that have not within `limit` are dropped.
+    pub async fn stop(&self, limit: Duration) {
+        self.stop.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(limit, self.tracker.wait()).await.is_err() {
+            self.kill().await;
+        }
+    }
+
+    /// Drops the tasks where they are, as a crash does.
+    pub async fn kill(&self) {
+        self.kill.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
