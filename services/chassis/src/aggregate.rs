@@ -24,7 +24,8 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     type Refusal: Refusal;
 
     /// The rules. A command that took effect before decides nothing, so callers may retry.
-    fn decide(state: Option<&Self>, command: &Self::Command, now: Timestamp) -> Result<Vec<Self::Event>, Self::Refusal>;
+    fn decide(state: Option<&Self>, command: &Self::Command, now: Timestamp)
+    -> Result<Vec<Self::Event>, Self::Refusal>;
 
     /// What the event makes of the state.
     fn evolve(state: Option<Self>, event: &Self::Event) -> Self;

@@ -25,10 +25,18 @@ pub struct Breaker(Mutex<State>);
 #[derive(Debug)]
 enum State {
     /// The last calls, a bit each, 1 for a failure.
-    Closed { failures: u32, calls: u32 },
-    Open { until: Instant, pause: Duration },
+    Closed {
+        failures: u32,
+        calls: u32,
+    },
+    Open {
+        until: Instant,
+        pause: Duration,
+    },
     /// One call is under way to find out.
-    HalfOpen { pause: Duration },
+    HalfOpen {
+        pause: Duration,
+    },
 }
 
 impl Default for State {

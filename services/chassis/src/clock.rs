@@ -75,7 +75,10 @@ pub struct Clock(Source);
 enum Source {
     System,
     /// The runtime's clock, which a test or a simulation can pause and move.
-    Runtime { origin: Timestamp, started: tokio::time::Instant },
+    Runtime {
+        origin: Timestamp,
+        started: tokio::time::Instant,
+    },
 }
 
 impl Clock {

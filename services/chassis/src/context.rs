@@ -159,7 +159,10 @@ impl Host {
     pub fn settings<S: DeserializeOwned + Default>(&self) -> Result<S, StartError> {
         let context = self.scene.context;
         let Some(table) = self.environment.settings.get(context) else { return Ok(S::default()) };
-        table.clone().try_into().map_err(|error: toml::de::Error| StartError::Settings { context, cause: error.to_string() })
+        table
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| StartError::Settings { context, cause: error.to_string() })
     }
 
     /// Settings that can be read but make no sense.
@@ -170,7 +173,12 @@ impl Host {
     /// Serves a gRPC service.
     pub fn serve<S>(&mut self, service: S)
     where
-        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send + 'static,
     {
         self.services.push(Box::new(move |routes| {
@@ -270,7 +278,9 @@ async fn watch_store(database: Database, store: Part, tasks: Tasks) {
     const PERIOD: Duration = Duration::from_secs(2);
     loop {
         let answers = database.ping().await;
-        if store.set(answers.is_ok()) && let Err(error) = answers {
+        if store.set(answers.is_ok())
+            && let Err(error) = answers
+        {
             tracing::warn!(%error, "the store is away");
         }
         if !tasks.sleep(PERIOD).await {

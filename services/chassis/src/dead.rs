@@ -85,8 +85,19 @@ pub async fn drop(tx: &mut Tx<'_>, event_ids: &[Id<()>]) -> Result<usize, Error>
 
 impl From<DeadRow> for DeadLetter {
     fn from(row: DeadRow) -> DeadLetter {
-        let DeadRow { event_id, kind, source, subject, at, correlation_id, causation_id, sequence, traceparent, body, .. } =
-            row;
+        let DeadRow {
+            event_id,
+            kind,
+            source,
+            subject,
+            at,
+            correlation_id,
+            causation_id,
+            sequence,
+            traceparent,
+            body,
+            ..
+        } = row;
         let envelope = OutboxRow {
             event_id,
             kind,

@@ -121,7 +121,14 @@ pub enum NoAnswer {
 
 impl Edge {
     /// The way from the context `from` to the context `to`.
-    pub fn new(from: &'static str, to: &'static str, peers: Peers, identity: Identity, clock: Clock, limits: Limits) -> Edge {
+    pub fn new(
+        from: &'static str,
+        to: &'static str,
+        peers: Peers,
+        identity: Identity,
+        clock: Clock,
+        limits: Limits,
+    ) -> Edge {
         let bulkhead = Semaphore::new(limits.concurrency);
         let (connected, breaker, budget) = (Mutex::default(), Breaker::default(), Budget::default());
         Edge(Arc::new(EdgeInner { from, to, peers, connected, identity, clock, limits, bulkhead, breaker, budget }))
@@ -129,7 +136,12 @@ impl Edge {
 
     /// Makes a call: `edge.call(&call, request, |transport, request| async move {
     /// PaymentServiceClient::new(transport).collect_payment(request).await })`.
-    pub async fn call<M, R, F>(&self, call: Option<&Call>, message: M, send: impl Fn(Transport, Request<M>) -> F) -> Result<R, NoAnswer>
+    pub async fn call<M, R, F>(
+        &self,
+        call: Option<&Call>,
+        message: M,
+        send: impl Fn(Transport, Request<M>) -> F,
+    ) -> Result<R, NoAnswer>
     where
         M: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
@@ -154,7 +166,8 @@ impl Edge {
             Ok(response) => Ok(response.into_inner()),
             Err(status) if failed => {
                 tracing::warn!(from = edge.from, to = edge.to, code = ?status.code(), message = status.message(), "no answer");
-                let retry_after = tonic_types::StatusExt::get_details_retry_info(&status).and_then(|info| info.retry_delay);
+                let retry_after =
+                    tonic_types::StatusExt::get_details_retry_info(&status).and_then(|info| info.retry_delay);
                 Err(NoAnswer::Away { retry_after: retry_after.unwrap_or(Duration::from_secs(2)) })
             }
             Err(status) => Err(NoAnswer::Refused(Box::new(status))),
@@ -166,7 +179,12 @@ impl Edge {
 fn is_failure(code: Code) -> bool {
     matches!(
         code,
-        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Internal | Code::Unknown | Code::Cancelled
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Internal
+            | Code::Unknown
+            | Code::Cancelled
     )
 }
 

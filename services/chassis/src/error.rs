@@ -227,7 +227,8 @@ mod tests {
         let status = Status::from(Error::Invalid(vec![violation("a"), violation("b.c")]));
         assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "a: must be set; b.c: must be set"));
         let details = status.get_error_details();
-        let fields: Vec<_> = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations).map(|v| &v.field).collect();
+        let fields: Vec<_> =
+            details.bad_request().into_iter().flat_map(|bad| &bad.field_violations).map(|v| &v.field).collect();
         assert_eq!(fields, ["a", "b.c"]);
     }
 

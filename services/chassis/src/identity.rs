@@ -1,7 +1,7 @@
 //! Who this process is, when it calls another.
 
-use tonic::metadata::MetadataMap;
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 
 use crate::clock::Timestamp;
 

@@ -52,4 +52,5 @@ pub use page::Page;
 pub use view::View;
 pub use writer::{Intent, Writer};
 
-pub use diesel_migrations;
+/// The largest request that a service reads.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;

@@ -3,11 +3,13 @@
 //! A token says after which row the next page begins, and what was asked for: with another filter it is refused, for it
 //! would give a page of nothing that makes sense. It is no secret and gives no access.
 
+use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
 use crate::call::Fields;
+use crate::clock::Timestamp;
 use crate::ids;
 
 /// The rows of a page, if the caller does not say.
@@ -58,6 +60,30 @@ impl<K: FromStr + ToString> Page<K> {
         }
         rows.truncate(self.size);
         rows.last().map(|last| format!("{}.{}", short(self.filter), key(last).to_string())).unwrap_or_default()
+    }
+}
+
+/// A row in an order by time, then by id: times can be equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Its time.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: Uuid,
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.at.micros(), self.id.simple())
+    }
+}
+
+impl FromStr for Spot {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Spot, ()> {
+        let (at, id) = text.split_once('_').ok_or(())?;
+        let at = Timestamp::from_micros(at.parse().map_err(drop)?);
+        Ok(Spot { at, id: Uuid::try_parse(id).map_err(drop)? })
     }
 }
 

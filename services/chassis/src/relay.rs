@@ -14,10 +14,10 @@ use crate::bus::Bus;
 use crate::db::{DEADLINE, Database, Durability, Tx, Unit};
 use crate::envelope::Envelope;
 use crate::error::Error;
+use crate::outbox;
 use crate::telemetry::Meters;
 use crate::world::{Point, Tasks};
 use crate::writer::Scene;
-use crate::outbox;
 
 /// Events published together.
 const BATCH: i64 = 256;
@@ -82,7 +82,11 @@ impl Relay {
         let Some(turn) = turn else { return Ok(()) };
         loop {
             let waiting = self.oldest(turn).await?;
-            Meters::outbox(self.scene.context, waiting.len(), waiting.first().map(|(_, e)| self.scene.world.now().since(e.at)));
+            Meters::outbox(
+                self.scene.context,
+                waiting.len(),
+                waiting.first().map(|(_, e)| self.scene.world.now().since(e.at)),
+            );
             if waiting.is_empty() {
                 return Ok(());
             }
@@ -103,7 +107,8 @@ impl Relay {
         let mut connection = postgres.connect().await?;
         // What it deletes late is published again, so it need not wait for the disk.
         connection.batch_execute("SET synchronous_commit = off").await?;
-        let lock = diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
+        let lock =
+            diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
         let rows = diesel_async::RunQueryDsl::execute(lock, &mut connection).await?;
         Ok((rows == 1).then(|| Turn::Postgres(Box::new(connection))))
     }
@@ -118,7 +123,8 @@ impl Relay {
     async fn remove(&self, turn: &mut Turn, seqs: Vec<i64>) -> Result<(), Error> {
         match turn {
             Turn::Sqlite => {
-                let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &seqs).await }));
+                let unit: Unit<'static, _> =
+                    Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &seqs).await }));
                 self.scene.database.write(Durability::Lazy, unit).await
             }
             Turn::Postgres(connection) => in_time(outbox::remove(&mut Tx::Postgres(connection), &seqs)).await,
@@ -136,7 +142,8 @@ pub(crate) async fn forget_old_keys(scene: Scene, keep: Duration, tasks: Tasks) 
     const AT_ONCE: i64 = 1_000;
     while tasks.sleep(PAUSE).await {
         let before = scene.world.now() - keep;
-        let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { crate::done::forget(tx, before, AT_ONCE).await }));
+        let unit: Unit<'static, _> =
+            Box::new(move |tx| Box::pin(async move { crate::done::forget(tx, before, AT_ONCE).await }));
         if let Err(error) = scene.database.write(Durability::Lazy, unit).await {
             tracing::warn!(context = scene.context, %error, "old keys were not forgotten; trying again");
         }

@@ -100,11 +100,13 @@ impl Period {
     /// How many days it takes in a time zone. A day lasts from the start's time of day to the same time on the next day,
     /// however long that is when clocks change; a day begun counts whole. At least 1.
     pub fn days(&self, zone: &TimeZone) -> Option<u32> {
-        let zoned = |time: Timestamp| Some(jiff::Timestamp::from_microsecond(time.micros()).ok()?.to_zoned(zone.clone()));
+        let zoned =
+            |time: Timestamp| Some(jiff::Timestamp::from_microsecond(time.micros()).ok()?.to_zoned(zone.clone()));
         let (start, end) = (zoned(self.start)?, zoned(self.end)?);
         let whole = start.date().until(end.date()).ok()?.get_days().max(0);
         // `whole` may be a day too many or too few, by the times of day.
-        let ends_after = |days: i32| start.checked_add(jiff::Span::new().days(days)).is_ok_and(|day_end| day_end >= end);
+        let ends_after =
+            |days: i32| start.checked_add(jiff::Span::new().days(days)).is_ok_and(|day_end| day_end >= end);
         let days = (whole.saturating_sub(1).max(1)..=whole + 1).find(|days| ends_after(*days))?;
         u32::try_from(days).ok()
     }

@@ -55,7 +55,8 @@ impl<V: View> React for Viewer<V> {
 impl<V: View> Viewer<V> {
     async fn apply(&self, events: Vec<Envelope>) -> Result<(), Error> {
         let now = self.scene.world.now();
-        let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move {
+        let unit: Unit<'static, _> = Box::new(move |tx| {
+            Box::pin(async move {
                 let key = |event: &Envelope| key(event);
                 let known = done::find(tx, events.iter().map(key)).await?;
                 let mut seen = HashSet::new();
@@ -69,7 +70,8 @@ impl<V: View> Viewer<V> {
                 V::apply(tx, &fresh).await?;
                 let rows: Vec<_> = fresh.iter().map(|event| key(event).row(Vec::new(), now)).collect();
                 done::write(tx, &rows).await
-            }));
+            })
+        });
         self.scene.database.write(Durability::Full, unit).await
     }
 }
@@ -113,7 +115,9 @@ impl<V: View> Rebuild for Rebuilder<V> {
                     position = next;
                     let wanted: Vec<Envelope> = events.into_iter().filter(|e| V::interest().wants(&e.kind)).collect();
                     count += wanted.len() as i64;
-                    wanted.iter().for_each(|event| drop(missing.remove(&key(event).id())));
+                    for event in &wanted {
+                        missing.remove(&key(event).id());
+                    }
                     self.apply(wanted).await?;
                 }
                 if missing.is_empty() {
@@ -132,12 +136,14 @@ impl<V: View> Rebuilder<V> {
     async fn clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
         const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
         let since = self.viewer.scene.world.now() - LATELY;
-        let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move {
+        let unit: Unit<'static, _> = Box::new(move |tx| {
+            Box::pin(async move {
                 let lately = done::since(tx, since).await?;
                 V::clear(tx).await?;
                 done::forget_all(tx).await?;
                 Ok(lately)
-            }));
+            })
+        });
         self.viewer.scene.database.write(Durability::Full, unit).await
     }
 

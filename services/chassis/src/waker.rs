@@ -20,8 +20,11 @@ const AT_ONCE: i64 = 64;
 
 /// What is done with an aggregate that is due: the command it asked to be woken with goes to its writer, unless a
 /// context must ask the outside world first.
-pub type Wake<A> =
-    Arc<dyn Fn(<A as crate::Aggregate>::Id, <A as crate::Aggregate>::Command) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+pub type Wake<A> = Arc<
+    dyn Fn(<A as crate::Aggregate>::Id, <A as crate::Aggregate>::Command) -> BoxFuture<'static, Result<(), Error>>
+        + Send
+        + Sync,
+>;
 
 /// The usual: the command goes to the writer.
 pub fn by_writer<A: Store>(writer: &Writer<A>) -> Wake<A> {

@@ -175,12 +175,19 @@ impl Lane {
         }
     }
 
-    async fn obey_alone<A: Store>(&mut self, intents: &Arc<Vec<Intent<A>>>, index: usize) -> Vec<Result<A::Answer, Error>> {
+    async fn obey_alone<A: Store>(
+        &mut self,
+        intents: &Arc<Vec<Intent<A>>>,
+        index: usize,
+    ) -> Vec<Result<A::Answer, Error>> {
         let one = Slice { intents: intents.clone(), from: index, to: index + 1 };
         self.attempt(one).await.unwrap_or_else(|error| vec![Err(error)])
     }
 
-    async fn obey_together<A: Store>(&mut self, intents: Arc<Vec<Intent<A>>>) -> Result<Vec<Result<A::Answer, Error>>, Error> {
+    async fn obey_together<A: Store>(
+        &mut self,
+        intents: Arc<Vec<Intent<A>>>,
+    ) -> Result<Vec<Result<A::Answer, Error>>, Error> {
         let to = intents.len();
         self.attempt(Slice { intents, from: 0, to }).await
     }
@@ -366,4 +373,3 @@ fn enclose(publication: Publication, cause: &Cause, sequence: i64, context: &'st
         body: publication.body,
     }
 }
-

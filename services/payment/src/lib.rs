@@ -1,1 +1,65 @@
-//! payment
+//! Payments: what customers owe for a purchase, and how it was paid or given back. Serves every line of business.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside world in [`processor`].
+
+pub mod domain;
+pub mod policy;
+pub mod processor;
+mod service;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::{Cause, Context, Host, Loaded, StartError};
+use contracts::payment::v1::payment_service_server::PaymentServiceServer;
+use serde::Deserialize;
+
+use crate::domain::Payment;
+use crate::processor::{Processor, Sandbox};
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "payment",
+    about: "payments: requested, approved, refused, cancelled, refunded",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &[],
+    start: |host| start(host, Arc::new(Sandbox::default())),
+};
+
+/// `[payment]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long the processor is waited for, in milliseconds.
+    pub processor_deadline_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { processor_deadline_ms: 3_000 }
+    }
+}
+
+/// Starts the context with this processor.
+pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let writer = host.writer::<Payment>();
+    host.react(policy::policy(), &writer);
+    let finder = host.finder(|tx, ids| {
+        Box::pin(async move {
+            let found = store::read(tx, ids).await?;
+            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
+        })
+    });
+    let deadline = Duration::from_millis(settings.processor_deadline_ms);
+    let service = service::Service { writer, finder, database: host.database().clone(), processor, deadline };
+    let woken = service.clone();
+    host.wake::<Payment>(Arc::new(move |id, _| {
+        let service = woken.clone();
+        Box::pin(async move { service.ask_processor(id, Cause::default()).await })
+    }));
+    host.serve(PaymentServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -87,7 +87,8 @@ impl Inner {
         for event in events {
             let key = topology::routing_key(&event.kind, event.partition());
             let exchange = self.topology.exchange();
-            let published = channel.basic_publish(exchange.into(), key.into(), options, &event.body, wire::properties(event));
+            let published =
+                channel.basic_publish(exchange.into(), key.into(), options, &event.body, wire::properties(event));
             confirms.push(published.await.map_err(failed)?);
         }
         for confirm in confirms {

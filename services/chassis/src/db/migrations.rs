@@ -23,8 +23,8 @@ pub struct Migrations {
 macro_rules! migrations {
     () => {
         $crate::db::Migrations {
-            postgres: $crate::diesel_migrations::embed_migrations!("migrations/postgres"),
-            sqlite: $crate::diesel_migrations::embed_migrations!("migrations/sqlite"),
+            postgres: ::diesel_migrations::embed_migrations!("migrations/postgres"),
+            sqlite: ::diesel_migrations::embed_migrations!("migrations/sqlite"),
         }
     };
 }
@@ -40,7 +40,10 @@ impl Migrations {
         const LOCK: &str = "SELECT pg_advisory_lock(hashtext('nadeuri migrations ' || current_schema()))";
         connection.batch_execute(LOCK).await.map_err(|error| error.to_string())?;
         let source = Both(&FABRIC.postgres, &self.postgres);
-        AsyncMigrationHarness::new(connection).run_pending_migrations(source).map(drop).map_err(|error| error.to_string())
+        AsyncMigrationHarness::new(connection)
+            .run_pending_migrations(source)
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 }
 

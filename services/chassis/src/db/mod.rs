@@ -26,7 +26,8 @@ pub use rows::{Row, insert, update, upsert};
 /// What a `store.rs` needs of diesel. Not its `RunQueryDsl`: [`sql!`](crate::sql) picks the right one.
 pub mod prelude {
     pub use diesel::{
-        BoolExpressionMethods, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper,
+        BoolExpressionMethods, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl,
+        SelectableHelper,
     };
 }
 
@@ -144,7 +145,9 @@ impl Database {
     pub async fn ping(&self) -> Result<(), Error> {
         let mut reader = self.reader().await?;
         let ping = async { sql!(&mut reader.tx(), |c| diesel::sql_query("SELECT 1").execute(c)) };
-        tokio::time::timeout(DEADLINE, ping).await.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
+        tokio::time::timeout(DEADLINE, ping)
+            .await
+            .map_err(|_| Error::Unavailable("the store does not answer".into()))??;
         Ok(())
     }
 }

@@ -35,10 +35,7 @@ impl Postgres {
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(|url| connect(url).boxed());
         let manager = AsyncDieselConnectionManager::new_with_config(url.as_str(), config);
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .build()
-            .map_err(|error| error.to_string())?;
+        let pool = Pool::builder(manager).max_size(CONNECTIONS).build().map_err(|error| error.to_string())?;
         Ok(Postgres { url, pool, world: world.clone(), context })
     }
 
@@ -61,7 +58,11 @@ impl Postgres {
         got.map_err(|error| Error::Unavailable(error.to_string()))
     }
 
-    pub(super) async fn write<T: Send + 'static>(&self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        unit: Unit<'static, T>,
+    ) -> Result<T, Error> {
         let mut connection = self.reader().await?;
         // In a task of its own: a caller that goes away must not leave a transaction open in the pool.
         let (world, context) = (self.world.clone(), self.context);
@@ -112,7 +113,9 @@ async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
 fn with_schema(url: &str) -> Result<(String, Option<String>), String> {
     let Some((base, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
     let (ours, mut theirs): (Vec<&str>, Vec<&str>) = query.split('&').partition(|part| part.starts_with("schema="));
-    let Some(schema) = ours.iter().next().map(|part| &part["schema=".len()..]) else { return Ok((url.to_owned(), None)) };
+    let Some(schema) = ours.iter().next().map(|part| &part["schema=".len()..]) else {
+        return Ok((url.to_owned(), None));
+    };
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if schema.is_empty() || !schema.chars().all(is_plain) {
         return Err(format!("the schema {schema:?} must be of a-z, 0-9 and _"));
@@ -134,7 +137,8 @@ async fn create_missing(url: &str, schema: Option<&str>) -> Result<(), String> {
         Err(error) => return Err(format!("{error} (is PostgreSQL running there?)")),
     };
     let Some(schema) = schema else { return Ok(()) };
-    let exists = diesel::sql_query(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'")).execute(&mut connection);
+    let exists =
+        diesel::sql_query(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'")).execute(&mut connection);
     if exists.await.map_err(|error| error.to_string())? == 0 {
         // Two processes may create it at once, and even IF NOT EXISTS fails for one of them then.
         let created = connection.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await;

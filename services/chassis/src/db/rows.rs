@@ -129,7 +129,11 @@ impl<R, M> diesel::RunQueryDsl<diesel::SqliteConnection> for One<'_, R, M> {}
 impl<R: Row, M: Mode> QueryFragment<Pg> for Many<'_, R, M> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         if M::MODE != Kind::Update {
-            out.push_sql(&format!("INSERT INTO {} ({}) SELECT * FROM UNNEST(", R::TABLE, list(R::COLUMNS, str::to_owned)));
+            out.push_sql(&format!(
+                "INSERT INTO {} ({}) SELECT * FROM UNNEST(",
+                R::TABLE,
+                list(R::COLUMNS, str::to_owned)
+            ));
             R::bind_columns(&self.columns, out.reborrow())?;
             out.push_sql(&format!("){}", on_conflict::<R>(M::MODE)));
             return Ok(());
@@ -141,7 +145,10 @@ impl<R: Row, M: Mode> QueryFragment<Pg> for Many<'_, R, M> {
         out.push_bind_param::<Array<BigInt>, _>(self.versions)?;
         let keys: Vec<String> = R::KEY.iter().map(|column| format!("t.{column} = u.{column}")).collect();
         let columns = list(R::COLUMNS, str::to_owned);
-        out.push_sql(&format!(") AS u ({columns}, version_read) WHERE {} AND t.version = u.version_read", keys.join(" AND ")));
+        out.push_sql(&format!(
+            ") AS u ({columns}, version_read) WHERE {} AND t.version = u.version_read",
+            keys.join(" AND ")
+        ));
         Ok(())
     }
 }

@@ -67,7 +67,11 @@ impl Sqlite {
         migrations.run_on_sqlite(&mut connect(&self.path, "FULL").map_err(|error| error.to_string())?)
     }
 
-    pub(super) async fn write<T: Send + 'static>(&self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        unit: Unit<'static, T>,
+    ) -> Result<T, Error> {
         match &self.writer {
             Writer::Here(connections) => connections.lock().await.transact(durability, unit).await,
             Writer::Thread(jobs) => {

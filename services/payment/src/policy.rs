@@ -1,0 +1,44 @@
+//! What payments do when something happens elsewhere.
+//!
+//! | whenever                              | then                                           |
+//! |---------------------------------------|------------------------------------------------|
+//! | `rental.v1.CarReserved`               | request the payment of its price               |
+//! | `rental.v1.ReservationCancelled`      | void the payment: refund what was paid         |
+//! | `rental.v1.RentRefused`               | the same: it was paid too late                 |
+//! | `rental.v1.RentalCancellationRefused` | keep the money                                 |
+//! | `rental.v1.CarReturned`               | settle: it can't be cancelled any more         |
+
+use chassis::values::{Currency, Money};
+use chassis::{Malformed, Policy};
+use contracts::rental::v1::{
+    CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
+};
+
+use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, payment_of};
+
+type Reaction = Result<Vec<(PaymentId, Command)>, Malformed>;
+
+/// The table above.
+pub fn policy() -> Policy<Payment> {
+    Policy::new()
+        .on(|event: CarReserved, _| about(event.reservation, |purchase, r| Ok(Command::Request(purchase, owed(r)?))))
+        .on(|event: ReservationCancelled, _| about(event.reservation, |purchase, _| Ok(Command::Void(purchase))))
+        .on(|event: RentRefused, _| about(event.reservation, |purchase, _| Ok(Command::Void(purchase))))
+        .on(|event: RentalCancellationRefused, _| about(event.reservation, |_, _| Ok(Command::Keep)))
+        .on(|event: CarReturned, _| about(event.reservation, |_, _| Ok(Command::Settle)))
+}
+
+fn about(
+    reservation: Option<Reservation>,
+    react: impl FnOnce(PurchaseId, Reservation) -> Result<Command, Malformed>,
+) -> Reaction {
+    let reservation = reservation.ok_or_else(|| Malformed("no reservation".into()))?;
+    let purchase: PurchaseId = reservation.reservation_id.parse().map_err(|_| Malformed("reservation_id".into()))?;
+    Ok(vec![(payment_of(purchase), react(purchase, reservation)?)])
+}
+
+fn owed(reservation: Reservation) -> Result<Owed, Malformed> {
+    let price = reservation.price.ok_or_else(|| Malformed("no price".into()))?;
+    let currency = Currency::parse(&price.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
+    Ok(Owed { customer: reservation.customer_id, amount: Money { minor: price.amount_minor, currency } })
+}

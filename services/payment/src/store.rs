@@ -1,0 +1,233 @@
+//! Payments in a table, and what others hear of them.
+
+use chassis::db::{self, prelude::*};
+use chassis::page::Spot;
+use chassis::values::{Currency, Money};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use contracts::payment::v1 as proto;
+
+use crate::domain::{Command, Event, Owed, Payment, PaymentId, PurchaseId, State};
+
+diesel::table! {
+    use chassis::db::sql_types::*;
+    payments (id) {
+        id -> SqlUuid,
+        version -> BigInt,
+        wake_at -> Nullable<SqlTime>,
+        purchase -> SqlUuid,
+        customer -> Nullable<Text>,
+        amount_minor -> Nullable<BigInt>,
+        currency -> Nullable<Text>,
+        state -> Text,
+        refunded -> Bool,
+        refusal -> Text,
+        charge -> Integer,
+        attempt -> Integer,
+        method -> Text,
+        voided -> Bool,
+        created_at -> SqlTime,
+        updated_at -> SqlTime,
+    }
+}
+
+chassis::rows! {
+    /// A payment, flat.
+    struct Row in payments (id) {
+        id: PaymentId,
+        version: i64,
+        wake_at: Option<Timestamp>,
+        purchase: PurchaseId,
+        customer: Option<String>,
+        amount_minor: Option<i64>,
+        currency: Option<String>,
+        state: String,
+        refunded: bool,
+        refusal: String,
+        charge: i32,
+        attempt: i32,
+        method: String,
+        voided: bool,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+}
+
+impl Store for Payment {
+    type Answer = proto::Payment;
+
+    async fn load(tx: &mut Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        read(tx, wanted.ids()).await
+    }
+
+    async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
+        let (new, old): (Vec<&Change<'_, Self>>, Vec<_>) = changes.iter().partition(|change| change.read == 0);
+        let rows = |changes: &[&Change<'_, Self>]| -> Vec<Row> {
+            changes.iter().map(|change| Row::new(change.state, change.version)).collect()
+        };
+        let read: Vec<i64> = old.iter().map(|change| change.read).collect();
+        let written = db::insert(tx, &rows(&new)).await? + db::update(tx, &rows(&old), &read).await?;
+        if written == changes.len() { Ok(()) } else { Err(Error::Conflict) }
+    }
+
+    async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<PaymentId>, Error> {
+        let due = payments::table.filter(payments::wake_at.le(now)).order(payments::wake_at).limit(limit);
+        Ok(sql!(tx, |c| due.select(payments::id).load(c))?)
+    }
+
+    fn answer(&self, _: &Command) -> proto::Payment {
+        self.into()
+    }
+
+    fn publish(&self, event: &Event) -> Option<Publication> {
+        let payment = self.owed.as_ref().map(|_| proto::Payment::from(self));
+        let (id, flow) = (self.id, Some(self.purchase.uuid()));
+        match event {
+            Event::Requested(..) => Some(Publication::of(&proto::PaymentRequested { payment }, id, flow)),
+            Event::Approved(_) => Some(Publication::of(&proto::PaymentApproved { payment }, id, flow)),
+            Event::Refused(..) => Some(Publication::of(&proto::PaymentRefused { payment }, id, flow)),
+            Event::CancellationRequested(_) => {
+                Some(Publication::of(&proto::PaymentCancellationRequested { payment }, id, flow))
+            }
+            Event::CancellationRefused(_) => {
+                Some(Publication::of(&proto::PaymentCancellationRefused { payment }, id, flow))
+            }
+            Event::Cancelled(_) => Some(Publication::of(&proto::PaymentCancelled { payment }, id, flow)),
+            Event::Settled(_) => Some(Publication::of(&proto::PaymentSettled { payment }, id, flow)),
+            // How the processor is asked is nobody else's business.
+            Event::Barred(..)
+            | Event::ChargeStarted(..)
+            | Event::VoidNoted
+            | Event::Postponed(_)
+            | Event::RefundStarted(_) => None,
+        }
+    }
+}
+
+/// Payments by id.
+pub async fn read(tx: &mut Tx<'_>, ids: Vec<PaymentId>) -> Result<Vec<Loaded<Payment>>, Error> {
+    let rows: Vec<Row> =
+        sql!(tx, |c| payments::table.filter(payments::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
+    rows.into_iter().map(Loaded::try_from).collect()
+}
+
+/// A page of payments, newest first: those of a customer, or all; of a purchase, or of all.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    customer: Option<&str>,
+    purchase: Option<PurchaseId>,
+    page: &Page<Spot>,
+) -> Result<(Vec<proto::Payment>, String), Error> {
+    let mut rows: Vec<Row> = sql!(tx, |c| {
+        let mut query = payments::table.select(Row::as_select()).filter(payments::customer.is_not_null()).into_boxed();
+        if let Some(customer) = customer {
+            query = query.filter(payments::customer.eq(customer));
+        }
+        if let Some(purchase) = purchase {
+            query = query.filter(payments::purchase.eq(purchase));
+        }
+        if let Some(Spot { at, id }) = page.after {
+            let id = PaymentId::new(id);
+            let older = payments::created_at.lt(at).or(payments::created_at.eq(at).and(payments::id.lt(id)));
+            query = query.filter(older);
+        }
+        query.order((payments::created_at.desc(), payments::id.desc())).limit(page.limit()).load(c)
+    })?;
+    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let payments = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
+    Ok((payments.collect::<Result<_, Error>>()?, next))
+}
+
+impl Row {
+    fn new(payment: &Payment, version: i64) -> Row {
+        let (state, attempt) = match &payment.state {
+            State::Requested => ("requested", 0),
+            State::Charging { attempt, .. } => ("charging", *attempt),
+            State::Approved => ("approved", 0),
+            State::Refused(_) => ("refused", 0),
+            State::Cancelling => ("cancelling", 0),
+            State::Refunding { attempt, .. } => ("refunding", *attempt),
+            State::Cancelled { .. } => ("cancelled", 0),
+            State::Settled => ("settled", 0),
+        };
+        let (method, voided) = match &payment.state {
+            State::Charging { method, voided, .. } => (method.clone(), *voided),
+            _ => (String::new(), false),
+        };
+        let refusal = if let State::Refused(why) = &payment.state { why.clone() } else { String::new() };
+        Row {
+            id: payment.id,
+            version,
+            wake_at: chassis::Aggregate::wake_at(payment).map(|(at, _)| at),
+            purchase: payment.purchase,
+            customer: payment.owed.as_ref().map(|owed| owed.customer.clone()),
+            amount_minor: payment.owed.as_ref().map(|owed| owed.amount.minor),
+            currency: payment.owed.as_ref().map(|owed| owed.amount.currency.to_string()),
+            state: state.to_owned(),
+            refunded: payment.state == State::Cancelled { refunded: true },
+            refusal,
+            charge: payment.charge as i32,
+            attempt: attempt as i32,
+            method,
+            voided,
+            created_at: payment.created,
+            updated_at: payment.updated,
+        }
+    }
+}
+
+impl TryFrom<Row> for Loaded<Payment> {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let corrupt = |what: &str| Error::Internal(format!("payment {}: corrupt {what}", row.id));
+        let owed = match (row.customer, row.amount_minor, row.currency) {
+            (Some(customer), Some(minor), Some(currency)) => {
+                let currency = Currency::parse(&currency).ok_or_else(|| corrupt("currency"))?;
+                Some(Owed { customer, amount: Money { minor, currency } })
+            }
+            (None, None, None) => None,
+            _ => return Err(corrupt("amount")),
+        };
+        let (attempt, voided, method) = (row.attempt as u32, row.voided, row.method);
+        let state = match (row.state.as_str(), row.wake_at) {
+            ("requested", None) => State::Requested,
+            ("charging", Some(ask_at)) => State::Charging { method, attempt, ask_at, voided },
+            ("approved", None) => State::Approved,
+            ("refused", None) => State::Refused(row.refusal),
+            ("cancelling", None) => State::Cancelling,
+            ("refunding", Some(ask_at)) => State::Refunding { attempt, ask_at },
+            ("cancelled", None) => State::Cancelled { refunded: row.refunded },
+            ("settled", None) => State::Settled,
+            _ => return Err(corrupt("state")),
+        };
+        let (id, purchase, charge) = (row.id, row.purchase, row.charge as u32);
+        let state = Payment { id, purchase, owed, state, charge, created: row.created_at, updated: row.updated_at };
+        Ok(Loaded { id, version: row.version, state })
+    }
+}
+
+impl From<&Payment> for proto::Payment {
+    fn from(payment: &Payment) -> Self {
+        let state = match &payment.state {
+            State::Requested => proto::PaymentState::Requested,
+            State::Charging { .. } => proto::PaymentState::Charging,
+            State::Approved => proto::PaymentState::Approved,
+            State::Refused(_) => proto::PaymentState::Refused,
+            State::Cancelling => proto::PaymentState::Cancelling,
+            State::Refunding { .. } => proto::PaymentState::Refunding,
+            State::Cancelled { .. } => proto::PaymentState::Cancelled,
+            State::Settled => proto::PaymentState::Settled,
+        };
+        proto::Payment {
+            payment_id: payment.id.to_string(),
+            purchase_id: payment.purchase.to_string(),
+            customer_id: payment.owed.as_ref().map(|owed| owed.customer.clone()).unwrap_or_default(),
+            amount: payment.owed.as_ref().map(|owed| owed.amount.into()),
+            state: state.into(),
+            refusal: if let State::Refused(why) = &payment.state { why.clone() } else { String::new() },
+            refunded: payment.state == State::Cancelled { refunded: true },
+            create_time: Some(payment.created.to_proto()),
+            update_time: Some(payment.updated.to_proto()),
+        }
+    }
+}
