@@ -89,7 +89,11 @@ pub enum StartError {
     },
 }
 
-type AddService = Box<dyn Fn(&mut RoutesBuilder) + Send + Sync>;
+/// A gRPC service: its full name, and how it is added to a server.
+struct Served {
+    name: &'static str,
+    add: Box<dyn Fn(&mut RoutesBuilder) + Send + Sync>,
+}
 
 /// What a starting context takes what it needs from.
 pub struct Host {
@@ -97,7 +101,7 @@ pub struct Host {
     tasks: Tasks,
     environment: Environment,
     reactors: Vec<(Interest, Arc<dyn React>)>,
-    services: Vec<AddService>,
+    services: Vec<Served>,
     rebuild: Option<Arc<dyn Rebuild>>,
 }
 
@@ -181,9 +185,10 @@ impl Host {
             + 'static,
         S::Future: Send + 'static,
     {
-        self.services.push(Box::new(move |routes| {
+        let add = move |routes: &mut RoutesBuilder| {
             routes.add_service(service.clone());
-        }));
+        };
+        self.services.push(Served { name: S::NAME, add: Box::new(add) });
     }
 }
 
@@ -196,8 +201,7 @@ pub struct Running {
     pub(crate) database: Database,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) rebuild: Option<Arc<dyn Rebuild>>,
-    pub(crate) world: World,
-    services: Vec<AddService>,
+    services: Vec<Served>,
     tasks: Tasks,
     peers: Peers,
 }
@@ -243,7 +247,6 @@ impl Context {
             database: scene.database,
             handler,
             rebuild,
-            world: scene.world,
             services,
             tasks,
             peers: environment.peers.clone(),
@@ -258,7 +261,12 @@ impl Context {
 impl Running {
     /// Adds its services to those of a server.
     pub fn add_services(&self, routes: &mut RoutesBuilder) {
-        self.services.iter().for_each(|add| add(routes));
+        self.services.iter().for_each(|service| (service.add)(routes));
+    }
+
+    /// The full names of its services.
+    pub fn services(&self) -> impl Iterator<Item = &'static str> {
+        self.services.iter().map(|service| service.name)
     }
 
     /// Lets it finish what is under way, for at most `limit`.

@@ -70,8 +70,8 @@ impl Known {
 }
 
 /// Looks keys up.
-pub async fn find(tx: &mut Tx<'_>, keys: impl Iterator<Item = Key>) -> Result<Known, Error> {
-    let wanted: Vec<Id<()>> = keys.map(|key| Id::new(key.id)).collect();
+pub async fn find(tx: &mut Tx<'_>, keys: &[Key]) -> Result<Known, Error> {
+    let wanted: Vec<Id<()>> = keys.iter().map(|key| Id::new(key.id)).collect();
     if wanted.is_empty() {
         return Ok(Known::default());
     }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -26,7 +27,7 @@ use crate::identity::Identity;
 use crate::telemetry::{self, Meters};
 
 /// What a generated client calls through.
-pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, tonic::codegen::StdError>;
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
 /// The limits of an edge.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +87,7 @@ impl Peers {
         let pattern = self.0.elsewhere.as_ref().ok_or_else(|| away("it is not running here".into()))?;
         let endpoint = Endpoint::from_shared(pattern.replace("{context}", context)).map_err(|e| away(e.to_string()))?;
         let channel = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy();
-        Ok(Transport::new(tower::ServiceExt::map_err(channel, tonic::codegen::StdError::from)))
+        Ok(Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| Status::from_error(error.into()))))
     }
 }
 
@@ -136,9 +137,24 @@ impl Edge {
 
     /// Makes a call: `edge.call(&call, request, |transport, request| async move {
     /// PaymentServiceClient::new(transport).collect_payment(request).await })`.
-    pub async fn call<M, R, F>(
+    pub fn call<'a, M, R, F>(
+        &'a self,
+        call: Option<&'a Call>,
+        message: M,
+        send: impl Fn(Transport, Request<M>) -> F + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<R, NoAnswer>>
+    where
+        M: Clone + Send + 'a,
+        R: Send + 'a,
+        F: Future<Output = Result<Response<R>, Status>> + Send + 'a,
+    {
+        let deadline = call.and_then(|call| call.deadline);
+        Box::pin(self.call_by(deadline, message, send))
+    }
+
+    async fn call_by<M, R, F>(
         &self,
-        call: Option<&Call>,
+        theirs: Option<Deadline>,
         message: M,
         send: impl Fn(Transport, Request<M>) -> F,
     ) -> Result<R, NoAnswer>
@@ -151,7 +167,7 @@ impl Edge {
         let _place = edge.bulkhead.try_acquire().map_err(|_| busy(Duration::from_secs(1)))?;
         let permit = edge.breaker.admit(Instant::now()).map_err(busy)?;
         let own = Instant::now() + edge.limits.deadline;
-        let deadline = call.and_then(|call| call.deadline).map_or(own, |Deadline(theirs)| theirs.min(own));
+        let deadline = theirs.map_or(own, |Deadline(theirs)| theirs.min(own));
 
         edge.budget.earn();
         let mut outcome = edge.attempt(deadline, message.clone(), &send).await;

@@ -39,6 +39,8 @@ pub enum RefusalCode {
     Precondition,
     /// A limit is reached: `RESOURCE_EXHAUSTED`.
     Exhausted,
+    /// It is under way and will be known later: `ABORTED`.
+    Pending,
 }
 
 /// One field of a request that can't be taken.
@@ -138,6 +140,7 @@ impl Error {
                     RefusalCode::NotFound => Code::NotFound,
                     RefusalCode::Precondition => Code::FailedPrecondition,
                     RefusalCode::Exhausted => Code::ResourceExhausted,
+                    RefusalCode::Pending => Code::Aborted,
                 };
                 (code, *reason)
             }

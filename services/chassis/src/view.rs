@@ -57,8 +57,8 @@ impl<V: View> Viewer<V> {
         let now = self.scene.world.now();
         let unit: Unit<'static, _> = Box::new(move |tx| {
             Box::pin(async move {
-                let key = |event: &Envelope| key(event);
-                let known = done::find(tx, events.iter().map(key)).await?;
+                let keys: Vec<Key> = events.iter().map(key).collect();
+                let known = done::find(tx, &keys).await?;
                 let mut seen = HashSet::new();
                 let fresh: Vec<Envelope> = events
                     .into_iter()

@@ -103,8 +103,11 @@ impl<A: Store> Writer<A> {
     pub async fn first_answer(&self, key: Option<Key>) -> Result<Option<A::Answer>, Error> {
         let Some(key) = key else { return Ok(None) };
         let mut reader = self.database.reader().await?;
-        let known = done::find(&mut reader.tx(), std::iter::once(key)).await?;
-        known.answer(key).map(|first| decode::<A>(first?)).transpose()
+        let known = done::find(&mut reader.tx(), &[key]).await?;
+        match known.answer(key) {
+            Some(first) => decode::<A>(first?).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Puts a command in line. What is enqueued for one aggregate is obeyed in that order; the future is its answer.
@@ -277,7 +280,8 @@ impl<A: Store> Desk<'_, A> {
         context: &'static str,
         world: &World,
     ) -> Result<(Vec<Result<A::Answer, Error>>, bool), Error> {
-        let known = done::find(tx, intents.iter().filter_map(|intent| intent.key)).await?;
+        let keys: Vec<Key> = intents.iter().filter_map(|intent| intent.key).collect();
+        let known = done::find(tx, &keys).await?;
         let mut wanted = Wanted::new();
         for intent in intents {
             wanted.add(intent.id, Some(&intent.command));

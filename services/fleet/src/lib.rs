@@ -1,1 +1,33 @@
-//! fleet
+//! The cars that the company rents out: registered, looked up, removed. Their status follows what `rental` tells.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`].
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::{Context, Host, StartError};
+use contracts::fleet::v1::fleet_service_server::FleetServiceServer;
+
+use crate::domain::Car;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "fleet",
+    about: "cars: registration, status, price, average stars",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &["rental"],
+    start,
+};
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let writer = host.writer::<Car>();
+    host.react(policy::policy(), &writer);
+    let finder = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, world) = (host.database().clone(), host.world().clone());
+    let service = service::Service { writer, finder, database, rental: host.edge("rental"), world };
+    host.serve(FleetServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

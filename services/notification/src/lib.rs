@@ -1,1 +1,69 @@
-//! notification
+//! Messages to customers about what happened to what is theirs. Serves every line of business, and decides nothing.
+//!
+//! What leads to a message is in [`policy`], its words in [`text`], how often it is tried to deliver it in [`domain`], the
+//! outside world in [`carrier`].
+
+pub mod carrier;
+mod delivery;
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+pub mod text;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::{Context, Host, Loaded, StartError};
+use contracts::notification::v1::notification_service_server::NotificationServiceServer;
+use serde::Deserialize;
+
+use crate::carrier::{Carrier, LogCarrier};
+use crate::delivery::Delivery;
+use crate::domain::Message;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "notification",
+    about: "messages to customers: written once for an event, delivered, listed",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &[],
+    start: |host| start(host, Arc::new(LogCarrier)),
+};
+
+/// `[notification]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long the carrier is waited for, in milliseconds.
+    pub carrier_deadline_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { carrier_deadline_ms: 3_000 }
+    }
+}
+
+/// Starts the context with this carrier.
+pub fn start(host: &mut Host, carrier: Arc<dyn Carrier>) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let writer = host.writer::<Message>();
+    host.react(policy::policy(), &writer);
+    let finder = host.finder(|tx, ids| {
+        Box::pin(async move {
+            let found = store::read(tx, ids).await?;
+            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
+        })
+    });
+    let deadline = Duration::from_millis(settings.carrier_deadline_ms);
+    let delivery = Delivery { writer, finder, carrier, deadline };
+    host.wake::<Message>(Arc::new(move |id, _| {
+        let delivery = delivery.clone();
+        Box::pin(async move { delivery.attempt(id).await })
+    }));
+    let service = service::Service { database: host.database().clone() };
+    host.serve(NotificationServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -75,6 +75,8 @@ pub struct Owed {
     pub customer: String,
     /// How much.
     pub amount: Money,
+    /// What the seller noted with it.
+    pub reference: String,
 }
 
 /// Where a payment stands.

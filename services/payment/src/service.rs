@@ -84,10 +84,11 @@ impl Service {
         match payment.state {
             State::Approved | State::Settled => self.writer.handle(call.intent(id, Command::Ask, key)).await,
             State::Refused(why) => Err(refused("PAYMENT_REFUSED", format!("the payment was refused: {why}"))),
-            State::Charging { .. } => Err(Error::Away {
+            State::Charging { .. } => Err(Error::Refused {
+                code: RefusalCode::Pending,
                 reason: "PAYMENT_PENDING",
                 message: "the processor did not answer yet; it is asked again, so look a little later".to_owned(),
-                retry_after: Duration::from_secs(5),
+                retry_after: Some(Duration::from_secs(5)),
             }),
             _ => Err(refused("PAYMENT_CANCELLED", "the payment was cancelled".to_owned())),
         }
@@ -164,8 +165,9 @@ impl PaymentService for Service {
         let customer = fields.text("customer_id", &request.customer_id, 1..=128);
         let amount = Money::price(&mut fields, "amount", request.amount.as_ref());
         let method = fields.text("payment_method", &request.payment_method, 1..=100);
-        let (key, purchase, customer, amount, method) = fields.finish(all!(key, purchase, customer, amount, method))?;
-        let collect = Some((purchase, Owed { customer, amount }));
+        let reference = fields.text("seller_reference", &request.seller_reference, 1..=100);
+        let (key, purchase, customer, amount, method, reference) = fields.finish(all!(key, purchase, customer, amount, method, reference))?;
+        let collect = Some((purchase, Owed { customer, amount, reference }));
         let payment = self.charge(&call, payment_of(purchase), Command::Charge { method, collect }, key).await?;
         Ok(Response::new(proto::CollectPaymentResponse { payment: Some(payment) }))
     }

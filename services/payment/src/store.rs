@@ -18,6 +18,7 @@ diesel::table! {
         customer -> Nullable<Text>,
         amount_minor -> Nullable<BigInt>,
         currency -> Nullable<Text>,
+        reference -> Nullable<Text>,
         state -> Text,
         refunded -> Bool,
         refusal -> Text,
@@ -40,6 +41,7 @@ chassis::rows! {
         customer: Option<String>,
         amount_minor: Option<i64>,
         currency: Option<String>,
+        reference: Option<String>,
         state: String,
         refunded: bool,
         refusal: String,
@@ -162,6 +164,7 @@ impl Row {
             customer: payment.owed.as_ref().map(|owed| owed.customer.clone()),
             amount_minor: payment.owed.as_ref().map(|owed| owed.amount.minor),
             currency: payment.owed.as_ref().map(|owed| owed.amount.currency.to_string()),
+            reference: payment.owed.as_ref().map(|owed| owed.reference.clone()),
             state: state.to_owned(),
             refunded: payment.state == State::Cancelled { refunded: true },
             refusal,
@@ -180,12 +183,12 @@ impl TryFrom<Row> for Loaded<Payment> {
 
     fn try_from(row: Row) -> Result<Self, Error> {
         let corrupt = |what: &str| Error::Internal(format!("payment {}: corrupt {what}", row.id));
-        let owed = match (row.customer, row.amount_minor, row.currency) {
-            (Some(customer), Some(minor), Some(currency)) => {
+        let owed = match (row.customer, row.amount_minor, row.currency, row.reference) {
+            (Some(customer), Some(minor), Some(currency), Some(reference)) => {
                 let currency = Currency::parse(&currency).ok_or_else(|| corrupt("currency"))?;
-                Some(Owed { customer, amount: Money { minor, currency } })
+                Some(Owed { customer, amount: Money { minor, currency }, reference })
             }
-            (None, None, None) => None,
+            (None, None, None, None) => None,
             _ => return Err(corrupt("amount")),
         };
         let (attempt, voided, method) = (row.attempt as u32, row.voided, row.method);
@@ -228,6 +231,7 @@ impl From<&Payment> for proto::Payment {
             refunded: payment.state == State::Cancelled { refunded: true },
             create_time: Some(payment.created.to_proto()),
             update_time: Some(payment.updated.to_proto()),
+            seller_reference: payment.owed.as_ref().map(|owed| owed.reference.clone()).unwrap_or_default(),
         }
     }
 }

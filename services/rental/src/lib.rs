@@ -1,1 +1,91 @@
-//! rental
+//! Cars reserved for a period, paid for, rented, returned and rated. The core of the car rental line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. What it needs to know of the cars, it knows
+//! from `fleet`'s events: with `fleet` down, reservations are still taken.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::values::Currency;
+use chassis::{Context, Host, StartError, waker};
+use contracts::rental::v1::rental_service_server::RentalServiceServer;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::domain::{Calendar, Region};
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "rental",
+    about: "reservations, rentals and ratings of cars",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &["payment"],
+    start,
+};
+
+/// `[rental]` in the configuration: the country and region that it rents cars out in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The currency of the prices, three letters of ISO 4217.
+    pub currency: String,
+    /// The time zone that decides what a day is, by its IANA name.
+    pub time_zone: String,
+    /// How long a reservation waits for its payment, in minutes.
+    pub pay_within_minutes: u64,
+    /// How long a period may be, in days.
+    pub longest_days: u64,
+    /// How far ahead a period may end, in days.
+    pub horizon_days: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            currency: "KRW".to_owned(),
+            time_zone: "Asia/Seoul".to_owned(),
+            pay_within_minutes: 24 * 60,
+            longest_days: 90,
+            horizon_days: 730,
+        }
+    }
+}
+
+impl Settings {
+    fn region(&self) -> Result<Region, String> {
+        let currency = Currency::parse(&self.currency);
+        let days = |days: u64| Duration::from_secs(days.saturating_mul(86_400));
+        Ok(Region {
+            currency: currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?,
+            zone: TimeZone::get(&self.time_zone)
+                .map_err(|_| format!("time_zone {:?} must be an IANA name such as Asia/Seoul", self.time_zone))?,
+            pay_within: Duration::from_secs(self.pay_within_minutes.saturating_mul(60)),
+            longest: days(self.longest_days),
+            horizon: days(self.horizon_days),
+        })
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let region = settings.region().map_err(|cause| host.bad_settings(cause))?;
+    let writer = host.writer::<Calendar>();
+    host.react(policy::policy(), &writer);
+    host.wake::<Calendar>(waker::by_writer(&writer));
+    let service = service::Service {
+        finder: host.finder(|tx, ids| Box::pin(store::read(tx, ids))),
+        database: host.database().clone(),
+        payment: host.edge("payment"),
+        world: host.world().clone(),
+        region: Arc::new(region),
+        writer,
+    };
+    host.serve(RentalServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -7,6 +7,7 @@ CREATE TABLE payments (
     customer text,
     amount_minor bigint,
     currency text,
+    reference text,
     state text NOT NULL,
     refunded boolean NOT NULL,
     refusal text NOT NULL,

@@ -1,0 +1,160 @@
+//! What operators do to a running process: dead letters and the rebuilding of views.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contracts::operations::v1 as proto;
+use contracts::operations::v1::operations_service_server::OperationsService;
+use tonic::{Request, Response, Status};
+
+use crate::bus::Handler;
+use crate::call::Fields;
+use crate::context::Running;
+use crate::db::{Database, Durability, Unit};
+use crate::dead::{self, DeadLetter};
+use crate::error::{Error, RefusalCode};
+use crate::ids::{Id, Kind};
+use crate::view::Rebuild;
+
+/// Letters replayed or dropped in one transaction.
+const AT_ONCE: i64 = 256;
+
+/// Operations on the contexts of this process.
+#[derive(Clone)]
+pub struct Operations(Arc<BTreeMap<&'static str, Operated>>);
+
+struct Operated {
+    database: Database,
+    handler: Arc<dyn Handler>,
+    rebuild: Option<Arc<dyn Rebuild>>,
+}
+
+enum EventKind {}
+impl Kind for EventKind {
+    const NAME: &'static str = "event";
+}
+
+impl Operations {
+    /// Operations on these contexts.
+    pub fn of(contexts: &[Running]) -> Operations {
+        let operated = |context: &Running| {
+            let (database, handler, rebuild) = (&context.database, &context.handler, &context.rebuild);
+            Operated { database: database.clone(), handler: handler.clone(), rebuild: rebuild.clone() }
+        };
+        Operations(Arc::new(contexts.iter().map(|context| (context.name, operated(context))).collect()))
+    }
+
+    fn context(&self, name: &str) -> Result<&Operated, Error> {
+        self.0.get(name).ok_or_else(|| Error::not_found("context here named", name))
+    }
+}
+
+impl Operated {
+    async fn letters(&self, event: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
+        dead::list(&mut self.database.reader().await?.tx(), event, limit).await
+    }
+
+    async fn drop(&self, letters: &[DeadLetter]) -> Result<usize, Error> {
+        let ids: Vec<Id<()>> = letters.iter().map(|letter| Id::new(letter.event.event_id)).collect();
+        let unit: Unit<'static, usize> = Box::new(move |tx| Box::pin(async move { dead::drop(tx, &ids).await }));
+        self.database.write(Durability::Full, unit).await
+    }
+
+    /// Handles letters again. Those that still can't be handled are put aside again, with a later time.
+    async fn replay(&self, event: Option<Id<()>>) -> Result<i64, Error> {
+        let mut left = dead::count(&mut self.database.reader().await?.tx()).await?;
+        let mut replayed = 0;
+        while left > 0 {
+            let letters = self.letters(event, AT_ONCE.min(left)).await?;
+            if letters.is_empty() {
+                break;
+            }
+            self.drop(&letters).await?;
+            left -= letters.len() as i64;
+            replayed += letters.len() as i64;
+            let events = letters.into_iter().map(|letter| letter.event).collect();
+            let handled = self.handler.handle(events).await;
+            handled.map_err(|_| Error::Unavailable("it is stopping".into()))?;
+        }
+        Ok(replayed)
+    }
+}
+
+fn event_id(text: &str) -> Result<Option<Id<()>>, Error> {
+    let mut fields = Fields::new();
+    let id = fields.optional_id::<EventKind>("event_id", text);
+    Ok(fields.finish(id)?.map(|id| Id::new(id.uuid())))
+}
+
+#[tonic::async_trait]
+impl OperationsService for Operations {
+    async fn list_dead_letters(
+        &self,
+        request: Request<proto::ListDeadLettersRequest>,
+    ) -> Result<Response<proto::ListDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let mut fields = Fields::new();
+        let sizes = "must be 1 to 1000, or 0 for 100";
+        let size = match request.page_size {
+            0 => Ok(100),
+            size @ 1..=1000 => Ok(i64::from(size)),
+            _ => Err(sizes),
+        };
+        let size = fields.take("page_size", size);
+        let size = fields.finish(size)?;
+        let context = self.context(&request.context)?;
+        let letters = context.letters(None, size).await?;
+        let total_size = dead::count(&mut context.database.reader().await?.tx()).await?;
+        let dead_letters = letters.into_iter().map(|DeadLetter { event, reason, dead_at }| proto::DeadLetter {
+            event_id: event.event_id.to_string(),
+            r#type: event.kind,
+            flow_id: event.correlation_id.to_string(),
+            reason,
+            dead_time: Some(dead_at.to_proto()),
+        });
+        Ok(Response::new(proto::ListDeadLettersResponse { dead_letters: dead_letters.collect(), total_size }))
+    }
+
+    async fn replay_dead_letters(
+        &self,
+        request: Request<proto::ReplayDeadLettersRequest>,
+    ) -> Result<Response<proto::ReplayDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let event = event_id(&request.event_id)?;
+        let replayed_count = self.context(&request.context)?.replay(event).await?;
+        Ok(Response::new(proto::ReplayDeadLettersResponse { replayed_count }))
+    }
+
+    async fn drop_dead_letters(
+        &self,
+        request: Request<proto::DropDeadLettersRequest>,
+    ) -> Result<Response<proto::DropDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let event = event_id(&request.event_id)?;
+        let context = self.context(&request.context)?;
+        let mut dropped_count = 0;
+        loop {
+            let letters = context.letters(event, AT_ONCE).await?;
+            dropped_count += context.drop(&letters).await? as i64;
+            if letters.len() < AT_ONCE as usize {
+                return Ok(Response::new(proto::DropDeadLettersResponse { dropped_count }));
+            }
+        }
+    }
+
+    async fn rebuild_view(
+        &self,
+        request: Request<proto::RebuildViewRequest>,
+    ) -> Result<Response<proto::RebuildViewResponse>, Status> {
+        let name = request.into_inner().context;
+        let not_a_view = || Error::Refused {
+            code: RefusalCode::Precondition,
+            reason: "NOT_A_VIEW",
+            message: format!("{name} keeps no view that could be made from events"),
+            retry_after: None,
+        };
+        let rebuild = self.context(&name)?.rebuild.as_ref().ok_or_else(not_a_view)?;
+        let event_count = rebuild.rebuild().await?;
+        Ok(Response::new(proto::RebuildViewResponse { event_count }))
+    }
+}

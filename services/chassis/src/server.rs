@@ -1,0 +1,131 @@
+//! One gRPC server for the contexts of a process: their services, operations, health and reflection, behind the guard.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use contracts::operations::v1::operations_service_server::OperationsServiceServer;
+use tokio::net::TcpListener;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::access::Guard;
+use crate::context::Running;
+use crate::health::Part;
+use crate::operations::Operations;
+
+/// Calls under way at once on one connection.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+/// How often health is looked at.
+const HEALTH_PERIOD: Duration = Duration::from_millis(250);
+
+/// The server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Nobody can listen there.
+    #[error("can't listen on {address}: {cause}; choose another address with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The descriptors of the contracts can't be served.
+    #[error("the contracts can't be reflected: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// Serving failed.
+    #[error("the server failed: {0}")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// Listens at an address.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
+}
+
+/// Serves until `stop` is done, then lets the calls under way finish. Health says "not serving" for `linger` before no
+/// new call is taken any more, so that who balances the load can turn elsewhere.
+pub async fn serve(
+    listener: TcpListener,
+    contexts: &[Running],
+    guard: Guard,
+    linger: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let mut routes = Routes::builder();
+    contexts.iter().for_each(|context| context.add_services(&mut routes));
+    routes.add_service(OperationsServiceServer::new(Operations::of(contexts)));
+    routes.add_service(health);
+    let mut names: Vec<&str> = contexts.iter().flat_map(Running::services).collect();
+    names.extend([OperationsServiceServer::<Operations>::NAME, "grpc.health.v1.Health"]);
+    routes.add_service(reflection(&names).build_v1()?);
+    routes.add_service(reflection(&names).build_v1alpha()?);
+
+    let watched: Vec<Watched> = contexts.iter().map(Watched::new).collect();
+    let watching = tokio::spawn(watch(reporter.clone(), watched.clone()));
+    let stopped = async {
+        stop.await;
+        watching.abort();
+        report(&reporter, &watched, true).await;
+        tokio::time::sleep(linger).await;
+    };
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = tonic::transport::Server::builder()
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .layer(guard)
+        .add_routes(routes.routes());
+    server.serve_with_incoming_shutdown(incoming, stopped).await?;
+    Ok(())
+}
+
+fn reflection<'a>(names: &[&str]) -> tonic_reflection::server::Builder<'a> {
+    let builder = tonic_reflection::server::Builder::configure();
+    let builder = builder.register_encoded_file_descriptor_set(contracts::DESCRIPTORS);
+    let builder = builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+}
+
+/// A context's names and parts.
+#[derive(Clone)]
+struct Watched {
+    name: &'static str,
+    services: Vec<&'static str>,
+    parts: Vec<Part>,
+}
+
+impl Watched {
+    fn new(context: &Running) -> Watched {
+        Watched { name: context.name, services: context.services().collect(), parts: context.parts.clone() }
+    }
+}
+
+async fn watch(reporter: HealthReporter, watched: Vec<Watched>) {
+    loop {
+        report(&reporter, &watched, false).await;
+        tokio::time::sleep(HEALTH_PERIOD).await;
+    }
+}
+
+/// Says how each context is by its name and those of its services, how each part is by `context.part`, and the whole by "".
+async fn report(reporter: &HealthReporter, watched: &[Watched], stopping: bool) {
+    let status = |is_up: bool| if is_up && !stopping { ServingStatus::Serving } else { ServingStatus::NotServing };
+    let mut all_up = true;
+    for Watched { name, services, parts } in watched {
+        let mut is_up = true;
+        for part in parts {
+            is_up &= part.is_up();
+            reporter.set_service_status(format!("{name}.{}", part.name()), status(part.is_up())).await;
+        }
+        all_up &= is_up;
+        for service in services.iter().chain([name]) {
+            reporter.set_service_status(*service, status(is_up)).await;
+        }
+    }
+    reporter.set_service_status("", status(all_up)).await;
+}

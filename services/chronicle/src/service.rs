@@ -1,0 +1,166 @@
+//! The gRPC face of the chronicle: flows, pages of events, and events as they are heard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::db::Database;
+use chassis::world::Tasks;
+use chassis::{Call, Error, Fields, Page, all};
+use contracts::chronicle::v1 as proto;
+use contracts::chronicle::v1::chronicle_service_server::ChronicleService;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::store::{self, FlowId};
+
+/// Types that a request may filter by, at most.
+const MAX_TYPES: usize = 100;
+/// Streams that are served at once, at most.
+const MAX_WATCHES: usize = 64;
+/// Events that are read for a stream together, and that wait for its client, at most.
+const WATCH_BATCH: usize = 100;
+/// How often a stream looks for new events. Other replicas append too, so a signal within the process would not do.
+const WATCH_PERIOD: Duration = Duration::from_millis(200);
+
+/// Serves the chronicle.
+#[derive(Clone)]
+pub struct Service {
+    database: Database,
+    tasks: Tasks,
+    watches: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Serves what is in this store. The streams are among these tasks.
+    pub fn new(database: Database, tasks: Tasks) -> Service {
+        Service { database, tasks, watches: Arc::new(Semaphore::new(MAX_WATCHES)) }
+    }
+}
+
+#[tonic::async_trait]
+impl ChronicleService for Service {
+    async fn get_flow(
+        &self,
+        request: Request<proto::GetFlowRequest>,
+    ) -> Result<Response<proto::GetFlowResponse>, Status> {
+        let (_, request) = Call::take(request)?;
+        let mut fields = Fields::new();
+        let id: Option<FlowId> = fields.id("flow_id", &request.flow_id);
+        let id = fields.finish(id)?;
+        let mut reader = self.database.reader().await?;
+        let events = store::flow(&mut reader.tx(), id).await?;
+        if events.is_empty() {
+            return Err(Error::not_found("flow", id).into());
+        }
+        Ok(Response::new(proto::GetFlowResponse { events }))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<proto::ListEventsRequest>,
+    ) -> Result<Response<proto::ListEventsResponse>, Status> {
+        let (_, request) = Call::take(request)?;
+        let mut fields = Fields::new();
+        let filter: Vec<&[u8]> = request.types.iter().map(String::as_bytes).collect();
+        let page = Page::<i64>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let types = types(&mut fields, request.types);
+        let after = position(&mut fields, request.after_position);
+        let (page, types, after) = fields.finish(all!(page, types, after))?;
+        let mut reader = self.database.reader().await?;
+        let (events, next_page_token) = store::list(&mut reader.tx(), &types, after, &page).await?;
+        Ok(Response::new(proto::ListEventsResponse { events, next_page_token }))
+    }
+
+    type WatchEventsStream = ReceiverStream<Result<proto::WatchEventsResponse, Status>>;
+
+    async fn watch_events(
+        &self,
+        request: Request<proto::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let (_, request) = Call::take(request)?;
+        let mut fields = Fields::new();
+        let types = types(&mut fields, request.types);
+        let after = request.after_position.map_or(Some(None), |after| position(&mut fields, after).map(Some));
+        let (types, after) = fields.finish(all!(types, after))?;
+        let place = self.watches.clone().try_acquire_owned().map_err(|_| Error::Busy { what: "the chronicle" })?;
+        let after = match after {
+            Some(after) => after,
+            None => store::last_position(&mut self.database.reader().await?.tx()).await?,
+        };
+        let (events, stream) = mpsc::channel(WATCH_BATCH);
+        let watch = Watch { database: self.database.clone(), types, after, events, _place: place };
+        self.tasks.spawn(watch.run(self.tasks.clone()));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// Known types, at most [`MAX_TYPES`].
+fn types(fields: &mut Fields, types: Vec<String>) -> Option<Vec<String>> {
+    if types.len() > MAX_TYPES {
+        fields.violate("types", format!("must be at most {MAX_TYPES}"));
+        return None;
+    }
+    for (index, kind) in types.iter().enumerate() {
+        if !contracts::EVENTS.iter().any(|event| event.name == kind) {
+            let remedy = "must be the full name of an event, such as nadeuri.rental.v1.CarReserved";
+            fields.violate(&format!("types[{index}]"), remedy);
+        }
+    }
+    Some(types)
+}
+
+fn position(fields: &mut Fields, position: i64) -> Option<i64> {
+    fields.take("after_position", (position >= 0).then_some(position).ok_or("must be 0 or more"))
+}
+
+/// A stream of events to one client.
+struct Watch {
+    database: Database,
+    types: Vec<String>,
+    /// The last event that was sent.
+    after: i64,
+    events: mpsc::Sender<Result<proto::WatchEventsResponse, Status>>,
+    /// Frees the place when the stream ends.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    /// Sends events until the client hangs up or the context stops.
+    async fn run(mut self, tasks: Tasks) {
+        let events = self.events.clone();
+        let outcome = tokio::select! {
+            biased;
+            () = tasks.stopping() => Err(Error::Unavailable("it is stopping".into())),
+            () = events.closed() => Ok(()),
+            outcome = self.follow() => outcome,
+        };
+        if let Err(error) = outcome {
+            // The client goes on elsewhere, or later, after the last position that it got; one that is too slow to be
+            // told sees the stream end.
+            let _ = events.try_send(Err(error.into()));
+        }
+    }
+
+    /// Sends events, and looks for more. Ends when something is wrong, or the client hung up.
+    async fn follow(&mut self) -> Result<(), Error> {
+        loop {
+            let found = self.read().await?;
+            let is_last = found.len() < WATCH_BATCH;
+            for event in found {
+                self.after = event.position;
+                if self.events.send(Ok(proto::WatchEventsResponse { event: Some(event) })).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if is_last {
+                tokio::time::sleep(WATCH_PERIOD).await;
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Vec<proto::Event>, Error> {
+        let mut reader = self.database.reader().await?;
+        store::after_position(&mut reader.tx(), &self.types, self.after, WATCH_BATCH as i64).await
+    }
+}

@@ -1,0 +1,150 @@
+//! Events in a table, numbered by the database.
+
+use chassis::db::{self, prelude::*};
+use chassis::ids::Kind;
+use chassis::{Envelope, Error, Id, Page, Timestamp, Tx, sql};
+use contracts::chronicle::v1 as proto;
+
+/// Events of one flow that are told, at most.
+const FLOW_LIMIT: i64 = 1_000;
+
+diesel::table! {
+    use chassis::db::sql_types::*;
+    events (position) {
+        position -> BigInt,
+        event_id -> SqlUuid,
+        kind -> Text,
+        source -> Text,
+        subject -> Text,
+        at -> SqlTime,
+        correlation_id -> SqlUuid,
+        causation_id -> Nullable<SqlUuid>,
+        sequence -> BigInt,
+        traceparent -> Nullable<Text>,
+        body -> Binary,
+    }
+}
+
+chassis::rows! {
+    /// An event, flat. Its position is the database's business.
+    struct Row in events (event_id) {
+        event_id: Id<()>,
+        kind: String,
+        source: String,
+        subject: String,
+        at: Timestamp,
+        correlation_id: FlowId,
+        causation_id: Option<Id<()>>,
+        sequence: i64,
+        traceparent: Option<String>,
+        body: Vec<u8>,
+    }
+}
+
+/// The kind of a [`FlowId`].
+pub enum FlowKind {}
+impl Kind for FlowKind {
+    const NAME: &'static str = "flow";
+}
+/// The id of a flow.
+pub type FlowId = Id<FlowKind>;
+
+/// Waits until no other transaction appends, and lets no other append until this one ends.
+///
+/// On PostgreSQL several streams and replicas append at once, and a number is taken when a row is written, not when it
+/// is committed: a reader could see position 8 before 7 is committed, go on from 8, and never see 7. With one
+/// transaction at a time, positions become visible in order. SQLite has one writer anyway.
+pub async fn take_turn(tx: &mut Tx<'_>) -> Result<(), Error> {
+    if let Tx::Postgres(connection) = tx {
+        let lock = "SELECT pg_advisory_xact_lock(hashtext('nadeuri chronicle ' || current_schema()))";
+        diesel_async::RunQueryDsl::execute(diesel::sql_query(lock), &mut **connection).await?;
+    }
+    Ok(())
+}
+
+/// Appends events in this order. Those that are there already stay where they are.
+pub async fn append(tx: &mut Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
+    let rows: Vec<Row> = events.iter().cloned().map(Row::from).collect();
+    db::insert(tx, &rows).await.map(drop)
+}
+
+/// The first events of a flow.
+pub async fn flow(tx: &mut Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Error> {
+    let rows: Vec<(i64, Row)> = sql!(tx, |c| events::table
+        .filter(events::correlation_id.eq(flow))
+        .order(events::position)
+        .limit(FLOW_LIMIT)
+        .select((events::position, Row::as_select()))
+        .load(c))?;
+    Ok(rows.into_iter().map(event).collect())
+}
+
+/// A page of events of some types, or of all if there are none, and the token of the next one.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    types: &[String],
+    after: i64,
+    page: &Page<i64>,
+) -> Result<(Vec<proto::Event>, String), Error> {
+    let mut events = after_position(tx, types, page.after.unwrap_or(after), page.limit()).await?;
+    let next = page.cut(&mut events, |event| event.position);
+    Ok((events, next))
+}
+
+/// The first events after a position, of some types, or of all if there are none.
+pub async fn after_position(
+    tx: &mut Tx<'_>,
+    types: &[String],
+    after: i64,
+    limit: i64,
+) -> Result<Vec<proto::Event>, Error> {
+    let rows: Vec<(i64, Row)> = sql!(tx, |c| {
+        let query = events::table.filter(events::position.gt(after)).select((events::position, Row::as_select()));
+        let mut query = query.into_boxed();
+        if !types.is_empty() {
+            query = query.filter(events::kind.eq_any(types));
+        }
+        query.order(events::position).limit(limit).load(c)
+    })?;
+    Ok(rows.into_iter().map(event).collect())
+}
+
+/// The position of the last event; 0 if there is none.
+pub async fn last_position(tx: &mut Tx<'_>) -> Result<i64, Error> {
+    let last = sql!(tx, |c| events::table.order(events::position.desc()).select(events::position).first(c));
+    Ok(last.optional()?.unwrap_or(0))
+}
+
+impl From<Envelope> for Row {
+    fn from(envelope: Envelope) -> Row {
+        Row {
+            event_id: Id::new(envelope.event_id),
+            kind: envelope.kind,
+            source: envelope.source,
+            subject: envelope.subject,
+            at: envelope.at,
+            correlation_id: FlowId::new(envelope.correlation_id),
+            causation_id: envelope.causation_id.map(Id::new),
+            sequence: envelope.sequence,
+            traceparent: envelope.traceparent,
+            body: envelope.body,
+        }
+    }
+}
+
+fn event((position, row): (i64, Row)) -> proto::Event {
+    let type_url = format!("type.googleapis.com/{}", row.kind);
+    proto::Event {
+        position,
+        event_id: row.event_id.to_string(),
+        source: row.source,
+        r#type: row.kind,
+        subject: row.subject,
+        time: Some(row.at.to_proto()),
+        flow_id: row.correlation_id.to_string(),
+        causation_id: row.causation_id.map(|id| id.to_string()).unwrap_or_default(),
+        sequence: row.sequence,
+        traceparent: row.traceparent.unwrap_or_default(),
+        data: Some(prost_types::Any { type_url, value: row.body }),
+    }
+}

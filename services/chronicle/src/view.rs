@@ -1,0 +1,23 @@
+//! How events get into the chronicle: each once, and none before one that readers have passed.
+
+use chassis::{Envelope, Error, Interest, Tx, View};
+
+use crate::store;
+
+/// The view of everything.
+pub enum Chronicle {}
+
+impl View for Chronicle {
+    fn interest() -> Interest {
+        Interest::All
+    }
+
+    async fn apply(tx: &mut Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
+        store::take_turn(tx).await?;
+        store::append(tx, events).await
+    }
+
+    async fn clear(_: &mut Tx<'_>) -> Result<(), Error> {
+        Err(Error::Internal("the chronicle can't be made anew: it is what others are made from".into()))
+    }
+}

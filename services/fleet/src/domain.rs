@@ -1,0 +1,229 @@
+//! What a car is, and which moves are legal. Pure: no clock, no database, no network.
+//!
+//! A car's status follows what `rental` says of its reservations: `Rented` if one is a rental, else `Reserved` if one is
+//! open, else `Available`. Events about one reservation may come late, twice, or in another order: each has a sequence,
+//! and an older one changes nothing.
+
+use std::collections::BTreeMap;
+
+use chassis::error::RefusalCode;
+use chassis::ids::Kind;
+use chassis::values::{Money, Period, Place};
+use chassis::{Aggregate, Id, Timestamp};
+
+/// The kind of a [`CarId`].
+pub enum CarKind {}
+impl Kind for CarKind {
+    const NAME: &'static str = "car";
+}
+/// The id of a car.
+pub type CarId = Id<CarKind>;
+
+/// The kind of a [`ReservationId`].
+pub enum ReservationKind {}
+impl Kind for ReservationKind {
+    const NAME: &'static str = "reservation";
+}
+/// The id of a reservation, which `rental` gave it.
+pub type ReservationId = Id<ReservationKind>;
+
+/// A car that can be rented.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Car {
+    /// Its id.
+    pub id: CarId,
+    /// What it is, where, for how much a day.
+    pub listing: Listing,
+    /// What can be done with it.
+    pub status: Status,
+    /// The sum of its stars.
+    pub stars_sum: i64,
+    /// How many rentals gave stars.
+    pub rating_count: i64,
+    /// Its reservations and rentals: all open ones, and those that a command is about.
+    pub engagements: BTreeMap<ReservationId, Engagement>,
+    /// When it was registered.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// What the company says of a car.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// What it is, for people.
+    pub model: String,
+    /// Where it is picked up and brought back.
+    pub place: Place,
+    /// The price of a day.
+    pub daily_rate: Money,
+}
+
+/// What can be done with a car.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Nobody has reserved or rented it.
+    Available,
+    /// Someone has reserved it.
+    Reserved,
+    /// Someone has it.
+    Rented,
+    /// The company no longer has it.
+    Removed,
+}
+
+/// A reservation or rental of the car, as `rental` told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Engagement {
+    /// For when.
+    pub period: Period,
+    /// How far it is.
+    pub stage: Stage,
+    /// Which of `rental`'s events told it.
+    pub sequence: i64,
+    /// It gave stars.
+    pub rated: bool,
+}
+
+/// How far a reservation or rental is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The car is kept for it.
+    Reserved,
+    /// The car is out.
+    Rented,
+    /// It was cancelled, or the car is back.
+    Over,
+}
+
+/// What a car is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// The company has a new car.
+    Register(CarId, Listing),
+    /// Nothing is open on it any more: take it out.
+    Remove,
+    /// `rental` tells of a reservation.
+    Observe(ReservationId, Engagement),
+    /// A rental gave stars; with what is known of it.
+    Rate(ReservationId, Engagement, i64),
+}
+
+/// What happened to a car.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The company has it.
+    Registered(CarId, Listing, Timestamp),
+    /// A reservation or rental stands differently.
+    Engaged(ReservationId, Engagement),
+    /// Something else can be done with it.
+    StatusChanged(Status, Timestamp),
+    /// It got stars.
+    Rated(ReservationId, i64, Timestamp),
+    /// The company no longer has it.
+    Removed(Timestamp),
+}
+
+/// Why a car said no.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// It was never registered.
+    #[error("there is no such car")]
+    NoSuchCar,
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        RefusalCode::NotFound
+    }
+    fn reason(&self) -> &'static str {
+        "CAR_NOT_FOUND"
+    }
+}
+
+impl Aggregate for Car {
+    const NAME: &'static str = "car";
+    type Id = CarId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(car: Option<&Car>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Some(car) = car else {
+            let Command::Register(id, listing) = command else { return Err(Refusal::NoSuchCar) };
+            return Ok(vec![Event::Registered(*id, listing.clone(), now)]);
+        };
+        Ok(match command {
+            Command::Register(..) => vec![],
+            Command::Remove if car.status == Status::Removed => vec![],
+            Command::Remove => vec![Event::Removed(now)],
+            Command::Observe(reservation, told) => car.decide_observe(*reservation, *told, now),
+            Command::Rate(reservation, told, stars) => {
+                let known = car.engagements.get(reservation);
+                if known.is_some_and(|known| known.rated) {
+                    return Ok(vec![]);
+                }
+                let rated = Event::Rated(*reservation, *stars, now);
+                // Heard of for the first time: it is told as nothing yet, so that what comes late is still taken.
+                let first = Event::Engaged(*reservation, Engagement { sequence: 0, ..*told });
+                known.is_none().then_some(first).into_iter().chain([rated]).collect()
+            }
+        })
+    }
+
+    fn evolve(car: Option<Car>, event: &Event) -> Car {
+        let mut car = match (car, event) {
+            (_, Event::Registered(id, listing, now)) => {
+                let (id, listing, engagements) = (*id, listing.clone(), BTreeMap::new());
+                let (created, updated) = (*now, *now);
+                Car { id, listing, status: Status::Available, stars_sum: 0, rating_count: 0, engagements, created, updated }
+            }
+            (Some(car), _) => car,
+            (None, event) => unreachable!("{event:?} can't be the first event of a car"),
+        };
+        match event {
+            Event::Registered(..) => {}
+            Event::Engaged(reservation, told) => {
+                let rated = car.engagements.get(reservation).is_some_and(|known| known.rated);
+                car.engagements.insert(*reservation, Engagement { rated, ..*told });
+            }
+            Event::StatusChanged(status, now) => (car.status, car.updated) = (*status, *now),
+            Event::Rated(reservation, stars, now) => {
+                car.stars_sum += stars;
+                car.rating_count += 1;
+                car.updated = *now;
+                if let Some(engagement) = car.engagements.get_mut(reservation) {
+                    engagement.rated = true;
+                }
+            }
+            Event::Removed(now) => (car.status, car.updated) = (Status::Removed, *now),
+        }
+        car
+    }
+}
+
+impl Car {
+    /// The mean of its stars; 0 while it has none.
+    pub fn average_stars(&self) -> f64 {
+        if self.rating_count == 0 { 0.0 } else { self.stars_sum as f64 / self.rating_count as f64 }
+    }
+
+    fn decide_observe(&self, reservation: ReservationId, told: Engagement, now: Timestamp) -> Vec<Event> {
+        if self.engagements.get(&reservation).is_some_and(|known| known.sequence >= told.sequence) {
+            return vec![];
+        }
+        let others = self.engagements.iter().filter(|(id, _)| **id != reservation).map(|(_, other)| other.stage);
+        let status = status_of(others.chain([told.stage]));
+        let changed = self.status != Status::Removed && self.status != status;
+        let changed = changed.then_some(Event::StatusChanged(status, now));
+        std::iter::once(Event::Engaged(reservation, told)).chain(changed).collect()
+    }
+}
+
+fn status_of(stages: impl Iterator<Item = Stage>) -> Status {
+    stages.fold(Status::Available, |status, stage| match (status, stage) {
+        (Status::Rented, _) | (_, Stage::Rented) => Status::Rented,
+        (Status::Reserved, _) | (_, Stage::Reserved) => Status::Reserved,
+        (status, Stage::Over) => status,
+    })
+}

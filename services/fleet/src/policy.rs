@@ -1,0 +1,60 @@
+//! What cars do when something happens elsewhere.
+//!
+//! | whenever                         | then                                            |
+//! |----------------------------------|-------------------------------------------------|
+//! | `rental.v1.CarReserved`          | the car is reserved                             |
+//! | `rental.v1.CarRented`            | the car is rented                               |
+//! | `rental.v1.ReservationCancelled` | that reservation is over                        |
+//! | `rental.v1.CarReturned`          | that rental is over                             |
+//! | `rental.v1.RentalRated`          | the car gets the stars                          |
+//! | `rental.v1.CarRetired`           | the car is removed, if that was not done yet    |
+
+use chassis::values::Period;
+use chassis::{Envelope, Malformed, Policy, Timestamp};
+use contracts::period;
+use contracts::rental::v1::{CarRented, CarReserved, CarRetired, CarReturned, RentalRated, Reservation, ReservationCancelled};
+
+use crate::domain::{Car, CarId, Command, Engagement, ReservationId, Stage};
+
+type Reaction = Result<Vec<(CarId, Command)>, Malformed>;
+
+/// The table above.
+pub fn policy() -> Policy<Car> {
+    Policy::new()
+        .on(|event: CarReserved, envelope| observe(event.reservation, envelope, Stage::Reserved))
+        .on(|event: CarRented, envelope| observe(event.reservation, envelope, Stage::Rented))
+        .on(|event: ReservationCancelled, envelope| observe(event.reservation, envelope, Stage::Over))
+        .on(|event: CarReturned, envelope| observe(event.reservation, envelope, Stage::Over))
+        .on(|event: RentalRated, envelope| {
+            let stars = event.reservation.as_ref().map_or(0, |reservation| i64::from(reservation.stars));
+            let (car, reservation, engagement) = engagement(event.reservation, envelope, Stage::Over)?;
+            Ok(vec![(car, Command::Rate(reservation, engagement, stars))])
+        })
+        .on(|event: CarRetired, _| Ok(vec![(parse("car_id", &event.car_id)?, Command::Remove)]))
+}
+
+fn observe(reservation: Option<Reservation>, envelope: &Envelope, stage: Stage) -> Reaction {
+    let (car, reservation, engagement) = engagement(reservation, envelope, stage)?;
+    Ok(vec![(car, Command::Observe(reservation, engagement))])
+}
+
+fn engagement(
+    reservation: Option<Reservation>,
+    envelope: &Envelope,
+    stage: Stage,
+) -> Result<(CarId, ReservationId, Engagement), Malformed> {
+    let reservation = reservation.ok_or_else(|| Malformed("no reservation".into()))?;
+    let car = parse("car_id", &reservation.car_id)?;
+    let id = parse("reservation_id", &reservation.reservation_id)?;
+    let period = reservation.period.as_ref().and_then(self::period).ok_or_else(|| Malformed("no period".into()))?;
+    Ok((car, id, Engagement { period, stage, sequence: envelope.sequence, rated: false }))
+}
+
+fn period(proto: &period::v1::Period) -> Option<Period> {
+    let time = |time: &Option<_>| Timestamp::from_proto(time.as_ref()?);
+    Some(Period { start: time(&proto.start_time)?, end: time(&proto.end_time)? })
+}
+
+fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
+    text.parse().map_err(|_| Malformed(field.to_owned()))
+}

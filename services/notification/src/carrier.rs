@@ -1,0 +1,29 @@
+//! What brings messages to customers, by mail, text message or push: the one true outside system of this context.
+//!
+//! A carrier may get a message again if its answer was lost. The message's id tells it that it is the same one.
+
+use futures::future::BoxFuture;
+
+use crate::domain::Message;
+
+/// Brings messages to customers.
+pub trait Carrier: Send + Sync {
+    /// Takes a message. When this is done the carrier won't lose it.
+    fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), NotDelivered>>;
+}
+
+/// It did not take the message, or did not say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message was not delivered: {0}")]
+pub struct NotDelivered(pub String);
+
+/// A carrier for trying things out: the log.
+pub struct LogCarrier;
+
+impl Carrier for LogCarrier {
+    fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), NotDelivered>> {
+        let letter = &message.letter;
+        tracing::info!(id = %message.id, customer = letter.customer, topic = letter.topic, text = letter.text, "message");
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,169 @@
+//! Messages in a table.
+
+use chassis::db::{self, prelude::*};
+use chassis::page::Spot;
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use contracts::notification::v1 as proto;
+
+use crate::domain::{Command, Event, FlowId, Letter, Message, MessageId, State};
+
+diesel::table! {
+    use chassis::db::sql_types::*;
+    messages (id) {
+        id -> SqlUuid,
+        version -> BigInt,
+        wake_at -> Nullable<SqlTime>,
+        customer -> Text,
+        flow -> SqlUuid,
+        topic -> Text,
+        text -> Text,
+        state -> Text,
+        attempt -> Integer,
+        created_at -> SqlTime,
+        delivered_at -> Nullable<SqlTime>,
+    }
+}
+
+chassis::rows! {
+    /// A message, flat.
+    struct Row in messages (id) {
+        id: MessageId,
+        version: i64,
+        wake_at: Option<Timestamp>,
+        customer: String,
+        flow: FlowId,
+        topic: String,
+        text: String,
+        state: String,
+        attempt: i32,
+        created_at: Timestamp,
+        delivered_at: Option<Timestamp>,
+    }
+}
+
+impl Store for Message {
+    type Answer = proto::Message;
+
+    async fn load(tx: &mut Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        read(tx, wanted.ids()).await
+    }
+
+    async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
+        let (new, old): (Vec<&Change<'_, Self>>, Vec<_>) = changes.iter().partition(|change| change.read == 0);
+        let rows = |changes: &[&Change<'_, Self>]| -> Vec<Row> {
+            changes.iter().map(|change| Row::new(change.state, change.version)).collect()
+        };
+        let read: Vec<i64> = old.iter().map(|change| change.read).collect();
+        let written = db::insert(tx, &rows(&new)).await? + db::update(tx, &rows(&old), &read).await?;
+        if written == changes.len() { Ok(()) } else { Err(Error::Conflict) }
+    }
+
+    async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<MessageId>, Error> {
+        let due = messages::table.filter(messages::wake_at.le(now)).order(messages::wake_at).limit(limit);
+        Ok(sql!(tx, |c| due.select(messages::id).load(c))?)
+    }
+
+    fn answer(&self, _: &Command) -> proto::Message {
+        self.into()
+    }
+
+    /// Nobody else needs to know what customers were told.
+    fn publish(&self, _: &Event) -> Option<Publication> {
+        None
+    }
+}
+
+/// Messages by id.
+pub async fn read(tx: &mut Tx<'_>, ids: Vec<MessageId>) -> Result<Vec<Loaded<Message>>, Error> {
+    let rows: Vec<Row> =
+        sql!(tx, |c| messages::table.filter(messages::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
+    rows.into_iter().map(Loaded::try_from).collect()
+}
+
+/// A page of messages, newest first: those to a customer, or to all; about a flow, or about all.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    customer: Option<&str>,
+    flow: Option<FlowId>,
+    page: &Page<Spot>,
+) -> Result<(Vec<proto::Message>, String), Error> {
+    let mut rows: Vec<Row> = sql!(tx, |c| {
+        let mut query = messages::table.select(Row::as_select()).into_boxed();
+        if let Some(customer) = customer {
+            query = query.filter(messages::customer.eq(customer));
+        }
+        if let Some(flow) = flow {
+            query = query.filter(messages::flow.eq(flow));
+        }
+        if let Some(Spot { at, id }) = page.after {
+            let id = MessageId::new(id);
+            let older = messages::created_at.lt(at).or(messages::created_at.eq(at).and(messages::id.lt(id)));
+            query = query.filter(older);
+        }
+        query.order((messages::created_at.desc(), messages::id.desc())).limit(page.limit()).load(c)
+    })?;
+    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let messages = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
+    Ok((messages.collect::<Result<_, Error>>()?, next))
+}
+
+impl Row {
+    fn new(message: &Message, version: i64) -> Row {
+        let (state, attempt, delivered_at) = match message.state {
+            State::Pending { attempt, .. } => ("pending", attempt, None),
+            State::Delivered(at) => ("delivered", 0, Some(at)),
+            State::Undeliverable => ("undeliverable", 0, None),
+        };
+        let Letter { customer, flow, topic, text } = message.letter.clone();
+        Row {
+            id: message.id,
+            version,
+            wake_at: chassis::Aggregate::wake_at(message).map(|(at, _)| at),
+            customer,
+            flow,
+            topic,
+            text,
+            state: state.to_owned(),
+            attempt: attempt as i32,
+            created_at: message.created,
+            delivered_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for Loaded<Message> {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let state = match (row.state.as_str(), row.wake_at, row.delivered_at) {
+            ("pending", Some(deliver_at), None) => State::Pending { attempt: row.attempt as u32, deliver_at },
+            ("delivered", None, Some(at)) => State::Delivered(at),
+            ("undeliverable", None, None) => State::Undeliverable,
+            _ => return Err(Error::Internal(format!("message {}: corrupt state", row.id))),
+        };
+        let letter = Letter { customer: row.customer, flow: row.flow, topic: row.topic, text: row.text };
+        let state = Message { id: row.id, letter, state, created: row.created_at };
+        Ok(Loaded { id: row.id, version: row.version, state })
+    }
+}
+
+impl From<&Message> for proto::Message {
+    fn from(message: &Message) -> Self {
+        let (state, delivered) = match message.state {
+            State::Pending { .. } => (proto::MessageState::Pending, None),
+            State::Delivered(at) => (proto::MessageState::Delivered, Some(at)),
+            State::Undeliverable => (proto::MessageState::Undeliverable, None),
+        };
+        let Letter { customer, flow, topic, text } = message.letter.clone();
+        proto::Message {
+            message_id: message.id.to_string(),
+            customer_id: customer,
+            flow_id: flow.to_string(),
+            topic,
+            text,
+            state: state.into(),
+            create_time: Some(message.created.to_proto()),
+            deliver_time: delivered.map(Timestamp::to_proto),
+        }
+    }
+}

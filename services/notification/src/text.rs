@@ -1,0 +1,91 @@
+//! The words: amounts, times and periods as people read them.
+
+use chassis::{Malformed, Timestamp};
+use contracts::money::v1::Money;
+use contracts::period::v1::Period;
+
+/// An amount, such as `KRW 120,000` or `USD 1,234.50`.
+pub fn amount(money: Option<&Money>) -> Result<String, Malformed> {
+    let Money { currency_code: currency, amount_minor } = money.ok_or_else(|| Malformed("no amount".into()))?;
+    let minor = u64::try_from(*amount_minor).map_err(|_| Malformed("amount_minor".into()))?;
+    let digits = minor_digits(currency);
+    let unit = 10_u64.pow(digits as u32);
+    let whole = grouped(minor / unit);
+    Ok(match digits {
+        0 => format!("{currency} {whole}"),
+        _ => format!("{currency} {whole}.{:0digits$}", minor % unit),
+    })
+}
+
+/// A period, such as `from 2026-07-01 10:00 to 2026-07-03 10:00 UTC`.
+pub fn period(period: Option<&Period>) -> Result<String, Malformed> {
+    let period = period.ok_or_else(|| Malformed("no period".into()))?;
+    let (start, end) = (time(period.start_time.as_ref())?, time(period.end_time.as_ref())?);
+    Ok(format!("from {start} to {end} UTC"))
+}
+
+fn time(proto: Option<&prost_types::Timestamp>) -> Result<String, Malformed> {
+    let malformed = || Malformed("period".into());
+    let time = proto.and_then(Timestamp::from_proto).ok_or_else(malformed)?;
+    let time = jiff::Timestamp::from_microsecond(time.micros()).map_err(|_| malformed())?;
+    Ok(time.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// How many digits a currency's minor unit has in ISO 4217. Most have 2.
+fn minor_digits(currency: &str) -> usize {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        _ => 2,
+    }
+}
+
+/// A number with a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(currency: &str, amount_minor: i64, text: &str) {
+        let money = Money { currency_code: currency.to_owned(), amount_minor };
+        assert_eq!(amount(Some(&money)).expect("it is right"), text);
+    }
+
+    #[test]
+    fn an_amount_has_the_minor_digits_of_its_currency() {
+        check("KRW", 0, "KRW 0");
+        check("KRW", 999, "KRW 999");
+        check("KRW", 120_000, "KRW 120,000");
+        check("JPY", 1_234_567, "JPY 1,234,567");
+        check("USD", 5, "USD 0.05");
+        check("EUR", 123_450, "EUR 1,234.50");
+        check("KWD", 1_500, "KWD 1.500");
+    }
+
+    #[test]
+    fn a_period_is_told_to_the_minute() {
+        let time = |seconds: i64| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let told = period(Some(&Period { start_time: time(0), end_time: time(90_000) })).expect("it is right");
+        assert_eq!(told, "from 1970-01-01 00:00 to 1970-01-02 01:00 UTC");
+    }
+
+    #[test]
+    fn what_breaks_its_contract_is_malformed() {
+        let negative = Money { currency_code: "KRW".to_owned(), amount_minor: -1 };
+        assert!(amount(Some(&negative)).is_err() && amount(None).is_err());
+        assert!(period(Some(&Period::default())).is_err() && period(None).is_err());
+    }
+}

@@ -1,0 +1,31 @@
+-- A car's calendar, with what rental needs to know of the car. The rate is null while only a removal was heard of.
+CREATE TABLE calendars (
+    car_id blob PRIMARY KEY NOT NULL,
+    version bigint NOT NULL,
+    wake_at bigint,
+    daily_rate_minor bigint,
+    currency text,
+    retired boolean NOT NULL
+);
+CREATE INDEX calendars_wake_at ON calendars (wake_at) WHERE wake_at IS NOT NULL;
+
+CREATE TABLE reservations (
+    id blob PRIMARY KEY NOT NULL,
+    car_id blob NOT NULL,
+    customer text NOT NULL,
+    start_at bigint NOT NULL,
+    end_at bigint NOT NULL,
+    days integer NOT NULL,
+    price_minor bigint NOT NULL,
+    currency text NOT NULL,
+    state text NOT NULL,
+    is_open boolean NOT NULL,
+    cause text NOT NULL,
+    expires_at bigint,
+    stars integer NOT NULL,
+    payment_id blob,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+);
+CREATE INDEX reservations_open ON reservations (car_id) WHERE is_open;
+CREATE INDEX reservations_customer ON reservations (customer, id);

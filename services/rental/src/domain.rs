@@ -1,0 +1,470 @@
+//! A car's calendar: who has reserved or rented the car for when, and which moves are legal.
+//! Pure: no clock, no database, no network.
+//!
+//! That two reservations never overlap is a rule of the calendar, so the calendar is the aggregate. It holds what is open
+//! of it, and what a command is about, not its history.
+//!
+//! ```text
+//! (none) --Reserve--> Reserved --Rent--> Rented --Return--> Returned (--Rate, once)
+//!                        |                  |
+//!                        +--Cancel, Lapse   +--TakeBack (the customer cancelled the payment)
+//!                        |   TakeBack       |
+//!                        +--> Cancelled <---+
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chassis::error::RefusalCode;
+use chassis::ids::Kind;
+use chassis::values::{Currency, Money, Period};
+use chassis::{Aggregate, Id, Timestamp};
+use jiff::tz::TimeZone;
+
+/// The kind of a [`CarId`].
+pub enum CarKind {}
+impl Kind for CarKind {
+    const NAME: &'static str = "car";
+}
+/// The id of a car, which `fleet` gave it.
+pub type CarId = Id<CarKind>;
+
+/// The kind of a [`ReservationId`].
+pub enum ReservationKind {}
+impl Kind for ReservationKind {
+    const NAME: &'static str = "reservation";
+}
+/// The id of a reservation. It is the id of the flow.
+pub type ReservationId = Id<ReservationKind>;
+
+/// The kind of a [`PaymentId`].
+pub enum PaymentKind {}
+impl Kind for PaymentKind {
+    const NAME: &'static str = "payment";
+}
+/// The id of a payment, which `payment` gave it.
+pub type PaymentId = Id<PaymentKind>;
+
+/// Reservations and rentals of one car that can be open at once.
+pub const MAX_OPEN: usize = 1_000;
+
+/// Where the company rents cars out: what depends on country and region.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// The currency of the prices.
+    pub currency: Currency,
+    /// Decides what a day is.
+    pub zone: TimeZone,
+    /// How long a reservation waits for its payment.
+    pub pay_within: Duration,
+    /// How long a period may be.
+    pub longest: Duration,
+    /// How far ahead a period may end.
+    pub horizon: Duration,
+}
+
+/// How long ago a period may have begun: a customer may stand before the car already.
+pub const LATEST_START: Duration = Duration::from_secs(3_600);
+
+impl Region {
+    /// The days that a period is paid for, or why it can't be reserved.
+    pub fn days(&self, period: &Period, now: Timestamp) -> Result<u32, String> {
+        if period.start < now - LATEST_START {
+            return Err("must not have begun more than an hour ago".to_owned());
+        }
+        if period.end <= now {
+            return Err("must not be over".to_owned());
+        }
+        let in_days = |duration: Duration| duration.as_secs() / 86_400;
+        if period.end.since(period.start) > self.longest {
+            return Err(format!("must not be longer than {} days", in_days(self.longest)));
+        }
+        if period.end > now + self.horizon {
+            return Err(format!("must end within {} days from now", in_days(self.horizon)));
+        }
+        period.days(&self.zone).ok_or_else(|| "must be a valid period".to_owned())
+    }
+}
+
+/// The calendar of a car.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calendar {
+    /// Which car.
+    pub car: CarId,
+    /// The price of a day; `None` while only the car's end was heard of.
+    pub daily_rate: Option<Money>,
+    /// The car is no longer rented out.
+    pub retired: bool,
+    /// Its reservations and rentals: all open ones, and those that a command is about.
+    pub reservations: BTreeMap<ReservationId, Reservation>,
+}
+
+/// A car promised to a customer for a period, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reservation {
+    /// The subject of the customer.
+    pub customer: String,
+    /// For when.
+    pub period: Period,
+    /// The days that are paid for.
+    pub days: u32,
+    /// What it costs.
+    pub price: Money,
+    /// Where it stands.
+    pub state: State,
+    /// The stars given after the return.
+    pub stars: Option<u8>,
+    /// What it was rented with.
+    pub payment: Option<PaymentId>,
+    /// When it was reserved.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// Where a reservation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The car is kept, until then without payment.
+    Reserved {
+        /// When it lapses.
+        expires: Timestamp,
+    },
+    /// Paid: the car is the customer's.
+    Rented,
+    /// The car is back.
+    Returned,
+    /// The period is free again.
+    Cancelled(Cause),
+}
+
+/// Why a reservation was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The customer cancelled it.
+    Customer,
+    /// The customer cancelled the payment.
+    Payment,
+    /// It was not paid in time.
+    Unpaid,
+}
+
+/// What a calendar is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// The company has a new car.
+    Register(CarId, Money),
+    /// Take the car out for good, if nothing is open.
+    Retire(CarId),
+    /// A customer wants the car.
+    Reserve {
+        /// The id that the reservation gets.
+        id: ReservationId,
+        /// The subject of the customer.
+        customer: String,
+        /// For when.
+        period: Period,
+        /// The days that are paid for.
+        days: u32,
+        /// The currency that the region rents out in.
+        currency: Currency,
+        /// How long it waits for its payment.
+        pay_within: Duration,
+    },
+    /// The customer does not want the car any more.
+    Cancel(ReservationId),
+    /// It was paid.
+    Rent(ReservationId, PaymentId),
+    /// The car is back.
+    Return(ReservationId),
+    /// The customer gives stars.
+    Rate(ReservationId, u8),
+    /// The customer wants the money back.
+    TakeBack(ReservationId),
+    /// The customer cancelled the payment before paying.
+    Drop(ReservationId),
+    /// It is time to look for what was not paid.
+    Lapse,
+}
+
+/// What happened to a calendar.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The car is known.
+    Registered(CarId, Money),
+    /// The car is no longer rented out.
+    Retired(CarId),
+    /// The car is kept for a customer.
+    Reserved(ReservationId, Reservation),
+    /// The period is free again.
+    Cancelled(ReservationId, Cause, Timestamp),
+    /// The car is the customer's.
+    Rented(ReservationId, PaymentId, Timestamp),
+    /// It was paid after it was cancelled: the money goes back.
+    RentRefused(ReservationId),
+    /// The car is back.
+    Returned(ReservationId, Timestamp),
+    /// It got stars.
+    Rated(ReservationId, u8, Timestamp),
+    /// The customer wanted the money back too late.
+    CancellationRefused(ReservationId),
+}
+
+/// Why a calendar said no.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("there is no such car")]
+    NoSuchCar,
+    #[error("there is no such reservation")]
+    NoSuchReservation,
+    #[error("the car is no longer rented out")]
+    CarRetired,
+    #[error("a reservation or rental of the car is open")]
+    CarInUse,
+    #[error("the car is reserved for a part of that period already")]
+    PeriodTaken,
+    #[error("the car's price is in {0}, but here cars are rented out in {1}")]
+    CurrencyNotServed(Currency, Currency),
+    #[error("the car has {MAX_OPEN} open reservations, which is the most")]
+    CalendarFull,
+    #[error("the price would be more than an amount can be")]
+    PriceTooHigh,
+    #[error("the reservation was cancelled")]
+    ReservationCancelled,
+    #[error("the car is rented already; cancel the payment instead")]
+    AlreadyRented,
+    #[error("the car was returned already")]
+    AlreadyReturned,
+    #[error("the car is not rented: the reservation is not paid yet")]
+    NotRented,
+    #[error("stars can be given after the return")]
+    NotReturned,
+    #[error("stars were given already")]
+    AlreadyRated,
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        match self {
+            Refusal::NoSuchCar | Refusal::NoSuchReservation => RefusalCode::NotFound,
+            _ => RefusalCode::Precondition,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NoSuchCar => "CAR_NOT_FOUND",
+            Refusal::NoSuchReservation => "RESERVATION_NOT_FOUND",
+            Refusal::CarRetired => "CAR_RETIRED",
+            Refusal::CarInUse => "CAR_IN_USE",
+            Refusal::PeriodTaken => "PERIOD_TAKEN",
+            Refusal::CurrencyNotServed(..) => "CURRENCY_NOT_SERVED",
+            Refusal::CalendarFull => "CALENDAR_FULL",
+            Refusal::PriceTooHigh => "PRICE_TOO_HIGH",
+            Refusal::ReservationCancelled => "RESERVATION_CANCELLED",
+            Refusal::AlreadyRented => "ALREADY_RENTED",
+            Refusal::AlreadyReturned => "ALREADY_RETURNED",
+            Refusal::NotRented => "NOT_RENTED",
+            Refusal::NotReturned => "NOT_RETURNED",
+            Refusal::AlreadyRated => "ALREADY_RATED",
+        }
+    }
+}
+
+impl Reservation {
+    /// Whether the car is kept or out for it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Reserved { .. } | State::Rented)
+    }
+}
+
+impl Aggregate for Calendar {
+    const NAME: &'static str = "calendar";
+    type Id = CarId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(calendar: Option<&Calendar>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Some(calendar) = calendar else {
+            return match command {
+                Command::Register(car, rate) => Ok(vec![Event::Registered(*car, *rate)]),
+                Command::Retire(car) => Ok(vec![Event::Retired(*car)]),
+                _ => Err(Refusal::NoSuchCar),
+            };
+        };
+        match command {
+            Command::Register(car, rate) if calendar.daily_rate.is_none() => Ok(vec![Event::Registered(*car, *rate)]),
+            Command::Register(..) => Ok(vec![]),
+            Command::Retire(_) if calendar.retired => Ok(vec![]),
+            Command::Retire(_) if calendar.open().next().is_some() => Err(Refusal::CarInUse),
+            Command::Retire(car) => Ok(vec![Event::Retired(*car)]),
+            Command::Reserve { .. } => calendar.decide_reserve(command, now),
+            Command::Cancel(id) => calendar.decide_cancel(*id, now),
+            Command::Rent(id, payment) => calendar.decide_rent(*id, *payment, now),
+            Command::Return(id) => match calendar.reservation(*id)?.state {
+                State::Rented => Ok(vec![Event::Returned(*id, now)]),
+                State::Returned => Ok(vec![]),
+                State::Reserved { .. } => Err(Refusal::NotRented),
+                State::Cancelled(_) => Err(Refusal::ReservationCancelled),
+            },
+            Command::Rate(id, stars) => match calendar.reservation(*id)? {
+                Reservation { state: State::Returned, stars: None, .. } => Ok(vec![Event::Rated(*id, *stars, now)]),
+                Reservation { state: State::Returned, .. } => Err(Refusal::AlreadyRated),
+                _ => Err(Refusal::NotReturned),
+            },
+            Command::TakeBack(id) => match calendar.reservation(*id)?.state {
+                State::Reserved { .. } | State::Rented => Ok(vec![Event::Cancelled(*id, Cause::Payment, now)]),
+                State::Returned => Ok(vec![Event::CancellationRefused(*id)]),
+                State::Cancelled(_) => Ok(vec![]),
+            },
+            Command::Drop(id) => match calendar.reservation(*id)?.state {
+                State::Reserved { .. } => Ok(vec![Event::Cancelled(*id, Cause::Payment, now)]),
+                _ => Ok(vec![]),
+            },
+            Command::Lapse => Ok(calendar.lapsed(now).map(|id| Event::Cancelled(id, Cause::Unpaid, now)).collect()),
+        }
+    }
+
+    fn evolve(calendar: Option<Calendar>, event: &Event) -> Calendar {
+        let mut calendar = match (calendar, event) {
+            (Some(calendar), _) => calendar,
+            (None, Event::Registered(car, _) | Event::Retired(car)) => {
+                Calendar { car: *car, daily_rate: None, retired: false, reservations: BTreeMap::new() }
+            }
+            (None, event) => unreachable!("{event:?} can't be the first event of a calendar"),
+        };
+        match event {
+            Event::Registered(_, rate) => calendar.daily_rate = Some(*rate),
+            Event::Retired(_) => calendar.retired = true,
+            Event::Reserved(id, reservation) => {
+                calendar.reservations.insert(*id, reservation.clone());
+            }
+            _ => {
+                if let Some(reservation) = event.reservation().and_then(|id| calendar.reservations.get_mut(&id)) {
+                    reservation.apply(event);
+                }
+            }
+        }
+        calendar
+    }
+
+    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+        let expiries = self.reservations.values().filter_map(|reservation| match reservation.state {
+            State::Reserved { expires } => Some(expires),
+            _ => None,
+        });
+        expiries.min().map(|at| (at, Command::Lapse))
+    }
+}
+
+impl Calendar {
+    fn reservation(&self, id: ReservationId) -> Result<&Reservation, Refusal> {
+        self.reservations.get(&id).ok_or(Refusal::NoSuchReservation)
+    }
+
+    fn open(&self) -> impl Iterator<Item = &Reservation> {
+        self.reservations.values().filter(|reservation| reservation.is_open())
+    }
+
+    fn lapsed(&self, now: Timestamp) -> impl Iterator<Item = ReservationId> {
+        let is_lapsed = move |state| matches!(state, State::Reserved { expires } if expires <= now);
+        self.reservations.iter().filter(move |(_, reservation)| is_lapsed(reservation.state)).map(|(id, _)| *id)
+    }
+
+    fn decide_reserve(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Command::Reserve { id, customer, period, days, currency, pay_within } = command else { return Ok(vec![]) };
+        let rate = self.daily_rate.filter(|_| !self.retired).ok_or(Refusal::CarRetired)?;
+        if rate.currency != *currency {
+            return Err(Refusal::CurrencyNotServed(rate.currency, *currency));
+        }
+        if self.open().any(|other| other.period.overlaps(period)) {
+            return Err(Refusal::PeriodTaken);
+        }
+        if self.open().count() >= MAX_OPEN {
+            return Err(Refusal::CalendarFull);
+        }
+        let price = rate.times(*days).ok_or(Refusal::PriceTooHigh)?;
+        let reservation = Reservation {
+            customer: customer.clone(),
+            period: *period,
+            days: *days,
+            price,
+            state: State::Reserved { expires: now + *pay_within },
+            stars: None,
+            payment: None,
+            created: now,
+            updated: now,
+        };
+        Ok(vec![Event::Reserved(*id, reservation)])
+    }
+
+    fn decide_cancel(&self, id: ReservationId, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match self.reservation(id)?.state {
+            State::Reserved { .. } => Ok(vec![Event::Cancelled(id, Cause::Customer, now)]),
+            State::Cancelled(_) => Ok(vec![]),
+            State::Rented => Err(Refusal::AlreadyRented),
+            State::Returned => Err(Refusal::AlreadyReturned),
+        }
+    }
+
+    fn decide_rent(&self, id: ReservationId, payment: PaymentId, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        Ok(match self.reservation(id)?.state {
+            State::Reserved { .. } => vec![Event::Rented(id, payment, now)],
+            State::Rented | State::Returned => vec![],
+            State::Cancelled(_) => vec![Event::RentRefused(id)],
+        })
+    }
+}
+
+impl Reservation {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Cancelled(_, cause, now) => (self.state, self.updated) = (State::Cancelled(*cause), *now),
+            Event::Rented(_, payment, now) => {
+                (self.state, self.updated) = (State::Rented, *now);
+                self.payment = Some(*payment);
+            }
+            Event::Returned(_, now) => (self.state, self.updated) = (State::Returned, *now),
+            Event::Rated(_, stars, now) => (self.stars, self.updated) = (Some(*stars), *now),
+            Event::Registered(..)
+            | Event::Retired(_)
+            | Event::Reserved(..)
+            | Event::RentRefused(_)
+            | Event::CancellationRefused(_) => {}
+        }
+    }
+}
+
+impl Event {
+    /// The reservation that it happened to.
+    pub fn reservation(&self) -> Option<ReservationId> {
+        match self {
+            Event::Registered(..) | Event::Retired(_) => None,
+            Event::Reserved(id, _)
+            | Event::Cancelled(id, ..)
+            | Event::Rented(id, ..)
+            | Event::RentRefused(id)
+            | Event::Returned(id, _)
+            | Event::Rated(id, ..)
+            | Event::CancellationRefused(id) => Some(*id),
+        }
+    }
+}
+
+impl Command {
+    /// The reservation that it is about.
+    pub fn reservation(&self) -> Option<ReservationId> {
+        match self {
+            Command::Register(..) | Command::Retire(_) | Command::Lapse => None,
+            Command::Reserve { id, .. }
+            | Command::Cancel(id)
+            | Command::Rent(id, _)
+            | Command::Return(id)
+            | Command::Rate(id, _)
+            | Command::TakeBack(id)
+            | Command::Drop(id) => Some(*id),
+        }
+    }
+}

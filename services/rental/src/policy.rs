@@ -1,0 +1,52 @@
+//! What calendars do when something happens elsewhere.
+//!
+//! | whenever                                  | then                                                     |
+//! |-------------------------------------------|----------------------------------------------------------|
+//! | `fleet.v1.CarRegistered`                  | open the car's calendar                                  |
+//! | `payment.v1.PaymentApproved`              | rent; if it was cancelled meanwhile, refuse the rent     |
+//! | `payment.v1.PaymentCancellationRequested` | cancel the rental; if the car is back, refuse            |
+//! | `payment.v1.PaymentCancelled`             | cancel the reservation that it was for, if it is unpaid  |
+//!
+//! Payments of other lines of business are not ours: the reference that we gave ours tells.
+
+use chassis::values::{Currency, Money};
+use chassis::{Malformed, Policy};
+use contracts::fleet::v1::{Car, CarRegistered};
+use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
+
+use crate::domain::{Calendar, CarId, Command, PaymentId, ReservationId};
+
+type Reaction = Result<Vec<(CarId, Command)>, Malformed>;
+
+/// The table above.
+pub fn policy() -> Policy<Calendar> {
+    Policy::new()
+        .on(|event: CarRegistered, _| register(event.car))
+        .on(|event: PaymentApproved, _| about(event.payment, Command::Rent))
+        .on(|event: PaymentCancellationRequested, _| about(event.payment, |id, _| Command::TakeBack(id)))
+        .on(|event: PaymentCancelled, _| about(event.payment, |id, _| Command::Drop(id)))
+}
+
+/// What we note with a payment: which car it is for.
+pub fn reference(car: CarId) -> String {
+    format!("car/{car}")
+}
+
+fn register(car: Option<Car>) -> Reaction {
+    let car = car.ok_or_else(|| Malformed("no car".into()))?;
+    let rate = car.daily_rate.ok_or_else(|| Malformed("no daily_rate".into()))?;
+    let currency = Currency::parse(&rate.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
+    let id = parse("car_id", &car.car_id)?;
+    Ok(vec![(id, Command::Register(id, Money { minor: rate.amount_minor, currency }))])
+}
+
+fn about(payment: Option<Payment>, command: impl FnOnce(ReservationId, PaymentId) -> Command) -> Reaction {
+    let payment = payment.ok_or_else(|| Malformed("no payment".into()))?;
+    let Some(car) = payment.seller_reference.strip_prefix("car/") else { return Ok(vec![]) };
+    let reservation = parse("purchase_id", &payment.purchase_id)?;
+    Ok(vec![(parse("seller_reference", car)?, command(reservation, parse("payment_id", &payment.payment_id)?))])
+}
+
+fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
+    text.parse().map_err(|_| Malformed(field.to_owned()))
+}
