@@ -53,8 +53,8 @@ pub struct Environment {
     pub bus: Arc<dyn Bus>,
     /// The other contexts.
     pub peers: Peers,
-    /// Who calls them, by the name of the context.
-    pub identity: fn(&'static str) -> Identity,
+    /// What calls to them are signed with.
+    pub identity: Identity,
     /// The limits of calls to them.
     pub limits: Limits,
     /// Wraps the services of a context for calls within the process, as the server's guard does for those from outside.
@@ -156,7 +156,7 @@ impl Host {
     /// The way to another context.
     pub fn edge(&self, to: &'static str) -> Edge {
         let Environment { peers, identity, limits, world, .. } = &self.environment;
-        Edge::new(self.scene.context, to, peers.clone(), identity(self.scene.context), world.clock.clone(), *limits)
+        Edge::new(self.scene.context, to, peers.clone(), identity.clone(), world.clock.clone(), *limits)
     }
 
     /// Its settings: its table in the configuration.

@@ -87,7 +87,9 @@ impl Peers {
         let pattern = self.0.elsewhere.as_ref().ok_or_else(|| away("it is not running here".into()))?;
         let endpoint = Endpoint::from_shared(pattern.replace("{context}", context)).map_err(|e| away(e.to_string()))?;
         let channel = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy();
-        Ok(Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| Status::from_error(error.into()))))
+        Ok(Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| {
+            Status::from_error(error.into())
+        })))
     }
 }
 
@@ -216,7 +218,7 @@ impl EdgeInner {
     {
         let mut request = Request::new(message);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        self.identity.sign(request.metadata_mut(), self.clock.now())?;
+        self.identity.sign(self.from, request.metadata_mut(), self.clock.now())?;
         if let Some(traceparent) = telemetry::current_traceparent() {
             let value: MetadataValue<Ascii> = traceparent.parse().map_err(|_| Status::internal("a bad traceparent"))?;
             request.metadata_mut().insert("traceparent", value);

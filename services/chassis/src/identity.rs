@@ -1,24 +1,34 @@
-//! Who this process is, when it calls another.
+//! Who this process is when a context of it calls another.
+
+use std::sync::Arc;
 
 use tonic::Status;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 
+use crate::auth::Signer;
 use crate::clock::Timestamp;
 
-/// Who this process is.
+/// What calls to other contexts are signed with.
 #[derive(Clone)]
 pub enum Identity {
-    /// A name, believed where nobody is checked.
-    Named(&'static str),
+    /// The context's name, which is believed where nobody is checked.
+    Named,
+    /// A token of the context's, signed with the product's own key.
+    Signed(Arc<Signer>),
 }
 
 impl Identity {
-    /// Puts the identity into a request.
-    pub fn sign(&self, metadata: &mut MetadataMap, _now: Timestamp) -> Result<(), Status> {
+    /// Says in a request that `context` makes it.
+    pub fn sign(&self, context: &'static str, metadata: &mut MetadataMap, now: Timestamp) -> Result<(), Status> {
         match self {
-            Identity::Named(name) => {
-                metadata.insert("x-user", name.parse().map_err(|_| Status::internal("a bad name"))?);
-                metadata.insert("x-roles", tonic::metadata::MetadataValue::from_static("service"));
+            Identity::Named => {
+                metadata.insert("x-user", MetadataValue::from_static(context));
+                metadata.insert("x-roles", MetadataValue::from_static("service"));
+            }
+            Identity::Signed(signer) => {
+                let authorization = signer.service_authorization(context, now);
+                let authorization = authorization.map_err(|error| Status::internal(error.to_string()))?;
+                metadata.insert("authorization", authorization);
             }
         }
         Ok(())

@@ -176,7 +176,16 @@ impl Aggregate for Car {
             (_, Event::Registered(id, listing, now)) => {
                 let (id, listing, engagements) = (*id, listing.clone(), BTreeMap::new());
                 let (created, updated) = (*now, *now);
-                Car { id, listing, status: Status::Available, stars_sum: 0, rating_count: 0, engagements, created, updated }
+                Car {
+                    id,
+                    listing,
+                    status: Status::Available,
+                    stars_sum: 0,
+                    rating_count: 0,
+                    engagements,
+                    created,
+                    updated,
+                }
             }
             (Some(car), _) => car,
             (None, event) => unreachable!("{event:?} can't be the first event of a car"),

@@ -12,7 +12,9 @@
 use chassis::values::Period;
 use chassis::{Envelope, Malformed, Policy, Timestamp};
 use contracts::period;
-use contracts::rental::v1::{CarRented, CarReserved, CarRetired, CarReturned, RentalRated, Reservation, ReservationCancelled};
+use contracts::rental::v1::{
+    CarRented, CarReserved, CarRetired, CarReturned, RentalRated, Reservation, ReservationCancelled,
+};
 
 use crate::domain::{Car, CarId, Command, Engagement, ReservationId, Stage};
 

@@ -57,7 +57,10 @@ impl Service {
 
 #[tonic::async_trait]
 impl FleetService for Service {
-    async fn register_car(&self, request: Request<proto::RegisterCarRequest>) -> Result<Response<proto::RegisterCarResponse>, Status> {
+    async fn register_car(
+        &self,
+        request: Request<proto::RegisterCarRequest>,
+    ) -> Result<Response<proto::RegisterCarResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
@@ -73,7 +76,10 @@ impl FleetService for Service {
         Ok(Response::new(proto::RegisterCarResponse { car: Some(car) }))
     }
 
-    async fn remove_car(&self, request: Request<proto::RemoveCarRequest>) -> Result<Response<proto::RemoveCarResponse>, Status> {
+    async fn remove_car(
+        &self,
+        request: Request<proto::RemoveCarRequest>,
+    ) -> Result<Response<proto::RemoveCarResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
@@ -96,7 +102,10 @@ impl FleetService for Service {
         Ok(Response::new(proto::GetCarResponse { car: Some(car) }))
     }
 
-    async fn list_cars(&self, request: Request<proto::ListCarsRequest>) -> Result<Response<proto::ListCarsResponse>, Status> {
+    async fn list_cars(
+        &self,
+        request: Request<proto::ListCarsRequest>,
+    ) -> Result<Response<proto::ListCarsResponse>, Status> {
         let (_, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let asked = proto::ListCarsRequest { page_size: 0, page_token: String::new(), ..request.clone() };

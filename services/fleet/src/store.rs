@@ -92,7 +92,8 @@ impl Store for Car {
         for row in rows {
             of_car.entry(row.car_id).or_default().insert(row.reservation_id, row.try_into()?);
         }
-        let rows: Vec<CarRow> = sql!(tx, |c| cars::table.filter(cars::id.eq_any(&ids)).select(CarRow::as_select()).load(c))?;
+        let rows: Vec<CarRow> =
+            sql!(tx, |c| cars::table.filter(cars::id.eq_any(&ids)).select(CarRow::as_select()).load(c))?;
         let loaded = |row: CarRow| {
             let (id, version) = (row.id, row.version);
             let state = row.car(of_car.remove(&id).unwrap_or_default())?;
@@ -145,7 +146,8 @@ fn touched(change: &Change<'_, Car>) -> Vec<EngagementRow> {
 
 /// Cars by id, without their engagements.
 pub async fn read(tx: &mut Tx<'_>, ids: Vec<CarId>) -> Result<Vec<(CarId, proto::Car)>, Error> {
-    let rows: Vec<CarRow> = sql!(tx, |c| cars::table.filter(cars::id.eq_any(&ids)).select(CarRow::as_select()).load(c))?;
+    let rows: Vec<CarRow> =
+        sql!(tx, |c| cars::table.filter(cars::id.eq_any(&ids)).select(CarRow::as_select()).load(c))?;
     rows.into_iter().map(|row| Ok((row.id, (&row.car(BTreeMap::new())?).into()))).collect()
 }
 
@@ -176,10 +178,12 @@ pub async fn list(tx: &mut Tx<'_>, filter: &Filter, page: &Page<CarId>) -> Resul
             query = query.filter(cars::place_name.eq(name));
         }
         if let Some(least) = filter.min_daily_rate {
-            query = query.filter(cars::currency.eq(least.currency.to_string()).and(cars::daily_rate_minor.ge(least.minor)));
+            query =
+                query.filter(cars::currency.eq(least.currency.to_string()).and(cars::daily_rate_minor.ge(least.minor)));
         }
         if let Some(most) = filter.max_daily_rate {
-            query = query.filter(cars::currency.eq(most.currency.to_string()).and(cars::daily_rate_minor.le(most.minor)));
+            query =
+                query.filter(cars::currency.eq(most.currency.to_string()).and(cars::daily_rate_minor.le(most.minor)));
         }
         if let Some(free) = filter.free {
             let overlaps = engagements::start_at.lt(free.end).and(engagements::end_at.gt(free.start));

@@ -1,2 +1,160 @@
-//! nadeuri
-fn main() {}
+//! The command line of the product.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::auth::{DevKey, Roles, Signer};
+use chassis::clock::Clock;
+use chassis::db::Database;
+use chassis::world::World;
+use clap::{Parser, Subcommand};
+use nadeuri::operate::{self, DeadCommand, Target};
+use nadeuri::options::{ServeOptions, StoreOptions};
+use nadeuri::{contexts, demo, serve};
+
+/// The back end of Nadeuri: every context in one process, or each in its own. Without a command: `serve all`.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Threads that work on calls; as many as there are cores, if not given.
+    #[arg(long, env = "NADEURI_WORKERS", global = true)]
+    workers: Option<usize>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs contexts until SIGINT or SIGTERM.
+    Serve(Box<ServeOptions>),
+    /// Brings the tables of contexts up to date.
+    Migrate {
+        /// The contexts; all of them, if none is named.
+        #[arg(value_name = "CONTEXT")]
+        contexts: Vec<String>,
+        #[command(flatten)]
+        stores: StoreOptions,
+    },
+    /// Lists the contexts.
+    List,
+    /// Makes a token for development, and on first use the key for it.
+    Token {
+        /// Whom it speaks for.
+        #[arg(long, default_value = "guest")]
+        subject: String,
+        /// The roles it gives: customer, admin. Repeat it for more.
+        #[arg(long = "role", default_value = "customer")]
+        roles: Vec<String>,
+        /// For how long, in hours.
+        #[arg(long, default_value_t = 12)]
+        hours: u64,
+        /// Who it is for.
+        #[arg(long, default_value = "nadeuri")]
+        audience: String,
+        /// The folder of the key.
+        #[arg(long, default_value = "./data")]
+        data: PathBuf,
+    },
+    /// Asks a server how it is; fails unless it is well.
+    Health {
+        /// A context, or a part of one such as `rental.store`; the whole process, if not given.
+        #[arg(default_value = "")]
+        what: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Empties a view and makes it anew from the chronicle.
+    Rebuild {
+        /// The context that keeps the view.
+        view: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Deals with events that a context could not handle.
+    Dead {
+        #[command(subcommand)]
+        command: DeadCommand,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Plays a day of the company on a server, and tells what happens.
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = cli.workers {
+        runtime.worker_threads(workers.max(1));
+    }
+    let result = match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nadeuri: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Option<Command>) -> anyhow::Result<()> {
+    match command {
+        None => {
+            let Cli { command, .. } = Cli::parse_from(["nadeuri", "serve"]);
+            let Some(Command::Serve(options)) = command else { return Ok(()) };
+            serve::run(*options, true).await
+        }
+        Some(Command::Serve(options)) => serve::run(*options, false).await,
+        Some(Command::Migrate { contexts, stores }) => migrate(&contexts, &stores).await,
+        Some(Command::List) => {
+            for context in contexts::ALL {
+                println!("{:<14}{}", context.name, context.about);
+            }
+            Ok(())
+        }
+        Some(Command::Token { subject, roles, hours, audience, data }) => {
+            token(&subject, &roles, hours, &audience, &data)
+        }
+        Some(Command::Health { what, target }) => operate::health(&target, &what).await,
+        Some(Command::Rebuild { view, target }) => operate::rebuild(&target, view).await,
+        Some(Command::Dead { command, target }) => operate::dead(&target, command).await,
+        Some(Command::Demo(options)) => demo::run(options).await,
+    }
+}
+
+async fn migrate(names: &[String], stores: &StoreOptions) -> anyhow::Result<()> {
+    let world = World::real();
+    for context in contexts::named(names).map_err(anyhow::Error::msg)? {
+        let database = Database::open(&stores.store(context.name), context.name, &world).await?;
+        context.migrate(&database).await?;
+        println!("{} is up to date", context.name);
+    }
+    Ok(())
+}
+
+fn token(subject: &str, roles: &[String], hours: u64, audience: &str, data: &std::path::Path) -> anyhow::Result<()> {
+    let key = DevKey::open_or_create(data)?;
+    let signer = Signer::open(&key.key, audience)?;
+    let known = Roles::named(roles.iter().map(String::as_str));
+    let unknown = roles.iter().find(|role| Roles::named([role.as_str()]).names().next().is_none());
+    if let Some(role) = unknown {
+        let all: Vec<String> = Roles::all().names().collect();
+        anyhow::bail!("there is no role {role:?}; there are {}", all.join(", "));
+    }
+    let life = Duration::from_secs(hours.saturating_mul(3_600));
+    let token = signer.token(subject, known, life, Clock::system().now()).context("the token can't be made")?;
+    // The token alone on stdout, so that it can be taken into a variable.
+    eprintln!(
+        "a server that accepts it: nadeuri serve --auth nadeuri={} --identity {}",
+        key.jwks.display(),
+        key.key.display()
+    );
+    println!("{token}");
+    Ok(())
+}

@@ -166,7 +166,8 @@ impl PaymentService for Service {
         let amount = Money::price(&mut fields, "amount", request.amount.as_ref());
         let method = fields.text("payment_method", &request.payment_method, 1..=100);
         let reference = fields.text("seller_reference", &request.seller_reference, 1..=100);
-        let (key, purchase, customer, amount, method, reference) = fields.finish(all!(key, purchase, customer, amount, method, reference))?;
+        let (key, purchase, customer, amount, method, reference) =
+            fields.finish(all!(key, purchase, customer, amount, method, reference))?;
         let collect = Some((purchase, Owed { customer, amount, reference }));
         let payment = self.charge(&call, payment_of(purchase), Command::Charge { method, collect }, key).await?;
         Ok(Response::new(proto::CollectPaymentResponse { payment: Some(payment) }))

@@ -62,7 +62,8 @@ impl Settings {
         let currency = Currency::parse(&self.currency);
         let days = |days: u64| Duration::from_secs(days.saturating_mul(86_400));
         Ok(Region {
-            currency: currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?,
+            currency: currency
+                .ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?,
             zone: TimeZone::get(&self.time_zone)
                 .map_err(|_| format!("time_zone {:?} must be an IANA name such as Asia/Seoul", self.time_zone))?,
             pay_within: Duration::from_secs(self.pay_within_minutes.saturating_mul(60)),

@@ -39,9 +39,7 @@ pub struct Service {
 impl Service {
     /// The reservation, if the caller may see it.
     async fn visible(&self, call: &Call, id: ReservationId) -> Result<Found, Error> {
-        let sees = |found: &Found| {
-            found.reservation.customer == call.caller.subject() || call.caller.has(Role::Admin)
-        };
+        let sees = |found: &Found| found.reservation.customer == call.caller.subject() || call.caller.has(Role::Admin);
         self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("reservation", id))
     }
 
@@ -83,7 +81,8 @@ impl Service {
             Err(NoAnswer::Away { retry_after }) => {
                 return Err(Error::Away {
                     reason: "PAYMENT_AWAY",
-                    message: "payments can't be taken at the moment; the reservation is kept: pay a little later".to_owned(),
+                    message: "payments can't be taken at the moment; the reservation is kept: pay a little later"
+                        .to_owned(),
                     retry_after,
                 });
             }
@@ -92,7 +91,13 @@ impl Service {
         id.ok_or_else(|| Error::Internal("payment answered without a payment".into()))
     }
 
-    async fn rent(&self, call: &Call, id: ReservationId, method: String, key: Option<Key>) -> Result<proto::Reservation, Error> {
+    async fn rent(
+        &self,
+        call: &Call,
+        id: ReservationId,
+        method: String,
+        key: Option<Key>,
+    ) -> Result<proto::Reservation, Error> {
         if let Some(first) = self.writer.first_answer(key).await? {
             return rented(first);
         }
@@ -118,7 +123,10 @@ fn rented(reservation: proto::Reservation) -> Result<proto::Reservation, Error> 
 
 #[tonic::async_trait]
 impl RentalService for Service {
-    async fn reserve_car(&self, request: Request<proto::ReserveCarRequest>) -> Result<Response<proto::ReserveCarResponse>, Status> {
+    async fn reserve_car(
+        &self,
+        request: Request<proto::ReserveCarRequest>,
+    ) -> Result<Response<proto::ReserveCarResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let now = self.world.now();
         let mut fields = Fields::new();
@@ -152,7 +160,10 @@ impl RentalService for Service {
         Ok(Response::new(proto::CancelReservationResponse { reservation }))
     }
 
-    async fn rent_car(&self, request: Request<proto::RentCarRequest>) -> Result<Response<proto::RentCarResponse>, Status> {
+    async fn rent_car(
+        &self,
+        request: Request<proto::RentCarRequest>,
+    ) -> Result<Response<proto::RentCarResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
@@ -163,7 +174,10 @@ impl RentalService for Service {
         Ok(Response::new(proto::RentCarResponse { reservation }))
     }
 
-    async fn return_car(&self, request: Request<proto::ReturnCarRequest>) -> Result<Response<proto::ReturnCarResponse>, Status> {
+    async fn return_car(
+        &self,
+        request: Request<proto::ReturnCarRequest>,
+    ) -> Result<Response<proto::ReturnCarResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
@@ -173,7 +187,10 @@ impl RentalService for Service {
         Ok(Response::new(proto::ReturnCarResponse { reservation }))
     }
 
-    async fn rate_rental(&self, request: Request<proto::RateRentalRequest>) -> Result<Response<proto::RateRentalResponse>, Status> {
+    async fn rate_rental(
+        &self,
+        request: Request<proto::RateRentalRequest>,
+    ) -> Result<Response<proto::RateRentalResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
@@ -216,7 +233,10 @@ impl RentalService for Service {
         Ok(Response::new(proto::ListReservationsResponse { reservations, next_page_token }))
     }
 
-    async fn retire_car(&self, request: Request<proto::RetireCarRequest>) -> Result<Response<proto::RetireCarResponse>, Status> {
+    async fn retire_car(
+        &self,
+        request: Request<proto::RetireCarRequest>,
+    ) -> Result<Response<proto::RetireCarResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);

@@ -92,8 +92,10 @@ impl Store for Calendar {
         for row in rows {
             of_car.entry(row.car_id).or_default().insert(row.id, row.try_into()?);
         }
-        let rows: Vec<CalendarRow> =
-            sql!(tx, |c| calendars::table.filter(calendars::car_id.eq_any(&ids)).select(CalendarRow::as_select()).load(c))?;
+        let rows: Vec<CalendarRow> = sql!(tx, |c| calendars::table
+            .filter(calendars::car_id.eq_any(&ids))
+            .select(CalendarRow::as_select())
+            .load(c))?;
         let loaded = |row: CalendarRow| {
             let (id, version) = (row.car_id, row.version);
             let state = row.calendar(of_car.remove(&id).unwrap_or_default())?;
@@ -171,8 +173,10 @@ pub struct Found {
 
 /// Reservations by id.
 pub async fn read(tx: &mut Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(ReservationId, Found)>, Error> {
-    let rows: Vec<ReservationRow> =
-        sql!(tx, |c| reservations::table.filter(reservations::id.eq_any(&ids)).select(ReservationRow::as_select()).load(c))?;
+    let rows: Vec<ReservationRow> = sql!(tx, |c| reservations::table
+        .filter(reservations::id.eq_any(&ids))
+        .select(ReservationRow::as_select())
+        .load(c))?;
     rows.into_iter().map(|row| Ok((row.id, Found { car: row.car_id, reservation: row.try_into()? }))).collect()
 }
 

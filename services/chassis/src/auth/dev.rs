@@ -1,0 +1,56 @@
+//! A key of a developer's own, made on first use: with it `nadeuri token` makes tokens that a local server accepts.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePrivateKey as _;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use rand::TryRngCore as _;
+use rand::rngs::OsRng;
+
+use super::signer::{Signer, SignerError};
+
+/// The files of a developer's key.
+#[derive(Clone, Debug)]
+pub struct DevKey {
+    /// The secret one, which only its owner can read.
+    pub key: PathBuf,
+    /// The public one, which a server is told to trust.
+    pub jwks: PathBuf,
+}
+
+impl DevKey {
+    /// The key of a folder.
+    pub fn open_or_create(folder: &Path) -> Result<DevKey, SignerError> {
+        let files = DevKey { key: folder.join("dev-key.pem"), jwks: folder.join("dev-jwks.json") };
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| SignerError::Write { path, cause }
+        };
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        create_secret(&files.key).map_err(at(&files.key))?;
+        let public_keys = Signer::open(&files.key, "")?.public_keys();
+        let json = serde_json::to_vec_pretty(&public_keys).map_err(|error| at(&files.jwks)(error.into()))?;
+        fs::write(&files.jwks, json).map_err(at(&files.jwks))?;
+        Ok(files)
+    }
+}
+
+/// Writes a new key, unless there is one.
+fn create_secret(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        opened => opened?,
+    };
+    // A secret must be the system's randomness, not that of `Ids`, which a simulation can seed.
+    let mut seed = [0; 32];
+    OsRng.try_fill_bytes(&mut seed).map_err(std::io::Error::other)?;
+    let pem = SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF).map_err(std::io::Error::other)?;
+    file.write_all(pem.as_bytes())
+}

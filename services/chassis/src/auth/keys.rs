@@ -1,0 +1,258 @@
+//! The public keys of the issuers that are trusted: JSON Web Key Sets (RFC 7517) from files and URLs.
+//!
+//! Keys are read at start, each hour, and when a token names one that is not there, at most once a minute. A source that
+//! can't be read again keeps the keys it had. The keys are swapped as a whole, and with them goes what was verified by
+//! them, so that a key that was withdrawn proves nothing any longer.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::verifier::Verified;
+
+const REFRESH_EACH: Duration = Duration::from_secs(3600);
+const REFRESH_PAUSE: Duration = Duration::from_secs(60);
+const FETCH_LIMIT: Duration = Duration::from_secs(5);
+/// Far more than any issuer's keys need.
+const JWKS_MAX_BYTES: usize = 256 * 1024;
+/// 2048 bits, the least of RFC 7518 for RS256.
+const RSA_MODULUS_MIN_BYTES: usize = 256;
+
+/// An issuer, and where its keys are. Written `ISSUER=KEYS`, such as `nadeuri=/etc/nadeuri/jwks.json`.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// What its tokens have as `iss`.
+    pub issuer: String,
+    /// Where its keys are.
+    pub keys: KeySource,
+}
+
+/// Where an issuer's keys are.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// A JWKS file.
+    File(PathBuf),
+    /// A URL of a JWKS. Let it be an `https` one, unless the way to it is safe by itself, as within a mesh.
+    Url(reqwest::Url),
+    /// These.
+    Given(JwkSet),
+}
+
+/// Keys can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// Nobody is trusted.
+    #[error(
+        "no issuer is trusted; name at least one with its keys, as in `https://issuer.example=https://issuer.example/jwks`"
+    )]
+    NoTrust,
+    /// It is not written as it should be.
+    #[error("`{0}` does not name an issuer and its keys; write it as in `nadeuri=/etc/nadeuri/jwks.json`")]
+    BadTrust(String),
+    /// A source can't be read.
+    #[error("the keys at {place} can't be read: {cause}; check that it is there and is a JSON Web Key Set")]
+    Unreadable {
+        /// Where.
+        place: String,
+        /// Why.
+        cause: String,
+    },
+    /// A source has nothing to offer.
+    #[error("the keys at {place} have none for RS256 (2048 bits or more), ES256 or EdDSA (Ed25519); add one")]
+    NoneFits {
+        /// Where.
+        place: String,
+    },
+}
+
+impl FromStr for Trust {
+    type Err = KeysError;
+
+    fn from_str(text: &str) -> Result<Trust, KeysError> {
+        let bad = || KeysError::BadTrust(text.to_owned());
+        let (issuer, keys) = text.split_once('=').filter(|(i, k)| !i.is_empty() && !k.is_empty()).ok_or_else(bad)?;
+        let is_url = keys.starts_with("https://") || keys.starts_with("http://");
+        let keys = if is_url { KeySource::Url(keys.parse().map_err(|_| bad())?) } else { KeySource::File(keys.into()) };
+        Ok(Trust { issuer: issuer.to_owned(), keys })
+    }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeySource::File(path) => path.display().fmt(f),
+            KeySource::Url(url) => url.fmt(f),
+            KeySource::Given(_) => f.write_str("the settings"),
+        }
+    }
+}
+
+/// A key, and what a token that it proves must say.
+#[derive(Clone)]
+pub(super) struct Key {
+    issuer: Arc<str>,
+    id: Option<String>,
+    algorithm: Algorithm,
+    pub decoding: DecodingKey,
+    pub validation: Validation,
+}
+
+impl Key {
+    /// `None` for keys that are not for signatures we accept, or too weak.
+    fn new(issuer: &Arc<str>, audience: &str, jwk: &Jwk) -> Option<Key> {
+        let (algorithm, named) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
+            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
+                (Algorithm::ES256, KeyAlgorithm::ES256)
+            }
+            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
+                (Algorithm::EdDSA, KeyAlgorithm::EdDSA)
+            }
+            _ => return None,
+        };
+        let for_this = jwk.common.key_algorithm.is_none_or(|algorithm| algorithm == named);
+        let for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
+        let decoding = DecodingKey::from_jwk(jwk).ok().filter(|key| is_whole(algorithm, key))?;
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // The verifier checks these against the time that it is given.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let (issuer, id) = (issuer.clone(), jwk.common.key_id.clone());
+        (for_this && for_signatures).then_some(Key { issuer, id, algorithm, decoding, validation })
+    }
+}
+
+/// Whether a key has the length that its algorithm asks for. The cryptography below may rely on it.
+fn is_whole(algorithm: Algorithm, key: &DecodingKey) -> bool {
+    match (algorithm, key.kind()) {
+        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, .. }) => n.len() >= RSA_MODULUS_MIN_BYTES,
+        (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => point.len() == 65,
+        (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(point)) => point.len() == 32,
+        _ => false,
+    }
+}
+
+/// The keys of a moment, and what was verified by them.
+#[derive(Default)]
+pub(super) struct Trusted {
+    keys: Vec<Key>,
+    pub verified: Verified,
+}
+
+impl Trusted {
+    pub fn knows(&self, issuer: &str) -> bool {
+        self.keys.iter().any(|key| &*key.issuer == issuer)
+    }
+
+    /// The key of the issuer with this id; without an id, the only one for this algorithm.
+    pub fn key(&self, issuer: &str, algorithm: Algorithm, id: Option<&str>) -> Option<&Key> {
+        let fits = |key: &&Key| &*key.issuer == issuer && key.algorithm == algorithm;
+        let mut fitting = self.keys.iter().filter(fits).filter(|key| id.is_none() || key.id.as_deref() == id);
+        fitting.next().filter(|_| fitting.next().is_none())
+    }
+}
+
+/// The keys, which change from time to time.
+pub(super) struct Keyring {
+    current: RwLock<Arc<Trusted>>,
+    wanted: Notify,
+}
+
+impl Keyring {
+    /// Reads all sources; each must have a key. The task keeps the keys fresh for as long as its handle lives.
+    pub async fn open(trust: Vec<Trust>, audience: &str) -> Result<(Arc<Keyring>, AbortOnDropHandle<()>), KeysError> {
+        if trust.is_empty() {
+            return Err(KeysError::NoTrust);
+        }
+        let mut sources = Vec::new();
+        for trust in trust {
+            let issuer: Arc<str> = trust.issuer.into();
+            let keys = load(&trust.keys, &issuer, audience).await?;
+            sources.push(Source { issuer, place: trust.keys, keys });
+        }
+        let ring = Arc::new(Keyring { current: RwLock::default(), wanted: Notify::new() });
+        ring.swap(&sources);
+        let task = tokio::spawn(ring.clone().keep_fresh(sources, audience.to_owned()));
+        Ok((ring, AbortOnDropHandle::new(task)))
+    }
+
+    pub fn current(&self) -> Arc<Trusted> {
+        self.current.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Asks for a refresh: somebody named a key that is not there.
+    pub fn want_fresh(&self) {
+        self.wanted.notify_one();
+    }
+
+    fn swap(&self, sources: &[Source]) {
+        let keys = sources.iter().flat_map(|source| source.keys.iter().cloned()).collect();
+        let fresh = Arc::new(Trusted { keys, ..Trusted::default() });
+        *self.current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;
+    }
+
+    async fn keep_fresh(self: Arc<Keyring>, mut sources: Vec<Source>, audience: String) {
+        loop {
+            // Whatever is asked for during the pause is remembered for its end.
+            tokio::time::sleep(REFRESH_PAUSE).await;
+            let _ = tokio::time::timeout(REFRESH_EACH - REFRESH_PAUSE, self.wanted.notified()).await;
+            for source in &mut sources {
+                match load(&source.place, &source.issuer, &audience).await {
+                    Ok(keys) => source.keys = keys,
+                    Err(error) => tracing::warn!(issuer = &*source.issuer, %error, "keeping the keys there were"),
+                }
+            }
+            self.swap(&sources);
+        }
+    }
+}
+
+struct Source {
+    issuer: Arc<str>,
+    place: KeySource,
+    keys: Vec<Key>,
+}
+
+async fn load(place: &KeySource, issuer: &Arc<str>, audience: &str) -> Result<Vec<Key>, KeysError> {
+    let unreadable = |cause: String| KeysError::Unreadable { place: place.to_string(), cause };
+    let parse = |json: &[u8]| serde_json::from_slice(json).map_err(|error| unreadable(error.to_string()));
+    let set: JwkSet = match place {
+        KeySource::Given(set) => set.clone(),
+        KeySource::File(path) => parse(&tokio::fs::read(path).await.map_err(|error| unreadable(error.to_string()))?)?,
+        KeySource::Url(url) => parse(&fetch(url.clone()).await.map_err(unreadable)?)?,
+    };
+    let keys: Vec<_> = set.keys.iter().filter_map(|jwk| Key::new(issuer, audience, jwk)).collect();
+    if keys.is_empty() { Err(KeysError::NoneFits { place: place.to_string() }) } else { Ok(keys) }
+}
+
+async fn fetch(url: reqwest::Url) -> Result<Vec<u8>, String> {
+    // The process may have chosen its cryptography already; then that is used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().timeout(FETCH_LIMIT).redirect(reqwest::redirect::Policy::none());
+    let answered = async { client.build()?.get(url).send().await?.error_for_status() };
+    let mut response = answered.await.map_err(with_causes)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(with_causes)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > JWKS_MAX_BYTES {
+            return Err(format!("it has more than {JWKS_MAX_BYTES} bytes"));
+        }
+    }
+    Ok(body)
+}
+
+/// reqwest's errors tell the cause, such as a refused connection, only in their sources.
+fn with_causes(error: reqwest::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,167 @@
+//! Who calls: a subject and its roles, from a signed token.
+//!
+//! [`Verifier`] checks tokens against the public keys of the issuers that are trusted, [`Signer`] makes the tokens with
+//! which contexts call each other and developers try things out. [`access`](crate::access) decides who may do what.
+//!
+//! **Invariant**: a key proves only what its own issuer says. A token that claims another issuer is refused, whoever
+//! signed it.
+
+mod dev;
+mod keys;
+mod roles;
+mod signer;
+mod verifier;
+
+use std::sync::Arc;
+
+use contracts::Role;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+pub use dev::DevKey;
+pub use keys::{KeySource, KeysError, Trust};
+pub use roles::Roles;
+pub use signer::{ISSUER, Signer, SignerError};
+pub use verifier::{JwtSettings, Verifier};
+
+use crate::clock::Timestamp;
+
+/// The longest subject, in bytes.
+const SUBJECT_MAX: usize = 128;
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    subject: Arc<str>,
+    roles: Roles,
+}
+
+impl Caller {
+    /// A caller; `None` unless the subject has 1 to 128 characters, all of them printable.
+    pub fn new(subject: &str, roles: Roles) -> Option<Caller> {
+        let is_right = (1..=SUBJECT_MAX).contains(&subject.len()) && !subject.chars().any(char::is_control);
+        is_right.then(|| Caller { subject: subject.into(), roles })
+    }
+
+    /// A context of this product.
+    pub fn service(name: &'static str) -> Caller {
+        Caller { subject: name.into(), roles: [Role::Service].into_iter().collect() }
+    }
+
+    /// The name by which the issuer knows them: `sub` of the token.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The same, to keep.
+    pub fn shared_subject(&self) -> Arc<str> {
+        self.subject.clone()
+    }
+
+    /// Their roles.
+    pub fn roles(&self) -> Roles {
+        self.roles
+    }
+
+    /// Whether they have the role.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(role)
+    }
+
+    /// Whether this is their subject: whether something that is its own is theirs.
+    pub fn is(&self, subject: &str) -> bool {
+        &*self.subject == subject
+    }
+}
+
+/// How it is found out who calls.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Everybody is believed: the header `x-user` (`guest`, if absent) and `x-roles` (such as `customer,admin`; all, if
+    /// absent). For a server that only this machine can reach.
+    Off,
+    /// By a signed token: `authorization: Bearer …`.
+    Jwt(Verifier),
+}
+
+/// Why it is not known who calls. Says what to do about it, and nothing about keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// There is no token.
+    #[error("there is no token; send the metadata `authorization: Bearer <token>`")]
+    Missing,
+    /// It is no JWT, or one without what it must have.
+    #[error("the token is malformed; send a signed JWT with iss, aud, sub and exp")]
+    Malformed,
+    /// It is signed in a way that is not accepted.
+    #[error("the token's algorithm is not accepted; have it signed with RS256, ES256 or EdDSA")]
+    Algorithm,
+    /// It is from someone who is not trusted here.
+    #[error("the token's issuer is not trusted here; get one from an issuer that is")]
+    Issuer,
+    /// It is signed with a key that the issuer has not published.
+    #[error("the token's key is not one of its issuer's; get a new token, or try again in a minute if the key is new")]
+    UnknownKey,
+    /// Somebody changed or made it up.
+    #[error("the token's signature is wrong; get a new token")]
+    Signature,
+    /// It is for others.
+    #[error("the token is for another audience; get one for this service")]
+    Audience,
+    /// It is too old.
+    #[error("the token has expired; get a new one")]
+    Expired,
+    /// It is too new.
+    #[error("the token is not valid yet; check the clocks")]
+    NotYetValid,
+    /// Its subject can't be used.
+    #[error("the subject must have 1 to {SUBJECT_MAX} characters, all of them printable")]
+    Subject,
+}
+
+impl Auth {
+    /// Who sends a request with these headers.
+    pub fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, AuthError> {
+        match self {
+            Auth::Off => believed(headers),
+            Auth::Jwt(verifier) => verifier.verify(bearer(headers)?, now),
+        }
+    }
+}
+
+fn believed(headers: &HeaderMap) -> Result<Caller, AuthError> {
+    let text = |name| headers.get(name).map(|value| value.to_str().map_err(|_| AuthError::Subject)).transpose();
+    let roles = text("x-roles")?.map_or_else(Roles::all, |names| Roles::named(names.split(',').map(str::trim)));
+    Caller::new(text("x-user")?.unwrap_or("guest"), roles).ok_or(AuthError::Subject)
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let value = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?.to_str().map_err(|_| AuthError::Malformed)?;
+    let (scheme, token) = value.split_once(' ').ok_or(AuthError::Missing)?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()).ok_or(AuthError::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn believed_of(headers: &[(&'static str, &'static str)]) -> Result<Caller, AuthError> {
+        let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap()));
+        Auth::Off.caller(&headers.collect(), Timestamp::from_micros(0))
+    }
+
+    #[test]
+    fn without_auth_everybody_is_who_they_say() {
+        let guest = believed_of(&[]).unwrap();
+        assert!(guest.is("guest") && guest.has(Role::Admin) && guest.has(Role::Service));
+        let rider = believed_of(&[("x-user", "rider-1"), ("x-roles", "customer, unknown")]).unwrap();
+        assert!(rider.is("rider-1") && rider.has(Role::Customer) && !rider.has(Role::Admin));
+    }
+
+    #[test]
+    fn a_subject_that_can_not_be_used_is_refused() {
+        assert_eq!(believed_of(&[("x-user", "")]), Err(AuthError::Subject));
+        assert_eq!(Caller::new(&"x".repeat(129), Roles::all()), None);
+        assert_eq!(Caller::new("line\nbreak", Roles::all()), None);
+    }
+}

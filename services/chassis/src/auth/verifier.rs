@@ -1,0 +1,162 @@
+//! Checks tokens (JWT, RFC 7519): algorithm, issuer, key, signature, audience, times, subject; then reads the roles.
+//!
+//! A signature costs a hundred times what the rest of a call costs, and a caller sends the same token many times: what
+//! was verified is remembered by its text until it expires.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::{Algorithm, decode, decode_header};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::keys::{Keyring, KeysError, Trust, Trusted};
+use super::{AuthError, Caller, Roles};
+use crate::clock::Timestamp;
+
+/// How far the clocks of issuers may be off.
+const LEEWAY_SECONDS: f64 = 30.0;
+const TOKEN_MAX_BYTES: usize = 8 * 1024;
+const VERIFIED_MAX: usize = 4096;
+
+/// Which tokens are accepted.
+#[derive(Clone, Debug)]
+pub struct JwtSettings {
+    /// Whose. The keys are read when the verifier starts.
+    pub trust: Vec<Trust>,
+    /// For whom they must be: `aud` must name it.
+    pub audience: String,
+    /// The claim that lists the roles: a name such as `roles`, or a JSON pointer such as `/realm_access/roles`.
+    pub roles_claim: String,
+}
+
+/// Checks tokens.
+#[derive(Clone)]
+pub struct Verifier {
+    ring: Arc<Keyring>,
+    roles_claim: Arc<str>,
+    _refresh: Arc<AbortOnDropHandle<()>>,
+}
+
+impl Verifier {
+    /// Reads the keys, and keeps them fresh in the background.
+    pub async fn start(settings: JwtSettings) -> Result<Verifier, KeysError> {
+        let (ring, refresh) = Keyring::open(settings.trust, &settings.audience).await?;
+        Ok(Verifier { ring, roles_claim: settings.roles_claim.into(), _refresh: Arc::new(refresh) })
+    }
+
+    /// Who a token speaks for.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, AuthError> {
+        let now_seconds = now.micros() as f64 / 1e6;
+        let trusted = self.ring.current();
+        if let Some(caller) = trusted.verified.get(token, now_seconds) {
+            return Ok(caller);
+        }
+        let claims = self.check(&trusted, token)?;
+        if claims.exp + LEEWAY_SECONDS <= now_seconds {
+            return Err(AuthError::Expired);
+        }
+        if claims.nbf.is_some_and(|nbf| nbf - LEEWAY_SECONDS > now_seconds) {
+            return Err(AuthError::NotYetValid);
+        }
+        let caller = Caller::new(&claims.sub, self.roles(&claims.others)).ok_or(AuthError::Subject)?;
+        trusted.verified.insert(token, &caller, claims.exp, now_seconds);
+        Ok(caller)
+    }
+
+    /// All but the times.
+    fn check(&self, trusted: &Trusted, token: &str) -> Result<Claims, AuthError> {
+        if token.len() > TOKEN_MAX_BYTES {
+            return Err(AuthError::Malformed);
+        }
+        let header = decode_header(token).map_err(|_| AuthError::Malformed)?;
+        if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) {
+            return Err(AuthError::Algorithm);
+        }
+        if header.crit.is_some() {
+            // RFC 7515: what is critical and not understood must be refused.
+            return Err(AuthError::Malformed);
+        }
+        // Not proven yet. It only chooses among the keys, each of which proves one issuer.
+        let Claimed { iss } = insecure_decode_claims(token).map_err(|_| AuthError::Malformed)?;
+        let Some(key) = trusted.key(&iss, header.alg, header.kid.as_deref()) else {
+            if !trusted.knows(&iss) {
+                return Err(AuthError::Issuer);
+            }
+            self.ring.want_fresh();
+            return Err(AuthError::UnknownKey);
+        };
+        Ok(decode(token, &key.decoding, &key.validation)?.claims)
+    }
+
+    fn roles(&self, claims: &Map<String, Value>) -> Roles {
+        let claim = match self.roles_claim.strip_prefix('/') {
+            None => claims.get(&*self.roles_claim),
+            Some(path) => {
+                let (first, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+                claims.get(first).and_then(|claim| claim.pointer(rest))
+            }
+        };
+        Roles::named(claim.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str))
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("roles_claim", &self.roles_claim).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Claimed {
+    iss: String,
+}
+
+/// Times are seconds since the epoch, which may have fractions.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    exp: f64,
+    nbf: Option<f64>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+impl From<Error> for AuthError {
+    fn from(error: Error) -> AuthError {
+        match error.kind() {
+            ErrorKind::InvalidSignature => AuthError::Signature,
+            ErrorKind::InvalidIssuer => AuthError::Issuer,
+            ErrorKind::InvalidAudience => AuthError::Audience,
+            ErrorKind::InvalidAlgorithm => AuthError::Algorithm,
+            _ => AuthError::Malformed,
+        }
+    }
+}
+
+/// Tokens that were verified, by their text.
+#[derive(Default)]
+pub(super) struct Verified(RwLock<HashMap<Box<str>, (Caller, f64)>>);
+
+impl Verified {
+    fn get(&self, token: &str, now_seconds: f64) -> Option<Caller> {
+        let verified = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        verified.get(token).filter(|(_, exp)| exp + LEEWAY_SECONDS > now_seconds).map(|(caller, _)| caller.clone())
+    }
+
+    fn insert(&self, token: &str, caller: &Caller, exp: f64, now_seconds: f64) {
+        let mut verified = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if verified.len() >= VERIFIED_MAX {
+            verified.retain(|_, (_, exp)| *exp > now_seconds);
+        }
+        // Full of tokens that are still good: forgetting them costs a signature each, once.
+        if verified.len() >= VERIFIED_MAX {
+            verified.clear();
+        }
+        verified.insert(token.into(), (caller.clone(), exp));
+    }
+}

@@ -1,0 +1,23 @@
+-- Car rentals as their customers see them. What rental tells is null while only payment was heard of, and the reverse.
+-- States are the numbers of the enums in the contracts, which never change.
+CREATE TABLE car_rentals (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    customer text,
+    car text,
+    starts_at timestamptz,
+    ends_at timestamptz,
+    price_minor bigint,
+    currency text,
+    rental_sequence bigint NOT NULL,
+    rental_state integer NOT NULL,
+    stars integer NOT NULL,
+    payment text,
+    payment_sequence bigint NOT NULL,
+    payment_state integer NOT NULL,
+    reserved_at timestamptz,
+    rented_at timestamptz,
+    returned_at timestamptz,
+    cancelled_at timestamptz
+);
+CREATE INDEX car_rentals_customer ON car_rentals (customer, reserved_at, id);

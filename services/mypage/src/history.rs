@@ -1,0 +1,75 @@
+//! Events of the past, from the chronicle.
+
+use chassis::view::History;
+use chassis::{Edge, Envelope, Error, Id, Interest, NoAnswer, Timestamp};
+use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
+use contracts::chronicle::v1::{Event, ListEventsRequest};
+use futures::future::BoxFuture;
+
+/// Events that are asked for together.
+const PAGE_SIZE: i32 = 1_000;
+
+/// Asks the chronicle for the events that a view is made from.
+pub struct FromChronicle {
+    edge: Edge,
+    /// Full names; all if there are none.
+    types: Vec<String>,
+}
+
+impl FromChronicle {
+    /// Asks on this way for these events.
+    pub fn new(edge: Edge, interest: Interest) -> FromChronicle {
+        let types = match interest {
+            Interest::All => Vec::new(),
+            Interest::Kinds(kinds) => kinds,
+        };
+        FromChronicle { edge, types }
+    }
+}
+
+impl History for FromChronicle {
+    fn after(&self, position: i64) -> BoxFuture<'_, Result<(Vec<Envelope>, i64), Error>> {
+        Box::pin(async move {
+            let types = self.types.clone();
+            let request =
+                ListEventsRequest { page_size: PAGE_SIZE, types, after_position: position, ..Default::default() };
+            let answer = self.edge.call(None, request, |transport, request| async move {
+                ChronicleServiceClient::new(transport).list_events(request).await
+            });
+            let events = answer.await.map_err(no_answer)?.events;
+            let last = events.last().map_or(position, |event| event.position);
+            Ok((events.into_iter().map(envelope).collect::<Result<_, Error>>()?, last))
+        })
+    }
+}
+
+fn no_answer(why: NoAnswer) -> Error {
+    match why {
+        NoAnswer::Refused(status) => Error::Answered(status),
+        NoAnswer::Away { retry_after } => Error::Away {
+            reason: "CHRONICLE_AWAY",
+            message: "the chronicle can't be asked at the moment, so the view is incomplete; make it anew later"
+                .to_owned(),
+            retry_after,
+        },
+    }
+}
+
+fn envelope(event: Event) -> Result<Envelope, Error> {
+    let corrupt = |what: &str| Error::Internal(format!("event {} of the chronicle: corrupt {what}", event.position));
+    let uuid = |what: &str, text: &str| text.parse().map(Id::<()>::uuid).map_err(|_| corrupt(what));
+    let causation_id =
+        if event.causation_id.is_empty() { None } else { Some(uuid("causation_id", &event.causation_id)?) };
+    Ok(Envelope {
+        event_id: uuid("event_id", &event.event_id)?,
+        at: event.time.as_ref().and_then(Timestamp::from_proto).ok_or_else(|| corrupt("time"))?,
+        correlation_id: uuid("flow_id", &event.flow_id)?,
+        causation_id,
+        sequence: event.sequence,
+        traceparent: Some(event.traceparent).filter(|traceparent| !traceparent.is_empty()),
+        kind: event.r#type,
+        source: event.source,
+        subject: event.subject,
+        body: event.data.unwrap_or_default().value,
+    })
+}

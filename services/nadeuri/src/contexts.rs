@@ -1,0 +1,22 @@
+//! The contexts that there are.
+
+use chassis::Context;
+
+/// Every context, in the order of the README's table.
+pub const ALL: &[Context] =
+    &[fleet::CONTEXT, rental::CONTEXT, payment::CONTEXT, notification::CONTEXT, mypage::CONTEXT, chronicle::CONTEXT];
+
+/// The contexts of these names; of `all`, each one.
+pub fn named(names: &[String]) -> Result<Vec<&'static Context>, String> {
+    if names.is_empty() || names.iter().any(|name| name == "all") {
+        return Ok(ALL.iter().collect());
+    }
+    let known = || ALL.iter().map(|context| context.name).collect::<Vec<_>>().join(", ");
+    let find = |name: &String| {
+        let context = ALL.iter().find(|context| context.name == name);
+        context.ok_or_else(|| format!("there is no context {name:?}; there are all, {}", known()))
+    };
+    let mut contexts: Vec<&Context> = names.iter().map(find).collect::<Result<_, _>>()?;
+    contexts.dedup_by_key(|context| context.name);
+    Ok(contexts)
+}

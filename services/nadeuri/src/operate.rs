@@ -1,0 +1,157 @@
+//! The commands that ask a running server: `health`, `dead`, `rebuild`.
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use contracts::operations::v1::operations_service_client::OperationsServiceClient;
+use contracts::operations::v1::{
+    DropDeadLettersRequest, ListDeadLettersRequest, RebuildViewRequest, ReplayDeadLettersRequest,
+};
+use std::time::Duration;
+use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// How long a server may take to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a view may take to be made anew.
+const REBUILD_DEADLINE: Duration = Duration::from_secs(3_600);
+
+/// Which server, and who asks.
+#[derive(Args, Clone, Debug)]
+pub struct Target {
+    /// The server.
+    #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051")]
+    pub server: String,
+
+    /// A token (`nadeuri token`), where the server checks them. Better given by the environment than by flag.
+    #[arg(long, env = "NADEURI_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+impl Target {
+    /// Connects.
+    pub async fn connect(&self) -> anyhow::Result<Channel> {
+        let endpoint = Endpoint::from_shared(self.server.clone())?.connect_timeout(DEADLINE);
+        endpoint.connect().await.with_context(|| {
+            format!("no server answers at {}; start one with `nadeuri serve`, or name it with --server", self.server)
+        })
+    }
+
+    /// A request with a deadline and the token.
+    pub fn request<M>(&self, message: M, deadline: Duration) -> anyhow::Result<Request<M>> {
+        let mut request = Request::new(message);
+        request.set_timeout(deadline);
+        if let Some(token) = &self.token {
+            let value: MetadataValue<Ascii> = format!("Bearer {token}").parse().context("the token is malformed")?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        Ok(request)
+    }
+}
+
+/// What to do with dead letters.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DeadCommand {
+    /// Shows the events that a context could not handle.
+    List {
+        /// The context.
+        context: String,
+    },
+    /// Gives them to the context once more.
+    Replay {
+        /// The context.
+        context: String,
+        /// Only this event.
+        #[arg(long)]
+        event: Option<String>,
+    },
+    /// Removes them for good.
+    Drop {
+        /// The context.
+        context: String,
+        /// Only this event.
+        #[arg(long, required_unless_present = "all")]
+        event: Option<String>,
+        /// All of them.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// Deals with dead letters.
+pub async fn dead(target: &Target, command: DeadCommand) -> anyhow::Result<()> {
+    let mut client = OperationsServiceClient::new(target.connect().await?);
+    match command {
+        DeadCommand::List { context } => {
+            let request = target.request(ListDeadLettersRequest { context, page_size: 0 }, DEADLINE)?;
+            let listed = client.list_dead_letters(request).await.map_err(plain)?.into_inner();
+            for letter in &listed.dead_letters {
+                println!("{} {} flow {}: {}", letter.event_id, letter.r#type, letter.flow_id, letter.reason);
+            }
+            println!("{} dead letters", listed.total_size);
+        }
+        DeadCommand::Replay { context, event } => {
+            let event_id = event.unwrap_or_default();
+            let request = target.request(ReplayDeadLettersRequest { context, event_id }, REBUILD_DEADLINE)?;
+            let replayed = client.replay_dead_letters(request).await.map_err(plain)?.into_inner();
+            println!("{} dead letters given to the context again", replayed.replayed_count);
+        }
+        DeadCommand::Drop { context, event, .. } => {
+            let event_id = event.unwrap_or_default();
+            let request = target.request(DropDeadLettersRequest { context, event_id }, REBUILD_DEADLINE)?;
+            let dropped = client.drop_dead_letters(request).await.map_err(plain)?.into_inner();
+            println!("{} dead letters removed", dropped.dropped_count);
+        }
+    }
+    Ok(())
+}
+
+/// Makes a view anew.
+pub async fn rebuild(target: &Target, view: String) -> anyhow::Result<()> {
+    let mut client = OperationsServiceClient::new(target.connect().await?);
+    let request = target.request(RebuildViewRequest { context: view.clone() }, REBUILD_DEADLINE)?;
+    let rebuilt = client.rebuild_view(request).await.map_err(plain)?.into_inner();
+    println!("{view} was made anew from {} events", rebuilt.event_count);
+    Ok(())
+}
+
+/// Asks how a server is, and fails unless all asked about is well. `what` is a context, a part of one (`rental.store`), or
+/// empty for the whole process.
+pub async fn health(target: &Target, what: &str) -> anyhow::Result<()> {
+    let mut client = HealthClient::new(target.connect().await?);
+    let mut check = async |service: String| -> anyhow::Result<Option<ServingStatus>> {
+        let request = target.request(HealthCheckRequest { service }, DEADLINE)?;
+        match client.check(request).await {
+            Ok(response) => Ok(Some(response.into_inner().status())),
+            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+            Err(status) => Err(plain(status)),
+        }
+    };
+    let mut missing = Vec::new();
+    let known = crate::contexts::ALL.iter().map(|context| context.name).filter(|name| what.is_empty() || *name == what);
+    for context in known {
+        for part in ["store", "fabric"] {
+            let name = format!("{context}.{part}");
+            if let Some(status) = check(name.clone()).await? {
+                println!("{name}: {}", status.as_str_name());
+                if status != ServingStatus::Serving {
+                    missing.push(name);
+                }
+            }
+        }
+    }
+    match check(what.to_owned()).await? {
+        Some(ServingStatus::Serving) => Ok(()),
+        Some(_) if missing.is_empty() => bail!("not serving: it starts or stops"),
+        Some(_) => bail!("not serving: {}", missing.join(", ")),
+        None => bail!("{what:?} is not served there"),
+    }
+}
+
+/// A status, for people.
+fn plain(status: tonic::Status) -> anyhow::Error {
+    anyhow::anyhow!("{} ({:?})", status.message(), status.code())
+}
