@@ -92,7 +92,7 @@ impl Kind {
     fn url(self, port: u16) -> String {
         match self {
             Self::Postgres => format!("postgres://postgres@127.0.0.1:{port}/"),
-            Self::Rabbitmq => format!("amqp://guest:guest@127.0.0.1:{port}/"),
+            Self::Rabbitmq => format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
         }
     }
 
