@@ -53,13 +53,12 @@ pub struct Peers(Arc<PeersInner>);
 #[derive(Default)]
 struct PeersInner {
     here: RwLock<HashMap<&'static str, Transport>>,
-    /// A URL in which `{context}` stands for the name.
-    elsewhere: Option<String>,
+    elsewhere: HashMap<&'static str, Endpoint>,
 }
 
 impl Peers {
-    /// Contexts that are not in this process are at `elsewhere`, such as `http://{context}:50051`.
-    pub fn new(elsewhere: Option<String>) -> Peers {
+    /// Contexts that are not in this process are `elsewhere`, each at an endpoint of its own.
+    pub fn new(elsewhere: HashMap<&'static str, Endpoint>) -> Peers {
         Peers(Arc::new(PeersInner { here: RwLock::default(), elsewhere }))
     }
 
@@ -72,20 +71,15 @@ impl Peers {
         };
     }
 
-    /// Whether calls to other processes are possible.
-    pub fn has_elsewhere(&self) -> bool {
-        self.0.elsewhere.is_some()
-    }
-
-    fn here(&self, context: &str) -> Option<Transport> {
+    /// The way to a context of this process.
+    pub fn here(&self, context: &str) -> Option<Transport> {
         self.0.here.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(context).cloned()
     }
 
     /// Connects when it is first used, and again whenever the connection was lost.
     fn elsewhere(&self, context: &str) -> Result<Transport, Status> {
-        let away = |why: String| Status::unavailable(format!("{context}: {why}"));
-        let pattern = self.0.elsewhere.as_ref().ok_or_else(|| away("it is not running here".into()))?;
-        let endpoint = Endpoint::from_shared(pattern.replace("{context}", context)).map_err(|e| away(e.to_string()))?;
+        let away = || Status::unavailable(format!("{context}: it is not running here, and nobody said where else"));
+        let endpoint = self.0.elsewhere.get(context).cloned().ok_or_else(away)?;
         let channel = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy();
         Ok(Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| {
             Status::from_error(error.into())

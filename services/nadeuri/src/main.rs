@@ -130,6 +130,7 @@ async fn run(command: Option<Command>) -> anyhow::Result<()> {
 
 async fn migrate(names: &[String], stores: &StoreOptions) -> anyhow::Result<()> {
     let world = World::real();
+    stores.check()?;
     for context in contexts::named(names).map_err(anyhow::Error::msg)? {
         let database = Database::open(&stores.store(context.name), context.name, &world).await?;
         context.migrate(&database).await?;

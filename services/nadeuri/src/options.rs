@@ -1,5 +1,6 @@
 //! What an operator can set: by flag, by environment variable, and, for the contexts, in a file.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +8,33 @@ use chassis::access::Rate;
 use chassis::auth::Trust;
 use chassis::telemetry::Format;
 use clap::Args;
+use tonic::transport::Endpoint;
+
+use crate::contexts;
+
+/// Where something of each context is: `[CONTEXT=]URL`, in which `{context}` stands for the name.
+fn split(named: &str) -> (Option<&str>, &str) {
+    match named.split_once('=') {
+        // In a URL an equals sign comes behind the colon of the scheme.
+        Some((name, url)) if !name.contains(':') => (Some(name), url),
+        _ => (None, named),
+    }
+}
+
+/// The URL for a context: the one with its name, or else the one without a name.
+fn find<'a>(all: &'a [String], context: &str) -> Option<&'a str> {
+    let of = |wanted: Option<&str>| all.iter().map(|one| split(one)).find(|(name, _)| *name == wanted);
+    of(Some(context)).or_else(|| of(None)).map(|(_, url)| url)
+}
+
+/// A context that there is not, for which a URL is given: a slip that would otherwise go unnoticed.
+fn check_names(all: &[String]) -> anyhow::Result<()> {
+    let names: Vec<String> = all.iter().filter_map(|one| split(one).0).map(str::to_owned).collect();
+    if !names.is_empty() {
+        contexts::named(&names).map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
+}
 
 /// Where each context keeps its state.
 #[derive(Args, Clone, Debug)]
@@ -26,14 +54,15 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// The store of a context.
     pub fn store(&self, context: &str) -> String {
-        let own = format!("{context}=");
-        let named = self.stores.iter().find_map(|store| store.strip_prefix(own.as_str()));
-        let is_for_all = |store: &&String| !store.split_once('=').is_some_and(|(name, _)| !name.contains(':'));
-        let for_all = || self.stores.iter().find(is_for_all).map(String::as_str);
-        match named.or_else(for_all) {
+        match find(&self.stores, context) {
             Some(store) => store.to_owned(),
             None => format!("sqlite:{}", self.data.join("{context}.db").display()),
         }
+    }
+
+    /// Fails if a store is given for a context that there is not.
+    pub fn check(&self) -> anyhow::Result<()> {
+        check_names(&self.stores)
     }
 
     /// Whether all contexts keep their state in files of the data folder.
@@ -65,9 +94,10 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_BUS_PREFIX", default_value = "nadeuri")]
     pub bus_prefix: String,
 
-    /// Where the contexts of other processes are; `{context}` stands for the name, as in `http://{context}:50051`.
-    #[arg(long, env = "NADEURI_PEERS")]
-    pub peers: Option<String>,
+    /// Where contexts of other processes are, `[CONTEXT=]URL`; `{context}` stands for the name, as in
+    /// `http://{context}:50051`. Repeat it for contexts that are elsewhere.
+    #[arg(long, env = "NADEURI_PEERS", value_delimiter = ' ')]
+    pub peers: Vec<String>,
 
     /// `off`, on loopback only; or whose tokens to accept: `ISSUER=JWKS`, a file or a URL. Repeat it for more issuers.
     #[arg(long, env = "NADEURI_AUTH", value_delimiter = ' ', default_value = "off")]
@@ -159,6 +189,23 @@ impl ServeOptions {
         Some(Rate { per_second, burst: per_second.saturating_add(self.rate) })
     }
 
+    /// Where contexts of other processes are.
+    pub fn peers(&self) -> anyhow::Result<HashMap<&'static str, Endpoint>> {
+        check_names(&self.peers)?;
+        let mut peers = HashMap::new();
+        for context in contexts::ALL {
+            let Some(url) = find(&self.peers, context.name) else { continue };
+            let url = url.replace("{context}", context.name);
+            let bad = || anyhow::anyhow!("the peer {url:?} must be a URL such as http://{}:50051", context.name);
+            let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| bad())?;
+            if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) {
+                return Err(bad());
+            }
+            peers.insert(context.name, endpoint);
+        }
+        Ok(peers)
+    }
+
     /// The settings of the contexts.
     pub fn settings(&self) -> anyhow::Result<toml::Table> {
         let mut table = match &self.config {
@@ -180,8 +227,24 @@ impl ServeOptions {
             own.insert(name.to_owned(), value);
         }
         for context in table.keys() {
-            crate::contexts::named(std::slice::from_ref(context)).map_err(anyhow::Error::msg)?;
+            contexts::named(std::slice::from_ref(context)).map_err(anyhow::Error::msg)?;
         }
         Ok(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_has_the_url_with_its_name_or_else_the_one_without() {
+        let all = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>();
+        let urls = all(&["rental=postgres://h/db?schema=cars", "postgres://h/db?schema={context}"]);
+        assert_eq!(find(&urls, "rental"), Some("postgres://h/db?schema=cars"));
+        assert_eq!(find(&urls, "fleet"), Some("postgres://h/db?schema={context}"));
+        assert_eq!(find(&all(&["rental=sqlite:a.db"]), "fleet"), None);
+        assert!(check_names(&urls).is_ok());
+        assert!(check_names(&all(&["rentl=sqlite:a.db"])).is_err());
     }
 }

@@ -116,9 +116,11 @@ fn check(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<
              RabbitMQ with --bus amqp://…"
         );
     }
-    let here = |name: &&str| chosen.iter().any(|context| *name == context.name);
+    options.stores.check()?;
+    let peers = options.peers()?;
+    let is_known = |name: &&str| chosen.iter().any(|context| *name == context.name) || peers.contains_key(*name);
     for context in chosen {
-        if let Some(missing) = context.calls.iter().find(|call| !here(call) && options.peers.is_none()) {
+        if let Some(missing) = context.calls.iter().find(|call| !is_known(call)) {
             bail!(
                 "{} calls {missing}, which is not in this process; say where it is with --peers 'http://{{context}}:50051'",
                 context.name
@@ -144,7 +146,7 @@ fn environment(
     Ok(Environment {
         world: world.clone(),
         bus: bus(options, world)?,
-        peers: Peers::new(options.peers.clone()),
+        peers: Peers::new(options.peers()?),
         identity,
         limits: edges,
         guard: Arc::new(wrap),

@@ -1,0 +1,3 @@
+//! Black-box journeys.
+
+fn main() {}
