@@ -148,6 +148,8 @@ impl Host {
 
     /// Keeps a view, which can be made anew from a history.
     pub fn view<V: View>(&mut self, history: Option<Box<dyn History>>) {
+        // One view a context: two would take each other's keys for their own.
+        assert!(self.rebuild.is_none(), "{} keeps a view already", self.scene.context);
         let viewer = || Viewer { scene: self.scene.clone(), view: PhantomData::<fn() -> V> };
         self.reactors.push((V::interest(), Arc::new(viewer())));
         self.rebuild = history.map(|history| Arc::new(Rebuilder { viewer: viewer(), history }) as Arc<dyn Rebuild>);

@@ -106,6 +106,9 @@ pub enum Error {
     /// The store, or what else is outside of this process, can't be used at the moment. The text is for the log.
     #[error("the store is not available; try again")]
     Unavailable(String),
+    /// The context is stopping and begins nothing new.
+    #[error("it is stopping; try again")]
+    Stopping,
     /// This should not happen. The text is for the log.
     #[error("something went wrong here; it was logged")]
     Internal(String),
@@ -129,7 +132,10 @@ impl Error {
 
     /// Whether the same may succeed a moment later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Error::Conflict | Error::Busy { .. } | Error::Away { .. } | Error::Unavailable(_))
+        matches!(
+            self,
+            Error::Conflict | Error::Busy { .. } | Error::Away { .. } | Error::Unavailable(_) | Error::Stopping
+        )
     }
 
     fn code_and_reason(&self) -> (Code, Cow<'static, str>) {
@@ -155,6 +161,7 @@ impl Error {
             Error::Away { reason, .. } => (Code::Unavailable, *reason),
             Error::Answered(status) => (status.code(), ""),
             Error::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
+            Error::Stopping => (Code::Unavailable, "STOPPING"),
             Error::Internal(_) => (Code::Internal, "INTERNAL"),
         };
         (code, Cow::Borrowed(reason))
@@ -165,7 +172,7 @@ impl Error {
             Error::Refused { retry_after, .. } => *retry_after,
             Error::Away { retry_after, .. } => Some(*retry_after),
             Error::Conflict | Error::Busy { .. } => Some(Duration::from_millis(100)),
-            Error::Unavailable(_) => Some(Duration::from_secs(1)),
+            Error::Unavailable(_) | Error::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

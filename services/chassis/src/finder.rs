@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::db::{Database, Tx};
 use crate::error::Error;
-use crate::world::Tasks;
+use crate::world::{Tasks, recv_until_stopped};
 
 /// Reads in one statement, at most.
 const BATCH: usize = 256;
@@ -51,7 +51,7 @@ where
         let lanes = if matches!(database, Database::Sqlite(_)) { 0 } else { LANES };
         let start_lane = |_| {
             let (asks, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(run(queue, database.clone(), find));
+            tasks.spawn(run(queue, database.clone(), find, tasks.clone()));
             asks
         };
         Finder { find, database: database.clone(), lanes: (0..lanes).map(start_lane).collect() }
@@ -66,17 +66,17 @@ where
         };
         let (reply, answered) = oneshot::channel();
         lane.try_send(Ask { key, reply }).map_err(|_| Error::Busy { what: "the queue of reads" })?;
-        answered.await.map_err(|_| Error::Unavailable("it is stopping".into()))?
+        answered.await.map_err(|_| Error::Stopping)?
     }
 }
 
-async fn run<K, V>(mut queue: mpsc::Receiver<Ask<K, V>>, database: Database, find: Find<K, V>)
+async fn run<K, V>(mut queue: mpsc::Receiver<Ask<K, V>>, database: Database, find: Find<K, V>, tasks: Tasks)
 where
     K: Copy + Ord + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     let mut batch: Vec<Ask<K, V>> = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut batch, BATCH).await > 0 {
+    while recv_until_stopped(&mut queue, &mut batch, BATCH, &tasks).await > 0 {
         let found = read(&database, find, batch.iter().map(|ask| ask.key).collect()).await;
         for Ask { key, reply } in batch.drain(..) {
             let answer = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Error::clone);

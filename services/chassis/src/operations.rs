@@ -74,7 +74,7 @@ impl Operated {
             replayed += letters.len() as i64;
             let events = letters.into_iter().map(|letter| letter.event).collect();
             let handled = self.handler.handle(events).await;
-            handled.map_err(|_| Error::Unavailable("it is stopping".into()))?;
+            handled.map_err(|_| Error::Stopping)?;
         }
         Ok(replayed)
     }

@@ -96,6 +96,7 @@ impl Relay {
             published.map_err(|error| Error::Unavailable(error.to_string()))?;
             self.scene.world.pass(self.scene.context, Point::AfterPublish).await;
             self.remove(turn, seqs).await?;
+            Meters::published(self.scene.context, &envelopes);
             if is_last {
                 return Ok(());
             }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -80,6 +81,24 @@ impl World {
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").field("simulated", &self.is_simulated()).finish_non_exhaustive()
+    }
+}
+
+/// Receives some of what waits in a queue. When the tasks stop, the queue is closed, what waits in it is still received,
+/// and then, as when all senders are gone, 0 is.
+pub(crate) async fn recv_until_stopped<T>(
+    queue: &mut mpsc::Receiver<T>,
+    batch: &mut Vec<T>,
+    limit: usize,
+    tasks: &Tasks,
+) -> usize {
+    tokio::select! {
+        biased;
+        received = queue.recv_many(batch, limit) => received,
+        () = tasks.stopping() => {
+            queue.close();
+            queue.recv_many(batch, limit).await
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::done::{self, DoneRow, Key, Known};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::outbox;
-use crate::world::{Tasks, World};
+use crate::world::{Tasks, World, recv_until_stopped};
 
 /// Commands in one transaction, at most.
 const BATCH: usize = 256;
@@ -116,9 +116,9 @@ impl<A: Store> Writer<A> {
         let lane = &self.lanes[lane_of(&intent.id, self.lanes.len())];
         lane.try_send(Job { intent, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy { what: "the queue of commands" },
-            mpsc::error::TrySendError::Closed(_) => Error::Unavailable("it is stopping".into()),
+            mpsc::error::TrySendError::Closed(_) => Error::Stopping,
         })?;
-        Ok(async move { answered.await.map_err(|_| Error::Unavailable("it is stopping".into()))? })
+        Ok(async move { answered.await.map_err(|_| Error::Stopping)? })
     }
 }
 
@@ -142,15 +142,7 @@ impl Lane {
     async fn run<A: Store>(mut self, mut queue: mpsc::Receiver<Job<A>>, tasks: Tasks) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let received = tokio::select! {
-                biased;
-                received = queue.recv_many(&mut batch, BATCH) => received,
-                () = tasks.stopping() => {
-                    // What waits already is still obeyed; then `recv_many` returns 0.
-                    queue.close();
-                    queue.recv_many(&mut batch, BATCH).await
-                }
-            };
+            let received = recv_until_stopped(&mut queue, &mut batch, BATCH, &tasks).await;
             if received == 0 {
                 return;
             }

@@ -1,7 +1,7 @@
 //! The chronicle: every event that happened, in the order in which it was heard.
 //!
-//! It is a view over all events that is never thrown away ([`view`]): other views are made anew from it, and people read
-//! the story of a flow in it. The way to its table is in `store`, the gRPC face in `service`.
+//! It is a view over all events that is never thrown away ([`view`]): other views are made anew from it, and people
+//! read the story of a flow in it. The way to its table is in `store`, the gRPC face in `service`.
 
 mod service;
 mod store;

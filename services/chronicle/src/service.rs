@@ -114,6 +114,14 @@ fn position(fields: &mut Fields, position: i64) -> Option<i64> {
     fields.take("after_position", (position >= 0).then_some(position).ok_or("must be 0 or more"))
 }
 
+fn stopping() -> Error {
+    Error::Away {
+        reason: "CHRONICLE_STOPPING",
+        message: "the chronicle stops here; watch again, after the last position that you got".to_owned(),
+        retry_after: Duration::from_secs(1),
+    }
+}
+
 /// A stream of events to one client.
 struct Watch {
     database: Database,
@@ -131,13 +139,12 @@ impl Watch {
         let events = self.events.clone();
         let outcome = tokio::select! {
             biased;
-            () = tasks.stopping() => Err(Error::Unavailable("it is stopping".into())),
+            () = tasks.stopping() => Err(stopping()),
             () = events.closed() => Ok(()),
             outcome = self.follow() => outcome,
         };
         if let Err(error) = outcome {
-            // The client goes on elsewhere, or later, after the last position that it got; one that is too slow to be
-            // told sees the stream end.
+            // A client that is too slow to be told sees the stream end.
             let _ = events.try_send(Err(error.into()));
         }
     }

@@ -1,7 +1,7 @@
 //! What customers see of their own: car rentals with their payment, in one place, a moment behind the events.
 //!
-//! It has no rules and owns nothing. What it makes of the events of `rental` and `payment` is in [`view`]; `history` gets
-//! the same events from the chronicle when the view is made anew.
+//! It has no rules and owns nothing. What it makes of the events of `rental` and `payment` is in [`view`]; `history`
+//! gets the same events from the chronicle when the view is made anew.
 
 mod history;
 mod service;

@@ -79,8 +79,8 @@ pub(crate) async fn clear(tx: &mut Tx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A page of car rentals, newest first: those of a customer, or all. Of one whose reservation was not heard of it is not
-/// known whose it is, so nobody sees it.
+/// A page of car rentals, newest first: those of a customer, or all. Nobody sees one whose reservation was not heard
+/// of, for it is not known whose it is.
 pub(crate) async fn list(
     tx: &mut Tx<'_>,
     customer: Option<&str>,

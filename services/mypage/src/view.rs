@@ -1,8 +1,8 @@
 //! Car rentals, made from the events of `rental` and `payment`.
 //!
-//! **Invariant**: a row is a function of the events, whatever their order. What changes, the newest event says: a row knows
-//! the sequence of what it shows, and an older event does not touch that. What never changes, such as the period, any
-//! event says. The time of something is said by the one event that tells of it.
+//! **Invariant**: a row is a function of the events, whatever their order. What changes, the newest event says: a row
+//! knows the sequence of what it shows, and an older event does not touch that. What never changes, such as the period,
+//! any event says. The time of something is said by the one event that tells of it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

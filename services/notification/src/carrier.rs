@@ -4,7 +4,7 @@
 
 use futures::future::BoxFuture;
 
-use crate::domain::Message;
+use crate::domain::{Letter, Message};
 
 /// Brings messages to customers.
 pub trait Carrier: Send + Sync {
@@ -22,8 +22,8 @@ pub struct LogCarrier;
 
 impl Carrier for LogCarrier {
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), NotDelivered>> {
-        let letter = &message.letter;
-        tracing::info!(id = %message.id, customer = letter.customer, topic = letter.topic, text = letter.text, "message");
+        let Letter { customer, topic, text, .. } = &message.letter;
+        tracing::info!(id = %message.id, customer, topic, text, "message");
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -1,7 +1,7 @@
 //! Messages to customers about what happened to what is theirs. Serves every line of business, and decides nothing.
 //!
-//! What leads to a message is in [`policy`], its words in [`text`], how often it is tried to deliver it in [`domain`], the
-//! outside world in [`carrier`].
+//! What leads to a message is in [`policy`], its words in [`text`], how often it is tried to deliver it in [`domain`],
+//! the outside world in [`carrier`].
 
 pub mod carrier;
 mod delivery;

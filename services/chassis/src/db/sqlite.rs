@@ -99,20 +99,44 @@ impl Sqlite {
 
 impl Connections {
     async fn transact<T>(&mut self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
-        let connection = match durability {
+        let mut open = Open::begin(match durability {
             Durability::Full => &mut self.full,
             Durability::Lazy => &mut self.lazy,
-        };
+        })?;
+        let value = unit(&mut Tx::Sqlite(open.connection)).await?;
+        self.world.pass(self.context, Point::BeforeCommit).await;
+        open.commit()?;
+        self.world.pass(self.context, Point::AfterCommit).await;
+        Ok(value)
+    }
+}
+
+/// A transaction that is rolled back if it is dropped before it is committed.
+struct Open<'a> {
+    connection: &'a mut SqliteConnection,
+    is_open: bool,
+}
+
+impl<'a> Open<'a> {
+    fn begin(connection: &'a mut SqliteConnection) -> Result<Open<'a>, Error> {
         connection.batch_execute("BEGIN IMMEDIATE")?;
-        let outcome = unit(&mut Tx::Sqlite(connection)).await;
-        if outcome.is_ok() {
-            self.world.pass(self.context, Point::BeforeCommit).await;
-            connection.batch_execute("COMMIT")?;
-            self.world.pass(self.context, Point::AfterCommit).await;
-        } else {
-            connection.batch_execute("ROLLBACK")?;
+        Ok(Open { connection, is_open: true })
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.connection.batch_execute("COMMIT")?;
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.is_open
+            && let Err(error) = self.connection.batch_execute("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction can't be rolled back");
         }
-        outcome
     }
 }
 

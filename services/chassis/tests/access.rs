@@ -1,0 +1,186 @@
+//! Who gets past the guard.
+
+#![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
+
+use std::convert::Infallible;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::access::{Deadline, Guard, Guarded, Limits, Rate};
+use chassis::auth::{Auth, Caller};
+use chassis::clock::Clock;
+use contracts::{RPCS, Role, Rpc};
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+use tower::util::{BoxCloneSyncService, ServiceExt as _, service_fn};
+use tower::{Layer as _, Service as _};
+
+type Inner = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// A service that does what `handle` does.
+fn service(handle: impl Fn(Request<Body>) -> BoxFuture<'static, ()> + Clone + Send + Sync + 'static) -> Inner {
+    BoxCloneSyncService::new(service_fn(move |request| {
+        let handling = handle(request);
+        async move {
+            handling.await;
+            Ok(Response::new(Body::empty()))
+        }
+    }))
+}
+
+fn answers() -> Inner {
+    service(|_| Box::pin(async {}))
+}
+
+fn guard(limits: Limits) -> Guard {
+    Guard::new(Auth::Off, Clock::system(), limits)
+}
+
+fn open_to(role: Role, but_not: Role) -> &'static Rpc {
+    RPCS.iter().find(|rpc| rpc.roles.contains(&role) && !rpc.roles.contains(&but_not)).unwrap()
+}
+
+fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let request = headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, *value));
+    request.body(Body::empty()).unwrap()
+}
+
+/// What the call is answered with; `Ok` if it went through.
+async fn call(service: &Guarded<Inner>, path: &str, headers: &[(&str, &str)]) -> Status {
+    let response = service.clone().oneshot(request(path, headers)).await.unwrap();
+    Status::from_header_map(response.headers()).unwrap_or_else(|| Status::ok(""))
+}
+
+fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.domain, "nadeuri");
+    info.reason
+}
+
+fn retry_after(status: &Status) -> Duration {
+    status.get_details_retry_info().unwrap().retry_delay.unwrap()
+}
+
+#[tokio::test]
+async fn a_role_of_the_contract_is_needed() {
+    let service = guard(Limits::default()).layer(answers());
+    let path = open_to(Role::Admin, Role::Customer).path;
+    let denied = call(&service, path, &[("x-roles", "customer")]).await;
+    assert_eq!((denied.code(), &*reason(&denied)), (Code::PermissionDenied, "ROLE_MISSING"));
+    assert!(denied.message().contains("admin"), "{denied}");
+    assert_eq!(call(&service, path, &[("x-roles", "customer,admin")]).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn nobody_gets_in_unknown() {
+    let service = guard(Limits::default()).layer(answers());
+    let denied = call(&service, RPCS[0].path, &[("x-user", "")]).await;
+    assert_eq!((denied.code(), &*reason(&denied)), (Code::Unauthenticated, "UNAUTHENTICATED"));
+}
+
+#[tokio::test]
+async fn a_path_outside_of_the_contracts_leads_nowhere_but_to_health_and_reflection() {
+    let service = guard(Limits::default()).layer(answers());
+    for path in
+        ["/", "/nadeuri.rental.v1.RentalService/Steal", "/grpc.channelz.v1.Channelz/GetServers", "/grpc.health.v1"]
+    {
+        let denied = call(&service, path, &[]).await;
+        assert_eq!((denied.code(), &*reason(&denied)), (Code::Unimplemented, "UNKNOWN_RPC"), "{path}");
+    }
+    for path in [
+        "/grpc.health.v1.Health/Check",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ] {
+        assert_eq!(call(&service, path, &[("x-user", "")]).await.code(), Code::Ok, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_know_who_calls_and_until_when() {
+    let handle = |request: Request<Body>| -> BoxFuture<'static, ()> {
+        let caller = request.extensions().get::<Caller>().unwrap();
+        let Deadline(deadline) = request.extensions().get().unwrap();
+        assert!(caller.is("rider-1") && *deadline <= Instant::now() + Duration::from_secs(5));
+        Box::pin(async {})
+    };
+    let service = guard(Limits::default()).layer(service(handle));
+    assert_eq!(call(&service, RPCS[0].path, &[("x-user", "rider-1"), ("grpc-timeout", "5S")]).await.code(), Code::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_at_its_deadline_which_is_never_past_the_limit() {
+    let limits = Limits { deadline: Duration::from_secs(30), ..Limits::default() };
+    let service = guard(limits).layer(service(|_| Box::pin(std::future::pending())));
+    for (timeout, seconds) in [("5S", 5), ("1H", 30), ("nonsense", 30)] {
+        let began = Instant::now();
+        let late = call(&service, RPCS[0].path, &[("grpc-timeout", timeout)]).await;
+        assert_eq!((late.code(), &*reason(&late)), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+        assert!(Duration::from_secs(seconds).abs_diff(began.elapsed()) < Duration::from_millis(10), "{timeout}");
+    }
+}
+
+#[tokio::test]
+async fn who_calls_too_often_is_told_when_to_come_back() {
+    let once = NonZeroU32::MIN;
+    let limits = Limits { rate: Some(Rate { per_second: once, burst: once }), ..Limits::default() };
+    let service = guard(limits).layer(answers());
+    let rpc = open_to(Role::Customer, Role::Unspecified);
+    let as_customer = [("x-user", "hasty"), ("x-roles", "customer")];
+    assert_eq!(call(&service, rpc.path, &as_customer).await.code(), Code::Ok);
+    let denied = call(&service, rpc.path, &as_customer).await;
+    assert_eq!((denied.code(), &*reason(&denied)), (Code::ResourceExhausted, "RATE_LIMITED"));
+    assert!((Duration::from_millis(1)..=Duration::from_secs(1)).contains(&retry_after(&denied)));
+
+    assert_eq!(call(&service, rpc.path, &[("x-user", "other"), ("x-roles", "customer")]).await.code(), Code::Ok);
+    for _ in 0..10 {
+        let as_service = [("x-user", "rental"), ("x-roles", "customer,service")];
+        assert_eq!(call(&service, rpc.path, &as_service).await.code(), Code::Ok, "contexts are exempt");
+    }
+}
+
+#[tokio::test]
+async fn a_full_house_turns_calls_away_but_not_halfway() {
+    let open = Arc::new(Notify::new());
+    let wait = {
+        let open = open.clone();
+        service(move |_| Box::pin(open.clone().notified_owned()))
+    };
+    let guard = guard(Limits { in_flight: 1, ..Limits::default() });
+    let mut service = guard.layer(wait);
+    let under_way = tokio::spawn(service.call(request(RPCS[0].path, &[])));
+    let denied = call(&service, RPCS[0].path, &[]).await;
+    assert_eq!((denied.code(), &*reason(&denied)), (Code::ResourceExhausted, "OVERLOADED"));
+    assert_eq!(retry_after(&denied), Duration::from_secs(1));
+    assert_eq!(call(&guard.within().layer(answers()), RPCS[0].path, &[]).await.code(), Code::Ok);
+
+    open.notify_one();
+    under_way.await.unwrap().unwrap();
+    open.notify_one();
+    assert_eq!(call(&service, RPCS[0].path, &[]).await.code(), Code::Ok, "the place is free again");
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_leaves_its_place() {
+    let guard = guard(Limits { in_flight: 1, ..Limits::default() });
+    let given_up = guard.layer(service(|_| Box::pin(std::future::pending()))).call(request(RPCS[0].path, &[]));
+    drop(given_up);
+    assert_eq!(call(&guard.layer(answers()), RPCS[0].path, &[]).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_panic_is_one_callers_trouble() {
+    let service = guard(Limits { in_flight: 1, ..Limits::default() })
+        .layer(service(|_| Box::pin(async { panic!("a bug with a secret in it") })));
+    for _ in 0..2 {
+        let failed = call(&service, RPCS[0].path, &[]).await;
+        assert_eq!((failed.code(), &*reason(&failed)), (Code::Internal, "INTERNAL"));
+        assert!(!failed.message().contains("secret"), "{failed}");
+    }
+}

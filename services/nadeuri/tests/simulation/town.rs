@@ -1,0 +1,221 @@
+//! A run: the contexts come and go, customers do what customers do, then everything heals and is looked at.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::access::{Guard, Limits};
+use chassis::auth::Auth;
+use chassis::bus::Bus;
+use chassis::context::{Environment, Running};
+use chassis::db::Database;
+use chassis::edge::{self, Peers, Transport};
+use chassis::identity::Identity;
+use chassis::world::World;
+use chassis::{Context, Timestamp};
+use tower::Layer as _;
+
+use crate::broker::{Broker, SimulatedBus};
+use crate::customers;
+use crate::fate::Chance;
+use crate::invariants;
+use crate::outside::{Bank, Post};
+
+/// 2026-07-01T00:00:00Z.
+const MORNING: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
+/// How long customers do things and things go wrong.
+const BUSY: Duration = Duration::from_secs(40);
+/// How long everything may take to come to rest after that.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+thread_local! {
+    /// The outside of this thread's run: a context's `start` is a plain function and can't carry it.
+    static OUTSIDE: RefCell<Option<(Arc<Bank>, Arc<Post>)>> = const { RefCell::new(None) };
+}
+
+fn outside() -> (Arc<Bank>, Arc<Post>) {
+    OUTSIDE.with_borrow(|outside| outside.clone().expect("a run is under way in this thread"))
+}
+
+/// The product's contexts; those that reach outside reach the bank and the post of the run.
+const CONTEXTS: &[Context] = &[
+    fleet::CONTEXT,
+    rental::CONTEXT,
+    Context { start: |host| payment::start(host, outside().0), ..payment::CONTEXT },
+    Context { start: |host| notification::start(host, outside().1), ..notification::CONTEXT },
+    mypage::CONTEXT,
+    chronicle::CONTEXT,
+];
+
+/// Everything of a run.
+pub struct Town {
+    pub chance: Chance,
+    pub broker: Arc<Broker>,
+    pub bank: Arc<Bank>,
+    pub post: Arc<Post>,
+    pub environment: Environment,
+    pub verbose: bool,
+    stores: BTreeMap<&'static str, String>,
+    /// A connection a store: what is only in memory lasts while somebody holds it.
+    keepers: Vec<Database>,
+    running: BTreeMap<&'static str, Running>,
+}
+
+/// Runs a seed. Two runs of one seed return the same text.
+pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.map_err(|error| error.to_string())?.block_on(async {
+        let mut town = Town::found(seed, verbose).await?;
+        let acknowledged = town.live().await?;
+        town.rest().await?;
+        let story = invariants::check(&town, &acknowledged).await?;
+        town.close().await;
+        Ok(story)
+    })
+}
+
+impl Town {
+    async fn found(seed: u64, verbose: bool) -> Result<Town, String> {
+        let chance = Chance::new(seed);
+        let world = World::simulated(seed, MORNING, Arc::new(chance.clone()));
+        let interests = CONTEXTS.iter().map(|context| (context.name, (context.interest)())).collect();
+        let broker = Arc::new(Broker::new(chance.clone(), interests));
+        let (bank, post) = (Arc::new(Bank::new(chance.clone())), Arc::new(Post::new(chance.clone())));
+        OUTSIDE.set(Some((bank.clone(), post.clone())));
+        let environment = environment(&world, SimulatedBus(broker.clone()));
+        let (stores, keepers, running) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let mut town = Town { chance, broker, bank, post, environment, verbose, stores, keepers, running };
+        for context in CONTEXTS {
+            // Runs in other threads have other seeds, and a seed that runs twice must not find the first one's store.
+            let run = world.ids.uuid(world.now());
+            let thread = std::thread::current().id();
+            let store = format!("sqlite:file:/{seed}-{run}-{thread:?}-{}?vfs=memdb", context.name);
+            let database = Database::open(&store, context.name, &world).await.map_err(|error| error.to_string())?;
+            context.migrate(&database).await.map_err(|error| error.to_string())?;
+            town.keepers.push(database);
+            town.stores.insert(context.name, store);
+            town.start(context.name).await?;
+        }
+        Ok(town)
+    }
+
+    async fn start(&mut self, name: &'static str) -> Result<(), String> {
+        let context = CONTEXTS.iter().find(|context| context.name == name).ok_or("no such context")?;
+        let opened = Database::open(&self.stores[name], context.name, &self.environment.world).await;
+        let database = opened.map_err(|error| error.to_string())?;
+        let running = context.start(database, &self.environment).map_err(|error| error.to_string())?;
+        self.running.insert(name, running);
+        Ok(())
+    }
+
+    async fn kill(&mut self, name: &str) {
+        if let Some(running) = self.running.remove(name) {
+            self.tell(&format!("{name} crashes"));
+            running.kill().await;
+        }
+    }
+
+    /// Customers come, contexts crash and come back.
+    async fn live(&mut self) -> Result<Vec<customers::Acknowledged>, String> {
+        let customers = customers::arrive(self);
+        let end = tokio::time::Instant::now() + BUSY;
+        let mut away: Vec<(&'static str, tokio::time::Instant)> = Vec::new();
+        while tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let mut doomed = self.chance.take_doomed();
+            if self.chance.strikes(4) {
+                let victim = self.chance.pick(0..CONTEXTS.len() as u64) as usize;
+                doomed.insert(CONTEXTS[victim].name.to_owned());
+            }
+            for name in CONTEXTS.iter().map(|context| context.name).filter(|name| doomed.contains(*name)) {
+                self.kill(name).await;
+                let most_ms = if self.chance.strikes(200) { 15_000 } else { 500 };
+                away.push((name, tokio::time::Instant::now() + self.chance.pause(most_ms)));
+            }
+            let now = tokio::time::Instant::now();
+            let (back, still): (Vec<_>, Vec<_>) = away.into_iter().partition(|(_, until)| *until <= now);
+            away = still;
+            for (name, _) in back {
+                if !self.running.contains_key(name) {
+                    self.start(name).await?;
+                    self.tell(&format!("{name} is back"));
+                }
+            }
+        }
+        // Everything heals: everyone crashes once more, and comes back.
+        self.chance.heal();
+        for name in CONTEXTS.iter().map(|context| context.name) {
+            self.kill(name).await;
+            self.start(name).await?;
+        }
+        let mut acknowledged = Vec::new();
+        for customer in customers {
+            acknowledged.extend(customer.await.map_err(|error| format!("a customer panicked: {error}"))?);
+        }
+        Ok(acknowledged)
+    }
+
+    /// Waits until nothing moves any more.
+    async fn rest(&self) -> Result<(), String> {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        let mut quiet_for = 0;
+        // Unpaid reservations lapse meanwhile.
+        tokio::time::sleep(invariants::PAY_WITHIN + Duration::from_secs(5)).await;
+        while quiet_for < 5 {
+            if tokio::time::Instant::now() > end {
+                return Err(format!(
+                    "it does not come to rest: {}",
+                    invariants::unrest(self).await?.unwrap_or_default()
+                ));
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            quiet_for = if invariants::unrest(self).await?.is_none() { quiet_for + 1 } else { 0 };
+        }
+        Ok(())
+    }
+
+    async fn close(self) {
+        for (_, running) in self.running {
+            running.kill().await;
+        }
+        OUTSIDE.set(None);
+    }
+
+    /// The store of a context, to look into it.
+    pub fn store(&self, name: &str) -> &Database {
+        let index = CONTEXTS.iter().position(|context| context.name == name).expect("it is a context");
+        &self.keepers[index]
+    }
+
+    /// The names of the contexts.
+    pub fn contexts() -> impl Iterator<Item = &'static str> {
+        CONTEXTS.iter().map(|context| context.name)
+    }
+
+    /// Says what happens, if somebody wants to know.
+    pub fn tell(&self, what: &str) {
+        if self.verbose {
+            println!("{} {what}", self.environment.world.now());
+        }
+    }
+}
+
+fn environment(world: &World, bus: SimulatedBus) -> Environment {
+    let guard = Guard::new(Auth::Off, world.clock.clone(), Limits::default()).within();
+    let wrap = move |routes| -> Transport {
+        let guarded = tower::ServiceExt::map_err(guard.layer(routes), |never: std::convert::Infallible| match never {});
+        Transport::new(guarded)
+    };
+    let settings = format!("[rental]\npay_within_minutes = {}", invariants::PAY_WITHIN.as_secs() / 60);
+    Environment {
+        world: world.clone(),
+        bus: Arc::new(bus) as Arc<dyn Bus>,
+        peers: Peers::default(),
+        identity: Identity::Named,
+        limits: edge::Limits::default(),
+        guard: Arc::new(wrap),
+        settings: settings.parse().expect("the settings are TOML"),
+        remember: Duration::from_secs(7 * 86_400),
+    }
+}
