@@ -1,0 +1,229 @@
+//! Clients as apps are: over gRPC, with a name or a token, each call with a deadline.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
+use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
+use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
+use contracts::notification::v1::notification_service_client::NotificationServiceClient;
+use contracts::payment::v1::payment_service_client::PaymentServiceClient;
+use contracts::rental::v1::rental_service_client::RentalServiceClient;
+use contracts::{chronicle, fleet, mypage, notification, payment, rental};
+use futures::future::BoxFuture;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+use super::{LOOK, PATIENCE};
+
+/// How long a call may take, if nothing else is said.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A request, which knows where it is sent to.
+pub trait Rpc: Clone + Send + 'static {
+    /// The context that answers it.
+    const CONTEXT: &'static str;
+    /// What it is answered with.
+    type Answer: std::fmt::Debug + PartialEq + Send;
+    /// Sends it.
+    fn send(request: Request<Self>, channel: Channel) -> BoxFuture<'static, Result<Response<Self::Answer>, Status>>;
+}
+
+macro_rules! rpcs {
+    ($context:ident $client:ident: $($method:ident $request:ident $answer:ident,)+) => {$(
+        impl Rpc for $context::v1::$request {
+            const CONTEXT: &'static str = stringify!($context);
+            type Answer = $context::v1::$answer;
+            fn send(
+                request: Request<Self>,
+                channel: Channel,
+            ) -> BoxFuture<'static, Result<Response<Self::Answer>, Status>> {
+                Box::pin(async move { $client::new(channel).$method(request).await })
+            }
+        }
+    )+};
+}
+
+rpcs! { fleet FleetServiceClient:
+    register_car RegisterCarRequest RegisterCarResponse,
+    remove_car RemoveCarRequest RemoveCarResponse,
+    get_car GetCarRequest GetCarResponse,
+    list_cars ListCarsRequest ListCarsResponse,
+}
+rpcs! { rental RentalServiceClient:
+    reserve_car ReserveCarRequest ReserveCarResponse,
+    cancel_reservation CancelReservationRequest CancelReservationResponse,
+    rent_car RentCarRequest RentCarResponse,
+    return_car ReturnCarRequest ReturnCarResponse,
+    rate_rental RateRentalRequest RateRentalResponse,
+    get_reservation GetReservationRequest GetReservationResponse,
+    list_reservations ListReservationsRequest ListReservationsResponse,
+    retire_car RetireCarRequest RetireCarResponse,
+}
+rpcs! { payment PaymentServiceClient:
+    get_payment GetPaymentRequest GetPaymentResponse,
+    list_payments ListPaymentsRequest ListPaymentsResponse,
+    charge_payment ChargePaymentRequest ChargePaymentResponse,
+    collect_payment CollectPaymentRequest CollectPaymentResponse,
+    cancel_payment CancelPaymentRequest CancelPaymentResponse,
+}
+rpcs! { notification NotificationServiceClient:
+    list_messages ListMessagesRequest ListMessagesResponse,
+}
+rpcs! { mypage MypageServiceClient:
+    get_car_rental GetCarRentalRequest GetCarRentalResponse,
+    list_car_rentals ListCarRentalsRequest ListCarRentalsResponse,
+}
+rpcs! { chronicle ChronicleServiceClient:
+    get_flow GetFlowRequest GetFlowResponse,
+    list_events ListEventsRequest ListEventsResponse,
+}
+
+/// Who calls, and how they say so.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// Where everybody is believed.
+    Named {
+        /// The subject.
+        name: String,
+        /// Separated by commas.
+        roles: &'static str,
+    },
+    /// Where tokens are checked.
+    Token(String),
+    /// Says nothing.
+    Nobody,
+}
+
+impl Who {
+    /// A customer.
+    pub fn customer(name: &str) -> Who {
+        Who::Named { name: name.to_owned(), roles: "customer" }
+    }
+
+    /// Who runs the company.
+    pub fn admin() -> Who {
+        Who::Named { name: "admin".to_owned(), roles: "admin" }
+    }
+
+    fn sign<M>(&self, request: &mut Request<M>) {
+        let text = |text: &str| -> MetadataValue<Ascii> { text.parse().unwrap() };
+        let metadata = request.metadata_mut();
+        match self {
+            Who::Named { name, roles } => {
+                metadata.insert("x-user", text(name));
+                metadata.insert("x-roles", text(roles));
+            }
+            Who::Token(token) => {
+                metadata.insert("authorization", text(&format!("Bearer {token}")));
+            }
+            Who::Nobody => {}
+        }
+    }
+}
+
+/// Where the contexts are, with a connection to each process.
+#[derive(Clone)]
+pub struct Places(Arc<BTreeMap<&'static str, (SocketAddr, Channel)>>);
+
+impl Places {
+    /// Connects when first used, and again whenever a connection is lost.
+    pub fn new(places: BTreeMap<&'static str, SocketAddr>) -> Places {
+        let mut channels: BTreeMap<SocketAddr, Channel> = BTreeMap::new();
+        let connect = |address: SocketAddr| {
+            let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+            endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect_lazy()
+        };
+        let channel = |(context, address): (&'static str, SocketAddr)| {
+            let channel = channels.entry(address).or_insert_with(|| connect(address)).clone();
+            (context, (address, channel))
+        };
+        Places(Arc::new(places.into_iter().map(channel).collect()))
+    }
+
+    /// The same places, with new connections.
+    pub fn reconnected(&self) -> Places {
+        Places::new(self.0.iter().map(|(context, (address, _))| (*context, *address)).collect())
+    }
+
+    /// How many processes there are.
+    pub fn processes(&self) -> usize {
+        let addresses: std::collections::BTreeSet<_> = self.0.values().map(|(address, _)| address).collect();
+        addresses.len()
+    }
+
+    /// Where a context can be called.
+    pub fn url(&self, context: &str) -> String {
+        format!("http://{}", self.0[context].0)
+    }
+
+    /// A client.
+    pub fn client(&self, who: Who) -> Client {
+        Client { places: self.clone(), who, deadline: DEADLINE }
+    }
+}
+
+/// Somebody who calls.
+#[derive(Clone)]
+pub struct Client {
+    places: Places,
+    who: Who,
+    deadline: Duration,
+}
+
+impl Client {
+    /// The same, less or more patient.
+    #[must_use]
+    pub fn within(&self, deadline: Duration) -> Client {
+        Client { deadline, ..self.clone() }
+    }
+
+    /// The way to a context, for what is no plain call.
+    pub fn channel(&self, context: &str) -> Channel {
+        self.places.0[context].1.clone()
+    }
+
+    /// A request with name and deadline.
+    pub fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.deadline);
+        self.who.sign(&mut request);
+        request
+    }
+
+    /// A request without deadline, for streams.
+    pub fn endless<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        self.who.sign(&mut request);
+        request
+    }
+
+    /// Makes a call.
+    pub async fn send<M: Rpc>(&self, message: M) -> Result<M::Answer, Status> {
+        M::send(self.request(message), self.channel(M::CONTEXT)).await.map(Response::into_inner)
+    }
+
+    /// Makes a call again and again, with the same request, until there is an answer: what a good client does when a
+    /// server is away. The request should carry a request id.
+    pub async fn insist<M: Rpc>(&self, message: M) -> Result<M::Answer, Status> {
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        let patient = self.within(Duration::from_secs(5));
+        loop {
+            match patient.send(message.clone()).await {
+                Err(status) if is_passing(&status) && tokio::time::Instant::now() < limit => {
+                    tokio::time::sleep(LOOK * 3).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+/// Whether it is nobody's no: the server is away, is busy, or the connection was lost.
+pub fn is_passing(status: &Status) -> bool {
+    let codes = [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Unknown, Code::Aborted];
+    codes.contains(&status.code()) || status.code() == Code::Internal && super::reason(status).is_empty()
+}

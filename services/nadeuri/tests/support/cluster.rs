@@ -1,0 +1,244 @@
+//! Servers that are one product together: all contexts in one process or each in its own, on whatever stores and bus.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use super::client::{Client, Places, Who};
+use super::process::{Server, free_address, nadeuri};
+
+/// All contexts, as `nadeuri list` lists them.
+pub const CONTEXTS: [&str; 6] = ["fleet", "rental", "payment", "notification", "mypage", "chronicle"];
+
+/// The ways to run the product that every journey is made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// One process, with SQLite and the local bus.
+    Embedded,
+    /// One process, with PostgreSQL and RabbitMQ.
+    OneProcess,
+    /// A process a context, with PostgreSQL and RabbitMQ.
+    PerContext,
+}
+
+/// The throw-away servers of `cargo xtask test`, or why there are none.
+pub fn real_servers() -> Result<(String, String), &'static str> {
+    let servers = (std::env::var("NADEURI_TEST_POSTGRES"), std::env::var("NADEURI_TEST_AMQP"));
+    let (Ok(postgres), Ok(amqp)) = servers else { return Err("needs PostgreSQL and RabbitMQ: run `cargo xtask test`") };
+    Ok((postgres, amqp))
+}
+
+/// A name that no other cluster has.
+fn new_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// One process of a cluster.
+struct Node {
+    contexts: Vec<&'static str>,
+    address: SocketAddr,
+    server: Option<Server>,
+}
+
+impl Node {
+    fn new(contexts: &[&'static str]) -> Node {
+        Node { contexts: contexts.to_vec(), address: free_address(), server: None }
+    }
+}
+
+/// Servers that are one product together.
+pub struct Cluster {
+    name: String,
+    folder: TempDir,
+    /// What all of them are given.
+    arguments: Vec<String>,
+    nodes: Vec<Node>,
+    places: Places,
+}
+
+impl Cluster {
+    /// The servers of a set-up; they are started by [`Cluster::up`].
+    pub fn new(setup: Setup) -> Cluster {
+        let groups: &[&[&'static str]] = match setup {
+            Setup::Embedded | Setup::OneProcess => &[&CONTEXTS],
+            Setup::PerContext => &[&["fleet"], &["rental"], &["payment"], &["notification"], &["mypage"], &["chronicle"]],
+        };
+        let cluster = Cluster::of(groups);
+        match setup {
+            Setup::Embedded => cluster,
+            Setup::OneProcess | Setup::PerContext => {
+                let (postgres, amqp) = real_servers().unwrap();
+                cluster.on_postgres(&postgres).on_rabbitmq(&amqp)
+            }
+        }
+    }
+
+    /// A process for each group of contexts, on SQLite and the local bus unless told otherwise.
+    pub fn of(groups: &[&[&'static str]]) -> Cluster {
+        let nodes: Vec<Node> = groups.iter().map(|group| Node::new(group)).collect();
+        let place_of = |node: &Node| node.contexts.iter().map(|context| (*context, node.address)).collect::<Vec<_>>();
+        let places: BTreeMap<_, _> = nodes.iter().flat_map(place_of).collect();
+        let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir().unwrap();
+        let mut arguments = vec!["--data".to_owned(), folder.path().join("data").display().to_string()];
+        arguments.extend(["--workers".to_owned(), "2".to_owned()]);
+        if nodes.len() > 1 {
+            arguments.extend(places.iter().flat_map(|(name, at)| ["--peers".to_owned(), format!("{name}=http://{at}")]));
+        }
+        Cluster { name: new_name(), folder, arguments, nodes, places: Places::new(places) }
+    }
+
+    /// Keeps all state in a database of its own on this PostgreSQL, in a schema a context.
+    #[must_use]
+    pub fn on_postgres(self, server: &str) -> Cluster {
+        let store = format!("{server}{}?schema={{context}}", self.name);
+        self.with(&["--store", &store])
+    }
+
+    /// Carries events over this RabbitMQ, in queues of its own.
+    #[must_use]
+    pub fn on_rabbitmq(self, broker: &str) -> Cluster {
+        let prefix = self.name.clone();
+        self.with(&["--bus", broker, "--bus-prefix", &prefix])
+    }
+
+    /// Gives all of them further arguments.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Cluster {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// A database of the cluster's own on this PostgreSQL.
+    pub fn database(&self, server: &str) -> String {
+        format!("{server}{}", self.name)
+    }
+
+    /// A file in the cluster's folder.
+    pub fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Starts what does not run, and waits until it serves.
+    pub async fn up(&mut self) {
+        for index in 0..self.nodes.len() {
+            self.spawn(index);
+        }
+        for server in self.nodes.iter_mut().filter_map(|node| node.server.as_mut()) {
+            server.ready().await;
+        }
+    }
+
+    /// The same, in a line with the rest.
+    pub async fn started(mut self) -> Cluster {
+        self.up().await;
+        self
+    }
+
+    fn spawn(&mut self, index: usize) {
+        let log = self.folder.path().join(format!("{index}.log"));
+        let node = &mut self.nodes[index];
+        if node.server.is_none() {
+            let mut arguments: Vec<String> = node.contexts.iter().map(|context| (*context).to_owned()).collect();
+            arguments.extend_from_slice(&self.arguments);
+            node.server = Some(Server::spawn(&arguments, node.address, &log));
+        }
+    }
+
+    fn node(&mut self, context: &str) -> usize {
+        self.nodes.iter().position(|node| node.contexts.contains(&context)).expect("the cluster serves it")
+    }
+
+    /// Starts the process of a context, and waits until it serves.
+    pub async fn start(&mut self, context: &str) {
+        let index = self.node(context);
+        self.spawn(index);
+        if let Some(server) = &mut self.nodes[index].server {
+            server.ready().await;
+        }
+    }
+
+    /// Stops the process of a context, as an operator does.
+    pub async fn stop(&mut self, context: &str) {
+        let index = self.node(context);
+        if let Some(server) = self.nodes[index].server.take() {
+            let status = server.stop().await;
+            assert!(status.success(), "{context} ended with {status}");
+        }
+    }
+
+    /// Kills the process of a context.
+    pub fn kill(&mut self, context: &str) {
+        let index = self.node(context);
+        self.nodes[index].server = None;
+    }
+
+    /// Runs one more process of a context beside the first; nobody is told where.
+    pub async fn replicate(&mut self, context: &'static str) {
+        self.nodes.push(Node::new(&[context]));
+        let index = self.nodes.len() - 1;
+        self.spawn(index);
+        if let Some(server) = &mut self.nodes[index].server {
+            server.ready().await;
+        }
+    }
+
+    /// Ends the processes that were started by [`Cluster::replicate`].
+    pub async fn stop_replicas(&mut self) {
+        let processes = self.places.processes();
+        for node in self.nodes.drain(processes..) {
+            if let Some(server) = node.server {
+                let status = server.stop().await;
+                assert!(status.success(), "a second {} ended with {status}", node.contexts.join(", "));
+            }
+        }
+    }
+
+    /// Stops all of them; panics if one does not end well.
+    pub async fn down(mut self) {
+        let stopping = self.nodes.iter_mut().filter_map(|node| node.server.take()).map(Server::stop);
+        for status in futures::future::join_all(stopping).await {
+            assert!(status.success(), "a server ended with {status}");
+        }
+    }
+
+    /// Where a context can be called.
+    pub fn url(&self, context: &str) -> String {
+        self.places.url(context)
+    }
+
+    /// A customer.
+    pub fn by(&self, name: &str) -> Client {
+        self.places.client(Who::customer(name))
+    }
+
+    /// Who runs the company.
+    pub fn admin(&self) -> Client {
+        self.places.client(Who::admin())
+    }
+
+    /// Whoever it is.
+    pub fn client(&self, who: Who) -> Client {
+        self.places.client(who)
+    }
+
+    /// A customer with connections of their own, as on a phone of their own.
+    pub fn stranger(&self, name: &str) -> Client {
+        self.places.reconnected().client(Who::customer(name))
+    }
+
+    /// Runs a command of the product to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        nadeuri(&arguments).output().unwrap()
+    }
+
+    /// What all processes logged; for the message of a failed test.
+    pub fn logs(&self) -> String {
+        let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::log_text);
+        logs.collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,110 @@
+//! What the black-box tests stand on: servers as real processes, clients as apps are, and patience with a limit.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub mod client;
+pub mod cluster;
+pub mod process;
+pub mod verbs;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use chassis::clock::{Clock, Timestamp};
+use chassis::ids::Ids;
+use contracts::period::v1::Period;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// How long anything that must come may take. It is long, for many tests run at once on few cores.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked for.
+pub const LOOK: Duration = Duration::from_millis(20);
+/// A payment method that works.
+pub const GOOD_CARD: &str = "sandbox-approve";
+/// A payment method that does not.
+pub const BAD_CARD: &str = "sandbox-decline";
+
+static IDS: LazyLock<Ids> = LazyLock::new(Ids::system);
+
+/// What time it is.
+pub fn now() -> Timestamp {
+    Clock::system().now()
+}
+
+/// An id that nobody has.
+pub fn new_id() -> String {
+    IDS.uuid(now()).to_string()
+}
+
+/// A number below `limit`.
+pub fn below(limit: u64) -> u64 {
+    IDS.below(limit)
+}
+
+/// A period that begins in `start` days and lasts `days`.
+pub fn period(start: u64, days: u64) -> Period {
+    let day = Duration::from_secs(86_400);
+    let start = now() + day * u32::try_from(start).unwrap();
+    between(start, start + day * u32::try_from(days).unwrap())
+}
+
+/// The period between two moments.
+pub fn between(start: Timestamp, end: Timestamp) -> Period {
+    Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) }
+}
+
+/// Waits until `ask` has an answer; panics if it has none in time.
+pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, ask).await
+}
+
+/// Waits for at most `patience`.
+pub async fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let limit = Instant::now() + patience;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < limit, "waited in vain: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The reason in a status.
+pub fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// The fields that a status names as wrong.
+pub fn wrong_fields(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
+}
+
+/// When a status says to come back.
+pub fn retry_delay(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().and_then(|info| info.retry_delay)
+}
+
+/// The refusal that must have come, with this code and reason.
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, with: &str) -> Status {
+    let status = answer.expect_err("it must be refused");
+    assert_eq!((status.code(), reason(&status).as_str()), (code, with), "{}", status.message());
+    status
+}
+
+/// The refusal that must have come as things stand.
+#[track_caller]
+pub fn precondition<T: std::fmt::Debug>(answer: Result<T, Status>, with: &str) -> Status {
+    refused(answer, Code::FailedPrecondition, with)
+}
+
+/// Checks that a request is refused for exactly these fields.
+#[track_caller]
+pub fn wrong<T: std::fmt::Debug>(answer: Result<T, Status>, fields: &[&str]) {
+    let status = refused(answer, Code::InvalidArgument, "INVALID_FIELDS");
+    assert_eq!(wrong_fields(&status), fields, "{}", status.message());
+}
