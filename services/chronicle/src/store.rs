@@ -1,5 +1,7 @@
 //! Events in a table, numbered by the database.
 
+use std::collections::BTreeSet;
+
 use chassis::db::{self, prelude::*};
 use chassis::ids::Kind;
 use chassis::{Envelope, Error, Id, Page, Timestamp, Tx, sql};
@@ -68,7 +70,7 @@ pub async fn append(tx: &mut Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
     db::insert(tx, &rows).await.map(drop)
 }
 
-/// The first events of a flow.
+/// The first events of a flow, as they happened: by time, and none before its cause.
 pub async fn flow(tx: &mut Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Error> {
     let rows: Vec<(i64, Row)> = sql!(tx, |c| events::table
         .filter(events::correlation_id.eq(flow))
@@ -76,7 +78,24 @@ pub async fn flow(tx: &mut Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Er
         .limit(FLOW_LIMIT)
         .select((events::position, Row::as_select()))
         .load(c))?;
-    Ok(rows.into_iter().map(event).collect())
+    Ok(story(rows.into_iter().map(event).collect()))
+}
+
+/// Puts events in the order of a story. They are heard in another: each context's relay has a pace of its own. Their times
+/// alone don't do, for the clocks of machines differ.
+fn story(mut events: Vec<proto::Event>) -> Vec<proto::Event> {
+    let micros = |event: &proto::Event| event.time.as_ref().and_then(Timestamp::from_proto);
+    events.sort_by_key(|event| (micros(event), event.position));
+    let mut untold: BTreeSet<String> = events.iter().map(|event| event.event_id.clone()).collect();
+    let mut story = Vec::with_capacity(events.len());
+    while !events.is_empty() {
+        // A cause among events that are not of this flow, or not heard of yet, is not waited for.
+        let next = events.iter().position(|event| !untold.contains(&event.causation_id)).unwrap_or(0);
+        let event = events.remove(next);
+        untold.remove(&event.event_id);
+        story.push(event);
+    }
+    story
 }
 
 /// A page of events of some types, or of all if there are none, and the token of the next one.
@@ -146,5 +165,24 @@ fn event((position, row): (i64, Row)) -> proto::Event {
         sequence: row.sequence,
         traceparent: row.traceparent.unwrap_or_default(),
         data: Some(prost_types::Any { type_url, value: row.body }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_event_of_a_story_comes_before_its_cause() {
+        let event = |id: &str, cause: &str, seconds: i64| proto::Event {
+            event_id: id.to_owned(),
+            causation_id: cause.to_owned(),
+            time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+            ..proto::Event::default()
+        };
+        // The clock of the machine that reserved is ahead.
+        let heard = vec![event("paid", "reserved", 1), event("rented", "paid", 4), event("reserved", "", 3)];
+        let ids: Vec<String> = story(heard).into_iter().map(|event| event.event_id).collect();
+        assert_eq!(ids, ["reserved", "paid", "rented"]);
     }
 }

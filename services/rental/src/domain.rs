@@ -51,6 +51,8 @@ pub const MAX_OPEN: usize = 1_000;
 /// Where the company rents cars out: what depends on country and region.
 #[derive(Clone, Debug)]
 pub struct Region {
+    /// The country, two letters of ISO 3166-1.
+    pub country: String,
     /// The currency of the prices.
     pub currency: Currency,
     /// Decides what a day is.
@@ -375,6 +377,9 @@ impl Calendar {
 
     fn decide_reserve(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Command::Reserve { id, customer, period, days, currency, pay_within } = command else { return Ok(vec![]) };
+        if self.reservations.contains_key(id) {
+            return Ok(vec![]);
+        }
         let rate = self.daily_rate.filter(|_| !self.retired).ok_or(Refusal::CarRetired)?;
         if rate.currency != *currency {
             return Err(Refusal::CurrencyNotServed(rate.currency, *currency));

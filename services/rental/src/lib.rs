@@ -33,6 +33,8 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// The country, two letters of ISO 3166-1.
+    pub country: String,
     /// The currency of the prices, three letters of ISO 4217.
     pub currency: String,
     /// The time zone that decides what a day is, by its IANA name.
@@ -48,6 +50,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            country: "KR".to_owned(),
             currency: "KRW".to_owned(),
             time_zone: "Asia/Seoul".to_owned(),
             pay_within_minutes: 24 * 60,
@@ -61,7 +64,12 @@ impl Settings {
     fn region(&self) -> Result<Region, String> {
         let currency = Currency::parse(&self.currency);
         let days = |days: u64| Duration::from_secs(days.saturating_mul(86_400));
+        let is_country = self.country.len() == 2 && self.country.bytes().all(|letter| letter.is_ascii_uppercase());
+        if !is_country {
+            return Err(format!("country {:?} must be two letters such as KR", self.country));
+        }
         Ok(Region {
+            country: self.country.clone(),
             currency: currency
                 .ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?,
             zone: TimeZone::get(&self.time_zone)

@@ -1,6 +1,7 @@
 //! The gRPC face of rentals: parse, handle, answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::done::Key;
@@ -231,6 +232,23 @@ impl RentalService for Service {
         let listed = store::list(&mut reader.tx(), customer, store::state_name(state), &page).await?;
         let (reservations, next_page_token) = listed;
         Ok(Response::new(proto::ListReservationsResponse { reservations, next_page_token }))
+    }
+
+    async fn get_region(
+        &self,
+        _: Request<proto::GetRegionRequest>,
+    ) -> Result<Response<proto::GetRegionResponse>, Status> {
+        let Region { country, currency, zone, pay_within, longest, horizon } = &*self.region;
+        let days = |duration: &Duration| (duration.as_secs() / 86_400) as i64;
+        let region = proto::Region {
+            country_code: country.clone(),
+            currency_code: currency.to_string(),
+            time_zone: zone.iana_name().unwrap_or_default().to_owned(),
+            pay_within_minutes: (pay_within.as_secs() / 60) as i64,
+            longest_days: days(longest),
+            horizon_days: days(horizon),
+        };
+        Ok(Response::new(proto::GetRegionResponse { region: Some(region) }))
     }
 
     async fn retire_car(

@@ -1,0 +1,24 @@
+//! What the product takes of the machine before it does anything: memory, and time to be ready.
+
+use std::path::Path;
+
+use crate::product::{Product, Store};
+use crate::report::Table;
+
+pub async fn measure(nadeuri: &Path, amqp: &str, table: &mut Table) -> anyhow::Result<()> {
+    let all = Product::start(nadeuri, &Store::Sqlite, "local").await?;
+    say(table, "all contexts in one process on SQLite", &all)?;
+    all.stop().await?;
+    let one = Product::start_with(nadeuri, &Store::Sqlite, amqp, &["payment"]).await?;
+    say(table, "`payment` alone on SQLite and RabbitMQ", &one)?;
+    one.stop().await
+}
+
+fn say(table: &mut Table, what: &str, product: &Product) -> anyhow::Result<()> {
+    let memory = format!("{:.1} MiB", product.resident()? as f64 / f64::from(1 << 20));
+    let ready = format!("{} ms", product.ready_after.as_millis());
+    table.line(&format!("memory: {what}"), &memory, "", "", "");
+    table.line(&format!("from start to ready: {what}"), &ready, "", "", "");
+    eprintln!("  {what}: {memory}, ready after {ready}");
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! A closed loop of clients: each sends its next call when the last one was answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::clock::Clock;
+use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
+use contracts::fleet::v1::{Car, GetCarRequest, RegisterCarRequest};
+use contracts::money::v1::Money;
+use contracts::period::v1::Period;
+use contracts::place::v1::Place;
+use contracts::rental::v1::ReserveCarRequest;
+use contracts::rental::v1::rental_service_client::RentalServiceClient;
+use hdrhistogram::Histogram;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::product::{Product, connect};
+use crate::report::Measured;
+
+/// Cars that reservations are spread over.
+pub const CARS: usize = 10_000;
+/// Connections that the clients share, at most.
+const CONNECTIONS: usize = 8;
+/// Before each measurement, not counted.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// Runs a closed loop of `clients` for a while. `call` gets a connection and a number that grows from call to call.
+pub async fn closed_loop<F>(
+    address: &str,
+    clients: usize,
+    each: Duration,
+    call: impl Fn(Channel, u64) -> F + Send + Sync + 'static,
+) -> anyhow::Result<Measured>
+where
+    F: Future<Output = Result<(), Status>> + Send,
+{
+    let mut channels = Vec::new();
+    for _ in 0..clients.min(CONNECTIONS) {
+        channels.push(connect(address).await?);
+    }
+    let (call, next) = (Arc::new(call), Arc::new(AtomicU64::new(0)));
+    let begin = Instant::now() + WARM_UP;
+    let end = begin + each;
+    let client = |number: usize| {
+        let (channel, call, next) = (channels[number % channels.len()].clone(), call.clone(), next.clone());
+        tokio::spawn(async move {
+            let mut times = Histogram::<u64>::new(3)?;
+            loop {
+                let started = Instant::now();
+                if started >= end {
+                    return anyhow::Ok(times);
+                }
+                call(channel.clone(), next.fetch_add(1, Ordering::Relaxed)).await?;
+                if started >= begin {
+                    times.record(started.elapsed().as_micros() as u64)?;
+                }
+            }
+        })
+    };
+    let clients: Vec<_> = (0..clients).map(client).collect();
+    let mut all = Histogram::<u64>::new(3)?;
+    for client in clients {
+        all.add(client.await??)?;
+    }
+    Ok(Measured { each: all, in_all: begin.elapsed() })
+}
+
+/// Registers cars, and waits until `rental` knows them.
+pub async fn register_cars(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<String>>> {
+    let channel = connect(&product.address).await?;
+    let register = |number: usize| {
+        let mut fleet = FleetServiceClient::new(channel.clone());
+        async move {
+            let money = Money { currency_code: "KRW".to_owned(), amount_minor: 50_000 };
+            let place = Place { name: "Gimpo Airport".to_owned(), ..Place::default() };
+            let car =
+                Car { model: format!("car {number}"), place: Some(place), daily_rate: Some(money), ..Car::default() };
+            let request = RegisterCarRequest { request_id: String::new(), car: Some(car) };
+            let car = fleet.register_car(request).await?.into_inner().car.context("no car in the answer")?;
+            anyhow::Ok(car.car_id)
+        }
+    };
+    let mut cars = Vec::with_capacity(count);
+    for chunk in (0..count).collect::<Vec<_>>().chunks(128) {
+        cars.extend(futures::future::try_join_all(chunk.iter().map(|number| register(*number))).await?);
+    }
+    let last = cars.last().context("no cars")?.clone();
+    while matches!(reserve_once(channel.clone(), last.clone(), 2_000).await, Err(status) if status.code() == Code::NotFound)
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(Arc::new(cars))
+}
+
+/// Reserves cars: each call another car, and when all had their turn, another day.
+pub async fn reserve(
+    product: &Product,
+    cars: &Arc<Vec<String>>,
+    clients: usize,
+    each: Duration,
+) -> anyhow::Result<Measured> {
+    static ROUND: AtomicU64 = AtomicU64::new(0);
+    // Days of earlier measurements are taken.
+    let first_hour = 24 + 24 * 60 * ROUND.fetch_add(1, Ordering::Relaxed);
+    let cars = cars.clone();
+    closed_loop(&product.address, clients, each, move |channel, number| {
+        let car = cars[number as usize % cars.len()].clone();
+        let hour = first_hour + number / cars.len() as u64;
+        async move { reserve_once(channel, car, hour).await.map(drop) }
+    })
+    .await
+}
+
+/// Reserves a car for an hour that begins so many hours from now; returns the id of the reservation.
+pub async fn reserve_once(channel: Channel, car_id: String, in_hours: u64) -> Result<String, Status> {
+    let start = Clock::system().now() + Duration::from_secs(in_hours * 3_600);
+    let end = start + Duration::from_secs(3_500);
+    let period = Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) };
+    let request = ReserveCarRequest { request_id: String::new(), car_id, period: Some(period) };
+    let reserved = RentalServiceClient::new(channel).reserve_car(request).await?.into_inner().reservation;
+    Ok(reserved.unwrap_or_default().reservation_id)
+}
+
+/// Gets cars, one after the other.
+pub async fn get(address: &str, cars: &Arc<Vec<String>>, clients: usize, each: Duration) -> anyhow::Result<Measured> {
+    let cars = cars.clone();
+    closed_loop(address, clients, each, move |channel, number| {
+        let car_id = cars[number as usize % cars.len()].clone();
+        async move { FleetServiceClient::new(channel).get_car(GetCarRequest { car_id }).await.map(drop) }
+    })
+    .await
+}

@@ -1,0 +1,129 @@
+//! `cargo xtask bench`: how fast the product is, as ratios to the raw limits of what it stands on, measured side by side in
+//! one run on one machine, by the same client at the same concurrency. Absolute numbers depend on the machine and its
+//! mood; the ratios should not.
+//!
+//! Each module measures one thing and its raw counterpart; [`report::Table`] prints them.
+
+mod events;
+mod flow;
+mod footprint;
+mod load;
+mod product;
+mod raw;
+mod report;
+
+use std::time::Duration;
+
+use clap::{Args, Parser};
+
+use crate::product::{Product, Store};
+use crate::report::Table;
+
+#[derive(Parser)]
+enum Command {
+    /// Measures.
+    Run(Options),
+    /// The raw service that getting a car is compared with, in a process of its own as the product is.
+    Echo,
+}
+
+/// What to measure, and where.
+#[derive(Args)]
+struct Options {
+    /// The PostgreSQL server, without a database, as in `postgres://postgres@127.0.0.1:5432/`.
+    #[arg(long, env = "NADEURI_TEST_POSTGRES")]
+    postgres: String,
+
+    /// The RabbitMQ server.
+    #[arg(long, env = "NADEURI_TEST_AMQP")]
+    amqp: String,
+
+    /// The product's binary.
+    #[arg(long)]
+    nadeuri: std::path::PathBuf,
+
+    /// Seconds for each measurement.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+
+    /// Only these: reserve, get, flow, events, footprint.
+    #[arg(long)]
+    only: Vec<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    match Command::parse() {
+        Command::Run(options) => runtime.block_on(run(options)),
+        Command::Echo => runtime.block_on(raw::serve_echo()),
+    }
+}
+
+async fn run(options: Options) -> anyhow::Result<()> {
+    let each = Duration::from_secs(options.seconds);
+    let is_wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let mut table = Table::default();
+    if is_wanted("reserve") {
+        reserve(&options, each, &mut table).await?;
+    }
+    if is_wanted("get") {
+        get(&options, each, &mut table).await?;
+    }
+    if is_wanted("flow") {
+        let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), &options.amqp).await?;
+        flow::measure(&product, &options.postgres, &options.amqp, each, &mut table).await?;
+        product.stop().await?;
+    }
+    if is_wanted("events") {
+        events::measure(&options.postgres, &options.amqp, &mut table).await?;
+    }
+    if is_wanted("footprint") {
+        footprint::measure(&options.nadeuri, &options.amqp, &mut table).await?;
+    }
+    table.print();
+    Ok(())
+}
+
+/// Reserving a car, durable on PostgreSQL with its event in the outbox, beside pgbench doing the same inserts.
+async fn reserve(options: &Options, each: Duration, table: &mut Table) -> anyhow::Result<()> {
+    let best_of = [8, 16, 32];
+    let mut pgbench = Vec::new();
+    for clients in [1, 64].into_iter().chain(best_of) {
+        pgbench.push((clients, raw::pgbench(&options.postgres, clients, each).await?));
+    }
+    let alone = pgbench[0].1;
+    let best = pgbench.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+    let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), "local").await?;
+    let cars = load::register_cars(&product, load::CARS).await?;
+    for (clients, raw, goal) in [(1, alone, 0.6), (64, best, 2.0), (256, best, 3.0)] {
+        let measured = load::reserve(&product, &cars, clients, each).await?;
+        table.row(
+            &format!("reserve a car, {clients} clients, to pgbench"),
+            measured.per_second(),
+            raw,
+            Some(goal),
+            &measured,
+        );
+    }
+    product.stop().await
+}
+
+/// Getting a car, beside a service that answers with a message of the same size from memory.
+async fn get(options: &Options, each: Duration, table: &mut Table) -> anyhow::Result<()> {
+    for (name, store, goal) in [("PostgreSQL", Store::Postgres(&options.postgres), 0.3), ("SQLite", Store::Sqlite, 0.6)]
+    {
+        let product = Product::start(&options.nadeuri, &store, "local").await?;
+        let cars = load::register_cars(&product, 1_000).await?;
+        for clients in [1, 64, 256] {
+            let echo = raw::Echo::start().await?;
+            let raw = load::get(&echo.address, &cars, clients, each).await?;
+            echo.stop().await?;
+            let measured = load::get(&product.address, &cars, clients, each).await?;
+            let goal = (clients == 64).then_some(goal);
+            let what = format!("get a car on {name}, {clients} clients, to a tonic echo");
+            table.row(&what, measured.per_second(), raw.per_second(), goal, &measured);
+        }
+        product.stop().await?;
+    }
+    Ok(())
+}

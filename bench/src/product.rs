@@ -1,0 +1,103 @@
+//! The product, started as its users start it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// How long a process may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the product keeps its state.
+pub enum Store<'a> {
+    /// In a database of its own on this server.
+    Postgres(&'a str),
+    /// In files of a temporary folder.
+    Sqlite,
+}
+
+/// All contexts in one process.
+pub struct Product {
+    /// Where it listens.
+    pub address: String,
+    /// How long it took from its start until it was ready.
+    pub ready_after: Duration,
+    child: Child,
+    folder: std::path::PathBuf,
+}
+
+impl Product {
+    /// Starts all contexts.
+    pub async fn start(binary: &Path, store: &Store<'_>, bus: &str) -> anyhow::Result<Product> {
+        Product::start_with(binary, store, bus, &[]).await
+    }
+
+    /// Starts with more arguments.
+    pub async fn start_with(binary: &Path, store: &Store<'_>, bus: &str, more: &[&str]) -> anyhow::Result<Product> {
+        let name = format!("bench{}", uuid::Uuid::now_v7().simple());
+        let folder = std::env::temp_dir().join(&name);
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--bus", bus, "--bus-prefix", &name, "--data"]).arg(&folder);
+        if let Store::Postgres(server) = store {
+            command.args(["--store", &format!("{server}{name}?schema={{context}}")]);
+        }
+        command.args(more).stdout(Stdio::piped()).kill_on_drop(true);
+        let started = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("can't start {}", binary.display()))?;
+        let stdout = child.stdout.take().context("no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let first = lines.next_line().await?.context("it ended at once; its error is above")?;
+        let address = first.rsplit(' ').next().map(|address| format!("http://{address}")).context("no address")?;
+        // Its pipe must be read, or it stops when it is full.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        wait_until_serving(&address).await?;
+        Ok(Product { address, ready_after: started.elapsed(), child, folder })
+    }
+
+    /// What it holds in memory, in bytes.
+    pub fn resident(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("it has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+        Ok(kibibytes * 1024)
+    }
+
+    /// Stops it.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        if self.folder.exists() {
+            std::fs::remove_dir_all(&self.folder)?;
+        }
+        Ok(())
+    }
+}
+
+async fn wait_until_serving(address: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Ok(channel) = connect(address).await {
+            let check = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+            if check.is_ok_and(|check| check.into_inner().status() == ServingStatus::Serving) {
+                return Ok(());
+            }
+        }
+        anyhow::ensure!(Instant::now() < until, "{address} did not become ready");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A connection for clients.
+pub async fn connect(address: &str) -> anyhow::Result<Channel> {
+    let endpoint = Endpoint::from_shared(address.to_owned())?.tcp_nodelay(true);
+    let endpoint = endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(4 << 20);
+    Ok(endpoint.connect().await?)
+}

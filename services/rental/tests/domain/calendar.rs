@@ -1,0 +1,254 @@
+//! Every move of a calendar, and every refusal, once.
+
+use chassis::Refusal as _;
+use chassis::error::RefusalCode;
+use rental::domain::MAX_OPEN;
+
+use super::*;
+
+/// A registered car, reserved as number 7 for the first day.
+fn given_reserved() -> Vec<Event> {
+    vec![registered(), reserved(7, hours(24, 48), 1)]
+}
+
+fn given_rented() -> Vec<Event> {
+    [given_reserved(), vec![Event::Rented(id(7), payment(), NOW)]].concat()
+}
+
+fn given_returned() -> Vec<Event> {
+    [given_rented(), vec![Event::Returned(id(7), NOW)]].concat()
+}
+
+fn given_cancelled() -> Vec<Event> {
+    [given_reserved(), vec![cancelled(7, Cause::Customer, NOW)]].concat()
+}
+
+#[test]
+fn a_car_is_registered_once_and_keeps_its_rate() {
+    check(&[], Command::Register(car(), won(RATE_MINOR)), NOW, Ok(&[registered()]));
+    check(&[registered()], Command::Register(car(), won(1)), NOW, Ok(&[]));
+}
+
+#[test]
+fn nothing_but_its_end_is_known_of_a_car_that_was_not_registered() {
+    check(&[], Command::Retire(car()), NOW, Ok(&[Event::Retired(car())]));
+    let rest = [
+        reserve(7, hours(24, 48), 1),
+        Command::Cancel(id(7)),
+        Command::Rent(id(7), payment()),
+        Command::Return(id(7)),
+        Command::Rate(id(7), 5),
+        Command::TakeBack(id(7)),
+        Command::Drop(id(7)),
+        Command::Lapse,
+    ];
+    for command in rest {
+        check(&[], command, NOW, Err(Refusal::NoSuchCar));
+    }
+}
+
+#[test]
+fn a_car_whose_end_is_heard_of_first_is_never_rented_out() {
+    let given = [Event::Retired(car())];
+    check(&given, Command::Register(car(), won(RATE_MINOR)), NOW, Ok(&[registered()]));
+    check(&given, reserve(7, hours(24, 48), 1), NOW, Err(Refusal::CarRetired));
+    check(&[&given[..], &[registered()]].concat(), reserve(7, hours(24, 48), 1), NOW, Err(Refusal::CarRetired));
+}
+
+#[test]
+fn c1_a_car_with_an_open_reservation_or_rental_is_not_retired() {
+    check(&given_reserved(), Command::Retire(car()), NOW, Err(Refusal::CarInUse));
+    check(&given_rented(), Command::Retire(car()), NOW, Err(Refusal::CarInUse));
+}
+
+#[test]
+fn c1_a_car_on_which_nothing_is_open_is_retired_once() {
+    for given in [vec![registered()], given_cancelled(), given_returned()] {
+        check(&given, Command::Retire(car()), NOW, Ok(&[Event::Retired(car())]));
+        check(&[given, vec![Event::Retired(car())]].concat(), Command::Retire(car()), NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn c3_a_reservation_costs_the_rate_for_each_day() {
+    let Event::Reserved(_, reservation) = reserved(7, hours(24, 90), 3) else { unreachable!("it is reserved") };
+    assert_eq!(reservation.price, won(150_000));
+    check(&[registered()], reserve(7, hours(24, 90), 3), NOW, Ok(&[reserved(7, hours(24, 90), 3)]));
+}
+
+#[test]
+fn c3_periods_that_overlap_clash() {
+    for (start, end) in [(24, 48), (23, 25), (47, 49), (30, 31), (0, 100)] {
+        check(&given_reserved(), reserve(8, hours(start, end), 1), NOW, Err(Refusal::PeriodTaken));
+        check(&given_rented(), reserve(8, hours(start, end), 1), NOW, Err(Refusal::PeriodTaken));
+    }
+}
+
+#[test]
+fn c3_periods_that_touch_do_not_clash() {
+    for period in [hours(0, 24), hours(48, 72)] {
+        check(&given_reserved(), reserve(8, period, 1), NOW, Ok(&[reserved(8, period, 1)]));
+    }
+}
+
+#[test]
+fn c4_a_cancelled_period_is_free_again() {
+    check(&given_cancelled(), reserve(8, hours(24, 48), 1), NOW, Ok(&[reserved(8, hours(24, 48), 1)]));
+    check(&given_returned(), reserve(8, hours(24, 48), 1), NOW, Ok(&[reserved(8, hours(24, 48), 1)]));
+}
+
+#[test]
+fn a_reservation_is_made_once() {
+    for given in [given_reserved(), given_rented(), given_returned(), given_cancelled()] {
+        check(&given, reserve(7, hours(24, 48), 1), NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn c12_a_car_is_rented_out_in_the_currency_of_its_region() {
+    let dollar = Currency::parse("USD").expect("the test gives a currency");
+    let Command::Reserve { id, customer, period, days, pay_within, .. } = reserve(7, hours(24, 48), 1) else {
+        unreachable!("it reserves")
+    };
+    let command = Command::Reserve { id, customer, period, days, currency: dollar, pay_within };
+    check(&[registered()], command, NOW, Err(Refusal::CurrencyNotServed(won(0).currency, dollar)));
+}
+
+#[test]
+fn a_price_has_a_limit() {
+    let given = [Event::Registered(car(), won(Money::MAX_MINOR))];
+    check(&given, reserve(7, hours(24, 72), 2), NOW, Err(Refusal::PriceTooHigh));
+}
+
+#[test]
+fn a_calendar_has_a_limit() {
+    let mut given = vec![registered()];
+    given.extend((0..MAX_OPEN as u64).map(|number| reserved(number, hours(number, number + 1), 1)));
+    let end = MAX_OPEN as u64;
+    check(&given, reserve(end, hours(end, end + 1), 1), NOW, Err(Refusal::CalendarFull));
+    given.push(cancelled(3, Cause::Customer, NOW));
+    check(&given, reserve(end, hours(3, 4), 1), NOW, Ok(&[reserved(end, hours(3, 4), 1)]));
+}
+
+#[test]
+fn c4_a_customer_cancels_what_is_not_rented_yet() {
+    check(&given_reserved(), Command::Cancel(id(7)), hour(1), Ok(&[cancelled(7, Cause::Customer, hour(1))]));
+    check(&given_cancelled(), Command::Cancel(id(7)), NOW, Ok(&[]));
+    check(&given_rented(), Command::Cancel(id(7)), NOW, Err(Refusal::AlreadyRented));
+    check(&given_returned(), Command::Cancel(id(7)), NOW, Err(Refusal::AlreadyReturned));
+}
+
+#[test]
+fn c5_a_paid_reservation_is_rented_once() {
+    let rent = || Command::Rent(id(7), payment());
+    check(&given_reserved(), rent(), hour(1), Ok(&[Event::Rented(id(7), payment(), hour(1))]));
+    check(&given_rented(), rent(), NOW, Ok(&[]));
+    check(&given_returned(), rent(), NOW, Ok(&[]));
+}
+
+#[test]
+fn c4_the_rent_of_a_cancelled_reservation_is_refused_so_that_the_money_goes_back() {
+    check(&given_cancelled(), Command::Rent(id(7), payment()), NOW, Ok(&[Event::RentRefused(id(7))]));
+}
+
+#[test]
+fn only_a_rented_car_is_returned_and_that_once() {
+    check(&given_rented(), Command::Return(id(7)), hour(1), Ok(&[Event::Returned(id(7), hour(1))]));
+    check(&given_returned(), Command::Return(id(7)), NOW, Ok(&[]));
+    check(&given_reserved(), Command::Return(id(7)), NOW, Err(Refusal::NotRented));
+    check(&given_cancelled(), Command::Return(id(7)), NOW, Err(Refusal::ReservationCancelled));
+}
+
+#[test]
+fn c6_a_cancelled_payment_takes_reservation_and_rental_back() {
+    for given in [given_reserved(), given_rented()] {
+        check(&given, Command::TakeBack(id(7)), hour(1), Ok(&[cancelled(7, Cause::Payment, hour(1))]));
+    }
+    check(&given_cancelled(), Command::TakeBack(id(7)), NOW, Ok(&[]));
+}
+
+#[test]
+fn c6_a_payment_is_not_taken_back_after_the_return() {
+    check(&given_returned(), Command::TakeBack(id(7)), NOW, Ok(&[Event::CancellationRefused(id(7))]));
+}
+
+#[test]
+fn a_payment_cancelled_before_it_was_paid_cancels_only_what_is_not_rented() {
+    check(&given_reserved(), Command::Drop(id(7)), hour(1), Ok(&[cancelled(7, Cause::Payment, hour(1))]));
+    for given in [given_rented(), given_returned(), given_cancelled()] {
+        check(&given, Command::Drop(id(7)), NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn c9_stars_are_given_after_the_return_and_once() {
+    let rated = Event::Rated(id(7), 5, hour(1));
+    check(&given_returned(), Command::Rate(id(7), 5), hour(1), Ok(std::slice::from_ref(&rated)));
+    check(&[given_returned(), vec![rated]].concat(), Command::Rate(id(7), 1), NOW, Err(Refusal::AlreadyRated));
+    for given in [given_reserved(), given_rented(), given_cancelled()] {
+        check(&given, Command::Rate(id(7), 5), NOW, Err(Refusal::NotReturned));
+    }
+}
+
+#[test]
+fn what_was_not_paid_in_time_lapses_and_not_a_moment_before() {
+    let expiry = NOW + PAY_WITHIN;
+    let before = Timestamp::from_micros(expiry.micros() - 1);
+    check(&given_reserved(), Command::Lapse, before, Ok(&[]));
+    check(&given_reserved(), Command::Lapse, expiry, Ok(&[cancelled(7, Cause::Unpaid, expiry)]));
+    for given in [given_rented(), given_returned(), given_cancelled()] {
+        check(&given, Command::Lapse, hour(100), Ok(&[]));
+    }
+}
+
+#[test]
+fn a_calendar_is_woken_when_its_first_reservation_lapses() {
+    let due = |given: &[Event]| calendar(given).and_then(|calendar| calendar.wake_at());
+    assert_eq!(due(&[registered()]), None);
+    assert_eq!(due(&given_reserved()), Some((NOW + PAY_WITHIN, Command::Lapse)));
+    for given in [given_rented(), given_returned(), given_cancelled()] {
+        assert_eq!(due(&given), None);
+    }
+}
+
+#[test]
+fn a_reservation_that_does_not_exist_is_refused() {
+    let commands = [
+        Command::Cancel(id(9)),
+        Command::Rent(id(9), payment()),
+        Command::Return(id(9)),
+        Command::Rate(id(9), 5),
+        Command::TakeBack(id(9)),
+        Command::Drop(id(9)),
+    ];
+    for command in commands {
+        check(&given_reserved(), command, NOW, Err(Refusal::NoSuchReservation));
+    }
+}
+
+#[test]
+fn a_refusal_has_a_code_and_a_reason_that_clients_can_tell_apart() {
+    let currency = won(0).currency;
+    let refusals = [
+        Refusal::NoSuchCar,
+        Refusal::NoSuchReservation,
+        Refusal::CarRetired,
+        Refusal::CarInUse,
+        Refusal::PeriodTaken,
+        Refusal::CurrencyNotServed(currency, currency),
+        Refusal::CalendarFull,
+        Refusal::PriceTooHigh,
+        Refusal::ReservationCancelled,
+        Refusal::AlreadyRented,
+        Refusal::AlreadyReturned,
+        Refusal::NotRented,
+        Refusal::NotReturned,
+        Refusal::AlreadyRated,
+    ];
+    let reasons: std::collections::BTreeSet<_> = refusals.iter().map(|refusal| refusal.reason()).collect();
+    assert_eq!(reasons.len(), refusals.len());
+    for refusal in refusals {
+        let is_missing = matches!(refusal, Refusal::NoSuchCar | Refusal::NoSuchReservation);
+        assert_eq!(refusal.code() == RefusalCode::NotFound, is_missing, "{refusal}");
+    }
+}

@@ -1,0 +1,86 @@
+//! The rules of calendars: as tables of given, when and then; as properties of random stories; at the limits of periods;
+//! and what others' events lead to.
+
+mod calendar;
+mod days;
+mod policy;
+mod stories;
+
+use std::time::Duration;
+
+use chassis::values::{Currency, Money, Period};
+use chassis::{Aggregate, Timestamp};
+use rental::domain::{Calendar, CarId, Cause, Command, Event, PaymentId, Refusal, Reservation, ReservationId, State};
+
+/// 2026-07-01T00:00:00Z.
+const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
+const PAY_WITHIN: Duration = Duration::from_secs(3_600);
+const RATE_MINOR: i64 = 50_000;
+
+fn hour(hours: u64) -> Timestamp {
+    NOW + Duration::from_secs(3_600 * hours)
+}
+
+fn hours(start: u64, end: u64) -> Period {
+    Period { start: hour(start), end: hour(end) }
+}
+
+/// The id with this number at its end.
+fn id<T: std::str::FromStr>(number: u64) -> T {
+    format!("00000000-0000-4000-8000-{number:012}").parse().ok().expect("the test gives a UUID")
+}
+
+fn car() -> CarId {
+    id(1)
+}
+
+fn payment() -> PaymentId {
+    id(2)
+}
+
+fn won(minor: i64) -> Money {
+    Money { minor, currency: Currency::parse("KRW").expect("the test gives a currency") }
+}
+
+fn registered() -> Event {
+    Event::Registered(car(), won(RATE_MINOR))
+}
+
+fn reserve(number: u64, period: Period, days: u32) -> Command {
+    let (customer, currency) = ("ann".to_owned(), won(0).currency);
+    Command::Reserve { id: id(number), customer, period, days, currency, pay_within: PAY_WITHIN }
+}
+
+fn reserved(number: u64, period: Period, days: u32) -> Event {
+    let reservation = Reservation {
+        customer: "ann".to_owned(),
+        period,
+        days,
+        price: won(RATE_MINOR * i64::from(days)),
+        state: State::Reserved { expires: NOW + PAY_WITHIN },
+        stars: None,
+        payment: None,
+        created: NOW,
+        updated: NOW,
+    };
+    Event::Reserved(id(number), reservation)
+}
+
+/// The calendar that the events led to.
+fn calendar(given: &[Event]) -> Option<Calendar> {
+    given.iter().fold(None, |calendar, event| Some(Calendar::evolve(calendar, event)))
+}
+
+#[track_caller]
+fn check(given: &[Event], when: Command, now: Timestamp, then: Result<&[Event], Refusal>) {
+    let decided = Calendar::decide(calendar(given).as_ref(), &when, now);
+    assert_eq!(decided, then.map(<[Event]>::to_vec), "given {given:?}, when {when:?}");
+}
+
+fn cancelled(number: u64, cause: Cause, now: Timestamp) -> Event {
+    Event::Cancelled(id(number), cause, now)
+}
+
+fn reservation_id(number: u64) -> ReservationId {
+    id(number)
+}
