@@ -63,6 +63,11 @@ impl<A: Aggregate> Policy<A> {
         self
     }
 
+    /// The commands that an event leads to; none if no rule is about it.
+    pub fn react(&self, event: &Envelope) -> Result<Vec<(A::Id, A::Command)>, Malformed> {
+        self.rules.get(&event.kind).map_or_else(|| Ok(Vec::new()), |rule| rule(event))
+    }
+
     /// Which events it reacts to.
     pub fn interest(&self) -> Interest {
         Interest::Kinds(self.rules.keys().cloned().collect())
@@ -108,8 +113,7 @@ impl<A: Store> React for Reactor<A> {
 
 impl<A: Store> Reactor<A> {
     fn enqueue(&self, event: &Envelope) -> Result<Vec<impl Future<Output = Result<A::Answer, Error>> + use<A>>, Error> {
-        let Some(rule) = self.policy.rules.get(&event.kind) else { return Ok(Vec::new()) };
-        let commands = rule(event).map_err(|malformed| Error::Internal(malformed.to_string()))?;
+        let commands = self.policy.react(event).map_err(|malformed| Error::Internal(malformed.to_string()))?;
         let traceparent = telemetry::consumed(event);
         let enqueue = |(index, (id, command)): (usize, (A::Id, A::Command))| {
             let key = Key::event(event.event_id, &[A::NAME.as_bytes(), &index.to_be_bytes()].concat());

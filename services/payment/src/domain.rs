@@ -308,6 +308,8 @@ impl Payment {
     /// The processor's answers. One that comes late, or for a charge that was given up, decides nothing.
     fn decide_answer(&self, answer: &Command, now: Timestamp) -> Vec<Event> {
         match (&self.state, answer) {
+            // The processor may have been told already to forget this charge, and will be: then there is no money.
+            (State::Charging { attempt, .. }, Command::Approve(_)) if *attempt >= CHARGE_ATTEMPTS => vec![],
             (State::Charging { voided, .. }, Command::Approve(charge)) if *charge == self.charge => {
                 let refund = voided.then_some(Event::RefundStarted(now));
                 std::iter::once(Event::Approved(now)).chain(refund).collect()

@@ -10,6 +10,7 @@ const MOMENT: Duration = Duration::from_micros(1);
 
 fn region(zone: &str) -> Region {
     Region {
+        country: "KR".to_owned(),
         currency: won(0).currency,
         zone: TimeZone::get(zone).expect("the test gives a zone"),
         pay_within: PAY_WITHIN,
@@ -92,9 +93,10 @@ fn c12_months_with_a_change_of_clocks_have_their_days() {
 }
 
 #[test]
-fn c12_a_day_that_a_country_skipped_does_not_stop_anybody() {
+fn c12_a_day_that_a_country_skipped_is_not_paid_for() {
     // Samoa went from 29 December 2011 to the 31st: two dates on, but 24 hours.
-    check_zone("Pacific/Apia", "2011-12-29T20:00:00Z", "2011-12-30T20:00:00Z", 2);
+    check_zone("Pacific/Apia", "2011-12-29T20:00:00Z", "2011-12-30T20:00:00Z", 1);
+    check_zone("Pacific/Apia", "2011-12-29T20:00:00Z", "2011-12-30T20:00:01Z", 3);
 }
 
 proptest::proptest! {

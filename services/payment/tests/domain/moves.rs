@@ -1,0 +1,274 @@
+//! Every move of a payment, and every refusal, once.
+
+use chassis::Refusal as _;
+use chassis::error::RefusalCode;
+
+use super::*;
+
+/// A payment in each of its states.
+mod given {
+    use super::*;
+
+    fn after(given: Vec<Event>, events: &[Event]) -> Vec<Event> {
+        [&given[..], events].concat()
+    }
+
+    pub fn barred() -> Vec<Event> {
+        vec![Event::Barred(purchase(), NOW)]
+    }
+    pub fn requested() -> Vec<Event> {
+        vec![super::requested()]
+    }
+    pub fn charging() -> Vec<Event> {
+        after(requested(), &[charge_started(NOW)])
+    }
+    pub fn charging_for_the(attempt: u32) -> Vec<Event> {
+        after(charging(), &vec![Event::Postponed(NOW); attempt as usize])
+    }
+    pub fn voided() -> Vec<Event> {
+        after(charging(), &[Event::VoidNoted])
+    }
+    pub fn refused() -> Vec<Event> {
+        after(charging(), &[Event::Refused("no".to_owned(), NOW)])
+    }
+    pub fn approved() -> Vec<Event> {
+        after(charging(), &[Event::Approved(NOW)])
+    }
+    pub fn cancelling() -> Vec<Event> {
+        after(approved(), &[Event::CancellationRequested(NOW)])
+    }
+    pub fn refunding() -> Vec<Event> {
+        after(approved(), &[Event::RefundStarted(NOW)])
+    }
+    pub fn cancelled() -> Vec<Event> {
+        after(requested(), &[Event::Cancelled(NOW)])
+    }
+    pub fn refunded() -> Vec<Event> {
+        after(refunding(), &[Event::Cancelled(NOW)])
+    }
+    pub fn settled() -> Vec<Event> {
+        after(approved(), &[Event::Settled(NOW)])
+    }
+
+    /// Every state, but that of a payment that was only barred.
+    pub fn any() -> Vec<Vec<Event>> {
+        let open = vec![requested(), charging(), voided(), refused(), approved(), cancelling(), refunding()];
+        [open, vec![cancelled(), refunded(), settled()]].concat()
+    }
+}
+
+fn state(given: &[Event]) -> State {
+    payment(given).expect("the payment is known").state
+}
+
+#[test]
+fn a_payment_is_requested_once() {
+    check(&[], Command::Request(purchase(), owed(100)), NOW, Ok(&[requested()]));
+    for given in given::any() {
+        check(&given, Command::Request(purchase(), owed(100)), NOW, Ok(&[]));
+        check(&given, Command::Request(purchase(), owed(200)), NOW, Err(Refusal::PurchaseDiffers));
+    }
+}
+
+#[test]
+fn a_purchase_that_was_taken_back_before_it_was_asked_for_is_never_charged() {
+    check(&[], Command::Void(purchase()), NOW, Ok(&[Event::Barred(purchase(), NOW)]));
+    check(&given::barred(), Command::Void(purchase()), NOW, Ok(&[]));
+    check(&given::barred(), Command::Cancel, NOW, Err(Refusal::NoSuchPayment));
+    let collect = Command::Charge { method: CARD.to_owned(), collect: Some((purchase(), owed(100))) };
+    check(&given::barred(), collect, NOW, Err(Refusal::PaymentCancelled));
+    check(&given::barred(), Command::Request(purchase(), owed(100)), NOW, Ok(&[requested(), Event::Cancelled(NOW)]));
+    let requested = [given::barred(), vec![requested(), Event::Cancelled(NOW)]].concat();
+    check(&requested, charge(), NOW, Err(Refusal::PaymentCancelled));
+    assert_eq!(state(&requested), State::Cancelled { refunded: false });
+}
+
+#[test]
+fn nothing_but_a_request_or_its_end_makes_a_payment() {
+    let commands = [charge(), Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded];
+    let rest = [Command::NoAnswer, Command::Cancel, Command::Keep, Command::Settle, Command::Ask];
+    for command in commands.into_iter().chain(rest) {
+        check(&[], command, NOW, Err(Refusal::NoSuchPayment));
+    }
+}
+
+#[test]
+fn c5_a_seller_collects_what_was_not_requested_yet() {
+    let collect = |minor| Command::Charge { method: CARD.to_owned(), collect: Some((purchase(), owed(minor))) };
+    check(&[], collect(100), NOW, Ok(&[requested(), charge_started(NOW)]));
+    check(&given::requested(), collect(100), NOW, Ok(&[charge_started(NOW)]));
+    check(&given::requested(), collect(200), NOW, Err(Refusal::PurchaseDiffers));
+}
+
+#[test]
+fn a_charge_starts_once_and_again_only_after_a_refusal() {
+    check(&given::requested(), charge(), seconds(9), Ok(&[charge_started(seconds(9))]));
+    check(&given::refused(), charge(), seconds(9), Ok(&[charge_started(seconds(9))]));
+    for given in [given::charging(), given::voided(), given::approved(), given::settled()] {
+        check(&given, charge(), NOW, Ok(&[]));
+    }
+    let other = Command::Charge { method: "another card".to_owned(), collect: None };
+    check(&given::charging(), other, NOW, Err(Refusal::PaymentProcessing));
+}
+
+#[test]
+fn what_is_cancelled_is_not_charged() {
+    for given in [given::cancelling(), given::refunding(), given::cancelled(), given::refunded()] {
+        check(&given, charge(), NOW, Err(Refusal::PaymentCancelled));
+    }
+}
+
+#[test]
+fn an_answer_of_the_processor_counts_for_its_own_charge() {
+    check(&given::charging(), Command::Approve(1), NOW, Ok(&[Event::Approved(NOW)]));
+    check(&given::charging(), Command::Refuse(1, "no".to_owned()), NOW, Ok(&[Event::Refused("no".to_owned(), NOW)]));
+    check(&given::charging(), Command::Approve(2), NOW, Ok(&[]));
+    check(&given::charging(), Command::Refuse(0, "no".to_owned()), NOW, Ok(&[]));
+    let second_charge = [given::refused(), vec![charge_started(NOW)]].concat();
+    check(&second_charge, Command::Approve(1), NOW, Ok(&[]));
+    check(&second_charge, Command::Approve(2), NOW, Ok(&[Event::Approved(NOW)]));
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_changes_nothing() {
+    let answers = [Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded, Command::NoAnswer];
+    for answer in &answers {
+        for given in [given::barred(), given::requested(), given::refused(), given::approved(), given::cancelling()] {
+            check(&given, answer.clone(), NOW, Ok(&[]));
+        }
+        for given in [given::cancelled(), given::refunded(), given::settled()] {
+            check(&given, answer.clone(), NOW, Ok(&[]));
+        }
+    }
+    check(&given::charging(), Command::Refunded, NOW, Ok(&[]));
+    check(&given::refunding(), Command::Approve(1), NOW, Ok(&[]));
+}
+
+#[test]
+fn a_silent_processor_is_asked_again_after_longer_and_longer_pauses() {
+    for (attempt, pause_seconds) in [(0, 2), (1, 4), (2, 8), (3, 16), (4, 32), (7, 256), (8, 300), (50, 300)] {
+        let given = given::charging_for_the(attempt);
+        check(&given, Command::NoAnswer, NOW, Ok(&[Event::Postponed(seconds(pause_seconds))]));
+    }
+    check(&given::refunding(), Command::NoAnswer, NOW, Ok(&[Event::Postponed(seconds(2))]));
+}
+
+#[test]
+fn a_charge_that_is_not_answered_in_time_is_given_up_and_the_processor_told_to_forget_it() {
+    let step = |attempt| payment(&given::charging_for_the(attempt)).and_then(|payment| payment.next_step());
+    let charge = Step::Charge { charge: 1, method: CARD.to_owned(), amount: owed(100).amount };
+    assert_eq!(step(CHARGE_ATTEMPTS - 1), Some(charge));
+    assert_eq!(step(CHARGE_ATTEMPTS), Some(Step::GiveUp(1)));
+    // It may have been told already: an approval from before that no longer counts.
+    check(&given::charging_for_the(CHARGE_ATTEMPTS), Command::Approve(1), NOW, Ok(&[]));
+}
+
+#[test]
+fn the_processor_is_asked_for_nothing_but_charges_and_refunds() {
+    let step = |given: &[Event]| payment(given).and_then(|payment| payment.next_step());
+    assert_eq!(step(&given::refunding()), Some(Step::Refund(1)));
+    for given in [given::barred(), given::requested(), given::refused(), given::approved(), given::cancelling()] {
+        assert_eq!(step(&given), None);
+    }
+    for given in [given::cancelled(), given::refunded(), given::settled()] {
+        assert_eq!(step(&given), None);
+    }
+}
+
+#[test]
+fn c6_the_money_of_a_paid_purchase_goes_back_on_the_sellers_word_alone() {
+    let asked = Event::CancellationRequested(NOW);
+    check(&given::approved(), Command::Cancel, NOW, Ok(&[asked]));
+    check(&given::cancelling(), Command::Void(purchase()), NOW, Ok(&[Event::RefundStarted(NOW)]));
+    check(&given::cancelling(), Command::Keep, NOW, Ok(&[Event::CancellationRefused(NOW)]));
+    assert_eq!(state(&[given::cancelling(), vec![Event::CancellationRefused(NOW)]].concat()), State::Approved);
+}
+
+#[test]
+fn what_was_not_paid_is_cancelled_at_once() {
+    for given in [given::requested(), given::refused()] {
+        check(&given, Command::Cancel, NOW, Ok(&[Event::Cancelled(NOW)]));
+        check(&given, Command::Void(purchase()), NOW, Ok(&[Event::Cancelled(NOW)]));
+    }
+}
+
+#[test]
+fn c6_a_payment_is_not_cancelled_after_the_purchase_was_used_up() {
+    check(&given::settled(), Command::Cancel, NOW, Err(Refusal::PaymentSettled));
+    check(&given::settled(), Command::Void(purchase()), NOW, Ok(&[]));
+}
+
+#[test]
+fn a_cancellation_is_asked_for_once_and_not_while_the_processor_is_asked() {
+    check(&given::charging(), Command::Cancel, NOW, Err(Refusal::PaymentProcessing));
+    for given in [given::cancelling(), given::refunding(), given::cancelled(), given::refunded()] {
+        check(&given, Command::Cancel, NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn a_purchase_taken_back_while_the_processor_is_asked_is_refunded_when_it_answers() {
+    check(&given::charging(), Command::Void(purchase()), NOW, Ok(&[Event::VoidNoted]));
+    check(&given::voided(), Command::Void(purchase()), NOW, Ok(&[]));
+    check(&given::voided(), Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), Event::RefundStarted(NOW)]));
+    let refused = Event::Refused("no".to_owned(), NOW);
+    check(&given::voided(), Command::Refuse(1, "no".to_owned()), NOW, Ok(&[refused, Event::Cancelled(NOW)]));
+}
+
+#[test]
+fn c4_a_paid_purchase_that_was_taken_back_is_refunded_once() {
+    check(&given::approved(), Command::Void(purchase()), NOW, Ok(&[Event::RefundStarted(NOW)]));
+    check(&given::refunding(), Command::Refunded, NOW, Ok(&[Event::Cancelled(NOW)]));
+    for given in [given::refunding(), given::cancelled(), given::refunded()] {
+        check(&given, Command::Void(purchase()), NOW, Ok(&[]));
+    }
+    assert_eq!(state(&given::refunded()), State::Cancelled { refunded: true });
+    assert_eq!(state(&given::cancelled()), State::Cancelled { refunded: false });
+}
+
+#[test]
+fn a_purchase_that_was_used_up_is_settled_once() {
+    check(&given::approved(), Command::Settle, NOW, Ok(&[Event::Settled(NOW)]));
+    let refused = Event::CancellationRefused(NOW);
+    check(&given::cancelling(), Command::Settle, NOW, Ok(&[refused, Event::Settled(NOW)]));
+    check(&given::settled(), Command::Settle, NOW, Ok(&[]));
+    for given in [given::requested(), given::charging(), given::refused(), given::refunding(), given::refunded()] {
+        check(&given, Command::Settle, NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn money_is_kept_only_against_a_wish_to_have_it_back() {
+    for given in given::any().into_iter().filter(|given| state(given) != State::Cancelling) {
+        check(&given, Command::Keep, NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn a_payment_is_woken_while_the_processor_is_to_be_asked() {
+    let due = |given: &[Event]| payment(given).and_then(|payment| payment.wake_at());
+    assert_eq!(due(&given::charging()), Some((seconds(2), Command::Ask)));
+    assert_eq!(due(&given::refunding()), Some((NOW, Command::Ask)));
+    for given in given::any() {
+        let is_asked = matches!(state(&given), State::Charging { .. } | State::Refunding { .. });
+        assert_eq!(due(&given).is_some(), is_asked);
+        check(&given, Command::Ask, NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn a_refusal_has_a_code_and_a_reason_that_clients_can_tell_apart() {
+    let refusals = [
+        Refusal::NoSuchPayment,
+        Refusal::PurchaseDiffers,
+        Refusal::PaymentCancelled,
+        Refusal::PaymentSettled,
+        Refusal::PaymentProcessing,
+    ];
+    let reasons: std::collections::BTreeSet<_> = refusals.iter().map(|refusal| refusal.reason()).collect();
+    assert_eq!(reasons.len(), refusals.len());
+    for refusal in refusals {
+        assert_eq!(refusal.code() == RefusalCode::NotFound, refusal == Refusal::NoSuchPayment);
+        assert_eq!(refusal.retry_after().is_some(), refusal == Refusal::PaymentProcessing);
+    }
+}

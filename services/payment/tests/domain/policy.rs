@@ -1,0 +1,91 @@
+//! Each row of the policy's table, and what is not right.
+
+use chassis::{Envelope, Malformed};
+use contracts::money::v1::Money as MoneyMessage;
+use contracts::rental::v1::{
+    CarRented, CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
+};
+use payment::policy::policy;
+use prost::{Message, Name};
+
+use super::*;
+
+fn event<M: Message + Name>(message: &M) -> Envelope {
+    Envelope {
+        event_id: id().uuid(),
+        kind: M::full_name(),
+        source: String::new(),
+        subject: String::new(),
+        at: NOW,
+        correlation_id: purchase().uuid(),
+        causation_id: None,
+        sequence: 1,
+        traceparent: None,
+        body: message.encode_to_vec(),
+    }
+}
+
+fn reservation() -> Reservation {
+    Reservation {
+        reservation_id: purchase().to_string(),
+        car_id: "7".to_owned(),
+        customer_id: "ann".to_owned(),
+        price: Some(MoneyMessage { currency_code: "KRW".to_owned(), amount_minor: 100 }),
+        ..Reservation::default()
+    }
+}
+
+#[track_caller]
+fn check(event: &Envelope, then: &[Command]) {
+    let commands = policy().react(event).expect("the event is right");
+    assert_eq!(commands, then.iter().map(|command| (id(), command.clone())).collect::<Vec<_>>());
+}
+
+#[track_caller]
+fn check_malformed(event: &Envelope, then: &str) {
+    let reaction = policy().react(event).map_err(|Malformed(what)| what);
+    assert!(reaction.as_ref().is_err_and(|what| what.contains(then)), "{reaction:?}");
+}
+
+#[test]
+fn c3_a_reservation_requests_the_payment_of_its_price() {
+    let reservation = Some(reservation());
+    check(&event(&CarReserved { reservation }), &[Command::Request(purchase(), owed(100))]);
+}
+
+#[test]
+fn c4_a_cancelled_reservation_voids_its_payment() {
+    let reservation = Some(reservation());
+    check(&event(&ReservationCancelled { reservation }), &[Command::Void(purchase())]);
+}
+
+#[test]
+fn c4_a_payment_that_came_too_late_is_voided() {
+    let reservation = Some(reservation());
+    check(&event(&RentRefused { reservation }), &[Command::Void(purchase())]);
+}
+
+#[test]
+fn c6_after_the_return_the_money_is_kept() {
+    let reservation = Some(reservation());
+    check(&event(&RentalCancellationRefused { reservation: reservation.clone() }), &[Command::Keep]);
+    check(&event(&CarReturned { reservation }), &[Command::Settle]);
+}
+
+#[test]
+fn an_event_that_no_rule_is_about_leads_to_nothing() {
+    check(&event(&CarRented { reservation: Some(reservation()) }), &[]);
+}
+
+#[test]
+fn an_event_that_breaks_its_contract_is_malformed() {
+    check_malformed(&event(&CarReserved { reservation: None }), "no reservation");
+    check_malformed(&event(&CarReturned { reservation: Some(Reservation::default()) }), "reservation_id");
+    let free = Reservation { price: None, ..reservation() };
+    check_malformed(&event(&CarReserved { reservation: Some(free) }), "no price");
+    let price = Some(MoneyMessage { currency_code: "₩".to_owned(), amount_minor: 100 });
+    let odd = Reservation { price, ..reservation() };
+    check_malformed(&event(&CarReserved { reservation: Some(odd) }), "currency_code");
+    let garbage = Envelope { body: vec![0xff], ..event(&CarReserved { reservation: None }) };
+    check_malformed(&garbage, "");
+}

@@ -1,0 +1,208 @@
+//! What holds of a payment after any story of customers, sellers and a processor.
+//!
+//! Several askers are under way at once, as with several replicas. What is asked of the processor arrives late, in another
+//! order or when nobody waits any more; its answers get lost. It does one thing once under one key, and that is all that
+//! can be relied on.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Deed {
+    /// A customer or the seller says something.
+    Say(Command),
+    /// Somebody sees what is to be asked next, and sets out to ask it.
+    SetOut,
+    /// A question reaches the processor, which would approve or not.
+    Reach(usize, bool),
+    /// The answer of a question that was reached comes back, or it is no longer waited for.
+    Return(usize),
+    /// A question is no longer waited for. It may still arrive.
+    GiveUpWaiting(usize),
+}
+
+#[derive(Clone, Debug)]
+struct Question {
+    step: Step,
+    answer: Option<Command>,
+    is_waited_for: bool,
+}
+
+/// What a processor did under a key.
+#[derive(Clone, Debug, Default)]
+struct Account {
+    verdict: Option<bool>,
+    is_forgotten: bool,
+}
+
+#[derive(Clone, Default)]
+struct Play {
+    payment: Option<Payment>,
+    questions: Vec<Question>,
+    accounts: BTreeMap<u32, Account>,
+}
+
+impl Play {
+    fn say(&mut self, command: &Command) {
+        let Ok(events) = Payment::decide(self.payment.as_ref(), command, NOW) else { return };
+        self.payment = events.iter().fold(self.payment.take(), |state, event| Some(Payment::evolve(state, event)));
+    }
+
+    fn set_out(&mut self) {
+        let step = self.payment.as_ref().and_then(Payment::next_step);
+        self.questions.extend(step.map(|step| Question { step, answer: None, is_waited_for: true }));
+    }
+
+    fn reach(&mut self, number: usize, approves: bool) {
+        let Some(question) = self.questions.get_mut(number) else { return };
+        let answer = match &question.step {
+            Step::Charge { charge, .. } => {
+                let account = self.accounts.entry(*charge).or_default();
+                let verdict = *account.verdict.get_or_insert(approves && !account.is_forgotten);
+                if verdict { Command::Approve(*charge) } else { Command::Refuse(*charge, "no".to_owned()) }
+            }
+            Step::GiveUp(charge) | Step::Refund(charge) => {
+                self.accounts.entry(*charge).or_default().is_forgotten = true;
+                let is_refund = matches!(question.step, Step::Refund(_));
+                if is_refund { Command::Refunded } else { Command::Refuse(*charge, "no".to_owned()) }
+            }
+        };
+        question.answer.get_or_insert(answer);
+    }
+
+    fn finish(&mut self, number: usize, comes_back: bool) {
+        let Some(question) = self.questions.get_mut(number) else { return };
+        if !std::mem::take(&mut question.is_waited_for) {
+            return;
+        }
+        let answer = question.answer.clone().filter(|_| comes_back);
+        self.say(&answer.unwrap_or(Command::NoAnswer));
+    }
+
+    fn act(&mut self, deed: &Deed) {
+        match deed {
+            Deed::Say(command) => self.say(command),
+            Deed::SetOut => self.set_out(),
+            Deed::Reach(number, approves) => self.reach(*number, *approves),
+            Deed::Return(number) => self.finish(*number, true),
+            Deed::GiveUpWaiting(number) => self.finish(*number, false),
+        }
+    }
+
+    /// What is under way arrives, late; then the waker asks until nothing is to be asked.
+    fn rest(&mut self) {
+        for number in 0..self.questions.len() {
+            self.reach(number, true);
+            self.finish(number, true);
+        }
+        while self.payment.as_ref().and_then(Payment::next_step).is_some() {
+            self.set_out();
+            let last = self.questions.len() - 1;
+            self.reach(last, true);
+            self.finish(last, true);
+        }
+    }
+
+    /// The charges whose money the processor holds.
+    fn held(&self) -> Vec<u32> {
+        let is_held = |account: &Account| account.verdict == Some(true) && !account.is_forgotten;
+        self.accounts.iter().filter(|(_, account)| is_held(account)).map(|(charge, _)| *charge).collect()
+    }
+}
+
+fn said() -> impl Strategy<Value = Command> {
+    let charge = |method: &str| Command::Charge { method: method.to_owned(), collect: None };
+    let collect = Command::Charge { method: CARD.to_owned(), collect: Some((purchase(), owed(100))) };
+    prop_oneof![
+        2 => Just(Command::Request(purchase(), owed(100))),
+        5 => Just(charge(CARD)),
+        1 => Just(charge("another card")),
+        3 => Just(collect),
+        2 => Just(Command::Cancel),
+        2 => Just(Command::Void(purchase())),
+        1 => Just(Command::Keep),
+        1 => Just(Command::Settle),
+    ]
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let number = || 0usize..12;
+    let deed = prop_oneof![
+        3 => said().prop_map(Deed::Say),
+        4 => Just(Deed::SetOut),
+        4 => (number(), any::<bool>()).prop_map(|(number, approves)| Deed::Reach(number, approves)),
+        3 => number().prop_map(Deed::Return),
+        3 => number().prop_map(Deed::GiveUpWaiting),
+    ];
+    proptest::collection::vec(deed, 1..80)
+}
+
+fn played(
+    deeds: &[Deed],
+    mut look: impl FnMut(&Play, &Play) -> Result<(), TestCaseError>,
+) -> Result<Play, TestCaseError> {
+    let mut play = Play::default();
+    for deed in deeds {
+        let before = play.clone();
+        play.act(deed);
+        look(&before, &play)?;
+    }
+    Ok(play)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_processor_never_holds_the_money_of_two_charges(deeds in deeds()) {
+        played(&deeds, |_, after| {
+            prop_assert!(after.held().len() <= 1, "{:?}", after.accounts);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn the_processor_holds_the_money_in_the_end_exactly_if_the_payment_says_so(deeds in deeds()) {
+        let mut play = played(&deeds, |_, _| Ok(()))?;
+        play.rest();
+        let is_paid = play.payment.as_ref().is_some_and(|payment| {
+            matches!(payment.state, State::Approved | State::Cancelling | State::Settled)
+        });
+        let charge = play.payment.as_ref().map(|payment| payment.charge).filter(|_| is_paid);
+        prop_assert_eq!(play.held(), charge.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_payment_is_never_charged_again_while_its_money_is_there(deeds in deeds()) {
+        played(&deeds, |before, after| {
+            let Some((before, after)) = before.payment.as_ref().zip(after.payment.as_ref()) else { return Ok(()) };
+            let may_charge = matches!(before.state, State::Requested | State::Refused(_));
+            prop_assert!(may_charge || before.charge == after.charge);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn what_is_cancelled_or_settled_stays_so(deeds in deeds()) {
+        played(&deeds, |before, after| {
+            let Some((before, after)) = before.payment.as_ref().zip(after.payment.as_ref()) else { return Ok(()) };
+            if matches!(before.state, State::Cancelled { .. } | State::Settled) {
+                prop_assert_eq!(&before.state, &after.state);
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_command_that_was_obeyed_decides_nothing_when_it_comes_again(deeds in deeds(), command in said()) {
+        let mut play = played(&deeds, |_, _| Ok(()))?;
+        if Payment::decide(play.payment.as_ref(), &command, NOW).is_ok() {
+            play.say(&command);
+            prop_assert_eq!(Payment::decide(play.payment.as_ref(), &command, NOW), Ok(vec![]));
+        }
+    }
+}
