@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chassis::Envelope;
+use chassis::access::{self, Guard};
+use chassis::auth::Auth;
 use chassis::bus::{Bus, Interest, rabbit::Rabbit};
 use chassis::context::Environment;
 use chassis::db::Database;
-use chassis::edge::{Limits, Peers, Transport};
+use chassis::edge::{Limits, Peers};
 use chassis::identity::Identity;
 use chassis::world::World;
 use futures::StreamExt;
@@ -53,8 +55,7 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
         peers: Peers::default(),
         identity: Identity::Named,
         limits: Limits::default(),
-        // Nobody calls it here.
-        guard: Arc::new(|routes| Transport::new(tower::ServiceExt::map_err(routes, |never| match never {}))),
+        guard: Guard::new(Auth::Off, world.clock.clone(), access::Limits::default()),
         settings: Default::default(),
         remember: Duration::from_secs(3_600),
     };

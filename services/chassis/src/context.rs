@@ -18,7 +18,8 @@ use crate::aggregate::Store;
 use crate::bus::{Bus, Consumer, Handler, Interest};
 use crate::consumer::{Persistent, Policy, React, Reactor};
 use crate::db::{Database, Migrations, OpenError};
-use crate::edge::{Edge, Limits, Peers, Transport};
+use crate::access::Guard;
+use crate::edge::{self, Edge, Limits, Peers};
 use crate::finder::{Find, Finder};
 use crate::health::Part;
 use crate::identity::Identity;
@@ -57,8 +58,8 @@ pub struct Environment {
     pub identity: Identity,
     /// The limits of calls to them.
     pub limits: Limits,
-    /// Wraps the services of a context for calls within the process, as the server's guard does for those from outside.
-    pub guard: Arc<dyn Fn(Routes) -> Transport + Send + Sync>,
+    /// What stands before every service, also for calls within the process.
+    pub guard: Guard,
     /// The settings of the contexts, a table each.
     pub settings: toml::Table,
     /// How long it is known what was done: for so long a repeated request gets its first answer.
@@ -168,7 +169,7 @@ impl Host {
         table
             .clone()
             .try_into()
-            .map_err(|error: toml::de::Error| StartError::Settings { context, cause: error.to_string() })
+            .map_err(|error: toml::de::Error| StartError::Settings { context, cause: on_one_line(&error.to_string()) })
     }
 
     /// Settings that can be read but make no sense.
@@ -192,6 +193,11 @@ impl Host {
         };
         self.services.push(Served { name: S::NAME, add: Box::new(add) });
     }
+}
+
+/// What is wrong in TOML is told on several lines; those who start a server are told on one.
+fn on_one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// A context at work.
@@ -255,7 +261,7 @@ impl Context {
         };
         let mut routes = Routes::builder();
         running.add_services(&mut routes);
-        running.peers.set(self.name, Some((environment.guard)(routes.routes())));
+        running.peers.set(self.name, Some(edge::within(&environment.guard, routes.routes())));
         Ok(running)
     }
 }

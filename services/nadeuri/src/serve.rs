@@ -11,13 +11,12 @@ use chassis::auth::{Auth, JwtSettings, Signer, Verifier};
 use chassis::bus::{Bus, local::Local, rabbit::Rabbit};
 use chassis::context::{Environment, Running};
 use chassis::db::Database;
-use chassis::edge::{self, Peers, Transport};
+use chassis::edge::{self, Peers};
 use chassis::identity::Identity;
 use chassis::server;
 use chassis::telemetry::{self, Telemetry};
 use chassis::world::World;
 use tokio::net::TcpListener;
-use tower::Layer as _;
 
 use crate::contexts;
 use crate::data::DataFolder;
@@ -136,12 +135,6 @@ fn environment(
     guard: &Guard,
     identity: Identity,
 ) -> anyhow::Result<Environment> {
-    let within = guard.within();
-    let wrap = move |routes| -> Transport {
-        let guarded =
-            tower::ServiceExt::map_err(within.layer(routes), |never: std::convert::Infallible| match never {});
-        Transport::new(guarded)
-    };
     let edges = edge::Limits { retry: !options.mesh_retries, ..edge::Limits::default() };
     Ok(Environment {
         world: world.clone(),
@@ -149,7 +142,7 @@ fn environment(
         peers: Peers::new(options.peers()?),
         identity,
         limits: edges,
-        guard: Arc::new(wrap),
+        guard: guard.clone(),
         settings: options.settings()?,
         remember: Duration::from_secs(options.remember_hours.saturating_mul(3_600)),
     })

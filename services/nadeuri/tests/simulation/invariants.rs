@@ -268,7 +268,9 @@ async fn first_answers_are_repeated(town: &Town, acknowledged: &[Acknowledged]) 
         match customers::call(&town.environment.peers, customer, call).await {
             Ok((again, _)) if again == *answer => {}
             other => {
-                return Err(format!("request {request_id} was answered differently when repeated: {call:?}: {other:?}"));
+                return Err(format!(
+                    "request {request_id} was answered differently when repeated: {call:?}: {other:?}"
+                ));
             }
         }
     }

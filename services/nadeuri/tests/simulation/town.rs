@@ -10,11 +10,10 @@ use chassis::auth::Auth;
 use chassis::bus::Bus;
 use chassis::context::{Environment, Running};
 use chassis::db::Database;
-use chassis::edge::{self, Peers, Transport};
+use chassis::edge::{self, Peers};
 use chassis::identity::Identity;
 use chassis::world::World;
 use chassis::{Context, Timestamp};
-use tower::Layer as _;
 
 use crate::broker::{Broker, SimulatedBus};
 use crate::customers;
@@ -202,11 +201,6 @@ impl Town {
 }
 
 fn environment(world: &World, bus: SimulatedBus) -> Environment {
-    let guard = Guard::new(Auth::Off, world.clock.clone(), Limits::default()).within();
-    let wrap = move |routes| -> Transport {
-        let guarded = tower::ServiceExt::map_err(guard.layer(routes), |never: std::convert::Infallible| match never {});
-        Transport::new(guarded)
-    };
     let settings = format!("[rental]\npay_within_minutes = {}", invariants::PAY_WITHIN.as_secs() / 60);
     Environment {
         world: world.clone(),
@@ -214,7 +208,7 @@ fn environment(world: &World, bus: SimulatedBus) -> Environment {
         peers: Peers::default(),
         identity: Identity::Named,
         limits: edge::Limits::default(),
-        guard: Arc::new(wrap),
+        guard: Guard::new(Auth::Off, world.clock.clone(), Limits::default()),
         settings: settings.parse().expect("the settings are TOML"),
         remember: Duration::from_secs(7 * 86_400),
     }
