@@ -149,13 +149,13 @@ fn environment(
 }
 
 fn bus(options: &ServeOptions, world: &World) -> anyhow::Result<Arc<dyn Bus>> {
+    let interests = contexts::ALL.iter().map(|context| (context.name, (context.interest)())).collect();
     if options.bus == "local" {
-        return Ok(Arc::new(Local::default()));
+        return Ok(Arc::new(Local::new(interests)));
     }
     if !options.bus.starts_with("amqp://") && !options.bus.starts_with("amqps://") {
         bail!("--bus must be local or amqp://USER:PASSWORD@HOST/VHOST");
     }
-    let interests = contexts::ALL.iter().map(|context| (context.name, (context.interest)())).collect();
     Ok(Arc::new(Rabbit::new(&options.bus, &options.bus_prefix, interests, world)))
 }
 

@@ -1,7 +1,8 @@
 //! The fabric within one process.
 //!
 //! It keeps nothing: an event stays in its outbox until every interested context has it on disk, so what a crash
-//! interrupts is published again after the start. For that all contexts must be in the process.
+//! interrupts is published again after the start. For that all contexts must be in the process, and it must know of those
+//! that have not started yet: an event that one of them wants waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,7 +10,7 @@ use std::sync::Mutex;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::bus::{Bus, BusError, Consumer, Handler};
+use crate::bus::{Bus, BusError, Consumer, Handler, Interest};
 use crate::envelope::{Envelope, PARTITIONS};
 use crate::world::Tasks;
 
@@ -19,8 +20,10 @@ const QUEUE: usize = 64;
 const BATCH: usize = 64;
 
 /// The fabric within one process.
-#[derive(Default)]
-pub struct Local(Mutex<BTreeMap<&'static str, Streams>>);
+pub struct Local {
+    interests: Vec<(&'static str, Interest)>,
+    started: Mutex<BTreeMap<&'static str, Streams>>,
+}
 
 #[derive(Clone)]
 struct Streams {
@@ -37,7 +40,7 @@ struct Parcel {
 impl Bus for Local {
     fn publish<'a>(&'a self, _source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
         Box::pin(async move {
-            let consumers: Vec<Streams> = self.lock().values().cloned().collect();
+            let consumers = self.interested(events)?;
             let mut handled = Vec::new();
             // Everyone has it in line before anyone is awaited, so nobody hears of an effect before its cause.
             for Streams { consumer, parcels } in &consumers {
@@ -68,8 +71,22 @@ impl Bus for Local {
 }
 
 impl Local {
+    /// A fabric for contexts with these interests, all of which start sooner or later.
+    pub fn new(interests: Vec<(&'static str, Interest)>) -> Local {
+        Local { interests, started: Mutex::default() }
+    }
+
+    /// Those who want any of the events. All of them must have started.
+    fn interested(&self, events: &[Envelope]) -> Result<Vec<Streams>, BusError> {
+        let started = self.lock();
+        let wants = |interest: &Interest| events.iter().any(|event| interest.wants(&event.kind));
+        let interested = self.interests.iter().filter(|(_, interest)| wants(interest));
+        let streams = interested.map(|(context, _)| started.get(context).cloned().ok_or(*context));
+        streams.collect::<Result<_, _>>().map_err(|missing| BusError(format!("{missing} has not started yet")))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Streams>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.started.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
