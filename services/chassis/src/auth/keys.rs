@@ -130,6 +130,19 @@ impl Key {
         let (issuer, id) = (issuer.clone(), jwk.common.key_id.clone());
         (for_this && for_signatures).then_some(Key { issuer, id, algorithm, decoding, validation })
     }
+
+    /// Whether they are one key, named alike.
+    fn is(&self, other: &Key) -> bool {
+        use DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
+        let is_same = match (self.decoding.kind(), other.decoding.kind()) {
+            (SecretOrDer(own), SecretOrDer(others)) => own == others,
+            (RsaModulusExponent { n, e }, RsaModulusExponent { n: others_n, e: others_e }) => {
+                n == others_n && e == others_e
+            }
+            _ => false,
+        };
+        is_same && self.issuer == other.issuer && self.id == other.id && self.algorithm == other.algorithm
+    }
 }
 
 /// Whether a key has the length that its algorithm asks for. The cryptography below may rely on it.
@@ -196,7 +209,13 @@ impl Keyring {
     }
 
     fn swap(&self, sources: &[Source]) {
-        let keys = sources.iter().flat_map(|source| source.keys.iter().cloned()).collect();
+        let mut keys: Vec<Key> = Vec::new();
+        for key in sources.iter().flat_map(|source| &source.keys) {
+            // Two sources may have one key, as when the product's own key stands in a file too.
+            if !keys.iter().any(|known| known.is(key)) {
+                keys.push(key.clone());
+            }
+        }
         let fresh = Arc::new(Trusted { keys, ..Trusted::default() });
         *self.current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;
     }
