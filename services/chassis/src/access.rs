@@ -249,11 +249,14 @@ where
             tracing::error!(rpc = rpc.path, panic = text.unwrap_or("without a text"), "a handler panicked");
             reject(Code::Internal, "INTERNAL", "something went wrong here; it was logged", None).into_http()
         }
-        Err(_) => {
-            let message = "the call took too long; try again with the same request id";
-            reject(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message, None).into_http()
-        }
+        Err(_) => too_late().into_http(),
     }
+}
+
+/// What a caller is told whose deadline has passed.
+pub(crate) fn too_late() -> Status {
+    let message = "the call took too long; try again with the same request id";
+    reject(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message, None)
 }
 
 fn reject(code: Code, reason: &str, message: &str, retry_after: Option<Duration>) -> Status {

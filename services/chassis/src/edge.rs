@@ -7,6 +7,7 @@
 //! The way is the same in one process and over the network: the generated client, the guard with its token, the service.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -15,19 +16,31 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Routes;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
+use tower::Layer as _;
 use tower::util::BoxCloneSyncService;
 
-use crate::access::Deadline;
+use crate::access::{self, Deadline, Guard};
 use crate::breaker::Breaker;
 use crate::call::Call;
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::telemetry::{self, Meters};
 
+/// The other side has had time enough for an answer. A caller who stops waiting sooner has found nothing out about it:
+/// impatient callers must not open the breaker for the others.
+const FAIR: Duration = Duration::from_secs(1);
+
 /// What a generated client calls through.
 pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+
+/// The way to services of this process: no socket, but the same guard as before those who come over one.
+pub fn within(guard: &Guard, routes: Routes) -> Transport {
+    let guarded = guard.within().layer(routes);
+    Transport::new(tower::ServiceExt::<http::Request<Body>>::map_err(guarded, |never: Infallible| match never {}))
+}
 
 /// The limits of an edge.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +175,8 @@ impl Edge {
         let busy = |retry_after| NoAnswer::Away { retry_after };
         let _place = edge.bulkhead.try_acquire().map_err(|_| busy(Duration::from_secs(1)))?;
         let permit = edge.breaker.admit(Instant::now()).map_err(busy)?;
-        let own = Instant::now() + edge.limits.deadline;
+        let start = Instant::now();
+        let own = start + edge.limits.deadline;
         let deadline = theirs.map_or(own, |Deadline(theirs)| theirs.min(own));
 
         edge.budget.earn();
@@ -170,6 +184,11 @@ impl Edge {
         let found_nobody = matches!(&outcome, Err(status) if status.code() == Code::Unavailable);
         if found_nobody && edge.limits.retry && edge.budget.spend() {
             outcome = edge.attempt(deadline, message, &send).await;
+        }
+        let in_vain =
+            matches!(&outcome, Err(status) if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled));
+        if in_vain && deadline < own.min(start + FAIR) {
+            return Err(NoAnswer::Refused(Box::new(access::too_late())));
         }
         let failed = matches!(&outcome, Err(status) if is_failure(status.code()));
         permit.record(failed, Instant::now());
