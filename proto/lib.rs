@@ -9,7 +9,8 @@ mod generated {
         missing_docs,
         clippy::doc_lazy_continuation,
         clippy::doc_overindented_list_items,
-        clippy::derive_partial_eq_without_eq
+        clippy::derive_partial_eq_without_eq,
+        clippy::too_many_lines
     )]
     include!(concat!(env!("OUT_DIR"), "/nadeuri.rs"));
 }

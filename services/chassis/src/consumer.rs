@@ -36,7 +36,8 @@ impl From<prost::DecodeError> for Malformed {
     }
 }
 
-type Reactions<A> = Vec<(<A as Aggregate>::Id, <A as Aggregate>::Command)>;
+/// The commands that an event leads to, each with the aggregate that it is for.
+pub type Reactions<A> = Vec<(<A as Aggregate>::Id, <A as Aggregate>::Command)>;
 type Rule<A> = Box<dyn Fn(&Envelope) -> Result<Reactions<A>, Malformed> + Send + Sync>;
 
 /// A context's policy: which events lead to which commands.
@@ -64,7 +65,7 @@ impl<A: Aggregate> Policy<A> {
     }
 
     /// The commands that an event leads to; none if no rule is about it.
-    pub fn react(&self, event: &Envelope) -> Result<Vec<(A::Id, A::Command)>, Malformed> {
+    pub fn react(&self, event: &Envelope) -> Result<Reactions<A>, Malformed> {
         self.rules.get(&event.kind).map_or_else(|| Ok(Vec::new()), |rule| rule(event))
     }
 
