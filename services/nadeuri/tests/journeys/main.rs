@@ -1,3 +1,39 @@
-//! Black-box journeys.
+//! Journeys of customers and admins through the product, over gRPC as they see it, in every set-up: one suite, every
+//! topology. A trial is named by its set-up and the requirement that it shows.
+//!
+//! `cargo test --test journeys -- embedded::c3` runs a part of them. The servers that a set-up's trials share are started
+//! when the first of them is run; trials that stop servers have their own.
 
-fn main() {}
+#![allow(clippy::unwrap_used, reason = "all of it is a test, though it brings its own harness")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cars;
+mod entrance;
+mod failures;
+mod hostile;
+mod operations;
+mod payments;
+mod rentals;
+mod repetition;
+mod runner;
+mod story;
+
+use std::process::ExitCode;
+
+use runner::Suite;
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    cars::add(&mut suite);
+    rentals::add(&mut suite);
+    payments::add(&mut suite);
+    story::add(&mut suite);
+    repetition::add(&mut suite);
+    hostile::add(&mut suite);
+    entrance::add(&mut suite);
+    failures::add(&mut suite);
+    operations::add(&mut suite);
+    suite.run()
+}

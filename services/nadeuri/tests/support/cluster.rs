@@ -65,7 +65,9 @@ impl Cluster {
     pub fn new(setup: Setup) -> Cluster {
         let groups: &[&[&'static str]] = match setup {
             Setup::Embedded | Setup::OneProcess => &[&CONTEXTS],
-            Setup::PerContext => &[&["fleet"], &["rental"], &["payment"], &["notification"], &["mypage"], &["chronicle"]],
+            Setup::PerContext => {
+                &[&["fleet"], &["rental"], &["payment"], &["notification"], &["mypage"], &["chronicle"]]
+            }
         };
         let cluster = Cluster::of(groups);
         match setup {
@@ -86,7 +88,8 @@ impl Cluster {
         let mut arguments = vec!["--data".to_owned(), folder.path().join("data").display().to_string()];
         arguments.extend(["--workers".to_owned(), "2".to_owned()]);
         if nodes.len() > 1 {
-            arguments.extend(places.iter().flat_map(|(name, at)| ["--peers".to_owned(), format!("{name}=http://{at}")]));
+            arguments
+                .extend(places.iter().flat_map(|(name, at)| ["--peers".to_owned(), format!("{name}=http://{at}")]));
         }
         Cluster { name: new_name(), folder, arguments, nodes, places: Places::new(places) }
     }

@@ -33,34 +33,159 @@ pub fn some_car(model: &str, daily_rate: Money) -> Car {
 }
 
 impl Client {
-    /// Registers a car for so many won a day, and waits until it can be reserved: `rental` hears of it a moment later.
+    /// Registers a car for so many won a day.
     pub async fn new_car(&self, model: &str, won_a_day: i64) -> Car {
-        let car = self.register(some_car(model, won(won_a_day))).await.unwrap();
-        self.wait_until_reservable(&car).await;
-        car
+        self.register(some_car(model, won(won_a_day))).await.unwrap()
     }
 
     /// Registers a car.
     pub async fn register(&self, car: Car) -> Answer<Car> {
-        let answer = self.send(RegisterCarRequest { car: Some(car), ..Default::default() }).await?;
-        Ok(answer.car.unwrap())
+        Ok(self.send(RegisterCarRequest { car: Some(car), ..Default::default() }).await?.car.unwrap())
     }
 
-    /// Waits until `rental` knows the car: until the chronicle's story of it does not matter any more, and a reservation
-    /// that can't be is refused for another reason than that there is no car.
-    pub async fn wait_until_reservable(&self, car: &Car) {
-        let probe = self.as_customer("probe");
-        eventually("rental knows the car", async || {
-            // A period of 80 days, cancelled at once, would do too; this leaves nothing behind.
-            match probe.reserve(&car.car_id, super::period(600, 1)).await {
-                Ok(reservation) => {
-                    probe.cancel(&reservation).await.unwrap();
-                    Some(())
-                }
-                Err(status) if status.code() == Code::NotFound => None,
-                Err(_) => Some(()),
-            }
+    /// Removes a car.
+    pub async fn remove(&self, car: &Car) -> Answer<Car> {
+        let request = RemoveCarRequest { car_id: car.car_id.clone(), ..Default::default() };
+        Ok(self.send(request).await?.car.unwrap())
+    }
+
+    /// Looks a car up.
+    pub async fn car(&self, car: &Car) -> Answer<Car> {
+        Ok(self.send(GetCarRequest { car_id: car.car_id.clone() }).await?.car.unwrap())
+    }
+
+    /// Waits until the car has the status.
+    pub async fn sees(&self, car: &Car, status: CarStatus) -> Car {
+        let what = format!("the {} to be {}", car.model, status.as_str_name());
+        eventually(&what, async || self.car(car).await.ok().filter(|car| car.status() == status)).await
+    }
+
+    /// Reserves a car. `rental` hears of a new car a moment after `fleet` has it: until then, it is asked again.
+    pub async fn reserve(&self, car: &Car, period: Period) -> Answer<Reservation> {
+        let request = ReserveCarRequest { car_id: car.car_id.clone(), period: Some(period), ..Default::default() };
+        let answer = eventually("rental knows the car", async || {
+            let answer = self.send(request.clone()).await;
+            let is_unknown = matches!(&answer, Err(status) if status.code() == Code::NotFound);
+            (!is_unknown).then_some(answer)
+        });
+        Ok(answer.await?.reservation.unwrap())
+    }
+
+    /// Cancels a reservation.
+    pub async fn cancel(&self, it: &Reservation) -> Answer<Reservation> {
+        let request = CancelReservationRequest { reservation_id: it.reservation_id.clone(), ..Default::default() };
+        Ok(self.send(request).await?.reservation.unwrap())
+    }
+
+    /// Pays with a card that works.
+    pub async fn rent(&self, it: &Reservation) -> Answer<Reservation> {
+        self.rent_with(it, GOOD_CARD).await
+    }
+
+    /// Pays with this.
+    pub async fn rent_with(&self, it: &Reservation, payment_method: &str) -> Answer<Reservation> {
+        let (reservation_id, payment_method) = (it.reservation_id.clone(), payment_method.to_owned());
+        let request = RentCarRequest { reservation_id, payment_method, ..Default::default() };
+        Ok(self.send(request).await?.reservation.unwrap())
+    }
+
+    /// Brings the car back.
+    pub async fn bring_back(&self, it: &Reservation) -> Answer<Reservation> {
+        let request = ReturnCarRequest { reservation_id: it.reservation_id.clone(), ..Default::default() };
+        Ok(self.send(request).await?.reservation.unwrap())
+    }
+
+    /// Gives stars.
+    pub async fn rate(&self, it: &Reservation, stars: i32) -> Answer<Reservation> {
+        let request = RateRentalRequest { reservation_id: it.reservation_id.clone(), stars, ..Default::default() };
+        Ok(self.send(request).await?.reservation.unwrap())
+    }
+
+    /// Looks a reservation up.
+    pub async fn reservation(&self, it: &Reservation) -> Answer<Reservation> {
+        let request = GetReservationRequest { reservation_id: it.reservation_id.clone() };
+        Ok(self.send(request).await?.reservation.unwrap())
+    }
+
+    /// Waits until the reservation is in the state.
+    pub async fn sees_reservation(&self, it: &Reservation, state: ReservationState) -> Reservation {
+        let what = format!("the reservation to be {}", state.as_str_name());
+        eventually(&what, async || self.reservation(it).await.ok().filter(|found| found.state() == state)).await
+    }
+
+    /// The payment for a reservation, once `payment` has heard of it.
+    pub async fn payment_for(&self, it: &Reservation) -> Payment {
+        let request = ListPaymentsRequest { purchase_id: it.reservation_id.clone(), ..Default::default() };
+        eventually("the payment is requested", async || {
+            let payments = self.send(request.clone()).await.unwrap().payments;
+            assert!(payments.len() < 2, "there is one payment for a purchase");
+            payments.into_iter().next()
+        })
+        .await
+    }
+
+    /// Looks a payment up.
+    pub async fn payment(&self, payment_id: &str) -> Answer<Payment> {
+        let request = GetPaymentRequest { payment_id: payment_id.to_owned() };
+        Ok(self.send(request).await?.payment.unwrap())
+    }
+
+    /// Waits until the payment for a reservation is in the state.
+    pub async fn sees_payment(&self, it: &Reservation, state: PaymentState) -> Payment {
+        let what = format!("the payment to be {}", state.as_str_name());
+        eventually(&what, async || Some(self.payment_for(it).await).filter(|found| found.state() == state)).await
+    }
+
+    /// Pays a payment.
+    pub async fn charge(&self, payment_id: &str, payment_method: &str) -> Answer<Payment> {
+        let (payment_id, payment_method) = (payment_id.to_owned(), payment_method.to_owned());
+        let request = ChargePaymentRequest { payment_id, payment_method, ..Default::default() };
+        Ok(self.send(request).await?.payment.unwrap())
+    }
+
+    /// Wants the money back.
+    pub async fn cancel_payment(&self, payment_id: &str) -> Answer<Payment> {
+        let request = CancelPaymentRequest { payment_id: payment_id.to_owned(), ..Default::default() };
+        Ok(self.send(request).await?.payment.unwrap())
+    }
+
+    /// Looks at the page of a rental.
+    pub async fn page(&self, it: &Reservation) -> Answer<CarRental> {
+        let request = GetCarRentalRequest { reservation_id: it.reservation_id.clone() };
+        Ok(self.send(request).await?.car_rental.unwrap())
+    }
+
+    /// Waits until the page of a rental shows these states.
+    pub async fn sees_page(&self, it: &Reservation, rental: ReservationState, payment: PaymentState) -> CarRental {
+        let what = format!("the page to show {} and {}", rental.as_str_name(), payment.as_str_name());
+        let shows = |page: &CarRental| page.rental_state() == rental && page.payment_state() == payment;
+        eventually(&what, async || self.page(it).await.ok().filter(shows)).await
+    }
+
+    /// The messages about a reservation, oldest first.
+    pub async fn messages(&self, it: &Reservation) -> Vec<Message> {
+        let request = ListMessagesRequest { flow_id: it.reservation_id.clone(), ..Default::default() };
+        let mut messages = self.send(request).await.unwrap().messages;
+        messages.reverse();
+        messages
+    }
+
+    /// Waits until these, in some order, are the topics of the messages about a reservation.
+    pub async fn was_told(&self, it: &Reservation, topics: &[&str]) {
+        let mut wanted = topics.to_vec();
+        wanted.sort_unstable();
+        eventually(&format!("the messages {topics:?}"), async || {
+            let messages = self.messages(it).await;
+            let mut topics: Vec<&str> = messages.iter().map(|message| message.topic.as_str()).collect();
+            topics.sort_unstable();
+            (topics == wanted).then_some(())
         })
         .await;
+    }
+
+    /// The story of a flow so far.
+    pub async fn flow(&self, flow_id: &str) -> Vec<Event> {
+        let request = GetFlowRequest { flow_id: flow_id.to_owned() };
+        self.send(request).await.map(|answer| answer.events).unwrap_or_default()
     }
 }

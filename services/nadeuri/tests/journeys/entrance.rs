@@ -1,0 +1,143 @@
+//! The entrance: who is let in, to what, and how often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::auth::{Roles, Signer};
+use contracts::fleet::v1::{CarStatus, GetCarRequest};
+use contracts::notification::v1::ListMessagesRequest;
+use contracts::payment::v1::ListPaymentsRequest;
+use contracts::rental::v1::{ListReservationsRequest, RetireCarRequest};
+use tonic::Code;
+
+use crate::runner::{Suite, journeys};
+use crate::support::client::{Client, Who};
+use crate::support::cluster::{Cluster, Setup};
+use crate::support::verbs::{some_car, won};
+use crate::support::{eventually, new_id, period, precondition, refused, retry_delay};
+
+pub fn add(suite: &mut Suite) {
+    journeys! { suite.journey:
+        x5_a_customer_sees_and_changes_only_their_own,
+    }
+    suite.own_in(Setup::Embedded, "x5_a_server_that_checks_tokens_lets_nobody_else_in", || async {
+        tokens(Cluster::new(Setup::Embedded)).await;
+    });
+    suite.own_in(Setup::PerContext, "x5_contexts_call_each_other_with_tokens_of_their_own", || async {
+        tokens(Cluster::new(Setup::PerContext)).await;
+    });
+    suite.own_in(Setup::Embedded, "x5_who_calls_too_often_is_slowed_down", rate_limit);
+}
+
+async fn x5_a_customer_sees_and_changes_only_their_own(app: Arc<Cluster>) {
+    let name = format!("mina-{}", new_id());
+    let (admin, mina, jun) = (app.admin(), app.by(&name), app.by("jun"));
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 1)).await.unwrap();
+    let other = jun.reserve(&car, period(3, 1)).await.unwrap();
+    let payment = mina.payment_for(&trip).await;
+    mina.was_told(&trip, &["CAR_RESERVED"]).await;
+
+    let unseen = "RESERVATION_NOT_FOUND";
+    refused(jun.reservation(&trip).await, Code::NotFound, unseen);
+    refused(jun.rent(&trip).await, Code::NotFound, unseen);
+    refused(jun.cancel(&trip).await, Code::NotFound, unseen);
+    refused(jun.bring_back(&trip).await, Code::NotFound, unseen);
+    refused(jun.rate(&trip, 1).await, Code::NotFound, unseen);
+    refused(jun.payment(&payment.payment_id).await, Code::NotFound, "PAYMENT_NOT_FOUND");
+    refused(jun.cancel_payment(&payment.payment_id).await, Code::NotFound, "PAYMENT_NOT_FOUND");
+    refused(jun.page(&trip).await, Code::NotFound, "CAR_RENTAL_NOT_FOUND");
+    assert_eq!(jun.messages(&trip).await, []);
+    let payments = ListPaymentsRequest { purchase_id: trip.reservation_id.clone(), ..Default::default() };
+    assert_eq!(jun.send(payments.clone()).await.unwrap().payments, []);
+    assert_eq!(mina.reservation(&trip).await.unwrap(), trip, "nothing was done");
+
+    let mine = mina.send(ListReservationsRequest::default()).await.unwrap().reservations;
+    assert_eq!(mine, std::slice::from_ref(&trip));
+    let messages = mina.send(ListMessagesRequest::default()).await.unwrap().messages;
+    assert!(messages.iter().all(|message| message.customer_id == name));
+    assert_eq!(admin.reservation(&trip).await.unwrap(), trip, "an admin sees everything");
+    assert_eq!(admin.reservation(&other).await.unwrap(), other);
+    assert_eq!(admin.send(payments).await.unwrap().payments.len(), 1);
+    let retire = RetireCarRequest { car_id: car.car_id.clone(), ..Default::default() };
+    refused(mina.send(retire.clone()).await, Code::PermissionDenied, "ROLE_MISSING");
+    refused(admin.send(retire).await, Code::PermissionDenied, "ROLE_MISSING");
+}
+
+/// What `nadeuri token` says, with a key in this folder of the cluster.
+fn token(app: &Cluster, folder: &str, arguments: &[&str]) -> String {
+    let folder = app.file(folder);
+    let made = app.run(&[&["token", "--data", &folder], arguments].concat());
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+fn bearer(app: &Cluster, token: String) -> Client {
+    app.client(Who::Token(token))
+}
+
+/// A cluster that trusts the keys of its folder `keys`.
+async fn checking(app: Cluster) -> Cluster {
+    token(&app, "keys", &[]);
+    let (jwks, key) = (app.file("keys/dev-jwks.json"), app.file("keys/dev-key.pem"));
+    app.with(&["--auth", &format!("nadeuri={jwks}"), "--identity", &key]).started().await
+}
+
+async fn tokens(app: Cluster) {
+    let app = checking(app).await;
+    let make = |arguments: &[&str]| token(&app, "keys", arguments);
+    let admin = bearer(&app, make(&["--subject", "boss", "--role", "admin"]));
+    let mina = bearer(&app, make(&["--subject", "mina"]));
+    let jun = bearer(&app, make(&["--subject", "jun", "--role", "customer"]));
+
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let get = || GetCarRequest { car_id: car.car_id.clone() };
+    let signer = Signer::open(app.file("keys/dev-key.pem").as_ref(), "nadeuri").unwrap();
+    let (day, hour) = (Duration::from_secs(86_400), Duration::from_secs(3_600));
+    let yesterday = signer.token("mina", Roles::all(), hour, crate::support::now() - day).unwrap();
+    let expired = bearer(&app, yesterday);
+    let foreign = bearer(&app, token(&app, "others", &["--subject", "mina"]));
+    let elsewhere = bearer(&app, make(&["--audience", "elsewhere"]));
+    let forged = bearer(&app, format!("{}x", make(&[])));
+    let believed = app.by("mina");
+    let nobody = app.client(Who::Nobody);
+    for client in [&expired, &foreign, &elsewhere, &forged, &believed, &nobody, &bearer(&app, "x".to_owned())] {
+        refused(client.send(get()).await, Code::Unauthenticated, "UNAUTHENTICATED");
+    }
+    refused(mina.register(some_car("Mine", won(1))).await, Code::PermissionDenied, "ROLE_MISSING");
+    refused(admin.reserve(&car, period(1, 1)).await, Code::PermissionDenied, "ROLE_MISSING");
+
+    // Calls between contexts: renting charges, removing retires.
+    let trip = mina.reserve(&car, period(1, 1)).await.unwrap();
+    assert_eq!(trip.customer_id, "mina");
+    refused(jun.rent(&trip).await, Code::NotFound, "RESERVATION_NOT_FOUND");
+    mina.rent(&trip).await.unwrap();
+    precondition(admin.remove(&car).await, "CAR_IN_USE");
+    mina.bring_back(&trip).await.unwrap();
+    assert_eq!(admin.remove(&car).await.unwrap().status(), CarStatus::Removed);
+    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+
+    let anonymous = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
+    assert!(!anonymous.status.success(), "an operator needs a token too");
+    let boss = make(&["--role", "admin"]);
+    let rebuilt = app.run(&["rebuild", "mypage", "--server", &app.url("mypage"), "--token", &boss]);
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    app.down().await;
+}
+
+async fn rate_limit() {
+    let app = Cluster::new(Setup::Embedded).with(&["--rate", "5"]).started().await;
+    let (mina, jun) = (app.by("mina"), app.by("jun"));
+    let get = || GetCarRequest { car_id: new_id() };
+    let answers = futures::future::join_all((0..40).map(|_| mina.send(get()))).await;
+    let slowed: Vec<_> = answers.into_iter().filter_map(Result::err).filter(|s| s.code() != Code::NotFound).collect();
+    assert!(slowed.len() >= 20, "{} of 40 calls at once are too many", slowed.len());
+    for status in slowed {
+        let status = refused::<()>(Err(status), Code::ResourceExhausted, "RATE_LIMITED");
+        assert!(retry_delay(&status).is_some());
+    }
+    refused(jun.send(get()).await, Code::NotFound, "CAR_NOT_FOUND");
+    eventually("mina may call again", async || (mina.send(get()).await.err()?.code() == Code::NotFound).then_some(()))
+        .await;
+    app.down().await;
+}

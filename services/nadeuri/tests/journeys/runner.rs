@@ -1,0 +1,138 @@
+//! Runs journeys as named trials, with the servers that they share, and ends these when all is done.
+
+use std::process::ExitCode;
+use std::sync::{Arc, LazyLock};
+
+use futures::future::LocalBoxFuture;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
+
+use crate::support::cluster::{Cluster, Setup, real_servers};
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all().build().unwrap()
+});
+
+/// Trials mostly wait, so more of them run at once than there are cores.
+const AT_ONCE: usize = 8;
+/// Clusters that trials start for themselves, at once.
+static OWN: Semaphore = Semaphore::const_new(2);
+
+/// The servers that trials share, by set-up.
+static SHARED: [Mutex<Option<Arc<Cluster>>>; 3] = [const { Mutex::const_new(None) }; 3];
+/// A process a context, for those who stop some of them: one trial at a time.
+static FRAGILE: Mutex<Option<Cluster>> = Mutex::const_new(None);
+
+const SETUPS: [Setup; 3] = [Setup::Embedded, Setup::OneProcess, Setup::PerContext];
+
+/// The servers of a set-up, which all of its trials share.
+async fn shared(setup: Setup) -> Arc<Cluster> {
+    let mut cluster = SHARED[setup as usize].lock().await;
+    match &*cluster {
+        Some(cluster) => cluster.clone(),
+        None => cluster.insert(Arc::new(Cluster::new(setup).started().await)).clone(),
+    }
+}
+
+/// The servers that may be stopped, all of them running.
+pub async fn fragile() -> MutexGuard<'static, Option<Cluster>> {
+    let mut cluster = FRAGILE.lock().await;
+    cluster.get_or_insert_with(|| Cluster::new(Setup::PerContext)).up().await;
+    cluster
+}
+
+/// The trials.
+pub struct Suite(Vec<Trial>);
+
+impl Suite {
+    /// No trial yet.
+    pub fn new() -> Suite {
+        Suite(Vec::new())
+    }
+
+    /// The same journey in all set-ups, on servers that it shares with others.
+    pub fn journey<F>(&mut self, name: &str, body: fn(Arc<Cluster>) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        for setup in SETUPS {
+            let body = move || Box::pin(async move { body(shared(setup).await).await }) as LocalBoxFuture<'static, ()>;
+            self.add(setup, name, body);
+        }
+    }
+
+    /// A journey that starts servers for itself, in all set-ups.
+    pub fn own<F>(&mut self, name: &str, body: fn(Setup) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        for setup in SETUPS {
+            self.own_in(setup, name, move || body(setup));
+        }
+    }
+
+    /// A journey that starts servers for itself, in one set-up.
+    pub fn own_in<F>(&mut self, setup: Setup, name: &str, body: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let body = move || {
+            let limited = async move {
+                let _place = OWN.acquire().await;
+                body().await;
+            };
+            Box::pin(limited) as LocalBoxFuture<'static, ()>
+        };
+        self.add(setup, name, body);
+    }
+
+    /// A journey on servers that may be stopped: a process a context.
+    pub fn fragile<F>(&mut self, name: &str, body: fn(MutexGuard<'static, Option<Cluster>>) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let body = move || Box::pin(async move { body(fragile().await).await }) as LocalBoxFuture<'static, ()>;
+        self.add(Setup::PerContext, name, body);
+    }
+
+    fn add(&mut self, setup: Setup, name: &str, body: impl FnOnce() -> LocalBoxFuture<'static, ()> + Send + 'static) {
+        let prefix = match setup {
+            Setup::Embedded => "embedded",
+            Setup::OneProcess => "one_process",
+            Setup::PerContext => "per_context",
+        };
+        let trial = move || {
+            if setup != Setup::Embedded {
+                real_servers().map_err(Failed::from)?;
+            }
+            RUNTIME.block_on(body());
+            Ok(())
+        };
+        self.0.push(Trial::test(format!("{prefix}::{name}"), trial));
+    }
+
+    /// Runs the trials that the command line asks for, and stops the servers.
+    pub fn run(self) -> ExitCode {
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert(AT_ONCE);
+        let conclusion = libtest_mimic::run(&arguments, self.0);
+        RUNTIME.block_on(async {
+            let mut clusters: Vec<Cluster> = FRAGILE.lock().await.take().into_iter().collect();
+            for cluster in &SHARED {
+                clusters.extend(cluster.lock().await.take().and_then(Arc::into_inner));
+            }
+            futures::future::join_all(clusters.into_iter().map(Cluster::down)).await;
+        });
+        conclusion.exit_code()
+    }
+}
+
+/// Adds journeys by their function, which is their name.
+macro_rules! journeys {
+    ($suite:ident.$how:ident: $($name:ident,)+) => {
+        $($suite.$how(stringify!($name), $name);)+
+    };
+}
+pub(crate) use journeys;

@@ -1,0 +1,196 @@
+//! What can be told of a flow afterwards, and while it happens; and how long a call may take.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
+use contracts::chronicle::v1::{GetFlowRequest, ListEventsRequest, WatchEventsRequest};
+use contracts::mypage::v1::ListCarRentalsRequest;
+use contracts::payment::v1::PaymentState;
+use contracts::rental::v1::{CarReserved, ReservationState};
+use prost_types::Any;
+use tokio_stream::StreamExt as _;
+use tonic::Code;
+
+use crate::runner::{Suite, journeys};
+use crate::support::cluster::{Cluster, Setup};
+use crate::support::{PATIENCE, eventually, new_id, period, refused, wrong};
+
+pub fn add(suite: &mut Suite) {
+    journeys! { suite.journey:
+        x3_one_call_tells_the_story_of_a_flow,
+        x3_events_stream_as_they_are_heard,
+        x3_a_watcher_begins_where_it_left_off,
+        x4_a_call_ends_at_the_callers_deadline,
+    }
+    journeys! { suite.own:
+        x2_a_view_is_rebuilt_from_the_events,
+    }
+}
+
+async fn x3_one_call_tells_the_story_of_a_flow(app: Arc<Cluster>) {
+    let (admin, mina) = (app.admin(), app.by("mina"));
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    let rented = mina.rent(&trip).await.unwrap();
+    mina.cancel_payment(&rented.payment_id).await.unwrap();
+    mina.sees_payment(&trip, PaymentState::Cancelled).await;
+
+    let wanted = [
+        ("rental", "nadeuri.rental.v1.CarReserved"),
+        ("payment", "nadeuri.payment.v1.PaymentRequested"),
+        ("payment", "nadeuri.payment.v1.PaymentApproved"),
+        ("rental", "nadeuri.rental.v1.CarRented"),
+        ("payment", "nadeuri.payment.v1.PaymentCancellationRequested"),
+        ("rental", "nadeuri.rental.v1.ReservationCancelled"),
+        ("payment", "nadeuri.payment.v1.PaymentCancelled"),
+    ];
+    let kinds = |events: &[contracts::chronicle::v1::Event]| -> BTreeSet<(String, String)> {
+        events.iter().map(|event| (event.source.clone(), event.r#type.clone())).collect()
+    };
+    let wanted: BTreeSet<_> = wanted.iter().map(|(source, kind)| ((*source).to_owned(), (*kind).to_owned())).collect();
+    let story = eventually("the whole story", async || {
+        let events = admin.flow(&trip.reservation_id).await;
+        wanted.is_subset(&kinds(&events)).then_some(events)
+    });
+    let story = story.await;
+
+    let ids: BTreeSet<&str> = story.iter().map(|event| event.event_id.as_str()).collect();
+    assert_eq!(ids.len(), story.len(), "each event once");
+    for (index, event) in story.iter().enumerate() {
+        let told = || story[..index].iter().any(|earlier| earlier.event_id == event.causation_id);
+        assert!(event.causation_id.is_empty() || told(), "a cause is told before its effect: {event:?}");
+        assert_eq!(event.flow_id, trip.reservation_id);
+        assert!(event.time.is_some() && event.data.is_some() && !event.subject.is_empty(), "{event:?}");
+    }
+    let find = |kind: &str| story.iter().find(|event| event.r#type.ends_with(kind)).unwrap();
+    assert_eq!(find(".CarReserved").causation_id, "", "a call caused it");
+    assert_eq!(find(".ReservationCancelled").causation_id, find(".PaymentCancellationRequested").event_id);
+    let reserved: CarReserved = find(".CarReserved").data.as_ref().unwrap().to_msg().unwrap();
+    assert_eq!(reserved.reservation.unwrap(), trip);
+
+    refused(admin.send(GetFlowRequest { flow_id: new_id() }).await, Code::NotFound, "FLOW_NOT_FOUND");
+    let flow_id = trip.reservation_id;
+    refused(mina.send(GetFlowRequest { flow_id }).await, Code::PermissionDenied, "ROLE_MISSING");
+}
+
+async fn x3_events_stream_as_they_are_heard(app: Arc<Cluster>) {
+    let (admin, mina) = (app.admin(), app.by("mina"));
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let types = vec!["nadeuri.rental.v1.CarReserved".to_owned()];
+    let request = WatchEventsRequest { types, after_position: None };
+    let mut chronicle = ChronicleServiceClient::new(admin.channel("chronicle"));
+    let mut events = chronicle.watch_events(admin.endless(request)).await.unwrap().into_inner();
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    let heard = async {
+        loop {
+            let event = events.next().await.expect("it does not end by itself").unwrap().event.unwrap();
+            assert_eq!(event.r#type, "nadeuri.rental.v1.CarReserved");
+            if event.flow_id == trip.reservation_id {
+                return event;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("the event is heard while it is news");
+    let mina = app.by("mina");
+    let denied = ChronicleServiceClient::new(mina.channel("chronicle"))
+        .watch_events(mina.request(WatchEventsRequest::default()))
+        .await;
+    assert_eq!(denied.err().map(|status| status.code()), Some(Code::PermissionDenied));
+}
+
+async fn x3_a_watcher_begins_where_it_left_off(app: Arc<Cluster>) {
+    let (admin, mina) = (app.admin(), app.by("mina"));
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    mina.cancel(&trip).await.unwrap();
+    let story = eventually("both events", async || {
+        Some(admin.flow(&trip.reservation_id).await)
+            .filter(|events| events.iter().any(|event| event.r#type.ends_with("ReservationCancelled")))
+    });
+    let first = story.await.into_iter().next().unwrap();
+    let watch = WatchEventsRequest { types: vec![], after_position: Some(first.position - 1) };
+    let mut chronicle = ChronicleServiceClient::new(admin.channel("chronicle"));
+    let mut events = chronicle.watch_events(admin.endless(watch)).await.unwrap().into_inner();
+    let next = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap().event.unwrap();
+    assert_eq!(next, first);
+
+    let list = ListEventsRequest { after_position: first.position - 1, page_size: 1, ..Default::default() };
+    let page = admin.send(list.clone()).await.unwrap();
+    assert_eq!(page.events, std::slice::from_ref(first));
+    let next = ListEventsRequest { page_token: page.next_page_token.clone(), ..list.clone() };
+    assert!(admin.send(next).await.unwrap().events[0].position > first.position);
+    let types = vec!["nadeuri.rental.v1.CarReserved".to_owned()];
+    let other = ListEventsRequest { types, page_token: page.next_page_token, ..list };
+    wrong(admin.send(other).await, &["page_token"]);
+    let unknown =
+        ListEventsRequest { types: vec!["nadeuri.Nothing".to_owned()], after_position: -1, ..Default::default() };
+    wrong(admin.send(unknown).await, &["types[0]", "after_position"]);
+    let many = ListEventsRequest { types: vec![Any::default().type_url; 101], ..Default::default() };
+    wrong(admin.send(many).await, &["types"]);
+}
+
+async fn x4_a_call_ends_at_the_callers_deadline(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let car = app.admin().new_car("Hyundai Casper", 54_000).await;
+    // The client has a timer of its own, and sometimes it is first.
+    eventually("the server says that it took too long", async || {
+        let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+        let start = tokio::time::Instant::now();
+        let paid = mina.within(Duration::from_millis(200)).rent_with(&trip, "sandbox-timeout").await;
+        assert!(start.elapsed() < Duration::from_secs(2), "nobody waits for the processor's three seconds");
+        let status = paid.expect_err("the card never answers");
+        mina.cancel(&trip).await.unwrap();
+        if status.code() == Code::Cancelled {
+            return None;
+        }
+        refused::<()>(Err(status), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+        Some(())
+    })
+    .await;
+}
+
+async fn x2_a_view_is_rebuilt_from_the_events(setup: Setup) {
+    let app = Cluster::new(setup).started().await;
+    let (admin, mina) = (app.admin(), app.by("mina"));
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let mut trips = Vec::new();
+    for day in 0..6 {
+        let trip = mina.reserve(&car, period(1 + 2 * day, 1)).await.unwrap();
+        match day {
+            0 => drop(mina.cancel(&trip).await.unwrap()),
+            1..=3 => drop(mina.rent(&trip).await.unwrap()),
+            _ => {}
+        }
+        if day == 2 {
+            mina.bring_back(&trip).await.unwrap();
+            mina.rate(&trip, 3).await.unwrap();
+        }
+        trips.push(trip);
+    }
+    let rented = mina.reservation(&trips[3]).await.unwrap();
+    mina.cancel_payment(&rented.payment_id).await.unwrap();
+    mina.sees_page(&trips[0], ReservationState::Cancelled, PaymentState::Cancelled).await;
+    mina.sees_page(&trips[1], ReservationState::Rented, PaymentState::Approved).await;
+    mina.sees_page(&trips[2], ReservationState::Returned, PaymentState::Settled).await;
+    mina.sees_page(&trips[3], ReservationState::Cancelled, PaymentState::Cancelled).await;
+    mina.sees_page(&trips[5], ReservationState::Reserved, PaymentState::Requested).await;
+    eventually("the stars", async || (mina.page(&trips[2]).await.ok()?.stars == 3).then_some(())).await;
+
+    let pages = async || admin.send(ListCarRentalsRequest::default()).await.unwrap().car_rentals;
+    let before = pages().await;
+    assert_eq!(before.len(), trips.len());
+    let rebuild = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
+    assert!(rebuild.status.success(), "{rebuild:?}");
+    let said = String::from_utf8(rebuild.stdout).unwrap();
+    assert!(said.starts_with("mypage was made anew from "), "{said}");
+    assert_eq!(pages().await, before);
+
+    // It goes on from there.
+    mina.bring_back(&trips[1]).await.unwrap();
+    mina.sees_page(&trips[1], ReservationState::Returned, PaymentState::Settled).await;
+    let no_view = app.run(&["rebuild", "rental", "--server", &app.url("rental")]);
+    assert!(!no_view.status.success());
+    app.down().await;
+}
