@@ -93,7 +93,7 @@ pub enum Database {
 /// A connection to read with. It goes back when it is dropped.
 pub enum Reader {
     /// On PostgreSQL.
-    Postgres(postgres::Pooled),
+    Postgres(Box<postgres::Pooled>),
     /// On SQLite.
     Sqlite(sqlite::Lent),
 }
@@ -136,7 +136,7 @@ impl Database {
     /// Lends a connection to read with.
     pub async fn reader(&self) -> Result<Reader, Error> {
         match self {
-            Database::Postgres(postgres) => postgres.reader().await.map(Reader::Postgres),
+            Database::Postgres(postgres) => postgres.reader().await.map(|pooled| Reader::Postgres(Box::new(pooled))),
             Database::Sqlite(sqlite) => sqlite.reader().map(Reader::Sqlite),
         }
     }

@@ -113,7 +113,7 @@ async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
 fn with_schema(url: &str) -> Result<(String, Option<String>), String> {
     let Some((base, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
     let (ours, mut theirs): (Vec<&str>, Vec<&str>) = query.split('&').partition(|part| part.starts_with("schema="));
-    let Some(schema) = ours.iter().next().map(|part| &part["schema=".len()..]) else {
+    let Some(schema) = ours.as_slice().first().map(|part| &part["schema=".len()..]) else {
         return Ok((url.to_owned(), None));
     };
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';

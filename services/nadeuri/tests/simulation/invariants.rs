@@ -284,6 +284,7 @@ macro_rules! all_pages {
         let mut client = $Client::new(transport);
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
+            #[allow(clippy::needless_update, reason = "some requests have filters besides")]
             let request = $Request { page_size: 1_000, page_token, ..$Request::default() };
             let page = taken(client.$method(by("admin", "admin", request)).await)?;
             all.extend(page.$field);
