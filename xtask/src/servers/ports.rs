@@ -68,7 +68,8 @@ impl Ports {
     fn parse(text: &str) -> Self {
         let port = |line: &str, kind: Kind| {
             let url = line.strip_prefix(kind.variable())?.strip_prefix('=')?;
-            let (_, port) = url.trim_end_matches('/').rsplit_once(':')?;
+            let (_, port_and_path) = url.rsplit_once(':')?;
+            let (port, _) = port_and_path.split_once('/').unwrap_or((port_and_path, ""));
             port.parse().ok()
         };
         let lines = text.lines().flat_map(|line| Kind::ALL.map(|kind| Some((kind, port(line, kind)?))));
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!(
             ports.text(),
             "NADEURI_TEST_POSTGRES=postgres://postgres@127.0.0.1:10500/\n\
-             NADEURI_TEST_AMQP=amqp://guest:guest@127.0.0.1:10501/\n"
+             NADEURI_TEST_AMQP=amqp://guest:guest@127.0.0.1:10501/%2f\n"
         );
         assert_eq!(Ports::parse(&ports.text()), ports);
     }
