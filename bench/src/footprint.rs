@@ -9,7 +9,7 @@ pub async fn measure(nadeuri: &Path, amqp: &str, table: &mut Table) -> anyhow::R
     let all = Product::start(nadeuri, &Store::Sqlite, "local").await?;
     say(table, "all contexts in one process on SQLite", &all)?;
     all.stop().await?;
-    let one = Product::start_with(nadeuri, &Store::Sqlite, amqp, &["payment"]).await?;
+    let one = Product::start_alone(nadeuri, &Store::Sqlite, amqp, "payment").await?;
     say(table, "`payment` alone on SQLite and RabbitMQ", &one)?;
     one.stop().await
 }

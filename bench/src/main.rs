@@ -84,7 +84,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reserving a car, durable on PostgreSQL with its event in the outbox, beside pgbench doing the same inserts.
+/// Reserving a car, durable on PostgreSQL with its event in the outbox, beside pgbench doing the same inserts. What the
+/// other contexts make of the event is not in it: `flow` measures that.
 async fn reserve(options: &Options, each: Duration, table: &mut Table) -> anyhow::Result<()> {
     let best_of = [8, 16, 32];
     let mut pgbench = Vec::new();
@@ -95,6 +96,7 @@ async fn reserve(options: &Options, each: Duration, table: &mut Table) -> anyhow
     let best = pgbench.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), "local").await?;
     let cars = load::register_cars(&product, load::CARS).await?;
+    let product = product.go_on_with("rental").await?;
     for (clients, raw, goal) in [(1, alone, 0.6), (64, best, 2.0), (256, best, 3.0)] {
         let measured = load::reserve(&product, &cars, clients, each).await?;
         table.row(

@@ -1,6 +1,6 @@
 //! The product, started as its users start it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,42 +24,41 @@ pub enum Store<'a> {
     Sqlite,
 }
 
-/// All contexts in one process.
+/// A running process of the product.
 pub struct Product {
     /// Where it listens.
     pub address: String,
     /// How long it took from its start until it was ready.
     pub ready_after: Duration,
     child: Child,
-    folder: std::path::PathBuf,
+    place: Place,
+}
+
+/// What outlives the process.
+struct Place {
+    binary: PathBuf,
+    name: String,
+    folder: PathBuf,
+    store: Option<String>,
 }
 
 impl Product {
-    /// Starts all contexts.
+    /// Starts all contexts in one process.
     pub async fn start(binary: &Path, store: &Store<'_>, bus: &str) -> anyhow::Result<Product> {
-        Product::start_with(binary, store, bus, &[]).await
+        Place::new(binary, store).start(&["--bus", bus], "").await
     }
 
-    /// Starts with more arguments.
-    pub async fn start_with(binary: &Path, store: &Store<'_>, bus: &str, more: &[&str]) -> anyhow::Result<Product> {
-        let name = format!("bench{}", uuid::Uuid::now_v7().simple());
-        let folder = std::env::temp_dir().join(&name);
-        let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--bus", bus, "--bus-prefix", &name, "--data"]).arg(&folder);
-        if let Store::Postgres(server) = store {
-            command.args(["--store", &format!("{server}{name}?schema={{context}}")]);
-        }
-        command.args(more).stdout(Stdio::piped()).kill_on_drop(true);
-        let started = Instant::now();
-        let mut child = command.spawn().with_context(|| format!("can't start {}", binary.display()))?;
-        let stdout = child.stdout.take().context("no output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let first = lines.next_line().await?.context("it ended at once; its error is above")?;
-        let address = first.rsplit(' ').next().map(|address| format!("http://{address}")).context("no address")?;
-        // Its pipe must be read, or it stops when it is full.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        wait_until_serving(&address).await?;
-        Ok(Product { address, ready_after: started.elapsed(), child, folder })
+    /// Starts one context that calls no other.
+    pub async fn start_alone(binary: &Path, store: &Store<'_>, bus: &str, context: &str) -> anyhow::Result<Product> {
+        Place::new(binary, store).start(&[context, "--bus", bus], "").await
+    }
+
+    /// Goes on with one context alone, on what it has in its store, and without a broker: its events stay in the outbox.
+    pub async fn go_on_with(mut self, context: &str) -> anyhow::Result<Product> {
+        const NOBODY: &str = "127.0.0.1:1";
+        self.child.kill().await?;
+        let (bus, peers) = (format!("amqp://{NOBODY}"), format!("http://{NOBODY}"));
+        self.place.start(&[context, "--bus", &bus, "--peers", &peers], &format!("{context}.store")).await
     }
 
     /// What it holds in memory, in bytes.
@@ -74,18 +73,47 @@ impl Product {
     /// Stops it.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
-        if self.folder.exists() {
-            std::fs::remove_dir_all(&self.folder)?;
+        if self.place.folder.exists() {
+            std::fs::remove_dir_all(&self.place.folder)?;
         }
         Ok(())
     }
 }
 
-async fn wait_until_serving(address: &str) -> anyhow::Result<()> {
+impl Place {
+    fn new(binary: &Path, store: &Store<'_>) -> Place {
+        let name = format!("bench{}", uuid::Uuid::now_v7().simple());
+        let store = match store {
+            Store::Postgres(server) => Some(format!("{server}{name}?schema={{context}}")),
+            Store::Sqlite => None,
+        };
+        Place { binary: binary.to_owned(), folder: std::env::temp_dir().join(&name), name, store }
+    }
+
+    /// Starts a process and waits until `part` of it is well.
+    async fn start(self, arguments: &[&str], part: &str) -> anyhow::Result<Product> {
+        let mut command = Command::new(&self.binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--bus-prefix", &self.name, "--data"]).arg(&self.folder);
+        command.args(self.store.iter().flat_map(|store| ["--store", store])).args(arguments);
+        command.args(["--log", "error"]).stdout(Stdio::piped()).kill_on_drop(true);
+        let started = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("can't start {}", self.binary.display()))?;
+        let stdout = child.stdout.take().context("no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let first = lines.next_line().await?.context("it ended at once; its error is above")?;
+        let address = first.rsplit(' ').next().map(|address| format!("http://{address}")).context("no address")?;
+        // Its pipe must be read, or it stops when it is full.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        wait_until_serving(&address, part).await?;
+        Ok(Product { address, ready_after: started.elapsed(), child, place: self })
+    }
+}
+
+async fn wait_until_serving(address: &str, part: &str) -> anyhow::Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Ok(channel) = connect(address).await {
-            let check = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+            let check = HealthClient::new(channel).check(HealthCheckRequest { service: part.to_owned() }).await;
             if check.is_ok_and(|check| check.into_inner().status() == ServingStatus::Serving) {
                 return Ok(());
             }

@@ -118,7 +118,7 @@ async fn x3_a_watcher_begins_where_it_left_off(app: Arc<Cluster>) {
 
     let list = ListEventsRequest { after_position: first.position - 1, page_size: 1, ..Default::default() };
     let page = admin.send(list.clone()).await.unwrap();
-    assert_eq!(page.events, std::slice::from_ref(first));
+    assert_eq!(page.events, std::slice::from_ref(&first));
     let next = ListEventsRequest { page_token: page.next_page_token.clone(), ..list.clone() };
     assert!(admin.send(next).await.unwrap().events[0].position > first.position);
     let types = vec!["nadeuri.rental.v1.CarReserved".to_owned()];
