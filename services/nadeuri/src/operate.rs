@@ -23,11 +23,11 @@ const REBUILD_DEADLINE: Duration = Duration::from_secs(3_600);
 #[derive(Args, Clone, Debug)]
 pub struct Target {
     /// The server.
-    #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051")]
+    #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051", global = true)]
     pub server: String,
 
     /// A token (`nadeuri token`), where the server checks them. Better given by the environment than by flag.
-    #[arg(long, env = "NADEURI_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "NADEURI_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
 }
 
