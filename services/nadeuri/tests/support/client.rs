@@ -224,6 +224,13 @@ impl Client {
 
 /// Whether it is nobody's no: the server is away, is busy, or the connection was lost.
 pub fn is_passing(status: &Status) -> bool {
-    let codes = [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Unknown, Code::Aborted];
+    let codes = [
+        Code::Unavailable,
+        Code::DeadlineExceeded,
+        Code::Cancelled,
+        Code::Unknown,
+        Code::Aborted,
+        Code::ResourceExhausted,
+    ];
     codes.contains(&status.code()) || status.code() == Code::Internal && super::reason(status).is_empty()
 }
