@@ -4,7 +4,6 @@
 //! its policy, edges to others, a gRPC service. The host does the rest the same way for all: migrations, relay, consumer,
 //! waker, health.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 
+use crate::access::Guard;
 use crate::aggregate::Store;
 use crate::bus::{Bus, Consumer, Handler, Interest};
 use crate::consumer::{Persistent, Policy, React, Reactor};
 use crate::db::{Database, Migrations, OpenError};
-use crate::access::Guard;
 use crate::edge::{self, Edge, Limits, Peers};
 use crate::finder::{Find, Finder};
 use crate::health::Part;
@@ -151,9 +150,10 @@ impl Host {
     pub fn view<V: View>(&mut self, history: Option<Box<dyn History>>) {
         // One view a context: two would take each other's keys for their own.
         assert!(self.rebuild.is_none(), "{} keeps a view already", self.scene.context);
-        let viewer = || Viewer { scene: self.scene.clone(), view: PhantomData::<fn() -> V> };
-        self.reactors.push((V::interest(), Arc::new(viewer())));
-        self.rebuild = history.map(|history| Arc::new(Rebuilder { viewer: viewer(), history }) as Arc<dyn Rebuild>);
+        let viewer = Viewer::<V>::start(&self.scene, &self.tasks);
+        self.reactors.push((V::interest(), Arc::new(viewer.clone())));
+        let scene = self.scene.clone();
+        self.rebuild = history.map(|history| Arc::new(Rebuilder { scene, viewer, history }) as Arc<dyn Rebuild>);
     }
 
     /// The way to another context.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::bus::Interest;
 use crate::consumer::{Outcomes, React};
@@ -14,6 +15,7 @@ use crate::db::{Durability, Tx, Unit};
 use crate::done::{self, Key};
 use crate::envelope::Envelope;
 use crate::error::Error;
+use crate::world::{Tasks, recv_until_stopped};
 use crate::writer::Scene;
 
 /// A view over events.
@@ -28,21 +30,38 @@ pub trait View: Send + Sync + 'static {
     fn clear(tx: &mut Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Handles events by putting them into a view.
+/// Batches of events that wait to be taken into a view, at most.
+const QUEUE: usize = 256;
+/// Batches taken together.
+const BATCHES: usize = 32;
+
+/// Handles events by putting them into a view. Batches of different streams that come while a transaction commits go
+/// together into the next one.
 pub(crate) struct Viewer<V> {
-    pub scene: Scene,
-    pub view: PhantomData<fn() -> V>,
+    queue: mpsc::Sender<Batch>,
+    view: PhantomData<fn() -> V>,
+}
+
+impl<V> Clone for Viewer<V> {
+    fn clone(&self) -> Self {
+        Viewer { queue: self.queue.clone(), view: PhantomData }
+    }
+}
+
+struct Batch {
+    events: Vec<Envelope>,
+    taken: oneshot::Sender<Result<(), Error>>,
 }
 
 impl<V: View> React for Viewer<V> {
     fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
-            match self.apply(events.to_vec()).await {
+            match self.take(events.to_vec()).await {
                 // One of them can't be taken: alone, it fails alone.
                 Err(Error::Internal(_)) if events.len() > 1 => {
                     let mut outcomes = Vec::with_capacity(events.len());
                     for event in events {
-                        outcomes.push(self.apply(vec![event.clone()]).await);
+                        outcomes.push(self.take(vec![event.clone()]).await);
                     }
                     outcomes
                 }
@@ -53,27 +72,54 @@ impl<V: View> React for Viewer<V> {
 }
 
 impl<V: View> Viewer<V> {
-    async fn apply(&self, events: Vec<Envelope>) -> Result<(), Error> {
-        let now = self.scene.world.now();
-        let unit: Unit<'static, _> = Box::new(move |tx| {
-            Box::pin(async move {
-                let keys: Vec<Key> = events.iter().map(key).collect();
-                let known = done::find(tx, &keys).await?;
-                let mut seen = HashSet::new();
-                let fresh: Vec<Envelope> = events
-                    .into_iter()
-                    .filter(|event| known.answer(key(event)).is_none() && seen.insert(event.event_id))
-                    .collect();
-                if fresh.is_empty() {
-                    return Ok(());
-                }
-                V::apply(tx, &fresh).await?;
-                let rows: Vec<_> = fresh.iter().map(|event| key(event).row(Vec::new(), now)).collect();
-                done::write(tx, &rows).await
-            })
-        });
-        self.scene.database.write(Durability::Full, unit).await
+    pub fn start(scene: &Scene, tasks: &Tasks) -> Viewer<V> {
+        let (queue, batches) = mpsc::channel(QUEUE);
+        tasks.spawn(run::<V>(batches, scene.clone(), tasks.clone()));
+        Viewer { queue, view: PhantomData }
     }
+
+    async fn take(&self, events: Vec<Envelope>) -> Result<(), Error> {
+        let (taken, is_taken) = oneshot::channel();
+        self.queue.send(Batch { events, taken }).await.map_err(|_| Error::Stopping)?;
+        is_taken.await.map_err(|_| Error::Stopping)?
+    }
+}
+
+async fn run<V: View>(mut queue: mpsc::Receiver<Batch>, scene: Scene, tasks: Tasks) {
+    let mut batches = Vec::with_capacity(BATCHES);
+    while recv_until_stopped(&mut queue, &mut batches, BATCHES, &tasks).await > 0 {
+        let all = batches.iter().flat_map(|batch| batch.events.iter().cloned()).collect();
+        let together = apply::<V>(&scene, all).await;
+        // The fault is in one of the batches; the others need not suffer.
+        let is_faulty = matches!(together, Err(Error::Internal(_)));
+        for Batch { events, taken } in batches.drain(..) {
+            let outcome = if is_faulty { apply::<V>(&scene, events).await } else { together.clone() };
+            // Who no longer waits has stopped.
+            let _ = taken.send(outcome);
+        }
+    }
+}
+
+async fn apply<V: View>(scene: &Scene, events: Vec<Envelope>) -> Result<(), Error> {
+    let now = scene.world.now();
+    let unit: Unit<'static, _> = Box::new(move |tx| {
+        Box::pin(async move {
+            let keys: Vec<Key> = events.iter().map(key).collect();
+            let known = done::find(tx, &keys).await?;
+            let mut seen = HashSet::new();
+            let fresh: Vec<Envelope> = events
+                .into_iter()
+                .filter(|event| known.answer(key(event)).is_none() && seen.insert(event.event_id))
+                .collect();
+            if fresh.is_empty() {
+                return Ok(());
+            }
+            V::apply(tx, &fresh).await?;
+            let rows: Vec<_> = fresh.iter().map(|event| key(event).row(Vec::new(), now)).collect();
+            done::write(tx, &rows).await
+        })
+    });
+    scene.database.write(Durability::Full, unit).await
 }
 
 fn key(event: &Envelope) -> Key {
@@ -93,6 +139,7 @@ pub(crate) trait Rebuild: Send + Sync {
 }
 
 pub(crate) struct Rebuilder<V> {
+    pub scene: Scene,
     pub viewer: Viewer<V>,
     pub history: Box<dyn History>,
 }
@@ -135,7 +182,7 @@ impl<V: View> Rebuilder<V> {
     /// Empties the view. Returns the keys of events that it had taken lately: the history may not have them yet.
     async fn clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
         const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
-        let since = self.viewer.scene.world.now() - LATELY;
+        let since = self.scene.world.now() - LATELY;
         let unit: Unit<'static, _> = Box::new(move |tx| {
             Box::pin(async move {
                 let lately = done::since(tx, since).await?;
@@ -144,12 +191,12 @@ impl<V: View> Rebuilder<V> {
                 Ok(lately)
             })
         });
-        self.viewer.scene.database.write(Durability::Full, unit).await
+        self.scene.database.write(Durability::Full, unit).await
     }
 
     async fn apply(&self, events: Vec<Envelope>) -> Result<(), Error> {
         loop {
-            match self.viewer.apply(events.clone()).await {
+            match self.viewer.take(events.clone()).await {
                 // A live event came in at the same time.
                 Err(Error::Conflict) => tokio::task::yield_now().await,
                 outcome => return outcome,

@@ -82,7 +82,9 @@ impl Store for Calendar {
 
     async fn load(tx: &mut Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = wanted.ids();
-        let mentioned: Vec<ReservationId> = wanted.commands().filter_map(Command::reservation).collect();
+        // What is reserved only now is not there yet.
+        let existing = wanted.commands().filter(|command| !matches!(command, Command::Reserve { .. }));
+        let mentioned: Vec<ReservationId> = existing.filter_map(Command::reservation).collect();
         let rows: Vec<ReservationRow> = sql!(tx, |c| {
             let open = reservations::car_id.eq_any(&ids).and(reservations::is_open);
             let query = reservations::table.filter(open.or(reservations::id.eq_any(&mentioned)));

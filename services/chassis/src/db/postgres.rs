@@ -105,8 +105,13 @@ pub async fn transact<T>(
     tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?
 }
 
+/// Connects. The statements are the same for any number of rows, so their plans are too: planned for the arrays of each
+/// call, a table whose statistics are young would be read from end to end.
 async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
-    AsyncPgConnection::establish(url).await
+    let mut connection = AsyncPgConnection::establish(url).await?;
+    let one_plan = connection.batch_execute("SET plan_cache_mode = force_generic_plan").await;
+    one_plan.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
 }
 
 /// Turns our parameter `schema=NAME` into the search path of every connection.
