@@ -7,6 +7,7 @@
 mod events;
 mod flow;
 mod footprint;
+mod ghz;
 mod load;
 mod product;
 mod raw;
@@ -46,7 +47,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// Only these: reserve, get, flow, events, footprint.
+    /// Only these: reserve, get, flow, events, footprint, ghz.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -79,6 +80,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     if is_wanted("footprint") {
         footprint::measure(&options.nadeuri, &options.amqp, &mut table).await?;
+    }
+    if is_wanted("ghz") {
+        ghz::measure(&options.nadeuri).await?;
     }
     table.print();
     Ok(())

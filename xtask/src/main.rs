@@ -3,6 +3,8 @@
 //! They are a Rust program and not shell scripts so that servers are stopped when a test run is interrupted, and so
 //! that the one suite finds the same servers on a laptop and on a fresh machine.
 
+mod bench;
+mod bite;
 mod debian;
 mod lint;
 mod process;
@@ -28,6 +30,17 @@ enum Command {
     },
     /// Check the style of proto/ and that it breaks no client of the main branch.
     Proto,
+    /// Break the product in one place at a time, and see that the simulation sees it.
+    Bite {
+        /// Only mutations whose name contains one of these.
+        names: Vec<String>,
+    },
+    /// Measure the product beside the raw limits of what it stands on.
+    Bench {
+        /// What the bench is given besides, for example `--seconds 10 --only reserve`.
+        #[arg(last = true, value_name = "BENCH_ARGS")]
+        extra: Vec<String>,
+    },
     /// Run PostgreSQL and RabbitMQ out of a folder of one's own.
     #[command(subcommand)]
     Servers(servers::Command),
@@ -47,6 +60,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Lint => lint::run_all()?,
         Command::Test { extra } => return test::run_all(&extra),
         Command::Proto => println!("xtask: {}", proto::check()?),
+        Command::Bite { names } => return bite::run(&names),
+        Command::Bench { extra } => return bench::run(&extra),
         Command::Servers(command) => servers::run(&command)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -42,10 +42,11 @@ fn whole_workspace(extra: &[String]) -> Option<&'static str> {
 }
 
 /// A folder that takes the servers in it along when it goes, however the run ends.
-struct ThrowAway(TempDir);
+pub struct ThrowAway(pub TempDir);
 
 impl ThrowAway {
-    fn new() -> Result<Self> {
+    /// An empty one.
+    pub fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir();
         Ok(Self(folder.context("cannot create a temporary folder")?))
     }

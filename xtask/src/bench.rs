@@ -1,0 +1,23 @@
+//! Builds the product for release and measures it, with servers that live as long as the run.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+
+use crate::process::{cargo, status};
+use crate::servers;
+use crate::test::ThrowAway;
+
+/// Measures; the results go to stdout.
+pub fn run(extra: &[String]) -> Result<ExitCode> {
+    // First, so that compiling is over when the measuring begins.
+    let built = status(cargo().args(["build", "--release", "-p", "nadeuri", "-p", "bench"]))?;
+    ensure!(built.success(), "the product can't be built");
+    let throw_away = ThrowAway::new()?;
+    let variables = servers::up_all(throw_away.0.path())?;
+    let mut bench = cargo();
+    bench.args(["run", "--release", "--quiet", "-p", "bench", "--", "run", "--nadeuri", "target/release/nadeuri"]);
+    let measured = status(bench.args(extra).envs(variables))?;
+    drop(throw_away);
+    Ok(if measured.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
