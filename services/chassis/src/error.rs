@@ -206,6 +206,8 @@ impl From<Diesel> for Error {
             Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::SerializationFailure, _) => {
                 Error::Conflict
             }
+            // Of two transactions that wait for each other PostgreSQL ends one, which may succeed when it is tried again.
+            Diesel::DatabaseError(_, info) if info.message().contains("deadlock detected") => Error::Conflict,
             Diesel::DatabaseError(
                 DatabaseErrorKind::CheckViolation
                 | DatabaseErrorKind::NotNullViolation

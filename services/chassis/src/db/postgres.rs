@@ -100,9 +100,19 @@ pub async fn transact<T>(
         } else {
             connection.batch_execute("ROLLBACK").await?;
         }
-        outcome
+        outcome.map_err(blame)
     };
     tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?
+}
+
+/// What failed on a connection that is well enough to roll back is the statement's own fault, and fails again; unless the
+/// server lacks something that it may have later.
+fn blame(error: Error) -> Error {
+    const LACKS: [&str; 4] = ["No space left", "out of memory", "read-only", "recovery"];
+    match error {
+        Error::Unavailable(why) if !LACKS.iter().any(|lack| why.contains(lack)) => Error::Internal(why),
+        error => error,
+    }
 }
 
 /// Connects. The statements are the same for any number of rows, so their plans are too: planned for the arrays of each
