@@ -1,7 +1,9 @@
 //! A broker as it is in a bad week: it keeps what it confirmed, and everything else goes wrong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chassis::Envelope;
 use chassis::bus::{Bus, BusError, Consumer, Interest};
@@ -20,6 +22,8 @@ pub struct Broker {
     arrived: BTreeMap<(&'static str, u64), Notify>,
     /// Every event that was ever confirmed.
     confirmed: Mutex<BTreeSet<uuid::Uuid>>,
+    /// How many are held back.
+    held: AtomicU64,
 }
 
 impl Broker {
@@ -31,12 +35,13 @@ impl Broker {
             arrived: keys().map(|key| (key, Notify::new())).collect(),
             interests,
             confirmed: Mutex::default(),
+            held: AtomicU64::new(0),
         }
     }
 
     /// Whether nothing is under way.
     pub fn is_empty(&self) -> bool {
-        self.lock().values().all(VecDeque::is_empty)
+        self.held.load(Ordering::Relaxed) == 0 && self.lock().values().all(VecDeque::is_empty)
     }
 
     /// The ids of all events that it took.
@@ -48,10 +53,16 @@ impl Broker {
         self.queues.lock().expect("one thread")
     }
 
-    fn enqueue(&self, event: &Envelope) {
+    fn enqueue(self: &Arc<Self>, event: &Envelope) {
         self.confirmed.lock().expect("one thread").insert(event.event_id);
         for (context, _) in self.interests.iter().filter(|(_, interest)| interest.wants(&event.kind)) {
             let key = (*context, event.partition());
+            // As a dead letter that is replayed: long after what it came before.
+            if self.chance.strikes(30) {
+                self.held.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(self.clone().hold(key, event.clone(), self.chance.pause(15_000)));
+                continue;
+            }
             let mut queues = self.lock();
             let queue = queues.entry(key).or_default();
             queue.push_back(event.clone());
@@ -60,7 +71,7 @@ impl Broker {
                 let place = self.chance.pick(0..queue.len() as u64 + 1) as usize;
                 queue.insert(place, event.clone());
             }
-            // As after the replay of a dead letter: before or behind what it does not belong.
+            // Before or behind what it does not belong.
             if queue.len() > 1 && self.chance.strikes(30) {
                 let (a, b) = (self.chance.pick(0..queue.len() as u64), self.chance.pick(0..queue.len() as u64));
                 queue.swap(a as usize, b as usize);
@@ -68,6 +79,13 @@ impl Broker {
             drop(queues);
             self.arrived[&key].notify_one();
         }
+    }
+
+    async fn hold(self: Arc<Self>, key: (&'static str, u64), event: Envelope, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        self.lock().entry(key).or_default().push_back(event);
+        self.held.fetch_sub(1, Ordering::Relaxed);
+        self.arrived[&key].notify_one();
     }
 
     async fn deliver(self: Arc<Self>, consumer: Consumer, partition: u64, tasks: Tasks) {

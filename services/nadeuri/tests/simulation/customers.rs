@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::edge::Peers;
 use chassis::world::World;
-use contracts::fleet::v1::{Car, RegisterCarRequest, fleet_service_client::FleetServiceClient};
+use contracts::fleet::v1::{Car, RegisterCarRequest, RemoveCarRequest, fleet_service_client::FleetServiceClient};
 use contracts::money::v1::Money;
 use contracts::payment::v1::{
     CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest, payment_service_client::PaymentServiceClient,
@@ -56,6 +56,8 @@ pub enum Call {
     Rate(RateRentalRequest),
     CancelPayment(CancelPaymentRequest),
     ChargePayment(ChargePaymentRequest),
+    /// What an admin asks for.
+    Remove(RemoveCarRequest),
 }
 
 /// Cars are registered, and customers begin.
@@ -88,11 +90,13 @@ pub fn by<M>(who: &str, role: &str, message: M) -> Request<M> {
 pub async fn call(peers: &Peers, who: &str, call: &Call) -> Result<(Vec<u8>, Option<Reservation>), Status> {
     let to = match call {
         Call::CancelPayment(_) | Call::ChargePayment(_) => "payment",
+        Call::Remove(_) => "fleet",
         _ => "rental",
     };
     let transport = peers.here(to).ok_or_else(|| Status::unavailable("it is down"))?;
     let mut rental = RentalServiceClient::new(transport.clone());
-    let mut payment = PaymentServiceClient::new(transport);
+    let mut payment = PaymentServiceClient::new(transport.clone());
+    let mut fleet = FleetServiceClient::new(transport);
     macro_rules! about_reservation {
         ($answer:expr) => {{
             let answer = $answer.await?.into_inner();
@@ -112,6 +116,10 @@ pub async fn call(peers: &Peers, who: &str, call: &Call) -> Result<(Vec<u8>, Opt
             }
             Call::ChargePayment(request) => {
                 let answer = payment.charge_payment(by(who, "customer", request)).await?;
+                Ok((answer.into_inner().encode_to_vec(), None))
+            }
+            Call::Remove(request) => {
+                let answer = fleet.remove_car(by("admin", "admin", request)).await?;
                 Ok((answer.into_inner().encode_to_vec(), None))
             }
         }
@@ -136,7 +144,7 @@ impl Customer {
         for _ in 0..DEEDS {
             tokio::time::sleep(self.chance.pause(4_000)).await;
             let known: Vec<Reservation> = self.reservations.values().cloned().collect();
-            let deed = self.chance.pick(0..10);
+            let deed = self.chance.pick(0..14);
             if known.is_empty() || deed < 2 {
                 let car = &cars[self.chance.pick(0..cars.len() as u64) as usize];
                 self.attempt(Call::Reserve(self.reservation_of(car))).await;
@@ -158,7 +166,22 @@ impl Customer {
                     self.attempt(Call::Rate(RateRentalRequest { request_id: String::new(), reservation_id, stars }))
                         .await;
                 }
-                _ => self.through_payment(&reservation_id, deed == 8).await,
+                8 | 9 => self.through_payment(&reservation_id, deed == 8).await,
+                // In two minds: `payment` knows that it is paid, and `rental` not yet.
+                10 | 11 => {
+                    self.through_payment(&reservation_id, false).await;
+                    self.attempt(Call::Cancel(CancelReservationRequest { request_id, reservation_id })).await;
+                }
+                // Wants the money back, and brings the car back before `rental` hears of it.
+                12 => {
+                    self.through_payment(&reservation_id, true).await;
+                    self.attempt(Call::Return(ReturnCarRequest { request_id, reservation_id })).await;
+                }
+                _ if self.chance.pick(0..4) == 0 => {
+                    let car_id = reservation.car_id.clone();
+                    self.attempt(Call::Remove(RemoveCarRequest { request_id, car_id })).await;
+                }
+                _ => {}
             }
         }
         self.acknowledged
@@ -232,6 +255,7 @@ impl Customer {
             Call::Rate(request) => request.request_id.clone_from(&request_id),
             Call::CancelPayment(request) => request.request_id.clone_from(&request_id),
             Call::ChargePayment(request) => request.request_id.clone_from(&request_id),
+            Call::Remove(request) => request.request_id.clone_from(&request_id),
         }
         for _ in 0..6 {
             let answer = call(&self.peers, &self.name, &what).await;

@@ -72,6 +72,7 @@ pub async fn check(town: &Town, acknowledged: &[Acknowledged]) -> Result<String,
     };
     nothing_is_dead(town).await?;
     every_event_is_told_once(town, &seen)?;
+    what_is_so_was_told(&seen)?;
     no_car_was_ever_promised_twice(&seen)?;
     every_flow_is_done_or_undone(town, &seen)?;
     the_cars_show_their_rentals(&seen)?;
@@ -107,6 +108,37 @@ fn every_event_is_told_once(town: &Town, seen: &Seen) -> Outcome {
         return Err(format!("{} events were published, the chronicle tells {}", published.len(), told.len()));
     }
     Ok(())
+}
+
+/// What a context holds, its events have told.
+fn what_is_so_was_told(seen: &Seen) -> Outcome {
+    let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
+    let told: BTreeSet<(String, &str)> =
+        seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
+    let mut so: Vec<(&str, &str)> = seen.cars.iter().map(|car| ("CarRegistered", car.car_id.as_str())).collect();
+    for (id, reservation) in &seen.reservations {
+        let names: &[&str] = match reservation.state() {
+            ReservationState::Rented => &["CarReserved", "CarRented"],
+            ReservationState::Returned if reservation.stars > 0 => &["CarReserved", "CarReturned", "RentalRated"],
+            ReservationState::Returned => &["CarReserved", "CarReturned"],
+            ReservationState::Cancelled => &["CarReserved", "ReservationCancelled"],
+            _ => &["CarReserved"],
+        };
+        so.extend(names.iter().map(|name| (*name, id.as_str())));
+    }
+    for payment in seen.payments.values() {
+        let names: &[&str] = match payment.state() {
+            PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
+            PaymentState::Settled => &["PaymentRequested", "PaymentApproved", "PaymentSettled"],
+            PaymentState::Cancelled => &["PaymentRequested", "PaymentCancelled"],
+            _ => &["PaymentRequested"],
+        };
+        so.extend(names.iter().map(|name| (*name, payment.payment_id.as_str())));
+    }
+    match so.into_iter().find(|(name, subject)| !told.contains(&((*name).to_owned(), *subject))) {
+        Some((name, subject)) => Err(format!("nobody was told {name} of {subject}")),
+        None => Ok(()),
+    }
 }
 
 /// Goes through the calendars as they were at each moment, not only as they are at the end.
@@ -187,7 +219,20 @@ fn the_cars_show_their_rentals(seen: &Seen) -> Outcome {
             return Err(format!("car {} should be {} with stars {stars:?}: {car:?}", car.car_id, status.as_str_name()));
         }
     }
-    Ok(())
+    // Those that are no longer listed are gone, and nobody has them.
+    let of_kind = |kind: &str| -> BTreeSet<&String> {
+        seen.events.iter().filter(|event| event.r#type.ends_with(kind)).map(|event| &event.subject).collect()
+    };
+    let (registered, removed, retired) = (of_kind(".CarRegistered"), of_kind(".CarRemoved"), of_kind(".CarRetired"));
+    let listed: BTreeSet<&String> = seen.cars.iter().map(|car| &car.car_id).collect();
+    let gone: BTreeSet<&String> = registered.difference(&listed).copied().collect();
+    if gone != removed || gone != retired {
+        return Err(format!("{gone:?} are gone, {removed:?} were removed, {retired:?} retired"));
+    }
+    match seen.reservations.values().find(|reservation| gone.contains(&reservation.car_id) && is_open(reservation)) {
+        Some(reservation) => Err(format!("the car of {} was removed", reservation.reservation_id)),
+        None => Ok(()),
+    }
 }
 
 fn the_view_shows_rentals_and_payments(seen: &Seen) -> Outcome {
