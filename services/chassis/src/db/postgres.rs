@@ -115,12 +115,14 @@ fn blame(error: Error) -> Error {
     }
 }
 
-/// Connects. The statements are the same for any number of rows, so their plans are too: planned for the arrays of each
-/// call, a table whose statistics are young would be read from end to end.
+/// What every connection is told. The statements are the same for any number of rows, so one plan does for all. Every
+/// statement has its index: a plan that was made while a table was small must not read it from end to end when it has
+/// grown, nor one that was made before there were statistics.
+const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
+
 async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
     let mut connection = AsyncPgConnection::establish(url).await?;
-    let one_plan = connection.batch_execute("SET plan_cache_mode = force_generic_plan").await;
-    one_plan.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    connection.batch_execute(SETTINGS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
 
