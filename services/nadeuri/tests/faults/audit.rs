@@ -30,6 +30,7 @@ macro_rules! all {
         let mut items = Vec::new();
         let mut page_token = String::new();
         loop {
+            #[allow(clippy::needless_update, reason = "not every request has further fields")]
             let request = $request { page_size: 1_000, page_token, ..Default::default() };
             let answer = $client.insist(request).await.map_err(|status| format!("{status:?}"))?;
             items.extend(answer.$items);

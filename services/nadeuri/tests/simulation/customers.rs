@@ -168,9 +168,23 @@ impl Customer {
                 }
                 8 | 9 => self.through_payment(&reservation_id, deed == 8).await,
                 // In two minds: `payment` knows that it is paid, and `rental` not yet.
-                10 | 11 => {
+                10 => {
                     self.through_payment(&reservation_id, false).await;
                     self.attempt(Call::Cancel(CancelReservationRequest { request_id, reservation_id })).await;
+                }
+                // With two devices at once.
+                11 => {
+                    let payment_method = self.method();
+                    let (request, id) = (request_id.clone(), reservation_id.clone());
+                    let rent = Call::Rent(RentCarRequest { request_id: request, reservation_id: id, payment_method });
+                    let cancel = Call::Cancel(CancelReservationRequest { request_id, reservation_id });
+                    let later = async {
+                        tokio::time::sleep(self.chance.pause(200)).await;
+                        self.ask(cancel).await
+                    };
+                    let (rented, cancelled) = tokio::join!(self.ask(rent), later);
+                    self.keep(rented);
+                    self.keep(cancelled);
                 }
                 // Wants the money back, and brings the car back before `rental` hears of it.
                 12 => {
@@ -244,8 +258,21 @@ impl Customer {
         }
     }
 
+    async fn attempt(&mut self, what: Call) {
+        let answer = self.ask(what).await;
+        self.keep(answer);
+    }
+
+    fn keep(&mut self, answer: Option<Acknowledged>) {
+        let Some(answer) = answer else { return };
+        if let Some(reservation) = &answer.reservation {
+            self.reservations.insert(reservation.reservation_id.clone(), reservation.clone());
+        }
+        self.acknowledged.push(answer);
+    }
+
     /// Asks, and asks again under the same request id while there is no answer, up to a point.
-    async fn attempt(&mut self, mut what: Call) {
+    async fn ask(&self, mut what: Call) -> Option<Acknowledged> {
         let request_id = self.world.ids.uuid(self.world.now()).to_string();
         match &mut what {
             Call::Reserve(request) => request.request_id.clone_from(&request_id),
@@ -265,17 +292,14 @@ impl Customer {
             }
             match answer {
                 Ok((answer, reservation)) => {
-                    if let Some(reservation) = &reservation {
-                        self.reservations.insert(reservation.reservation_id.clone(), reservation.clone());
-                    }
                     let (customer, call) = (self.name.clone(), what);
-                    self.acknowledged.push(Acknowledged { customer, call, request_id, answer, reservation });
-                    return;
+                    return Some(Acknowledged { customer, call, request_id, answer, reservation });
                 }
                 Err(status) if is_no_answer(&status) => tokio::time::sleep(self.chance.pause(1_500)).await,
-                Err(_) => return,
+                Err(_) => return None,
             }
         }
+        None
     }
 }
 

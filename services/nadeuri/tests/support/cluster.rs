@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chassis::envelope::PARTITIONS;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::{Connection, ConnectionProperties};
 use tempfile::TempDir;
 
 use super::client::{Client, Places, Who};
@@ -37,6 +40,25 @@ fn new_name() -> String {
     format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Removes what a cluster had on its broker: hundreds of idle queues are a burden for those who come after.
+async fn remove_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
+    let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    for context in CONTEXTS {
+        let streams = (0..PARTITIONS).map(|partition| format!("{prefix}.{context}.{partition:02}"));
+        for queue in streams.chain([format!("{prefix}.{context}.dead")]) {
+            // Removing what is not there is no error.
+            channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+        }
+    }
+    for exchange in ["events", "dead"] {
+        channel
+            .exchange_delete(format!("{prefix}.{exchange}").as_str().into(), ExchangeDeleteOptions::default())
+            .await?;
+    }
+    connection.close(200, "done".into()).await
+}
+
 /// One process of a cluster.
 struct Node {
     contexts: Vec<&'static str>,
@@ -56,6 +78,8 @@ pub struct Cluster {
     folder: TempDir,
     /// What all of them are given.
     arguments: Vec<String>,
+    /// The RabbitMQ that has its queues.
+    broker: Option<String>,
     nodes: Vec<Node>,
     places: Places,
 }
@@ -91,7 +115,7 @@ impl Cluster {
             arguments
                 .extend(places.iter().flat_map(|(name, at)| ["--peers".to_owned(), format!("{name}=http://{at}")]));
         }
-        Cluster { name: new_name(), folder, arguments, nodes, places: Places::new(places) }
+        Cluster { name: new_name(), folder, arguments, broker: None, nodes, places: Places::new(places) }
     }
 
     /// Keeps all state in a database of its own on this PostgreSQL, in a schema a context.
@@ -103,8 +127,9 @@ impl Cluster {
 
     /// Carries events over this RabbitMQ, in queues of its own.
     #[must_use]
-    pub fn on_rabbitmq(self, broker: &str) -> Cluster {
+    pub fn on_rabbitmq(mut self, broker: &str) -> Cluster {
         let prefix = self.name.clone();
+        self.broker = Some(broker.to_owned());
         self.with(&["--bus", broker, "--bus-prefix", &prefix])
     }
 
@@ -205,6 +230,9 @@ impl Cluster {
         let stopping = self.nodes.iter_mut().filter_map(|node| node.server.take()).map(Server::stop);
         for status in futures::future::join_all(stopping).await {
             assert!(status.success(), "a server ended with {status}");
+        }
+        if let Some(broker) = &self.broker {
+            remove_queues(broker, &self.name).await.unwrap();
         }
     }
 
