@@ -103,15 +103,7 @@ impl Store for Car {
     }
 
     async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        let (new, old): (Vec<&Change<'_, Self>>, Vec<_>) = changes.iter().partition(|change| change.read == 0);
-        let rows = |changes: &[&Change<'_, Self>]| -> Vec<CarRow> {
-            changes.iter().map(|change| CarRow::new(change.state, change.version)).collect()
-        };
-        let read: Vec<i64> = old.iter().map(|change| change.read).collect();
-        let written = db::insert(tx, &rows(&new)).await? + db::update(tx, &rows(&old), &read).await?;
-        if written != changes.len() {
-            return Err(Error::Conflict);
-        }
+        db::save(tx, changes, CarRow::new).await?;
         let touched: Vec<EngagementRow> = changes.iter().flat_map(touched).collect();
         db::upsert(tx, &touched).await
     }

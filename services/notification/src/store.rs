@@ -49,13 +49,7 @@ impl Store for Message {
     }
 
     async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        let (new, old): (Vec<&Change<'_, Self>>, Vec<_>) = changes.iter().partition(|change| change.read == 0);
-        let rows = |changes: &[&Change<'_, Self>]| -> Vec<Row> {
-            changes.iter().map(|change| Row::new(change.state, change.version)).collect()
-        };
-        let read: Vec<i64> = old.iter().map(|change| change.read).collect();
-        let written = db::insert(tx, &rows(&new)).await? + db::update(tx, &rows(&old), &read).await?;
-        if written == changes.len() { Ok(()) } else { Err(Error::Conflict) }
+        db::save(tx, changes, Row::new).await
     }
 
     async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<MessageId>, Error> {

@@ -107,15 +107,7 @@ impl Store for Calendar {
     }
 
     async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        let (new, old): (Vec<&Change<'_, Self>>, Vec<_>) = changes.iter().partition(|change| change.read == 0);
-        let rows = |changes: &[&Change<'_, Self>]| -> Vec<CalendarRow> {
-            changes.iter().map(|change| CalendarRow::new(change.state, change.version)).collect()
-        };
-        let read: Vec<i64> = old.iter().map(|change| change.read).collect();
-        let written = db::insert(tx, &rows(&new)).await? + db::update(tx, &rows(&old), &read).await?;
-        if written != changes.len() {
-            return Err(Error::Conflict);
-        }
+        db::save(tx, changes, CalendarRow::new).await?;
         // The version of the calendar guards its reservations too.
         let touched: Vec<ReservationRow> = changes.iter().flat_map(touched).collect();
         db::upsert(tx, &touched).await

@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use crate::error::Error;
 use crate::world::World;
 pub use migrations::Migrations;
-pub use rows::{Row, insert, update, upsert};
+pub use rows::{Row, insert, save, update, upsert};
 
 /// What a `store.rs` needs of diesel. Not its `RunQueryDsl`: [`sql!`](crate::sql) picks the right one.
 pub mod prelude {

@@ -12,6 +12,7 @@ use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt};
 use diesel::sqlite::Sqlite;
 
+use crate::aggregate::{Aggregate, Change};
 use crate::db::Tx;
 use crate::error::Error;
 
@@ -78,6 +79,23 @@ pub async fn upsert<R: Row>(tx: &mut Tx<'_>, rows: &[R]) -> Result<(), Error> {
 /// Overwrites the rows whose column `version` is still the one of `versions` (one a row); returns how many were.
 pub async fn update<R: Row>(tx: &mut Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
     write::<R, Update>(tx, rows, versions).await
+}
+
+/// Writes the rows of changed aggregates: new ones are inserted, the others overwritten at the version they were read at.
+/// [`Error::Conflict`] if another transaction wrote one of them meanwhile.
+pub async fn save<A: Aggregate, R: Row>(
+    tx: &mut Tx<'_>,
+    changes: &[Change<'_, A>],
+    row: impl Fn(&A, i64) -> R + Send,
+) -> Result<(), Error> {
+    let (new, old): (Vec<&Change<'_, A>>, Vec<_>) = changes.iter().partition(|change| change.read == 0);
+    let rows = |changes: &[&Change<'_, A>]| -> Vec<R> {
+        changes.iter().map(|change| row(change.state, change.version)).collect()
+    };
+    let (new, read) = (rows(&new), old.iter().map(|change| change.read).collect::<Vec<i64>>());
+    let old = rows(&old);
+    let written = insert(tx, &new).await? + update(tx, &old, &read).await?;
+    if written == changes.len() { Ok(()) } else { Err(Error::Conflict) }
 }
 
 async fn write<R: Row, M: Mode>(tx: &mut Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
