@@ -103,10 +103,10 @@ async fn count(database: &Database) -> anyhow::Result<i64> {
         #[diesel(sql_type = diesel::sql_types::BigInt)]
         count: i64,
     }
-    let mut reader = database.reader().await?;
+    let reader = database.reader().await?;
     // Positions are given in order and without gaps here, and a maximum is faster than a count.
     let query = "SELECT COALESCE(max(position), 0) AS count FROM events";
-    let counted: Count = chassis::sql!(&mut reader.tx(), |c| diesel::sql_query(query).get_result(c))?;
+    let counted: Count = chassis::sql!(reader.tx(), |c| diesel::sql_query(query).get_result(c))?;
     Ok(counted.count)
 }
 

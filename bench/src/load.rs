@@ -88,12 +88,22 @@ pub async fn register_cars(product: &Product, count: usize) -> anyhow::Result<Ar
     for chunk in (0..count).collect::<Vec<_>>().chunks(128) {
         cars.extend(futures::future::try_join_all(chunk.iter().map(|number| register(*number))).await?);
     }
-    let last = cars.last().context("no cars")?.clone();
-    while matches!(reserve_once(channel.clone(), last.clone(), 2_000).await, Err(status) if status.code() == Code::NotFound)
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    // Each, for events of different cars come in no order.
+    for chunk in cars.chunks(128) {
+        futures::future::try_join_all(chunk.iter().map(|car| until_known(channel.clone(), car))).await?;
     }
     Ok(Arc::new(cars))
+}
+
+/// Waits until `rental` knows a car, by reserving it for an hour that no measurement comes to.
+async fn until_known(channel: Channel, car: &str) -> Result<(), Status> {
+    const FAR: u64 = 4_000;
+    loop {
+        match reserve_once(channel.clone(), car.to_owned(), FAR).await {
+            Err(status) if status.code() == Code::NotFound => tokio::time::sleep(Duration::from_millis(20)).await,
+            outcome => return outcome.map(drop),
+        }
+    }
 }
 
 /// Reserves cars: each call another car, and when all had their turn, another day.

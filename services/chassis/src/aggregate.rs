@@ -43,15 +43,15 @@ pub trait Store: Aggregate {
 
     /// Reads aggregates, all in a statement or few. Those that don't exist are missing in the result.
     fn load(
-        tx: &mut Tx<'_>,
+        tx: Tx<'_>,
         wanted: &Wanted<'_, Self>,
     ) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
 
     /// Writes changed aggregates, all in a statement or few. [`Error::Conflict`] if one is not at the version it was read at.
-    fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> impl Future<Output = Result<(), Error>> + Send;
+    fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Those that want to be woken by now, the longest due first, at most `limit`.
-    fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> impl Future<Output = Result<Vec<Self::Id>, Error>> + Send {
+    fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> impl Future<Output = Result<Vec<Self::Id>, Error>> + Send {
         let _ = (tx, now, limit);
         std::future::ready(Ok(Vec::new()))
     }

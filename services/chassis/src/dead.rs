@@ -40,7 +40,7 @@ pub struct DeadLetter {
 }
 
 /// Puts an event aside. One that is here already gets the new reason.
-pub async fn bury(tx: &mut Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
+pub async fn bury(tx: Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
     let DeadLetter { event, reason, dead_at } = letter;
     let OutboxRow { event_id, kind, source, subject, at, correlation_id, causation_id, sequence, traceparent, body } =
         event.into();
@@ -62,7 +62,7 @@ pub async fn bury(tx: &mut Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
 }
 
 /// The oldest ones, or one of them.
-pub async fn list(tx: &mut Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
+pub async fn list(tx: Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
     let rows: Vec<DeadRow> = sql!(tx, |c| {
         let mut query = dead::table.select(DeadRow::as_select()).order(dead::dead_at).limit(limit).into_boxed();
         if let Some(event_id) = event_id {
@@ -74,12 +74,12 @@ pub async fn list(tx: &mut Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Resu
 }
 
 /// How many there are.
-pub async fn count(tx: &mut Tx<'_>) -> Result<i64, Error> {
+pub async fn count(tx: Tx<'_>) -> Result<i64, Error> {
     Ok(sql!(tx, |c| dead::table.count().get_result(c))?)
 }
 
 /// Removes them for good; returns how many were there.
-pub async fn drop(tx: &mut Tx<'_>, event_ids: &[Id<()>]) -> Result<usize, Error> {
+pub async fn drop(tx: Tx<'_>, event_ids: &[Id<()>]) -> Result<usize, Error> {
     Ok(sql!(tx, |c| diesel::delete(dead::table.filter(dead::event_id.eq_any(event_ids))).execute(c))?)
 }
 

@@ -70,7 +70,7 @@ impl Known {
 }
 
 /// Looks keys up.
-pub async fn find(tx: &mut Tx<'_>, keys: &[Key]) -> Result<Known, Error> {
+pub async fn find(tx: Tx<'_>, keys: &[Key]) -> Result<Known, Error> {
     let wanted: Vec<Id<()>> = keys.iter().map(|key| Id::new(key.id)).collect();
     if wanted.is_empty() {
         return Ok(Known::default());
@@ -81,25 +81,25 @@ pub async fn find(tx: &mut Tx<'_>, keys: &[Key]) -> Result<Known, Error> {
 }
 
 /// Writes keys. [`Error::Conflict`] if another transaction wrote one of them meanwhile.
-pub(crate) async fn write(tx: &mut Tx<'_>, rows: &[DoneRow]) -> Result<(), Error> {
+pub(crate) async fn write(tx: Tx<'_>, rows: &[DoneRow]) -> Result<(), Error> {
     if db::insert(tx, rows).await? == rows.len() { Ok(()) } else { Err(Error::Conflict) }
 }
 
 /// Forgets what was done before `before`, at most `limit` of it; returns how much it forgot.
-pub async fn forget(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+pub async fn forget(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let keys: Vec<Id<()>> =
         sql!(tx, |c| done::table.filter(done::at.lt(before)).order(done::at).limit(limit).select(done::key).load(c))?;
     Ok(sql!(tx, |c| diesel::delete(done::table.filter(done::key.eq_any(&keys))).execute(c))?)
 }
 
 /// The keys of what was done since a moment.
-pub(crate) async fn since(tx: &mut Tx<'_>, since: Timestamp) -> Result<HashSet<Uuid>, Error> {
+pub(crate) async fn since(tx: Tx<'_>, since: Timestamp) -> Result<HashSet<Uuid>, Error> {
     let keys: Vec<Id<()>> = sql!(tx, |c| done::table.filter(done::at.ge(since)).select(done::key).load(c))?;
     Ok(keys.into_iter().map(Id::uuid).collect())
 }
 
 /// Forgets everything that was done.
-pub(crate) async fn forget_all(tx: &mut Tx<'_>) -> Result<(), Error> {
+pub(crate) async fn forget_all(tx: Tx<'_>) -> Result<(), Error> {
     sql!(tx, |c| diesel::delete(done::table).execute(c))?;
     Ok(())
 }

@@ -21,7 +21,7 @@ const QUEUE: usize = 8192;
 const LANES: usize = 2;
 
 /// Reads what is kept under some ids. What is not there is missing in the result.
-pub type Find<K, V> = for<'t> fn(&'t mut Tx<'_>, Vec<K>) -> BoxFuture<'t, Result<Vec<(K, V)>, Error>>;
+pub type Find<K, V> = for<'t> fn(Tx<'t>, Vec<K>) -> BoxFuture<'t, Result<Vec<(K, V)>, Error>>;
 
 /// Finds what is kept under an id.
 pub struct Finder<K, V> {
@@ -60,8 +60,8 @@ where
     /// What is kept under `key`.
     pub async fn get(&self, key: K) -> Result<Option<V>, Error> {
         let Some(lane) = self.lanes.iter().max_by_key(|lane| lane.capacity()) else {
-            let mut reader = self.database.reader().await?;
-            let found = (self.find)(&mut reader.tx(), vec![key]).await?;
+            let reader = self.database.reader().await?;
+            let found = (self.find)(reader.tx(), vec![key]).await?;
             return Ok(found.into_iter().next().map(|(_, value)| value));
         };
         let (reply, answered) = oneshot::channel();
@@ -89,8 +89,8 @@ where
 async fn read<K: Ord, V>(database: &Database, find: Find<K, V>, mut keys: Vec<K>) -> Result<BTreeMap<K, V>, Error> {
     keys.sort();
     keys.dedup();
-    let mut reader = database.reader().await?;
-    let found = tokio::time::timeout(crate::db::DEADLINE, find(&mut reader.tx(), keys)).await;
+    let reader = database.reader().await?;
+    let found = tokio::time::timeout(crate::db::DEADLINE, find(reader.tx(), keys)).await;
     let found = found.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
     Ok(found.into_iter().collect())
 }

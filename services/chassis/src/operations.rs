@@ -51,7 +51,7 @@ impl Operations {
 
 impl Operated {
     async fn letters(&self, event: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
-        dead::list(&mut self.database.reader().await?.tx(), event, limit).await
+        dead::list(self.database.reader().await?.tx(), event, limit).await
     }
 
     async fn drop(&self, letters: &[DeadLetter]) -> Result<usize, Error> {
@@ -62,7 +62,7 @@ impl Operated {
 
     /// Handles letters again. Those that still can't be handled are put aside again, with a later time.
     async fn replay(&self, event: Option<Id<()>>) -> Result<i64, Error> {
-        let mut left = dead::count(&mut self.database.reader().await?.tx()).await?;
+        let mut left = dead::count(self.database.reader().await?.tx()).await?;
         let mut replayed = 0;
         while left > 0 {
             let letters = self.letters(event, AT_ONCE.min(left)).await?;
@@ -104,7 +104,7 @@ impl OperationsService for Operations {
         let size = fields.finish(size)?;
         let context = self.context(&request.context)?;
         let letters = context.letters(None, size).await?;
-        let total_size = dead::count(&mut context.database.reader().await?.tx()).await?;
+        let total_size = dead::count(context.database.reader().await?.tx()).await?;
         let dead_letters = letters.into_iter().map(|DeadLetter { event, reason, dead_at }| proto::DeadLetter {
             event_id: event.event_id.to_string(),
             r#type: event.kind,

@@ -60,13 +60,13 @@ impl From<OutboxRow> for Envelope {
 }
 
 /// Adds events, in order.
-pub async fn append(tx: &mut Tx<'_>, envelopes: Vec<Envelope>) -> Result<(), Error> {
+pub async fn append(tx: Tx<'_>, envelopes: Vec<Envelope>) -> Result<(), Error> {
     let rows: Vec<OutboxRow> = envelopes.into_iter().map(OutboxRow::from).collect();
     db::insert(tx, &rows).await.map(drop)
 }
 
 /// The oldest events with their numbers, in order.
-pub async fn oldest(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<(i64, Envelope)>, Error> {
+pub async fn oldest(tx: Tx<'_>, limit: i64) -> Result<Vec<(i64, Envelope)>, Error> {
     let rows: Vec<(i64, OutboxRow)> = sql!(tx, |c| outbox::table
         .order(outbox::seq)
         .limit(limit)
@@ -76,13 +76,13 @@ pub async fn oldest(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<(i64, Envelope)>,
 }
 
 /// Removes events that the bus has.
-pub async fn remove(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<(), Error> {
+pub async fn remove(tx: Tx<'_>, seqs: &[i64]) -> Result<(), Error> {
     sql!(tx, |c| diesel::delete(outbox::table.filter(outbox::seq.eq_any(seqs))).execute(c))?;
     Ok(())
 }
 
 /// How many events wait, and since when the oldest does.
-pub async fn waiting(tx: &mut Tx<'_>) -> Result<(i64, Option<Timestamp>), Error> {
+pub async fn waiting(tx: Tx<'_>) -> Result<(i64, Option<Timestamp>), Error> {
     let count: i64 = sql!(tx, |c| outbox::table.count().get_result(c))?;
     let oldest = sql!(tx, |c| outbox::table.order(outbox::seq).select(outbox::at).first(c)).optional()?;
     Ok((count, oldest))

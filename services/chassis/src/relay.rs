@@ -116,8 +116,8 @@ impl Relay {
 
     async fn oldest(&self, turn: &mut Turn) -> Result<Vec<(i64, Envelope)>, Error> {
         match turn {
-            Turn::Sqlite => outbox::oldest(&mut self.scene.database.reader().await?.tx(), BATCH).await,
-            Turn::Postgres(connection) => in_time(outbox::oldest(&mut Tx::Postgres(connection), BATCH)).await,
+            Turn::Sqlite => outbox::oldest(self.scene.database.reader().await?.tx(), BATCH).await,
+            Turn::Postgres(connection) => in_time(outbox::oldest(Tx::Postgres(connection), BATCH)).await,
         }
     }
 
@@ -128,7 +128,7 @@ impl Relay {
                     Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &seqs).await }));
                 self.scene.database.write(Durability::Lazy, unit).await
             }
-            Turn::Postgres(connection) => in_time(outbox::remove(&mut Tx::Postgres(connection), &seqs)).await,
+            Turn::Postgres(connection) => in_time(outbox::remove(Tx::Postgres(connection), &seqs)).await,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Views: what a context makes of others' events for reading, without rules of its own.
 //!
 //! **Invariant**: a view is a function of the events, whatever their order: rows know the sequence of what they show, and
-//! an older event changes nothing. So a view can be emptied and made again from the chronicle while new events come in.
+//! an older event changes nothing. So a view can be emptied and made again from a history while new events come in.
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use futures::future::BoxFuture;
+use futures::try_join;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::bus::Interest;
@@ -20,14 +21,17 @@ use crate::writer::Scene;
 
 /// A view over events.
 pub trait View: Send + Sync + 'static {
+    /// Whether to take an event twice would do harm. If not, no key is kept of each, and it can't be rebuilt.
+    const ONCE: bool = true;
+
     /// Which events it is made from.
     fn interest() -> Interest;
 
-    /// Takes events into the view. Each comes once, but not in any order.
-    fn apply(tx: &mut Tx<'_>, events: &[Envelope]) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Takes events into the view: each once if [`View::ONCE`], but not in any order.
+    fn apply(tx: Tx<'_>, events: &[Envelope]) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Empties the view.
-    fn clear(tx: &mut Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+    fn clear(tx: Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// Batches of events that wait to be taken into a view, at most.
@@ -104,6 +108,9 @@ async fn apply<V: View>(scene: &Scene, events: Vec<Envelope>) -> Result<(), Erro
     let now = scene.world.now();
     let unit: Unit<'static, _> = Box::new(move |tx| {
         Box::pin(async move {
+            if !V::ONCE {
+                return V::apply(tx, &events).await;
+            }
             let keys: Vec<Key> = events.iter().map(key).collect();
             let known = done::find(tx, &keys).await?;
             let mut seen = HashSet::new();
@@ -114,9 +121,9 @@ async fn apply<V: View>(scene: &Scene, events: Vec<Envelope>) -> Result<(), Erro
             if fresh.is_empty() {
                 return Ok(());
             }
-            V::apply(tx, &fresh).await?;
             let rows: Vec<_> = fresh.iter().map(|event| key(event).row(Vec::new(), now)).collect();
-            done::write(tx, &rows).await
+            try_join!(V::apply(tx, &fresh), done::write(tx, &rows))?;
+            Ok(())
         })
     });
     scene.database.write(Durability::Full, unit).await
@@ -170,10 +177,10 @@ impl<V: View> Rebuild for Rebuilder<V> {
                 if missing.is_empty() {
                     return Ok(count);
                 }
-                // The view had events that the chronicle has not heard of yet.
+                // The view had events that the history has not heard of yet.
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(Error::Unavailable(format!("the chronicle lacks {} events that the view had", missing.len())))
+            Err(Error::Unavailable(format!("the history lacks {} events that the view had", missing.len())))
         })
     }
 }

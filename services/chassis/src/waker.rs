@@ -60,14 +60,14 @@ pub async fn run<A: Store>(scene: Scene, wake: Wake<A>, tasks: Tasks) {
 async fn wake_due<A: Store>(scene: &Scene, wake: &Wake<A>) -> Result<usize, Error> {
     let now = scene.world.now();
     let due = {
-        let mut reader = scene.database.reader().await?;
-        let ids = A::due(&mut reader.tx(), now, AT_ONCE).await?;
+        let reader = scene.database.reader().await?;
+        let ids = A::due(reader.tx(), now, AT_ONCE).await?;
         if ids.is_empty() {
             return Ok(0);
         }
         let mut wanted = Wanted::<A>::new();
         ids.iter().for_each(|id| wanted.add(*id, None));
-        A::load(&mut reader.tx(), &wanted).await?
+        A::load(reader.tx(), &wanted).await?
     };
     let calls = due.iter().filter_map(|loaded| {
         let (at, command) = loaded.state.wake_at()?;

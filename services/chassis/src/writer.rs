@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
+use futures::try_join;
 use prost::Message;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -102,8 +103,8 @@ impl<A: Store> Writer<A> {
     /// The first answer to a request that was obeyed before: to be asked for before anything is done outside of the store.
     pub async fn first_answer(&self, key: Option<Key>) -> Result<Option<A::Answer>, Error> {
         let Some(key) = key else { return Ok(None) };
-        let mut reader = self.database.reader().await?;
-        let known = done::find(&mut reader.tx(), &[key]).await?;
+        let reader = self.database.reader().await?;
+        let known = done::find(reader.tx(), &[key]).await?;
         match known.answer(key) {
             Some(first) => decode::<A>(first?).map(Some),
             None => Ok(None),
@@ -267,18 +268,17 @@ struct Desk<'a, A: Store> {
 impl<A: Store> Desk<'_, A> {
     /// Obeys the commands in order; returns an outcome for each, and whether there are new events.
     async fn work(
-        tx: &mut Tx<'_>,
+        tx: Tx<'_>,
         intents: &[Intent<A>],
         context: &'static str,
         world: &World,
     ) -> Result<(Vec<Result<A::Answer, Error>>, bool), Error> {
         let keys: Vec<Key> = intents.iter().filter_map(|intent| intent.key).collect();
-        let known = done::find(tx, &keys).await?;
         let mut wanted = Wanted::new();
         for intent in intents {
             wanted.add(intent.id, Some(&intent.command));
         }
-        let loaded = A::load(tx, &wanted).await?;
+        let (known, loaded) = try_join!(done::find(tx, &keys), A::load(tx, &wanted))?;
         let slot = |state, read| Slot { state, read, events: Vec::new() };
         let mut slots: BTreeMap<A::Id, Slot<A>> = wanted.ids().into_iter().map(|id| (id, slot(None, 0))).collect();
         slots.extend(loaded.into_iter().map(|loaded| (loaded.id, slot(Some(loaded.state), loaded.version))));
@@ -337,7 +337,7 @@ impl<A: Store> Desk<'_, A> {
         self.done.push(key.row(answer, self.world.now()));
     }
 
-    async fn write(self, tx: &mut Tx<'_>) -> Result<(), Error> {
+    async fn write(self, tx: Tx<'_>) -> Result<(), Error> {
         let changed = self.slots.iter().filter(|(_, slot)| !slot.events.is_empty());
         let changes: Vec<Change<'_, A>> = changed
             .filter_map(|(id, slot)| {
@@ -345,11 +345,9 @@ impl<A: Store> Desk<'_, A> {
                 Some(Change { id: *id, state: slot.state.as_ref()?, events: &slot.events, read: slot.read, version })
             })
             .collect();
-        if !changes.is_empty() {
-            A::save(tx, &changes).await?;
-        }
-        outbox::append(tx, self.envelopes).await?;
-        done::write(tx, &self.done).await
+        let save = async { if changes.is_empty() { Ok(()) } else { A::save(tx, &changes).await } };
+        try_join!(save, outbox::append(tx, self.envelopes), done::write(tx, &self.done))?;
+        Ok(())
     }
 }
 

@@ -48,8 +48,8 @@ impl ChronicleService for Service {
         let mut fields = Fields::new();
         let id: Option<FlowId> = fields.id("flow_id", &request.flow_id);
         let id = fields.finish(id)?;
-        let mut reader = self.database.reader().await?;
-        let events = store::flow(&mut reader.tx(), id).await?;
+        let reader = self.database.reader().await?;
+        let events = store::flow(reader.tx(), id).await?;
         if events.is_empty() {
             return Err(Error::not_found("flow", id).into());
         }
@@ -67,8 +67,8 @@ impl ChronicleService for Service {
         let types = types(&mut fields, request.types);
         let after = position(&mut fields, request.after_position);
         let (page, types, after) = fields.finish(all!(page, types, after))?;
-        let mut reader = self.database.reader().await?;
-        let (events, next_page_token) = store::list(&mut reader.tx(), &types, after, &page).await?;
+        let reader = self.database.reader().await?;
+        let (events, next_page_token) = store::list(reader.tx(), &types, after, &page).await?;
         Ok(Response::new(proto::ListEventsResponse { events, next_page_token }))
     }
 
@@ -86,7 +86,7 @@ impl ChronicleService for Service {
         let place = self.watches.clone().try_acquire_owned().map_err(|_| Error::Busy { what: "the chronicle" })?;
         let after = match after {
             Some(after) => after,
-            None => store::last_position(&mut self.database.reader().await?.tx()).await?,
+            None => store::last_position(self.database.reader().await?.tx()).await?,
         };
         let (events, stream) = mpsc::channel(WATCH_BATCH);
         let watch = Watch { database: self.database.clone(), types, after, events, _place: place };
@@ -167,7 +167,7 @@ impl Watch {
     }
 
     async fn read(&self) -> Result<Vec<proto::Event>, Error> {
-        let mut reader = self.database.reader().await?;
-        store::after_position(&mut reader.tx(), &self.types, self.after, WATCH_BATCH as i64).await
+        let reader = self.database.reader().await?;
+        store::after_position(reader.tx(), &self.types, self.after, WATCH_BATCH as i64).await
     }
 }

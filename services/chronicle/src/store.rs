@@ -51,27 +51,29 @@ impl Kind for FlowKind {
 /// The id of a flow.
 pub type FlowId = Id<FlowKind>;
 
-/// Waits until no other transaction appends, and lets no other append until this one ends.
+/// Appends events in this order. Those that are there already stay where they are.
 ///
 /// On PostgreSQL several streams and replicas append at once, and a number is taken when a row is written, not when it
 /// is committed: a reader could see position 8 before 7 is committed, go on from 8, and never see 7. With one
 /// transaction at a time, positions become visible in order. SQLite has one writer anyway.
-pub async fn take_turn(tx: &mut Tx<'_>) -> Result<(), Error> {
-    if let Tx::Postgres(connection) = tx {
+pub async fn append(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
+    let rows: Vec<Row> = events.iter().cloned().map(Row::from).collect();
+    // The first is sent first, and PostgreSQL obeys in order.
+    db::try_join!(take_turn(tx), db::insert(tx, &rows))?;
+    Ok(())
+}
+
+/// Waits until no other transaction appends, and lets no other append until this one ends.
+async fn take_turn(tx: Tx<'_>) -> Result<(), Error> {
+    if let Tx::Postgres(mut connection) = tx {
         let lock = "SELECT pg_advisory_xact_lock(hashtext('nadeuri chronicle ' || current_schema()))";
-        diesel_async::RunQueryDsl::execute(diesel::sql_query(lock), &mut **connection).await?;
+        diesel_async::SimpleAsyncConnection::batch_execute(&mut connection, lock).await?;
     }
     Ok(())
 }
 
-/// Appends events in this order. Those that are there already stay where they are.
-pub async fn append(tx: &mut Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
-    let rows: Vec<Row> = events.iter().cloned().map(Row::from).collect();
-    db::insert(tx, &rows).await.map(drop)
-}
-
 /// The first events of a flow, as they happened: by time, and none before its cause.
-pub async fn flow(tx: &mut Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Error> {
+pub async fn flow(tx: Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Error> {
     let rows: Vec<(i64, Row)> = sql!(tx, |c| events::table
         .filter(events::correlation_id.eq(flow))
         .order(events::position)
@@ -100,7 +102,7 @@ fn story(mut events: Vec<proto::Event>) -> Vec<proto::Event> {
 
 /// A page of events of some types, or of all if there are none, and the token of the next one.
 pub async fn list(
-    tx: &mut Tx<'_>,
+    tx: Tx<'_>,
     types: &[String],
     after: i64,
     page: &Page<i64>,
@@ -112,7 +114,7 @@ pub async fn list(
 
 /// The first events after a position, of some types, or of all if there are none.
 pub async fn after_position(
-    tx: &mut Tx<'_>,
+    tx: Tx<'_>,
     types: &[String],
     after: i64,
     limit: i64,
@@ -129,7 +131,7 @@ pub async fn after_position(
 }
 
 /// The position of the last event; 0 if there is none.
-pub async fn last_position(tx: &mut Tx<'_>) -> Result<i64, Error> {
+pub async fn last_position(tx: Tx<'_>) -> Result<i64, Error> {
     let last = sql!(tx, |c| events::table.order(events::position.desc()).select(events::position).first(c));
     Ok(last.optional()?.unwrap_or(0))
 }

@@ -8,16 +8,18 @@ use crate::store;
 pub enum Chronicle {}
 
 impl View for Chronicle {
+    /// An event that is there already stays where it is.
+    const ONCE: bool = false;
+
     fn interest() -> Interest {
         Interest::All
     }
 
-    async fn apply(tx: &mut Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
-        store::take_turn(tx).await?;
+    async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
         store::append(tx, events).await
     }
 
-    async fn clear(_: &mut Tx<'_>) -> Result<(), Error> {
+    async fn clear(_: Tx<'_>) -> Result<(), Error> {
         Err(Error::Internal("the chronicle can't be made anew: it is what others are made from".into()))
     }
 }

@@ -112,8 +112,8 @@ impl FleetService for Service {
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &[&asked.encode_to_vec()]);
         let filter = filter(&mut fields, &request);
         let (page, filter) = fields.finish(all!(page, filter))?;
-        let mut reader = self.database.reader().await?;
-        let (cars, next_page_token) = store::list(&mut reader.tx(), &filter, &page).await?;
+        let reader = self.database.reader().await?;
+        let (cars, next_page_token) = store::list(reader.tx(), &filter, &page).await?;
         Ok(Response::new(proto::ListCarsResponse { cars, next_page_token }))
     }
 }

@@ -80,32 +80,37 @@ chassis::rows! {
 impl Store for Car {
     type Answer = proto::Car;
 
-    async fn load(tx: &mut Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = wanted.ids();
         let mentioned: Vec<ReservationId> = wanted.commands().filter_map(Command::reservation).collect();
-        let rows: Vec<EngagementRow> = sql!(tx, |c| {
-            let open = engagements::car_id.eq_any(&ids).and(engagements::is_open);
-            let query = engagements::table.filter(open.or(engagements::reservation_id.eq_any(&mentioned)));
-            query.select(EngagementRow::as_select()).load(c)
-        })?;
+        let engagements = async {
+            sql!(tx, |c| {
+                let open = engagements::car_id.eq_any(&ids).and(engagements::is_open);
+                let query = engagements::table.filter(open.or(engagements::reservation_id.eq_any(&mentioned)));
+                query.select(EngagementRow::as_select()).load::<EngagementRow>(c)
+            })
+        };
+        let cars = async {
+            let query = cars::table.filter(cars::id.eq_any(&ids));
+            sql!(tx, |c| query.select(CarRow::as_select()).load::<CarRow>(c))
+        };
+        let (engagements, cars) = db::try_join!(engagements, cars)?;
         let mut of_car: BTreeMap<CarId, BTreeMap<ReservationId, Engagement>> = BTreeMap::new();
-        for row in rows {
+        for row in engagements {
             of_car.entry(row.car_id).or_default().insert(row.reservation_id, row.try_into()?);
         }
-        let rows: Vec<CarRow> =
-            sql!(tx, |c| cars::table.filter(cars::id.eq_any(&ids)).select(CarRow::as_select()).load(c))?;
         let loaded = |row: CarRow| {
             let (id, version) = (row.id, row.version);
             let state = row.car(of_car.remove(&id).unwrap_or_default())?;
             Ok(Loaded { id, version, state })
         };
-        rows.into_iter().map(loaded).collect()
+        cars.into_iter().map(loaded).collect()
     }
 
-    async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, CarRow::new).await?;
+    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         let touched: Vec<EngagementRow> = changes.iter().flat_map(touched).collect();
-        db::upsert(tx, &touched).await
+        db::try_join!(db::save(tx, changes, CarRow::new), db::upsert(tx, &touched))?;
+        Ok(())
     }
 
     fn answer(&self, _: &Command) -> proto::Car {
@@ -137,7 +142,7 @@ fn touched(change: &Change<'_, Car>) -> Vec<EngagementRow> {
 }
 
 /// Cars by id, without their engagements.
-pub async fn read(tx: &mut Tx<'_>, ids: Vec<CarId>) -> Result<Vec<(CarId, proto::Car)>, Error> {
+pub async fn read(tx: Tx<'_>, ids: Vec<CarId>) -> Result<Vec<(CarId, proto::Car)>, Error> {
     let rows: Vec<CarRow> =
         sql!(tx, |c| cars::table.filter(cars::id.eq_any(&ids)).select(CarRow::as_select()).load(c))?;
     rows.into_iter().map(|row| Ok((row.id, (&row.car(BTreeMap::new())?).into()))).collect()
@@ -159,7 +164,7 @@ pub struct Filter {
 }
 
 /// A page of cars, in the order of their registration.
-pub async fn list(tx: &mut Tx<'_>, filter: &Filter, page: &Page<CarId>) -> Result<(Vec<proto::Car>, String), Error> {
+pub async fn list(tx: Tx<'_>, filter: &Filter, page: &Page<CarId>) -> Result<(Vec<proto::Car>, String), Error> {
     let mut rows: Vec<CarRow> = sql!(tx, |c| {
         let mut query = cars::table.select(CarRow::as_select()).into_boxed();
         query = match filter.status {

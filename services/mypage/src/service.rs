@@ -49,8 +49,8 @@ impl MypageService for Service {
         let filter = [customer.unwrap_or_default().as_bytes()];
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let page = fields.finish(page)?;
-        let mut reader = self.database.reader().await?;
-        let (car_rentals, next_page_token) = store::list(&mut reader.tx(), customer, &page).await?;
+        let reader = self.database.reader().await?;
+        let (car_rentals, next_page_token) = store::list(reader.tx(), customer, &page).await?;
         Ok(Response::new(proto::ListCarRentalsResponse { car_rentals, next_page_token }))
     }
 }

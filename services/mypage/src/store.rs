@@ -58,13 +58,13 @@ chassis::rows! {
 }
 
 /// Car rentals by id.
-pub(crate) async fn read(tx: &mut Tx<'_>, ids: &[ReservationId]) -> Result<Vec<Row>, Error> {
+pub(crate) async fn read(tx: Tx<'_>, ids: &[ReservationId]) -> Result<Vec<Row>, Error> {
     Ok(sql!(tx, |c| car_rentals::table.filter(car_rentals::id.eq_any(ids)).select(Row::as_select()).load(c))?)
 }
 
 /// Writes car rentals as they are after they were read and changed. [`Error::Conflict`] if one was changed by others
 /// meanwhile: the past comes from the chronicle while new events come in.
-pub(crate) async fn save(tx: &mut Tx<'_>, rows: Vec<Row>) -> Result<(), Error> {
+pub(crate) async fn save(tx: Tx<'_>, rows: Vec<Row>) -> Result<(), Error> {
     let count = rows.len();
     let changed = rows.into_iter().map(|row| Row { version: row.version + 1, ..row });
     let (new, old): (Vec<Row>, Vec<Row>) = changed.partition(|row| row.version == 1);
@@ -74,7 +74,7 @@ pub(crate) async fn save(tx: &mut Tx<'_>, rows: Vec<Row>) -> Result<(), Error> {
 }
 
 /// Removes all of them.
-pub(crate) async fn clear(tx: &mut Tx<'_>) -> Result<(), Error> {
+pub(crate) async fn clear(tx: Tx<'_>) -> Result<(), Error> {
     sql!(tx, |c| diesel::delete(car_rentals::table).execute(c))?;
     Ok(())
 }
@@ -82,7 +82,7 @@ pub(crate) async fn clear(tx: &mut Tx<'_>) -> Result<(), Error> {
 /// A page of car rentals, newest first: those of a customer, or all. Nobody sees one whose reservation was not heard
 /// of, for it is not known whose it is.
 pub(crate) async fn list(
-    tx: &mut Tx<'_>,
+    tx: Tx<'_>,
     customer: Option<&str>,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::CarRental>, String), Error> {

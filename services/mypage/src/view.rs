@@ -36,7 +36,7 @@ impl View for CarRentals {
         Interest::Kinds(RULES.keys().cloned().collect())
     }
 
-    async fn apply(tx: &mut Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
+    async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
         let news = events.iter().map(News::parse).collect::<Result<Vec<News>, Malformed>>();
         let news = news.map_err(|malformed| Error::Internal(malformed.to_string()))?;
         let mut ids: Vec<ReservationId> = news.iter().map(|news| news.reservation).collect();
@@ -50,7 +50,7 @@ impl View for CarRentals {
         store::save(tx, rows.into_values().collect()).await
     }
 
-    async fn clear(tx: &mut Tx<'_>) -> Result<(), Error> {
+    async fn clear(tx: Tx<'_>) -> Result<(), Error> {
         store::clear(tx).await
     }
 }

@@ -30,8 +30,8 @@ impl NotificationService for Service {
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let flow = fields.optional_id("flow_id", &request.flow_id);
         let (page, flow) = fields.finish(all!(page, flow))?;
-        let mut reader = self.database.reader().await?;
-        let (messages, next_page_token) = store::list(&mut reader.tx(), customer, flow, &page).await?;
+        let reader = self.database.reader().await?;
+        let (messages, next_page_token) = store::list(reader.tx(), customer, flow, &page).await?;
         Ok(Response::new(proto::ListMessagesResponse { messages, next_page_token }))
     }
 }

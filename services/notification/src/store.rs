@@ -44,15 +44,15 @@ chassis::rows! {
 impl Store for Message {
     type Answer = proto::Message;
 
-    async fn load(tx: &mut Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         read(tx, wanted.ids()).await
     }
 
-    async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
+    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         db::save(tx, changes, Row::new).await
     }
 
-    async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<MessageId>, Error> {
+    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<MessageId>, Error> {
         let due = messages::table.filter(messages::wake_at.le(now)).order(messages::wake_at).limit(limit);
         Ok(sql!(tx, |c| due.select(messages::id).load(c))?)
     }
@@ -68,7 +68,7 @@ impl Store for Message {
 }
 
 /// Messages by id.
-pub async fn read(tx: &mut Tx<'_>, ids: Vec<MessageId>) -> Result<Vec<Loaded<Message>>, Error> {
+pub async fn read(tx: Tx<'_>, ids: Vec<MessageId>) -> Result<Vec<Loaded<Message>>, Error> {
     let rows: Vec<Row> =
         sql!(tx, |c| messages::table.filter(messages::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
     rows.into_iter().map(Loaded::try_from).collect()
@@ -76,7 +76,7 @@ pub async fn read(tx: &mut Tx<'_>, ids: Vec<MessageId>) -> Result<Vec<Loaded<Mes
 
 /// A page of messages, newest first: those to a customer, or to all; about a flow, or about all.
 pub async fn list(
-    tx: &mut Tx<'_>,
+    tx: Tx<'_>,
     customer: Option<&str>,
     flow: Option<FlowId>,
     page: &Page<Spot>,

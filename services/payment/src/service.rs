@@ -134,8 +134,8 @@ impl PaymentService for Service {
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let purchase = fields.optional_id("purchase_id", &request.purchase_id);
         let (page, purchase) = fields.finish(all!(page, purchase))?;
-        let mut reader = self.database.reader().await?;
-        let (payments, next_page_token) = store::list(&mut reader.tx(), customer, purchase, &page).await?;
+        let reader = self.database.reader().await?;
+        let (payments, next_page_token) = store::list(reader.tx(), customer, purchase, &page).await?;
         Ok(Response::new(proto::ListPaymentsResponse { payments, next_page_token }))
     }
 

@@ -57,15 +57,15 @@ chassis::rows! {
 impl Store for Payment {
     type Answer = proto::Payment;
 
-    async fn load(tx: &mut Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         read(tx, wanted.ids()).await
     }
 
-    async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
+    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         db::save(tx, changes, Row::new).await
     }
 
-    async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<PaymentId>, Error> {
+    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<PaymentId>, Error> {
         let due = payments::table.filter(payments::wake_at.le(now)).order(payments::wake_at).limit(limit);
         Ok(sql!(tx, |c| due.select(payments::id).load(c))?)
     }
@@ -100,7 +100,7 @@ impl Store for Payment {
 }
 
 /// Payments by id.
-pub async fn read(tx: &mut Tx<'_>, ids: Vec<PaymentId>) -> Result<Vec<Loaded<Payment>>, Error> {
+pub async fn read(tx: Tx<'_>, ids: Vec<PaymentId>) -> Result<Vec<Loaded<Payment>>, Error> {
     let rows: Vec<Row> =
         sql!(tx, |c| payments::table.filter(payments::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
     rows.into_iter().map(Loaded::try_from).collect()
@@ -108,7 +108,7 @@ pub async fn read(tx: &mut Tx<'_>, ids: Vec<PaymentId>) -> Result<Vec<Loaded<Pay
 
 /// A page of payments, newest first: those of a customer, or all; of a purchase, or of all.
 pub async fn list(
-    tx: &mut Tx<'_>,
+    tx: Tx<'_>,
     customer: Option<&str>,
     purchase: Option<PurchaseId>,
     page: &Page<Spot>,

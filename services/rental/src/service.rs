@@ -228,8 +228,8 @@ impl RentalService for Service {
         let known = proto::ReservationState::try_from(request.state);
         let state = fields.take("state", known.map_err(|_| "must be a value of ReservationState"));
         let (page, state) = fields.finish(all!(page, state))?;
-        let mut reader = self.database.reader().await?;
-        let listed = store::list(&mut reader.tx(), customer, store::state_name(state), &page).await?;
+        let reader = self.database.reader().await?;
+        let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;
         let (reservations, next_page_token) = listed;
         Ok(Response::new(proto::ListReservationsResponse { reservations, next_page_token }))
     }

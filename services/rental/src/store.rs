@@ -80,40 +80,43 @@ chassis::rows! {
 impl Store for Calendar {
     type Answer = proto::Reservation;
 
-    async fn load(tx: &mut Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = wanted.ids();
         // What is reserved only now is not there yet.
         let existing = wanted.commands().filter(|command| !matches!(command, Command::Reserve { .. }));
         let mentioned: Vec<ReservationId> = existing.filter_map(Command::reservation).collect();
-        let rows: Vec<ReservationRow> = sql!(tx, |c| {
-            let open = reservations::car_id.eq_any(&ids).and(reservations::is_open);
-            let query = reservations::table.filter(open.or(reservations::id.eq_any(&mentioned)));
-            query.select(ReservationRow::as_select()).load(c)
-        })?;
+        let reservations = async {
+            sql!(tx, |c| {
+                let open = reservations::car_id.eq_any(&ids).and(reservations::is_open);
+                let query = reservations::table.filter(open.or(reservations::id.eq_any(&mentioned)));
+                query.select(ReservationRow::as_select()).load::<ReservationRow>(c)
+            })
+        };
+        let calendars = async {
+            let query = calendars::table.filter(calendars::car_id.eq_any(&ids));
+            sql!(tx, |c| query.select(CalendarRow::as_select()).load::<CalendarRow>(c))
+        };
+        let (reservations, calendars) = db::try_join!(reservations, calendars)?;
         let mut of_car: BTreeMap<CarId, BTreeMap<ReservationId, Reservation>> = BTreeMap::new();
-        for row in rows {
+        for row in reservations {
             of_car.entry(row.car_id).or_default().insert(row.id, row.try_into()?);
         }
-        let rows: Vec<CalendarRow> = sql!(tx, |c| calendars::table
-            .filter(calendars::car_id.eq_any(&ids))
-            .select(CalendarRow::as_select())
-            .load(c))?;
         let loaded = |row: CalendarRow| {
             let (id, version) = (row.car_id, row.version);
             let state = row.calendar(of_car.remove(&id).unwrap_or_default())?;
             Ok(Loaded { id, version, state })
         };
-        rows.into_iter().map(loaded).collect()
+        calendars.into_iter().map(loaded).collect()
     }
 
-    async fn save(tx: &mut Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, CalendarRow::new).await?;
+    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the calendar guards its reservations too.
         let touched: Vec<ReservationRow> = changes.iter().flat_map(touched).collect();
-        db::upsert(tx, &touched).await
+        db::try_join!(db::save(tx, changes, CalendarRow::new), db::upsert(tx, &touched))?;
+        Ok(())
     }
 
-    async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<CarId>, Error> {
+    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<CarId>, Error> {
         let due = calendars::table.filter(calendars::wake_at.le(now)).order(calendars::wake_at).limit(limit);
         Ok(sql!(tx, |c| due.select(calendars::car_id).load(c))?)
     }
@@ -166,7 +169,7 @@ pub struct Found {
 }
 
 /// Reservations by id.
-pub async fn read(tx: &mut Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(ReservationId, Found)>, Error> {
+pub async fn read(tx: Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(ReservationId, Found)>, Error> {
     let rows: Vec<ReservationRow> = sql!(tx, |c| reservations::table
         .filter(reservations::id.eq_any(&ids))
         .select(ReservationRow::as_select())
@@ -176,7 +179,7 @@ pub async fn read(tx: &mut Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(Reser
 
 /// A page of reservations, newest first: those of a customer, or all; in a state, or in any.
 pub async fn list(
-    tx: &mut Tx<'_>,
+    tx: Tx<'_>,
     customer: Option<&str>,
     state: Option<&'static str>,
     page: &Page<ReservationId>,

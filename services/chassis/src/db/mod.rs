@@ -12,6 +12,7 @@ pub(crate) mod schema;
 pub mod sqlite;
 pub mod types;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use diesel::SqliteConnection;
@@ -41,28 +42,35 @@ pub mod sql_types {
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// An open transaction, or a connection to read with.
+///
+/// Statements that don't need each other's results go together into a `try_join!`: on PostgreSQL they share a round trip
+/// (they are sent without waiting in between, and obeyed in order), on SQLite they run one after the other.
+#[derive(Clone, Copy)]
 pub enum Tx<'a> {
     /// On PostgreSQL.
-    Postgres(&'a mut AsyncPgConnection),
-    /// On SQLite.
-    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a AsyncPgConnection),
+    /// On SQLite. Locked for a statement, never across an await.
+    Sqlite(&'a Mutex<SqliteConnection>),
 }
+
+/// Waits for statements that were sent together; the first error ends it.
+pub use futures::try_join;
 
 /// Runs one statement of diesel on whichever database it is: `sql!(tx, |c| payments::table.find(id).first(c))`.
 #[macro_export]
 macro_rules! sql {
     ($tx:expr, |$connection:ident| $statement:expr) => {
         match $tx {
-            $crate::db::Tx::Postgres(connection) => {
+            $crate::db::Tx::Postgres(mut connection) => {
                 #[allow(unused_imports)]
                 use diesel_async::RunQueryDsl as _;
-                let $connection = &mut **connection;
+                let $connection = &mut connection;
                 $statement.await
             }
             $crate::db::Tx::Sqlite(connection) => {
                 #[allow(unused_imports)]
                 use diesel::RunQueryDsl as _;
-                let $connection = &mut **connection;
+                let $connection = &mut *$crate::db::sqlite::locked(connection);
                 $statement
             }
         }
@@ -70,7 +78,7 @@ macro_rules! sql {
 }
 
 /// A unit of work: what is written in one transaction.
-pub type Unit<'f, T> = Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, Error>> + Send + 'f>;
+pub type Unit<'f, T> = Box<dyn for<'t> FnOnce(Tx<'t>) -> BoxFuture<'t, Result<T, Error>> + Send + 'f>;
 
 /// How safe a write must be when it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +108,7 @@ pub enum Reader {
 
 impl Reader {
     /// The connection, for [`sql!`](crate::sql).
-    pub fn tx(&mut self) -> Tx<'_> {
+    pub fn tx(&self) -> Tx<'_> {
         match self {
             Reader::Postgres(connection) => Tx::Postgres(connection),
             Reader::Sqlite(connection) => Tx::Sqlite(connection),
@@ -143,8 +151,8 @@ impl Database {
 
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        let mut reader = self.reader().await?;
-        let ping = async { sql!(&mut reader.tx(), |c| diesel::sql_query("SELECT 1").execute(c)) };
+        let reader = self.reader().await?;
+        let ping = async { sql!(reader.tx(), |c| diesel::sql_query("SELECT 1").execute(c)) };
         tokio::time::timeout(DEADLINE, ping)
             .await
             .map_err(|_| Error::Unavailable("the store does not answer".into()))??;

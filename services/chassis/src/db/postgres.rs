@@ -6,7 +6,7 @@ use diesel::ConnectionError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use futures::FutureExt;
+use futures::{FutureExt, try_join};
 
 use crate::db::{DEADLINE, Durability, Migrations, Tx, Unit};
 use crate::error::Error;
@@ -91,8 +91,14 @@ pub async fn transact<T>(
             Durability::Full => "BEGIN",
             Durability::Lazy => "BEGIN; SET LOCAL synchronous_commit = off",
         };
-        connection.batch_execute(begin).await?;
-        let outcome = unit(&mut Tx::Postgres(connection)).await;
+        // Sent with the first statements, not before them: they wait for a round trip less. Answers come in order, so
+        // nothing goes on if it fails.
+        let shared: &AsyncPgConnection = connection;
+        let outcome = try_join!(
+            async { Ok((&mut { shared }).batch_execute(begin).await?) },
+            unit(Tx::Postgres(shared))
+        );
+        let outcome = outcome.map(|((), value)| value);
         if outcome.is_ok() {
             world.pass(context, Point::BeforeCommit).await;
             connection.batch_execute("COMMIT").await?;

@@ -11,9 +11,10 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt};
 use diesel::sqlite::Sqlite;
+use futures::try_join;
 
 use crate::aggregate::{Aggregate, Change};
-use crate::db::Tx;
+use crate::db::{Tx, sqlite};
 use crate::error::Error;
 
 /// A struct that is a row of a table. Made by [`rows!`](crate::rows).
@@ -67,24 +68,24 @@ impl Mode for Update {
 }
 
 /// Writes rows that are new; returns how many were: a row whose key is taken is left as it is.
-pub async fn insert<R: Row>(tx: &mut Tx<'_>, rows: &[R]) -> Result<usize, Error> {
+pub async fn insert<R: Row>(tx: Tx<'_>, rows: &[R]) -> Result<usize, Error> {
     write::<R, Insert>(tx, rows, &[]).await
 }
 
 /// Writes rows, new or not. Their keys must differ.
-pub async fn upsert<R: Row>(tx: &mut Tx<'_>, rows: &[R]) -> Result<(), Error> {
+pub async fn upsert<R: Row>(tx: Tx<'_>, rows: &[R]) -> Result<(), Error> {
     write::<R, Upsert>(tx, rows, &[]).await.map(drop)
 }
 
 /// Overwrites the rows whose column `version` is still the one of `versions` (one a row); returns how many were.
-pub async fn update<R: Row>(tx: &mut Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
+pub async fn update<R: Row>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
     write::<R, Update>(tx, rows, versions).await
 }
 
 /// Writes the rows of changed aggregates: new ones are inserted, the others overwritten at the version they were read at.
 /// [`Error::Conflict`] if another transaction wrote one of them meanwhile.
 pub async fn save<A: Aggregate, R: Row>(
-    tx: &mut Tx<'_>,
+    tx: Tx<'_>,
     changes: &[Change<'_, A>],
     row: impl Fn(&A, i64) -> R + Send,
 ) -> Result<(), Error> {
@@ -94,25 +95,26 @@ pub async fn save<A: Aggregate, R: Row>(
     };
     let (new, read) = (rows(&new), old.iter().map(|change| change.read).collect::<Vec<i64>>());
     let old = rows(&old);
-    let written = insert(tx, &new).await? + update(tx, &old, &read).await?;
-    if written == changes.len() { Ok(()) } else { Err(Error::Conflict) }
+    let (inserted, updated) = try_join!(insert(tx, &new), update(tx, &old, &read))?;
+    if inserted + updated == changes.len() { Ok(()) } else { Err(Error::Conflict) }
 }
 
-async fn write<R: Row, M: Mode>(tx: &mut Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
+async fn write<R: Row, M: Mode>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
     if rows.is_empty() {
         return Ok(0);
     }
     match tx {
-        Tx::Postgres(connection) => {
+        Tx::Postgres(mut connection) => {
             let many = Many::<R, M> { columns: R::columns(rows), versions, mode: PhantomData };
-            Ok(diesel_async::RunQueryDsl::execute(many, connection).await?)
+            Ok(diesel_async::RunQueryDsl::execute(many, &mut connection).await?)
         }
         Tx::Sqlite(connection) => {
+            let mut connection = sqlite::locked(connection);
             let mut written = 0;
             for (index, row) in rows.iter().enumerate() {
                 let version = versions.get(index).copied().unwrap_or_default();
                 let one = One::<R, M> { row, version, mode: PhantomData };
-                written += diesel::RunQueryDsl::execute(one, &mut **connection)?;
+                written += diesel::RunQueryDsl::execute(one, &mut *connection)?;
             }
             Ok(written)
         }

@@ -3,9 +3,9 @@
 //! Two connections write, both on the writer's thread and so never at once: one that is on disk when a commit returns
 //! (`synchronous=FULL`), one that is so a moment later (`NORMAL`) for what is done again if it is lost.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
@@ -23,7 +23,7 @@ const KEPT_READERS: usize = 8;
 pub struct Sqlite {
     path: Arc<str>,
     writer: Writer,
-    readers: Arc<Mutex<Vec<SqliteConnection>>>,
+    readers: Arc<Mutex<Vec<Mutex<SqliteConnection>>>>,
 }
 
 #[derive(Clone)]
@@ -40,8 +40,8 @@ type Job = Box<dyn FnOnce(&mut Connections) + Send>;
 const QUEUE: usize = 64;
 
 struct Connections {
-    full: SqliteConnection,
-    lazy: SqliteConnection,
+    full: Mutex<SqliteConnection>,
+    lazy: Mutex<SqliteConnection>,
     world: World,
     context: &'static str,
 }
@@ -53,7 +53,7 @@ impl Sqlite {
         }
         let full = connect(path, "FULL").map_err(|error| error.to_string())?;
         let lazy = connect(path, "NORMAL").map_err(|error| error.to_string())?;
-        let connections = Connections { full, lazy, world: world.clone(), context };
+        let connections = Connections { full: Mutex::new(full), lazy: Mutex::new(lazy), world: world.clone(), context };
         let writer = if world.is_simulated() {
             Writer::Here(Arc::new(tokio::sync::Mutex::new(connections)))
         } else {
@@ -91,7 +91,10 @@ impl Sqlite {
         let kept = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
         let connection = match kept {
             Some(connection) => connection,
-            None => connect(&self.path, "NORMAL").map_err(|error| Error::Unavailable(error.to_string()))?,
+            None => {
+                let connected = connect(&self.path, "NORMAL");
+                Mutex::new(connected.map_err(|error| Error::Unavailable(error.to_string()))?)
+            }
         };
         Ok(Lent { connection: Some(connection), home: self.readers.clone() })
     }
@@ -100,10 +103,10 @@ impl Sqlite {
 impl Connections {
     async fn transact<T>(&mut self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
         let mut open = Open::begin(match durability {
-            Durability::Full => &mut self.full,
-            Durability::Lazy => &mut self.lazy,
+            Durability::Full => &self.full,
+            Durability::Lazy => &self.lazy,
         })?;
-        let value = unit(&mut Tx::Sqlite(open.connection)).await?;
+        let value = unit(Tx::Sqlite(open.connection)).await?;
         self.world.pass(self.context, Point::BeforeCommit).await;
         open.commit()?;
         self.world.pass(self.context, Point::AfterCommit).await;
@@ -113,18 +116,18 @@ impl Connections {
 
 /// A transaction that is rolled back if it is dropped before it is committed.
 struct Open<'a> {
-    connection: &'a mut SqliteConnection,
+    connection: &'a Mutex<SqliteConnection>,
     is_open: bool,
 }
 
 impl<'a> Open<'a> {
-    fn begin(connection: &'a mut SqliteConnection) -> Result<Open<'a>, Error> {
-        connection.batch_execute("BEGIN IMMEDIATE")?;
+    fn begin(connection: &'a Mutex<SqliteConnection>) -> Result<Open<'a>, Error> {
+        locked(connection).batch_execute("BEGIN IMMEDIATE")?;
         Ok(Open { connection, is_open: true })
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        self.connection.batch_execute("COMMIT")?;
+        locked(self.connection).batch_execute("COMMIT")?;
         self.is_open = false;
         Ok(())
     }
@@ -133,7 +136,7 @@ impl<'a> Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if self.is_open
-            && let Err(error) = self.connection.batch_execute("ROLLBACK")
+            && let Err(error) = locked(self.connection).batch_execute("ROLLBACK")
         {
             tracing::error!(%error, "a transaction can't be rolled back");
         }
@@ -160,21 +163,21 @@ fn connect(path: &str, synchronous: &str) -> Result<SqliteConnection, Box<dyn st
     Ok(connection)
 }
 
+/// A connection, for one statement. A panic of another statement does no harm to it.
+pub fn locked(connection: &Mutex<SqliteConnection>) -> MutexGuard<'_, SqliteConnection> {
+    connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// A connection to read with.
 pub struct Lent {
-    connection: Option<SqliteConnection>,
-    home: Arc<Mutex<Vec<SqliteConnection>>>,
+    connection: Option<Mutex<SqliteConnection>>,
+    home: Arc<Mutex<Vec<Mutex<SqliteConnection>>>>,
 }
 
 impl Deref for Lent {
-    type Target = SqliteConnection;
-    fn deref(&self) -> &SqliteConnection {
+    type Target = Mutex<SqliteConnection>;
+    fn deref(&self) -> &Mutex<SqliteConnection> {
         self.connection.as_ref().expect("it is there until it is dropped")
-    }
-}
-impl DerefMut for Lent {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        self.connection.as_mut().expect("it is there until it is dropped")
     }
 }
 impl Drop for Lent {

@@ -43,8 +43,8 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
         return Ok(Some("events are under way".to_owned()));
     }
     for context in Town::contexts() {
-        let mut reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
-        let (waiting, _) = outbox::waiting(&mut reader.tx()).await.map_err(|error| error.to_string())?;
+        let reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
+        let (waiting, _) = outbox::waiting(reader.tx()).await.map_err(|error| error.to_string())?;
         if waiting > 0 {
             return Ok(Some(format!("{waiting} events wait in the outbox of {context}")));
         }
@@ -89,8 +89,8 @@ pub async fn check(town: &Town, acknowledged: &[Acknowledged]) -> Result<String,
 
 async fn nothing_is_dead(town: &Town) -> Outcome {
     for context in Town::contexts() {
-        let mut reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
-        let letters = dead::list(&mut reader.tx(), None, 1).await.map_err(|error| error.to_string())?;
+        let reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
+        let letters = dead::list(reader.tx(), None, 1).await.map_err(|error| error.to_string())?;
         if let Some(letter) = letters.first() {
             return Err(format!("{context} could not handle {}: {}", letter.event.kind, letter.reason));
         }
