@@ -42,10 +42,7 @@ pub trait Store: Aggregate {
     type Answer: prost::Message + Default + Clone + 'static;
 
     /// Reads aggregates, all in a statement or few. Those that don't exist are missing in the result.
-    fn load(
-        tx: Tx<'_>,
-        wanted: &Wanted<'_, Self>,
-    ) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
+    fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
 
     /// Writes changed aggregates, all in a statement or few. [`Error::Conflict`] if one is not at the version it was read at.
     fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> impl Future<Output = Result<(), Error>> + Send;

@@ -113,12 +113,7 @@ pub async fn list(
 }
 
 /// The first events after a position, of some types, or of all if there are none.
-pub async fn after_position(
-    tx: Tx<'_>,
-    types: &[String],
-    after: i64,
-    limit: i64,
-) -> Result<Vec<proto::Event>, Error> {
+pub async fn after_position(tx: Tx<'_>, types: &[String], after: i64, limit: i64) -> Result<Vec<proto::Event>, Error> {
     let rows: Vec<(i64, Row)> = sql!(tx, |c| {
         let query = events::table.filter(events::position.gt(after)).select((events::position, Row::as_select()));
         let mut query = query.into_boxed();

@@ -12,10 +12,11 @@ use chassis::values::Money;
 use chassis::{Call, Cause, Error, Fields, Finder, Intent, Page, Writer, all};
 use contracts::Role;
 use contracts::payment::v1 as proto;
+use contracts::payment::v1::PaymentState;
 use contracts::payment::v1::payment_service_server::PaymentService;
 use tonic::{Request, Response, Status};
 
-use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, State, Step, payment_of};
+use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, Step, payment_of};
 use crate::processor::{NoAnswer, Processor, Verdict};
 use crate::store;
 
@@ -38,8 +39,9 @@ impl Service {
     /// Asks the processor what is to be asked next, and writes its answer down. Also what a payment is woken for.
     ///
     /// Asking twice at once is harmless: the processor knows the charge by its key.
-    pub async fn ask_processor(&self, id: PaymentId, cause: Cause) -> Result<(), Error> {
-        let Some(step) = self.finder.get(id).await?.and_then(|payment| payment.next_step()) else { return Ok(()) };
+    pub async fn ask_processor(&self, id: PaymentId, cause: Cause) -> Result<proto::Payment, Error> {
+        let payment = self.finder.get(id).await?.ok_or_else(|| Error::not_found("payment", id))?;
+        let Some(step) = payment.next_step() else { return Ok((&payment).into()) };
         let answer = tokio::time::timeout(self.deadline, self.ask(id, &step)).await.unwrap_or(Err(NoAnswer));
         let command = match (step, answer) {
             (_, Err(NoAnswer)) => Command::NoAnswer,
@@ -48,7 +50,7 @@ impl Service {
             (Step::GiveUp(charge), Ok(_)) => Command::Refuse(charge, "the processor did not answer".to_owned()),
             (Step::Refund(_), Ok(_)) => Command::Refunded,
         };
-        self.writer.handle(Intent { id, command, key: None, cause }).await.map(drop)
+        self.writer.handle(Intent { id, command, key: None, cause }).await
     }
 
     async fn ask(&self, id: PaymentId, step: &Step) -> Result<Verdict, NoAnswer> {
@@ -75,16 +77,20 @@ impl Service {
         }
         let started = call.intent::<Payment>(id, charge, None);
         let cause = started.cause.clone();
-        let payment = self.writer.handle(started).await?;
-        if payment.state() == proto::PaymentState::Charging {
-            self.ask_processor(id, cause).await?;
+        let mut payment = self.writer.handle(started).await?;
+        if payment.state() == PaymentState::Charging {
+            payment = self.ask_processor(id, cause).await?;
         }
-        // The answer is kept under the caller's key once it is final.
-        let payment = self.finder.get(id).await?.ok_or_else(|| Error::not_found("payment", id))?;
-        match payment.state {
-            State::Approved | State::Settled => self.writer.handle(call.intent(id, Command::Ask, key)).await,
-            State::Refused(why) => Err(refused("PAYMENT_REFUSED", format!("the payment was refused: {why}"))),
-            State::Charging { .. } => Err(Error::Refused {
+        match (payment.state(), key) {
+            (PaymentState::Approved | PaymentState::Settled, None) => Ok(payment),
+            // The answer is kept under the caller's key once it is final.
+            (PaymentState::Approved | PaymentState::Settled, key) => {
+                self.writer.handle(call.intent(id, Command::Ask, key)).await
+            }
+            (PaymentState::Refused, _) => {
+                Err(refused("PAYMENT_REFUSED", format!("the payment was refused: {}", payment.refusal)))
+            }
+            (PaymentState::Charging, _) => Err(Error::Refused {
                 code: RefusalCode::Pending,
                 reason: "PAYMENT_PENDING",
                 message: "the processor did not answer yet; it is asked again, so look a little later".to_owned(),

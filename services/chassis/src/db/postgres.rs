@@ -94,10 +94,8 @@ pub async fn transact<T>(
         // Sent with the first statements, not before them: they wait for a round trip less. Answers come in order, so
         // nothing goes on if it fails.
         let shared: &AsyncPgConnection = connection;
-        let outcome = try_join!(
-            async { Ok((&mut { shared }).batch_execute(begin).await?) },
-            unit(Tx::Postgres(shared))
-        );
+        let outcome =
+            try_join!(async { Ok((&mut { shared }).batch_execute(begin).await?) }, unit(Tx::Postgres(shared)));
         let outcome = outcome.map(|((), value)| value);
         if outcome.is_ok() {
             world.pass(context, Point::BeforeCommit).await;
