@@ -44,6 +44,10 @@ const fn edit(file: &'static str, text: &'static str, becomes: &'static str) -> 
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
+        name: "what time brings has no cause",
+        edits: &[edit("services/chassis/src/waker.rs", "cause: Cause::time()", "cause: Cause::default()")],
+    },
+    Mutation {
         name: "periods may overlap",
         edits: &[edit(
             "services/rental/src/domain.rs",

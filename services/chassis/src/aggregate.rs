@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::db::Tx;
+use crate::envelope::EventId;
 use crate::error::{Error, Refusal};
 
 /// A decider: pure rules over one consistency boundary. `None` is an aggregate that does not exist yet.
@@ -58,6 +59,12 @@ pub trait Store: Aggregate {
 
     /// What others hear of an event, told after it: the state is the one it led to.
     fn publish(&self, event: &Self::Event) -> Option<Publication>;
+
+    /// Notes by which event others know what happened: its own if it is published, else the one that caused it. Who asks
+    /// to be woken keeps the last one, for [`Publication::after`].
+    fn note(&mut self, event: &Self::Event, known_as: EventId) {
+        let _ = (event, known_as);
+    }
 }
 
 /// The aggregates that a batch is about, each with the commands for it.
@@ -123,6 +130,8 @@ pub struct Publication {
     pub subject: String,
     /// The flow that it belongs to; that of its cause if `None`.
     pub flow: Option<Uuid>,
+    /// The event since which the aggregate waited: the cause, should it be the time that made this happen.
+    pub after: Option<EventId>,
     /// The encoded message.
     pub body: Vec<u8>,
 }
@@ -130,7 +139,14 @@ pub struct Publication {
 impl Publication {
     /// Publishes a message about `subject`.
     pub fn of<M: prost::Message + Name>(message: &M, subject: impl ToString, flow: Option<Uuid>) -> Publication {
-        Publication { kind: M::full_name(), subject: subject.to_string(), flow, body: message.encode_to_vec() }
+        let (kind, body) = (M::full_name(), message.encode_to_vec());
+        Publication { kind, subject: subject.to_string(), flow, after: None, body }
+    }
+
+    /// The event since which the aggregate waited: the cause, should it be the time that made this happen.
+    #[must_use]
+    pub fn after(self, event: Option<EventId>) -> Publication {
+        Publication { after: event, ..self }
     }
 }
 
@@ -141,6 +157,15 @@ pub struct Cause {
     pub correlation: Option<Uuid>,
     /// The event that caused it.
     pub causation: Option<Uuid>,
+    /// Nobody commanded it: its time had come.
+    pub is_time: bool,
     /// The W3C trace that it happened in.
     pub traceparent: Option<String>,
+}
+
+impl Cause {
+    /// Its time had come.
+    pub fn time() -> Cause {
+        Cause { is_time: true, ..Cause::default() }
+    }
 }

@@ -23,7 +23,7 @@ use crate::world::Tasks;
 use crate::writer::{Intent, Scene, Writer};
 
 /// The pauses between attempts, from the first to the longest.
-const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(5);
+const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
 
 /// An event that can't be understood: it breaks its contract.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -121,6 +121,7 @@ impl<A: Store> Reactor<A> {
             let cause = Cause {
                 correlation: Some(event.correlation_id),
                 causation: Some(event.event_id),
+                is_time: false,
                 traceparent: traceparent.clone(),
             };
             self.writer.enqueue(Intent { id, command, key: Some(key), cause })
@@ -169,7 +170,7 @@ impl Persistent {
             }
             if let Some((event, error)) = again.first() {
                 let (context, kind) = (self.scene.context, &event.kind);
-                tracing::warn!(context, kind, %error, waiting = again.len(), "events can't be handled yet; trying again");
+                tracing::warn!(context, kind, error = %error.for_log(), waiting = again.len(), "events can't be handled yet; trying again");
                 self.pause(&mut pause).await?;
             }
             events = again.into_iter().map(|(event, _)| event).collect();
@@ -187,7 +188,9 @@ impl Persistent {
             let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { dead::bury(tx, letter).await }));
             match self.scene.database.write(Durability::Full, unit).await {
                 Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(context, %error, "a dead letter can't be written yet; trying again"),
+                Err(error) => {
+                    tracing::warn!(context, error = %error.for_log(), "a dead letter can't be written yet; trying again")
+                }
             }
             self.pause(&mut pause).await?;
         }

@@ -23,6 +23,7 @@ use crate::finder::{Find, Finder};
 use crate::health::Part;
 use crate::identity::Identity;
 use crate::relay::{self, Relay};
+use crate::telemetry::Meters;
 use crate::view::{History, Rebuild, Rebuilder, View, Viewer};
 use crate::waker::{self, Wake};
 use crate::world::{Tasks, World};
@@ -247,7 +248,7 @@ impl Context {
         let relay = Relay { scene: scene.clone(), bus: environment.bus.clone() };
         tasks.spawn(relay.run(tasks.clone()));
         tasks.spawn(relay::forget_old_keys(scene.clone(), environment.remember, tasks.clone()));
-        tasks.spawn(watch_store(scene.database.clone(), store.clone(), tasks.clone()));
+        tasks.spawn(watch_store(scene.context, scene.database.clone(), store.clone(), tasks.clone()));
 
         let running = Running {
             name: self.name,
@@ -290,14 +291,17 @@ impl Running {
     }
 }
 
-async fn watch_store(database: Database, store: Part, tasks: Tasks) {
+async fn watch_store(context: &'static str, database: Database, store: Part, tasks: Tasks) {
     const PERIOD: Duration = Duration::from_secs(2);
     loop {
+        if let Some((used, size)) = database.connections() {
+            Meters::pool(context, used, size);
+        }
         let answers = database.ping().await;
         if store.set(answers.is_ok())
             && let Err(error) = answers
         {
-            tracing::warn!(%error, "the store is away");
+            tracing::warn!(error = %error.for_log(), "the store is away");
         }
         if !tasks.sleep(PERIOD).await {
             return;

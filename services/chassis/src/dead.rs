@@ -7,25 +7,11 @@ use crate::db::{self, Tx};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::ids::Id;
-use crate::outbox::OutboxRow;
 use crate::sql;
 
-crate::rows! {
-    /// An envelope as a row, and why it is here.
-    struct DeadRow in dead (event_id) {
-        event_id: Id<()>,
-        kind: String,
-        source: String,
-        subject: String,
-        at: Timestamp,
-        correlation_id: Id<()>,
-        causation_id: Option<Id<()>>,
-        sequence: i64,
-        traceparent: Option<String>,
-        body: Vec<u8>,
-        reason: String,
-        dead_at: Timestamp,
-    }
+crate::envelope_rows! {
+    /// An event, and why it is here.
+    struct DeadRow in dead { reason: String, dead_at: Timestamp }
 }
 
 /// An event that could not be handled.
@@ -41,23 +27,7 @@ pub struct DeadLetter {
 
 /// Puts an event aside. One that is here already gets the new reason.
 pub async fn bury(tx: Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
-    let DeadLetter { event, reason, dead_at } = letter;
-    let OutboxRow { event_id, kind, source, subject, at, correlation_id, causation_id, sequence, traceparent, body } =
-        event.into();
-    let row = DeadRow {
-        event_id,
-        kind,
-        source,
-        subject,
-        at,
-        correlation_id,
-        causation_id,
-        sequence,
-        traceparent,
-        body,
-        reason,
-        dead_at,
-    };
+    let row = DeadRow::new(letter.event, letter.reason, letter.dead_at);
     db::upsert(tx, &[row]).await
 }
 
@@ -70,7 +40,11 @@ pub async fn list(tx: Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Result<Ve
         }
         query.load(c)
     })?;
-    Ok(rows.into_iter().map(DeadLetter::from).collect())
+    let letter = |row: DeadRow| {
+        let (reason, dead_at) = (row.reason.clone(), row.dead_at);
+        DeadLetter { event: row.envelope(), reason, dead_at }
+    };
+    Ok(rows.into_iter().map(letter).collect())
 }
 
 /// How many there are.
@@ -81,35 +55,4 @@ pub async fn count(tx: Tx<'_>) -> Result<i64, Error> {
 /// Removes them for good; returns how many were there.
 pub async fn drop(tx: Tx<'_>, event_ids: &[Id<()>]) -> Result<usize, Error> {
     Ok(sql!(tx, |c| diesel::delete(dead::table.filter(dead::event_id.eq_any(event_ids))).execute(c))?)
-}
-
-impl From<DeadRow> for DeadLetter {
-    fn from(row: DeadRow) -> DeadLetter {
-        let DeadRow {
-            event_id,
-            kind,
-            source,
-            subject,
-            at,
-            correlation_id,
-            causation_id,
-            sequence,
-            traceparent,
-            body,
-            ..
-        } = row;
-        let envelope = OutboxRow {
-            event_id,
-            kind,
-            source,
-            subject,
-            at,
-            correlation_id,
-            causation_id,
-            sequence,
-            traceparent,
-            body,
-        };
-        DeadLetter { event: envelope.into(), reason: row.reason, dead_at: row.dead_at }
-    }
 }

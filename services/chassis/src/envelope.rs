@@ -4,9 +4,13 @@ use prost::{Message, Name};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::ids::Id;
 
 /// How many streams the flows are spread over. Events of one flow share one, in which they stay in order.
 pub const PARTITIONS: u64 = 16;
+
+/// The id of an event.
+pub type EventId = Id<()>;
 
 /// An event and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,4 +54,61 @@ impl Envelope {
     pub fn decode<M: Message + Default>(&self) -> Result<M, prost::DecodeError> {
         M::decode(self.body.as_slice())
     }
+}
+
+/// Declares the struct of a row that is an event, perhaps with more columns after it, to be used as [`rows!`](crate::rows)
+/// is. The table has the columns of the outbox.
+#[macro_export]
+macro_rules! envelope_rows {
+    ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident { $($more:ident: $type:ty),* $(,)? }) => {
+        $crate::rows! {
+            $(#[$attribute])*
+            $vis struct $Row in $table (event_id) {
+                event_id: $crate::EventId,
+                kind: String,
+                source: String,
+                subject: String,
+                at: $crate::Timestamp,
+                correlation_id: $crate::Id<()>,
+                causation_id: Option<$crate::EventId>,
+                sequence: i64,
+                traceparent: Option<String>,
+                body: Vec<u8>,
+                $($more: $type),*
+            }
+        }
+
+        impl $Row {
+            fn new(envelope: $crate::Envelope, $($more: $type),*) -> $Row {
+                $Row {
+                    event_id: $crate::Id::new(envelope.event_id),
+                    kind: envelope.kind,
+                    source: envelope.source,
+                    subject: envelope.subject,
+                    at: envelope.at,
+                    correlation_id: $crate::Id::new(envelope.correlation_id),
+                    causation_id: envelope.causation_id.map($crate::Id::new),
+                    sequence: envelope.sequence,
+                    traceparent: envelope.traceparent,
+                    body: envelope.body,
+                    $($more),*
+                }
+            }
+
+            fn envelope(self) -> $crate::Envelope {
+                $crate::Envelope {
+                    event_id: self.event_id.uuid(),
+                    kind: self.kind,
+                    source: self.source,
+                    subject: self.subject,
+                    at: self.at,
+                    correlation_id: self.correlation_id.uuid(),
+                    causation_id: self.causation_id.map($crate::Id::uuid),
+                    sequence: self.sequence,
+                    traceparent: self.traceparent,
+                    body: self.body,
+                }
+            }
+        }
+    };
 }

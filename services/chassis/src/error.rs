@@ -138,6 +138,14 @@ impl Error {
         )
     }
 
+    /// What the log is told; a caller is told [`Display`](std::fmt::Display).
+    pub fn for_log(&self) -> Cow<'_, str> {
+        match self {
+            Error::Unavailable(cause) | Error::Internal(cause) => Cow::Borrowed(cause),
+            other => Cow::Owned(other.to_string()),
+        }
+    }
+
     fn code_and_reason(&self) -> (Code, Cow<'static, str>) {
         let (code, reason) = match self {
             Error::Refused { code, reason, .. } => {

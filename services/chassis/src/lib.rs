@@ -46,7 +46,7 @@ pub use consumer::{Malformed, Policy};
 pub use context::{Context, Host, StartError};
 pub use db::Tx;
 pub use edge::{Edge, NoAnswer};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, EventId};
 pub use error::{Error, Refusal, RefusalCode};
 pub use finder::Finder;
 pub use ids::Id;

@@ -6,62 +6,16 @@ use crate::db::schema::outbox;
 use crate::db::{self, Tx};
 use crate::envelope::Envelope;
 use crate::error::Error;
-use crate::ids::Id;
 use crate::sql;
 
-crate::rows! {
-    /// An envelope as a row; the database numbers it.
-    pub(crate) struct OutboxRow in outbox (event_id) {
-        event_id: Id<()>,
-        kind: String,
-        source: String,
-        subject: String,
-        at: Timestamp,
-        correlation_id: Id<()>,
-        causation_id: Option<Id<()>>,
-        sequence: i64,
-        traceparent: Option<String>,
-        body: Vec<u8>,
-    }
-}
-
-impl From<Envelope> for OutboxRow {
-    fn from(envelope: Envelope) -> OutboxRow {
-        OutboxRow {
-            event_id: Id::new(envelope.event_id),
-            kind: envelope.kind,
-            source: envelope.source,
-            subject: envelope.subject,
-            at: envelope.at,
-            correlation_id: Id::new(envelope.correlation_id),
-            causation_id: envelope.causation_id.map(Id::new),
-            sequence: envelope.sequence,
-            traceparent: envelope.traceparent,
-            body: envelope.body,
-        }
-    }
-}
-
-impl From<OutboxRow> for Envelope {
-    fn from(row: OutboxRow) -> Envelope {
-        Envelope {
-            event_id: row.event_id.uuid(),
-            kind: row.kind,
-            source: row.source,
-            subject: row.subject,
-            at: row.at,
-            correlation_id: row.correlation_id.uuid(),
-            causation_id: row.causation_id.map(Id::uuid),
-            sequence: row.sequence,
-            traceparent: row.traceparent,
-            body: row.body,
-        }
-    }
+crate::envelope_rows! {
+    /// An event; the database numbers it.
+    struct OutboxRow in outbox {}
 }
 
 /// Adds events, in order.
 pub async fn append(tx: Tx<'_>, envelopes: Vec<Envelope>) -> Result<(), Error> {
-    let rows: Vec<OutboxRow> = envelopes.into_iter().map(OutboxRow::from).collect();
+    let rows: Vec<OutboxRow> = envelopes.into_iter().map(OutboxRow::new).collect();
     db::insert(tx, &rows).await.map(drop)
 }
 
@@ -72,7 +26,7 @@ pub async fn oldest(tx: Tx<'_>, limit: i64) -> Result<Vec<(i64, Envelope)>, Erro
         .limit(limit)
         .select((outbox::seq, OutboxRow::as_select()))
         .load(c))?;
-    Ok(rows.into_iter().map(|(seq, row)| (seq, row.into())).collect())
+    Ok(rows.into_iter().map(|(seq, row)| (seq, row.envelope())).collect())
 }
 
 /// Removes events that the bus has.

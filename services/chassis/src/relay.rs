@@ -1,6 +1,6 @@
 //! Carries events from the outbox to the bus, in order, and removes those that the bus has.
 //!
-//! It wakes on a signal, when events were written, and on a period, for those that another replica wrote. On PostgreSQL
+//! It wakes on a signal, when events were written, and on PostgreSQL on a period, for those that another replica wrote. There
 //! one replica relays at a time (an advisory lock says which), so that the order of a flow is kept; the others stand by.
 //! If it dies between publishing and removing, the events are published again: consumers know them.
 
@@ -23,8 +23,8 @@ use crate::writer::Scene;
 const BATCH: i64 = 256;
 /// How long events of others wait, at most.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The longest pause between attempts while the bus or the store is away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause between attempts while the bus or the store is away: how long events wait for nothing when it is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Relay {
     pub scene: Scene,
@@ -53,7 +53,7 @@ impl Relay {
                 }
                 Err(error) => {
                     turn = None;
-                    tracing::warn!(context = self.scene.context, %error, "events wait in the outbox; trying again");
+                    tracing::warn!(context = self.scene.context, error = %error.for_log(), "events wait in the outbox; trying again");
                     if stopping {
                         return;
                     }
@@ -66,11 +66,12 @@ impl Relay {
 
     async fn wait(&self, tasks: &Tasks) {
         let published: &Notify = &self.scene.published;
+        let has_replicas = matches!(self.scene.database, Database::Postgres(_));
         tokio::select! {
             biased;
             () = tasks.stopping() => {}
             () = published.notified() => {}
-            () = tokio::time::sleep(PERIOD) => {}
+            () = tokio::time::sleep(PERIOD), if has_replicas => {}
         }
     }
 
@@ -146,7 +147,7 @@ pub(crate) async fn forget_old_keys(scene: Scene, keep: Duration, tasks: Tasks) 
         let unit: Unit<'static, _> =
             Box::new(move |tx| Box::pin(async move { crate::done::forget(tx, before, AT_ONCE).await }));
         if let Err(error) = scene.database.write(Durability::Lazy, unit).await {
-            tracing::warn!(context = scene.context, %error, "old keys were not forgotten; trying again");
+            tracing::warn!(context = scene.context, error = %error.for_log(), "old keys were not forgotten; trying again");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::db::{Durability, Tx, Unit};
 use crate::done::{self, Key};
 use crate::envelope::Envelope;
 use crate::error::Error;
+use crate::telemetry;
 use crate::world::{Tasks, recv_until_stopped};
 use crate::writer::Scene;
 
@@ -60,6 +61,9 @@ struct Batch {
 impl<V: View> React for Viewer<V> {
     fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
+            for event in events {
+                telemetry::consumed(event);
+            }
             match self.take(events.to_vec()).await {
                 // One of them can't be taken: alone, it fails alone.
                 Err(Error::Internal(_)) if events.len() > 1 => {

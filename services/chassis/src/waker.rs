@@ -32,7 +32,7 @@ pub fn by_writer<A: Store>(writer: &Writer<A>) -> Wake<A> {
     Arc::new(move |id, command| {
         let writer = writer.clone();
         Box::pin(async move {
-            match writer.handle(Intent { id, command, key: None, cause: Cause::default() }).await {
+            match writer.handle(Intent { id, command, key: None, cause: Cause::time() }).await {
                 // It was decided meanwhile.
                 Ok(_) | Err(Error::Refused { .. }) => Ok(()),
                 Err(error) => Err(error),
@@ -49,7 +49,7 @@ pub async fn run<A: Store>(scene: Scene, wake: Wake<A>, tasks: Tasks) {
                 Ok(count) if count == AT_ONCE as usize && !tasks.is_stopping() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(context = scene.context, %error, "waking failed; trying again");
+                    tracing::warn!(context = scene.context, error = %error.for_log(), "waking failed; trying again");
                     break;
                 }
             }

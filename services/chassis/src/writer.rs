@@ -22,6 +22,7 @@ use crate::db::{Database, Durability, Tx, Unit, postgres};
 use crate::done::{self, DoneRow, Key, Known};
 use crate::envelope::Envelope;
 use crate::error::Error;
+use crate::ids::Id;
 use crate::outbox;
 use crate::world::{Tasks, World, recv_until_stopped};
 
@@ -312,13 +313,15 @@ impl<A: Store> Desk<'_, A> {
             }
         };
         for event in events {
-            let state = A::evolve(slot.state.take(), &event);
-            slot.events.push(event);
-            let (event, sequence) = (&slot.events[slot.events.len() - 1], slot.read + slot.events.len() as i64);
-            if let Some(publication) = state.publish(event) {
-                let envelope = enclose(publication, &intent.cause, sequence, self.context, self.world);
-                self.envelopes.push(envelope);
+            let mut state = A::evolve(slot.state.take(), &event);
+            let sequence = slot.read + slot.events.len() as i64 + 1;
+            let publication = state.publish(&event);
+            let envelope = publication.map(|told| enclose(told, &intent.cause, sequence, self.context, self.world));
+            if let Some(id) = envelope.as_ref().map(|envelope| envelope.event_id).or(intent.cause.causation) {
+                state.note(&event, Id::new(id));
             }
+            self.envelopes.extend(envelope);
+            slot.events.push(event);
             slot.state = Some(state);
         }
         let Some(state) = &slot.state else {
@@ -361,7 +364,7 @@ fn enclose(publication: Publication, cause: &Cause, sequence: i64, context: &'st
         subject: publication.subject,
         at,
         correlation_id: publication.flow.or(cause.correlation).unwrap_or(event_id),
-        causation_id: cause.causation,
+        causation_id: cause.causation.or(publication.after.filter(|_| cause.is_time).map(Id::uuid)),
         sequence,
         traceparent: cause.traceparent.clone(),
         body: publication.body,

@@ -27,20 +27,9 @@ diesel::table! {
     }
 }
 
-chassis::rows! {
-    /// An event, flat. Its position is the database's business.
-    struct Row in events (event_id) {
-        event_id: Id<()>,
-        kind: String,
-        source: String,
-        subject: String,
-        at: Timestamp,
-        correlation_id: FlowId,
-        causation_id: Option<Id<()>>,
-        sequence: i64,
-        traceparent: Option<String>,
-        body: Vec<u8>,
-    }
+chassis::envelope_rows! {
+    /// An event. Its position is the database's business.
+    struct Row in events {}
 }
 
 /// The kind of a [`FlowId`].
@@ -57,7 +46,7 @@ pub type FlowId = Id<FlowKind>;
 /// is committed: a reader could see position 8 before 7 is committed, go on from 8, and never see 7. With one
 /// transaction at a time, positions become visible in order. SQLite has one writer anyway.
 pub async fn append(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
-    let rows: Vec<Row> = events.iter().cloned().map(Row::from).collect();
+    let rows: Vec<Row> = events.iter().cloned().map(Row::new).collect();
     // The first is sent first, and PostgreSQL obeys in order.
     db::try_join!(take_turn(tx), db::insert(tx, &rows))?;
     Ok(())
@@ -131,37 +120,21 @@ pub async fn last_position(tx: Tx<'_>) -> Result<i64, Error> {
     Ok(last.optional()?.unwrap_or(0))
 }
 
-impl From<Envelope> for Row {
-    fn from(envelope: Envelope) -> Row {
-        Row {
-            event_id: Id::new(envelope.event_id),
-            kind: envelope.kind,
-            source: envelope.source,
-            subject: envelope.subject,
-            at: envelope.at,
-            correlation_id: FlowId::new(envelope.correlation_id),
-            causation_id: envelope.causation_id.map(Id::new),
-            sequence: envelope.sequence,
-            traceparent: envelope.traceparent,
-            body: envelope.body,
-        }
-    }
-}
-
 fn event((position, row): (i64, Row)) -> proto::Event {
-    let type_url = format!("type.googleapis.com/{}", row.kind);
+    let event = row.envelope();
+    let type_url = format!("type.googleapis.com/{}", event.kind);
     proto::Event {
         position,
-        event_id: row.event_id.to_string(),
-        source: row.source,
-        r#type: row.kind,
-        subject: row.subject,
-        time: Some(row.at.to_proto()),
-        flow_id: row.correlation_id.to_string(),
-        causation_id: row.causation_id.map(|id| id.to_string()).unwrap_or_default(),
-        sequence: row.sequence,
-        traceparent: row.traceparent.unwrap_or_default(),
-        data: Some(prost_types::Any { type_url, value: row.body }),
+        event_id: event.event_id.to_string(),
+        source: event.source,
+        r#type: event.kind,
+        subject: event.subject,
+        time: Some(event.at.to_proto()),
+        flow_id: event.correlation_id.to_string(),
+        causation_id: event.causation_id.map(|id| id.to_string()).unwrap_or_default(),
+        sequence: event.sequence,
+        traceparent: event.traceparent.unwrap_or_default(),
+        data: Some(prost_types::Any { type_url, value: event.body }),
     }
 }
 

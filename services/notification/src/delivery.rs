@@ -34,6 +34,6 @@ impl Delivery {
                 Command::Postpone { attempt }
             }
         };
-        self.writer.handle(Intent { id, command, key: None, cause: Cause::default() }).await.map(drop)
+        self.writer.handle(Intent { id, command, key: None, cause: Cause::time() }).await.map(drop)
     }
 }

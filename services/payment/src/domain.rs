@@ -18,7 +18,7 @@ use std::time::Duration;
 use chassis::error::RefusalCode;
 use chassis::ids::Kind;
 use chassis::values::Money;
-use chassis::{Aggregate, Id, Timestamp};
+use chassis::{Aggregate, EventId, Id, Timestamp};
 
 /// The kind of a [`PaymentId`].
 pub enum PaymentKind {}
@@ -66,6 +66,8 @@ pub struct Payment {
     pub created: Timestamp,
     /// When it last changed.
     pub updated: Timestamp,
+    /// The last event that others know it by: the cause of what the passing of time brings.
+    pub last_event: Option<EventId>,
 }
 
 /// Who owes how much.
@@ -263,7 +265,8 @@ impl Aggregate for Payment {
     fn evolve(payment: Option<Payment>, event: &Event) -> Payment {
         let first = |purchase: PurchaseId, now: Timestamp| {
             let state = State::Cancelled { refunded: false };
-            Payment { id: payment_of(purchase), purchase, owed: None, state, charge: 0, created: now, updated: now }
+            let (id, created, updated) = (payment_of(purchase), now, now);
+            Payment { id, purchase, owed: None, state, charge: 0, created, updated, last_event: None }
         };
         let mut payment = match (payment, event) {
             (Some(payment), _) => payment,

@@ -58,7 +58,7 @@ pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), Start
     let woken = service.clone();
     host.wake::<Payment>(Arc::new(move |id, _| {
         let service = woken.clone();
-        Box::pin(async move { service.ask_processor(id, Cause::default()).await.map(drop) })
+        Box::pin(async move { service.ask_processor(id, Cause::time()).await.map(drop) })
     }));
     host.serve(PaymentServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())

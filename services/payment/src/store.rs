@@ -3,7 +3,7 @@
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
 use contracts::payment::v1 as proto;
 
 use crate::domain::{Command, Event, Owed, Payment, PaymentId, PurchaseId, State};
@@ -28,6 +28,7 @@ diesel::table! {
         voided -> Bool,
         created_at -> SqlTime,
         updated_at -> SqlTime,
+        last_event -> Nullable<SqlUuid>,
     }
 }
 
@@ -51,6 +52,7 @@ chassis::rows! {
         voided: bool,
         created_at: Timestamp,
         updated_at: Timestamp,
+        last_event: Option<EventId>,
     }
 }
 
@@ -77,7 +79,7 @@ impl Store for Payment {
     fn publish(&self, event: &Event) -> Option<Publication> {
         let payment = self.owed.as_ref().map(|_| proto::Payment::from(self));
         let (id, flow) = (self.id, Some(self.purchase.uuid()));
-        match event {
+        let publication = match event {
             Event::Requested(..) => Some(Publication::of(&proto::PaymentRequested { payment }, id, flow)),
             Event::Approved(_) => Some(Publication::of(&proto::PaymentApproved { payment }, id, flow)),
             Event::Refused(..) => Some(Publication::of(&proto::PaymentRefused { payment }, id, flow)),
@@ -95,7 +97,12 @@ impl Store for Payment {
             | Event::VoidNoted
             | Event::Postponed(_)
             | Event::RefundStarted(_) => None,
-        }
+        };
+        publication.map(|publication| publication.after(self.last_event))
+    }
+
+    fn note(&mut self, _: &Event, known_as: EventId) {
+        self.last_event = Some(known_as);
     }
 }
 
@@ -168,6 +175,7 @@ impl Row {
             voided,
             created_at: payment.created,
             updated_at: payment.updated,
+            last_event: payment.last_event,
         }
     }
 }
@@ -198,7 +206,8 @@ impl TryFrom<Row> for Loaded<Payment> {
             _ => return Err(corrupt("state")),
         };
         let (id, purchase, charge) = (row.id, row.purchase, row.charge as u32);
-        let state = Payment { id, purchase, owed, state, charge, created: row.created_at, updated: row.updated_at };
+        let (created, updated, last_event) = (row.created_at, row.updated_at, row.last_event);
+        let state = Payment { id, purchase, owed, state, charge, created, updated, last_event };
         Ok(Loaded { id, version: row.version, state })
     }
 }

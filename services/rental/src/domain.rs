@@ -18,7 +18,7 @@ use std::time::Duration;
 use chassis::error::RefusalCode;
 use chassis::ids::Kind;
 use chassis::values::{Currency, Money, Period};
-use chassis::{Aggregate, Id, Timestamp};
+use chassis::{Aggregate, EventId, Id, Timestamp};
 use jiff::tz::TimeZone;
 
 /// The kind of a [`CarId`].
@@ -122,6 +122,8 @@ pub struct Reservation {
     pub created: Timestamp,
     /// When it last changed.
     pub updated: Timestamp,
+    /// The last event that others know it by: the cause of what the passing of time brings.
+    pub last_event: Option<EventId>,
 }
 
 /// Where a reservation stands.
@@ -401,6 +403,7 @@ impl Calendar {
             payment: None,
             created: now,
             updated: now,
+            last_event: None,
         };
         Ok(vec![Event::Reserved(*id, reservation)])
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money, Period};
-use chassis::{Aggregate, Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
 use contracts::rental::v1 as proto;
 
 use crate::domain::{Calendar, CarId, Cause, Command, Event, PaymentId, Reservation, ReservationId, State};
@@ -40,6 +40,7 @@ diesel::table! {
         payment_id -> Nullable<SqlUuid>,
         created_at -> SqlTime,
         updated_at -> SqlTime,
+        last_event -> Nullable<SqlUuid>,
     }
 }
 
@@ -74,6 +75,7 @@ chassis::rows! {
         payment_id: Option<PaymentId>,
         created_at: Timestamp,
         updated_at: Timestamp,
+        last_event: Option<EventId>,
     }
 }
 
@@ -137,7 +139,7 @@ impl Store for Calendar {
             };
         };
         let (reservation, flow) = (self.reservation_proto(id), Some(id.uuid()));
-        match event {
+        let publication = match event {
             Event::Reserved(..) => Some(Publication::of(&proto::CarReserved { reservation }, id, flow)),
             Event::Cancelled(..) => Some(Publication::of(&proto::ReservationCancelled { reservation }, id, flow)),
             Event::Rented(..) => Some(Publication::of(&proto::CarRented { reservation }, id, flow)),
@@ -148,6 +150,14 @@ impl Store for Calendar {
                 Some(Publication::of(&proto::RentalCancellationRefused { reservation }, id, flow))
             }
             Event::Registered(..) | Event::Retired(_) => None,
+        };
+        let last_event = self.reservations.get(&id).and_then(|reservation| reservation.last_event);
+        publication.map(|publication| publication.after(last_event))
+    }
+
+    fn note(&mut self, event: &Event, known_as: EventId) {
+        if let Some(reservation) = event.reservation().and_then(|id| self.reservations.get_mut(&id)) {
+            reservation.last_event = Some(known_as);
         }
     }
 }
@@ -267,6 +277,7 @@ impl ReservationRow {
             payment_id: reservation.payment,
             created_at: reservation.created,
             updated_at: reservation.updated,
+            last_event: reservation.last_event,
         }
     }
 }
@@ -296,6 +307,7 @@ impl TryFrom<ReservationRow> for Reservation {
             payment: row.payment_id,
             created: row.created_at,
             updated: row.updated_at,
+            last_event: row.last_event,
         })
     }
 }

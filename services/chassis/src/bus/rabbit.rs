@@ -32,7 +32,7 @@ const PREFETCH: u16 = 256;
 /// How long the broker may take for anything.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The pauses between attempts, from the first to the longest.
-const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
+const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(1);
 
 /// The fabric over RabbitMQ.
 #[derive(Clone)]

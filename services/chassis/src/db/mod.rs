@@ -149,6 +149,14 @@ impl Database {
         }
     }
 
+    /// How many connections of the pool are in use, and how many there are; none where there is no pool.
+    pub fn connections(&self) -> Option<(usize, usize)> {
+        match self {
+            Database::Postgres(postgres) => Some(postgres.connections()),
+            Database::Sqlite(_) => None,
+        }
+    }
+
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<(), Error> {
         let reader = self.reader().await?;

@@ -52,6 +52,11 @@ impl Postgres {
         connected.map_err(|error| Error::Unavailable(error.to_string()))
     }
 
+    pub(super) fn connections(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size.saturating_sub(status.available), status.size)
+    }
+
     pub(super) async fn reader(&self) -> Result<Pooled, Error> {
         let got = tokio::time::timeout(DEADLINE, self.pool.get()).await;
         let got = got.map_err(|_| Error::Unavailable("no connection to PostgreSQL in time".into()))?;

@@ -19,6 +19,7 @@ mod rentals;
 mod repetition;
 mod runner;
 mod story;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -35,5 +36,6 @@ fn main() -> ExitCode {
     entrance::add(&mut suite);
     failures::add(&mut suite);
     operations::add(&mut suite);
+    traces::add(&mut suite);
     suite.run()
 }

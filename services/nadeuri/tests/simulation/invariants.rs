@@ -11,11 +11,12 @@ use contracts::notification::v1::{
     ListMessagesRequest, Message, notification_service_client::NotificationServiceClient,
 };
 use contracts::payment::v1::{
-    ListPaymentsRequest, Payment, PaymentState, payment_service_client::PaymentServiceClient,
+    ListPaymentsRequest, Payment, PaymentCancelled, PaymentState, payment_service_client::PaymentServiceClient,
 };
 use contracts::period::v1::Period;
 use contracts::rental::v1::{
-    ListReservationsRequest, Reservation, ReservationState, rental_service_client::RentalServiceClient,
+    CancellationCause, ListReservationsRequest, Reservation, ReservationCancelled, ReservationState,
+    rental_service_client::RentalServiceClient,
 };
 use prost::Message as _;
 
@@ -72,6 +73,7 @@ pub async fn check(town: &Town, acknowledged: &[Acknowledged]) -> Result<String,
     };
     nothing_is_dead(town).await?;
     every_event_is_told_once(town, &seen)?;
+    every_event_names_its_cause(&seen)?;
     what_is_so_was_told(&seen)?;
     no_car_was_ever_promised_twice(&seen)?;
     every_flow_is_done_or_undone(town, &seen)?;
@@ -108,6 +110,39 @@ fn every_event_is_told_once(town: &Town, seen: &Seen) -> Outcome {
         return Err(format!("{} events were published, the chronicle tells {}", published.len(), told.len()));
     }
     Ok(())
+}
+
+/// A cause is an event that the chronicle tells. None is named only where a customer's call may have been the cause.
+fn every_event_names_its_cause(seen: &Seen) -> Outcome {
+    let told: BTreeSet<&str> = seen.events.iter().map(|event| event.event_id.as_str()).collect();
+    for event in &seen.events {
+        if event.causation_id.is_empty() && !may_be_called(event)? {
+            return Err(format!("{} of {} names no cause", event.r#type, event.subject));
+        }
+        if !event.causation_id.is_empty() && !told.contains(event.causation_id.as_str()) {
+            return Err(format!("the cause of {} of {} is not told", event.r#type, event.subject));
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a call that leads to such an event.
+fn may_be_called(event: &Event) -> Result<bool, String> {
+    let body = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
+    let malformed = |error: prost::DecodeError| format!("{}: {error}", event.r#type);
+    Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
+        "fleet.v1.CarStatusChanged" | "fleet.v1.CarRated" => false,
+        "payment.v1.PaymentSettled" | "payment.v1.PaymentCancellationRefused" => false,
+        "rental.v1.RentalCancellationRefused" => false,
+        "rental.v1.ReservationCancelled" => {
+            let cancelled = ReservationCancelled::decode(body).map_err(malformed)?;
+            cancelled.reservation.unwrap_or_default().cancellation_cause() == CancellationCause::Customer
+        }
+        "payment.v1.PaymentCancelled" => {
+            !PaymentCancelled::decode(body).map_err(malformed)?.payment.unwrap_or_default().refunded
+        }
+        _ => true,
+    })
 }
 
 /// What a context holds, its events have told.

@@ -62,6 +62,7 @@ fn reserved(number: u64, period: Period, days: u32) -> Event {
         payment: None,
         created: NOW,
         updated: NOW,
+        last_event: None,
     };
     Event::Reserved(id(number), reservation)
 }

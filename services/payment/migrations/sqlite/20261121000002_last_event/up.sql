@@ -1,0 +1,2 @@
+-- The last event that others know it by: the cause of what the passing of time brings.
+ALTER TABLE payments ADD COLUMN last_event blob;

@@ -1,0 +1,68 @@
+//! Two replicas on one PostgreSQL decide about the same car at once. What one has read the other may have changed: the
+//! version says so, and the slower one decides anew. On SQLite there is one writer, so only a server can show this.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::clock::Timestamp;
+use chassis::db::Database;
+use chassis::values::{Currency, Money, Period};
+use chassis::world::{Tasks, World};
+use chassis::writer::Scene;
+use chassis::{Cause, Error, Intent, Writer, outbox};
+use rental::domain::{Calendar, CarId, Command};
+
+/// Periods that both want, one after the other. Fewer than a car may have open.
+const PERIODS: u64 = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_two_replicas_never_promise_one_period_twice() {
+    let server = std::env::var("NADEURI_TEST_POSTGRES").expect("needs PostgreSQL: run `cargo xtask test`");
+    let (world, tasks) = (World::real(), Tasks::default());
+    let car: CarId = world.ids.mint(world.now());
+    let url = format!("{server}replicas{}", car.uuid().simple());
+    let database = Database::open(&url, "rental", &world).await.unwrap();
+    rental::CONTEXT.migrate(&database).await.unwrap();
+    let scene =
+        || Scene { context: "rental", database: database.clone(), world: world.clone(), published: Arc::default() };
+    let replicas: [Writer<Calendar>; 2] = [Writer::start(&scene(), &tasks), Writer::start(&scene(), &tasks)];
+
+    let currency = Currency::parse("KRW").unwrap();
+    obey(&replicas[0], car, Command::Register(car, Money { minor: 50_000, currency })).await.unwrap();
+    for number in 0..PERIODS {
+        let reserve = |customer: &str| Command::Reserve {
+            id: world.ids.mint(world.now()),
+            customer: customer.to_owned(),
+            period: hour(world.now(), number),
+            days: 1,
+            currency,
+            pay_within: Duration::from_secs(900),
+        };
+        let (ann, ben) = tokio::join!(obey(&replicas[0], car, reserve("ann")), obey(&replicas[1], car, reserve("ben")));
+        let winners = [&ann, &ben].iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(winners, 1, "one of two gets period {number}: {ann:?}, {ben:?}");
+        let lost = ann.and(ben).expect_err("the other one does not");
+        assert!(matches!(lost, Error::Refused { reason: "PERIOD_TAKEN", .. }), "{lost:?}");
+    }
+
+    let events = outbox::oldest(database.reader().await.unwrap().tx(), 1_000).await.unwrap();
+    let sequences: BTreeSet<i64> = events.iter().map(|(_, event)| event.sequence).collect();
+    assert_eq!(events.len() as u64, PERIODS, "an event for each reservation");
+    assert_eq!(sequences.len(), events.len(), "no two events are the same step of the calendar");
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+async fn obey(
+    replica: &Writer<Calendar>,
+    id: CarId,
+    command: Command,
+) -> Result<contracts::rental::v1::Reservation, Error> {
+    replica.handle(Intent { id, command, key: None, cause: Cause::default() }).await
+}
+
+/// The hour that begins so many hours and a day from now.
+fn hour(now: Timestamp, number: u64) -> Period {
+    let start = now + Duration::from_secs((24 + number) * 3_600);
+    Period { start, end: start + Duration::from_secs(3_000) }
+}
