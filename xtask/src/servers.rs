@@ -62,6 +62,9 @@ pub enum Command {
     },
 }
 
+/// Of the log of a server that did not start.
+const LAST_LINES: usize = 30;
+
 /// The servers that the contexts need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Kind {
@@ -188,7 +191,12 @@ fn up(folder: &Path, kinds: &[Kind]) -> Result<Vec<(&'static str, String)>> {
         ports.write(&folder)?;
         start(&folder, *kind, port)?;
     }
-    Ok(ports.variables())
+    let mut variables = ports.variables();
+    if kinds.contains(&Kind::Postgres) {
+        let certificate = postgres::certificate(&Kind::Postgres.folder(&folder));
+        variables.push(("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string()));
+    }
+    Ok(variables)
 }
 
 fn start(folder: &Path, kind: Kind, port: u16) -> Result<()> {
@@ -206,7 +214,9 @@ fn start(folder: &Path, kind: Kind, port: u16) -> Result<()> {
         if let Err(error) = processes::kill(&folder) {
             eprintln!("xtask: {error:#}");
         }
-        eprintln!("{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+        last.iter().rev().for_each(|line| eprintln!("{line}"));
     })
 }
 

@@ -1,9 +1,11 @@
-//! A PostgreSQL that trusts everybody on this machine, with room for the connections of many tests at once.
+//! A PostgreSQL that trusts everybody on this machine, with room for the connections of many tests at once, encrypted or
+//! not.
 //!
 //! It forces writes to the disk as in production: the tests that kill it are there to see what survives.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -29,6 +31,10 @@ pub fn programs() -> Option<PathBuf> {
 pub fn start(folder: &Path, port: u16) -> Result<()> {
     let programs = programs().context("PostgreSQL is not installed")?;
     let account = Account("postgres");
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    if !certificate(folder).exists() {
+        certify(folder)?;
+    }
     account.own(folder)?;
     let data = folder.join("data");
     if !data.exists() {
@@ -40,12 +46,32 @@ pub fn start(folder: &Path, port: u16) -> Result<()> {
     // by its parent yet, or if its number is somebody else's by now.
     remove_if_there(&data.join("postmaster.pid"))?;
     // Only TCP: the path of a Unix socket may be 107 bytes long, which the path of a temporary folder can exceed.
+    let (certificate, key) = (certificate(folder).display().to_string(), key(folder).display().to_string());
     let options = format!(
-        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections={CONNECTIONS_MAX}"
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections={CONNECTIONS_MAX} \
+         -c ssl=on -c ssl_cert_file={certificate} -c ssl_key_file={key}"
     );
     let mut pg_ctl = account.command(folder, programs.join("pg_ctl"));
     pg_ctl.args(["start", "--silent", "--wait", "--timeout=120", "--options", &options]);
     run(pg_ctl.arg("--pgdata").arg(&data).arg("--log").arg(folder.join("log")).stdout(std::io::stderr()))
+}
+
+/// The server's certificate, by which it is also its own authority.
+pub fn certificate(folder: &Path) -> PathBuf {
+    folder.join("server.crt")
+}
+
+fn key(folder: &Path) -> PathBuf {
+    folder.join("server.key")
+}
+
+fn certify(folder: &Path) -> Result<()> {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+    // PostgreSQL refuses a key that others can read.
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(key(folder))?;
+    file.write_all(made.signing_key.serialize_pem().as_bytes())?;
+    fs::write(certificate(folder), made.cert.pem())?;
+    Ok(())
 }
 
 fn remove_if_there(file: &Path) -> Result<()> {

@@ -120,7 +120,8 @@ impl Database {
     /// Opens the store of `context` at `url`, in which `{context}` stands for its name. Creates what is missing of it,
     /// but not its tables.
     ///
-    /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`.
+    /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS with
+    /// `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
     pub async fn open(url: &str, context: &'static str, world: &World) -> Result<Database, OpenError> {
         let url = url.replace("{context}", context);
         let failed = |cause: String| OpenError { context, store: without_password(&url), cause };

@@ -1,16 +1,17 @@
 //! PostgreSQL: a database, or a schema, a context.
 
-use std::time::Duration;
-
-use diesel::ConnectionError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures::{FutureExt, try_join};
 
 use crate::db::{DEADLINE, Durability, Migrations, Tx, Unit};
 use crate::error::Error;
 use crate::world::{Point, World};
+
+mod address;
+
+use address::Address;
 
 /// Connections a context and process keeps. Few: a write is a batch, and a read of one row is gathered with others.
 const CONNECTIONS: usize = 8;
@@ -21,7 +22,7 @@ pub type Pooled = Object<AsyncPgConnection>;
 /// The store of a context on PostgreSQL.
 #[derive(Clone)]
 pub struct Postgres {
-    url: String,
+    address: Address,
     pool: Pool<AsyncPgConnection>,
     world: World,
     context: &'static str,
@@ -29,25 +30,29 @@ pub struct Postgres {
 
 impl Postgres {
     pub(super) async fn open(url: &str, context: &'static str, world: &World) -> Result<Postgres, String> {
-        let (url, schema) = with_schema(url)?;
-        create_missing(&url, schema.as_deref()).await?;
+        let address = Address::parse(url)?;
+        create_missing(&address).await?;
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(|url| connect(url).boxed());
-        let manager = AsyncDieselConnectionManager::new_with_config(url.as_str(), config);
+        let to = address.clone();
+        config.custom_setup = Box::new(move |_| {
+            let to = to.clone();
+            async move { to.connect().await }.boxed()
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config(address.url.as_str(), config);
         let pool = Pool::builder(manager).max_size(CONNECTIONS).build().map_err(|error| error.to_string())?;
-        Ok(Postgres { url, pool, world: world.clone(), context })
+        Ok(Postgres { address, pool, world: world.clone(), context })
     }
 
     /// Brings the tables up to date, one process at a time.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<(), String> {
-        let connection = connect(&self.url).await.map_err(|error| error.to_string())?;
+        let connection = self.address.connect().await.map_err(|error| error.to_string())?;
         migrations.run_on_postgres(connection).await
     }
 
     /// A connection outside of the pool, for who keeps it.
     pub async fn connect(&self) -> Result<AsyncPgConnection, Error> {
-        let connected = tokio::time::timeout(DEADLINE, connect(&self.url)).await;
+        let connected = tokio::time::timeout(DEADLINE, self.address.connect()).await;
         let connected = connected.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?;
         connected.map_err(|error| Error::Unavailable(error.to_string()))
     }
@@ -124,45 +129,18 @@ fn blame(error: Error) -> Error {
     }
 }
 
-/// What every connection is told. The statements are the same for any number of rows, so one plan does for all. Every
-/// statement has its index: a plan that was made while a table was small must not read it from end to end when it has
-/// grown, nor one that was made before there were statistics.
-const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
-
-async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
-    let mut connection = AsyncPgConnection::establish(url).await?;
-    connection.batch_execute(SETTINGS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(connection)
-}
-
-/// Turns our parameter `schema=NAME` into the search path of every connection.
-fn with_schema(url: &str) -> Result<(String, Option<String>), String> {
-    let Some((base, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
-    let (ours, mut theirs): (Vec<&str>, Vec<&str>) = query.split('&').partition(|part| part.starts_with("schema="));
-    let Some(schema) = ours.as_slice().first().map(|part| &part["schema=".len()..]) else {
-        return Ok((url.to_owned(), None));
-    };
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if schema.is_empty() || !schema.chars().all(is_plain) {
-        return Err(format!("the schema {schema:?} must be of a-z, 0-9 and _"));
-    }
-    let search_path = format!("options=-c%20search_path%3D{schema}");
-    theirs.push(&search_path);
-    Ok((format!("{base}?{}", theirs.join("&")), Some(schema.to_owned())))
-}
-
 /// Creates the database and the schema, if they are not there.
-async fn create_missing(url: &str, schema: Option<&str>) -> Result<(), String> {
-    let connected = tokio::time::timeout(DEADLINE, connect(url)).await.map_err(|_| "no answer in time".to_owned())?;
-    let mut connection = match connected {
+async fn create_missing(address: &Address) -> Result<(), String> {
+    let connected = tokio::time::timeout(DEADLINE, address.connect()).await;
+    let mut connection = match connected.map_err(|_| "no answer in time".to_owned())? {
         Ok(connection) => connection,
         Err(error) if error.to_string().contains("does not exist") => {
-            create_database(url).await?;
-            connect(url).await.map_err(|error| error.to_string())?
+            create_database(address).await?;
+            address.connect().await.map_err(|error| error.to_string())?
         }
         Err(error) => return Err(format!("{error} (is PostgreSQL running there?)")),
     };
-    let Some(schema) = schema else { return Ok(()) };
+    let Some(schema) = &address.schema else { return Ok(()) };
     let exists =
         diesel::sql_query(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'")).execute(&mut connection);
     if exists.await.map_err(|error| error.to_string())? == 0 {
@@ -173,11 +151,10 @@ async fn create_missing(url: &str, schema: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-async fn create_database(url: &str) -> Result<(), String> {
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let (server, database) = base.rsplit_once('/').ok_or("the URL names no database")?;
-    let _ = query;
-    let mut connection = connect(&format!("{server}/postgres")).await.map_err(|error| error.to_string())?;
+async fn create_database(address: &Address) -> Result<(), String> {
+    let (database, maintenance) =
+        address.database().zip(address.of_maintenance()).ok_or("the URL names no database")?;
+    let mut connection = maintenance.connect().await.map_err(|error| error.to_string())?;
     tolerate_existing(connection.batch_execute(&format!("CREATE DATABASE \"{}\"", database.replace('"', ""))).await)
 }
 
@@ -185,22 +162,5 @@ fn tolerate_existing(created: diesel::QueryResult<()>) -> Result<(), String> {
     match created {
         Err(error) if error.to_string().contains("exists") || error.to_string().contains("duplicate key") => Ok(()),
         other => other.map_err(|error| error.to_string()),
-    }
-}
-
-/// How long to wait before a lost connection is tried again.
-pub const RECONNECT: Duration = Duration::from_millis(200);
-
-#[cfg(test)]
-mod tests {
-    use super::with_schema;
-
-    #[test]
-    fn a_schema_becomes_the_search_path() {
-        let (url, schema) = with_schema("postgres://h/db?schema=rental&connect_timeout=3").expect("it is a good URL");
-        assert_eq!(url, "postgres://h/db?connect_timeout=3&options=-c%20search_path%3Drental");
-        assert_eq!(schema.as_deref(), Some("rental"));
-        assert!(with_schema("postgres://h/db?schema=a;drop").is_err());
-        assert_eq!(with_schema("postgres://h/db"), Ok(("postgres://h/db".to_owned(), None)));
     }
 }

@@ -4,6 +4,8 @@ use std::process::Output;
 use std::time::Duration;
 
 use chassis::clock::Timestamp;
+use chassis::db::Database;
+use chassis::world::World;
 use contracts::fleet::v1::CarStatus;
 use contracts::money::v1::Money;
 use contracts::payment::v1::PaymentState;
@@ -22,6 +24,7 @@ pub fn add(suite: &mut Suite) {
         c12_country_and_region_come_from_the_configuration,
     }
     suite.own_in(Setup::OneProcess, "x8_each_context_names_its_own_store", mixed_stores);
+    suite.own_in(Setup::OneProcess, "x8_a_store_over_tls_knows_its_server", store_over_tls);
     suite.own_in(Setup::Embedded, "x9_a_server_that_cannot_start_says_why", start_errors);
     suite.own_in(Setup::Embedded, "c12_a_region_that_makes_no_sense_is_a_start_error", bad_regions);
     suite.own_in(Setup::Embedded, "x9_a_data_folder_belongs_to_one_process", data_folder);
@@ -62,6 +65,42 @@ async fn c12_country_and_region_come_from_the_configuration(setup: Setup) {
     let trip = mina.reserve(&car, period(5, 2)).await.unwrap();
     mina.rent(&trip).await.unwrap();
     assert_eq!(mina.payment_for(&trip).await.amount, Some(euro(9_900)));
+    app.down().await;
+}
+
+async fn store_over_tls() {
+    let (postgres, _) = real_servers().unwrap();
+    let root =
+        std::env::var("NADEURI_TEST_POSTGRES_CA").expect("needs the server's certificate: run `cargo xtask test`");
+    let app = Cluster::of(&[&CONTEXTS]);
+    let plain = format!("{}?schema={{context}}", app.database(&postgres));
+    let (trusting, distrustful) = (format!("{plain}&sslmode=verify-full"), app.file("other.pem"));
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&distrustful, other.cert.pem()).unwrap();
+
+    let refused = |store: &str, why: &str| {
+        let output = app.run(&["migrate", "rental", "--store", store]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{said}");
+    };
+    refused(&format!("{trusting}&sslrootcert={distrustful}"), "invalid peer certificate");
+    let by_name = trusting.replace("127.0.0.1", "localhost");
+    refused(&format!("{by_name}&sslrootcert={root}"), "not valid for name");
+
+    let app = app.with(&["--store", &format!("{trusting}&sslrootcert={root}")]).started().await;
+    let (admin, mina) = (app.admin(), app.by("mina"));
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    mina.rent(&trip).await.unwrap();
+    let reader = Database::open(&plain, "rental", &World::real()).await.unwrap().reader().await.unwrap();
+    let others = "SELECT 1 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND ssl =";
+    let count = async |ssl: &str| {
+        let query = format!("{others} {ssl}");
+        chassis::sql!(reader.tx(), |c| diesel::sql_query(query).execute(c)).unwrap()
+    };
+    assert!(count("true").await >= CONTEXTS.len(), "every context has a connection");
+    assert_eq!(count("false").await, 0, "and none that is not encrypted");
     app.down().await;
 }
 
