@@ -41,7 +41,8 @@ fn check_names(all: &[String]) -> anyhow::Result<()> {
 pub struct StoreOptions {
     /// A store, `[CONTEXT=]URL`; `{context}` stands for its name. Repeat it to name others for some contexts.
     ///
-    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`, with `?schema={context}` for a schema a context.
+    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`, with `?schema={context}` for a schema a context
+    /// and `sslmode=verify-full` for TLS.
     /// Default: a SQLite file a context in the data folder.
     #[arg(long = "store", env = "NADEURI_STORE", value_delimiter = ' ', hide_env_values = true)]
     pub stores: Vec<String>,
