@@ -117,8 +117,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a view believes older news",
         edits: &[
-            edit("services/mypage/src/view.rs", "if news.sequence > self.payment_sequence {", "if true {"),
-            edit("services/mypage/src/view.rs", "if sequence > self.rental_sequence {", "if true {"),
+            edit("services/mypage/src/pages.rs", "if sequence > *shown.sequence {", "if true {"),
+            edit("services/mypage/src/car_rentals.rs", "if sequence > self.rental_sequence {", "if true {"),
         ],
     },
     Mutation {

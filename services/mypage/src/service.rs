@@ -1,23 +1,55 @@
-//! The gRPC face of the view: customers read what is theirs.
+//! The gRPC face of the pages: customers read what is theirs.
 
 use chassis::db::Database;
+use chassis::ids::Kind;
 use chassis::page::Spot;
-use chassis::{Call, Error, Fields, Finder, Page};
+use chassis::{Call, Error, Fields, Finder, Id};
 use contracts::Role;
 use contracts::mypage::v1 as proto;
 use contracts::mypage::v1::mypage_service_server::MypageService;
 use tonic::{Request, Response, Status};
 
-use crate::store::{self, Row};
-use crate::view::ReservationId;
+use crate::car_rentals::{self, CarRental};
+use crate::pages::{FlowId, Page};
 
-/// Serves the view.
+/// Serves the pages.
 #[derive(Clone)]
 pub(crate) struct Service {
     /// Finds car rentals.
-    pub finder: Finder<ReservationId, Row>,
-    /// Lists car rentals.
+    pub car_rentals: Finder<FlowId, CarRental>,
+    /// Lists pages.
     pub database: Database,
+}
+
+/// What the id of a car rental is the id of, for who gives a wrong one.
+enum ReservationKind {}
+impl Kind for ReservationKind {
+    const NAME: &'static str = "reservation";
+}
+
+/// The page of this id, if the caller may see it: their own, an admin any. One of which only others' events were heard
+/// has no owner yet, so nobody sees it.
+async fn find<P: Page + Clone, K: Kind>(
+    pages: &Finder<FlowId, P>,
+    call: &Call,
+    (field, id): (&str, &str),
+    what: &'static str,
+) -> Result<P, Error> {
+    let mut fields = Fields::new();
+    let id: Option<Id<K>> = fields.id(field, id);
+    let id = fields.finish(id)?;
+    let is_visible =
+        |page: &P| page.customer().is_some_and(|owner| owner == call.caller.subject() || call.caller.has(Role::Admin));
+    let page = pages.get(FlowId::new(id.uuid())).await?.filter(is_visible);
+    page.ok_or_else(|| Error::not_found(what, id))
+}
+
+/// Whose pages the caller may list (everyone's, if there is nobody), and which of them are asked for.
+fn listing<'a>(call: &'a Call, size: i32, token: &str) -> Result<(Option<&'a str>, chassis::Page<Spot>), Error> {
+    let mut fields = Fields::new();
+    let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+    let page = chassis::Page::parse(&mut fields, size, token, &[customer.unwrap_or_default().as_bytes()]);
+    Ok((customer, fields.finish(page)?))
 }
 
 #[tonic::async_trait]
@@ -27,16 +59,9 @@ impl MypageService for Service {
         request: Request<proto::GetCarRentalRequest>,
     ) -> Result<Response<proto::GetCarRentalResponse>, Status> {
         let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id: Option<ReservationId> = fields.id("reservation_id", &request.reservation_id);
-        let id = fields.finish(id)?;
-        let is_visible = |row: &Row| match &row.customer {
-            Some(customer) => customer == call.caller.subject() || call.caller.has(Role::Admin),
-            None => false,
-        };
-        let row = self.finder.get(id).await?.filter(is_visible);
-        let row = row.ok_or_else(|| Error::not_found("car rental", id))?;
-        Ok(Response::new(proto::GetCarRentalResponse { car_rental: Some(row.into()) }))
+        let id = ("reservation_id", request.reservation_id.as_str());
+        let page = find::<_, ReservationKind>(&self.car_rentals, &call, id, "car rental").await?;
+        Ok(Response::new(proto::GetCarRentalResponse { car_rental: Some(page.into()) }))
     }
 
     async fn list_car_rentals(
@@ -44,13 +69,9 @@ impl MypageService for Service {
         request: Request<proto::ListCarRentalsRequest>,
     ) -> Result<Response<proto::ListCarRentalsResponse>, Status> {
         let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
-        let filter = [customer.unwrap_or_default().as_bytes()];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let page = fields.finish(page)?;
+        let (customer, page) = listing(&call, request.page_size, &request.page_token)?;
         let reader = self.database.reader().await?;
-        let (car_rentals, next_page_token) = store::list(reader.tx(), customer, &page).await?;
+        let (car_rentals, next_page_token) = car_rentals::list(reader.tx(), customer, &page).await?;
         Ok(Response::new(proto::ListCarRentalsResponse { car_rentals, next_page_token }))
     }
 }

@@ -1,13 +1,13 @@
 //! Car rentals in a table.
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::page::Spot;
-use chassis::{Error, Page, Timestamp, Tx, sql};
+use chassis::{Error, Timestamp, Tx, sql};
 use contracts::money::v1::Money;
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Period;
 
-use crate::view::ReservationId;
+use crate::pages::{FlowId, Page, Paid, Rules};
 
 diesel::table! {
     use chassis::db::sql_types::*;
@@ -35,8 +35,8 @@ diesel::table! {
 
 chassis::rows! {
     /// A car rental, as far as it was heard of.
-    pub(crate) struct Row in car_rentals (id) {
-        id: ReservationId,
+    pub struct CarRental in car_rentals (id) {
+        id: FlowId,
         version: i64,
         customer: Option<String>,
         car: Option<String>,
@@ -57,44 +57,78 @@ chassis::rows! {
     }
 }
 
-/// Car rentals by id.
-pub(crate) async fn read(tx: Tx<'_>, ids: &[ReservationId]) -> Result<Vec<Row>, Error> {
-    Ok(sql!(tx, |c| car_rentals::table.filter(car_rentals::id.eq_any(ids)).select(Row::as_select()).load(c))?)
-}
+impl Page for CarRental {
+    fn rules() -> &'static Rules<CarRental> {
+        &super::RULES
+    }
 
-/// Writes car rentals as they are after they were read and changed. [`Error::Conflict`] if one was changed by others
-/// meanwhile: the past comes from the chronicle while new events come in.
-pub(crate) async fn save(tx: Tx<'_>, rows: Vec<Row>) -> Result<(), Error> {
-    let count = rows.len();
-    let changed = rows.into_iter().map(|row| Row { version: row.version + 1, ..row });
-    let (new, old): (Vec<Row>, Vec<Row>) = changed.partition(|row| row.version == 1);
-    let read: Vec<i64> = old.iter().map(|row| row.version - 1).collect();
-    let written = db::insert(tx, &new).await? + db::update(tx, &old, &read).await?;
-    if written == count { Ok(()) } else { Err(Error::Conflict) }
-}
+    fn blank(id: FlowId) -> CarRental {
+        CarRental {
+            id,
+            version: 0,
+            customer: None,
+            car: None,
+            starts_at: None,
+            ends_at: None,
+            price_minor: None,
+            currency: None,
+            rental_sequence: 0,
+            rental_state: 0,
+            stars: 0,
+            payment: None,
+            payment_sequence: 0,
+            payment_state: 0,
+            reserved_at: None,
+            rented_at: None,
+            returned_at: None,
+            cancelled_at: None,
+        }
+    }
 
-/// Removes all of them.
-pub(crate) async fn clear(tx: Tx<'_>) -> Result<(), Error> {
-    sql!(tx, |c| diesel::delete(car_rentals::table).execute(c))?;
-    Ok(())
+    fn flow(&self) -> FlowId {
+        self.id
+    }
+
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+
+    fn payment(&mut self) -> Paid<'_> {
+        let CarRental { payment, payment_state, payment_sequence, .. } = self;
+        Paid { id: payment, state: payment_state, sequence: payment_sequence }
+    }
+
+    async fn read(tx: Tx<'_>, flows: &[FlowId]) -> Result<Vec<CarRental>, Error> {
+        let query = car_rentals::table.filter(car_rentals::id.eq_any(flows));
+        Ok(sql!(tx, |c| query.select(CarRental::as_select()).load(c))?)
+    }
+
+    async fn clear(tx: Tx<'_>) -> Result<(), Error> {
+        sql!(tx, |c| diesel::delete(car_rentals::table).execute(c))?;
+        Ok(())
+    }
 }
 
 /// A page of car rentals, newest first: those of a customer, or all. Nobody sees one whose reservation was not heard
 /// of, for it is not known whose it is.
-pub(crate) async fn list(
+pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
-    page: &Page<Spot>,
+    page: &chassis::Page<Spot>,
 ) -> Result<(Vec<proto::CarRental>, String), Error> {
     let reserved_at = car_rentals::reserved_at.assume_not_null();
-    let mut rows: Vec<(Timestamp, Row)> = sql!(tx, |c| {
+    let mut rows: Vec<(Timestamp, CarRental)> = sql!(tx, |c| {
         let query = car_rentals::table.filter(car_rentals::customer.is_not_null());
-        let mut query = query.select((reserved_at, Row::as_select())).into_boxed();
+        let mut query = query.select((reserved_at, CarRental::as_select())).into_boxed();
         if let Some(customer) = customer {
             query = query.filter(car_rentals::customer.eq(customer));
         }
         if let Some(Spot { at, id }) = page.after {
-            let id = ReservationId::new(id);
+            let id = FlowId::new(id);
             query = query.filter(reserved_at.lt(at).or(reserved_at.eq(at).and(car_rentals::id.lt(id))));
         }
         query.order((reserved_at.desc(), car_rentals::id.desc())).limit(page.limit()).load(c)
@@ -103,8 +137,8 @@ pub(crate) async fn list(
     Ok((rows.into_iter().map(|(_, row)| row.into()).collect(), next))
 }
 
-impl From<Row> for proto::CarRental {
-    fn from(row: Row) -> Self {
+impl From<CarRental> for proto::CarRental {
+    fn from(row: CarRental) -> Self {
         let time = |time: Option<Timestamp>| time.map(Timestamp::to_proto);
         let (start_time, end_time) = (time(row.starts_at), time(row.ends_at));
         let price = row.currency.zip(row.price_minor);

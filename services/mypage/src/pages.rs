@@ -1,0 +1,286 @@
+//! Pages: rows that show one flow of a line of business each, made from the events of all who take part in it.
+//!
+//! **Invariant**: a row is a function of the events, whatever their order. What changes, the newest event says: a row
+//! knows the sequence of what it shows, and an older event does not touch that. What never changes, such as a period, any
+//! event says. The time of something is said by the one event that tells of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::ids::Kind;
+use chassis::{Envelope, Error, Id, Interest, Malformed, Timestamp, Tx, View, db};
+use contracts::payment::v1::{
+    Payment, PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled,
+    PaymentRefused, PaymentRequested, PaymentSettled,
+};
+use prost::{Message, Name};
+
+use crate::car_rentals::CarRental;
+
+/// The kind of a [`FlowId`].
+pub enum FlowKind {}
+impl Kind for FlowKind {
+    const NAME: &'static str = "flow";
+}
+/// The id of the flow that a page shows: that of a reservation, of a hail.
+pub type FlowId = Id<FlowKind>;
+
+/// All pages. They are made anew together.
+pub enum Pages {}
+
+impl View for Pages {
+    fn interest() -> Interest {
+        Interest::Kinds(CarRental::rules().kinds().collect::<BTreeSet<String>>().into_iter().collect())
+    }
+
+    async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
+        take_in::<CarRental>(tx, events).await
+    }
+
+    async fn clear(tx: Tx<'_>) -> Result<(), Error> {
+        CarRental::clear(tx).await
+    }
+}
+
+/// A kind of page.
+pub trait Page: db::Row {
+    /// What it is made from.
+    fn rules() -> &'static Rules<Self>;
+    /// The page of a flow of which nothing was heard.
+    fn blank(flow: FlowId) -> Self;
+    /// Which flow it shows.
+    fn flow(&self) -> FlowId;
+    /// Whose it is; none while only others' events were heard of.
+    fn customer(&self) -> Option<&str>;
+    /// How often it was written.
+    fn version(&mut self) -> &mut i64;
+    /// What it shows of the payment.
+    fn payment(&mut self) -> Paid<'_>;
+    /// Pages by flow.
+    fn read(tx: Tx<'_>, flows: &[FlowId]) -> impl Future<Output = Result<Vec<Self>, Error>> + Send;
+    /// Removes all of them.
+    fn clear(tx: Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// What a page shows of the payment of its flow.
+pub struct Paid<'a> {
+    /// Its id.
+    pub id: &'a mut Option<String>,
+    /// Where it stands, as the contract's number.
+    pub state: &'a mut i32,
+    /// The sequence of the event that said so.
+    pub sequence: &'a mut i64,
+}
+
+/// What an event tells of one page.
+pub struct News<P> {
+    flow: FlowId,
+    fold: Box<dyn Fn(&mut P) + Send + Sync>,
+}
+
+impl<P> News<P> {
+    /// Tells this of the page of a flow.
+    pub fn of(flow: FlowId, fold: impl Fn(&mut P) + Send + Sync + 'static) -> News<P> {
+        News { flow, fold: Box::new(fold) }
+    }
+}
+
+/// Tells what an event says; none if it is about another line's flow.
+type Rule<P> = Box<dyn Fn(&Envelope) -> Result<Option<News<P>>, Malformed> + Send + Sync>;
+
+/// The events that a kind of page is made from, by full name, and what each tells.
+pub struct Rules<P>(BTreeMap<String, Rule<P>>);
+
+impl<P: Page> Rules<P> {
+    /// No rule yet.
+    pub fn new() -> Rules<P> {
+        Rules(BTreeMap::new())
+    }
+
+    /// An `M` tells this.
+    #[must_use]
+    pub fn on<M, T>(mut self, tell: T) -> Rules<P>
+    where
+        M: Message + Name + Default,
+        T: Fn(M, &Envelope) -> Result<News<P>, Malformed> + Send + Sync + 'static,
+    {
+        self.0.insert(M::full_name(), Box::new(move |event| tell(event.decode::<M>()?, event).map(Some)));
+        self
+    }
+
+    /// The payments of a line of business, known by what its contexts note with a purchase: `car/…` is the line `car`.
+    #[must_use]
+    pub fn payments_of(self, line: &'static str) -> Rules<P> {
+        self.payment(line, |event: PaymentRequested| event.payment)
+            .payment(line, |event: PaymentApproved| event.payment)
+            .payment(line, |event: PaymentRefused| event.payment)
+            .payment(line, |event: PaymentCancellationRequested| event.payment)
+            .payment(line, |event: PaymentCancellationRefused| event.payment)
+            .payment(line, |event: PaymentCancelled| event.payment)
+            .payment(line, |event: PaymentSettled| event.payment)
+    }
+
+    fn payment<M>(mut self, line: &'static str, payment: fn(M) -> Option<Payment>) -> Rules<P>
+    where
+        M: Message + Name + Default + 'static,
+    {
+        let rule: Rule<P> = Box::new(move |event| {
+            let payment = payment(event.decode::<M>()?).ok_or_else(|| malformed("payment"))?;
+            if payment.seller_reference.split('/').next() != Some(line) {
+                return Ok(None);
+            }
+            let (sequence, flow) = (event.sequence, flow("purchase_id", &payment.purchase_id)?);
+            Ok(Some(News::of(flow, move |page: &mut P| {
+                let shown = page.payment();
+                *shown.id = Some(payment.payment_id.clone());
+                if sequence > *shown.sequence {
+                    (*shown.sequence, *shown.state) = (sequence, payment.state);
+                }
+            })))
+        });
+        self.0.insert(M::full_name(), rule);
+        self
+    }
+
+    /// The full names of the events.
+    pub fn kinds(&self) -> impl Iterator<Item = String> {
+        self.0.keys().cloned()
+    }
+
+    fn tell(&self, event: &Envelope) -> Result<Option<News<P>>, Malformed> {
+        self.0.get(&event.kind).map_or(Ok(None), |rule| rule(event))
+    }
+}
+
+/// Takes events into the pages that they are about. [`Error::Conflict`] if one was changed by others meanwhile: the past
+/// comes from the chronicle while new events come in.
+async fn take_in<P: Page>(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
+    let told = events.iter().map(|event| P::rules().tell(event)).collect::<Result<Vec<_>, Malformed>>();
+    let news: Vec<News<P>> =
+        told.map_err(|malformed| Error::Internal(malformed.to_string()))?.into_iter().flatten().collect();
+    let flows: BTreeSet<FlowId> = news.iter().map(|news| news.flow).collect();
+    if flows.is_empty() {
+        return Ok(());
+    }
+    let flows: Vec<FlowId> = flows.into_iter().collect();
+    let known = P::read(tx, &flows).await?;
+    let mut pages: BTreeMap<FlowId, P> = known.into_iter().map(|page| (page.flow(), page)).collect();
+    for News { flow, fold } in news {
+        fold(pages.entry(flow).or_insert_with(|| P::blank(flow)));
+    }
+    save(tx, pages.into_values().collect()).await
+}
+
+async fn save<P: Page>(tx: Tx<'_>, pages: Vec<P>) -> Result<(), Error> {
+    let count = pages.len();
+    let (mut new, mut old, mut read) = (Vec::new(), Vec::new(), Vec::new());
+    for mut page in pages {
+        let version = page.version();
+        *version += 1;
+        match *version {
+            1 => new.push(page),
+            now => {
+                read.push(now - 1);
+                old.push(page);
+            }
+        }
+    }
+    let (inserted, updated) = db::try_join!(db::insert(tx, &new), db::update(tx, &old, &read))?;
+    if inserted + updated == count { Ok(()) } else { Err(Error::Conflict) }
+}
+
+/// The id of a flow in an event.
+pub fn flow(field: &str, text: &str) -> Result<FlowId, Malformed> {
+    text.parse().map_err(|_| malformed(field))
+}
+
+/// A time in an event.
+pub fn time(field: &str, proto: Option<&prost_types::Timestamp>) -> Result<Timestamp, Malformed> {
+    proto.and_then(Timestamp::from_proto).ok_or_else(|| malformed(field))
+}
+
+/// An event that breaks its contract.
+pub fn malformed(field: &str) -> Malformed {
+    Malformed(format!("a bad {field}"))
+}
+
+/// What the tests of all kinds of pages need.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+    use contracts::payment::v1::PaymentState;
+
+    /// The flow that the tests tell of.
+    pub const FLOW: &str = "00000000-0000-4000-8000-000000000001";
+
+    pub fn flow() -> FlowId {
+        FLOW.parse().expect("the test gives a UUID")
+    }
+
+    pub fn envelope<M: Message + Name>(message: &M, sequence: i64) -> Envelope {
+        Envelope {
+            event_id: flow().uuid(),
+            kind: M::full_name(),
+            source: String::new(),
+            subject: String::new(),
+            at: Timestamp::from_micros(sequence * 1_000_000),
+            correlation_id: flow().uuid(),
+            causation_id: None,
+            sequence,
+            traceparent: None,
+            body: message.encode_to_vec(),
+        }
+    }
+
+    pub fn paid(line: &str, state: PaymentState) -> Option<Payment> {
+        let (payment_id, purchase_id, seller_reference) = ("pay".into(), FLOW.into(), format!("{line}/it"));
+        Some(Payment { payment_id, purchase_id, seller_reference, state: state.into(), ..Default::default() })
+    }
+
+    /// The page that the events make in this order.
+    pub fn page<'a, P: Page>(events: impl IntoIterator<Item = &'a Envelope>) -> P {
+        let mut page = P::blank(flow());
+        for event in events {
+            if let Some(news) = P::rules().tell(event).expect("it is right") {
+                (news.fold)(&mut page);
+            }
+        }
+        page
+    }
+
+    /// Checks that the events make the same page in every order, and that none of them changes it when it comes again.
+    pub fn check_every_order<P: Page + PartialEq + std::fmt::Debug>(mut events: Vec<Envelope>) {
+        let (expected, mut orders, length) = (page::<P>(&events), 0, events.len());
+        for again in &events {
+            assert_eq!(page::<P>(events.iter().chain([again])), expected, "{} came again", again.kind);
+        }
+        for_every_order(&mut events, length, &mut |events| {
+            assert_eq!(page::<P>(events), expected);
+            orders += 1;
+        });
+        assert_eq!(orders, (1..=length).product::<usize>());
+    }
+
+    /// Calls `check` with every order of `items[..length]` before the rest.
+    fn for_every_order<T>(items: &mut [T], length: usize, check: &mut impl FnMut(&[T])) {
+        if length <= 1 {
+            return check(items);
+        }
+        for index in 0..length {
+            items.swap(index, length - 1);
+            for_every_order(items, length - 1, check);
+            items.swap(index, length - 1);
+        }
+    }
+
+    #[test]
+    fn an_event_that_breaks_its_contract_is_malformed() {
+        let nothing = envelope(&PaymentRequested { payment: None }, 1);
+        assert!(CarRental::rules().tell(&nothing).is_err());
+    }
+
+    #[test]
+    fn a_payment_of_another_line_is_not_told() {
+        let other = envelope(&PaymentRequested { payment: paid("cart", PaymentState::Requested) }, 1);
+        assert!(CarRental::rules().tell(&other).expect("it is right").is_none());
+    }
+}
