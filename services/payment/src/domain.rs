@@ -9,6 +9,7 @@
 //!                        |                |                        +--Cancel--------^  |
 //!                        +-Cancel, Void---+--> Cancelled <--Refunded-- Refunding <-Void+
 //! ```
+//! What was used up before it is paid can't be cancelled by the customer, and is settled as soon as it is approved.
 //! `Cancel` is the customer's wish, `Void` the seller's word. A paid purchase is refunded on the seller's word alone: who
 //! wants the money back is asked about first (`Cancelling`), and the seller answers with `Void` or `Keep`.
 //! A `Void` while the processor is asked is remembered and obeyed when its answer is known.
@@ -79,6 +80,8 @@ pub struct Owed {
     pub amount: Money,
     /// What the seller noted with it.
     pub reference: String,
+    /// What is paid for was used up before: there is nothing to take back.
+    pub used: bool,
 }
 
 /// Where a payment stands.
@@ -315,7 +318,8 @@ impl Payment {
             (State::Charging { attempt, .. }, Command::Approve(_)) if *attempt >= CHARGE_ATTEMPTS => vec![],
             (State::Charging { voided, .. }, Command::Approve(charge)) if *charge == self.charge => {
                 let refund = voided.then_some(Event::RefundStarted(now));
-                std::iter::once(Event::Approved(now)).chain(refund).collect()
+                let settled = (self.is_used() && !voided).then_some(Event::Settled(now));
+                std::iter::once(Event::Approved(now)).chain(refund).chain(settled).collect()
             }
             (State::Charging { voided, .. }, Command::Refuse(charge, why)) if *charge == self.charge => {
                 let cancelled = voided.then_some(Event::Cancelled(now));
@@ -329,8 +333,13 @@ impl Payment {
         }
     }
 
+    fn is_used(&self) -> bool {
+        self.owed.as_ref().is_some_and(|owed| owed.used)
+    }
+
     fn decide_cancel(&self, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         match &self.state {
+            _ if self.is_used() => Err(Refusal::PaymentSettled),
             State::Requested | State::Refused(_) => Ok(vec![Event::Cancelled(now)]),
             State::Charging { .. } => Err(Refusal::PaymentProcessing),
             State::Approved => Ok(vec![Event::CancellationRequested(now)]),

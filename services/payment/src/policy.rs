@@ -41,5 +41,6 @@ fn owed(reservation: Reservation) -> Result<Owed, Malformed> {
     let price = reservation.price.ok_or_else(|| Malformed("no price".into()))?;
     let currency = Currency::parse(&price.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
     let amount = Money { minor: price.amount_minor, currency };
-    Ok(Owed { customer: reservation.customer_id, amount, reference: format!("car/{}", reservation.car_id) })
+    let reference = format!("car/{}", reservation.car_id);
+    Ok(Owed { customer: reservation.customer_id, amount, reference, used: false })
 }

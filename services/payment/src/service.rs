@@ -174,7 +174,7 @@ impl PaymentService for Service {
         let reference = fields.text("seller_reference", &request.seller_reference, 1..=100);
         let (key, purchase, customer, amount, method, reference) =
             fields.finish(all!(key, purchase, customer, amount, method, reference))?;
-        let collect = Some((purchase, Owed { customer, amount, reference }));
+        let collect = Some((purchase, Owed { customer, amount, reference, used: request.used }));
         let payment = self.charge(&call, payment_of(purchase), Command::Charge { method, collect }, key).await?;
         Ok(Response::new(proto::CollectPaymentResponse { payment: Some(payment) }))
     }

@@ -19,6 +19,7 @@ diesel::table! {
         amount_minor -> Nullable<BigInt>,
         currency -> Nullable<Text>,
         reference -> Nullable<Text>,
+        used -> Bool,
         state -> Text,
         refunded -> Bool,
         refusal -> Text,
@@ -43,6 +44,7 @@ chassis::rows! {
         amount_minor: Option<i64>,
         currency: Option<String>,
         reference: Option<String>,
+        used: bool,
         state: String,
         refunded: bool,
         refusal: String,
@@ -166,6 +168,7 @@ impl Row {
             amount_minor: payment.owed.as_ref().map(|owed| owed.amount.minor),
             currency: payment.owed.as_ref().map(|owed| owed.amount.currency.to_string()),
             reference: payment.owed.as_ref().map(|owed| owed.reference.clone()),
+            used: payment.owed.as_ref().is_some_and(|owed| owed.used),
             state: state.to_owned(),
             refunded: payment.state == State::Cancelled { refunded: true },
             refusal,
@@ -188,7 +191,7 @@ impl TryFrom<Row> for Loaded<Payment> {
         let owed = match (row.customer, row.amount_minor, row.currency, row.reference) {
             (Some(customer), Some(minor), Some(currency), Some(reference)) => {
                 let currency = Currency::parse(&currency).ok_or_else(|| corrupt("currency"))?;
-                Some(Owed { customer, amount: Money { minor, currency }, reference })
+                Some(Owed { customer, amount: Money { minor, currency }, reference, used: row.used })
             }
             (None, None, None, None) => None,
             _ => return Err(corrupt("amount")),
@@ -235,6 +238,7 @@ impl From<&Payment> for proto::Payment {
             create_time: Some(payment.created.to_proto()),
             update_time: Some(payment.updated.to_proto()),
             seller_reference: payment.owed.as_ref().map(|owed| owed.reference.clone()).unwrap_or_default(),
+            used: payment.owed.as_ref().is_some_and(|owed| owed.used),
         }
     }
 }

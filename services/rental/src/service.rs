@@ -72,6 +72,7 @@ impl Service {
             amount: Some(found.reservation.price.into()),
             payment_method: method,
             seller_reference: policy::reference(found.car),
+            used: false,
         };
         let paid = self.payment.call(Some(call), request, |transport, request| async move {
             PaymentServiceClient::new(transport).collect_payment(request).await

@@ -272,3 +272,16 @@ fn a_refusal_has_a_code_and_a_reason_that_clients_can_tell_apart() {
         assert_eq!(refusal.retry_after().is_some(), refusal == Refusal::PaymentProcessing);
     }
 }
+
+#[test]
+fn what_was_used_is_settled_as_soon_as_it_is_paid_and_never_cancelled() {
+    let used = Event::Requested(purchase(), Owed { used: true, ..owed(100) }, NOW);
+    let charging = [used.clone(), charge_started(NOW)];
+    check(&charging, Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), Event::Settled(NOW)]));
+    let refused = [used.clone(), charge_started(NOW), Event::Refused("no".to_owned(), NOW)];
+    let paid = [used.clone(), charge_started(NOW), Event::Approved(NOW), Event::Settled(NOW)];
+    for given in [&[used][..], &charging, &refused, &paid] {
+        check(given, Command::Cancel, NOW, Err(Refusal::PaymentSettled));
+    }
+    check(&refused, charge(), NOW, Ok(&[charge_started(NOW)]));
+}
