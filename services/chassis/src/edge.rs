@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Routes;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 use tower::Layer as _;
 use tower::util::BoxCloneSyncService;
@@ -40,6 +40,13 @@ pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Bod
 pub fn within(guard: &Guard, routes: Routes) -> Transport {
     let guarded = guard.within().layer(routes);
     Transport::new(tower::ServiceExt::<http::Request<Body>>::map_err(guarded, |never: Infallible| match never {}))
+}
+
+/// The way over the network.
+pub fn over(channel: Channel) -> Transport {
+    Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| {
+        Status::from_error(error.into())
+    }))
 }
 
 /// The limits of an edge.
@@ -93,10 +100,7 @@ impl Peers {
     fn elsewhere(&self, context: &str) -> Result<Transport, Status> {
         let away = || Status::unavailable(format!("{context}: it is not running here, and nobody said where else"));
         let endpoint = self.0.elsewhere.get(context).cloned().ok_or_else(away)?;
-        let channel = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy();
-        Ok(Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| {
-            Status::from_error(error.into())
-        })))
+        Ok(over(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))
     }
 }
 

@@ -14,7 +14,7 @@
 //! The words of each line of business are in a module of its name. The topics never change: apps know them.
 
 use chassis::{Envelope, Malformed, Policy};
-use prost::{Message as _, Name};
+use prost::Name;
 
 use crate::domain::{Command, FlowId, Letter, Message, MessageId};
 use crate::{cars, payments};
@@ -66,6 +66,7 @@ mod tests {
     use super::*;
     use chassis::Timestamp;
     use contracts::rental::v1::{CarReturned, Reservation};
+    use prost::Message as _;
 
     fn returned(customer: &str) -> Envelope {
         let id: MessageId = "00000000-0000-4000-8000-000000000001".parse().expect("the test gives a UUID");

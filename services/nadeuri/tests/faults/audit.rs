@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::load::{Told, Town};
 use crate::support::client::Client;
-use crate::support::cluster::{CONTEXTS, Cluster};
+use crate::support::cluster::{Cluster, contexts};
 use crate::support::{LOOK, PATIENCE};
 
 /// Everything that is written down, by the id of the reservation.
@@ -79,7 +79,7 @@ pub async fn check(town: &Town, cluster: &Cluster) {
         assert!(Instant::now() < limit, "{why}\n\nthe servers say:\n{}", cluster.logs());
         tokio::time::sleep(LOOK * 10).await;
     }
-    for context in CONTEXTS {
+    for context in contexts() {
         let listed = cluster.run(&["dead", "list", context, "--server", &cluster.url(context)]);
         let said = String::from_utf8_lossy(&listed.stdout);
         assert_eq!(said, "0 dead letters\n", "{context}: {}", String::from_utf8_lossy(&listed.stderr));

@@ -17,7 +17,7 @@ use std::time::Duration;
 use load::Town;
 use servers::Servers;
 use support::below;
-use support::cluster::{CONTEXTS, Cluster, Setup, real_servers};
+use support::cluster::{Cluster, Setup, real_servers};
 
 /// Flows that customers finish between two faults, at least: there must be something to break.
 const FLOWS_BETWEEN_FAULTS: usize = 25;
@@ -69,7 +69,7 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
 async fn the_broker_is_killed() {
     let (postgres, _) = real_servers().unwrap();
     let servers = Servers::up("broker", "rabbitmq").await;
-    let cluster = Cluster::of(&[&CONTEXTS]).on_postgres(&postgres).on_rabbitmq(&servers.url);
+    let cluster = Cluster::together().on_postgres(&postgres).on_rabbitmq(&servers.url);
     kill_the_server(cluster, servers, 1).await;
 }
 
@@ -77,7 +77,7 @@ async fn the_broker_is_killed() {
 async fn the_database_is_killed() {
     let (_, amqp) = real_servers().unwrap();
     let servers = Servers::up("database", "postgres").await;
-    let cluster = Cluster::of(&[&CONTEXTS]).on_postgres(&servers.url).on_rabbitmq(&amqp);
+    let cluster = Cluster::together().on_postgres(&servers.url).on_rabbitmq(&amqp);
     kill_the_server(cluster, servers, 2).await;
 }
 

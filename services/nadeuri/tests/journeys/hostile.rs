@@ -171,6 +171,7 @@ async fn hostile_payments_are_not_taken(app: Arc<Cluster>) {
         amount: Some(Money { currency_code: "€".to_owned(), amount_minor: i64::MIN }),
         payment_method: "\u{0}".to_owned(),
         seller_reference: String::new(),
+        used: false,
     };
     let amount = ["amount.currency_code", "amount.amount_minor"];
     let fields = [&["request_id", "purchase_id", "customer_id"], &amount[..], &["payment_method", "seller_reference"]];

@@ -14,7 +14,7 @@ use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 
 use crate::runner::{Suite, journeys};
-use crate::support::cluster::{CONTEXTS, Cluster, Setup, real_servers};
+use crate::support::cluster::{Cluster, Setup, contexts, real_servers};
 use crate::support::process::{free_address, nadeuri};
 use crate::support::verbs::{some_car, won};
 use crate::support::{between, now, period, precondition};
@@ -72,7 +72,7 @@ async fn store_over_tls() {
     let (postgres, _) = real_servers().unwrap();
     let root =
         std::env::var("NADEURI_TEST_POSTGRES_CA").expect("needs the server's certificate: run `cargo xtask test`");
-    let app = Cluster::of(&[&CONTEXTS]);
+    let app = Cluster::together();
     let plain = format!("{}?schema={{context}}", app.database(&postgres));
     let (trusting, distrustful) = (format!("{plain}&sslmode=verify-full"), app.file("other.pem"));
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
@@ -99,14 +99,14 @@ async fn store_over_tls() {
         let query = format!("{others} {ssl}");
         chassis::sql!(reader.tx(), |c| diesel::sql_query(query).execute(c)).unwrap()
     };
-    assert!(count("true").await >= CONTEXTS.len(), "every context has a connection");
+    assert!(count("true").await >= contexts().count(), "every context has a connection");
     assert_eq!(count("false").await, 0, "and none that is not encrypted");
     app.down().await;
 }
 
 async fn mixed_stores() {
     let (postgres, amqp) = real_servers().unwrap();
-    let app = Cluster::of(&[&CONTEXTS]).on_rabbitmq(&amqp);
+    let app = Cluster::together().on_rabbitmq(&amqp);
     let rental = format!("rental={}?schema=cars", app.database(&postgres));
     let payment = format!("payment=sqlite:{}", app.file("money.db"));
     let rest = format!("sqlite:{}", app.file("{context}.db"));

@@ -170,6 +170,7 @@ async fn o7_a_payment_is_collected_by_contexts_only_and_once(app: Arc<Cluster>) 
         amount: Some(won(7_000)),
         payment_method: GOOD_CARD.to_owned(),
         seller_reference: "order/1".to_owned(),
+        used: false,
     };
     refused(app.by("mina").send(request.clone()).await, Code::PermissionDenied, "ROLE_MISSING");
     refused(app.admin().send(request.clone()).await, Code::PermissionDenied, "ROLE_MISSING");

@@ -11,8 +11,9 @@ use contracts::rental::v1::{
 use tonic::Code;
 
 use crate::runner::{Suite, journeys};
-use crate::support::client::{Client, Rpc};
+use crate::support::client::Client;
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::rpcs::Rpc;
 use crate::support::verbs::{some_car, won};
 use crate::support::{BAD_CARD, GOOD_CARD, new_id, period, precondition, refused, wrong};
 

@@ -1,41 +1,64 @@
 //! What must be right when everything has come to rest: as customers see it, as the bank sees it, as operators see it.
+//! Here is what holds for all; each line of business has a module of its own.
+
+pub mod cars;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chassis::{Timestamp, dead, outbox};
-use contracts::chronicle::v1::{Event, ListEventsRequest, chronicle_service_client::ChronicleServiceClient};
-use contracts::fleet::v1::{Car, CarStatus, ListCarsRequest, fleet_service_client::FleetServiceClient};
-use contracts::mypage::v1::{CarRental, ListCarRentalsRequest, mypage_service_client::MypageServiceClient};
-use contracts::notification::v1::{
-    ListMessagesRequest, Message, notification_service_client::NotificationServiceClient,
-};
-use contracts::payment::v1::{
-    ListPaymentsRequest, Payment, PaymentCancelled, PaymentState, payment_service_client::PaymentServiceClient,
-};
-use contracts::period::v1::Period;
-use contracts::rental::v1::{
-    CancellationCause, ListReservationsRequest, Reservation, ReservationCancelled, ReservationState,
-    rental_service_client::RentalServiceClient,
-};
+use chassis::{dead, outbox};
+use contracts::chronicle::v1::{Event, ListEventsRequest};
+use contracts::notification::v1::{ListMessagesRequest, Message};
+use contracts::payment::v1::{ListPaymentsRequest, Payment, PaymentCancelled, PaymentState};
 use prost::Message as _;
 
-use crate::customers::{self, Acknowledged, Call, by, taken};
-use crate::town::Town;
+use crate::people::{Record, by};
+use crate::rpcs::Rpc;
+use crate::town::{Line, Town};
 
-/// How long a reservation waits for its payment in the runs.
+/// How long what is reserved waits for its payment in the runs.
 pub const PAY_WITHIN: Duration = Duration::from_secs(120);
 
-type Outcome = Result<(), String>;
+pub type Outcome = Result<(), String>;
 
-/// Everything that can be seen.
-struct Seen {
-    reservations: BTreeMap<String, Reservation>,
-    payments: BTreeMap<String, Payment>,
-    cars: Vec<Car>,
-    views: BTreeMap<String, CarRental>,
-    events: Vec<Event>,
-    messages: BTreeMap<String, Message>,
+/// Everything that can be seen. Of a line that has no part in the run, nothing.
+pub struct Seen {
+    pub payments: BTreeMap<String, Payment>,
+    pub events: Vec<Event>,
+    pub messages: BTreeMap<String, Message>,
+    pub cars: cars::Cars,
+}
+
+/// Reads all pages of a list, as an admin.
+macro_rules! all_pages {
+    ($town:expr, $Request:ident, $field:ident) => {{
+        let (mut all, mut page_token) = (Vec::new(), String::new());
+        loop {
+            #[allow(clippy::needless_update, reason = "some requests have filters besides")]
+            let request = $Request { page_size: 1_000, page_token, ..$Request::default() };
+            let Some(page) = $crate::invariants::read($town, request).await? else { break all };
+            all.extend(page.$field);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break all;
+            }
+        }
+    }};
+}
+pub(crate) use all_pages;
+
+/// The answer to an admin; none if the context has no part in the run.
+pub async fn read<M: Rpc>(town: &Town, request: M) -> Result<Option<M::Answer>, String> {
+    let Some(way) = town.environment.peers.here(M::CONTEXT) else { return Ok(None) };
+    let answer = M::send(by("admin", "admin", request), way).await;
+    answer
+        .map(|answer| Some(answer.into_inner()))
+        .map_err(|status| format!("{:?}: {}", status.code(), status.message()))
+}
+
+/// The message of an event, encoded.
+pub fn body(event: &Event) -> &[u8] {
+    event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default()
 }
 
 /// What still moves, if anything does.
@@ -43,7 +66,7 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
     if !town.broker.is_empty() {
         return Ok(Some("events are under way".to_owned()));
     }
-    for context in Town::contexts() {
+    for context in town.contexts() {
         let reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
         let (waiting, _) = outbox::waiting(reader.tx()).await.map_err(|error| error.to_string())?;
         if waiting > 0 {
@@ -62,26 +85,26 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
 }
 
 /// Looks at everything. Returns the story of the run, by which two runs can be compared.
-pub async fn check(town: &Town, acknowledged: &[Acknowledged]) -> Result<String, String> {
+pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
     let seen = Seen {
-        reservations: reservations(town).await?,
         payments: payments(town).await?,
-        cars: cars(town).await?,
-        views: views(town).await?,
-        events: events(town).await?,
+        events: all_pages!(town, ListEventsRequest, events),
         messages: messages(town).await?,
+        cars: cars::Cars::look(town).await?,
     };
     nothing_is_dead(town).await?;
     every_event_is_told_once(town, &seen)?;
     every_event_names_its_cause(&seen)?;
     what_is_so_was_told(&seen)?;
-    no_car_was_ever_promised_twice(&seen)?;
-    every_flow_is_done_or_undone(town, &seen)?;
-    the_cars_show_their_rentals(&seen)?;
-    the_view_shows_rentals_and_payments(&seen)?;
+    every_payment_has_a_purchase(&seen)?;
     customers_are_told_once(town, &seen)?;
-    promises_are_kept(&seen, acknowledged)?;
-    first_answers_are_repeated(town, acknowledged).await?;
+    for line in &town.lines {
+        match line {
+            Line::Cars => cars::check(town, &seen)?,
+        }
+    }
+    record.promises.iter().try_for_each(|promise| promise(&seen))?;
+    first_answers_are_repeated(record).await?;
     if let Some(violation) = town.bank.violation() {
         return Err(violation);
     }
@@ -90,7 +113,7 @@ pub async fn check(town: &Town, acknowledged: &[Acknowledged]) -> Result<String,
 }
 
 async fn nothing_is_dead(town: &Town) -> Outcome {
-    for context in Town::contexts() {
+    for context in town.contexts() {
         let reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
         let letters = dead::list(reader.tx(), None, 1).await.map_err(|error| error.to_string())?;
         if let Some(letter) = letters.first() {
@@ -128,21 +151,21 @@ fn every_event_names_its_cause(seen: &Seen) -> Outcome {
 
 /// Whether there is a call that leads to such an event.
 fn may_be_called(event: &Event) -> Result<bool, String> {
-    let body = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
-    let malformed = |error: prost::DecodeError| format!("{}: {error}", event.r#type);
+    if let Some(may) = cars::may_be_called(event)? {
+        return Ok(may);
+    }
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
-        "fleet.v1.CarStatusChanged" | "fleet.v1.CarRated" => false,
-        "payment.v1.PaymentSettled" | "payment.v1.PaymentCancellationRefused" => false,
-        "rental.v1.RentalCancellationRefused" => false,
-        "rental.v1.ReservationCancelled" => {
-            let cancelled = ReservationCancelled::decode(body).map_err(malformed)?;
-            cancelled.reservation.unwrap_or_default().cancellation_cause() == CancellationCause::Customer
-        }
-        "payment.v1.PaymentCancelled" => {
-            !PaymentCancelled::decode(body).map_err(malformed)?.payment.unwrap_or_default().refunded
-        }
+        "payment.v1.PaymentCancellationRefused" => false,
+        "payment.v1.PaymentSettled" => payment_of(event)?.used,
+        "payment.v1.PaymentCancelled" => !payment_of(event)?.refunded,
         _ => true,
     })
+}
+
+/// The payment of an event of `payment`: each has it as its first field.
+fn payment_of(event: &Event) -> Result<Payment, String> {
+    let cancelled = PaymentCancelled::decode(body(event)).map_err(|error| format!("{}: {error}", event.r#type))?;
+    cancelled.payment.ok_or_else(|| format!("{} without a payment", event.r#type))
 }
 
 /// What a context holds, its events have told.
@@ -150,17 +173,7 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
     let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
     let told: BTreeSet<(String, &str)> =
         seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
-    let mut so: Vec<(&str, &str)> = seen.cars.iter().map(|car| ("CarRegistered", car.car_id.as_str())).collect();
-    for (id, reservation) in &seen.reservations {
-        let names: &[&str] = match reservation.state() {
-            ReservationState::Rented => &["CarReserved", "CarRented"],
-            ReservationState::Returned if reservation.stars > 0 => &["CarReserved", "CarReturned", "RentalRated"],
-            ReservationState::Returned => &["CarReserved", "CarReturned"],
-            ReservationState::Cancelled => &["CarReserved", "ReservationCancelled"],
-            _ => &["CarReserved"],
-        };
-        so.extend(names.iter().map(|name| (*name, id.as_str())));
-    }
+    let mut so = cars::so(seen);
     for payment in seen.payments.values() {
         let names: &[&str] = match payment.state() {
             PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
@@ -176,130 +189,19 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
     }
 }
 
-/// Goes through the calendars as they were at each moment, not only as they are at the end.
-fn no_car_was_ever_promised_twice(seen: &Seen) -> Outcome {
-    let mut changes: Vec<(String, i64, Reservation)> = Vec::new();
-    for event in seen.events.iter().filter(|event| event.source == "rental" && !event.r#type.ends_with("CarRetired")) {
-        // Each of these events has the reservation as its first field.
-        let body = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
-        let reservation = contracts::rental::v1::CarReserved::decode(body).ok().and_then(|event| event.reservation);
-        let reservation = reservation.ok_or_else(|| format!("{} without a reservation", event.r#type))?;
-        changes.push((reservation.car_id.clone(), event.sequence, reservation));
-    }
-    changes.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    let mut open: BTreeMap<(String, String), Period> = BTreeMap::new();
-    for (car, _, reservation) in changes {
-        let key = (car.clone(), reservation.reservation_id.clone());
-        let period = reservation.period.ok_or("a reservation without a period")?;
-        if !is_open(&reservation) {
-            open.remove(&key);
-            continue;
-        }
-        let clash = open.iter().find(|(other, taken)| other.0 == car && **other != key && overlap(taken, &period));
-        if let Some((other, _)) = clash {
-            return Err(format!("car {car} was promised to {} and to {} for the same time", other.1, key.1));
-        }
-        open.insert(key, period);
-    }
-    Ok(())
-}
-
-fn is_open(reservation: &Reservation) -> bool {
-    matches!(reservation.state(), ReservationState::Reserved | ReservationState::Rented)
-}
-
-fn overlap(a: &Period, b: &Period) -> bool {
-    let micros =
-        |time: &Option<_>| time.as_ref().and_then(Timestamp::from_proto).map(Timestamp::micros).unwrap_or_default();
-    micros(&a.start_time) < micros(&b.end_time) && micros(&b.start_time) < micros(&a.end_time)
-}
-
-fn every_flow_is_done_or_undone(town: &Town, seen: &Seen) -> Outcome {
-    for (id, reservation) in &seen.reservations {
-        let payment = seen.payments.get(id).ok_or_else(|| format!("reservation {id} has no payment"))?;
-        let price = reservation.price.as_ref().map_or(0, |price| price.amount_minor);
-        let held = town.bank.holds(&payment.payment_id);
-        let (right_payment, right_sum) = match reservation.state() {
-            ReservationState::Rented => (PaymentState::Approved, price),
-            ReservationState::Returned => (PaymentState::Settled, price),
-            ReservationState::Cancelled => (PaymentState::Cancelled, 0),
-            state => return Err(format!("reservation {id} is still {} after its time", state.as_str_name())),
-        };
-        if payment.state() != right_payment || held != right_sum {
-            return Err(format!(
-                "reservation {id} is {}, its payment {} is {}, and the bank holds {held} of {price}",
-                reservation.state().as_str_name(),
-                payment.payment_id,
-                payment.state().as_str_name(),
-            ));
-        }
-    }
-    match seen.payments.keys().find(|purchase| !seen.reservations.contains_key(*purchase)) {
-        Some(purchase) => Err(format!("there is a payment for {purchase}, which is no reservation")),
+fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
+    let is_known = |purchase: &String| seen.cars.reservations.contains_key(purchase);
+    match seen.payments.keys().find(|purchase| !is_known(purchase)) {
+        Some(purchase) => Err(format!("there is a payment for {purchase}, which nobody sold")),
         None => Ok(()),
     }
-}
-
-fn the_cars_show_their_rentals(seen: &Seen) -> Outcome {
-    for car in &seen.cars {
-        let own = || seen.reservations.values().filter(|reservation| reservation.car_id == car.car_id);
-        let is_rented = own().any(|reservation| reservation.state() == ReservationState::Rented);
-        let status = if is_rented { CarStatus::Rented } else { CarStatus::Available };
-        let stars: Vec<i32> = own().map(|reservation| reservation.stars).filter(|stars| *stars > 0).collect();
-        let average = if stars.is_empty() { 0.0 } else { f64::from(stars.iter().sum::<i32>()) / stars.len() as f64 };
-        if car.status() != status
-            || car.rating_count != stars.len() as i64
-            || (car.average_stars - average).abs() > 1e-9
-        {
-            return Err(format!("car {} should be {} with stars {stars:?}: {car:?}", car.car_id, status.as_str_name()));
-        }
-    }
-    // Those that are no longer listed are gone, and nobody has them.
-    let of_kind = |kind: &str| -> BTreeSet<&String> {
-        seen.events.iter().filter(|event| event.r#type.ends_with(kind)).map(|event| &event.subject).collect()
-    };
-    let (registered, removed, retired) = (of_kind(".CarRegistered"), of_kind(".CarRemoved"), of_kind(".CarRetired"));
-    let listed: BTreeSet<&String> = seen.cars.iter().map(|car| &car.car_id).collect();
-    let gone: BTreeSet<&String> = registered.difference(&listed).copied().collect();
-    if gone != removed || gone != retired {
-        return Err(format!("{gone:?} are gone, {removed:?} were removed, {retired:?} retired"));
-    }
-    match seen.reservations.values().find(|reservation| gone.contains(&reservation.car_id) && is_open(reservation)) {
-        Some(reservation) => Err(format!("the car of {} was removed", reservation.reservation_id)),
-        None => Ok(()),
-    }
-}
-
-fn the_view_shows_rentals_and_payments(seen: &Seen) -> Outcome {
-    if seen.views.len() != seen.reservations.len() {
-        return Err(format!("{} reservations, but {} on the pages", seen.reservations.len(), seen.views.len()));
-    }
-    for (id, reservation) in &seen.reservations {
-        let view = seen.views.get(id).ok_or_else(|| format!("reservation {id} is on no page"))?;
-        let payment = &seen.payments[id];
-        let shown =
-            (view.rental_state, view.stars, &view.customer_id, &view.price, view.payment_state, &view.payment_id);
-        let right = (
-            reservation.state,
-            reservation.stars,
-            &reservation.customer_id,
-            &reservation.price,
-            payment.state,
-            &payment.payment_id,
-        );
-        if shown != right {
-            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
-        }
-    }
-    Ok(())
 }
 
 fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
+    let told = [cars::TOLD, &["PaymentRefused"]].concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
-        let is_told =
-            matches!(name, "CarReserved" | "CarRented" | "CarReturned" | "ReservationCancelled" | "PaymentRefused");
-        if is_told && !seen.messages.contains_key(&event.event_id) {
+        if told.contains(&name) && !seen.messages.contains_key(&event.event_id) {
             return Err(format!("nobody was told of {name} {}", event.event_id));
         }
     }
@@ -315,91 +217,25 @@ fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
     Ok(())
 }
 
-fn promises_are_kept(seen: &Seen, acknowledged: &[Acknowledged]) -> Outcome {
-    for promise in acknowledged {
-        let Some(promised) = &promise.reservation else { continue };
-        let id = &promised.reservation_id;
-        let kept =
-            seen.reservations.get(id).ok_or_else(|| format!("{} was promised {id}: it is gone", promise.customer))?;
-        let same = (&kept.car_id, &kept.period, &kept.price, &kept.customer_id)
-            == (&promised.car_id, &promised.period, &promised.price, &promise.customer);
-        let state = kept.state();
-        let lasts = match &promise.call {
-            Call::Cancel(_) => state == ReservationState::Cancelled,
-            Call::Return(_) => state == ReservationState::Returned,
-            Call::Rate(_) => state == ReservationState::Returned && kept.stars == promised.stars,
-            // What was rented is out, back, or was given back for money.
-            Call::Rent(_) => state != ReservationState::Reserved,
-            _ => true,
-        };
-        if !same || !lasts {
-            return Err(format!("{} was promised {promised:?}, but it is {kept:?}", promise.customer));
-        }
-    }
-    Ok(())
-}
-
-async fn first_answers_are_repeated(town: &Town, acknowledged: &[Acknowledged]) -> Outcome {
-    for Acknowledged { customer, call, request_id, answer, .. } in acknowledged {
-        // A charge that found the payment approved, or a rent that found it rented, answers with what it found.
-        if matches!(call, Call::ChargePayment(_) | Call::Rent(_)) {
-            continue;
-        }
-        match customers::call(&town.environment.peers, customer, call).await {
-            Ok((again, _)) if again == *answer => {}
+async fn first_answers_are_repeated(record: &Record) -> Outcome {
+    for acknowledged in &record.acknowledged {
+        match (acknowledged.again)().await {
+            Ok(again) if again == acknowledged.answer => {}
             other => {
-                return Err(format!(
-                    "request {request_id} was answered differently when repeated: {call:?}: {other:?}"
-                ));
+                let what = &acknowledged.what;
+                return Err(format!("it was answered differently when it was repeated: {what}: {other:?}"));
             }
         }
     }
     Ok(())
-}
-
-/// Reads all pages of a list, as an admin.
-macro_rules! all_pages {
-    ($town:expr, $context:literal, $Client:ident, $method:ident, $Request:ident, $field:ident) => {{
-        let transport = $town.environment.peers.here($context).ok_or(concat!($context, " is down"))?;
-        let mut client = $Client::new(transport);
-        let (mut all, mut page_token) = (Vec::new(), String::new());
-        loop {
-            #[allow(clippy::needless_update, reason = "some requests have filters besides")]
-            let request = $Request { page_size: 1_000, page_token, ..$Request::default() };
-            let page = taken(client.$method(by("admin", "admin", request)).await)?;
-            all.extend(page.$field);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break all;
-            }
-        }
-    }};
-}
-
-async fn reservations(town: &Town) -> Result<BTreeMap<String, Reservation>, String> {
-    let all = all_pages!(town, "rental", RentalServiceClient, list_reservations, ListReservationsRequest, reservations);
-    Ok(all.into_iter().map(|reservation: Reservation| (reservation.reservation_id.clone(), reservation)).collect())
 }
 
 async fn payments(town: &Town) -> Result<BTreeMap<String, Payment>, String> {
-    let all = all_pages!(town, "payment", PaymentServiceClient, list_payments, ListPaymentsRequest, payments);
+    let all = all_pages!(town, ListPaymentsRequest, payments);
     Ok(all.into_iter().map(|payment: Payment| (payment.purchase_id.clone(), payment)).collect())
 }
 
-async fn cars(town: &Town) -> Result<Vec<Car>, String> {
-    Ok(all_pages!(town, "fleet", FleetServiceClient, list_cars, ListCarsRequest, cars))
-}
-
-async fn views(town: &Town) -> Result<BTreeMap<String, CarRental>, String> {
-    let all = all_pages!(town, "mypage", MypageServiceClient, list_car_rentals, ListCarRentalsRequest, car_rentals);
-    Ok(all.into_iter().map(|view: CarRental| (view.reservation_id.clone(), view)).collect())
-}
-
-async fn events(town: &Town) -> Result<Vec<Event>, String> {
-    Ok(all_pages!(town, "chronicle", ChronicleServiceClient, list_events, ListEventsRequest, events))
-}
-
 async fn messages(town: &Town) -> Result<BTreeMap<String, Message>, String> {
-    let all = all_pages!(town, "notification", NotificationServiceClient, list_messages, ListMessagesRequest, messages);
+    let all = all_pages!(town, ListMessagesRequest, messages);
     Ok(all.into_iter().map(|message: Message| (message.message_id.clone(), message)).collect())
 }

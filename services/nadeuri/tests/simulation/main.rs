@@ -12,10 +12,12 @@
 //! ```
 
 mod broker;
-mod customers;
 mod fate;
 mod invariants;
 mod outside;
+mod people;
+#[path = "../support/rpcs.rs"]
+mod rpcs;
 mod town;
 
 use std::collections::BTreeSet;

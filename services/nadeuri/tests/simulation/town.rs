@@ -1,8 +1,8 @@
-//! A run: the contexts come and go, customers do what customers do, then everything heals and is looked at.
+//! A run: the contexts come and go, people do what people do, then everything heals and is looked at.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::access::{Guard, Limits};
@@ -16,10 +16,10 @@ use chassis::world::World;
 use chassis::{Context, Timestamp};
 
 use crate::broker::{Broker, SimulatedBus};
-use crate::customers;
 use crate::fate::Chance;
 use crate::invariants;
 use crate::outside::{Bank, Post};
+use crate::people;
 
 /// 2026-07-01T00:00:00Z.
 const MORNING: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
@@ -47,6 +47,29 @@ const CONTEXTS: &[Context] = &[
     chronicle::CONTEXT,
 ];
 
+/// The lines of business. Most runs have one: what they share is the same for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    Cars,
+}
+
+impl Line {
+    const ALL: [Line; 1] = [Line::Cars];
+
+    /// Those of a seed: each in turn, then all at once.
+    fn of(seed: u64) -> Vec<Line> {
+        let turn = (seed % (Line::ALL.len() as u64 + 1)) as usize;
+        Line::ALL.get(turn).map_or(Line::ALL.to_vec(), |line| vec![*line])
+    }
+
+    /// The contexts that no other line has.
+    fn contexts(self) -> &'static [&'static str] {
+        match self {
+            Line::Cars => &["fleet", "rental"],
+        }
+    }
+}
+
 /// Everything of a run.
 pub struct Town {
     pub chance: Chance,
@@ -55,9 +78,12 @@ pub struct Town {
     pub post: Arc<Post>,
     pub environment: Environment,
     pub verbose: bool,
+    pub lines: Vec<Line>,
+    /// The contexts that have a part in it.
+    contexts: Vec<&'static Context>,
     stores: BTreeMap<&'static str, String>,
     /// A connection a store: what is only in memory lasts while somebody holds it.
-    keepers: Vec<Database>,
+    keepers: BTreeMap<&'static str, Database>,
     running: BTreeMap<&'static str, Running>,
 }
 
@@ -66,9 +92,9 @@ pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.map_err(|error| error.to_string())?.block_on(async {
         let mut town = Town::found(seed, verbose).await?;
-        let acknowledged = town.live().await?;
+        let record = town.live().await?;
         town.rest().await?;
-        let story = invariants::check(&town, &acknowledged).await?;
+        let story = invariants::check(&town, &record).await?;
         town.close().await;
         Ok(story)
     })
@@ -78,21 +104,26 @@ impl Town {
     async fn found(seed: u64, verbose: bool) -> Result<Town, String> {
         let chance = Chance::new(seed);
         let world = World::simulated(seed, MORNING, Arc::new(chance.clone()));
-        let interests = CONTEXTS.iter().map(|context| (context.name, (context.interest)())).collect();
+        let lines = Line::of(seed);
+        let is_absent =
+            |name: &str| Line::ALL.iter().any(|line| !lines.contains(line) && line.contexts().contains(&name));
+        let contexts: Vec<&'static Context> = CONTEXTS.iter().filter(|context| !is_absent(context.name)).collect();
+        let interests = contexts.iter().map(|context| (context.name, (context.interest)())).collect();
         let broker = Arc::new(Broker::new(chance.clone(), interests));
         let (bank, post) = (Arc::new(Bank::new(chance.clone())), Arc::new(Post::new(chance.clone())));
         OUTSIDE.set(Some((bank.clone(), post.clone())));
         let environment = environment(&world, SimulatedBus(broker.clone()));
-        let (stores, keepers, running) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let mut town = Town { chance, broker, bank, post, environment, verbose, stores, keepers, running };
-        for context in CONTEXTS {
+        let (stores, keepers, running) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut town =
+            Town { chance, broker, bank, post, environment, verbose, lines, contexts, stores, keepers, running };
+        for context in town.contexts.clone() {
             // Runs in other threads have other seeds, and a seed that runs twice must not find the first one's store.
             let run = world.ids.uuid(world.now());
             let thread = std::thread::current().id();
             let store = format!("sqlite:file:/{seed}-{run}-{thread:?}-{}?vfs=memdb", context.name);
             let database = Database::open(&store, context.name, &world).await.map_err(|error| error.to_string())?;
             context.migrate(&database).await.map_err(|error| error.to_string())?;
-            town.keepers.push(database);
+            town.keepers.insert(context.name, database);
             town.stores.insert(context.name, store);
             town.start(context.name).await?;
         }
@@ -100,7 +131,7 @@ impl Town {
     }
 
     async fn start(&mut self, name: &'static str) -> Result<(), String> {
-        let context = CONTEXTS.iter().find(|context| context.name == name).ok_or("no such context")?;
+        let context = self.contexts.iter().find(|context| context.name == name).ok_or("no such context")?;
         let opened = Database::open(&self.stores[name], context.name, &self.environment.world).await;
         let database = opened.map_err(|error| error.to_string())?;
         let running = context.start(database, &self.environment).map_err(|error| error.to_string())?;
@@ -115,19 +146,21 @@ impl Town {
         }
     }
 
-    /// Customers come, contexts crash and come back.
-    async fn live(&mut self) -> Result<Vec<customers::Acknowledged>, String> {
-        let customers = customers::arrive(self);
+    /// People come, contexts crash and come back.
+    async fn live(&mut self) -> Result<people::Record, String> {
+        let record = Arc::default();
+        let people = people::arrive(self, &record);
+        let names: Vec<&'static str> = self.contexts().collect();
         let end = tokio::time::Instant::now() + BUSY;
         let mut away: Vec<(&'static str, tokio::time::Instant)> = Vec::new();
         while tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let mut doomed = self.chance.take_doomed();
             if self.chance.strikes(4) {
-                let victim = self.chance.pick(0..CONTEXTS.len() as u64) as usize;
-                doomed.insert(CONTEXTS[victim].name.to_owned());
+                let victim = self.chance.pick(0..names.len() as u64) as usize;
+                doomed.insert(names[victim].to_owned());
             }
-            for name in CONTEXTS.iter().map(|context| context.name).filter(|name| doomed.contains(*name)) {
+            for name in names.iter().copied().filter(|name| doomed.contains(*name)) {
                 self.kill(name).await;
                 let most_ms = if self.chance.strikes(200) { 15_000 } else { 500 };
                 away.push((name, tokio::time::Instant::now() + self.chance.pause(most_ms)));
@@ -144,15 +177,15 @@ impl Town {
         }
         // Everything heals: everyone crashes once more, and comes back.
         self.chance.heal();
-        for name in CONTEXTS.iter().map(|context| context.name) {
+        for name in names {
             self.kill(name).await;
             self.start(name).await?;
         }
-        let mut acknowledged = Vec::new();
-        for customer in customers {
-            acknowledged.extend(customer.await.map_err(|error| format!("a customer panicked: {error}"))?);
+        for person in people {
+            person.await.map_err(|error| format!("somebody panicked: {error}"))?;
         }
-        Ok(acknowledged)
+        let record: Arc<Mutex<people::Record>> = record;
+        Ok(std::mem::take(&mut *record.lock().expect("one thread")))
     }
 
     /// Waits until nothing moves any more.
@@ -183,13 +216,12 @@ impl Town {
 
     /// The store of a context, to look into it.
     pub fn store(&self, name: &str) -> &Database {
-        let index = CONTEXTS.iter().position(|context| context.name == name).expect("it is a context");
-        &self.keepers[index]
+        &self.keepers[name]
     }
 
-    /// The names of the contexts.
-    pub fn contexts() -> impl Iterator<Item = &'static str> {
-        CONTEXTS.iter().map(|context| context.name)
+    /// The names of the contexts that have a part in it.
+    pub fn contexts(&self) -> impl Iterator<Item = &'static str> {
+        self.contexts.iter().map(|context| context.name)
     }
 
     /// Says what happens, if somebody wants to know.

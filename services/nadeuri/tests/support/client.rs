@@ -5,82 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
-use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
-use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
-use contracts::notification::v1::notification_service_client::NotificationServiceClient;
-use contracts::payment::v1::payment_service_client::PaymentServiceClient;
-use contracts::rental::v1::rental_service_client::RentalServiceClient;
-use contracts::{chronicle, fleet, mypage, notification, payment, rental};
-use futures::future::BoxFuture;
+use chassis::edge;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
+use super::rpcs::Rpc;
 use super::{LOOK, PATIENCE};
 
 /// How long a call may take, if nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-/// A request, which knows where it is sent to.
-pub trait Rpc: Clone + Send + 'static {
-    /// The context that answers it.
-    const CONTEXT: &'static str;
-    /// What it is answered with.
-    type Answer: std::fmt::Debug + PartialEq + Send;
-    /// Sends it.
-    fn send(request: Request<Self>, channel: Channel) -> BoxFuture<'static, Result<Response<Self::Answer>, Status>>;
-}
-
-macro_rules! rpcs {
-    ($context:ident $client:ident: $($method:ident $request:ident $answer:ident,)+) => {$(
-        impl Rpc for $context::v1::$request {
-            const CONTEXT: &'static str = stringify!($context);
-            type Answer = $context::v1::$answer;
-            fn send(
-                request: Request<Self>,
-                channel: Channel,
-            ) -> BoxFuture<'static, Result<Response<Self::Answer>, Status>> {
-                Box::pin(async move { $client::new(channel).$method(request).await })
-            }
-        }
-    )+};
-}
-
-rpcs! { fleet FleetServiceClient:
-    register_car RegisterCarRequest RegisterCarResponse,
-    remove_car RemoveCarRequest RemoveCarResponse,
-    get_car GetCarRequest GetCarResponse,
-    list_cars ListCarsRequest ListCarsResponse,
-}
-rpcs! { rental RentalServiceClient:
-    reserve_car ReserveCarRequest ReserveCarResponse,
-    cancel_reservation CancelReservationRequest CancelReservationResponse,
-    rent_car RentCarRequest RentCarResponse,
-    return_car ReturnCarRequest ReturnCarResponse,
-    rate_rental RateRentalRequest RateRentalResponse,
-    get_reservation GetReservationRequest GetReservationResponse,
-    list_reservations ListReservationsRequest ListReservationsResponse,
-    retire_car RetireCarRequest RetireCarResponse,
-}
-rpcs! { payment PaymentServiceClient:
-    get_payment GetPaymentRequest GetPaymentResponse,
-    list_payments ListPaymentsRequest ListPaymentsResponse,
-    charge_payment ChargePaymentRequest ChargePaymentResponse,
-    collect_payment CollectPaymentRequest CollectPaymentResponse,
-    cancel_payment CancelPaymentRequest CancelPaymentResponse,
-}
-rpcs! { notification NotificationServiceClient:
-    list_messages ListMessagesRequest ListMessagesResponse,
-}
-rpcs! { mypage MypageServiceClient:
-    get_car_rental GetCarRentalRequest GetCarRentalResponse,
-    list_car_rentals ListCarRentalsRequest ListCarRentalsResponse,
-}
-rpcs! { chronicle ChronicleServiceClient:
-    get_flow GetFlowRequest GetFlowResponse,
-    list_events ListEventsRequest ListEventsResponse,
-}
 
 /// Who calls, and how they say so.
 #[derive(Clone, Debug)]
@@ -203,7 +137,7 @@ impl Client {
 
     /// Makes a call.
     pub async fn send<M: Rpc>(&self, message: M) -> Result<M::Answer, Status> {
-        M::send(self.request(message), self.channel(M::CONTEXT)).await.map(Response::into_inner)
+        M::send(self.request(message), edge::over(self.channel(M::CONTEXT))).await.map(Response::into_inner)
     }
 
     /// Makes a call again and again, with the same request, until there is an answer: what a good client does when a

@@ -13,8 +13,10 @@ use tempfile::TempDir;
 use super::client::{Client, Places, Who};
 use super::process::{Server, free_address, nadeuri};
 
-/// All contexts, as `nadeuri list` lists them.
-pub const CONTEXTS: [&str; 6] = ["fleet", "rental", "payment", "notification", "mypage", "chronicle"];
+/// The names of all contexts.
+pub fn contexts() -> impl Iterator<Item = &'static str> {
+    nadeuri::contexts::ALL.iter().map(|context| context.name)
+}
 
 /// The ways to run the product that every journey is made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ fn new_name() -> String {
 async fn remove_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
     let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    for context in CONTEXTS {
+    for context in contexts() {
         let streams = (0..PARTITIONS).map(|partition| format!("{prefix}.{context}.{partition:02}"));
         for queue in streams.chain([format!("{prefix}.{context}.dead")]) {
             // Removing what is not there is no error.
@@ -87,13 +89,10 @@ pub struct Cluster {
 impl Cluster {
     /// The servers of a set-up; they are started by [`Cluster::up`].
     pub fn new(setup: Setup) -> Cluster {
-        let groups: &[&[&'static str]] = match setup {
-            Setup::Embedded | Setup::OneProcess => &[&CONTEXTS],
-            Setup::PerContext => {
-                &[&["fleet"], &["rental"], &["payment"], &["notification"], &["mypage"], &["chronicle"]]
-            }
+        let cluster = match setup {
+            Setup::Embedded | Setup::OneProcess => Cluster::together(),
+            Setup::PerContext => Cluster::of(&contexts().collect::<Vec<_>>().chunks(1).collect::<Vec<_>>()),
         };
-        let cluster = Cluster::of(groups);
         match setup {
             Setup::Embedded => cluster,
             Setup::OneProcess | Setup::PerContext => {
@@ -101,6 +100,11 @@ impl Cluster {
                 cluster.on_postgres(&postgres).on_rabbitmq(&amqp)
             }
         }
+    }
+
+    /// All contexts in one process, on SQLite and the local bus unless told otherwise.
+    pub fn together() -> Cluster {
+        Cluster::of(&[&contexts().collect::<Vec<_>>()])
     }
 
     /// A process for each group of contexts, on SQLite and the local bus unless told otherwise.

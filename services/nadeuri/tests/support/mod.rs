@@ -5,6 +5,7 @@
 pub mod client;
 pub mod cluster;
 pub mod process;
+pub mod rpcs;
 pub mod verbs;
 
 use std::sync::LazyLock;

@@ -1,0 +1,227 @@
+//! What must be right of the car rental line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::Timestamp;
+use contracts::chronicle::v1::Event;
+use contracts::fleet::v1::{Car, CarStatus, ListCarsRequest};
+use contracts::mypage::v1::{CarRental, ListCarRentalsRequest};
+use contracts::payment::v1::PaymentState;
+use contracts::period::v1::Period;
+use contracts::rental::v1::{
+    CancellationCause, ListReservationsRequest, Reservation, ReservationCancelled, ReservationState,
+};
+use prost::Message as _;
+
+use super::{Outcome, Seen, all_pages, body};
+use crate::town::Town;
+
+/// What is seen of the line.
+pub struct Cars {
+    pub reservations: BTreeMap<String, Reservation>,
+    cars: Vec<Car>,
+    pages: BTreeMap<String, CarRental>,
+}
+
+/// What must last of a promise.
+#[derive(Clone, Copy)]
+pub enum Lasts {
+    /// What was reserved, and its price.
+    AsPromised,
+    /// That it was paid: it is out, back, or was given back for money.
+    Paid,
+    /// That it is off.
+    Cancelled,
+    /// That it is over.
+    Returned,
+    /// The stars too.
+    Rated,
+}
+
+impl Cars {
+    pub async fn look(town: &Town) -> Result<Cars, String> {
+        let by_id = |reservation: Reservation| (reservation.reservation_id.clone(), reservation);
+        let by_flow = |page: CarRental| (page.reservation_id.clone(), page);
+        Ok(Cars {
+            reservations: all_pages!(town, ListReservationsRequest, reservations).into_iter().map(by_id).collect(),
+            cars: all_pages!(town, ListCarsRequest, cars),
+            pages: all_pages!(town, ListCarRentalsRequest, car_rentals).into_iter().map(by_flow).collect(),
+        })
+    }
+
+    /// Whether a promise to a customer was kept.
+    pub fn keeps(&self, customer: &str, promised: &Reservation, lasts: Lasts) -> Outcome {
+        let id = &promised.reservation_id;
+        let kept = self.reservations.get(id).ok_or_else(|| format!("{customer} was promised {id}: it is gone"))?;
+        let same = (&kept.car_id, &kept.period, &kept.price, kept.customer_id.as_str())
+            == (&promised.car_id, &promised.period, &promised.price, customer);
+        let state = kept.state();
+        let lasts = match lasts {
+            Lasts::AsPromised => true,
+            Lasts::Paid => state != ReservationState::Reserved,
+            Lasts::Cancelled => state == ReservationState::Cancelled,
+            Lasts::Returned => state == ReservationState::Returned,
+            Lasts::Rated => state == ReservationState::Returned && kept.stars == promised.stars,
+        };
+        if same && lasts { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
+    }
+}
+
+/// Everything about the line.
+pub fn check(town: &Town, seen: &Seen) -> Outcome {
+    no_car_was_ever_promised_twice(seen)?;
+    every_flow_is_done_or_undone(town, seen)?;
+    the_cars_show_their_rentals(seen)?;
+    the_view_shows_rentals_and_payments(seen)
+}
+
+/// Whether there is a call that leads to such an event; `None` if it is not of this line.
+pub fn may_be_called(event: &Event) -> Result<Option<bool>, String> {
+    Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
+        "fleet.v1.CarStatusChanged" | "fleet.v1.CarRated" | "rental.v1.RentalCancellationRefused" => Some(false),
+        "rental.v1.ReservationCancelled" => {
+            let cancelled = ReservationCancelled::decode(body(event)).map_err(|error| error.to_string())?;
+            Some(cancelled.reservation.unwrap_or_default().cancellation_cause() == CancellationCause::Customer)
+        }
+        _ => None,
+    })
+}
+
+/// What is so, as events and their subjects: they must have been told.
+pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut so: Vec<_> = seen.cars.cars.iter().map(|car| ("CarRegistered", car.car_id.as_str())).collect();
+    for (id, reservation) in &seen.cars.reservations {
+        let names: &[&str] = match reservation.state() {
+            ReservationState::Rented => &["CarReserved", "CarRented"],
+            ReservationState::Returned if reservation.stars > 0 => &["CarReserved", "CarReturned", "RentalRated"],
+            ReservationState::Returned => &["CarReserved", "CarReturned"],
+            ReservationState::Cancelled => &["CarReserved", "ReservationCancelled"],
+            _ => &["CarReserved"],
+        };
+        so.extend(names.iter().map(|name| (*name, id.as_str())));
+    }
+    so
+}
+
+/// The events that customers are told of.
+pub const TOLD: &[&str] = &["CarReserved", "CarRented", "CarReturned", "ReservationCancelled"];
+
+/// Goes through the calendars as they were at each moment, not only as they are at the end.
+fn no_car_was_ever_promised_twice(seen: &Seen) -> Outcome {
+    let mut changes: Vec<(String, i64, Reservation)> = Vec::new();
+    for event in seen.events.iter().filter(|event| event.source == "rental" && !event.r#type.ends_with("CarRetired")) {
+        // Each of these events has the reservation as its first field.
+        let reservation =
+            contracts::rental::v1::CarReserved::decode(body(event)).ok().and_then(|event| event.reservation);
+        let reservation = reservation.ok_or_else(|| format!("{} without a reservation", event.r#type))?;
+        changes.push((reservation.car_id.clone(), event.sequence, reservation));
+    }
+    changes.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let mut open: BTreeMap<(String, String), Period> = BTreeMap::new();
+    for (car, _, reservation) in changes {
+        let key = (car.clone(), reservation.reservation_id.clone());
+        let period = reservation.period.ok_or("a reservation without a period")?;
+        if !is_open(&reservation) {
+            open.remove(&key);
+            continue;
+        }
+        let clash = open.iter().find(|(other, taken)| other.0 == car && **other != key && overlap(taken, &period));
+        if let Some((other, _)) = clash {
+            return Err(format!("car {car} was promised to {} and to {} for the same time", other.1, key.1));
+        }
+        open.insert(key, period);
+    }
+    Ok(())
+}
+
+fn is_open(reservation: &Reservation) -> bool {
+    matches!(reservation.state(), ReservationState::Reserved | ReservationState::Rented)
+}
+
+fn overlap(a: &Period, b: &Period) -> bool {
+    let micros =
+        |time: &Option<_>| time.as_ref().and_then(Timestamp::from_proto).map(Timestamp::micros).unwrap_or_default();
+    micros(&a.start_time) < micros(&b.end_time) && micros(&b.start_time) < micros(&a.end_time)
+}
+
+fn every_flow_is_done_or_undone(town: &Town, seen: &Seen) -> Outcome {
+    for (id, reservation) in &seen.cars.reservations {
+        let payment = seen.payments.get(id).ok_or_else(|| format!("reservation {id} has no payment"))?;
+        let price = reservation.price.as_ref().map_or(0, |price| price.amount_minor);
+        let held = town.bank.holds(&payment.payment_id);
+        let (right_payment, right_sum) = match reservation.state() {
+            ReservationState::Rented => (PaymentState::Approved, price),
+            ReservationState::Returned => (PaymentState::Settled, price),
+            ReservationState::Cancelled => (PaymentState::Cancelled, 0),
+            state => return Err(format!("reservation {id} is still {} after its time", state.as_str_name())),
+        };
+        if payment.state() != right_payment || held != right_sum {
+            return Err(format!(
+                "reservation {id} is {}, its payment {} is {}, and the bank holds {held} of {price}",
+                reservation.state().as_str_name(),
+                payment.payment_id,
+                payment.state().as_str_name(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn the_cars_show_their_rentals(seen: &Seen) -> Outcome {
+    for car in &seen.cars.cars {
+        let own = || seen.cars.reservations.values().filter(|reservation| reservation.car_id == car.car_id);
+        let is_rented = own().any(|reservation| reservation.state() == ReservationState::Rented);
+        let status = if is_rented { CarStatus::Rented } else { CarStatus::Available };
+        let stars: Vec<i32> = own().map(|reservation| reservation.stars).filter(|stars| *stars > 0).collect();
+        let average = if stars.is_empty() { 0.0 } else { f64::from(stars.iter().sum::<i32>()) / stars.len() as f64 };
+        if car.status() != status
+            || car.rating_count != stars.len() as i64
+            || (car.average_stars - average).abs() > 1e-9
+        {
+            return Err(format!("car {} should be {} with stars {stars:?}: {car:?}", car.car_id, status.as_str_name()));
+        }
+    }
+    // Those that are no longer listed are gone, and nobody has them.
+    let of_kind = |kind: &str| -> BTreeSet<&String> {
+        seen.events.iter().filter(|event| event.r#type.ends_with(kind)).map(|event| &event.subject).collect()
+    };
+    let (registered, removed, retired) = (of_kind(".CarRegistered"), of_kind(".CarRemoved"), of_kind(".CarRetired"));
+    let listed: BTreeSet<&String> = seen.cars.cars.iter().map(|car| &car.car_id).collect();
+    let gone: BTreeSet<&String> = registered.difference(&listed).copied().collect();
+    if gone != removed || gone != retired {
+        return Err(format!("{gone:?} are gone, {removed:?} were removed, {retired:?} retired"));
+    }
+    match seen.cars.reservations.values().find(|reservation| gone.contains(&reservation.car_id) && is_open(reservation))
+    {
+        Some(reservation) => Err(format!("the car of {} was removed", reservation.reservation_id)),
+        None => Ok(()),
+    }
+}
+
+fn the_view_shows_rentals_and_payments(seen: &Seen) -> Outcome {
+    if seen.cars.pages.len() != seen.cars.reservations.len() {
+        return Err(format!(
+            "{} reservations, but {} on the pages",
+            seen.cars.reservations.len(),
+            seen.cars.pages.len()
+        ));
+    }
+    for (id, reservation) in &seen.cars.reservations {
+        let view = seen.cars.pages.get(id).ok_or_else(|| format!("reservation {id} is on no page"))?;
+        let payment = &seen.payments[id];
+        let shown =
+            (view.rental_state, view.stars, &view.customer_id, &view.price, view.payment_state, &view.payment_id);
+        let right = (
+            reservation.state,
+            reservation.stars,
+            &reservation.customer_id,
+            &reservation.price,
+            payment.state,
+            &payment.payment_id,
+        );
+        if shown != right {
+            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+        }
+    }
+    Ok(())
+}

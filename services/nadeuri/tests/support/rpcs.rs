@@ -1,0 +1,116 @@
+//! Every RPC that the tests call, by its request.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::fmt::Debug;
+
+use chassis::edge::Transport;
+use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
+use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
+use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
+use contracts::notification::v1::notification_service_client::NotificationServiceClient;
+use contracts::payment::v1::payment_service_client::PaymentServiceClient;
+use contracts::rental::v1::rental_service_client::RentalServiceClient;
+use contracts::{chronicle, fleet, mypage, notification, payment, rental};
+use futures::future::BoxFuture;
+use prost::{Message, Name};
+use tonic::{Request, Response, Status};
+
+/// A request, which knows where it is sent to.
+pub trait Rpc: Message + Name + Clone + Debug + 'static {
+    /// The context that answers it.
+    const CONTEXT: &'static str;
+    /// What it is answered with.
+    type Answer: Message + Default + PartialEq + Debug;
+    /// Sends it.
+    fn send(request: Request<Self>, way: Transport) -> BoxFuture<'static, Result<Response<Self::Answer>, Status>>;
+}
+
+/// A request that changes something, and can be repeated.
+pub trait Change: Rpc {
+    /// Gives it a request id.
+    fn identify(&mut self, request_id: &str);
+}
+
+macro_rules! rpcs {
+    ($context:ident $client:ident:
+        reads { $($read:ident $read_request:ident $read_answer:ident,)* }
+        changes { $($change:ident $change_request:ident $change_answer:ident,)* }
+    ) => {
+        $(rpcs!(@rpc $context $client $read $read_request $read_answer);)*
+        $(rpcs!(@rpc $context $client $change $change_request $change_answer);
+        impl Change for $context::v1::$change_request {
+            fn identify(&mut self, request_id: &str) {
+                request_id.clone_into(&mut self.request_id);
+            }
+        })*
+    };
+    (@rpc $context:ident $client:ident $method:ident $request:ident $answer:ident) => {
+        impl Rpc for $context::v1::$request {
+            const CONTEXT: &'static str = stringify!($context);
+            type Answer = $context::v1::$answer;
+            fn send(
+                request: Request<Self>,
+                way: Transport,
+            ) -> BoxFuture<'static, Result<Response<Self::Answer>, Status>> {
+                Box::pin(async move { $client::new(way).$method(request).await })
+            }
+        }
+    };
+}
+
+rpcs! { fleet FleetServiceClient:
+    reads {
+        get_car GetCarRequest GetCarResponse,
+        list_cars ListCarsRequest ListCarsResponse,
+    }
+    changes {
+        register_car RegisterCarRequest RegisterCarResponse,
+        remove_car RemoveCarRequest RemoveCarResponse,
+    }
+}
+rpcs! { rental RentalServiceClient:
+    reads {
+        get_reservation GetReservationRequest GetReservationResponse,
+        list_reservations ListReservationsRequest ListReservationsResponse,
+    }
+    changes {
+        reserve_car ReserveCarRequest ReserveCarResponse,
+        cancel_reservation CancelReservationRequest CancelReservationResponse,
+        rent_car RentCarRequest RentCarResponse,
+        return_car ReturnCarRequest ReturnCarResponse,
+        rate_rental RateRentalRequest RateRentalResponse,
+        retire_car RetireCarRequest RetireCarResponse,
+    }
+}
+rpcs! { payment PaymentServiceClient:
+    reads {
+        get_payment GetPaymentRequest GetPaymentResponse,
+        list_payments ListPaymentsRequest ListPaymentsResponse,
+    }
+    changes {
+        charge_payment ChargePaymentRequest ChargePaymentResponse,
+        collect_payment CollectPaymentRequest CollectPaymentResponse,
+        cancel_payment CancelPaymentRequest CancelPaymentResponse,
+    }
+}
+rpcs! { notification NotificationServiceClient:
+    reads {
+        list_messages ListMessagesRequest ListMessagesResponse,
+    }
+    changes {}
+}
+rpcs! { mypage MypageServiceClient:
+    reads {
+        get_car_rental GetCarRentalRequest GetCarRentalResponse,
+        list_car_rentals ListCarRentalsRequest ListCarRentalsResponse,
+    }
+    changes {}
+}
+rpcs! { chronicle ChronicleServiceClient:
+    reads {
+        get_flow GetFlowRequest GetFlowResponse,
+        list_events ListEventsRequest ListEventsResponse,
+    }
+    changes {}
+}
