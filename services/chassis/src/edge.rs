@@ -133,6 +133,18 @@ pub enum NoAnswer {
     },
 }
 
+impl NoAnswer {
+    /// The reason in the other context's no, such as `PERIOD_TAKEN`; empty if it gave none.
+    pub fn reason(&self) -> String {
+        match self {
+            NoAnswer::Refused(status) => {
+                tonic_types::StatusExt::get_details_error_info(&**status).map(|info| info.reason).unwrap_or_default()
+            }
+            NoAnswer::Away { .. } => String::new(),
+        }
+    }
+}
+
 impl Edge {
     /// The way from the context `from` to the context `to`.
     pub fn new(

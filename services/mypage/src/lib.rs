@@ -7,6 +7,7 @@ mod car_rentals;
 mod history;
 mod pages;
 mod service;
+mod taxi_rides;
 
 use chassis::{Context, Host, StartError, View};
 use contracts::mypage::v1::mypage_service_server::MypageServiceServer;
@@ -17,7 +18,7 @@ use crate::pages::{Page, Pages};
 /// The context.
 pub const CONTEXT: Context = Context {
     name: "mypage",
-    about: "views for customers: their car rentals with payment",
+    about: "views for customers: car rentals and taxi rides, each with payment, in one place",
     migrations: chassis::migrations!(),
     interest: Pages::interest,
     calls: &["chronicle"],
@@ -28,7 +29,8 @@ pub const CONTEXT: Context = Context {
 pub fn start(host: &mut Host) -> Result<(), StartError> {
     let history = FromChronicle::new(host.edge("chronicle"), Pages::interest());
     host.view::<Pages>(Some(Box::new(history)));
-    let service = service::Service { car_rentals: finder(host), database: host.database().clone() };
+    let service =
+        service::Service { car_rentals: finder(host), taxi_rides: finder(host), database: host.database().clone() };
     host.serve(MypageServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

@@ -15,6 +15,7 @@ use contracts::payment::v1::{
 use prost::{Message, Name};
 
 use crate::car_rentals::CarRental;
+use crate::taxi_rides::TaxiRide;
 
 /// The kind of a [`FlowId`].
 pub enum FlowKind {}
@@ -29,15 +30,18 @@ pub enum Pages {}
 
 impl View for Pages {
     fn interest() -> Interest {
-        Interest::Kinds(CarRental::rules().kinds().collect::<BTreeSet<String>>().into_iter().collect())
+        let kinds: BTreeSet<String> = CarRental::rules().kinds().chain(TaxiRide::rules().kinds()).collect();
+        Interest::Kinds(kinds.into_iter().collect())
     }
 
     async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
-        take_in::<CarRental>(tx, events).await
+        db::try_join!(take_in::<CarRental>(tx, events), take_in::<TaxiRide>(tx, events))?;
+        Ok(())
     }
 
     async fn clear(tx: Tx<'_>) -> Result<(), Error> {
-        CarRental::clear(tx).await
+        db::try_join!(CarRental::clear(tx), TaxiRide::clear(tx))?;
+        Ok(())
     }
 }
 

@@ -11,12 +11,15 @@ use tonic::{Request, Response, Status};
 
 use crate::car_rentals::{self, CarRental};
 use crate::pages::{FlowId, Page};
+use crate::taxi_rides::{self, TaxiRide};
 
 /// Serves the pages.
 #[derive(Clone)]
 pub(crate) struct Service {
     /// Finds car rentals.
     pub car_rentals: Finder<FlowId, CarRental>,
+    /// Finds taxi rides.
+    pub taxi_rides: Finder<FlowId, TaxiRide>,
     /// Lists pages.
     pub database: Database,
 }
@@ -25,6 +28,12 @@ pub(crate) struct Service {
 enum ReservationKind {}
 impl Kind for ReservationKind {
     const NAME: &'static str = "reservation";
+}
+
+/// The same of a taxi ride.
+enum HailKind {}
+impl Kind for HailKind {
+    const NAME: &'static str = "hail";
 }
 
 /// The page of this id, if the caller may see it: their own, an admin any. One of which only others' events were heard
@@ -73,5 +82,25 @@ impl MypageService for Service {
         let reader = self.database.reader().await?;
         let (car_rentals, next_page_token) = car_rentals::list(reader.tx(), customer, &page).await?;
         Ok(Response::new(proto::ListCarRentalsResponse { car_rentals, next_page_token }))
+    }
+    async fn get_taxi_ride(
+        &self,
+        request: Request<proto::GetTaxiRideRequest>,
+    ) -> Result<Response<proto::GetTaxiRideResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let id = ("hail_id", request.hail_id.as_str());
+        let page = find::<_, HailKind>(&self.taxi_rides, &call, id, "taxi ride").await?;
+        Ok(Response::new(proto::GetTaxiRideResponse { taxi_ride: Some(page.into()) }))
+    }
+
+    async fn list_taxi_rides(
+        &self,
+        request: Request<proto::ListTaxiRidesRequest>,
+    ) -> Result<Response<proto::ListTaxiRidesResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let (customer, page) = listing(&call, request.page_size, &request.page_token)?;
+        let reader = self.database.reader().await?;
+        let (taxi_rides, next_page_token) = taxi_rides::list(reader.tx(), customer, &page).await?;
+        Ok(Response::new(proto::ListTaxiRidesResponse { taxi_rides, next_page_token }))
     }
 }

@@ -3,8 +3,16 @@
 use chassis::Context;
 
 /// Every context, in the order of the README's table.
-pub const ALL: &[Context] =
-    &[fleet::CONTEXT, rental::CONTEXT, payment::CONTEXT, notification::CONTEXT, mypage::CONTEXT, chronicle::CONTEXT];
+pub const ALL: &[Context] = &[
+    fleet::CONTEXT,
+    rental::CONTEXT,
+    dispatch::CONTEXT,
+    driving::CONTEXT,
+    payment::CONTEXT,
+    notification::CONTEXT,
+    mypage::CONTEXT,
+    chronicle::CONTEXT,
+];
 
 /// The contexts of these names; of `all`, each one.
 pub fn named(names: &[String]) -> Result<Vec<&'static Context>, String> {

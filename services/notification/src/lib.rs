@@ -11,6 +11,7 @@ pub mod payments;
 pub mod policy;
 mod service;
 mod store;
+pub mod taxis;
 pub mod text;
 
 use std::sync::Arc;

@@ -7,6 +7,12 @@
 //! | `rental.v1.CarReturned`               | thank you                                      |
 //! | `rental.v1.ReservationCancelled`      | it is off, and why                             |
 //! | `rental.v1.RentalCancellationRefused` | the money stays: the car was returned already  |
+//! | `dispatch.v1.TaxiHailed`              | a taxi is looked for                           |
+//! | `dispatch.v1.TaxiAllocated`           | a driver is on the way                         |
+//! | `dispatch.v1.HailCancelled`           | no driver was free, if that was why            |
+//! | `dispatch.v1.HailCancellationRefused` | the drive has started                          |
+//! | `driving.v1.DriveStarted`             | have a good ride                               |
+//! | `driving.v1.DriveFinished`            | the fare                                       |
 //! | `payment.v1.PaymentApproved`          | what was used already is paid                  |
 //! | `payment.v1.PaymentRefused`           | why, and that they may try again               |
 //! | `payment.v1.PaymentCancelled`         | the money went back, if any was taken          |
@@ -17,7 +23,7 @@ use chassis::{Envelope, Malformed, Policy};
 use prost::Name;
 
 use crate::domain::{Command, FlowId, Letter, Message, MessageId};
-use crate::{cars, payments};
+use crate::{cars, payments, taxis};
 
 /// Who is told what; nobody, if there is nothing to tell.
 pub type Told = Result<Option<Words>, Malformed>;
@@ -39,6 +45,12 @@ pub fn policy() -> Policy<Message> {
     let policy = tell(policy, "CAR_RETURNED", cars::returned);
     let policy = tell(policy, "RESERVATION_CANCELLED", cars::cancelled);
     let policy = tell(policy, "CANCELLATION_REFUSED", cars::cancellation_refused);
+    let policy = tell(policy, "TAXI_HAILED", taxis::hailed);
+    let policy = tell(policy, "TAXI_ALLOCATED", taxis::allocated);
+    let policy = tell(policy, "NO_TAXI_FREE", taxis::cancelled);
+    let policy = tell(policy, "TAXI_CANCELLATION_REFUSED", taxis::cancellation_refused);
+    let policy = tell(policy, "DRIVE_STARTED", taxis::started);
+    let policy = tell(policy, "DRIVE_FINISHED", taxis::finished);
     let policy = tell(policy, "PAYMENT_RECEIVED", payments::received);
     let policy = tell(policy, "PAYMENT_REFUSED", payments::refused);
     tell(policy, "PAYMENT_REFUNDED", payments::refunded)

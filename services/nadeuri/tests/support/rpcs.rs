@@ -6,12 +6,14 @@ use std::fmt::Debug;
 
 use chassis::edge::Transport;
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
+use contracts::dispatch::v1::dispatch_service_client::DispatchServiceClient;
+use contracts::driving::v1::driving_service_client::DrivingServiceClient;
 use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
 use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
 use contracts::notification::v1::notification_service_client::NotificationServiceClient;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
 use contracts::rental::v1::rental_service_client::RentalServiceClient;
-use contracts::{chronicle, fleet, mypage, notification, payment, rental};
+use contracts::{chronicle, dispatch, driving, fleet, mypage, notification, payment, rental};
 use futures::future::BoxFuture;
 use prost::{Message, Name};
 use tonic::{Request, Response, Status};
@@ -83,6 +85,30 @@ rpcs! { rental RentalServiceClient:
         retire_car RetireCarRequest RetireCarResponse,
     }
 }
+rpcs! { dispatch DispatchServiceClient:
+    reads {
+        get_hail GetHailRequest GetHailResponse,
+        list_hails ListHailsRequest ListHailsResponse,
+    }
+    changes {
+        hail_taxi HailTaxiRequest HailTaxiResponse,
+        cancel_hail CancelHailRequest CancelHailResponse,
+    }
+}
+rpcs! { driving DrivingServiceClient:
+    reads {
+        list_offers ListOffersRequest ListOffersResponse,
+        get_drive GetDriveRequest GetDriveResponse,
+        list_drives ListDrivesRequest ListDrivesResponse,
+    }
+    changes {
+        accept_drive AcceptDriveRequest AcceptDriveResponse,
+        decline_drive DeclineDriveRequest DeclineDriveResponse,
+        start_drive StartDriveRequest StartDriveResponse,
+        finish_drive FinishDriveRequest FinishDriveResponse,
+        collect_fare CollectFareRequest CollectFareResponse,
+    }
+}
 rpcs! { payment PaymentServiceClient:
     reads {
         get_payment GetPaymentRequest GetPaymentResponse,
@@ -104,6 +130,8 @@ rpcs! { mypage MypageServiceClient:
     reads {
         get_car_rental GetCarRentalRequest GetCarRentalResponse,
         list_car_rentals ListCarRentalsRequest ListCarRentalsResponse,
+        get_taxi_ride GetTaxiRideRequest GetTaxiRideResponse,
+        list_taxi_rides ListTaxiRidesRequest ListTaxiRidesResponse,
     }
     changes {}
 }

@@ -1,0 +1,263 @@
+//! What a hail is, and which moves are legal. Pure: no clock, no database, no network.
+//!
+//! Drivers are the ones who know whether a drive has started, so they have the last word on a cancellation: the customer's
+//! wish (`Cancel`) is passed on, and answered by what happens there (`Withdraw`, or `Depart`).
+//!
+//! ```text
+//! (none) --Request--> Requested --Allocate--> Allocated --Depart--> UnderWay --Arrive--> Finished
+//!                        |  |                    |   |                  ^
+//!                        |  +------Cancel--------+---)--> Cancelling ---+ Depart, Insist
+//!                        |                           |        |
+//!                        +---------Withdraw----------+--------+--> Cancelled
+//! ```
+
+use chassis::error::RefusalCode;
+use chassis::ids::Kind;
+use chassis::values::Place;
+use chassis::{Aggregate, Id, Timestamp};
+
+/// The kind of a [`HailId`].
+pub enum HailKind {}
+impl Kind for HailKind {
+    const NAME: &'static str = "hail";
+}
+/// The id of a hail. It is the id of the flow.
+pub type HailId = Id<HailKind>;
+
+/// The kind of a [`DriveId`].
+pub enum DriveKind {}
+impl Kind for DriveKind {
+    const NAME: &'static str = "drive";
+}
+/// The id of a drive, which `driving` gave it.
+pub type DriveId = Id<DriveKind>;
+
+/// A customer's request for a ride, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hail {
+    /// Its id.
+    pub id: HailId,
+    /// Who wants to go where.
+    pub trip: Trip,
+    /// Where it stands.
+    pub state: State,
+    /// Who drives; none until somebody took it.
+    pub allocation: Option<Allocation>,
+    /// When the customer asked.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// Who wants to go where, and pays with what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trip {
+    /// The subject of the customer.
+    pub customer: String,
+    /// Where the customer waits; its position is known.
+    pub pickup: Place,
+    /// Where the customer wants to go.
+    pub destination: Place,
+    /// The processor's name of the customer's card.
+    pub payment_method: String,
+}
+
+/// A driver took the hail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// The drive.
+    pub drive: DriveId,
+    /// The subject of the driver.
+    pub driver: String,
+}
+
+/// Where a hail stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No driver took it yet.
+    Requested,
+    /// A driver is on the way.
+    Allocated,
+    /// The customer cancelled it; the drivers' side was told.
+    Cancelling,
+    /// There is no ride.
+    Cancelled(Cause),
+    /// The customer is in the car.
+    UnderWay,
+    /// The customer has arrived.
+    Finished,
+}
+
+/// Why there is no ride.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The customer cancelled.
+    Customer,
+    /// No driver took it in time.
+    NoDriver,
+}
+
+/// What a hail is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A customer wants a taxi.
+    Request(HailId, Trip),
+    /// The customer does not want it any more.
+    Cancel,
+    /// A driver took it.
+    Allocate(Allocation),
+    /// The drive started.
+    Depart(Allocation),
+    /// The drive is over.
+    Arrive(Allocation),
+    /// There will be no drive.
+    Withdraw(Cause),
+    /// The drive had started before the cancellation came.
+    Insist(Allocation),
+}
+
+/// What happened to a hail.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A customer asked for a taxi.
+    Requested(HailId, Trip, Timestamp),
+    /// A driver is on the way.
+    Allocated(Allocation, Timestamp),
+    /// The customer wants to cancel.
+    CancellationRequested(Timestamp),
+    /// It came too late.
+    CancellationRefused,
+    /// The customer is in the car.
+    Departed(Allocation, Timestamp),
+    /// The customer has arrived.
+    Arrived(Timestamp),
+    /// There is no ride.
+    Cancelled(Cause, Timestamp),
+}
+
+/// Why a hail said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody asked for it.
+    #[error("there is no such hail")]
+    NoSuchHail,
+    /// The customer is in the car.
+    #[error("the drive has started, so it can't be cancelled any more")]
+    DriveStarted,
+    /// The customer has arrived.
+    #[error("the drive is over")]
+    DriveFinished,
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        match self {
+            Refusal::NoSuchHail => RefusalCode::NotFound,
+            Refusal::DriveStarted | Refusal::DriveFinished => RefusalCode::Precondition,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NoSuchHail => "HAIL_NOT_FOUND",
+            Refusal::DriveStarted => "DRIVE_STARTED",
+            Refusal::DriveFinished => "DRIVE_FINISHED",
+        }
+    }
+}
+
+impl Aggregate for Hail {
+    const NAME: &'static str = "hail";
+    type Id = HailId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(hail: Option<&Hail>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Some(hail) = hail else {
+            return match command {
+                Command::Request(id, trip) => Ok(vec![Event::Requested(*id, trip.clone(), now)]),
+                _ => Err(Refusal::NoSuchHail),
+            };
+        };
+        match command {
+            Command::Request(..) => Ok(vec![]),
+            Command::Cancel => match hail.state {
+                State::Requested | State::Allocated => Ok(vec![Event::CancellationRequested(now)]),
+                State::Cancelling | State::Cancelled(_) => Ok(vec![]),
+                State::UnderWay => Err(Refusal::DriveStarted),
+                State::Finished => Err(Refusal::DriveFinished),
+            },
+            Command::Allocate(allocation) => Ok(hail.allocated(allocation, now)),
+            Command::Depart(allocation) | Command::Insist(allocation) => Ok(hail.departed(allocation, now)),
+            Command::Arrive(allocation) => {
+                let arrived = (!hail.is_over()).then_some(Event::Arrived(now));
+                Ok(hail.departed(allocation, now).into_iter().chain(arrived).collect())
+            }
+            Command::Withdraw(cause) => match hail.state {
+                State::Requested | State::Allocated | State::Cancelling => Ok(vec![Event::Cancelled(*cause, now)]),
+                State::Cancelled(_) | State::UnderWay | State::Finished => Ok(vec![]),
+            },
+        }
+    }
+
+    fn evolve(hail: Option<Hail>, event: &Event) -> Hail {
+        match (hail, event) {
+            (_, Event::Requested(id, trip, now)) => Hail {
+                id: *id,
+                trip: trip.clone(),
+                state: State::Requested,
+                allocation: None,
+                created: *now,
+                updated: *now,
+            },
+            (Some(mut hail), event) => {
+                hail.apply(event);
+                hail
+            }
+            (None, event) => unreachable!("{event:?} can't be the first event of a hail"),
+        }
+    }
+}
+
+impl Hail {
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Cancelled(_) | State::Finished)
+    }
+
+    /// A driver took it. A customer who has cancelled meanwhile need not know.
+    fn allocated(&self, allocation: &Allocation, now: Timestamp) -> Vec<Event> {
+        match self.state {
+            State::Requested => vec![Event::Allocated(allocation.clone(), now)],
+            _ => vec![],
+        }
+    }
+
+    /// The drive started; that a driver took it may be heard of only now.
+    fn departed(&self, allocation: &Allocation, now: Timestamp) -> Vec<Event> {
+        let departed = Event::Departed(allocation.clone(), now);
+        match self.state {
+            State::Requested => vec![Event::Allocated(allocation.clone(), now), departed],
+            State::Allocated => vec![departed],
+            State::Cancelling => vec![departed, Event::CancellationRefused],
+            State::Cancelled(_) | State::UnderWay | State::Finished => vec![],
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Requested(..) | Event::CancellationRefused => {}
+            Event::Allocated(allocation, now) => {
+                self.allocation = Some(allocation.clone());
+                (self.state, self.updated) = (State::Allocated, *now);
+            }
+            Event::CancellationRequested(now) => (self.state, self.updated) = (State::Cancelling, *now),
+            Event::Departed(allocation, now) => {
+                self.allocation = Some(allocation.clone());
+                (self.state, self.updated) = (State::UnderWay, *now);
+            }
+            Event::Arrived(now) => (self.state, self.updated) = (State::Finished, *now),
+            Event::Cancelled(cause, now) => (self.state, self.updated) = (State::Cancelled(*cause), *now),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Customers' requests for taxis: hailed, allocated to a driver, cancelled, under way, finished. With `driving`, the taxi
+//! line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. Hails are taken whether or not `driving` is there.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::{Context, Host, StartError};
+use contracts::dispatch::v1::dispatch_service_server::DispatchServiceServer;
+
+use crate::domain::Hail;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "dispatch",
+    about: "hails: customers' requests for taxis",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &[],
+    start,
+};
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let writer = host.writer::<Hail>();
+    host.react(policy::policy(), &writer);
+    let service = service::Service {
+        finder: host.finder(|tx, ids| Box::pin(store::find(tx, ids))),
+        database: host.database().clone(),
+        world: host.world().clone(),
+        writer,
+    };
+    host.serve(DispatchServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

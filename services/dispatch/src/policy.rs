@@ -1,0 +1,43 @@
+//! What hails do when something happens elsewhere.
+//!
+//! | whenever                              | then                                                             |
+//! |---------------------------------------|------------------------------------------------------------------|
+//! | `driving.v1.DriveAccepted`            | it is allocated                                                  |
+//! | `driving.v1.DriveStarted`             | it is under way; a cancellation came too late                    |
+//! | `driving.v1.DriveFinished`            | it is finished                                                   |
+//! | `driving.v1.DriveCancelled`           | it is cancelled                                                  |
+//! | `driving.v1.DriveCancellationRefused` | it is under way, for the drive had started                       |
+//! | `driving.v1.DriveLapsed`              | it is cancelled, for no driver took it                           |
+
+use chassis::{Malformed, Policy};
+use contracts::driving::v1::{
+    Drive, DriveAccepted, DriveCancellationRefused, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted,
+};
+
+use crate::domain::{Allocation, Cause, Command, Hail, HailId};
+
+type Reaction = Result<Vec<(HailId, Command)>, Malformed>;
+
+/// The table above.
+pub fn policy() -> Policy<Hail> {
+    Policy::new()
+        .on(|event: DriveAccepted, _| by_driver(event.drive, Command::Allocate))
+        .on(|event: DriveStarted, _| by_driver(event.drive, Command::Depart))
+        .on(|event: DriveFinished, _| by_driver(event.drive, Command::Arrive))
+        .on(|event: DriveCancelled, _| about(event.drive, |_| Ok(Command::Withdraw(Cause::Customer))))
+        .on(|event: DriveCancellationRefused, _| by_driver(event.drive, Command::Insist))
+        .on(|event: DriveLapsed, _| about(event.drive, |_| Ok(Command::Withdraw(Cause::NoDriver))))
+}
+
+fn by_driver(drive: Option<Drive>, command: fn(Allocation) -> Command) -> Reaction {
+    about(drive, |drive| {
+        let id = drive.drive_id.parse().map_err(|_| Malformed("drive_id".into()))?;
+        Ok(command(Allocation { drive: id, driver: drive.driver_id }))
+    })
+}
+
+fn about(drive: Option<Drive>, command: impl FnOnce(Drive) -> Result<Command, Malformed>) -> Reaction {
+    let drive = drive.ok_or_else(|| Malformed("no drive".into()))?;
+    let hail: HailId = drive.hail_id.parse().map_err(|_| Malformed("hail_id".into()))?;
+    Ok(vec![(hail, command(drive)?)])
+}

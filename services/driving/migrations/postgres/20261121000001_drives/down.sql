@@ -1,0 +1,2 @@
+DROP TABLE declined;
+DROP TABLE drives;

@@ -1,0 +1,491 @@
+//! What a drive is, and which moves are legal. Pure: no clock, no database, no network.
+//!
+//! A hail is offered as one drive, so that one driver gets it: the rule has one place.
+//!
+//! ```text
+//! (none) --Offer--> Offered --Accept--> Accepted --Start--> Started --Finish--> Finished
+//!                    |  |                  |
+//!                    |  +--Lapse--> Lapsed |                fare: Due --Paid--> Paid
+//!                    +------CallOff--------+--> Cancelled           +--Refused--> Refused --Paid--> Paid
+//!                                                                   +--Postpone, the last--> Uncollected --> Due, Paid
+//! ```
+//! `Decline` hides an offered drive from a driver. A `CallOff` after the start is refused, and that is told.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chassis::error::RefusalCode;
+use chassis::ids::Kind;
+use chassis::values::{Money, Place};
+use chassis::{Aggregate, EventId, Id, Timestamp};
+
+/// The kind of a [`DriveId`].
+pub enum DriveKind {}
+impl Kind for DriveKind {
+    const NAME: &'static str = "drive";
+}
+/// The id of a drive, made from its hail.
+pub type DriveId = Id<DriveKind>;
+
+/// The kind of a [`HailId`].
+pub enum HailKind {}
+impl Kind for HailKind {
+    const NAME: &'static str = "hail";
+}
+/// The id of a hail, which `dispatch` gave it. It is the id of the flow.
+pub type HailId = Id<HailKind>;
+
+/// The kind of a [`PaymentId`].
+pub enum PaymentKind {}
+impl Kind for PaymentKind {
+    const NAME: &'static str = "payment";
+}
+/// The id of a payment, which `payment` gave it.
+pub type PaymentId = Id<PaymentKind>;
+
+/// The drive for a hail.
+pub fn drive_of(hail: HailId) -> DriveId {
+    DriveId::derived_from(hail.uuid())
+}
+
+/// Drivers who can have declined one drive.
+pub const MAX_DECLINED: usize = 1_000;
+
+/// How long whoever finished a drive has for charging it, before it is charged by itself.
+pub const COLLECT_FIRST: Duration = Duration::from_secs(10);
+
+/// The pause before a fare is tried again: twice as long each time, from 2 seconds to an hour.
+fn pause(attempt: u32) -> Duration {
+    Duration::from_secs(2 << attempt.min(11)).min(Duration::from_secs(3_600))
+}
+
+/// What a ride costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tariff {
+    /// Of a whole minute.
+    pub per_minute: Money,
+}
+
+impl Tariff {
+    /// The fare of a drive: its whole minutes, at least one, at most what an amount can be.
+    pub fn fare(&self, start: Timestamp, end: Timestamp) -> Money {
+        let minutes = u32::try_from(end.since(start).as_secs() / 60).unwrap_or(u32::MAX).max(1);
+        self.per_minute.times(minutes).unwrap_or(Money { minor: Money::MAX_MINOR, ..self.per_minute })
+    }
+}
+
+/// A ride from the driver's side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drive {
+    /// Its id.
+    pub id: DriveId,
+    /// The hail that it is offered for.
+    pub hail: HailId,
+    /// Who rides where; none while only a cancellation was heard of.
+    pub trip: Option<Trip>,
+    /// Where it stands.
+    pub state: State,
+    /// Who drives.
+    pub driver: Option<String>,
+    /// Who does not want to.
+    pub declined: BTreeSet<String>,
+    /// What it costs, once it is finished.
+    pub fare: Option<Fare>,
+    /// When it was offered.
+    pub created: Timestamp,
+    /// When it was accepted.
+    pub accepted: Option<Timestamp>,
+    /// When it was started.
+    pub started: Option<Timestamp>,
+    /// When it was finished.
+    pub finished: Option<Timestamp>,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// The last event that others know it by: the cause of what the passing of time brings.
+    pub last_event: Option<EventId>,
+}
+
+/// Who rides where, and pays with what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trip {
+    /// The subject of the customer.
+    pub customer: String,
+    /// Where the customer waits; its position is known.
+    pub pickup: Place,
+    /// Where the customer wants to go.
+    pub destination: Place,
+    /// The processor's name of the customer's card.
+    pub payment_method: String,
+}
+
+/// Where a drive stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Drivers may take it, until then.
+    Offered {
+        /// When it lapses.
+        until: Timestamp,
+    },
+    /// A driver is on the way.
+    Accepted,
+    /// The customer is in the car.
+    Started,
+    /// The customer has arrived.
+    Finished,
+    /// The customer cancelled.
+    Cancelled,
+    /// Nobody took it in time.
+    Lapsed,
+}
+
+/// What a drive costs, and where that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fare {
+    /// How much: fixed when the drive was finished.
+    pub amount: Money,
+    /// Where it stands.
+    pub state: FareState,
+}
+
+/// Where a fare stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FareState {
+    /// It is to be charged.
+    Due {
+        /// How often that was tried in vain.
+        attempt: u32,
+        /// When it is tried (again).
+        at: Timestamp,
+    },
+    /// It was paid by this payment.
+    Paid(PaymentId),
+    /// The card was declined; the customer pays through `payment`.
+    Refused,
+    /// It was tried long enough.
+    Uncollected,
+}
+
+/// What a drive is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A customer wants a taxi.
+    Offer {
+        /// Asked for by.
+        hail: HailId,
+        /// Who rides where.
+        trip: Trip,
+        /// For how long drivers may take it.
+        open_for: Duration,
+    },
+    /// The customer does not want it any more.
+    CallOff(HailId),
+    /// Nobody took it: its time may be over.
+    Lapse,
+    /// A driver takes it.
+    Accept(String),
+    /// A driver does not want it.
+    Decline(String),
+    /// The customer boarded.
+    Start,
+    /// The customer has arrived.
+    Finish(Tariff),
+    /// The fare was paid.
+    Paid(PaymentId),
+    /// The card was declined.
+    Refused,
+    /// The fare could not be charged.
+    Postpone {
+        /// In this attempt, counted from 0: two that ran at the same time are one.
+        attempt: u32,
+        /// After how many it is given up.
+        attempts: u32,
+    },
+    /// Try to charge a fare again that was given up.
+    Retry,
+    /// It is time to charge the fare. Decides nothing: `payment` is asked first.
+    Collect,
+}
+
+/// What happened to a drive.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Drivers may take it, until the second time.
+    Offered(HailId, Trip, Timestamp, Timestamp),
+    /// It was cancelled before it was heard of.
+    Barred(HailId, Timestamp),
+    /// A driver took it.
+    Accepted(String, Timestamp),
+    /// A driver does not want it.
+    Declined(String),
+    /// The customer boarded.
+    Started(Timestamp),
+    /// The customer has arrived: it costs this, which is charged by itself from the second time on.
+    Finished(Money, Timestamp, Timestamp),
+    /// The customer cancelled.
+    Cancelled(Timestamp),
+    /// The customer cancelled too late.
+    CancellationRefused,
+    /// Nobody took it in time.
+    Lapsed(Timestamp),
+    /// The fare was paid.
+    FarePaid(PaymentId, Timestamp),
+    /// The card was declined.
+    FareRefused(Timestamp),
+    /// The fare is tried again at this time.
+    FarePostponed(Timestamp),
+    /// The fare is not tried any more.
+    FareUncollected(Timestamp),
+    /// The fare is tried again, from this time on.
+    FareReopened(Timestamp),
+}
+
+/// Why a drive said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("there is no such drive")]
+    NoSuchDrive,
+    #[error("a driver has taken it already")]
+    DriveTaken,
+    #[error("nobody has accepted it yet")]
+    DriveNotAccepted,
+    #[error("the customer cancelled it")]
+    DriveCancelled,
+    #[error("no driver took it in time, so it is no longer offered")]
+    DriveLapsed,
+    #[error("the drive has not started yet")]
+    DriveNotStarted,
+    #[error("the drive is not finished, so it has no fare yet")]
+    DriveNotFinished,
+    #[error("the drive is finished already")]
+    DriveFinished,
+    #[error("{MAX_DECLINED} drivers have declined it, which is the most that are noted")]
+    TooManyDeclined,
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        match self {
+            Refusal::NoSuchDrive => RefusalCode::NotFound,
+            _ => RefusalCode::Precondition,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NoSuchDrive => "DRIVE_NOT_FOUND",
+            Refusal::DriveTaken => "DRIVE_TAKEN",
+            Refusal::DriveNotAccepted => "DRIVE_NOT_ACCEPTED",
+            Refusal::DriveCancelled => "DRIVE_CANCELLED",
+            Refusal::DriveLapsed => "DRIVE_LAPSED",
+            Refusal::DriveNotStarted => "DRIVE_NOT_STARTED",
+            Refusal::DriveNotFinished => "DRIVE_NOT_FINISHED",
+            Refusal::DriveFinished => "DRIVE_FINISHED",
+            Refusal::TooManyDeclined => "TOO_MANY_DECLINED",
+        }
+    }
+}
+
+impl Aggregate for Drive {
+    const NAME: &'static str = "drive";
+    type Id = DriveId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(drive: Option<&Drive>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Some(drive) = drive else {
+            return match command {
+                Command::Offer { hail, trip, open_for } => {
+                    Ok(vec![Event::Offered(*hail, trip.clone(), now, now + *open_for)])
+                }
+                Command::CallOff(hail) => Ok(vec![Event::Barred(*hail, now)]),
+                _ => Err(Refusal::NoSuchDrive),
+            };
+        };
+        match command {
+            Command::Offer { .. } | Command::Collect => Ok(vec![]),
+            Command::CallOff(_) => Ok(match drive.state {
+                State::Offered { .. } | State::Accepted => vec![Event::Cancelled(now)],
+                State::Started | State::Finished => vec![Event::CancellationRefused],
+                State::Cancelled | State::Lapsed => vec![],
+            }),
+            Command::Lapse => Ok(match drive.state {
+                State::Offered { until } if until <= now => vec![Event::Lapsed(now)],
+                _ => vec![],
+            }),
+            Command::Accept(driver) => drive.decide_accept(driver, now),
+            Command::Decline(driver) => drive.decide_decline(driver),
+            Command::Start => match drive.state {
+                State::Accepted => Ok(vec![Event::Started(now)]),
+                State::Started => Ok(vec![]),
+                State::Finished => Err(Refusal::DriveFinished),
+                _ => Err(drive.not_mine()),
+            },
+            Command::Finish(tariff) => match (drive.state, drive.started) {
+                (State::Started, Some(start)) => {
+                    Ok(vec![Event::Finished(tariff.fare(start, now), now, now + COLLECT_FIRST)])
+                }
+                (State::Finished, _) => Ok(vec![]),
+                (State::Accepted, _) => Err(Refusal::DriveNotStarted),
+                _ => Err(drive.not_mine()),
+            },
+            Command::Paid(_) | Command::Refused | Command::Postpone { .. } | Command::Retry => {
+                let fare = drive.fare.ok_or(Refusal::DriveNotFinished)?;
+                Ok(fare.state.decide(command, now))
+            }
+        }
+    }
+
+    fn evolve(drive: Option<Drive>, event: &Event) -> Drive {
+        let first = |hail: HailId, trip: Option<Trip>, state: State, now: Timestamp| Drive {
+            id: drive_of(hail),
+            hail,
+            trip,
+            state,
+            driver: None,
+            declined: BTreeSet::new(),
+            fare: None,
+            created: now,
+            accepted: None,
+            started: None,
+            finished: None,
+            updated: now,
+            last_event: None,
+        };
+        match (drive, event) {
+            (_, Event::Offered(hail, trip, now, until)) => {
+                first(*hail, Some(trip.clone()), State::Offered { until: *until }, *now)
+            }
+            (_, Event::Barred(hail, now)) => first(*hail, None, State::Cancelled, *now),
+            (Some(mut drive), event) => {
+                drive.apply(event);
+                drive
+            }
+            (None, event) => unreachable!("{event:?} can't be the first event of a drive"),
+        }
+    }
+
+    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+        match (self.state, self.fare) {
+            (State::Offered { until }, _) => Some((until, Command::Lapse)),
+            (State::Finished, Some(Fare { state: FareState::Due { at, .. }, .. })) => Some((at, Command::Collect)),
+            _ => None,
+        }
+    }
+}
+
+impl Drive {
+    /// Why nobody can go on with a drive that has no driver.
+    fn not_mine(&self) -> Refusal {
+        match self.state {
+            State::Cancelled => Refusal::DriveCancelled,
+            State::Lapsed => Refusal::DriveLapsed,
+            State::Offered { .. } => Refusal::DriveNotAccepted,
+            State::Accepted | State::Started | State::Finished => Refusal::DriveTaken,
+        }
+    }
+
+    fn decide_accept(&self, driver: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match self.state {
+            State::Offered { until } if until <= now => Err(Refusal::DriveLapsed),
+            State::Offered { .. } => Ok(vec![Event::Accepted(driver.to_owned(), now)]),
+            State::Accepted | State::Started | State::Finished if self.driver.as_deref() == Some(driver) => Ok(vec![]),
+            _ => Err(self.not_mine()),
+        }
+    }
+
+    fn decide_decline(&self, driver: &str) -> Result<Vec<Event>, Refusal> {
+        match self.state {
+            State::Offered { .. } if self.declined.contains(driver) => Ok(vec![]),
+            State::Offered { .. } if self.declined.len() >= MAX_DECLINED => Err(Refusal::TooManyDeclined),
+            State::Offered { .. } => Ok(vec![Event::Declined(driver.to_owned())]),
+            _ => Err(self.not_mine()),
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Offered(..) | Event::Barred(..) | Event::CancellationRefused => {}
+            Event::Declined(driver) => {
+                self.declined.insert(driver.clone());
+            }
+            Event::Accepted(driver, now) => {
+                self.driver = Some(driver.clone());
+                (self.state, self.accepted) = (State::Accepted, Some(*now));
+            }
+            Event::Started(now) => (self.state, self.started) = (State::Started, Some(*now)),
+            Event::Finished(amount, now, at) => {
+                let state = FareState::Due { attempt: 0, at: *at };
+                self.fare = Some(Fare { amount: *amount, state });
+                (self.state, self.finished) = (State::Finished, Some(*now));
+            }
+            Event::Cancelled(_) => self.state = State::Cancelled,
+            Event::Lapsed(_) => self.state = State::Lapsed,
+            Event::FarePaid(..)
+            | Event::FareRefused(_)
+            | Event::FarePostponed(_)
+            | Event::FareUncollected(_)
+            | Event::FareReopened(_) => {
+                if let Some(fare) = &mut self.fare {
+                    fare.state = fare.state.after(event);
+                }
+            }
+        }
+        if !matches!(self.state, State::Offered { .. }) {
+            // Nobody looks for offers that are none any more.
+            self.declined.clear();
+        }
+        if let Some(now) = event.time() {
+            self.updated = now;
+        }
+    }
+}
+
+impl FareState {
+    /// What becomes of a fare. An answer that comes late, or of an attempt that ran beside another, decides nothing.
+    fn decide(self, command: &Command, now: Timestamp) -> Vec<Event> {
+        match (self, command) {
+            (FareState::Paid(_), _) => vec![],
+            (_, Command::Paid(payment)) => vec![Event::FarePaid(*payment, now)],
+            (FareState::Due { .. }, Command::Refused) => vec![Event::FareRefused(now)],
+            (FareState::Due { attempt, .. }, Command::Postpone { attempt: failed, attempts }) if attempt == *failed => {
+                let is_last = attempt + 1 >= *attempts;
+                vec![if is_last { Event::FareUncollected(now) } else { Event::FarePostponed(now + pause(attempt)) }]
+            }
+            (FareState::Uncollected, Command::Retry) => vec![Event::FareReopened(now + COLLECT_FIRST)],
+            _ => vec![],
+        }
+    }
+
+    fn after(self, event: &Event) -> FareState {
+        match (self, event) {
+            (_, Event::FarePaid(payment, _)) => FareState::Paid(*payment),
+            (_, Event::FareRefused(_)) => FareState::Refused,
+            (_, Event::FareUncollected(_)) => FareState::Uncollected,
+            (_, Event::FareReopened(at)) => FareState::Due { attempt: 0, at: *at },
+            (FareState::Due { attempt, .. }, Event::FarePostponed(at)) => {
+                FareState::Due { attempt: attempt + 1, at: *at }
+            }
+            (state, _) => state,
+        }
+    }
+}
+
+impl Event {
+    fn time(&self) -> Option<Timestamp> {
+        match self {
+            Event::Offered(_, _, now, _)
+            | Event::Barred(_, now)
+            | Event::Accepted(_, now)
+            | Event::Started(now)
+            | Event::Finished(_, now, _)
+            | Event::Cancelled(now)
+            | Event::Lapsed(now)
+            | Event::FarePaid(_, now)
+            | Event::FareRefused(now)
+            | Event::FareUncollected(now) => Some(*now),
+            Event::Declined(_) | Event::CancellationRefused | Event::FarePostponed(_) | Event::FareReopened(_) => None,
+        }
+    }
+}

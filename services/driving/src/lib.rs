@@ -1,0 +1,89 @@
+//! Drives of taxis: offered to drivers, accepted by one, started, finished, and paid for. The core of the taxi line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`], how a fare is charged in `collection`. With
+//! `dispatch` down drives are still accepted, with `payment` down they still end.
+
+mod collection;
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::values::{Currency, Money};
+use chassis::{Cause, Context, Host, StartError};
+use contracts::driving::v1::driving_service_server::DrivingServiceServer;
+use serde::Deserialize;
+
+use crate::collection::Collection;
+use crate::domain::{Command, Drive, Tariff};
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "driving",
+    about: "drives of taxis: offered, accepted, started, finished, their fares",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy(Duration::ZERO).interest(),
+    calls: &["payment"],
+    start,
+};
+
+/// `[driving]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The currency of the fares, three letters of ISO 4217.
+    pub currency: String,
+    /// What a minute costs, in the currency's minor unit.
+    pub fare_per_minute: i64,
+    /// How long a drive is offered before it lapses, in minutes.
+    pub offered_minutes: u64,
+    /// How often it is tried to charge a fare, with growing pauses of up to an hour, before it is given up.
+    pub charge_attempts: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { currency: "KRW".to_owned(), fare_per_minute: 1_000, offered_minutes: 30, charge_attempts: 36 }
+    }
+}
+
+impl Settings {
+    fn tariff(&self) -> Result<Tariff, String> {
+        let currency = Currency::parse(&self.currency);
+        let currency =
+            currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?;
+        if !(1..=Money::MAX_MINOR).contains(&self.fare_per_minute) {
+            return Err(format!("fare_per_minute {} must be 1 to {}", self.fare_per_minute, Money::MAX_MINOR));
+        }
+        if self.charge_attempts == 0 || self.offered_minutes == 0 {
+            return Err("charge_attempts and offered_minutes must be more than 0".to_owned());
+        }
+        Ok(Tariff { per_minute: Money { minor: self.fare_per_minute, currency } })
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let tariff = settings.tariff().map_err(|cause| host.bad_settings(cause))?;
+    let writer = host.writer::<Drive>();
+    let offered = Duration::from_secs(settings.offered_minutes.saturating_mul(60));
+    host.react(policy::policy(offered), &writer);
+    let finder = host.finder(|tx, ids| Box::pin(store::find(tx, ids)));
+    let (payment, attempts) = (host.edge("payment"), settings.charge_attempts);
+    let collection = Collection { writer: writer.clone(), finder: finder.clone(), payment, attempts };
+    let (woken, obeys) = (collection.clone(), chassis::waker::by_writer(&writer));
+    host.wake::<Drive>(Arc::new(move |id, command| match command {
+        Command::Collect => {
+            let collection = woken.clone();
+            Box::pin(async move { collection.collect(id, None, Cause::time()).await.map(drop) })
+        }
+        command => obeys(id, command),
+    }));
+    let database = host.database().clone();
+    let service = service::Service { writer, finder, database, collection, tariff };
+    host.serve(DrivingServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

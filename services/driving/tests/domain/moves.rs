@@ -1,0 +1,127 @@
+//! Each move in each state.
+
+use super::*;
+
+fn by(driver: &str) -> Command {
+    Command::Accept(driver.to_owned())
+}
+
+#[test]
+fn t2_an_offer_goes_to_the_first_driver_who_accepts() {
+    check(&[offered()], by("kim"), NOW, Ok(&[Event::Accepted("kim".to_owned(), NOW)]));
+    for given in [accepted(), started(), finished()] {
+        check(&given, by("kim"), NOW, Ok(&[]));
+        check(&given, by("lee"), NOW, Err(Refusal::DriveTaken));
+    }
+    check(&[], by("kim"), NOW, Err(Refusal::NoSuchDrive));
+    check(&[offered(), Event::Cancelled(NOW)], by("kim"), NOW, Err(Refusal::DriveCancelled));
+    check(&[offered(), Event::Lapsed(NOW)], by("kim"), NOW, Err(Refusal::DriveLapsed));
+    check(&[offered()], by("kim"), NOW + OPEN_FOR, Err(Refusal::DriveLapsed));
+}
+
+#[test]
+fn t2_a_driver_who_declines_is_noted_and_others_may_accept() {
+    let decline = || Command::Decline("kim".to_owned());
+    let declined = Event::Declined("kim".to_owned());
+    check(&[offered()], decline(), NOW, Ok(&[declined.clone()]));
+    let given = [offered(), declined];
+    check(&given, decline(), NOW, Ok(&[]));
+    check(&given, by("lee"), NOW, Ok(&[Event::Accepted("lee".to_owned(), NOW)]));
+    // Who thinks better of it may still take it.
+    check(&given, by("kim"), NOW, Ok(&[Event::Accepted("kim".to_owned(), NOW)]));
+    check(&accepted(), decline(), NOW, Err(Refusal::DriveTaken));
+    let many: Vec<Event> = (0..MAX_DECLINED).map(|number| Event::Declined(number.to_string())).collect();
+    check(&[vec![offered()], many].concat(), decline(), NOW, Err(Refusal::TooManyDeclined));
+    assert!(drive(&accepted()).expect("there is one").declined.is_empty());
+}
+
+#[test]
+fn t3_only_an_accepted_drive_starts() {
+    check(&accepted(), Command::Start, seconds(120), Ok(&[Event::Started(seconds(120))]));
+    check(&started(), Command::Start, seconds(180), Ok(&[]));
+    check(&[offered()], Command::Start, NOW, Err(Refusal::DriveNotAccepted));
+    check(&finished(), Command::Start, NOW, Err(Refusal::DriveFinished));
+    check(&[accepted(), vec![Event::Cancelled(NOW)]].concat(), Command::Start, NOW, Err(Refusal::DriveCancelled));
+}
+
+#[test]
+fn t4_a_fare_is_that_of_the_whole_minutes_and_of_one_at_least() {
+    let fare = |took: u64| tariff().fare(NOW, seconds(took));
+    for (took, minor) in [(0, 1_000), (59, 1_000), (60, 1_000), (119, 1_000), (120, 2_000), (3_599, 59_000)] {
+        assert_eq!(fare(took), won(minor), "{took} seconds");
+    }
+    assert_eq!(fare(u64::from(u32::MAX)), won(71_582_788_000));
+    let dear = Tariff { per_minute: won(Money::MAX_MINOR) };
+    assert_eq!(dear.fare(NOW, seconds(600)), won(Money::MAX_MINOR), "it is no more than an amount can be");
+    assert_eq!(tariff().fare(seconds(600), NOW), won(1_000), "clocks that differ cost nobody anything");
+}
+
+#[test]
+fn t4_a_finished_drive_has_its_fare_for_good() {
+    let end = seconds(120 + 600);
+    let then = Event::Finished(won(10_000), end, end + COLLECT_FIRST);
+    check(&started(), Command::Finish(tariff()), end, Ok(&[then]));
+    check(&finished(), Command::Finish(tariff()), seconds(9_000), Ok(&[]));
+    check(&accepted(), Command::Finish(tariff()), end, Err(Refusal::DriveNotStarted));
+}
+
+#[test]
+fn t5_a_drive_is_called_off_before_its_start_only() {
+    for given in [vec![offered()], accepted()] {
+        check(&given, Command::CallOff(hail()), NOW, Ok(&[Event::Cancelled(NOW)]));
+    }
+    for given in [started(), finished()] {
+        check(&given, Command::CallOff(hail()), NOW, Ok(&[Event::CancellationRefused]));
+    }
+    check(&[offered(), Event::Cancelled(NOW)], Command::CallOff(hail()), NOW, Ok(&[]));
+}
+
+#[test]
+fn t5_a_cancellation_that_comes_before_its_hail_bars_it() {
+    let barred = Event::Barred(hail(), NOW);
+    check(&[], Command::CallOff(hail()), NOW, Ok(&[barred.clone()]));
+    check(&[barred.clone()], offer(), NOW, Ok(&[]));
+    check(&[barred], by("kim"), NOW, Err(Refusal::DriveCancelled));
+}
+
+#[test]
+fn t8_a_fare_is_tried_again_with_growing_pauses_up_to_a_limit() {
+    let mut given = finished();
+    let postpone = |attempt: u32| Command::Postpone { attempt, attempts: 36 };
+    let mut pauses = Vec::new();
+    for attempt in 0..35 {
+        let events = Drive::decide(drive(&given).as_ref(), &postpone(attempt), NOW).expect("it may fail");
+        let [Event::FarePostponed(at)] = events[..] else { panic!("{events:?}") };
+        pauses.push(at.since(NOW).as_secs());
+        given.extend(events);
+        check(&given, postpone(attempt), NOW, Ok(&[]));
+        let woken = drive(&given).and_then(|drive| drive.wake_at());
+        assert_eq!(woken, Some((at, Command::Collect)));
+    }
+    assert_eq!(pauses[..6], [2, 4, 8, 16, 32, 64]);
+    assert_eq!(pauses[11..14], [3_600, 3_600, 3_600]);
+    check(&given, postpone(35), NOW, Ok(&[Event::FareUncollected(NOW)]));
+    given.push(Event::FareUncollected(NOW));
+    assert_eq!(drive(&given).and_then(|drive| drive.wake_at()), None);
+    check(&given, Command::Retry, NOW, Ok(&[Event::FareReopened(NOW + COLLECT_FIRST)]));
+    check(&given, Command::Paid(payment()), NOW, Ok(&[Event::FarePaid(payment(), NOW)]));
+}
+
+#[test]
+fn t8_a_declined_card_waits_for_the_customer() {
+    let refused = [finished(), vec![Event::FareRefused(NOW)]].concat();
+    check(&finished(), Command::Refused, NOW, Ok(&[Event::FareRefused(NOW)]));
+    check(&refused, Command::Refused, NOW, Ok(&[]));
+    check(&refused, Command::Retry, NOW, Ok(&[]));
+    check(&refused, Command::Paid(payment()), NOW, Ok(&[Event::FarePaid(payment(), NOW)]));
+    assert_eq!(drive(&refused).and_then(|drive| drive.wake_at()), None);
+    check(&started(), Command::Paid(payment()), NOW, Err(Refusal::DriveNotFinished));
+}
+
+#[test]
+fn an_offer_that_nobody_takes_lapses() {
+    check(&[offered()], Command::Lapse, NOW, Ok(&[]));
+    check(&[offered()], Command::Lapse, NOW + OPEN_FOR, Ok(&[Event::Lapsed(NOW + OPEN_FOR)]));
+    check(&accepted(), Command::Lapse, NOW + OPEN_FOR, Ok(&[]));
+    check(&[offered(), Event::Lapsed(NOW)], Command::CallOff(hail()), NOW, Ok(&[]));
+}
