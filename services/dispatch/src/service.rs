@@ -7,6 +7,7 @@ use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
 use contracts::Role;
 use contracts::dispatch::v1 as proto;
 use contracts::dispatch::v1::dispatch_service_server::DispatchService;
+use contracts::place;
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Command, Hail, HailId, Trip};
@@ -44,7 +45,8 @@ impl DispatchService for Service {
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
         let pickup = Place::parse(&mut fields, "pickup", request.pickup.as_ref());
-        if pickup.as_ref().is_some_and(|pickup| pickup.position.is_none()) {
+        let is_nowhere = |place: &place::v1::Place| place.latitude.is_none() && place.longitude.is_none();
+        if request.pickup.as_ref().is_some_and(is_nowhere) {
             fields.violate("pickup.latitude", "must be set, and pickup.longitude too: drivers are looked for nearby");
         }
         let destination = Place::parse(&mut fields, "destination", request.destination.as_ref());

@@ -38,15 +38,15 @@ pub struct Settings {
     pub currency: String,
     /// What a minute costs, in the currency's minor unit.
     pub fare_per_minute: i64,
-    /// How long a drive is offered before it lapses, in minutes.
-    pub offered_minutes: u64,
+    /// How long a drive is offered before it lapses, in seconds.
+    pub offered_seconds: u64,
     /// How often it is tried to charge a fare, with growing pauses of up to an hour, before it is given up.
     pub charge_attempts: u32,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { currency: "KRW".to_owned(), fare_per_minute: 1_000, offered_minutes: 30, charge_attempts: 36 }
+        Settings { currency: "KRW".to_owned(), fare_per_minute: 1_000, offered_seconds: 1_800, charge_attempts: 36 }
     }
 }
 
@@ -58,8 +58,8 @@ impl Settings {
         if !(1..=Money::MAX_MINOR).contains(&self.fare_per_minute) {
             return Err(format!("fare_per_minute {} must be 1 to {}", self.fare_per_minute, Money::MAX_MINOR));
         }
-        if self.charge_attempts == 0 || self.offered_minutes == 0 {
-            return Err("charge_attempts and offered_minutes must be more than 0".to_owned());
+        if self.charge_attempts == 0 || self.offered_seconds == 0 {
+            return Err("charge_attempts and offered_seconds must be more than 0".to_owned());
         }
         Ok(Tariff { per_minute: Money { minor: self.fare_per_minute, currency } })
     }
@@ -69,7 +69,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
     let tariff = settings.tariff().map_err(|cause| host.bad_settings(cause))?;
     let writer = host.writer::<Drive>();
-    let offered = Duration::from_secs(settings.offered_minutes.saturating_mul(60));
+    let offered = Duration::from_secs(settings.offered_seconds);
     host.react(policy::policy(offered), &writer);
     let finder = host.finder(|tx, ids| Box::pin(store::find(tx, ids)));
     let (payment, attempts) = (host.edge("payment"), settings.charge_attempts);

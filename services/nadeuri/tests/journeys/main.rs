@@ -19,6 +19,8 @@ mod rentals;
 mod repetition;
 mod runner;
 mod story;
+mod taxis;
+mod taxis_down;
 mod traces;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
     rentals::add(&mut suite);
     payments::add(&mut suite);
     story::add(&mut suite);
+    taxis::add(&mut suite);
+    taxis_down::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);

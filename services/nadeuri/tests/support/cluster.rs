@@ -250,6 +250,11 @@ impl Cluster {
         self.places.client(Who::customer(name))
     }
 
+    /// A taxi driver.
+    pub fn driver(&self, name: &str) -> Client {
+        self.places.client(Who::Named { name: name.to_owned(), roles: "driver" })
+    }
+
     /// Who runs the company.
     pub fn admin(&self) -> Client {
         self.places.client(Who::admin())

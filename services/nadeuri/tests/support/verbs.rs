@@ -162,20 +162,30 @@ impl Client {
         eventually(&what, async || self.page(it).await.ok().filter(shows)).await
     }
 
-    /// The messages about a reservation, oldest first.
-    pub async fn messages(&self, it: &Reservation) -> Vec<Message> {
-        let request = ListMessagesRequest { flow_id: it.reservation_id.clone(), ..Default::default() };
+    /// The messages about a flow, oldest first.
+    pub async fn messages_of(&self, flow_id: &str) -> Vec<Message> {
+        let request = ListMessagesRequest { flow_id: flow_id.to_owned(), ..Default::default() };
         let mut messages = self.send(request).await.unwrap().messages;
         messages.reverse();
         messages
     }
 
+    /// The messages about a reservation, oldest first.
+    pub async fn messages(&self, it: &Reservation) -> Vec<Message> {
+        self.messages_of(&it.reservation_id).await
+    }
+
     /// Waits until these, in some order, are the topics of the messages about a reservation.
     pub async fn was_told(&self, it: &Reservation, topics: &[&str]) {
+        self.was_told_of(&it.reservation_id, topics).await;
+    }
+
+    /// Waits until these, in some order, are the topics of the messages about a flow.
+    pub async fn was_told_of(&self, flow_id: &str, topics: &[&str]) {
         let mut wanted = topics.to_vec();
         wanted.sort_unstable();
         eventually(&format!("the messages {topics:?}"), async || {
-            let messages = self.messages(it).await;
+            let messages = self.messages_of(flow_id).await;
             let mut topics: Vec<&str> = messages.iter().map(|message| message.topic.as_str()).collect();
             topics.sort_unstable();
             (topics == wanted).then_some(())

@@ -1,0 +1,97 @@
+//! Taxis while contexts are down. A process a context.
+
+use contracts::dispatch::v1::HailState;
+use contracts::driving::v1::{DriveState, FareState};
+use contracts::payment::v1::PaymentState;
+use tokio::sync::MutexGuard;
+
+use crate::runner::{Suite, journeys};
+use crate::support::GOOD_CARD;
+use crate::support::cluster::Cluster;
+use crate::support::taxis::somewhere;
+
+type Fragile = MutexGuard<'static, Option<Cluster>>;
+
+pub fn add(suite: &mut Suite) {
+    journeys! { suite.fragile:
+        t7_with_driving_down_requests_are_taken_and_reach_it_when_it_is_back,
+        t7_with_dispatch_down_offers_are_accepted,
+        t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back,
+        x6_two_replicas_of_the_taxi_line_handle_each_event_once,
+    }
+}
+
+async fn t7_with_driving_down_requests_are_taken_and_reach_it_when_it_is_back(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (mina, kim) = (app.by("mina"), app.driver("kim"));
+    app.stop("driving").await;
+    let hail = mina.hail().await;
+    let unwanted = mina.hail().await;
+    // Whether it can be cancelled is known when driving is back.
+    assert_eq!(mina.cancel_hail(&unwanted).await.unwrap().state(), HailState::Cancelling);
+    app.start("driving").await;
+    let drive = kim.sees_offer(&hail).await;
+    kim.accept(&drive).await.unwrap();
+    mina.sees_hail(&hail, HailState::Allocated).await;
+    mina.sees_hail(&unwanted, HailState::Cancelled).await;
+}
+
+async fn t7_with_dispatch_down_offers_are_accepted(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (mina, kim) = (app.by("mina"), app.driver("kim"));
+    let hail = mina.hail().await;
+    let drive = kim.sees_offer(&hail).await;
+    app.kill("dispatch");
+    assert_eq!(kim.accept(&drive).await.unwrap().state(), DriveState::Accepted);
+    kim.depart(&drive).await.unwrap();
+    let finished = kim.arrive(&drive).await.unwrap();
+    assert_eq!(finished.fare_state(), FareState::Paid);
+    app.start("dispatch").await;
+    let hail = mina.sees_hail(&hail, HailState::Finished).await;
+    assert_eq!(hail.driver_id, "kim");
+}
+
+async fn t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (mina, kim) = (app.by("mina"), app.driver("kim"));
+    let hail = mina.hail_from(somewhere(), GOOD_CARD).await.unwrap();
+    let drive = kim.sees_offer(&hail).await;
+    kim.accept(&drive).await.unwrap();
+    kim.depart(&drive).await.unwrap();
+    app.stop("payment").await;
+    let finished = kim.arrive(&drive).await.unwrap();
+    assert_eq!((finished.state(), finished.fare_state()), (DriveState::Finished, FareState::Due));
+    assert!(finished.fare.is_some(), "the fare is frozen");
+    // Killed as well, the one who is to ask again must not forget.
+    app.kill("driving");
+    app.start("driving").await;
+    app.start("payment").await;
+    let paid = kim.sees_drive(&drive, "the fare is paid", |drive| drive.fare_state() == FareState::Paid).await;
+    assert_eq!((paid.fare, paid.finish_time), (finished.fare, finished.finish_time));
+    mina.sees_ride_page(&hail, "it is paid", |page| page.payment_state() == PaymentState::Settled).await;
+    let story = app.admin().flow(&hail.hail_id).await;
+    let charges = story.iter().filter(|event| event.r#type == "nadeuri.payment.v1.PaymentApproved").count();
+    assert_eq!(charges, 1, "{story:?}");
+}
+
+async fn x6_two_replicas_of_the_taxi_line_handle_each_event_once(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    for context in ["dispatch", "driving"] {
+        app.replicate(context).await;
+    }
+    let rides = (0..8).map(|number| {
+        let (mina, kim) = (app.by(&format!("mina-{number}")), app.driver(&format!("kim-{number}")));
+        async move {
+            let hail = mina.hail().await;
+            let drive = kim.sees_offer(&hail).await;
+            kim.accept(&drive).await.unwrap();
+            kim.depart(&drive).await.unwrap();
+            kim.arrive(&drive).await.unwrap();
+            mina.sees_hail(&hail, HailState::Finished).await;
+            let topics = ["TAXI_HAILED", "TAXI_ALLOCATED", "DRIVE_STARTED", "DRIVE_FINISHED", "PAYMENT_RECEIVED"];
+            mina.was_told_of(&hail.hail_id, &topics).await;
+        }
+    });
+    futures::future::join_all(rides).await;
+    app.stop_replicas().await;
+}
