@@ -107,6 +107,38 @@ const MUTATIONS: &[Mutation] = &[
         )],
     },
     Mutation {
+        name: "two drivers get one request",
+        edits: &[edit(
+            "services/driving/src/domain.rs",
+            "State::Offered { .. } => Ok(vec![Event::Accepted(driver.to_owned(), now)]),",
+            "State::Offered { .. } | State::Accepted => Ok(vec![Event::Accepted(driver.to_owned(), now)]),",
+        )],
+    },
+    Mutation {
+        name: "a drive that has started is called off",
+        edits: &[edit(
+            "services/driving/src/domain.rs",
+            "State::Started | State::Finished => vec![Event::CancellationRefused],",
+            "State::Started | State::Finished => vec![Event::Cancelled(now)],",
+        )],
+    },
+    Mutation {
+        name: "a fare that could not be charged is forgotten",
+        edits: &[edit(
+            "services/driving/src/domain.rs",
+            "(State::Finished, Some(Fare { state: FareState::Due { at, .. }, .. })) => Some((at, Command::Collect)),",
+            "(State::Finished, Some(Fare { state: FareState::Due { at, .. }, .. })) if at < self.updated => None,",
+        )],
+    },
+    Mutation {
+        name: "what was used can be cancelled before it is paid",
+        edits: &[edit(
+            "services/payment/src/domain.rs",
+            "_ if self.is_used() => Err(Refusal::PaymentSettled),",
+            "_ if false => Err(Refusal::PaymentSettled),",
+        )],
+    },
+    Mutation {
         name: "a car believes older news",
         edits: &[edit(
             "services/fleet/src/domain.rs",

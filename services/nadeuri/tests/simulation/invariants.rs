@@ -2,6 +2,7 @@
 //! Here is what holds for all; each line of business has a module of its own.
 
 pub mod cars;
+pub mod taxis;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub struct Seen {
     pub events: Vec<Event>,
     pub messages: BTreeMap<String, Message>,
     pub cars: cars::Cars,
+    pub taxis: taxis::Taxis,
 }
 
 /// Reads all pages of a list, as an admin.
@@ -80,17 +82,22 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
     if let Some(payment) = payments(town).await?.values().find(moving) {
         return Ok(Some(format!("payment {} is {}", payment.payment_id, payment.state().as_str_name())));
     }
+    if let Some(moving) = taxis::Taxis::unrest(town).await? {
+        return Ok(Some(moving));
+    }
     let pending = messages(town).await?.into_values().find(|message| message.deliver_time.is_none());
     Ok(pending.map(|message| format!("message {} is not delivered", message.message_id)))
 }
 
 /// Looks at everything. Returns the story of the run, by which two runs can be compared.
 pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
+    let events = all_pages!(town, ListEventsRequest, events);
     let seen = Seen {
         payments: payments(town).await?,
-        events: all_pages!(town, ListEventsRequest, events),
         messages: messages(town).await?,
         cars: cars::Cars::look(town).await?,
+        taxis: taxis::Taxis::look(town, &events).await?,
+        events,
     };
     nothing_is_dead(town).await?;
     every_event_is_told_once(town, &seen)?;
@@ -101,6 +108,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
     for line in &town.lines {
         match line {
             Line::Cars => cars::check(town, &seen)?,
+            Line::Taxis => taxis::check(town, &seen)?,
         }
     }
     record.promises.iter().try_for_each(|promise| promise(&seen))?;
@@ -151,7 +159,7 @@ fn every_event_names_its_cause(seen: &Seen) -> Outcome {
 
 /// Whether there is a call that leads to such an event.
 fn may_be_called(event: &Event) -> Result<bool, String> {
-    if let Some(may) = cars::may_be_called(event)? {
+    if let Some(may) = cars::may_be_called(event)?.or(taxis::may_be_called(event)) {
         return Ok(may);
     }
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
@@ -173,7 +181,7 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
     let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
     let told: BTreeSet<(String, &str)> =
         seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
-    let mut so = cars::so(seen);
+    let mut so = [cars::so(seen), taxis::so(seen)].concat();
     for payment in seen.payments.values() {
         let names: &[&str] = match payment.state() {
             PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
@@ -190,7 +198,8 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
 }
 
 fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
-    let is_known = |purchase: &String| seen.cars.reservations.contains_key(purchase);
+    let is_known =
+        |purchase: &String| seen.cars.reservations.contains_key(purchase) || seen.taxis.hails.contains_key(purchase);
     match seen.payments.keys().find(|purchase| !is_known(purchase)) {
         Some(purchase) => Err(format!("there is a payment for {purchase}, which nobody sold")),
         None => Ok(()),
@@ -198,7 +207,7 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
 }
 
 fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
-    let told = [cars::TOLD, &["PaymentRefused"]].concat();
+    let told = [cars::TOLD, taxis::TOLD, &["PaymentRefused"]].concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
         if told.contains(&name) && !seen.messages.contains_key(&event.event_id) {

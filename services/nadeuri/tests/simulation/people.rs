@@ -2,6 +2,7 @@
 //! they were promised. What they do is told in a module for each line of business.
 
 pub mod cars;
+pub mod taxis;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -71,6 +72,7 @@ pub fn arrive(town: &Town, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
     for line in &town.lines {
         arrived.extend(match line {
             Line::Cars => cars::arrive(person),
+            Line::Taxis => taxis::arrive(person),
         });
     }
     arrived

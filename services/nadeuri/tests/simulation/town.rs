@@ -41,6 +41,8 @@ fn outside() -> (Arc<Bank>, Arc<Post>) {
 const CONTEXTS: &[Context] = &[
     fleet::CONTEXT,
     rental::CONTEXT,
+    dispatch::CONTEXT,
+    driving::CONTEXT,
     Context { start: |host| payment::start(host, outside().0), ..payment::CONTEXT },
     Context { start: |host| notification::start(host, outside().1), ..notification::CONTEXT },
     mypage::CONTEXT,
@@ -51,21 +53,25 @@ const CONTEXTS: &[Context] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     Cars,
+    Taxis,
 }
 
 impl Line {
-    const ALL: [Line; 1] = [Line::Cars];
+    const ALL: [Line; 2] = [Line::Cars, Line::Taxis];
 
-    /// Those of a seed: each in turn, then all at once.
+    /// Those of a seed: each in turn, and now and then all at once.
     fn of(seed: u64) -> Vec<Line> {
-        let turn = (seed % (Line::ALL.len() as u64 + 1)) as usize;
-        Line::ALL.get(turn).map_or(Line::ALL.to_vec(), |line| vec![*line])
+        if seed % 10 == 9 {
+            return Line::ALL.to_vec();
+        }
+        vec![Line::ALL[seed as usize % Line::ALL.len()]]
     }
 
     /// The contexts that no other line has.
     fn contexts(self) -> &'static [&'static str] {
         match self {
             Line::Cars => &["fleet", "rental"],
+            Line::Taxis => &["dispatch", "driving"],
         }
     }
 }
@@ -233,7 +239,10 @@ impl Town {
 }
 
 fn environment(world: &World, bus: SimulatedBus) -> Environment {
-    let settings = format!("[rental]\npay_within_minutes = {}", invariants::PAY_WITHIN.as_secs() / 60);
+    let settings = format!(
+        "[rental]\npay_within_minutes = {}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2",
+        invariants::PAY_WITHIN.as_secs() / 60
+    );
     Environment {
         world: world.clone(),
         bus: Arc::new(bus) as Arc<dyn Bus>,

@@ -1,0 +1,247 @@
+//! What must be right of the taxi line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::Timestamp;
+use contracts::chronicle::v1::Event;
+use contracts::dispatch::v1::{CancellationCause, Hail, HailState, ListHailsRequest};
+use contracts::driving::v1::{Drive, DriveAccepted, DriveState, FareState, ListDrivesRequest};
+use contracts::mypage::v1::{ListTaxiRidesRequest, TaxiRide};
+use contracts::payment::v1::PaymentState;
+use prost::Message as _;
+
+use super::{Outcome, Seen, all_pages, body};
+use crate::town::Town;
+
+/// What is seen of the line.
+pub struct Taxis {
+    pub hails: BTreeMap<String, Hail>,
+    /// By hail.
+    drives: BTreeMap<String, Drive>,
+    pages: BTreeMap<String, TaxiRide>,
+    /// Hails whose cancellation was refused, and that was told.
+    refused: BTreeSet<String>,
+}
+
+/// What must last of a promise.
+#[derive(Clone, Copy)]
+pub enum Lasts {
+    /// It is not lost.
+    Known,
+    /// It is cancelled, or the customer was told that it could not be.
+    CancelledOrTold,
+}
+
+impl Taxis {
+    pub async fn look(town: &Town, events: &[Event]) -> Result<Taxis, String> {
+        let refused = events.iter().filter(|event| event.r#type.ends_with(".HailCancellationRefused"));
+        let hails = all_pages!(town, ListHailsRequest, hails).into_iter();
+        let drives = all_pages!(town, ListDrivesRequest, drives).into_iter();
+        let pages = all_pages!(town, ListTaxiRidesRequest, taxi_rides).into_iter();
+        Ok(Taxis {
+            refused: refused.map(|event| event.subject.clone()).collect(),
+            hails: hails.map(|hail: Hail| (hail.hail_id.clone(), hail)).collect(),
+            drives: drives.map(|drive: Drive| (drive.hail_id.clone(), drive)).collect(),
+            pages: pages.map(|page: TaxiRide| (page.hail_id.clone(), page)).collect(),
+        })
+    }
+
+    /// What still moves, if anything does.
+    pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
+        let hails = all_pages!(town, ListHailsRequest, hails);
+        if let Some(hail) = hails.iter().find(|hail: &&Hail| hail.state() == HailState::Cancelling) {
+            return Ok(Some(format!("hail {} is being cancelled", hail.hail_id)));
+        }
+        let is_moving = |drive: &&Drive| drive.state() == DriveState::Offered || drive.fare_state() == FareState::Due;
+        let moving = all_pages!(town, ListDrivesRequest, drives);
+        Ok(moving.iter().find(is_moving).map(|drive| format!("drive {} waits", drive.drive_id)))
+    }
+
+    /// Whether a promise to a customer was kept.
+    pub fn keeps_hail(&self, promised: &Hail, lasts: Lasts) -> Outcome {
+        let id = &promised.hail_id;
+        let kept = self.hails.get(id).ok_or_else(|| format!("{} hailed {id}: it is gone", promised.customer_id))?;
+        let same = (&kept.customer_id, &kept.pickup, &kept.destination)
+            == (&promised.customer_id, &promised.pickup, &promised.destination);
+        let lasts = match lasts {
+            Lasts::Known => true,
+            Lasts::CancelledOrTold => kept.state() == HailState::Cancelled || self.refused.contains(id),
+        };
+        if same && lasts { Ok(()) } else { Err(format!("a customer was promised {promised:?}, but it is {kept:?}")) }
+    }
+
+    /// Whether a promise to a driver was kept: what was accepted is theirs, what was started is not cancelled, and what
+    /// was finished costs what it cost.
+    pub fn keeps_drive(&self, driver: &str, promised: &Drive) -> Outcome {
+        let gone = || format!("{driver} drove {}: it is gone", promised.drive_id);
+        let kept = self.drives.get(&promised.hail_id).ok_or_else(gone)?;
+        let (then, now) = (promised.state(), kept.state());
+        let lasts = match then {
+            DriveState::Accepted => now != DriveState::Offered && now != DriveState::Lapsed,
+            DriveState::Started => matches!(now, DriveState::Started | DriveState::Finished),
+            DriveState::Finished => now == DriveState::Finished && kept.fare == promised.fare,
+            _ => true,
+        };
+        let is_theirs = kept.driver_id == driver;
+        if lasts && is_theirs { Ok(()) } else { Err(format!("{driver} was promised {promised:?}, but it is {kept:?}")) }
+    }
+}
+
+/// Everything about the line.
+pub fn check(town: &Town, seen: &Seen) -> Outcome {
+    one_driver_had_each_request(seen)?;
+    hails_and_drives_agree(seen)?;
+    every_drive_is_charged_once_or_not_at_all(town, seen)?;
+    the_view_shows_the_rides(seen)?;
+    nobody_is_told_of_a_cancelled_request(seen)
+}
+
+/// Whether there is a call that leads to such an event; `None` if it is not of this line.
+pub fn may_be_called(event: &Event) -> Option<bool> {
+    match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
+        "dispatch.v1.TaxiAllocated" | "dispatch.v1.HailCancelled" | "dispatch.v1.HailCancellationRefused" => {
+            Some(false)
+        }
+        "driving.v1.DriveCancelled" | "driving.v1.DriveLapsed" | "driving.v1.DriveCancellationRefused" => Some(false),
+        _ => None,
+    }
+}
+
+/// What is so, as events and their subjects: they must have been told.
+pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut so = Vec::new();
+    for (id, hail) in &seen.taxis.hails {
+        let names: &[&str] = match hail.state() {
+            HailState::Cancelled => &["TaxiHailed", "HailCancelled"],
+            HailState::Allocated | HailState::UnderWay | HailState::Finished if !seen.taxis.refused.contains(id) => {
+                &["TaxiHailed", "TaxiAllocated"]
+            }
+            _ => &["TaxiHailed"],
+        };
+        so.extend(names.iter().map(|name| (*name, id.as_str())));
+    }
+    for drive in seen.taxis.drives.values() {
+        let names: &[&str] = match (drive.state(), drive.fare_state()) {
+            (_, FareState::Uncollected) => &["DriveFinished", "FareUncollected"],
+            (DriveState::Finished, _) => &["DriveAccepted", "DriveStarted", "DriveFinished"],
+            (DriveState::Started, _) => &["DriveAccepted", "DriveStarted"],
+            (DriveState::Accepted, _) => &["DriveAccepted"],
+            (DriveState::Cancelled, _) => &["DriveCancelled"],
+            (DriveState::Lapsed, _) => &["DriveLapsed"],
+            _ => &[],
+        };
+        so.extend(names.iter().map(|name| (*name, drive.drive_id.as_str())));
+    }
+    so
+}
+
+/// The events that customers are told of.
+pub const TOLD: &[&str] = &["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished", "HailCancellationRefused"];
+
+/// Goes through all that was told, not only what is so at the end.
+fn one_driver_had_each_request(seen: &Seen) -> Outcome {
+    let mut drivers: BTreeMap<String, String> = BTreeMap::new();
+    for event in seen.events.iter().filter(|event| event.source == "driving") {
+        // Each of these events has the drive as its first field.
+        let told = DriveAccepted::decode(body(event)).ok().and_then(|event| event.drive);
+        let drive = told.ok_or_else(|| format!("{} without a drive", event.r#type))?;
+        if drive.driver_id.is_empty() {
+            continue;
+        }
+        let first = drivers.entry(drive.drive_id).or_insert_with(|| drive.driver_id.clone());
+        if *first != drive.driver_id {
+            return Err(format!("{first} and {} got one request", drive.driver_id));
+        }
+    }
+    Ok(())
+}
+
+fn hails_and_drives_agree(seen: &Seen) -> Outcome {
+    for (id, hail) in &seen.taxis.hails {
+        let drive = seen.taxis.drives.get(id).ok_or_else(|| format!("hail {id} was never offered"))?;
+        let right = match drive.state() {
+            DriveState::Accepted => (HailState::Allocated, CancellationCause::Unspecified),
+            DriveState::Started => (HailState::UnderWay, CancellationCause::Unspecified),
+            DriveState::Finished => (HailState::Finished, CancellationCause::Unspecified),
+            DriveState::Cancelled => (HailState::Cancelled, CancellationCause::Customer),
+            DriveState::Lapsed => (HailState::Cancelled, CancellationCause::NoDriver),
+            state => return Err(format!("the drive of hail {id} is still {}", state.as_str_name())),
+        };
+        if (hail.state(), hail.cancellation_cause()) != right {
+            return Err(format!("hail and drive don't agree: {hail:?}, {drive:?}"));
+        }
+    }
+    match seen.taxis.drives.keys().find(|hail| !seen.taxis.hails.contains_key(*hail)) {
+        Some(hail) => Err(format!("there is a drive for {hail}, which nobody asked for")),
+        None => Ok(()),
+    }
+}
+
+fn every_drive_is_charged_once_or_not_at_all(town: &Town, seen: &Seen) -> Outcome {
+    for (hail, drive) in &seen.taxis.drives {
+        let payment = seen.payments.get(hail);
+        let held = payment.map_or(0, |payment| town.bank.holds(&payment.payment_id));
+        let fare = drive.fare.as_ref().map_or(0, |fare| fare.amount_minor);
+        let state = payment.map(|payment| payment.state());
+        let is_right = match drive.fare_state() {
+            FareState::Paid => state == Some(PaymentState::Settled) && held == fare && fare == right_fare(drive),
+            FareState::Refused => state == Some(PaymentState::Refused) && held == 0,
+            FareState::Uncollected => matches!(state, None | Some(PaymentState::Refused)) && held == 0,
+            FareState::Unspecified => payment.is_none() && drive.state() != DriveState::Finished,
+            FareState::Due => false,
+        };
+        if !is_right {
+            return Err(format!("the bank holds {held} of {fare} for {drive:?}, whose payment is {payment:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A thousand won a whole minute, at least one.
+fn right_fare(drive: &Drive) -> i64 {
+    let micros = |time: &Option<prost_types::Timestamp>| {
+        time.as_ref().and_then(Timestamp::from_proto).map(Timestamp::micros).unwrap_or_default()
+    };
+    let took = micros(&drive.finish_time) - micros(&drive.start_time);
+    1_000 * (took / 60_000_000).max(1)
+}
+
+fn the_view_shows_the_rides(seen: &Seen) -> Outcome {
+    if seen.taxis.pages.len() != seen.taxis.hails.len() {
+        return Err(format!("{} hails, but {} on the pages", seen.taxis.hails.len(), seen.taxis.pages.len()));
+    }
+    for (id, hail) in &seen.taxis.hails {
+        let (page, drive) = (&seen.taxis.pages[id], &seen.taxis.drives[id]);
+        let payment = seen.payments.get(id);
+        let payment = (payment.map_or(0, |payment| payment.state), payment.map_or("", |payment| &payment.payment_id));
+        let is_taken = !drive.driver_id.is_empty();
+        let drive_id = if is_taken { drive.drive_id.as_str() } else { "" };
+        let right = (hail.state(), &hail.customer_id, drive.state(), drive_id, &drive.driver_id, &drive.fare, payment);
+        let shown = (
+            page.hail_state(),
+            &page.customer_id,
+            page.drive_state(),
+            page.drive_id.as_str(),
+            &page.driver_id,
+            &page.fare,
+            (page.payment_state, page.payment_id.as_str()),
+        );
+        if shown != right {
+            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn nobody_is_told_of_a_cancelled_request(seen: &Seen) -> Outcome {
+    let is_cancelled = |flow: &String| {
+        seen.taxis.hails.get(flow).is_some_and(|hail| hail.cancellation_cause() == CancellationCause::Customer)
+    };
+    let of_cancelled = seen.messages.values().filter(|message| is_cancelled(&message.flow_id));
+    // What was told before the cancellation was right then.
+    match of_cancelled.into_iter().find(|message| !["TAXI_HAILED", "TAXI_ALLOCATED"].contains(&message.topic.as_str()))
+    {
+        Some(message) => Err(format!("a customer was told of a cancelled request: {message:?}")),
+        None => Ok(()),
+    }
+}
