@@ -12,6 +12,7 @@ mod load;
 mod product;
 mod raw;
 mod report;
+mod taxis;
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// Only these: reserve, get, flow, events, footprint, ghz.
+    /// Only these: reserve, get, flow, ride, search, events, footprint, ghz.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -74,6 +75,14 @@ async fn run(options: Options) -> anyhow::Result<()> {
         let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), &options.amqp).await?;
         flow::measure(&product, &options.postgres, &options.amqp, each, &mut table).await?;
         product.stop().await?;
+    }
+    if is_wanted("ride") {
+        let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), &options.amqp).await?;
+        taxis::ride(&product, &options.postgres, &options.amqp, each, &mut table).await?;
+        product.stop().await?;
+    }
+    if is_wanted("search") {
+        taxis::search_offers(&options.nadeuri, &options.postgres, each, &mut table).await?;
     }
     if is_wanted("events") {
         events::measure(&options.postgres, &options.amqp, &mut table).await?;

@@ -35,14 +35,53 @@ COMMIT;
 
 /// Transactions a second of pgbench with so many clients, over TCP with prepared statements.
 pub async fn pgbench(server: &str, clients: usize, each: Duration) -> anyhow::Result<f64> {
+    pgbench_with(server, TABLES, TRANSACTION, clients, each).await
+}
+
+/// The same, of finding the nearest of many points in a city (its corner and its size in degrees): from a box around a
+/// place that holds some more than those wanted, by a plain index.
+pub async fn nearest(
+    server: &str,
+    clients: usize,
+    each: Duration,
+    points: u64,
+    (south, west): (f64, f64),
+    (high, wide): (f64, f64),
+    wanted: i32,
+) -> anyhow::Result<f64> {
+    let tables = format!(
+        "CREATE TABLE offer AS SELECT gen_random_uuid() AS id, {south} + {high} * random() AS latitude,
+             {west} + {wide} * random() AS longitude, repeat('x', 200) AS body FROM generate_series(1, {points});
+         CREATE INDEX ON offer (latitude, longitude);
+         ANALYZE offer;"
+    );
+    // In thousandths of the city's size, for pgbench knows no other random numbers than whole ones.
+    let transaction = format!(
+        "\\set north random(20, 980)\n\\set east random(20, 980)
+SELECT id, latitude, longitude, body FROM offer
+    WHERE latitude BETWEEN {south} + {high} * (:north - 15) / 1000.0 AND {south} + {high} * (:north + 15) / 1000.0
+    AND longitude BETWEEN {west} + {wide} * (:east - 15) / 1000.0 AND {west} + {wide} * (:east + 15) / 1000.0
+    ORDER BY (latitude - {south} - {high} * :north / 1000.0) ^ 2 + (longitude - {west} - {wide} * :east / 1000.0) ^ 2
+    LIMIT {wanted};\n"
+    );
+    pgbench_with(server, &tables, &transaction, clients, each).await
+}
+
+async fn pgbench_with(
+    server: &str,
+    tables: &str,
+    transaction: &str,
+    clients: usize,
+    each: Duration,
+) -> anyhow::Result<f64> {
     let folder = std::env::temp_dir().join(format!("pgbench{}", uuid::Uuid::now_v7().simple()));
     std::fs::create_dir_all(&folder)?;
-    let script = folder.join("reserve.sql");
-    std::fs::write(&script, TRANSACTION)?;
+    let script = folder.join("transaction.sql");
+    std::fs::write(&script, transaction)?;
     let url = format!("{server}postgres");
     run("psql", &[&url, "-q", "-c", "DROP SCHEMA IF EXISTS bench CASCADE; CREATE SCHEMA bench"]).await?;
     let in_schema = format!("{url}?options=-csearch_path%3Dbench");
-    run("psql", &[&in_schema, "-q", "-c", TABLES]).await?;
+    run("psql", &[&in_schema, "-q", "-c", tables]).await?;
     let (clients, seconds) = (clients.to_string(), each.as_secs().to_string());
     let script = script.display().to_string();
     let arguments = ["-n", "-M", "prepared", "-c", &clients, "-j", "2", "-T", &seconds, "-f", &script, &in_schema];

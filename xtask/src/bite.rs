@@ -125,9 +125,9 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a fare that could not be charged is forgotten",
         edits: &[edit(
-            "services/driving/src/domain.rs",
-            "(State::Finished, Some(Fare { state: FareState::Due { at, .. }, .. })) => Some((at, Command::Collect)),",
-            "(State::Finished, Some(Fare { state: FareState::Due { at, .. }, .. })) if at < self.updated => None,",
+            "services/driving/src/lib.rs",
+            "Box::pin(async move { collection.collect(id, None, Cause::time()).await.map(drop) })",
+            "Box::pin(async move {\n                drop((collection, id, Cause::time));\n                Ok(())\n            })",
         )],
     },
     Mutation {

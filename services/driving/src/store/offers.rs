@@ -4,13 +4,13 @@
 //! read from it, ordered by distance. The box is small at first, and grows while it does not hold a page. Distances are
 //! those on a plane that touches the earth at the position: good to a thousandth within a hundred kilometres.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use chassis::db::prelude::*;
 use chassis::{Error, Page, Tx, sql};
 use contracts::driving::v1 as proto;
-use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::{Row, declined, drives};
@@ -60,8 +60,8 @@ impl FromStr for Near {
 
 /// A page of what a driver looks for.
 pub async fn list(tx: Tx<'_>, search: &Search<'_>, page: &Page<Near>) -> Result<(Vec<proto::Offer>, String), Error> {
-    // A quarter of the way holds a sixteenth of the drives: mostly that is enough.
-    let mut within_km = search.within_km / 4.0;
+    // In a city at night a small part of the way is enough.
+    let mut within_km = search.within_km / 16.0;
     loop {
         let mut rows = within(tx, search, within_km, page).await?;
         let is_whole = within_km >= search.within_km;
@@ -73,7 +73,7 @@ pub async fn list(tx: Tx<'_>, search: &Search<'_>, page: &Page<Near>) -> Result<
             };
             return Ok((rows.into_iter().map(offer).collect::<Result<_, Error>>()?, next));
         }
-        within_km = (within_km * 2.0).min(search.within_km);
+        within_km *= 4.0;
     }
 }
 

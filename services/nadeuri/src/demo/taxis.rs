@@ -30,7 +30,8 @@ impl Day {
             (Err(refused), Ok(_)) => ("driver:lee", refused),
             _ => anyhow::bail!("one driver should have got it"),
         };
-        println!("  {winner} gets it; the other one is refused: {}", refused.message());
+        let name = winner.trim_start_matches("driver:");
+        println!("  {name} gets it; the other one is refused: {}", refused.message());
         self.wait_for_ride("mina", &hail, |page| page.hail_state() == HailState::Allocated).await?;
 
         println!("\nShe boards, and is brought home; the fare is charged to her card as she gets out.");

@@ -6,20 +6,22 @@ use contracts::chronicle::v1::{Event, ListEventsRequest};
 use contracts::fleet::v1::CarStatus;
 use contracts::mypage::v1::{CarRental, ListCarRentalsRequest};
 use contracts::notification::v1::{ListMessagesRequest, Message};
-use contracts::payment::v1::{ListPaymentsRequest, Payment, PaymentCancelled, PaymentState};
+use contracts::payment::v1::{ListPaymentsRequest, Payment, PaymentApproved, PaymentCancelled, PaymentState};
 use contracts::rental::v1::{ListReservationsRequest, Reservation, ReservationState};
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
 use crate::load::{Told, Town};
+use crate::rides;
 use crate::support::client::Client;
 use crate::support::cluster::{Cluster, contexts};
 use crate::support::{LOOK, PATIENCE};
 
 /// Everything that is written down, by the id of the reservation.
-struct Books {
+pub struct Books {
     reservations: Vec<Reservation>,
-    payments: BTreeMap<String, Payment>,
+    /// By what is paid for.
+    pub payments: BTreeMap<String, Payment>,
     pages: BTreeMap<String, CarRental>,
     messages: Vec<Message>,
     events: Vec<Event>,
@@ -42,6 +44,8 @@ macro_rules! all {
     }};
 }
 
+pub(crate) use all;
+
 impl Books {
     async fn read(admin: &Client) -> Result<Books, String> {
         let payments = all!(admin, ListPaymentsRequest, payments);
@@ -56,7 +60,7 @@ impl Books {
     }
 }
 
-fn by_id<T>(items: Vec<T>, id: impl Fn(&T) -> String) -> Result<BTreeMap<String, T>, String> {
+pub fn by_id<T>(items: Vec<T>, id: impl Fn(&T) -> String) -> Result<BTreeMap<String, T>, String> {
     let mut map = BTreeMap::new();
     for item in items {
         let id = id(&item);
@@ -65,7 +69,7 @@ fn by_id<T>(items: Vec<T>, id: impl Fn(&T) -> String) -> Result<BTreeMap<String,
     Ok(map)
 }
 
-fn ensure(is_so: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+pub fn ensure(is_so: bool, why: impl FnOnce() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(why()) }
 }
 
@@ -95,11 +99,13 @@ async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String>
             (known.difference(&acknowledged).collect(), acknowledged.difference(&known).collect());
         format!("nobody was told of {extra:?}, and these are lost: {lost:?}")
     })?;
-    ensure(books.payments.len() == told.len(), || format!("{} payments", books.payments.len()))?;
+    let sold = told.len() + town.rides.ended.borrow().len();
+    ensure(books.payments.len() == sold, || format!("{} payments for {sold}", books.payments.len()))?;
     ensure(books.pages.len() == told.len(), || format!("{} pages", books.pages.len()))?;
     for told in told {
         one(told, &books)?;
     }
+    rides::audit(&town.rides, &books, admin).await?;
     no_overlaps(&books.reservations)?;
     messages(&books)?;
     stories(&books)?;
@@ -162,14 +168,20 @@ fn no_overlaps(reservations: &[Reservation]) -> Result<(), String> {
 
 /// There is one message for each event that customers are told of.
 fn messages(books: &Books) -> Result<(), String> {
-    let told = ["CarReserved", "CarRented", "CarReturned", "ReservationCancelled", "RentalCancellationRefused"];
+    let cars = ["CarReserved", "CarRented", "CarReturned", "ReservationCancelled", "RentalCancellationRefused"];
+    let taxis = ["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished"];
     let is_told = |event: &&Event| match event.r#type.rsplit_once('.').map(|(_, name)| name) {
         Some("PaymentCancelled") => {
             let cancelled = event.data.as_ref().and_then(|data| data.to_msg::<PaymentCancelled>().ok());
             cancelled.and_then(|cancelled| cancelled.payment).is_some_and(|payment| payment.refunded)
         }
+        // What was used before is told of by its payment.
+        Some("PaymentApproved") => {
+            let approved = event.data.as_ref().and_then(|data| data.to_msg::<PaymentApproved>().ok());
+            approved.and_then(|approved| approved.payment).is_some_and(|payment| payment.used)
+        }
         Some("PaymentRefused") => true,
-        Some(name) => told.contains(&name),
+        Some(name) => cars.contains(&name) || taxis.contains(&name),
         None => false,
     };
     let events: BTreeSet<&str> = books.events.iter().filter(is_told).map(|event| event.event_id.as_str()).collect();

@@ -13,6 +13,7 @@ use contracts::rental::v1::{
 };
 use tonic::{Code, Status};
 
+use crate::rides::Rides;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::{BAD_CARD, GOOD_CARD, PATIENCE, below, eventually_within, new_id, period, reason};
@@ -44,6 +45,8 @@ pub struct Town {
     pub cars: Vec<Car>,
     /// What the customers were told, a reservation each.
     pub told: RefCell<Vec<Told>>,
+    /// Taxis beside them.
+    pub rides: Rides,
     closed: Cell<bool>,
 }
 
@@ -55,7 +58,7 @@ impl Town {
             cars.push(cluster.admin().new_car(&format!("Car {number}"), 10_000 + number as i64).await);
         }
         let customers = (0..CUSTOMERS).map(|number| cluster.by(&format!("c{number}"))).collect();
-        Town { customers, cars, told: RefCell::default(), closed: Cell::new(false) }
+        Town { customers, cars, told: RefCell::default(), rides: Rides::new(cluster), closed: Cell::new(false) }
     }
 
     /// Customers begin no new flow from now on.
@@ -74,7 +77,8 @@ impl Town {
 
     /// The customers live until the town closes.
     pub async fn live(&self) {
-        futures::future::join_all(self.customers.iter().map(|customer| self.customer(customer))).await;
+        let customers = futures::future::join_all(self.customers.iter().map(|customer| self.customer(customer)));
+        futures::join!(customers, self.rides.live(&self.closed));
     }
 
     async fn customer(&self, me: &Client) {

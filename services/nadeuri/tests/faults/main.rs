@@ -10,6 +10,7 @@ mod support;
 
 mod audit;
 mod load;
+mod rides;
 mod servers;
 
 use std::time::Duration;

@@ -1,0 +1,165 @@
+//! Taxis: the way from the hail to the paid fare, beside the sum of the raw parts that it can't do without; and the nearest
+//! of 100,000 offered drives, beside PostgreSQL finding them in a bare table.
+//!
+//! One after the other a ride needs: the hail's commit, the relay's confirmed publish and the consumer's receipt, the
+//! offer's commit, those of acceptance, start and finish, the payment's two, and that of the fare: eight commits, one event.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use contracts::dispatch::v1::HailTaxiRequest;
+use contracts::dispatch::v1::dispatch_service_client::DispatchServiceClient;
+use contracts::driving::v1::driving_service_client::DrivingServiceClient;
+use contracts::driving::v1::{
+    AcceptDriveRequest, FareState, FinishDriveRequest, ListOffersRequest, Offer, StartDriveRequest,
+};
+use contracts::place::v1::Place;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::load::closed_loop;
+use crate::product::{Product, Store, connect};
+use crate::report::Table;
+use crate::{events, raw};
+
+/// Commits of a ride, one after the other.
+const COMMITS: f64 = 8.0;
+/// Drives that are offered while one searches.
+const OFFERS: u64 = 100_000;
+/// They are spread over a city: degrees north and east of its corner.
+const CORNER: (f64, f64) = (37.40, 126.80);
+const CITY: (f64, f64) = (0.30, 0.35);
+/// Offers that a driver looks at.
+const PAGE_SIZE: i32 = 20;
+
+/// The ride.
+pub async fn ride(
+    product: &Product,
+    postgres: &str,
+    amqp: &str,
+    each: Duration,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let commit_ms = 1_000.0 / raw::pgbench(postgres, 1, each).await?;
+    let raw_ms = COMMITS * commit_ms + events::raw_round_trip_ms(amqp).await?;
+    for clients in [1, 16] {
+        let look_again = Duration::from_millis(clients as u64);
+        let measured = closed_loop(&product.address, clients, each, move |channel, _| {
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            ride_once(channel, NEXT.fetch_add(1, Ordering::Relaxed), look_again)
+        })
+        .await?;
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+            let ours_ms = measured.millis(quantile);
+            let what =
+                format!("hail, accept, start, finish and pay: {name}, {clients} clients, to the sum of the raw parts");
+            let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms"), format!("{:.1}×", ours_ms / raw_ms)];
+            table.line(&what, &cells[0], &cells[1], &cells[2], "");
+            eprintln!("  {what}: {ours_ms:.1} ms to {raw_ms:.1} ms");
+        }
+    }
+    Ok(())
+}
+
+async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Result<(), Status> {
+    // Each somewhere else, so that nobody looks through the others' offers: that is measured on its own.
+    let position = (-60.0 + (number % 120) as f64, -170.0 + (number / 120 % 340) as f64);
+    let hail_id = hail(channel.clone(), position).await?;
+    let mut drivers = DrivingServiceClient::new(channel);
+    let drive_id = loop {
+        let offers = drivers.list_offers(as_driver(search(position))).await?.into_inner().offers;
+        let own = |offer: Offer| offer.drive.filter(|drive| drive.hail_id == hail_id);
+        if let Some(drive) = offers.into_iter().find_map(own) {
+            break drive.drive_id;
+        }
+        tokio::time::sleep(look_again).await;
+    };
+    let request_id = String::new;
+    let accept = AcceptDriveRequest { request_id: request_id(), drive_id: drive_id.clone() };
+    drivers.accept_drive(as_driver(accept)).await?;
+    let start = StartDriveRequest { request_id: request_id(), drive_id: drive_id.clone() };
+    drivers.start_drive(as_driver(start)).await?;
+    let finish = FinishDriveRequest { request_id: request_id(), drive_id };
+    let drive = drivers.finish_drive(as_driver(finish)).await?.into_inner().drive.unwrap_or_default();
+    if drive.fare_state() == FareState::Paid { Ok(()) } else { Err(Status::internal("the fare is not paid")) }
+}
+
+/// The search.
+pub async fn search_offers(
+    binary: &std::path::Path,
+    postgres: &str,
+    each: Duration,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let product = Product::start(binary, &Store::Postgres(postgres), "local").await?;
+    let started = Instant::now();
+    fill(&product).await?;
+    eprintln!("  {OFFERS} hails were offered after {:.0} s", started.elapsed().as_secs_f64());
+    for clients in [1, 16] {
+        let raw = raw::nearest(postgres, clients, each, OFFERS, CORNER, CITY, PAGE_SIZE).await?;
+        let measured = closed_loop(&product.address, clients, each, |channel, number| async move {
+            let found = DrivingServiceClient::new(channel).list_offers(as_driver(search(spot(number)))).await?;
+            match found.into_inner().offers.len() {
+                20 => Ok(()),
+                other => Err(Status::internal(format!("{other} offers"))),
+            }
+        })
+        .await?;
+        let what = format!("the nearest 20 of {OFFERS} offers, {clients} clients, to pgbench on a bare table");
+        table.row(&what, measured.per_second(), raw, None, &measured);
+    }
+    product.stop().await
+}
+
+/// Hails all over the city, until all are offered.
+async fn fill(product: &Product) -> anyhow::Result<()> {
+    let channel = connect(&product.address).await?;
+    for chunk in (0..OFFERS).collect::<Vec<_>>().chunks(256) {
+        let hails = chunk.iter().map(|number| hail(channel.clone(), spot(*number)));
+        futures::future::try_join_all(hails).await?;
+    }
+    // The last ones are offered last, but not in order; wait until the city's edge has no more to come.
+    let limit = Instant::now() + Duration::from_secs(300);
+    let mut drivers = DrivingServiceClient::new(channel);
+    for number in (0..OFFERS).rev().take(200) {
+        let position = spot(number);
+        loop {
+            let found = drivers.list_offers(as_driver(search(position))).await?.into_inner().offers;
+            if found.first().is_some_and(|offer| offer.distance_km < 0.000_1) {
+                break;
+            }
+            anyhow::ensure!(Instant::now() < limit, "the hails are not offered in time");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}
+
+/// A place of the city, of each number another one: they are spread evenly by two irrational steps.
+fn spot(number: u64) -> (f64, f64) {
+    let (north, east) = ((number as f64 * 0.754_877_666_2).fract(), (number as f64 * 0.569_840_290_9).fract());
+    (CORNER.0 + CITY.0 * north, CORNER.1 + CITY.1 * east)
+}
+
+async fn hail(channel: Channel, (latitude, longitude): (f64, f64)) -> Result<String, Status> {
+    let request = HailTaxiRequest {
+        request_id: String::new(),
+        pickup: Some(Place { name: "here".to_owned(), latitude: Some(latitude), longitude: Some(longitude) }),
+        destination: Some(Place { name: "there".to_owned(), ..Place::default() }),
+        payment_method: "sandbox-approve".to_owned(),
+    };
+    let hail = DispatchServiceClient::new(channel).hail_taxi(request).await?.into_inner().hail;
+    Ok(hail.context("no hail").map_err(|error| Status::internal(error.to_string()))?.hail_id)
+}
+
+fn search((latitude, longitude): (f64, f64)) -> ListOffersRequest {
+    let (latitude, longitude) = (Some(latitude), Some(longitude));
+    ListOffersRequest { page_size: PAGE_SIZE, latitude, longitude, ..Default::default() }
+}
+
+fn as_driver<M>(message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-user", "kim".parse().unwrap_or_else(|_| unreachable!("it is ASCII")));
+    request
+}

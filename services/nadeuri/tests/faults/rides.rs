@@ -1,0 +1,92 @@
+//! Taxis under the same load: each driver waits for one customer, and writes down what a ride was.
+
+use std::cell::{Cell, RefCell};
+
+use contracts::dispatch::v1::{HailState, HailTaxiRequest, ListHailsRequest};
+use contracts::driving::v1::{
+    AcceptDriveRequest, Drive, DriveState, FareState, FinishDriveRequest, ListDrivesRequest, ListOffersRequest,
+    StartDriveRequest,
+};
+use contracts::mypage::v1::ListTaxiRidesRequest;
+use contracts::payment::v1::PaymentState;
+use tonic::Status;
+
+use crate::audit::{Books, all, by_id, ensure};
+use crate::support::client::Client;
+use crate::support::cluster::Cluster;
+use crate::support::taxis::{place, somewhere};
+use crate::support::{GOOD_CARD, eventually, new_id};
+
+const PAIRS: u64 = 6;
+
+/// Customers and their drivers.
+pub struct Rides {
+    pairs: Vec<(Client, Client)>,
+    /// Rides that ended, as the driver was told.
+    pub ended: RefCell<Vec<Drive>>,
+}
+
+impl Rides {
+    pub fn new(cluster: &Cluster) -> Rides {
+        let pair = |number| (cluster.by(&format!("rider{number}")), cluster.driver(&format!("driver{number}")));
+        Rides { pairs: (0..PAIRS).map(pair).collect(), ended: RefCell::default() }
+    }
+
+    /// They ride until it is closed.
+    pub async fn live(&self, closed: &Cell<bool>) {
+        let pairs = self.pairs.iter().map(async |(rider, driver)| {
+            while !closed.get() {
+                let drive = ride(rider, driver).await.unwrap_or_else(|status| panic!("a ride: {status:?}"));
+                self.ended.borrow_mut().push(drive);
+            }
+        });
+        futures::future::join_all(pairs).await;
+    }
+}
+
+async fn ride(rider: &Client, driver: &Client) -> Result<Drive, Status> {
+    let position = somewhere();
+    let request = HailTaxiRequest {
+        request_id: new_id(),
+        pickup: Some(place("here", position)),
+        destination: Some(place("there", position)),
+        payment_method: GOOD_CARD.to_owned(),
+    };
+    let hail = rider.insist(request).await?.hail.unwrap();
+    let offer = eventually("the hail is offered", async || {
+        let (latitude, longitude) = (Some(position.0), Some(position.1));
+        let request = ListOffersRequest { latitude, longitude, within_km: 1, ..Default::default() };
+        let offers = driver.insist(request).await.ok()?.offers;
+        offers.into_iter().filter_map(|offer| offer.drive).find(|drive| drive.hail_id == hail.hail_id)
+    });
+    let drive_id = offer.await.drive_id;
+    driver.insist(AcceptDriveRequest { request_id: new_id(), drive_id: drive_id.clone() }).await?;
+    driver.insist(StartDriveRequest { request_id: new_id(), drive_id: drive_id.clone() }).await?;
+    Ok(driver.insist(FinishDriveRequest { request_id: new_id(), drive_id }).await?.drive.unwrap())
+}
+
+/// Every ride is what its driver was told, is known to all, and was paid once.
+pub async fn audit(rides: &Rides, books: &Books, admin: &Client) -> Result<(), String> {
+    let ended = rides.ended.borrow().clone();
+    let hails = all!(admin, ListHailsRequest, hails);
+    let hails = by_id(hails, |hail: &contracts::dispatch::v1::Hail| hail.hail_id.clone())?;
+    let drives = by_id(all!(admin, ListDrivesRequest, drives), |drive: &Drive| drive.hail_id.clone())?;
+    let pages = all!(admin, ListTaxiRidesRequest, taxi_rides);
+    let pages = by_id(pages, |page: &contracts::mypage::v1::TaxiRide| page.hail_id.clone())?;
+    let counts = [hails.len(), drives.len(), pages.len()];
+    ensure(counts == [ended.len(); 3], || format!("{} rides ended, there are {counts:?}", ended.len()))?;
+    for told in &ended {
+        let (hail, drive, page) = (&hails[&told.hail_id], &drives[&told.hail_id], &pages[&told.hail_id]);
+        let is_same =
+            (&drive.fare, &drive.driver_id, &drive.finish_time) == (&told.fare, &told.driver_id, &told.finish_time);
+        ensure(is_same && drive.fare_state() == FareState::Paid, || format!("{told:?} became {drive:?}"))?;
+        ensure(hail.state() == HailState::Finished, || format!("{hail:?} is not finished"))?;
+        let payment = books.payments.get(&told.hail_id).ok_or_else(|| format!("{told:?} was never charged"))?;
+        let is_paid = payment.state() == PaymentState::Settled && payment.amount == told.fare;
+        ensure(is_paid, || format!("{told:?} was paid by {payment:?}"))?;
+        let shows = (page.drive_state(), page.payment_state(), &page.fare, &page.payment_id);
+        let is = (DriveState::Finished, PaymentState::Settled, &told.fare, &payment.payment_id);
+        ensure(shows == is, || format!("{told:?} is shown as {page:?}"))?;
+    }
+    Ok(())
+}
