@@ -54,7 +54,7 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
     let mut cluster = Cluster::new(Setup::PerContext).started().await;
     let town = Town::new(&cluster).await;
     let faults = async {
-        for context in ["payment", "rental", "notification", "rental", "payment"] {
+        for context in ["payment", "rental", "driving", "notification", "dispatch", "payment"] {
             town.flows(FLOWS_BETWEEN_FAULTS / 2).await;
             cluster.kill(context);
             cluster.start(context).await;

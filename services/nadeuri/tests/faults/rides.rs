@@ -15,7 +15,7 @@ use crate::audit::{Books, all, by_id, ensure};
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::taxis::{place, somewhere};
-use crate::support::{GOOD_CARD, eventually, new_id};
+use crate::support::{GOOD_CARD, PATIENCE, eventually_within, new_id};
 
 const PAIRS: u64 = 6;
 
@@ -53,7 +53,8 @@ async fn ride(rider: &Client, driver: &Client) -> Result<Drive, Status> {
         payment_method: GOOD_CARD.to_owned(),
     };
     let hail = rider.insist(request).await?.hail.unwrap();
-    let offer = eventually("the hail is offered", async || {
+    // Events come through when a killed server has been back for a while, and it is killed again and again.
+    let offer = eventually_within(PATIENCE * 4, "the hail is offered", async || {
         let (latitude, longitude) = (Some(position.0), Some(position.1));
         let request = ListOffersRequest { latitude, longitude, within_km: 1, ..Default::default() };
         let offers = driver.insist(request).await.ok()?.offers;
