@@ -14,7 +14,7 @@ use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::access::Guard;
-use crate::aggregate::Store;
+use crate::aggregate::{Store, Wanted};
 use crate::bus::{Bus, Consumer, Handler, Interest};
 use crate::consumer::{Persistent, Policy, React, Reactor};
 use crate::db::{Database, Migrations, OpenError};
@@ -139,6 +139,17 @@ impl Host {
         V: Clone + Send + Sync + 'static,
     {
         Finder::start(&self.scene.database, &self.tasks, find)
+    }
+
+    /// Reads its aggregates by id, gathered.
+    pub fn finder_of<A: Store + Clone>(&mut self) -> Finder<A::Id, A> {
+        self.finder(|tx, ids| {
+            Box::pin(async move {
+                let mut wanted = Wanted::<A>::new();
+                ids.into_iter().for_each(|id| wanted.add(id, None));
+                Ok(A::load(tx, &wanted).await?.into_iter().map(|loaded| (loaded.id, loaded.state)).collect())
+            })
+        })
     }
 
     /// Reacts to events.

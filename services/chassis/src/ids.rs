@@ -91,6 +91,32 @@ impl<K> FromStr for Id<K> {
     }
 }
 
+/// Declares the typed ids that a context speaks of, each with what it is the id of:
+///
+/// ```ignore
+/// chassis::ids! {
+///     /// The id of a car, which `fleet` gave it.
+///     CarId = "car";
+/// }
+/// ```
+#[macro_export]
+macro_rules! ids {
+    ($($(#[$attribute:meta])* $Id:ident = $name:literal;)+) => {
+        $($(#[$attribute])* pub type $Id = $crate::Id<kinds::$Id>;)+
+
+        /// What tells the ids apart.
+        pub mod kinds {
+            $(
+                #[doc = concat!("The kind of the id of a ", $name, ".")]
+                pub enum $Id {}
+                impl $crate::ids::Kind for $Id {
+                    const NAME: &'static str = $name;
+                }
+            )+
+        }
+    };
+}
+
 /// A UUID from the SHA-256 of the parts (RFC 9562, version 8). Each part is preceded by its length.
 pub fn hash(parts: &[&[u8]]) -> Uuid {
     let mut hasher = Sha256::new();

@@ -32,6 +32,7 @@ pub mod page;
 pub mod relay;
 pub mod server;
 pub mod telemetry;
+pub mod told;
 pub mod values;
 pub mod view;
 pub mod waker;

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use chassis::db::{self, prelude::*};
-use chassis::ids::Kind;
-use chassis::{Envelope, Error, Id, Page, Timestamp, Tx, sql};
+use chassis::{Envelope, Error, Page, Timestamp, Tx, sql};
 use contracts::chronicle::v1 as proto;
 
 /// Events of one flow that are told, at most.
@@ -32,13 +31,10 @@ chassis::envelope_rows! {
     struct Row in events {}
 }
 
-/// The kind of a [`FlowId`].
-pub enum FlowKind {}
-impl Kind for FlowKind {
-    const NAME: &'static str = "flow";
+chassis::ids! {
+    /// The id of a flow.
+    FlowId = "flow";
 }
-/// The id of a flow.
-pub type FlowId = Id<FlowKind>;
 
 /// Appends events in this order. Those that are there already stay where they are.
 ///

@@ -12,25 +12,15 @@
 //! ```
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::Place;
-use chassis::{Aggregate, Id, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
-/// The kind of a [`HailId`].
-pub enum HailKind {}
-impl Kind for HailKind {
-    const NAME: &'static str = "hail";
+chassis::ids! {
+    /// The id of a hail. It is the id of the flow.
+    HailId = "hail";
+    /// The id of a drive, which `driving` gave it.
+    DriveId = "drive";
 }
-/// The id of a hail. It is the id of the flow.
-pub type HailId = Id<HailKind>;
-
-/// The kind of a [`DriveId`].
-pub enum DriveKind {}
-impl Kind for DriveKind {
-    const NAME: &'static str = "drive";
-}
-/// The id of a drive, which `driving` gave it.
-pub type DriveId = Id<DriveKind>;
 
 /// A customer's request for a ride, and what became of it.
 #[derive(Clone, Debug, PartialEq)]

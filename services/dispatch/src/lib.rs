@@ -27,7 +27,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Hail>();
     host.react(policy::policy(), &writer);
     let service = service::Service {
-        finder: host.finder(|tx, ids| Box::pin(store::find(tx, ids))),
+        finder: host.finder_of::<Hail>(),
         database: host.database().clone(),
         world: host.world().clone(),
         writer,

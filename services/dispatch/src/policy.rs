@@ -9,7 +9,7 @@
 //! | `driving.v1.DriveCancellationRefused` | it is under way, for the drive had started                       |
 //! | `driving.v1.DriveLapsed`              | it is cancelled, for no driver took it                           |
 
-use chassis::{Malformed, Policy};
+use chassis::{Malformed, Policy, told};
 use contracts::driving::v1::{
     Drive, DriveAccepted, DriveCancellationRefused, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted,
 };
@@ -31,13 +31,11 @@ pub fn policy() -> Policy<Hail> {
 
 fn by_driver(drive: Option<Drive>, command: fn(Allocation) -> Command) -> Reaction {
     about(drive, |drive| {
-        let id = drive.drive_id.parse().map_err(|_| Malformed("drive_id".into()))?;
-        Ok(command(Allocation { drive: id, driver: drive.driver_id }))
+        Ok(command(Allocation { drive: told::parsed("drive_id", &drive.drive_id)?, driver: drive.driver_id }))
     })
 }
 
 fn about(drive: Option<Drive>, command: impl FnOnce(Drive) -> Result<Command, Malformed>) -> Reaction {
-    let drive = drive.ok_or_else(|| Malformed("no drive".into()))?;
-    let hail: HailId = drive.hail_id.parse().map_err(|_| Malformed("hail_id".into()))?;
-    Ok(vec![(hail, command(drive)?)])
+    let drive = told::present("drive", drive)?;
+    Ok(vec![(told::parsed("hail_id", &drive.hail_id)?, command(drive)?)])
 }

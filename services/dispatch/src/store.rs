@@ -55,7 +55,9 @@ impl Store for Hail {
     type Answer = proto::Hail;
 
     async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        read(tx, wanted.ids()).await
+        let query = hails::table.filter(hails::id.eq_any(wanted.ids()));
+        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
+        rows.into_iter().map(Loaded::try_from).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
@@ -80,16 +82,6 @@ impl Store for Hail {
             Event::Departed(..) | Event::Arrived(_) => None,
         }
     }
-}
-
-/// Hails by id.
-pub async fn find(tx: Tx<'_>, ids: Vec<HailId>) -> Result<Vec<(HailId, Hail)>, Error> {
-    Ok(read(tx, ids).await?.into_iter().map(|loaded| (loaded.id, loaded.state)).collect())
-}
-
-async fn read(tx: Tx<'_>, ids: Vec<HailId>) -> Result<Vec<Loaded<Hail>>, Error> {
-    let rows: Vec<Row> = sql!(tx, |c| hails::table.filter(hails::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
-    rows.into_iter().map(Loaded::try_from).collect()
 }
 
 /// A page of hails, newest first: those of a customer, or all.

@@ -15,33 +15,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::{Money, Place};
-use chassis::{Aggregate, EventId, Id, Timestamp};
+use chassis::{Aggregate, EventId, Timestamp};
 
-/// The kind of a [`DriveId`].
-pub enum DriveKind {}
-impl Kind for DriveKind {
-    const NAME: &'static str = "drive";
+chassis::ids! {
+    /// The id of a drive, made from its hail.
+    DriveId = "drive";
+    /// The id of a hail, which `dispatch` gave it. It is the id of the flow.
+    HailId = "hail";
+    /// The id of a payment, which `payment` gave it.
+    PaymentId = "payment";
 }
-/// The id of a drive, made from its hail.
-pub type DriveId = Id<DriveKind>;
-
-/// The kind of a [`HailId`].
-pub enum HailKind {}
-impl Kind for HailKind {
-    const NAME: &'static str = "hail";
-}
-/// The id of a hail, which `dispatch` gave it. It is the id of the flow.
-pub type HailId = Id<HailKind>;
-
-/// The kind of a [`PaymentId`].
-pub enum PaymentKind {}
-impl Kind for PaymentKind {
-    const NAME: &'static str = "payment";
-}
-/// The id of a payment, which `payment` gave it.
-pub type PaymentId = Id<PaymentKind>;
 
 /// The drive for a hail.
 pub fn drive_of(hail: HailId) -> DriveId {

@@ -71,7 +71,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Drive>();
     let offered = Duration::from_secs(settings.offered_seconds);
     host.react(policy::policy(offered), &writer);
-    let finder = host.finder(|tx, ids| Box::pin(store::find(tx, ids)));
+    let finder = host.finder_of::<Drive>();
     let (payment, attempts) = (host.edge("payment"), settings.charge_attempts);
     let collection = Collection { writer: writer.clone(), finder: finder.clone(), payment, attempts };
     let (woken, obeys) = (collection.clone(), chassis::waker::by_writer(&writer));

@@ -11,11 +11,9 @@
 
 use std::time::Duration;
 
-use chassis::values::Place;
-use chassis::{Malformed, Policy};
+use chassis::{Malformed, Policy, told};
 use contracts::dispatch::v1::{Hail, HailCancellationRequested, TaxiHailed};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentRefused};
-use contracts::place;
 
 use crate::domain::{Command, Drive, DriveId, HailId, Trip, drive_of};
 
@@ -26,11 +24,11 @@ pub fn policy(open_for: Duration) -> Policy<Drive> {
     Policy::new()
         .on(move |event: TaxiHailed, _| offer(event.hail, open_for))
         .on(|event: HailCancellationRequested, _| {
-            let hail: HailId = parse("hail_id", &present(event.hail)?.hail_id)?;
+            let hail: HailId = told::parsed("hail_id", &told::present("hail", event.hail)?.hail_id)?;
             Ok(vec![(drive_of(hail), Command::CallOff(hail))])
         })
         .on(|event: PaymentApproved, _| {
-            about(event.payment, |payment| Ok(Command::Paid(parse("payment_id", &payment.payment_id)?)))
+            about(event.payment, |payment| Ok(Command::Paid(told::parsed("payment_id", &payment.payment_id)?)))
         })
         .on(|event: PaymentRefused, _| about(event.payment, |_| Ok(Command::Refused)))
 }
@@ -41,31 +39,18 @@ pub fn reference(drive: DriveId) -> String {
 }
 
 fn offer(hail: Option<Hail>, open_for: Duration) -> Reaction {
-    let Hail { hail_id, customer_id, pickup, destination, payment_method, .. } = present(hail)?;
-    let (pickup, destination) = (place("pickup", pickup)?, place("destination", destination)?);
+    let Hail { hail_id, customer_id, pickup, destination, payment_method, .. } = told::present("hail", hail)?;
+    let (pickup, destination) = (told::place("pickup", pickup)?, told::place("destination", destination)?);
     if pickup.position.is_none() {
         return Err(Malformed("pickup without position".into()));
     }
-    let hail: HailId = parse("hail_id", &hail_id)?;
+    let hail: HailId = told::parsed("hail_id", &hail_id)?;
     let trip = Trip { customer: customer_id, pickup, destination, payment_method };
     Ok(vec![(drive_of(hail), Command::Offer { hail, trip, open_for })])
 }
 
-fn place(field: &str, place: Option<place::v1::Place>) -> Result<Place, Malformed> {
-    let place = place.ok_or_else(|| Malformed(field.into()))?;
-    Ok(Place { name: place.name, position: place.latitude.zip(place.longitude) })
-}
-
 fn about(payment: Option<Payment>, command: impl FnOnce(Payment) -> Result<Command, Malformed>) -> Reaction {
-    let payment = present(payment)?;
+    let payment = told::present("payment", payment)?;
     let Some(drive) = payment.seller_reference.strip_prefix("taxi/") else { return Ok(vec![]) };
-    Ok(vec![(parse("seller_reference", drive)?, command(payment)?)])
-}
-
-fn present<T>(it: Option<T>) -> Result<T, Malformed> {
-    it.ok_or_else(|| Malformed("nothing in it".into()))
-}
-
-fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
-    text.parse().map_err(|_| Malformed(field.to_owned()))
+    Ok(vec![(told::parsed("seller_reference", drive)?, command(payment)?)])
 }

@@ -93,7 +93,25 @@ impl Store for Drive {
     type Answer = proto::Drive;
 
     async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        read(tx, wanted.ids()).await
+        let ids = wanted.ids();
+        let drives = async {
+            let query = drives::table.filter(drives::id.eq_any(&ids));
+            sql!(tx, |c| query.select(Row::as_select()).load::<Row>(c))
+        };
+        let declines = async {
+            let query = declined::table.filter(declined::drive.eq_any(&ids));
+            sql!(tx, |c| query.select(DeclinedRow::as_select()).load::<DeclinedRow>(c))
+        };
+        let (drives, declines) = db::try_join!(drives, declines)?;
+        let mut by_drive: BTreeMap<DriveId, BTreeSet<String>> = BTreeMap::new();
+        for DeclinedRow { drive, driver } in declines {
+            by_drive.entry(drive).or_default().insert(driver);
+        }
+        let loaded = |row: Row| {
+            let (id, version) = (row.id, row.version);
+            Ok(Loaded { id, version, state: row.drive(by_drive.remove(&id).unwrap_or_default())? })
+        };
+        drives.into_iter().map(loaded).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
@@ -157,33 +175,6 @@ impl Store for Drive {
     fn note(&mut self, _: &Event, known_as: EventId) {
         self.last_event = Some(known_as);
     }
-}
-
-/// Drives by id, without who declined them.
-pub async fn find(tx: Tx<'_>, ids: Vec<DriveId>) -> Result<Vec<(DriveId, Drive)>, Error> {
-    let rows: Vec<Row> = sql!(tx, |c| drives::table.filter(drives::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
-    rows.into_iter().map(|row| Ok((row.id, row.drive(BTreeSet::new())?))).collect()
-}
-
-async fn read(tx: Tx<'_>, ids: Vec<DriveId>) -> Result<Vec<Loaded<Drive>>, Error> {
-    let drives = async {
-        let query = drives::table.filter(drives::id.eq_any(&ids));
-        sql!(tx, |c| query.select(Row::as_select()).load::<Row>(c))
-    };
-    let declines = async {
-        let query = declined::table.filter(declined::drive.eq_any(&ids));
-        sql!(tx, |c| query.select(DeclinedRow::as_select()).load::<DeclinedRow>(c))
-    };
-    let (drives, declines) = db::try_join!(drives, declines)?;
-    let mut by_drive: BTreeMap<DriveId, BTreeSet<String>> = BTreeMap::new();
-    for DeclinedRow { drive, driver } in declines {
-        by_drive.entry(drive).or_default().insert(driver);
-    }
-    let loaded = |row: Row| {
-        let (id, version) = (row.id, row.version);
-        Ok(Loaded { id, version, state: row.drive(by_drive.remove(&id).unwrap_or_default())? })
-    };
-    drives.into_iter().map(loaded).collect()
 }
 
 /// A page of drives, newest first: those of a driver, or all.

@@ -7,25 +7,15 @@
 use std::collections::BTreeMap;
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::{Money, Period, Place};
-use chassis::{Aggregate, Id, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
-/// The kind of a [`CarId`].
-pub enum CarKind {}
-impl Kind for CarKind {
-    const NAME: &'static str = "car";
+chassis::ids! {
+    /// The id of a car.
+    CarId = "car";
+    /// The id of a reservation, which `rental` gave it.
+    ReservationId = "reservation";
 }
-/// The id of a car.
-pub type CarId = Id<CarKind>;
-
-/// The kind of a [`ReservationId`].
-pub enum ReservationKind {}
-impl Kind for ReservationKind {
-    const NAME: &'static str = "reservation";
-}
-/// The id of a reservation, which `rental` gave it.
-pub type ReservationId = Id<ReservationKind>;
 
 /// A car that can be rented.
 #[derive(Clone, Debug, PartialEq)]

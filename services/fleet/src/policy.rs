@@ -9,9 +9,7 @@
 //! | `rental.v1.RentalRated`          | the car gets the stars                          |
 //! | `rental.v1.CarRetired`           | the car is removed, if that was not done yet    |
 
-use chassis::values::Period;
-use chassis::{Envelope, Malformed, Policy, Timestamp};
-use contracts::period;
+use chassis::{Envelope, Malformed, Policy, told};
 use contracts::rental::v1::{
     CarRented, CarReserved, CarRetired, CarReturned, RentalRated, Reservation, ReservationCancelled,
 };
@@ -32,7 +30,7 @@ pub fn policy() -> Policy<Car> {
             let (car, reservation, engagement) = engagement(event.reservation, envelope, Stage::Over)?;
             Ok(vec![(car, Command::Rate(reservation, engagement, stars))])
         })
-        .on(|event: CarRetired, _| Ok(vec![(parse("car_id", &event.car_id)?, Command::Remove)]))
+        .on(|event: CarRetired, _| Ok(vec![(told::parsed("car_id", &event.car_id)?, Command::Remove)]))
 }
 
 fn observe(reservation: Option<Reservation>, envelope: &Envelope, stage: Stage) -> Reaction {
@@ -45,18 +43,9 @@ fn engagement(
     envelope: &Envelope,
     stage: Stage,
 ) -> Result<(CarId, ReservationId, Engagement), Malformed> {
-    let reservation = reservation.ok_or_else(|| Malformed("no reservation".into()))?;
-    let car = parse("car_id", &reservation.car_id)?;
-    let id = parse("reservation_id", &reservation.reservation_id)?;
-    let period = reservation.period.as_ref().and_then(self::period).ok_or_else(|| Malformed("no period".into()))?;
+    let reservation = told::present("reservation", reservation)?;
+    let car = told::parsed("car_id", &reservation.car_id)?;
+    let id = told::parsed("reservation_id", &reservation.reservation_id)?;
+    let period = told::period("period", reservation.period)?;
     Ok((car, id, Engagement { period, stage, sequence: envelope.sequence, rated: false }))
-}
-
-fn period(proto: &period::v1::Period) -> Option<Period> {
-    let time = |time: &Option<_>| Timestamp::from_proto(time.as_ref()?);
-    Some(Period { start: time(&proto.start_time)?, end: time(&proto.end_time)? })
-}
-
-fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
-    text.parse().map_err(|_| Malformed(field.to_owned()))
 }

@@ -4,12 +4,12 @@ mod table;
 
 use std::sync::LazyLock;
 
-use chassis::{Envelope, Malformed, Timestamp};
+use chassis::{Envelope, Malformed, Timestamp, told};
 use contracts::money::v1::Money;
 use contracts::rental::v1::{CarRented, CarReserved, CarReturned, RentalRated, Reservation, ReservationCancelled};
 
 pub use self::table::{CarRental, list};
-use crate::pages::{self, News, Rules, malformed, time};
+use crate::pages::{News, Rules};
 
 /// The events that the page is made from.
 pub static RULES: LazyLock<Rules<CarRental>> = LazyLock::new(|| {
@@ -39,16 +39,16 @@ fn rental(
     event: &Envelope,
     note_time: fn(&mut CarRental, Timestamp),
 ) -> Result<News<CarRental>, Malformed> {
-    let reservation = reservation.ok_or_else(|| malformed("reservation"))?;
-    let flow = pages::flow("reservation_id", &reservation.reservation_id)?;
-    let period = reservation.period.ok_or_else(|| malformed("period"))?;
+    let reservation = told::present("reservation", reservation)?;
+    let flow = told::parsed("reservation_id", &reservation.reservation_id)?;
+    let period = told::present("period", reservation.period)?;
     let rental = Rental {
-        starts_at: time("start_time", period.start_time.as_ref())?,
-        ends_at: time("end_time", period.end_time.as_ref())?,
-        reserved_at: time("create_time", reservation.create_time.as_ref())?,
+        starts_at: told::time("start_time", period.start_time)?,
+        ends_at: told::time("end_time", period.end_time)?,
+        reserved_at: told::time("create_time", reservation.create_time)?,
         customer: reservation.customer_id,
         car: reservation.car_id,
-        price: reservation.price.ok_or_else(|| malformed("price"))?,
+        price: told::present("price", reservation.price)?,
         state: reservation.state,
         stars: reservation.stars,
     };

@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::ids::Kind;
-use chassis::{Envelope, Error, Id, Interest, Malformed, Timestamp, Tx, View, db};
+use chassis::{Envelope, Error, Interest, Malformed, Tx, View, db, told};
 use contracts::payment::v1::{
     Payment, PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled,
     PaymentRefused, PaymentRequested, PaymentSettled,
@@ -17,13 +16,10 @@ use prost::{Message, Name};
 use crate::car_rentals::CarRental;
 use crate::taxi_rides::TaxiRide;
 
-/// The kind of a [`FlowId`].
-pub enum FlowKind {}
-impl Kind for FlowKind {
-    const NAME: &'static str = "flow";
+chassis::ids! {
+    /// The id of the flow that a page shows: that of a reservation, of a hail.
+    FlowId = "flow";
 }
-/// The id of the flow that a page shows: that of a reservation, of a hail.
-pub type FlowId = Id<FlowKind>;
 
 /// All pages. They are made anew together.
 pub enum Pages {}
@@ -128,11 +124,11 @@ impl<P: Page> Rules<P> {
         M: Message + Name + Default + 'static,
     {
         let rule: Rule<P> = Box::new(move |event| {
-            let payment = payment(event.decode::<M>()?).ok_or_else(|| malformed("payment"))?;
+            let payment = told::present("payment", payment(event.decode::<M>()?))?;
             if payment.seller_reference.split('/').next() != Some(line) {
                 return Ok(None);
             }
-            let (sequence, flow) = (event.sequence, flow("purchase_id", &payment.purchase_id)?);
+            let (sequence, flow) = (event.sequence, told::parsed("purchase_id", &payment.purchase_id)?);
             Ok(Some(News::of(flow, move |page: &mut P| {
                 let shown = page.payment();
                 *shown.id = Some(payment.payment_id.clone());
@@ -192,25 +188,11 @@ async fn save<P: Page>(tx: Tx<'_>, pages: Vec<P>) -> Result<(), Error> {
     if inserted + updated == count { Ok(()) } else { Err(Error::Conflict) }
 }
 
-/// The id of a flow in an event.
-pub fn flow(field: &str, text: &str) -> Result<FlowId, Malformed> {
-    text.parse().map_err(|_| malformed(field))
-}
-
-/// A time in an event.
-pub fn time(field: &str, proto: Option<&prost_types::Timestamp>) -> Result<Timestamp, Malformed> {
-    proto.and_then(Timestamp::from_proto).ok_or_else(|| malformed(field))
-}
-
-/// An event that breaks its contract.
-pub fn malformed(field: &str) -> Malformed {
-    Malformed(format!("a bad {field}"))
-}
-
 /// What the tests of all kinds of pages need.
 #[cfg(test)]
 pub mod testing {
     use super::*;
+    use chassis::Timestamp;
     use contracts::payment::v1::PaymentState;
 
     /// The flow that the tests tell of.

@@ -4,14 +4,14 @@ mod table;
 
 use std::sync::LazyLock;
 
-use chassis::{Envelope, Malformed};
+use chassis::{Envelope, Malformed, told};
 use contracts::dispatch::v1::{
     Hail, HailCancellationRefused, HailCancellationRequested, HailCancelled, TaxiAllocated, TaxiHailed,
 };
 use contracts::driving::v1::{Drive, DriveAccepted, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted};
 
 pub use self::table::{TaxiRide, list};
-use crate::pages::{self, News, Rules, malformed, time};
+use crate::pages::{News, Rules};
 
 /// The events that the page is made from.
 pub static RULES: LazyLock<Rules<TaxiRide>> = LazyLock::new(|| {
@@ -30,11 +30,11 @@ pub static RULES: LazyLock<Rules<TaxiRide>> = LazyLock::new(|| {
 });
 
 fn hail(hail: Option<Hail>, event: &Envelope, is_cancelled: bool) -> Result<News<TaxiRide>, Malformed> {
-    let hail = hail.ok_or_else(|| malformed("hail"))?;
-    let flow = pages::flow("hail_id", &hail.hail_id)?;
-    let hailed_at = time("create_time", hail.create_time.as_ref())?;
-    let pickup = hail.pickup.ok_or_else(|| malformed("pickup"))?;
-    let destination = hail.destination.ok_or_else(|| malformed("destination"))?;
+    let hail = told::present("hail", hail)?;
+    let flow = told::parsed("hail_id", &hail.hail_id)?;
+    let hailed_at = told::time("create_time", hail.create_time)?;
+    let pickup = told::present("pickup", hail.pickup)?;
+    let destination = told::present("destination", hail.destination)?;
     let (customer, state, sequence, at) = (hail.customer_id, hail.state, event.sequence, event.at);
     Ok(News::of(flow, move |page: &mut TaxiRide| {
         page.customer = Some(customer.clone());
@@ -53,10 +53,11 @@ fn hail(hail: Option<Hail>, event: &Envelope, is_cancelled: bool) -> Result<News
 }
 
 fn drive(drive: Option<Drive>, event: &Envelope) -> Result<News<TaxiRide>, Malformed> {
-    let drive = drive.ok_or_else(|| malformed("drive"))?;
-    let flow = pages::flow("hail_id", &drive.hail_id)?;
-    let moment =
-        |field: &str, proto: Option<prost_types::Timestamp>| proto.map(|proto| time(field, Some(&proto))).transpose();
+    let drive = told::present("drive", drive)?;
+    let flow = told::parsed("hail_id", &drive.hail_id)?;
+    let moment = |field: &str, proto: Option<prost_types::Timestamp>| {
+        proto.map(|proto| told::time(field, Some(proto))).transpose()
+    };
     let started_at = moment("start_time", drive.start_time)?;
     let finished_at = moment("finish_time", drive.finish_time)?;
     let sequence = event.sequence;

@@ -12,24 +12,14 @@
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
-use chassis::{Aggregate, Id, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
-/// The kind of a [`MessageId`].
-pub enum MessageKind {}
-impl Kind for MessageKind {
-    const NAME: &'static str = "message";
+chassis::ids! {
+    /// The id of a message: that of the event that it tells of.
+    MessageId = "message";
+    /// The id of the flow that a message is about, such as that of a reservation.
+    FlowId = "flow";
 }
-/// The id of a message: that of the event that it tells of.
-pub type MessageId = Id<MessageKind>;
-
-/// The kind of a [`FlowId`].
-pub enum FlowKind {}
-impl Kind for FlowKind {
-    const NAME: &'static str = "flow";
-}
-/// The id of the flow that a message is about, such as that of a reservation.
-pub type FlowId = Id<FlowKind>;
 
 /// How often it is tried to deliver a message.
 pub const ATTEMPTS: u32 = 10;

@@ -17,7 +17,7 @@ pub mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Context, Host, Loaded, StartError};
+use chassis::{Context, Host, StartError};
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use serde::Deserialize;
 
@@ -54,12 +54,7 @@ pub fn start(host: &mut Host, carrier: Arc<dyn Carrier>) -> Result<(), StartErro
     let settings: Settings = host.settings()?;
     let writer = host.writer::<Message>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder(|tx, ids| {
-        Box::pin(async move {
-            let found = store::read(tx, ids).await?;
-            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
-        })
-    });
+    let finder = host.finder_of::<Message>();
     let deadline = Duration::from_millis(settings.carrier_deadline_ms);
     let delivery = Delivery { writer, finder, carrier, deadline };
     host.wake::<Message>(Arc::new(move |id, _| {

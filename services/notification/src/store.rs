@@ -45,7 +45,9 @@ impl Store for Message {
     type Answer = proto::Message;
 
     async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        read(tx, wanted.ids()).await
+        let query = messages::table.filter(messages::id.eq_any(wanted.ids()));
+        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
+        rows.into_iter().map(Loaded::try_from).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
@@ -65,13 +67,6 @@ impl Store for Message {
     fn publish(&self, _: &Event) -> Option<Publication> {
         None
     }
-}
-
-/// Messages by id.
-pub async fn read(tx: Tx<'_>, ids: Vec<MessageId>) -> Result<Vec<Loaded<Message>>, Error> {
-    let rows: Vec<Row> =
-        sql!(tx, |c| messages::table.filter(messages::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
-    rows.into_iter().map(Loaded::try_from).collect()
 }
 
 /// A page of messages, newest first: those to a customer, or to all; about a flow, or about all.

@@ -17,25 +17,15 @@
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::Money;
-use chassis::{Aggregate, EventId, Id, Timestamp};
+use chassis::{Aggregate, EventId, Timestamp};
 
-/// The kind of a [`PaymentId`].
-pub enum PaymentKind {}
-impl Kind for PaymentKind {
-    const NAME: &'static str = "payment";
+chassis::ids! {
+    /// The id of a payment, made from its purchase.
+    PaymentId = "payment";
+    /// The id of what is paid for: a reservation, a ride, an order. It is the id of the flow.
+    PurchaseId = "purchase";
 }
-/// The id of a payment, made from its purchase.
-pub type PaymentId = Id<PaymentKind>;
-
-/// The kind of a [`PurchaseId`].
-pub enum PurchaseKind {}
-impl Kind for PurchaseKind {
-    const NAME: &'static str = "purchase";
-}
-/// The id of what is paid for: a reservation, a ride, an order. It is the id of the flow.
-pub type PurchaseId = Id<PurchaseKind>;
 
 /// The payment for a purchase.
 pub fn payment_of(purchase: PurchaseId) -> PaymentId {

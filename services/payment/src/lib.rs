@@ -11,7 +11,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Cause, Context, Host, Loaded, StartError};
+use chassis::{Cause, Context, Host, StartError};
 use contracts::payment::v1::payment_service_server::PaymentServiceServer;
 use serde::Deserialize;
 
@@ -47,12 +47,7 @@ pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), Start
     let settings: Settings = host.settings()?;
     let writer = host.writer::<Payment>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder(|tx, ids| {
-        Box::pin(async move {
-            let found = store::read(tx, ids).await?;
-            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
-        })
-    });
+    let finder = host.finder_of::<Payment>();
     let deadline = Duration::from_millis(settings.processor_deadline_ms);
     let service = service::Service { writer, finder, database: host.database().clone(), processor, deadline };
     let woken = service.clone();

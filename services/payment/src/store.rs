@@ -62,7 +62,9 @@ impl Store for Payment {
     type Answer = proto::Payment;
 
     async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        read(tx, wanted.ids()).await
+        let query = payments::table.filter(payments::id.eq_any(wanted.ids()));
+        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
+        rows.into_iter().map(Loaded::try_from).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
@@ -106,13 +108,6 @@ impl Store for Payment {
     fn note(&mut self, _: &Event, known_as: EventId) {
         self.last_event = Some(known_as);
     }
-}
-
-/// Payments by id.
-pub async fn read(tx: Tx<'_>, ids: Vec<PaymentId>) -> Result<Vec<Loaded<Payment>>, Error> {
-    let rows: Vec<Row> =
-        sql!(tx, |c| payments::table.filter(payments::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
-    rows.into_iter().map(Loaded::try_from).collect()
 }
 
 /// A page of payments, newest first: those of a customer, or all; of a purchase, or of all.

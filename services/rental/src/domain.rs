@@ -16,34 +16,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::{Currency, Money, Period};
-use chassis::{Aggregate, EventId, Id, Timestamp};
+use chassis::{Aggregate, EventId, Timestamp};
 use jiff::tz::TimeZone;
 
-/// The kind of a [`CarId`].
-pub enum CarKind {}
-impl Kind for CarKind {
-    const NAME: &'static str = "car";
+chassis::ids! {
+    /// The id of a car, which `fleet` gave it.
+    CarId = "car";
+    /// The id of a reservation. It is the id of the flow.
+    ReservationId = "reservation";
+    /// The id of a payment, which `payment` gave it.
+    PaymentId = "payment";
 }
-/// The id of a car, which `fleet` gave it.
-pub type CarId = Id<CarKind>;
-
-/// The kind of a [`ReservationId`].
-pub enum ReservationKind {}
-impl Kind for ReservationKind {
-    const NAME: &'static str = "reservation";
-}
-/// The id of a reservation. It is the id of the flow.
-pub type ReservationId = Id<ReservationKind>;
-
-/// The kind of a [`PaymentId`].
-pub enum PaymentKind {}
-impl Kind for PaymentKind {
-    const NAME: &'static str = "payment";
-}
-/// The id of a payment, which `payment` gave it.
-pub type PaymentId = Id<PaymentKind>;
 
 /// Reservations and rentals of one car that can be open at once.
 pub const MAX_OPEN: usize = 1_000;

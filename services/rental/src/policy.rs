@@ -9,8 +9,7 @@
 //!
 //! Payments of other lines of business are not ours: the reference that we gave ours tells.
 
-use chassis::values::{Currency, Money};
-use chassis::{Malformed, Policy};
+use chassis::{Malformed, Policy, told};
 use contracts::fleet::v1::{Car, CarRegistered};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 
@@ -33,20 +32,16 @@ pub fn reference(car: CarId) -> String {
 }
 
 fn register(car: Option<Car>) -> Reaction {
-    let car = car.ok_or_else(|| Malformed("no car".into()))?;
-    let rate = car.daily_rate.ok_or_else(|| Malformed("no daily_rate".into()))?;
-    let currency = Currency::parse(&rate.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
-    let id = parse("car_id", &car.car_id)?;
-    Ok(vec![(id, Command::Register(id, Money { minor: rate.amount_minor, currency }))])
+    let car = told::present("car", car)?;
+    let daily_rate = told::money("daily_rate", car.daily_rate)?;
+    let id = told::parsed("car_id", &car.car_id)?;
+    Ok(vec![(id, Command::Register(id, daily_rate))])
 }
 
 fn about(payment: Option<Payment>, command: impl FnOnce(ReservationId, PaymentId) -> Command) -> Reaction {
-    let payment = payment.ok_or_else(|| Malformed("no payment".into()))?;
+    let payment = told::present("payment", payment)?;
     let Some(car) = payment.seller_reference.strip_prefix("car/") else { return Ok(vec![]) };
-    let reservation = parse("purchase_id", &payment.purchase_id)?;
-    Ok(vec![(parse("seller_reference", car)?, command(reservation, parse("payment_id", &payment.payment_id)?))])
-}
-
-fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
-    text.parse().map_err(|_| Malformed(field.to_owned()))
+    let reservation = told::parsed("purchase_id", &payment.purchase_id)?;
+    let command = command(reservation, told::parsed("payment_id", &payment.payment_id)?);
+    Ok(vec![(told::parsed("seller_reference", car)?, command)])
 }

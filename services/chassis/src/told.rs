@@ -1,0 +1,47 @@
+//! Values out of events. An event is another context's word: what breaks its contract is [`Malformed`], by field.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use contracts::{money, period, place};
+
+use crate::clock::Timestamp;
+use crate::consumer::Malformed;
+use crate::values::{Currency, Money, Period, Place};
+
+/// What must be there.
+pub fn present<T>(field: &str, value: Option<T>) -> Result<T, Malformed> {
+    value.ok_or_else(|| Malformed(format!("no {field}")))
+}
+
+/// What is written as text, such as an id.
+pub fn parsed<T: FromStr>(field: impl Display, text: &str) -> Result<T, Malformed> {
+    text.parse().map_err(|_| Malformed(format!("a bad {field}")))
+}
+
+/// A moment.
+pub fn time(field: &str, time: Option<prost_types::Timestamp>) -> Result<Timestamp, Malformed> {
+    let time = present(field, time)?;
+    Timestamp::from_proto(&time).ok_or_else(|| Malformed(format!("a bad {field}")))
+}
+
+/// A period.
+pub fn period(field: &str, period: Option<period::v1::Period>) -> Result<Period, Malformed> {
+    let period = present(field, period)?;
+    let start = time(&format!("{field}.start_time"), period.start_time)?;
+    Ok(Period { start, end: time(&format!("{field}.end_time"), period.end_time)? })
+}
+
+/// An amount.
+pub fn money(field: &str, money: Option<money::v1::Money>) -> Result<Money, Malformed> {
+    let money = present(field, money)?;
+    let currency = Currency::parse(&money.currency_code);
+    let currency = currency.ok_or_else(|| Malformed(format!("a bad {field}.currency_code")))?;
+    Ok(Money { minor: money.amount_minor, currency })
+}
+
+/// A place.
+pub fn place(field: &str, place: Option<place::v1::Place>) -> Result<Place, Malformed> {
+    let place = present(field, place)?;
+    Ok(Place { name: place.name, position: place.latitude.zip(place.longitude) })
+}
