@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -18,10 +18,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = compiler.encode_file_descriptor_set();
     let pool = DescriptorPool::decode(descriptors.as_slice())?;
     fs::write(out.join("descriptors.bin"), &descriptors)?;
-    fs::write(out.join("tables.rs"), tables(&pool)?)?;
-
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names().btree_map(["."]);
+    let secret: Vec<MessageDescriptor> =
+        pool.all_messages().filter(|message| message.fields().any(is_secret)).collect();
+    config.skip_debug(secret.iter().map(|message| format!(".{}", message.full_name())));
+    fs::write(out.join("tables.rs"), tables(&pool)? + &secret.iter().map(debug).collect::<String>())?;
+
     tonic_prost_build::configure()
         .include_file("nadeuri.rs")
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
@@ -99,6 +102,26 @@ fn idempotency(method: &MethodDescriptor) -> &'static str {
 fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Result<Option<Value>, Box<dyn Error>> {
     let extension = pool.get_extension_by_name(name).ok_or_else(|| format!("no option {name}"))?;
     Ok(options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned()))
+}
+
+/// Whether the contract says that a field is not to be shown where messages are printed for people who debug.
+fn is_secret(field: FieldDescriptor) -> bool {
+    field.options().get_field_by_name("debug_redact").and_then(|value| value.as_bool()).unwrap_or(false)
+}
+
+/// The `Debug` of a message with secret fields, which shows the others.
+fn debug(message: &MessageDescriptor) -> String {
+    let module = message.package_name().trim_start_matches("nadeuri.").replace('.', "::");
+    let shown = message.fields().filter(|field| !is_secret(field.clone()));
+    let fields: String = shown.map(|field| format!(".field({0:?}, &self.r#{0})", field.name())).collect();
+    let name = message.name();
+    format!(
+        "\nimpl std::fmt::Debug for {module}::{name} {{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{
+        f.debug_struct({name:?}){fields}.finish_non_exhaustive()
+    }}
+}}\n"
+    )
 }
 
 fn camel(upper_snake: &str) -> String {

@@ -151,7 +151,40 @@ const MUTATIONS: &[Mutation] = &[
         edits: &[
             edit("services/mypage/src/pages.rs", "if sequence > *shown.sequence {", "if true {"),
             edit("services/mypage/src/car_rentals.rs", "if sequence > self.rental_sequence {", "if true {"),
+            edit("services/mypage/src/stays.rs", "if sequence > self.stay_sequence {", "if true {"),
         ],
+    },
+    Mutation {
+        name: "nights may be kept twice",
+        edits: &[edit(
+            "services/resort/src/domain.rs",
+            "*other != stay && takes(hold))",
+            "*other == stay && takes(hold))",
+        )],
+    },
+    Mutation {
+        name: "a stay whose nights are lost takes place",
+        edits: &[edit(
+            "services/stay/src/domain.rs",
+            "State::Reserved { .. } | State::Confirmed => Ok(vec![Event::Cancelled(Cause::Resort, now)]),",
+            "State::Reserved { .. } | State::Confirmed => Ok(vec![]),",
+        )],
+    },
+    Mutation {
+        name: "the voucher of a cancelled stay stays good",
+        edits: &[edit(
+            "services/voucher/src/domain.rs",
+            "(Command::Deactivate(_), State::Issued | State::Sent) => Ok(vec![Event::Deactivated(now)]),",
+            "(Command::Deactivate(_), State::Issued) => Ok(vec![Event::Deactivated(now)]),",
+        )],
+    },
+    Mutation {
+        name: "what comes late for a freed stay takes its nights again",
+        edits: &[edit(
+            "services/resort/src/domain.rs",
+            "None | Some(Hold { state: State::Lapsed, .. }) => vec![Event::Barred(stay, over)],",
+            "None | Some(Hold { state: State::Lapsed, .. }) => vec![],",
+        )],
     },
     Mutation {
         name: "what was done is not remembered",

@@ -15,7 +15,7 @@ use crate::db::prelude::*;
 use crate::db::schema::done;
 use crate::db::{self, Tx};
 use crate::error::Error;
-use crate::ids::{self, Id};
+use crate::ids::{self, Id, Kind};
 use crate::sql;
 
 crate::rows! {
@@ -42,6 +42,11 @@ impl Key {
     /// The reaction to an event, told from other reactions to it by `reaction`.
     pub fn event(event_id: Uuid, reaction: &[u8]) -> Key {
         Key { id: ids::hash(&[b"event", event_id.as_bytes(), reaction]), fingerprint: Uuid::nil(), is_event: true }
+    }
+
+    /// The id of what the request makes: the same one when it is repeated, also if the first attempt was not written down.
+    pub fn derived_id<K: Kind>(self) -> Id<K> {
+        Id::derived_from(ids::hash(&[self.id.as_bytes(), self.fingerprint.as_bytes()]))
     }
 
     pub(crate) fn id(self) -> Uuid {

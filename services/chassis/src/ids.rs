@@ -162,6 +162,13 @@ impl Ids {
         self.with(|rng| rng.random_range(0..limit))
     }
 
+    /// Bytes that nobody can guess, unless they come from a seed.
+    pub fn secret<const COUNT: usize>(&self) -> [u8; COUNT] {
+        let mut secret = [0; COUNT];
+        self.with(|rng| rng.fill(&mut secret[..]));
+        secret
+    }
+
     fn with<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
         // A panic can't happen while it is locked, so a poisoned lock is still good.
         draw(&mut self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))

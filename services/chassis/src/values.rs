@@ -1,8 +1,9 @@
-//! Values that every line of business has: money, periods, places. Parsed from their messages, right by construction.
+//! Values that every line of business has: money, periods, dates, places. Parsed from their messages, right by construction.
 
 use std::fmt;
 
 use contracts::{money, period, place};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::call::Fields;
@@ -128,6 +129,69 @@ impl From<Period> for period::v1::Period {
     }
 }
 
+/// From a date up to, and without, a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dates {
+    /// The first date.
+    pub start: Date,
+    /// The first date after it.
+    pub end: Date,
+}
+
+impl Dates {
+    /// Whether they share a night. Dates that only touch don't.
+    pub fn overlaps(&self, other: &Dates) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// Whether all of `other` is part of it.
+    pub fn contains(&self, other: &Dates) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// How many nights there are from the first date to the last. At least 1.
+    pub fn nights(&self) -> u32 {
+        let days = self.start.until(self.end).map_or(0, |span| span.get_days());
+        u32::try_from(days).unwrap_or(0).max(1)
+    }
+
+    /// From `2026-07-01` and a later date; no other way to write them is taken.
+    pub fn from_iso(start: &str, end: &str) -> Option<Dates> {
+        let (start, end) = (date(start)?, date(end)?);
+        (start < end).then_some(Dates { start, end })
+    }
+
+    /// From their message.
+    pub fn from_proto(proto: &period::v1::Dates) -> Option<Dates> {
+        Dates::from_iso(&proto.start_date, &proto.end_date)
+    }
+
+    /// Parses dates.
+    pub fn parse(fields: &mut Fields, path: &str, proto: Option<&period::v1::Dates>) -> Option<Dates> {
+        let proto = fields.required(path, proto)?;
+        let mut each = |field: &str, text: &str| {
+            let parsed = date(text).ok_or("must be a date of the years 1 to 9999, such as 2026-07-01");
+            fields.take(&format!("{path}.{field}"), parsed)
+        };
+        let (start, end) = (each("start_date", &proto.start_date), each("end_date", &proto.end_date));
+        let (start, end) = (start?, end?);
+        let order = (start < end).then_some(Dates { start, end }).ok_or("must be after start_date");
+        fields.take(&format!("{path}.end_date"), order)
+    }
+}
+
+impl From<Dates> for period::v1::Dates {
+    fn from(dates: Dates) -> Self {
+        period::v1::Dates { start_date: dates.start.to_string(), end_date: dates.end.to_string() }
+    }
+}
+
+/// A date as it is written in contracts and kept in columns: its texts sort as the dates do.
+fn date(text: &str) -> Option<Date> {
+    let date: Date = text.parse().ok()?;
+    (date.year() > 0 && date.to_string() == text).then_some(date)
+}
+
 /// A place on the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
@@ -210,6 +274,55 @@ mod tests {
         assert!(!day(1).overlaps(&day(2)) && !day(2).overlaps(&day(1)));
         assert!(day(1).overlaps(&day(1)));
         assert!(period("2026-07-01T00:00:00Z", "2026-07-09T00:00:00Z").overlaps(&day(3)));
+    }
+
+    fn dates(start: &str, end: &str) -> Dates {
+        Dates::from_iso(start, end).expect("the test gives dates")
+    }
+
+    #[test]
+    fn dates_that_touch_do_not_overlap() {
+        let july = dates("2026-07-01", "2026-07-03");
+        assert!(july.overlaps(&july) && july.overlaps(&dates("2026-07-02", "2026-07-09")));
+        for other in [dates("2026-06-30", "2026-07-01"), dates("2026-07-03", "2026-07-04")] {
+            assert!(!july.overlaps(&other) && !other.overlaps(&july));
+        }
+    }
+
+    #[test]
+    fn dates_contain_what_begins_and_ends_within_them() {
+        let july = dates("2026-07-01", "2026-08-01");
+        assert!(july.contains(&july) && july.contains(&dates("2026-07-31", "2026-08-01")));
+        assert!(!july.contains(&dates("2026-06-30", "2026-07-02")));
+        assert!(!july.contains(&dates("2026-07-31", "2026-08-02")));
+    }
+
+    #[test]
+    fn nights_are_counted_over_months_and_years() {
+        assert_eq!(dates("2026-07-01", "2026-07-02").nights(), 1);
+        assert_eq!(dates("2028-02-28", "2028-03-01").nights(), 2);
+        assert_eq!(dates("2026-12-30", "2028-01-01").nights(), 367);
+    }
+
+    #[test]
+    fn dates_are_written_in_one_way_and_in_order() {
+        let bad = [
+            ("2026-07-02", "2026-07-01"),
+            ("2026-07-01", "2026-07-01"),
+            ("20260701", "20260702"),
+            ("2026-07-01T00:00", "2026-07-02"),
+            ("2026-7-1", "2026-7-2"),
+            ("2026-02-29", "2026-03-01"),
+            ("0000-01-01", "2026-01-01"),
+            ("", ""),
+        ];
+        for (start, end) in bad {
+            assert_eq!(Dates::from_iso(start, end), None, "{start} to {end}");
+            let proto = period::v1::Dates { start_date: start.into(), end_date: end.into() };
+            assert_eq!(Dates::parse(&mut Fields::new(), "dates", Some(&proto)), None);
+        }
+        let july = dates("2026-07-01", "2026-07-02");
+        assert_eq!(Dates::from_proto(&july.into()), Some(july));
     }
 
     #[test]

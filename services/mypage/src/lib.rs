@@ -7,6 +7,7 @@ mod car_rentals;
 mod history;
 mod pages;
 mod service;
+mod stays;
 mod taxi_rides;
 
 use chassis::{Context, Host, StartError, View};
@@ -18,7 +19,7 @@ use crate::pages::{Page, Pages};
 /// The context.
 pub const CONTEXT: Context = Context {
     name: "mypage",
-    about: "views for customers: car rentals and taxi rides, each with payment, in one place",
+    about: "views for customers: car rentals, taxi rides and stays, each with payment, in one place",
     migrations: chassis::migrations!(),
     interest: Pages::interest,
     calls: &["chronicle"],
@@ -29,8 +30,8 @@ pub const CONTEXT: Context = Context {
 pub fn start(host: &mut Host) -> Result<(), StartError> {
     let history = FromChronicle::new(host.edge("chronicle"), Pages::interest());
     host.view::<Pages>(Some(Box::new(history)));
-    let service =
-        service::Service { car_rentals: finder(host), taxi_rides: finder(host), database: host.database().clone() };
+    let (car_rentals, taxi_rides, stays) = (finder(host), finder(host), finder(host));
+    let service = service::Service { car_rentals, taxi_rides, stays, database: host.database().clone() };
     host.serve(MypageServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

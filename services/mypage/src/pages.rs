@@ -14,6 +14,7 @@ use contracts::payment::v1::{
 use prost::{Message, Name};
 
 use crate::car_rentals::CarRental;
+use crate::stays::Stay;
 use crate::taxi_rides::TaxiRide;
 
 chassis::ids! {
@@ -26,17 +27,17 @@ pub enum Pages {}
 
 impl View for Pages {
     fn interest() -> Interest {
-        let kinds: BTreeSet<String> = CarRental::rules().kinds().chain(TaxiRide::rules().kinds()).collect();
-        Interest::Kinds(kinds.into_iter().collect())
+        let kinds = CarRental::rules().kinds().chain(TaxiRide::rules().kinds()).chain(Stay::rules().kinds());
+        Interest::Kinds(kinds.collect::<BTreeSet<String>>().into_iter().collect())
     }
 
     async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
-        db::try_join!(take_in::<CarRental>(tx, events), take_in::<TaxiRide>(tx, events))?;
+        db::try_join!(take_in::<CarRental>(tx, events), take_in::<TaxiRide>(tx, events), take_in::<Stay>(tx, events))?;
         Ok(())
     }
 
     async fn clear(tx: Tx<'_>) -> Result<(), Error> {
-        db::try_join!(CarRental::clear(tx), TaxiRide::clear(tx))?;
+        db::try_join!(CarRental::clear(tx), TaxiRide::clear(tx), Stay::clear(tx))?;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 
 use crate::car_rentals::{self, CarRental};
 use crate::pages::{FlowId, Page};
+use crate::stays::{self, Stay};
 use crate::taxi_rides::{self, TaxiRide};
 
 /// Serves the pages.
@@ -20,6 +21,8 @@ pub(crate) struct Service {
     pub car_rentals: Finder<FlowId, CarRental>,
     /// Finds taxi rides.
     pub taxi_rides: Finder<FlowId, TaxiRide>,
+    /// Finds stays.
+    pub stays: Finder<FlowId, Stay>,
     /// Lists pages.
     pub database: Database,
 }
@@ -34,6 +37,17 @@ impl Kind for ReservationKind {
 enum HailKind {}
 impl Kind for HailKind {
     const NAME: &'static str = "hail";
+}
+
+/// What the id of a stay is the id of.
+enum StayKind {}
+impl Kind for StayKind {
+    const NAME: &'static str = "stay";
+}
+
+/// The stay as the caller may see it: the code of its voucher is for its customer.
+fn shown(call: &Call, stay: proto::Stay) -> proto::Stay {
+    if stay.customer_id == call.caller.subject() { stay } else { proto::Stay { voucher_code: String::new(), ..stay } }
 }
 
 /// The page of this id, if the caller may see it: their own, an admin any. One of which only others' events were heard
@@ -102,5 +116,27 @@ impl MypageService for Service {
         let reader = self.database.reader().await?;
         let (taxi_rides, next_page_token) = taxi_rides::list(reader.tx(), customer, &page).await?;
         Ok(Response::new(proto::ListTaxiRidesResponse { taxi_rides, next_page_token }))
+    }
+
+    async fn get_stay(
+        &self,
+        request: Request<proto::GetStayRequest>,
+    ) -> Result<Response<proto::GetStayResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let id = ("stay_id", request.stay_id.as_str());
+        let page = find::<_, StayKind>(&self.stays, &call, id, "stay").await?;
+        Ok(Response::new(proto::GetStayResponse { stay: Some(shown(&call, page.into())) }))
+    }
+
+    async fn list_stays(
+        &self,
+        request: Request<proto::ListStaysRequest>,
+    ) -> Result<Response<proto::ListStaysResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let (customer, page) = listing(&call, request.page_size, &request.page_token)?;
+        let reader = self.database.reader().await?;
+        let (stays, next_page_token) = stays::list(reader.tx(), customer, &page).await?;
+        let stays = stays.into_iter().map(|stay| shown(&call, stay)).collect();
+        Ok(Response::new(proto::ListStaysResponse { stays, next_page_token }))
     }
 }

@@ -4,6 +4,7 @@
 //! module of its own.
 
 mod cars;
+mod stays;
 mod taxis;
 
 use std::path::PathBuf;
@@ -81,6 +82,7 @@ impl Day {
     async fn play(&self) -> anyhow::Result<()> {
         let trip = self.play_cars().await?;
         self.play_taxis().await?;
+        self.play_stays().await?;
         self.tell_messages("mina").await?;
         self.tell_story(&trip).await
     }

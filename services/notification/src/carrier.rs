@@ -22,7 +22,8 @@ pub struct LogCarrier;
 
 impl Carrier for LogCarrier {
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), NotDelivered>> {
-        let Letter { customer, topic, text, .. } = &message.letter;
+        let Letter { customer, topic, text, registered, .. } = &message.letter;
+        let text = if *registered { "(for its customer alone)" } else { text };
         tracing::info!(id = %message.id, customer, topic, text, "message");
         Box::pin(std::future::ready(Ok(())))
     }

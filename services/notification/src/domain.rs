@@ -53,6 +53,8 @@ pub struct Letter {
     pub topic: String,
     /// The same in words.
     pub text: String,
+    /// As registered mail: it holds something of value, so it is not shown in a log, and it is told when it is delivered.
+    pub registered: bool,
 }
 
 /// Where a message stands.
@@ -192,7 +194,13 @@ mod tests {
 
     fn letter(text: &str) -> Letter {
         let flow = FlowId::new(id().uuid());
-        Letter { customer: "ann".to_owned(), flow, topic: "CAR_RESERVED".to_owned(), text: text.to_owned() }
+        Letter {
+            customer: "ann".to_owned(),
+            flow,
+            topic: "CAR_RESERVED".to_owned(),
+            text: text.to_owned(),
+            registered: false,
+        }
     }
 
     fn written() -> Event {

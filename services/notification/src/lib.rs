@@ -10,6 +10,7 @@ pub mod domain;
 pub mod payments;
 pub mod policy;
 mod service;
+pub mod stays;
 mod store;
 pub mod taxis;
 pub mod text;

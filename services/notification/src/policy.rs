@@ -14,16 +14,23 @@
 //! | `driving.v1.DriveStarted`             | have a good ride                               |
 //! | `driving.v1.DriveFinished`            | the fare                                       |
 //! | `payment.v1.PaymentApproved`          | what was used already is paid                  |
+//! | `stay.v1.StayReserved`                | the nights are kept, what they cost, until when |
+//! | `stay.v1.StayConfirmed`               | it is paid                                     |
+//! | `stay.v1.StayCancelled`               | it is off, and why                             |
+//! | `stay.v1.StayCancellationRefused`     | the money stays: the stay is too near or over  |
+//! | `stay.v1.StayCompleted`               | thank you                                      |
+//! | `voucher.v1.VoucherIssued`            | the code of the voucher, as registered mail    |
 //! | `payment.v1.PaymentRefused`           | why, and that they may try again               |
 //! | `payment.v1.PaymentCancelled`         | the money went back, if any was taken          |
 //!
 //! The words of each line of business are in a module of its name. The topics never change: apps know them.
 
 use chassis::{Envelope, Malformed, Policy};
+use contracts::voucher::v1::VoucherIssued;
 use prost::Name;
 
 use crate::domain::{Command, FlowId, Letter, Message, MessageId};
-use crate::{cars, payments, taxis};
+use crate::{cars, payments, stays, taxis};
 
 /// Who is told what; nobody, if there is nothing to tell.
 pub type Told = Result<Option<Words>, Malformed>;
@@ -51,6 +58,12 @@ pub fn policy() -> Policy<Message> {
     let policy = tell(policy, "TAXI_CANCELLATION_REFUSED", taxis::cancellation_refused);
     let policy = tell(policy, "DRIVE_STARTED", taxis::started);
     let policy = tell(policy, "DRIVE_FINISHED", taxis::finished);
+    let policy = tell(policy, "STAY_RESERVED", stays::reserved);
+    let policy = tell(policy, "STAY_CONFIRMED", stays::confirmed);
+    let policy = tell(policy, "STAY_CANCELLED", stays::cancelled);
+    let policy = tell(policy, "STAY_CANCELLATION_REFUSED", stays::cancellation_refused);
+    let policy = tell(policy, "STAY_COMPLETED", stays::completed);
+    let policy = policy.on(|told: VoucherIssued, event| write(event, "VOUCHER_ISSUED", stays::voucher(told)?, true));
     let policy = tell(policy, "PAYMENT_RECEIVED", payments::received);
     let policy = tell(policy, "PAYMENT_REFUSED", payments::refused);
     tell(policy, "PAYMENT_REFUNDED", payments::refunded)
@@ -61,16 +74,21 @@ fn tell<M>(policy: Policy<Message>, topic: &'static str, words: fn(M) -> Told) -
 where
     M: prost::Message + Name + Default + 'static,
 {
-    policy.on(move |told: M, event| write(event, topic, words(told)?))
+    policy.on(move |told: M, event| write(event, topic, words(told)?, false))
 }
 
-fn write(event: &Envelope, topic: &str, words: Option<Words>) -> Result<Vec<(MessageId, Command)>, Malformed> {
+fn write(
+    event: &Envelope,
+    topic: &str,
+    words: Option<Words>,
+    registered: bool,
+) -> Result<Vec<(MessageId, Command)>, Malformed> {
     let Some(Words { customer, text }) = words else { return Ok(vec![]) };
     if customer.is_empty() {
         return Err(Malformed("no customer_id".into()));
     }
     let (id, flow) = (MessageId::new(event.event_id), FlowId::new(event.correlation_id));
-    Ok(vec![(id, Command::Write(id, Letter { customer, flow, topic: topic.to_owned(), text }))])
+    Ok(vec![(id, Command::Write(id, Letter { customer, flow, topic: topic.to_owned(), text, registered }))])
 }
 
 #[cfg(test)]
@@ -104,7 +122,7 @@ mod tests {
         let event = returned("ann");
         let (id, flow) = (MessageId::new(event.event_id), FlowId::new(event.correlation_id));
         let text = "Thank you for bringing car K5 back. How many stars do you give it?".into();
-        let letter = Letter { customer: "ann".into(), flow, topic: "CAR_RETURNED".into(), text };
+        let letter = Letter { customer: "ann".into(), flow, topic: "CAR_RETURNED".into(), text, registered: false };
         assert_eq!(policy().react(&event).expect("it is right"), [(id, Command::Write(id, letter))]);
     }
 

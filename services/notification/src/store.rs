@@ -2,7 +2,7 @@
 
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
 use contracts::notification::v1 as proto;
 
 use crate::domain::{Command, Event, FlowId, Letter, Message, MessageId, State};
@@ -17,6 +17,7 @@ diesel::table! {
         flow -> SqlUuid,
         topic -> Text,
         text -> Text,
+        registered -> Bool,
         state -> Text,
         attempt -> Integer,
         created_at -> SqlTime,
@@ -34,6 +35,7 @@ chassis::rows! {
         flow: FlowId,
         topic: String,
         text: String,
+        registered: bool,
         state: String,
         attempt: i32,
         created_at: Timestamp,
@@ -63,9 +65,14 @@ impl Store for Message {
         self.into()
     }
 
-    /// Nobody else needs to know what customers were told.
-    fn publish(&self, _: &Event) -> Option<Publication> {
-        None
+    /// That it was delivered, if it was registered. What else customers were told is nobody's business.
+    fn publish(&self, event: &Event) -> Option<Publication> {
+        if !(self.letter.registered && matches!(event, Event::Delivered(_))) {
+            return None;
+        }
+        let (told, flow) = (proto::MessageDelivered { message: Some(self.into()) }, Some(self.letter.flow.uuid()));
+        // It is delivered when its time has come, since the event that it tells of.
+        Some(Publication::of(&told, self.id, flow).after(Some(EventId::new(self.id.uuid()))))
     }
 }
 
@@ -103,7 +110,7 @@ impl Row {
             State::Delivered(at) => ("delivered", 0, Some(at)),
             State::Undeliverable => ("undeliverable", 0, None),
         };
-        let Letter { customer, flow, topic, text } = message.letter.clone();
+        let Letter { customer, flow, topic, text, registered } = message.letter.clone();
         Row {
             id: message.id,
             version,
@@ -112,6 +119,7 @@ impl Row {
             flow,
             topic,
             text,
+            registered,
             state: state.to_owned(),
             attempt: attempt as i32,
             created_at: message.created,
@@ -130,7 +138,8 @@ impl TryFrom<Row> for Loaded<Message> {
             ("undeliverable", None, None) => State::Undeliverable,
             _ => return Err(Error::Internal(format!("message {}: corrupt state", row.id))),
         };
-        let letter = Letter { customer: row.customer, flow: row.flow, topic: row.topic, text: row.text };
+        let (customer, flow, topic, text) = (row.customer, row.flow, row.topic, row.text);
+        let letter = Letter { customer, flow, topic, text, registered: row.registered };
         let state = Message { id: row.id, letter, state, created: row.created_at };
         Ok(Loaded { id: row.id, version: row.version, state })
     }
@@ -143,7 +152,7 @@ impl From<&Message> for proto::Message {
             State::Delivered(at) => (proto::MessageState::Delivered, Some(at)),
             State::Undeliverable => (proto::MessageState::Undeliverable, None),
         };
-        let Letter { customer, flow, topic, text } = message.letter.clone();
+        let Letter { customer, flow, topic, text, .. } = message.letter.clone();
         proto::Message {
             message_id: message.id.to_string(),
             customer_id: customer,

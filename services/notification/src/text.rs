@@ -2,7 +2,7 @@
 
 use chassis::{Malformed, Timestamp};
 use contracts::money::v1::Money;
-use contracts::period::v1::Period;
+use contracts::period::v1::{Dates, Period};
 
 /// An amount, such as `KRW 120,000` or `USD 1,234.50`.
 pub fn amount(money: Option<&Money>) -> Result<String, Malformed> {
@@ -22,6 +22,17 @@ pub fn period(period: Option<&Period>) -> Result<String, Malformed> {
     let period = period.ok_or_else(|| Malformed("no period".into()))?;
     let (start, end) = (time(period.start_time.as_ref())?, time(period.end_time.as_ref())?);
     Ok(format!("from {start} to {end} UTC"))
+}
+
+/// Dates, such as `from 2026-07-01 to 2026-07-03`.
+pub fn dates(dates: Option<&Dates>) -> Result<String, Malformed> {
+    let Dates { start_date, end_date } = dates.ok_or_else(|| Malformed("no dates".into()))?;
+    Ok(format!("from {start_date} to {end_date}"))
+}
+
+/// A moment, such as `2026-07-01 10:00 UTC`.
+pub fn moment(proto: Option<&prost_types::Timestamp>) -> Result<String, Malformed> {
+    time(proto).map(|time| format!("{time} UTC"))
 }
 
 fn time(proto: Option<&prost_types::Timestamp>) -> Result<String, Malformed> {

@@ -7,12 +7,18 @@
 //! | `rental.v1.RentRefused`               | the same: it was paid too late                 |
 //! | `rental.v1.RentalCancellationRefused` | keep the money                                 |
 //! | `rental.v1.CarReturned`               | settle: it can't be cancelled any more         |
+//! | `stay.v1.StayReserved`                | request the payment of its price               |
+//! | `stay.v1.StayCancelled`               | void the payment: refund what was paid         |
+//! | `stay.v1.StayCancellationRefused`     | keep the money                                 |
+//! | `stay.v1.StayCompleted`               | settle: it can't be cancelled any more         |
 
 use chassis::values::{Currency, Money};
 use chassis::{Malformed, Policy};
+use contracts::money;
 use contracts::rental::v1::{
     CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
+use contracts::stay::v1::{Stay, StayCancellationRefused, StayCancelled, StayCompleted, StayReserved};
 
 use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, payment_of};
 
@@ -26,6 +32,10 @@ pub fn policy() -> Policy<Payment> {
         .on(|event: RentRefused, _| about(event.reservation, |purchase, _| Ok(Command::Void(purchase))))
         .on(|event: RentalCancellationRefused, _| about(event.reservation, |_, _| Ok(Command::Keep)))
         .on(|event: CarReturned, _| about(event.reservation, |_, _| Ok(Command::Settle)))
+        .on(|event: StayReserved, _| about_stay(event.stay, |purchase, s| Ok(Command::Request(purchase, owed_for(s)?))))
+        .on(|event: StayCancelled, _| about_stay(event.stay, |purchase, _| Ok(Command::Void(purchase))))
+        .on(|event: StayCancellationRefused, _| about_stay(event.stay, |_, _| Ok(Command::Keep)))
+        .on(|event: StayCompleted, _| about_stay(event.stay, |_, _| Ok(Command::Settle)))
 }
 
 fn about(
@@ -38,9 +48,23 @@ fn about(
 }
 
 fn owed(reservation: Reservation) -> Result<Owed, Malformed> {
-    let price = reservation.price.ok_or_else(|| Malformed("no price".into()))?;
-    let currency = Currency::parse(&price.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
-    let amount = Money { minor: price.amount_minor, currency };
     let reference = format!("car/{}", reservation.car_id);
-    Ok(Owed { customer: reservation.customer_id, amount, reference, used: false })
+    Ok(Owed { customer: reservation.customer_id, amount: amount(reservation.price)?, reference, used: false })
+}
+
+fn about_stay(stay: Option<Stay>, react: impl FnOnce(PurchaseId, Stay) -> Result<Command, Malformed>) -> Reaction {
+    let stay = stay.ok_or_else(|| Malformed("no stay".into()))?;
+    let purchase: PurchaseId = stay.stay_id.parse().map_err(|_| Malformed("stay_id".into()))?;
+    Ok(vec![(payment_of(purchase), react(purchase, stay)?)])
+}
+
+fn owed_for(stay: Stay) -> Result<Owed, Malformed> {
+    let reference = format!("stay/{}", stay.stay_id);
+    Ok(Owed { customer: stay.customer_id, amount: amount(stay.price)?, reference, used: false })
+}
+
+fn amount(price: Option<money::v1::Money>) -> Result<Money, Malformed> {
+    let price = price.ok_or_else(|| Malformed("no price".into()))?;
+    let currency = Currency::parse(&price.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
+    Ok(Money { minor: price.amount_minor, currency })
 }

@@ -136,7 +136,14 @@ impl RentalService for Service {
         let car: Option<CarId> = fields.id("car_id", &request.car_id);
         let period = Period::parse(&mut fields, "period", request.period.as_ref());
         let days = period.and_then(|period| fields.take("period", self.region.days(&period, now)));
-        let (key, car, period, days) = fields.finish(all!(key, car, period, days))?;
+        let (key, car, period, days) = match fields.finish(all!(key, car, period, days)) {
+            Ok(parsed) => parsed,
+            // A period that was right when it was asked for may be over when the request is repeated.
+            Err(wrong) => {
+                let reservation = Some(self.writer.first_answer(key.flatten()).await?.ok_or(wrong)?);
+                return Ok(Response::new(proto::ReserveCarResponse { reservation }));
+            }
+        };
         let command = Command::Reserve {
             id: self.world.ids.mint(now),
             customer: call.caller.subject().to_owned(),

@@ -18,6 +18,8 @@ mod payments;
 mod rentals;
 mod repetition;
 mod runner;
+mod stays;
+mod stays_down;
 mod story;
 mod taxis;
 mod taxis_down;
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
     story::add(&mut suite);
     taxis::add(&mut suite);
     taxis_down::add(&mut suite);
+    stays::add(&mut suite);
+    stays_down::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);

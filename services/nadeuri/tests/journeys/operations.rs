@@ -156,7 +156,7 @@ async fn start_errors() {
     let address = taken.local_addr().unwrap().to_string();
     check_refused(&["--listen", &address], &["can't listen on", &address, "--listen"]).await;
     check_refused(&["--listen", "0.0.0.0:0"], &["--auth off", "loopback"]).await;
-    check_refused(&["rentl"], &["there is no context \"rentl\"", "fleet, rental, payment"]).await;
+    check_refused(&["rentl"], &["there is no context \"rentl\"", "there are all, fleet, rental"]).await;
     check_refused(&["rental"], &["local bus", "--bus amqp://"]).await;
     check_refused(&["rental", "--bus", "amqp://127.0.0.1:1"], &["rental calls payment", "--peers"]).await;
     let peers = ["rental", "--bus", "amqp://127.0.0.1:1", "--peers", "paymnt=http://127.0.0.1:2"];

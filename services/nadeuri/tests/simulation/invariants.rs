@@ -2,6 +2,7 @@
 //! Here is what holds for all; each line of business has a module of its own.
 
 pub mod cars;
+pub mod stays;
 pub mod taxis;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ use crate::people::{Record, by};
 use crate::rpcs::Rpc;
 use crate::town::{Line, Town};
 
+/// Longer than any stay is ahead and lasts. What was answered is remembered for longer.
+pub const SEASON: Duration = Duration::from_secs(6 * 86_400);
 /// How long what is reserved waits for its payment in the runs.
 pub const PAY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -28,6 +31,7 @@ pub struct Seen {
     pub events: Vec<Event>,
     pub messages: BTreeMap<String, Message>,
     pub cars: cars::Cars,
+    pub stays: stays::Stays,
     pub taxis: taxis::Taxis,
 }
 
@@ -96,6 +100,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
         payments: payments(town).await?,
         messages: messages(town).await?,
         cars: cars::Cars::look(town).await?,
+        stays: stays::Stays::look(town).await?,
         taxis: taxis::Taxis::look(town, &events).await?,
         events,
     };
@@ -108,6 +113,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
     for line in &town.lines {
         match line {
             Line::Cars => cars::check(town, &seen)?,
+            Line::Stays => stays::check(town, &seen)?,
             Line::Taxis => taxis::check(town, &seen)?,
         }
     }
@@ -159,7 +165,7 @@ fn every_event_names_its_cause(seen: &Seen) -> Outcome {
 
 /// Whether there is a call that leads to such an event.
 fn may_be_called(event: &Event) -> Result<bool, String> {
-    if let Some(may) = cars::may_be_called(event)?.or(taxis::may_be_called(event)) {
+    if let Some(may) = cars::may_be_called(event)?.or(taxis::may_be_called(event)).or(stays::may_be_called(event)?) {
         return Ok(may);
     }
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
@@ -181,7 +187,7 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
     let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
     let told: BTreeSet<(String, &str)> =
         seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
-    let mut so = [cars::so(seen), taxis::so(seen)].concat();
+    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen)].concat();
     for payment in seen.payments.values() {
         let names: &[&str] = match payment.state() {
             PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
@@ -198,8 +204,10 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
 }
 
 fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
-    let is_known =
-        |purchase: &String| seen.cars.reservations.contains_key(purchase) || seen.taxis.hails.contains_key(purchase);
+    let is_known = |purchase: &String| {
+        let (cars, taxis, stays) = (&seen.cars.reservations, &seen.taxis.hails, &seen.stays.stays);
+        cars.contains_key(purchase) || taxis.contains_key(purchase) || stays.contains_key(purchase)
+    };
     match seen.payments.keys().find(|purchase| !is_known(purchase)) {
         Some(purchase) => Err(format!("there is a payment for {purchase}, which nobody sold")),
         None => Ok(()),
@@ -207,7 +215,7 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
 }
 
 fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
-    let told = [cars::TOLD, taxis::TOLD, &["PaymentRefused"]].concat();
+    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, &["PaymentRefused"]].concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
         if told.contains(&name) && !seen.messages.contains_key(&event.event_id) {

@@ -2,6 +2,7 @@
 //! they were promised. What they do is told in a module for each line of business.
 
 pub mod cars;
+pub mod stays;
 pub mod taxis;
 
 use std::sync::{Arc, Mutex};
@@ -73,6 +74,7 @@ pub fn arrive(town: &Town, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
         arrived.extend(match line {
             Line::Cars => cars::arrive(person),
             Line::Taxis => taxis::arrive(person),
+            Line::Stays => stays::arrive(person),
         });
     }
     arrived

@@ -43,6 +43,9 @@ const CONTEXTS: &[Context] = &[
     rental::CONTEXT,
     dispatch::CONTEXT,
     driving::CONTEXT,
+    resort::CONTEXT,
+    stay::CONTEXT,
+    voucher::CONTEXT,
     Context { start: |host| payment::start(host, outside().0), ..payment::CONTEXT },
     Context { start: |host| notification::start(host, outside().1), ..notification::CONTEXT },
     mypage::CONTEXT,
@@ -54,10 +57,11 @@ const CONTEXTS: &[Context] = &[
 pub enum Line {
     Cars,
     Taxis,
+    Stays,
 }
 
 impl Line {
-    const ALL: [Line; 2] = [Line::Cars, Line::Taxis];
+    const ALL: [Line; 3] = [Line::Cars, Line::Taxis, Line::Stays];
 
     /// Those of a seed: each in turn, and now and then all at once.
     fn of(seed: u64) -> Vec<Line> {
@@ -72,6 +76,7 @@ impl Line {
         match self {
             Line::Cars => &["fleet", "rental"],
             Line::Taxis => &["dispatch", "driving"],
+            Line::Stays => &["resort", "stay", "voucher"],
         }
     }
 }
@@ -194,12 +199,23 @@ impl Town {
         Ok(std::mem::take(&mut *record.lock().expect("one thread")))
     }
 
-    /// Waits until nothing moves any more.
+    /// Waits until nothing moves any more, also when what was ahead is over.
     async fn rest(&self) -> Result<(), String> {
-        let end = tokio::time::Instant::now() + PATIENCE;
-        let mut quiet_for = 0;
         // Unpaid reservations lapse meanwhile.
         tokio::time::sleep(invariants::PAY_WITHIN + Duration::from_secs(5)).await;
+        self.quiet().await?;
+        if self.lines.contains(&Line::Stays) {
+            // In one step: days of looking whether somebody is due would take too long.
+            self.tell("days pass");
+            tokio::time::advance(invariants::SEASON).await;
+            self.quiet().await?;
+        }
+        Ok(())
+    }
+
+    async fn quiet(&self) -> Result<(), String> {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        let mut quiet_for = 0;
         while quiet_for < 5 {
             if tokio::time::Instant::now() > end {
                 return Err(format!(
@@ -239,9 +255,10 @@ impl Town {
 }
 
 fn environment(world: &World, bus: SimulatedBus) -> Environment {
+    let pay_within = format!("pay_within_minutes = {}", invariants::PAY_WITHIN.as_secs() / 60);
+    // A hold is shorter than a delay may be: now and then a reservation finds its nights taken.
     let settings = format!(
-        "[rental]\npay_within_minutes = {}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2",
-        invariants::PAY_WITHIN.as_secs() / 60
+        "[rental]\n{pay_within}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2\n[stay]\n{pay_within}\n[resort]\nhold_seconds = 1"
     );
     Environment {
         world: world.clone(),

@@ -6,6 +6,7 @@ pub mod client;
 pub mod cluster;
 pub mod process;
 pub mod rpcs;
+pub mod stays;
 pub mod taxis;
 pub mod verbs;
 

@@ -13,7 +13,10 @@ use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
 use contracts::notification::v1::notification_service_client::NotificationServiceClient;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
 use contracts::rental::v1::rental_service_client::RentalServiceClient;
-use contracts::{chronicle, dispatch, driving, fleet, mypage, notification, payment, rental};
+use contracts::resort::v1::resort_service_client::ResortServiceClient;
+use contracts::stay::v1::stay_service_client::StayServiceClient;
+use contracts::voucher::v1::voucher_service_client::VoucherServiceClient;
+use contracts::{chronicle, dispatch, driving, fleet, mypage, notification, payment, rental, resort, stay, voucher};
 use futures::future::BoxFuture;
 use prost::{Message, Name};
 use tonic::{Request, Response, Status};
@@ -109,6 +112,36 @@ rpcs! { driving DrivingServiceClient:
         collect_fare CollectFareRequest CollectFareResponse,
     }
 }
+rpcs! { resort ResortServiceClient:
+    reads {
+        get_resort GetResortRequest GetResortResponse,
+        list_resorts ListResortsRequest ListResortsResponse,
+    }
+    changes {
+        register_resort RegisterResortRequest RegisterResortResponse,
+        offer_dates OfferDatesRequest OfferDatesResponse,
+        hold_dates HoldDatesRequest HoldDatesResponse,
+    }
+}
+rpcs! { stay StayServiceClient:
+    reads {
+        get_stay GetStayRequest GetStayResponse,
+        list_stays ListStaysRequest ListStaysResponse,
+    }
+    changes {
+        reserve_stay ReserveStayRequest ReserveStayResponse,
+        cancel_stay CancelStayRequest CancelStayResponse,
+    }
+}
+rpcs! { voucher VoucherServiceClient:
+    reads {
+        get_voucher GetVoucherRequest GetVoucherResponse,
+        list_vouchers ListVouchersRequest ListVouchersResponse,
+    }
+    changes {
+        redeem_voucher RedeemVoucherRequest RedeemVoucherResponse,
+    }
+}
 rpcs! { payment PaymentServiceClient:
     reads {
         get_payment GetPaymentRequest GetPaymentResponse,
@@ -130,6 +163,8 @@ rpcs! { mypage MypageServiceClient:
     reads {
         get_car_rental GetCarRentalRequest GetCarRentalResponse,
         list_car_rentals ListCarRentalsRequest ListCarRentalsResponse,
+        get_stay GetStayRequest GetStayResponse,
+        list_stays ListStaysRequest ListStaysResponse,
         get_taxi_ride GetTaxiRideRequest GetTaxiRideResponse,
         list_taxi_rides ListTaxiRidesRequest ListTaxiRidesResponse,
     }

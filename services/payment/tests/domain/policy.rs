@@ -5,6 +5,7 @@ use contracts::money::v1::Money as MoneyMessage;
 use contracts::rental::v1::{
     CarRented, CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
+use contracts::stay::v1::{Stay, StayCancellationRefused, StayCancelled, StayCompleted, StayConfirmed, StayReserved};
 use payment::policy::policy;
 use prost::{Message, Name};
 
@@ -70,6 +71,41 @@ fn c6_after_the_return_the_money_is_kept() {
     let reservation = Some(reservation());
     check(&event(&RentalCancellationRefused { reservation: reservation.clone() }), &[Command::Keep]);
     check(&event(&CarReturned { reservation }), &[Command::Settle]);
+}
+
+fn stay() -> Option<Stay> {
+    Some(Stay {
+        stay_id: purchase().to_string(),
+        customer_id: "ann".to_owned(),
+        price: Some(MoneyMessage { currency_code: "KRW".to_owned(), amount_minor: 100 }),
+        ..Stay::default()
+    })
+}
+
+#[test]
+fn r3_a_reserved_stay_requests_the_payment_of_its_price() {
+    let owed = Owed { reference: format!("stay/{}", purchase()), ..owed(100) };
+    check(&event(&StayReserved { stay: stay() }), &[Command::Request(purchase(), owed)]);
+}
+
+#[test]
+fn r8_a_cancelled_stay_voids_its_payment() {
+    check(&event(&StayCancelled { stay: stay() }), &[Command::Void(purchase())]);
+}
+
+#[test]
+fn the_money_for_a_stay_that_is_near_or_over_is_kept() {
+    check(&event(&StayCancellationRefused { stay: stay() }), &[Command::Keep]);
+    check(&event(&StayCompleted { stay: stay() }), &[Command::Settle]);
+    check(&event(&StayConfirmed { stay: stay() }), &[]);
+}
+
+#[test]
+fn a_stay_that_breaks_its_contract_is_malformed() {
+    check_malformed(&event(&StayReserved { stay: None }), "no stay");
+    check_malformed(&event(&StayCancelled { stay: Some(Stay::default()) }), "stay_id");
+    let free = stay().map(|stay| Stay { price: None, ..stay });
+    check_malformed(&event(&StayReserved { stay: free }), "no price");
 }
 
 #[test]

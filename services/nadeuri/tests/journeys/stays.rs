@@ -1,0 +1,438 @@
+//! Stays at resorts: who gets the nights, for how much, and how it ends.
+
+use std::sync::Arc;
+
+use contracts::mypage::v1 as mypage;
+use contracts::payment::v1::PaymentState;
+use contracts::period::v1::Dates;
+use contracts::resort::v1::{
+    GetResortRequest, HoldDatesRequest, HoldState, ListResortsRequest, OfferDatesRequest, RegisterResortRequest, Resort,
+};
+use contracts::stay::v1::{
+    CancelStayRequest, CancellationCause, GetStayRequest, ListStaysRequest, ReserveStayRequest, StayState,
+};
+use contracts::voucher::v1::{GetVoucherRequest, ListVouchersRequest, RedeemVoucherRequest, VoucherState};
+use tonic::{Code, Status};
+
+use crate::runner::{Suite, journeys};
+use crate::support::client::Who;
+use crate::support::cluster::{Cluster, Setup};
+use crate::support::stays::{nights, some_villa};
+use crate::support::verbs::won;
+use crate::support::{BAD_CARD, GOOD_CARD, eventually, new_id, precondition, reason, refused, wrong};
+
+pub fn add(suite: &mut Suite) {
+    journeys! { suite.journey:
+        r1_a_manager_registers_a_resort_and_offers_dates,
+        r1_resorts_are_listed_by_kind_price_and_free_dates,
+        r2_two_customers_never_get_the_same_night,
+        r2_one_of_200_customers_gets_the_night,
+        r2_a_repeated_request_reserves_once,
+        r3_a_stay_waits_for_its_payment,
+        r4_a_confirmed_stay_is_booked_at_the_resort,
+        r5_a_paid_stay_has_a_voucher_that_is_sent,
+        r5_a_voucher_is_redeemed_once_while_the_stay_lasts,
+        r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights,
+        r6_a_stay_that_is_near_is_not_cancelled_any_more,
+        r10_mypage_shows_reservation_payment_and_voucher,
+        hostile_resort_requests_name_every_wrong_field,
+        hostile_stay_and_voucher_requests_name_every_wrong_field,
+    }
+    journeys! { suite.own:
+        r2_r3_holds_and_unpaid_stays_end_by_themselves,
+        r10_the_pages_of_stays_are_rebuilt_from_the_events,
+    }
+}
+
+async fn r1_a_manager_registers_a_resort_and_offers_dates(app: Arc<Cluster>) {
+    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let offered = vec![nights(10, 2), nights(20, 5), nights(12, 3)];
+    let villa = Resort { offered, time_zone: "Europe/Berlin".to_owned(), ..some_villa("Sea View", 90_000) };
+    let villa = manager.register_resort(villa).await.unwrap();
+    assert_eq!(villa.offered, [nights(10, 5), nights(20, 5)], "those that touch are one");
+    assert_eq!((villa.nightly_rate.clone(), villa.time_zone.as_str()), (Some(won(90_000)), "Europe/Berlin"));
+    let request =
+        OfferDatesRequest { resort_id: villa.resort_id.clone(), dates: Some(nights(15, 5)), ..Default::default() };
+    let wider = manager.send(request).await.unwrap().resort.unwrap();
+    assert_eq!(wider.offered, [nights(10, 15)]);
+    assert_eq!(mina.resort(&villa).await, wider);
+    precondition(mina.book(&villa, nights(24, 2)).await, "DATES_NOT_OFFERED");
+    assert_eq!(manager.new_villa("Zone", 1).await.time_zone, "Asia/Seoul", "the setting");
+    let refusal = mina.register_resort(some_villa("Mine", 1)).await;
+    refused(refusal, Code::PermissionDenied, "ROLE_MISSING");
+}
+
+async fn r1_resorts_are_listed_by_kind_price_and_free_dates(app: Arc<Cluster>) {
+    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let kind = new_id();
+    let of_kind = |name: &str, price| Resort { kind: kind.clone(), ..some_villa(name, price) };
+    let cheap = manager.register_resort(of_kind("cheap", 50_000)).await.unwrap();
+    let dear = manager.register_resort(of_kind("dear", 200_000)).await.unwrap();
+    mina.book(&cheap, nights(5, 2)).await.unwrap();
+    let list = async |max: Option<i64>, free_dates: Option<Dates>| {
+        let max_nightly_rate = max.map(won);
+        let request = ListResortsRequest { kind: kind.clone(), max_nightly_rate, free_dates, ..Default::default() };
+        let listed = mina.send(request).await.unwrap().resorts;
+        listed.into_iter().map(|resort| resort.name).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, None).await, ["cheap", "dear"]);
+    assert_eq!(list(Some(50_000), None).await, ["cheap"]);
+    assert_eq!(list(None, Some(nights(6, 3))).await, ["dear"]);
+    assert_eq!(list(None, Some(nights(7, 3))).await, ["cheap", "dear"]);
+    assert_eq!(list(None, Some(nights(790, 20))).await, [""; 0], "not all of it is offered");
+    let request = ListResortsRequest { kind: kind.clone(), page_size: 1, ..Default::default() };
+    let first = mina.send(request.clone()).await.unwrap();
+    assert_eq!(first.resorts[0].resort_id, cheap.resort_id);
+    let second = mina.send(ListResortsRequest { page_token: first.next_page_token, ..request }).await.unwrap();
+    assert_eq!((second.resorts[0].resort_id.as_str(), second.next_page_token.as_str()), (&*dear.resort_id, ""));
+}
+
+async fn r2_two_customers_never_get_the_same_night(app: Arc<Cluster>) {
+    let (mina, jun) = (app.by("mina"), app.by("jun"));
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let stay = mina.book(&villa, nights(10, 3)).await.unwrap();
+    assert_eq!((stay.state(), stay.customer_id.as_str()), (StayState::Reserved, "mina"));
+    assert_eq!((stay.price.clone(), stay.resort_name.as_str()), (Some(won(270_000)), "Sea View"));
+    for taken in [nights(10, 3), nights(9, 2), nights(12, 1), nights(5, 20)] {
+        precondition(jun.book(&villa, taken).await, "DATES_TAKEN");
+    }
+    precondition(mina.book(&villa, nights(11, 1)).await, "DATES_TAKEN");
+    jun.book(&villa, nights(8, 2)).await.expect("stays may touch");
+    jun.book(&villa, nights(13, 1)).await.expect("stays may touch");
+    jun.book(&villa, nights(0, 1)).await.expect("tonight can be reserved");
+
+    let nowhere = Resort { resort_id: new_id(), ..villa.clone() };
+    refused(mina.book(&nowhere, nights(10, 1)).await, Code::NotFound, "RESORT_NOT_FOUND");
+    refused(mina.book(&villa, nights(-1, 1)).await, Code::InvalidArgument, "DATES_PAST");
+    refused(mina.book(&villa, nights(100, 31)).await, Code::InvalidArgument, "STAY_TOO_LONG");
+    refused(mina.book(&villa, nights(730, 1)).await, Code::InvalidArgument, "DATES_TOO_FAR");
+    // Others see that it is taken, and not by whom.
+    let seen = jun.resort(&villa).await;
+    let taken: Vec<_> = seen.occupied.iter().filter_map(|occupancy| occupancy.dates.clone()).collect();
+    assert_eq!(taken, [nights(0, 1), nights(8, 2), nights(10, 3), nights(13, 1)]);
+    refused(jun.stay(&stay).await, Code::NotFound, "STAY_NOT_FOUND");
+    refused(jun.cancel_stay(&stay).await, Code::NotFound, "STAY_NOT_FOUND");
+}
+
+async fn r2_one_of_200_customers_gets_the_night(app: Arc<Cluster>) {
+    const CUSTOMERS: usize = 200;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let customers = (0..CUSTOMERS).map(|number| {
+        // As many phones, as far as this machine likes: the rest shares connections.
+        let client = if number % 4 == 0 { app.stranger(&format!("c{number}")) } else { app.by(&format!("c{number}")) };
+        let (client, villa) = (client.within(crate::support::PATIENCE), villa.clone());
+        async move { client.book(&villa, nights(10, 1 + (number % 2) as i64)).await }
+    });
+    let answers = futures::future::join_all(customers).await;
+    let won = answers.iter().filter(|answer| answer.is_ok()).count();
+    let lost: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    let taken = |status: &Status| status.code() == Code::FailedPrecondition && reason(status) == "DATES_TAKEN";
+    let strange: Vec<_> = lost.iter().filter(|status| !taken(status)).collect();
+    assert_eq!((won, lost.len()), (1, CUSTOMERS - 1), "{strange:?}");
+    assert!(strange.is_empty(), "{strange:?}");
+    assert_eq!(app.by("mina").resort(&villa).await.occupied.len(), 1, "nobody else holds anything");
+}
+
+async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
+    let name = format!("mina-{}", new_id());
+    let mina = app.by(&name);
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let request =
+        ReserveStayRequest { request_id: new_id(), resort_id: villa.resort_id.clone(), dates: Some(nights(10, 2)) };
+    let attempts = futures::future::join_all((0..8).map(|_| mina.send(request.clone()))).await;
+    let stay = attempts[0].as_ref().unwrap().stay.clone().unwrap();
+    for attempt in attempts {
+        assert_eq!(attempt.unwrap().stay.unwrap(), stay, "all attempts are one");
+    }
+    mina.cancel_stay(&stay).await.unwrap();
+    assert_eq!(mina.send(request.clone()).await.unwrap().stay.unwrap(), stay, "the first answer, whatever came after");
+    let other = ReserveStayRequest { dates: Some(nights(20, 2)), ..request };
+    refused(mina.send(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    let all = mina.send(ListStaysRequest::default()).await.unwrap().stays;
+    assert_eq!(all.len(), 1);
+}
+
+async fn r3_a_stay_waits_for_its_payment(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
+    assert!(stay.expire_time.is_some() && stay.payment_id.is_empty());
+    let payment = mina.sees_stay_payment(&stay, PaymentState::Requested).await;
+    assert_eq!(payment.amount, Some(won(180_000)), "the server's price");
+    precondition(mina.charge(&payment.payment_id, BAD_CARD).await, "PAYMENT_REFUSED");
+    assert_eq!(mina.stay(&stay).await.unwrap().state(), StayState::Reserved, "it is kept: another card may work");
+    mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
+    let confirmed = mina.sees_stay(&stay, StayState::Confirmed).await;
+    assert_eq!((confirmed.payment_id, confirmed.expire_time), (payment.payment_id, None));
+
+    // Who cancels the payment before paying gives the nights back.
+    let dropped = mina.book(&villa, nights(20, 2)).await.unwrap();
+    let payment = mina.sees_stay_payment(&dropped, PaymentState::Requested).await;
+    mina.cancel_payment(&payment.payment_id).await.unwrap();
+    let cancelled = mina.sees_stay(&dropped, StayState::Cancelled).await;
+    assert_eq!(cancelled.cancellation_cause(), CancellationCause::Payment);
+    eventually("the nights are free", async || mina.book(&villa, nights(20, 2)).await.ok()).await;
+    mina.was_told_of(&dropped.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
+}
+
+async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
+    let becomes = async |state: HoldState| {
+        eventually(&format!("the nights to be {}", state.as_str_name()), async || {
+            let occupied = mina.resort(&villa).await.occupied;
+            assert_eq!(occupied.len(), 1, "they are taken all the time");
+            (occupied[0].state() == state).then_some(())
+        })
+        .await;
+    };
+    becomes(HoldState::Reserved).await;
+    mina.pay_stay(&stay).await;
+    becomes(HoldState::Booked).await;
+    let kinds = ["DatesHeld", "StayReserved", "PaymentApproved", "StayConfirmed", "DatesBooked", "VoucherIssued"];
+    eventually("the story", async || {
+        let story = app.admin().flow(&stay.stay_id).await;
+        kinds.iter().all(|kind| story.iter().any(|event| event.r#type.ends_with(kind))).then_some(())
+    })
+    .await;
+}
+
+async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
+    let (manager, mina, jun) = (app.client(Who::manager()), app.by("mina"), app.by("jun"));
+    let villa = manager.new_villa("Sea View", 90_000).await;
+    let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
+    let request = ListVouchersRequest { stay_id: stay.stay_id.clone(), ..Default::default() };
+    assert_eq!(mina.send(request.clone()).await.unwrap().vouchers, [], "none before it is paid");
+    mina.pay_stay(&stay).await;
+    let voucher = mina.sees_voucher(&stay, VoucherState::Sent).await;
+    assert_eq!((voucher.code.len(), &voucher.dates), (19, &stay.dates));
+    assert_eq!((voucher.begin_time, voucher.end_time), (stay.begin_time, stay.end_time));
+    mina.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
+    let told = mina.messages_of(&stay.stay_id).await;
+    assert!(told.iter().any(|message| message.text.contains(&voucher.code)), "the code reaches its customer");
+
+    // Nobody else sees it: strangers no voucher, managers no code, the log neither.
+    let get = || GetVoucherRequest { voucher_id: voucher.voucher_id.clone() };
+    refused(jun.send(get()).await, Code::NotFound, "VOUCHER_NOT_FOUND");
+    assert_eq!(jun.send(request.clone()).await.unwrap().vouchers, []);
+    assert_eq!(mina.send(get()).await.unwrap().voucher.unwrap().code, voucher.code);
+    assert_eq!(manager.send(get()).await.unwrap().voucher.unwrap().code, "");
+    assert_eq!(manager.send(request).await.unwrap().vouchers[0].code, "");
+    assert!(!app.logs().contains(&voucher.code), "a log shows a code");
+}
+
+async fn r5_a_voucher_is_redeemed_once_while_the_stay_lasts(app: Arc<Cluster>) {
+    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let villa = manager.new_villa("Sea View", 90_000).await;
+    let tonight = mina.book(&villa, nights(0, 1)).await.unwrap();
+    let later = mina.book(&villa, nights(10, 1)).await.unwrap();
+    mina.pay_stay(&tonight).await;
+    mina.pay_stay(&later).await;
+    let early = mina.sees_voucher(&later, VoucherState::Sent).await;
+    precondition(manager.redeem(&early.code).await, "TOO_EARLY");
+    let voucher = mina.sees_voucher(&tonight, VoucherState::Sent).await;
+    let request = RedeemVoucherRequest { request_id: new_id(), code: voucher.code.replace('-', " ").to_lowercase() };
+    let redeemed = manager.send(request.clone()).await.unwrap();
+    assert_eq!(redeemed.voucher.as_ref().map(|voucher| voucher.state()), Some(VoucherState::Redeemed));
+    assert_eq!(manager.send(request).await.unwrap(), redeemed, "the same request is answered the same");
+    precondition(manager.redeem(&voucher.code).await, "ALREADY_REDEEMED");
+    refused(manager.redeem("0000-0000-0000-0000").await, Code::NotFound, "VOUCHER_NOT_FOUND");
+    refused(mina.redeem(&early.code).await, Code::PermissionDenied, "ROLE_MISSING");
+}
+
+async fn r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights(app: Arc<Cluster>) {
+    let (manager, mina, jun) = (app.client(Who::manager()), app.by("mina"), app.by("jun"));
+    let villa = manager.new_villa("Sea View", 90_000).await;
+    let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
+    mina.pay_stay(&stay).await;
+    let voucher = mina.sees_voucher(&stay, VoucherState::Sent).await;
+    precondition(jun.book(&villa, nights(11, 2)).await, "DATES_TAKEN");
+
+    let cancelled = mina.cancel_stay(&stay).await.unwrap();
+    assert_eq!(
+        (cancelled.state(), cancelled.cancellation_cause()),
+        (StayState::Cancelled, CancellationCause::Customer)
+    );
+    assert_eq!(mina.cancel_stay(&stay).await.unwrap(), cancelled, "it stays as it is");
+    mina.sees_voucher(&stay, VoucherState::Deactivated).await;
+    precondition(manager.redeem(&voucher.code).await, "VOUCHER_DEACTIVATED");
+    assert!(mina.sees_stay_payment(&stay, PaymentState::Cancelled).await.refunded);
+    eventually("the nights are free again", async || jun.book(&villa, nights(11, 2)).await.ok()).await;
+    let topics = ["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED", "STAY_CANCELLED", "PAYMENT_REFUNDED"];
+    mina.was_told_of(&stay.stay_id, &topics).await;
+
+    // The same by way of the payment.
+    let stay = mina.book(&villa, nights(20, 2)).await.unwrap();
+    let payment_id = mina.pay_stay(&stay).await.payment_id;
+    mina.cancel_payment(&payment_id).await.unwrap();
+    let cancelled = mina.sees_stay(&stay, StayState::Cancelled).await;
+    assert_eq!(cancelled.cancellation_cause(), CancellationCause::Payment);
+    assert!(mina.sees_stay_payment(&stay, PaymentState::Cancelled).await.refunded);
+    mina.sees_voucher(&stay, VoucherState::Deactivated).await;
+}
+
+async fn r6_a_stay_that_is_near_is_not_cancelled_any_more(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let unpaid = mina.book(&villa, nights(1, 1)).await.unwrap();
+    assert_eq!(mina.cancel_stay(&unpaid).await.unwrap().state(), StayState::Cancelled, "what is unpaid always is");
+    let tonight = mina.book(&villa, nights(0, 1)).await.unwrap();
+    let payment_id = mina.pay_stay(&tonight).await.payment_id;
+    precondition(mina.cancel_stay(&tonight).await, "STAY_TOO_NEAR");
+    mina.cancel_payment(&payment_id).await.unwrap();
+    let topics = ["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED", "STAY_CANCELLATION_REFUSED"];
+    mina.was_told_of(&tonight.stay_id, &topics).await;
+    mina.sees_stay_payment(&tonight, PaymentState::Approved).await;
+    assert_eq!(mina.stay(&tonight).await.unwrap().state(), StayState::Confirmed);
+}
+
+async fn r10_mypage_shows_reservation_payment_and_voucher(app: Arc<Cluster>) {
+    use VoucherState as V;
+    let name = format!("mina-{}", new_id());
+    let mina = app.by(&name);
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
+    let page = mina.sees_stay_page(&stay, StayState::Reserved, PaymentState::Requested, V::Unspecified).await;
+    assert_eq!((&page.customer_id, &page.dates, &page.price), (&name, &stay.dates, &stay.price));
+    assert_eq!((page.resort_name.as_str(), page.voucher_code.as_str()), ("Sea View", ""));
+    mina.charge(&page.payment_id, GOOD_CARD).await.unwrap();
+    let page = mina.sees_stay_page(&stay, StayState::Confirmed, PaymentState::Approved, V::Sent).await;
+    let voucher = mina.sees_voucher(&stay, V::Sent).await;
+    assert_eq!((&page.voucher_id, &page.voucher_code), (&voucher.voucher_id, &voucher.code));
+    assert!(page.confirm_time.is_some() && page.cancel_time.is_none());
+    let get = mypage::GetStayRequest { stay_id: stay.stay_id.clone() };
+    assert_eq!(app.admin().send(get).await.unwrap().stay.unwrap().voucher_code, "", "for its customer alone");
+    mina.cancel_stay(&stay).await.unwrap();
+    mina.sees_stay_page(&stay, StayState::Cancelled, PaymentState::Cancelled, V::Deactivated).await;
+
+    let second = mina.book(&villa, nights(20, 2)).await.unwrap();
+    mina.sees_stay_page(&second, StayState::Reserved, PaymentState::Requested, V::Unspecified).await;
+    let pages = mina.send(mypage::ListStaysRequest::default()).await.unwrap().stays;
+    let listed: Vec<&str> = pages.iter().map(|page| page.stay_id.as_str()).collect();
+    assert_eq!(listed, [&second.stay_id, &stay.stay_id], "newest first, and nobody else's");
+    refused(app.by("jun").stay_page(&stay).await, Code::NotFound, "STAY_NOT_FOUND");
+}
+
+async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
+    let settings = ["--set", "resort.hold_seconds=1", "--set", "stay.pay_within_minutes=0"];
+    let app = Cluster::new(setup).with(&settings).started().await;
+    let mina = app.by("mina");
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    // What `stay` does before it dies: nobody comes for the hold.
+    let service = app.client(Who::Named { name: "stay".to_owned(), roles: "service" });
+    let hold = HoldDatesRequest {
+        resort_id: villa.resort_id.clone(),
+        stay_id: new_id(),
+        customer_id: "jun".to_owned(),
+        dates: Some(nights(10, 2)),
+        ..Default::default()
+    };
+    let held = service.send(hold.clone()).await.unwrap().hold.unwrap();
+    assert_eq!(held.price, Some(won(180_000)));
+    let other = HoldDatesRequest { dates: Some(nights(10, 3)), ..hold };
+    precondition(service.send(other).await, "DATES_DIFFER");
+    let stay = eventually("the hold ends", async || mina.book(&villa, nights(10, 2)).await.ok()).await;
+
+    let lapsed = mina.sees_stay(&stay, StayState::Cancelled).await;
+    assert_eq!(lapsed.cancellation_cause(), CancellationCause::Unpaid);
+    let payment = mina.sees_stay_payment(&stay, PaymentState::Cancelled).await;
+    assert!(!payment.refunded, "nothing was taken");
+    precondition(mina.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
+    eventually("the nights are free", async || mina.resort(&villa).await.occupied.is_empty().then_some(())).await;
+    mina.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
+    app.down().await;
+}
+
+async fn r10_the_pages_of_stays_are_rebuilt_from_the_events(setup: Setup) {
+    let app = Cluster::new(setup).started().await;
+    let mina = app.by("mina");
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let (paid, cancelled) = (mina.book(&villa, nights(10, 1)).await, mina.book(&villa, nights(20, 1)).await);
+    let (paid, cancelled) = (paid.unwrap(), cancelled.unwrap());
+    mina.pay_stay(&paid).await;
+    mina.cancel_stay(&cancelled).await.unwrap();
+    mina.sees_stay_page(&paid, StayState::Confirmed, PaymentState::Approved, VoucherState::Sent).await;
+    let nothing = VoucherState::Unspecified;
+    mina.sees_stay_page(&cancelled, StayState::Cancelled, PaymentState::Cancelled, nothing).await;
+    let pages = async || mina.send(mypage::ListStaysRequest::default()).await.unwrap().stays;
+    let before = pages().await;
+    let rebuild = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
+    assert!(rebuild.status.success(), "{rebuild:?}");
+    let after = pages().await;
+    assert!(before.len() == 2 && before[1].voucher_code.len() == 19 && after == before, "{after:?}");
+    app.down().await;
+}
+
+async fn hostile_resort_requests_name_every_wrong_field(app: Arc<Cluster>) {
+    let manager = app.client(Who::manager());
+    wrong(manager.send(RegisterResortRequest::default()).await, &["resort"]);
+    let fields = ["resort.name", "resort.kind", "resort.nightly_rate", "resort.offered"];
+    wrong(manager.register_resort(Resort::default()).await, &fields);
+    let dates = |start: &str, end: &str| Dates { start_date: start.to_owned(), end_date: end.to_owned() };
+    let offered = vec![dates("2026-02-30", "x"), nights(1, 1), dates("2027-01-02", "2027-01-02")];
+    let all = Resort {
+        name: "\u{0}".to_owned(),
+        kind: "x".repeat(51),
+        nightly_rate: Some(won(0)),
+        time_zone: "Asia/Atlantis".to_owned(),
+        offered,
+        ..Default::default()
+    };
+    let fields = [
+        "request_id",
+        "resort.name",
+        "resort.kind",
+        "resort.nightly_rate.amount_minor",
+        "resort.time_zone",
+        "resort.offered[0].start_date",
+        "resort.offered[0].end_date",
+        "resort.offered[2].end_date",
+    ];
+    wrong(manager.send(RegisterResortRequest { request_id: "x".to_owned(), resort: Some(all) }).await, &fields);
+    let many = Resort { offered: vec![nights(1, 1); 101], ..some_villa("Many", 1) };
+    wrong(manager.register_resort(many).await, &["resort.offered"]);
+    wrong(manager.send(OfferDatesRequest::default()).await, &["resort_id", "dates"]);
+    let unknown = OfferDatesRequest { resort_id: new_id(), dates: Some(nights(1, 1)), ..Default::default() };
+    refused(manager.send(unknown).await, Code::NotFound, "RESORT_NOT_FOUND");
+    wrong(manager.send(GetResortRequest { resort_id: "'; DROP TABLE resorts; --".to_owned() }).await, &["resort_id"]);
+    let list = ListResortsRequest {
+        page_size: -1,
+        page_token: "x".to_owned(),
+        kind: "a\u{0}".to_owned(),
+        max_nightly_rate: Some(won(-1)),
+        free_dates: Some(dates("2026-01-02", "2026-01-01")),
+    };
+    let fields = ["page_size", "page_token", "kind", "max_nightly_rate.amount_minor", "free_dates.end_date"];
+    wrong(manager.send(list).await, &fields);
+    let service = app.client(Who::Named { name: "stay".to_owned(), roles: "service" });
+    wrong(service.send(HoldDatesRequest::default()).await, &["resort_id", "stay_id", "customer_id", "dates"]);
+    refused(manager.send(HoldDatesRequest::default()).await, Code::PermissionDenied, "ROLE_MISSING");
+}
+
+async fn hostile_stay_and_voucher_requests_name_every_wrong_field(app: Arc<Cluster>) {
+    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    wrong(mina.send(ReserveStayRequest::default()).await, &["resort_id", "dates"]);
+    let id = || "not-a-uuid".to_owned();
+    let backwards = Dates { start_date: "9999-12-31".to_owned(), end_date: "0001-01-01".to_owned() };
+    let all = ReserveStayRequest { request_id: id(), resort_id: id(), dates: Some(backwards) };
+    wrong(mina.send(all).await, &["request_id", "resort_id", "dates.end_date"]);
+    let huge = Dates { start_date: "2".repeat(10_000), end_date: "+2026-07-01".to_owned() };
+    let huge = ReserveStayRequest { resort_id: new_id(), dates: Some(huge), ..Default::default() };
+    wrong(mina.send(huge).await, &["dates.start_date", "dates.end_date"]);
+    wrong(mina.send(CancelStayRequest { request_id: id(), stay_id: id() }).await, &["request_id", "stay_id"]);
+    wrong(mina.send(GetStayRequest { stay_id: id() }).await, &["stay_id"]);
+    wrong(mina.send(mypage::GetStayRequest { stay_id: id() }).await, &["stay_id"]);
+    let list = ListStaysRequest { page_size: 1_001, page_token: "x".to_owned(), state: 99 };
+    wrong(mina.send(list).await, &["page_size", "page_token", "state"]);
+    let pages = mypage::ListStaysRequest { page_size: 1_001, page_token: "x".to_owned() };
+    wrong(mina.send(pages).await, &["page_size", "page_token"]);
+    for code in ["", "7", "0000-0000-0000-000U", "\u{0}", &"0".repeat(10_000)] {
+        wrong(manager.redeem(code).await, &["code"]);
+    }
+    let redeem = RedeemVoucherRequest { request_id: id(), code: id() };
+    wrong(manager.send(redeem).await, &["request_id", "code"]);
+    wrong(mina.send(GetVoucherRequest { voucher_id: id() }).await, &["voucher_id"]);
+    let list = ListVouchersRequest { page_size: -1, page_token: "x".to_owned(), stay_id: id(), state: -1 };
+    wrong(mina.send(list).await, &["page_size", "page_token", "stay_id", "state"]);
+}

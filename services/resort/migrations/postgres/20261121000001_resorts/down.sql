@@ -1,0 +1,1 @@
+DROP TABLE holds; DROP TABLE offers; DROP TABLE resorts;

@@ -1,0 +1,37 @@
+CREATE TABLE resorts (
+    id blob PRIMARY KEY NOT NULL,
+    version bigint NOT NULL,
+    wake_at bigint,
+    name text NOT NULL,
+    kind text NOT NULL,
+    nightly_rate_minor bigint NOT NULL,
+    currency text NOT NULL,
+    time_zone text NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+);
+CREATE INDEX resorts_wake_at ON resorts (wake_at) WHERE wake_at IS NOT NULL;
+
+-- Dates are ISO 8601: as texts they sort as they do as dates. Spans of one resort neither overlap nor touch.
+CREATE TABLE offers (
+    resort_id blob NOT NULL,
+    start_date text NOT NULL,
+    end_date text NOT NULL,
+    PRIMARY KEY (resort_id, start_date)
+);
+
+CREATE TABLE holds (
+    resort_id blob NOT NULL,
+    stay_id blob NOT NULL,
+    customer text NOT NULL,
+    start_date text NOT NULL,
+    end_date text NOT NULL,
+    price_minor bigint NOT NULL,
+    currency text NOT NULL,
+    state text NOT NULL,
+    is_open boolean NOT NULL,
+    expires_at bigint,
+    last_event blob,
+    PRIMARY KEY (resort_id, stay_id)
+);
+CREATE INDEX holds_open ON holds (resort_id) WHERE is_open;

@@ -1,0 +1,467 @@
+//! A resort: which of its nights are offered and which are taken, and which moves are legal. Pure: no clock, no database,
+//! no network.
+//!
+//! A resort is let as a whole, so a night of it is sold once; the rule has its place here. The aggregate holds what is
+//! open of it, and what a command is about, not its history.
+//!
+//! ```text
+//! (none) --Hold--> Held --Keep--> Reserved --Book--> Booked --Free--> Over
+//!                  |  ^
+//!             Lapse|  |Hold, Keep, Book: if the nights are free still
+//!                  v  |
+//!                 Lapsed --Keep, Book: if another has them--> Lost
+//! ```
+//! `Free` ends any of them for good, also one that was not heard of yet: what comes late does not open it again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chassis::error::RefusalCode;
+use chassis::ids::Kind;
+use chassis::values::{Dates, Money};
+use chassis::{Aggregate, EventId, Id, Timestamp};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// The kind of a [`ResortId`].
+pub enum ResortKind {}
+impl Kind for ResortKind {
+    const NAME: &'static str = "resort";
+}
+/// The id of a resort.
+pub type ResortId = Id<ResortKind>;
+
+/// The kind of a [`StayId`].
+pub enum StayKind {}
+impl Kind for StayKind {
+    const NAME: &'static str = "stay";
+}
+/// The id of a stay, which `stay` gave it. It is the id of the flow.
+pub type StayId = Id<StayKind>;
+
+/// Holds of one resort that can be open at once.
+pub const MAX_OPEN: usize = 1_000;
+/// Spans of dates that one resort can offer.
+pub const MAX_OFFERED: usize = 100;
+
+/// A resort.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resort {
+    /// Its id.
+    pub id: ResortId,
+    /// What managers say of it.
+    pub listing: Listing,
+    /// The dates that can be reserved: in order, with gaps between them.
+    pub offered: Vec<Dates>,
+    /// Who has which dates: all open holds, and those that a command is about.
+    pub holds: BTreeMap<StayId, Hold>,
+    /// When it was registered.
+    pub created: Timestamp,
+    /// When it, or what it offers, last changed.
+    pub updated: Timestamp,
+}
+
+/// What managers say of a resort.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// What it is called.
+    pub name: String,
+    /// What kind of resort it is.
+    pub kind: String,
+    /// The price of a night.
+    pub nightly_rate: Money,
+    /// Where it is: decides when a date begins.
+    pub zone: TimeZone,
+}
+
+/// Dates that are kept for a stay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    /// Who has which dates.
+    pub claim: Claim,
+    /// The rate when they were held, times the nights.
+    pub price: Money,
+    /// How far it is.
+    pub state: State,
+    /// The last event that others know it by: the cause of what the passing of time brings.
+    pub last_event: Option<EventId>,
+}
+
+/// Who wants which dates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The subject of the customer.
+    pub customer: String,
+    /// From the first night to the morning of departure.
+    pub dates: Dates,
+}
+
+/// How far a hold is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A reservation is under way.
+    Held {
+        /// When the hold ends by itself.
+        expires: Timestamp,
+    },
+    /// Reserved, not paid yet.
+    Reserved,
+    /// Paid.
+    Booked,
+    /// The reservation never came, so far.
+    Lapsed,
+    /// The stay was cancelled, or is over.
+    Over,
+    /// The reservation came when others had the nights.
+    Lost,
+}
+
+/// What limits holds: settings of the installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a hold waits for its reservation.
+    pub hold_for: Duration,
+    /// How many nights a stay may have.
+    pub longest_nights: u32,
+    /// How many days ahead a stay may end.
+    pub horizon_days: u32,
+}
+
+/// What a resort is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A manager has a new resort, and offers these dates.
+    Register(ResortId, Listing, Vec<Dates>),
+    /// A manager offers further dates.
+    Offer(Dates),
+    /// A reservation is under way.
+    Hold(StayId, Claim, Limits),
+    /// The stay is reserved, for this price.
+    Keep(StayId, Claim, Money),
+    /// The stay is paid, with this price.
+    Book(StayId, Claim, Money),
+    /// The stay was cancelled, or is over.
+    Free(StayId, Claim, Money),
+    /// It is time to look for holds whose reservation never came.
+    Lapse,
+}
+
+/// What happened to a resort.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It is let from now on.
+    Registered(ResortId, Listing, Vec<Dates>, Timestamp),
+    /// It offers these dates too.
+    Offered(Dates, Timestamp),
+    /// Dates are held.
+    Held(StayId, Hold),
+    /// The hold ended by itself.
+    Lapsed(StayId),
+    /// The stay was reserved.
+    Reserved(StayId, Hold),
+    /// The stay was paid.
+    Booked(StayId, Hold),
+    /// The dates are free again, for good.
+    Freed(StayId, Hold),
+    /// The same, when nothing was kept for it.
+    Barred(StayId, Hold),
+    /// Others have the dates.
+    Lost(StayId, Hold),
+}
+
+/// Why a resort said no.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("there is no such resort")]
+    NoSuchResort,
+    #[error("a resort can offer {MAX_OFFERED} spans of dates at most")]
+    TooManyOffers,
+    #[error("the first night is over where the resort is")]
+    DatesPast,
+    #[error("a stay can have {0} nights at most")]
+    StayTooLong(u32),
+    #[error("a stay must be over within {0} days from now")]
+    DatesTooFar(u32),
+    #[error("the resort does not offer all of these dates")]
+    DatesNotOffered,
+    #[error("another stay has one of these nights already")]
+    DatesTaken,
+    #[error("the resort has {MAX_OPEN} open stays, which is the most")]
+    CalendarFull,
+    #[error("the price would be more than an amount can be")]
+    PriceTooHigh,
+    #[error("the stay is known with other dates or another customer")]
+    DatesDiffer,
+    #[error("the stay was cancelled or is over")]
+    HoldEnded,
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        match self {
+            Refusal::NoSuchResort => RefusalCode::NotFound,
+            Refusal::DatesPast | Refusal::StayTooLong(_) | Refusal::DatesTooFar(_) => RefusalCode::Invalid,
+            _ => RefusalCode::Precondition,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NoSuchResort => "RESORT_NOT_FOUND",
+            Refusal::TooManyOffers => "TOO_MANY_OFFERS",
+            Refusal::DatesPast => "DATES_PAST",
+            Refusal::StayTooLong(_) => "STAY_TOO_LONG",
+            Refusal::DatesTooFar(_) => "DATES_TOO_FAR",
+            Refusal::DatesNotOffered => "DATES_NOT_OFFERED",
+            Refusal::DatesTaken => "DATES_TAKEN",
+            Refusal::CalendarFull => "CALENDAR_FULL",
+            Refusal::PriceTooHigh => "PRICE_TOO_HIGH",
+            Refusal::DatesDiffer => "DATES_DIFFER",
+            Refusal::HoldEnded => "HOLD_ENDED",
+        }
+    }
+}
+
+impl Hold {
+    /// Whether the dates are kept for it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Held { .. } | State::Reserved | State::Booked)
+    }
+}
+
+impl Listing {
+    /// The date that it is there.
+    fn today(&self, now: Timestamp) -> Date {
+        let now = jiff::Timestamp::from_microsecond(now.micros()).unwrap_or(jiff::Timestamp::MAX);
+        now.to_zoned(self.zone.clone()).date()
+    }
+
+    /// When a date begins there.
+    fn start_of(&self, date: Date) -> Timestamp {
+        let start = self.zone.to_zoned(date.into()).map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp());
+        Timestamp::from_micros(start.as_microsecond())
+    }
+
+    /// From the begin of the first date to the end of the day of departure, there.
+    pub fn span(&self, dates: Dates) -> (Timestamp, Timestamp) {
+        let after = dates.end.tomorrow().unwrap_or(Date::MAX);
+        (self.start_of(dates.start), self.start_of(after))
+    }
+
+    /// What the dates cost, or why they can't be held now.
+    fn price(&self, dates: Dates, limits: &Limits, now: Timestamp) -> Result<Money, Refusal> {
+        let today = self.today(now);
+        if dates.start < today {
+            return Err(Refusal::DatesPast);
+        }
+        if dates.nights() > limits.longest_nights {
+            return Err(Refusal::StayTooLong(limits.longest_nights));
+        }
+        let days_ahead = today.until(dates.end).map_or(i32::MAX, |span| span.get_days());
+        if i64::from(days_ahead) > i64::from(limits.horizon_days) {
+            return Err(Refusal::DatesTooFar(limits.horizon_days));
+        }
+        self.nightly_rate.times(dates.nights()).ok_or(Refusal::PriceTooHigh)
+    }
+}
+
+impl Aggregate for Resort {
+    const NAME: &'static str = "resort";
+    type Id = ResortId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(resort: Option<&Resort>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Some(resort) = resort else {
+            return match command {
+                Command::Register(id, listing, offered) => {
+                    Ok(vec![Event::Registered(*id, listing.clone(), merged(offered), now)])
+                }
+                _ => Err(Refusal::NoSuchResort),
+            };
+        };
+        match command {
+            Command::Register(..) => Ok(vec![]),
+            Command::Offer(dates) => resort.decide_offer(*dates, now),
+            Command::Hold(stay, claim, limits) => resort.decide_hold(*stay, claim, limits, now),
+            Command::Keep(stay, claim, price) => Ok(resort.decide_claim(*stay, claim, *price, State::Reserved)),
+            Command::Book(stay, claim, price) => Ok(resort.decide_claim(*stay, claim, *price, State::Booked)),
+            Command::Free(stay, claim, price) => Ok(resort.decide_free(*stay, claim, *price)),
+            Command::Lapse => Ok(resort.lapsed(now).map(Event::Lapsed).collect()),
+        }
+    }
+
+    fn evolve(resort: Option<Resort>, event: &Event) -> Resort {
+        let mut resort = match (resort, event) {
+            (_, Event::Registered(id, listing, offered, now)) => Resort {
+                id: *id,
+                listing: listing.clone(),
+                offered: offered.clone(),
+                holds: BTreeMap::new(),
+                created: *now,
+                updated: *now,
+            },
+            (Some(resort), _) => resort,
+            (None, event) => unreachable!("{event:?} can't be the first event of a resort"),
+        };
+        match event {
+            Event::Registered(..) => {}
+            Event::Offered(dates, now) => {
+                resort.offered.push(*dates);
+                resort.offered = merged(&resort.offered);
+                resort.updated = *now;
+            }
+            Event::Held(stay, hold)
+            | Event::Reserved(stay, hold)
+            | Event::Booked(stay, hold)
+            | Event::Freed(stay, hold)
+            | Event::Barred(stay, hold)
+            | Event::Lost(stay, hold) => {
+                resort.holds.insert(*stay, hold.clone());
+            }
+            Event::Lapsed(stay) => {
+                if let Some(hold) = resort.holds.get_mut(stay) {
+                    hold.state = State::Lapsed;
+                }
+            }
+        }
+        resort
+    }
+
+    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+        let expiries = self.holds.values().filter_map(|hold| match hold.state {
+            State::Held { expires } => Some(expires),
+            _ => None,
+        });
+        expiries.min().map(|at| (at, Command::Lapse))
+    }
+}
+
+impl Resort {
+    /// The open holds, the earliest dates first.
+    pub fn open(&self) -> Vec<&Hold> {
+        let mut open: Vec<&Hold> = self.holds.values().filter(|hold| hold.is_open()).collect();
+        open.sort_by_key(|hold| hold.claim.dates.start);
+        open
+    }
+
+    fn lapsed(&self, now: Timestamp) -> impl Iterator<Item = StayId> {
+        let is_lapsed = move |hold: &Hold| matches!(hold.state, State::Held { expires } if expires <= now);
+        self.holds.iter().filter(move |(_, hold)| is_lapsed(hold)).map(|(stay, _)| *stay)
+    }
+
+    /// Whether another stay than this one has one of the nights.
+    fn is_taken(&self, stay: StayId, dates: &Dates) -> bool {
+        let takes = |hold: &Hold| hold.is_open() && hold.claim.dates.overlaps(dates);
+        self.holds.iter().any(|(other, hold)| *other != stay && takes(hold))
+    }
+
+    fn decide_offer(&self, dates: Dates, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        if self.offered.iter().any(|offered| offered.contains(&dates)) {
+            return Ok(vec![]);
+        }
+        let all: Vec<Dates> = self.offered.iter().copied().chain([dates]).collect();
+        if merged(&all).len() > MAX_OFFERED {
+            return Err(Refusal::TooManyOffers);
+        }
+        Ok(vec![Event::Offered(dates, now)])
+    }
+
+    fn decide_hold(&self, stay: StayId, claim: &Claim, limits: &Limits, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match self.holds.get(&stay) {
+            Some(hold) if hold.claim != *claim => return Err(Refusal::DatesDiffer),
+            Some(hold) if hold.is_open() => return Ok(vec![]),
+            Some(Hold { state: State::Over | State::Lost, .. }) => return Err(Refusal::HoldEnded),
+            _ => {}
+        }
+        let price = self.listing.price(claim.dates, limits, now)?;
+        if !self.offered.iter().any(|offered| offered.contains(&claim.dates)) {
+            return Err(Refusal::DatesNotOffered);
+        }
+        if self.is_taken(stay, &claim.dates) {
+            return Err(Refusal::DatesTaken);
+        }
+        if self.open().len() >= MAX_OPEN {
+            return Err(Refusal::CalendarFull);
+        }
+        let state = State::Held { expires: now + limits.hold_for };
+        Ok(vec![Event::Held(stay, self.hold(stay, claim, price, state))])
+    }
+
+    /// The stay is reserved or booked. What it was promised by its hold it keeps, unless that had lapsed and others came.
+    fn decide_claim(&self, stay: StayId, claim: &Claim, price: Money, state: State) -> Vec<Event> {
+        let known = self.holds.get(&stay).map(|hold| hold.state);
+        let is_news = match known {
+            None | Some(State::Held { .. } | State::Lapsed) => true,
+            Some(State::Reserved) => state == State::Booked,
+            Some(State::Booked | State::Over | State::Lost) => false,
+        };
+        if !is_news {
+            return vec![];
+        }
+        if self.is_taken(stay, &claim.dates) {
+            return vec![Event::Lost(stay, self.hold(stay, claim, price, State::Lost))];
+        }
+        let hold = self.hold(stay, claim, price, state);
+        vec![if state == State::Booked { Event::Booked(stay, hold) } else { Event::Reserved(stay, hold) }]
+    }
+
+    fn decide_free(&self, stay: StayId, claim: &Claim, price: Money) -> Vec<Event> {
+        let over = self.hold(stay, claim, price, State::Over);
+        match self.holds.get(&stay) {
+            Some(hold) if hold.is_open() => vec![Event::Freed(stay, over)],
+            None | Some(Hold { state: State::Lapsed, .. }) => vec![Event::Barred(stay, over)],
+            Some(_) => vec![],
+        }
+    }
+
+    /// The hold in another state; made of the claim if there was none, or if it is another one.
+    fn hold(&self, stay: StayId, claim: &Claim, price: Money, state: State) -> Hold {
+        let last_event = self.holds.get(&stay).and_then(|hold| hold.last_event);
+        Hold { claim: claim.clone(), price, state, last_event }
+    }
+}
+
+/// The same dates, in order, with gaps between the spans.
+fn merged(spans: &[Dates]) -> Vec<Dates> {
+    let mut sorted = spans.to_vec();
+    sorted.sort_by_key(|dates| dates.start);
+    let mut merged: Vec<Dates> = Vec::with_capacity(sorted.len());
+    for dates in sorted {
+        match merged.last_mut() {
+            Some(last) if dates.start <= last.end => last.end = last.end.max(dates.end),
+            _ => merged.push(dates),
+        }
+    }
+    merged
+}
+
+impl Event {
+    /// The stay that it is about.
+    pub fn stay(&self) -> Option<StayId> {
+        match self {
+            Event::Registered(..) | Event::Offered(..) => None,
+            Event::Held(stay, _)
+            | Event::Lapsed(stay)
+            | Event::Reserved(stay, _)
+            | Event::Booked(stay, _)
+            | Event::Freed(stay, _)
+            | Event::Barred(stay, _)
+            | Event::Lost(stay, _) => Some(*stay),
+        }
+    }
+}
+
+impl Command {
+    /// The stay that it is about.
+    pub fn stay(&self) -> Option<StayId> {
+        match self {
+            Command::Register(..) | Command::Offer(_) | Command::Lapse => None,
+            Command::Hold(stay, ..) | Command::Keep(stay, ..) | Command::Book(stay, ..) | Command::Free(stay, ..) => {
+                Some(*stay)
+            }
+        }
+    }
+}

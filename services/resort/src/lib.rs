@@ -1,0 +1,65 @@
+//! Resorts that are let by the night, and which of their nights are taken. Supports the resort line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. `stay` asks here, and waits, before it makes a
+//! reservation: that a night is sold once is a rule of the resort.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use std::time::Duration;
+
+use chassis::{Context, Host, StartError, waker};
+use contracts::resort::v1::resort_service_server::ResortServiceServer;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::domain::{Limits, Resort};
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "resort",
+    about: "resorts: what they offer, which of their nights are held, reserved, booked",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &[],
+    start,
+};
+
+/// `[resort]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The time zone of resorts that name none, by its IANA name.
+    pub time_zone: String,
+    /// How long dates are held for a reservation that is under way, in seconds.
+    pub hold_seconds: u64,
+    /// How long a stay may be, in nights.
+    pub longest_nights: u32,
+    /// How far ahead a stay may end, in days.
+    pub horizon_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { time_zone: "Asia/Seoul".to_owned(), hold_seconds: 120, longest_nights: 30, horizon_days: 730 }
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let zone = TimeZone::get(&settings.time_zone).map_err(|_| {
+        host.bad_settings(format!("time_zone {:?} must be an IANA name such as Asia/Seoul", settings.time_zone))
+    })?;
+    let hold_for = Duration::from_secs(settings.hold_seconds);
+    let limits = Limits { hold_for, longest_nights: settings.longest_nights, horizon_days: settings.horizon_days };
+    let writer = host.writer::<Resort>();
+    host.react(policy::policy(), &writer);
+    host.wake::<Resort>(waker::by_writer(&writer));
+    let finder = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, world) = (host.database().clone(), host.world().clone());
+    let service = service::Service { writer, finder, database, world, zone, limits };
+    host.serve(ResortServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -1,0 +1,28 @@
+-- Dates are ISO 8601.
+CREATE TABLE stays (
+    id blob PRIMARY KEY NOT NULL,
+    version bigint NOT NULL,
+    wake_at bigint,
+    resort_id blob NOT NULL,
+    resort_name text NOT NULL,
+    customer text NOT NULL,
+    start_date text NOT NULL,
+    end_date text NOT NULL,
+    price_minor bigint NOT NULL,
+    currency text NOT NULL,
+    time_zone text NOT NULL,
+    begins_at bigint NOT NULL,
+    ends_at bigint NOT NULL,
+    cancel_before bigint NOT NULL,
+    state text NOT NULL,
+    cause text NOT NULL,
+    expires_at bigint,
+    payment_id blob,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    -- The last event that others know it by: the cause of what the passing of time brings.
+    last_event blob
+);
+CREATE INDEX stays_wake_at ON stays (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX stays_customer ON stays (customer, created_at, id);
+CREATE INDEX stays_created_at ON stays (created_at, id);

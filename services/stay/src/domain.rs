@@ -1,0 +1,288 @@
+//! A stay: reserved, paid, cancelled or completed, and which moves are legal. Pure: no clock, no database, no network.
+//!
+//! ```text
+//! (none) --Reserve--> Reserved --Confirm--> Confirmed --Complete--> Completed
+//!                        |                      |
+//!                        +--Cancel, TakeBack    +--Cancel, TakeBack (until shortly before it begins)
+//!                        |  Drop, Lapse, Lose   |  Lose
+//!                        +----> Cancelled <-----+
+//! ```
+//! That no night is sold twice is the rule of the resort, which promised the nights before there is a stay. If it could
+//! not keep its promise, the stay is cancelled (`Lose`).
+//!
+//! A payment that comes after the end decides nothing here: whoever cancels a stay has told `payment` to void what was
+//! or will be paid.
+
+use std::time::Duration;
+
+use chassis::error::RefusalCode;
+use chassis::ids::Kind;
+use chassis::values::{Dates, Money, Period};
+use chassis::{Aggregate, EventId, Id, Timestamp};
+
+/// The kind of a [`StayId`].
+pub enum StayKind {}
+impl Kind for StayKind {
+    const NAME: &'static str = "stay";
+}
+/// The id of a stay. It is the id of the flow.
+pub type StayId = Id<StayKind>;
+
+/// The kind of a [`ResortId`].
+pub enum ResortKind {}
+impl Kind for ResortKind {
+    const NAME: &'static str = "resort";
+}
+/// The id of a resort, which `resort` gave it.
+pub type ResortId = Id<ResortKind>;
+
+/// The kind of a [`PaymentId`].
+pub enum PaymentKind {}
+impl Kind for PaymentKind {
+    const NAME: &'static str = "payment";
+}
+/// The id of a payment, which `payment` gave it.
+pub type PaymentId = Id<PaymentKind>;
+
+/// On which terms stays are reserved: settings of the installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long a reservation waits for its payment.
+    pub pay_within: Duration,
+    /// Until how long before its begin a paid stay can be cancelled.
+    pub cancel_until: Duration,
+}
+
+/// A resort promised to a customer for some nights, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stay {
+    /// Its id.
+    pub id: StayId,
+    /// Who stays where, when, for how much.
+    pub booking: Booking,
+    /// From then on it can't be cancelled, if it is paid.
+    pub cancel_before: Timestamp,
+    /// Where it stands.
+    pub state: State,
+    /// What confirmed it.
+    pub payment: Option<PaymentId>,
+    /// When it was reserved.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// The last event that others know it by: the cause of what the passing of time brings.
+    pub last_event: Option<EventId>,
+}
+
+/// Who stays where, when, for how much: what `resort` promised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Booking {
+    /// The subject of the customer.
+    pub customer: String,
+    /// Where.
+    pub resort: ResortId,
+    /// What the resort is called.
+    pub resort_name: String,
+    /// From the first night to the morning of departure.
+    pub dates: Dates,
+    /// From the begin of the first date to the end of the day of departure, where the resort is.
+    pub period: Period,
+    /// The time zone of the resort, by its IANA name.
+    pub time_zone: String,
+    /// For how much.
+    pub price: Money,
+}
+
+/// Where a stay stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The nights are kept, until then without payment.
+    Reserved {
+        /// When it lapses.
+        expires: Timestamp,
+    },
+    /// Paid: the nights are the customer's.
+    Confirmed,
+    /// The day of departure is over.
+    Completed,
+    /// The nights are free again.
+    Cancelled(Cause),
+}
+
+/// Why a stay was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The customer cancelled it.
+    Customer,
+    /// The customer cancelled the payment.
+    Payment,
+    /// It was not paid in time.
+    Unpaid,
+    /// Others have the nights.
+    Resort,
+}
+
+/// What a stay is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// The resort holds the nights: reserve them.
+    Reserve(StayId, Booking, Terms),
+    /// The customer does not want it any more.
+    Cancel,
+    /// It was paid.
+    Confirm(PaymentId),
+    /// The customer wants the money back.
+    TakeBack,
+    /// The customer cancelled the payment before paying.
+    Drop,
+    /// Others have the nights.
+    Lose,
+    /// It is time to look whether it was paid.
+    Lapse,
+    /// It is time to look whether it is over.
+    Complete,
+}
+
+/// What happened to a stay.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The nights are kept for a customer.
+    Reserved(Box<Stay>),
+    /// It was paid.
+    Confirmed(PaymentId, Timestamp),
+    /// The day of departure is over.
+    Completed(Timestamp),
+    /// The nights are free again.
+    Cancelled(Cause, Timestamp),
+    /// The customer wanted the money back too late.
+    CancellationRefused,
+}
+
+/// Why a stay said no.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("there is no such stay")]
+    NoSuchStay,
+    #[error("a paid stay could be cancelled until {0}, and not later")]
+    StayTooNear(Timestamp),
+    #[error("the stay is over")]
+    StayCompleted,
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        match self {
+            Refusal::NoSuchStay => RefusalCode::NotFound,
+            Refusal::StayTooNear(_) | Refusal::StayCompleted => RefusalCode::Precondition,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NoSuchStay => "STAY_NOT_FOUND",
+            Refusal::StayTooNear(_) => "STAY_TOO_NEAR",
+            Refusal::StayCompleted => "STAY_COMPLETED",
+        }
+    }
+}
+
+impl Aggregate for Stay {
+    const NAME: &'static str = "stay";
+    type Id = StayId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(stay: Option<&Stay>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Some(stay) = stay else {
+            return match command {
+                Command::Reserve(id, booking, terms) => {
+                    Ok(vec![Event::Reserved(Box::new(Stay::new(*id, booking, terms, now)))])
+                }
+                _ => Err(Refusal::NoSuchStay),
+            };
+        };
+        match command {
+            Command::Reserve(..) => Ok(vec![]),
+            Command::Cancel => stay.decide_cancel(now),
+            Command::Confirm(payment) => match stay.state {
+                State::Reserved { .. } => Ok(vec![Event::Confirmed(*payment, now)]),
+                State::Confirmed | State::Completed | State::Cancelled(_) => Ok(vec![]),
+            },
+            Command::TakeBack => match stay.state {
+                State::Reserved { .. } => Ok(vec![Event::Cancelled(Cause::Payment, now)]),
+                State::Confirmed if now < stay.cancel_before => Ok(vec![Event::Cancelled(Cause::Payment, now)]),
+                State::Confirmed | State::Completed => Ok(vec![Event::CancellationRefused]),
+                State::Cancelled(_) => Ok(vec![]),
+            },
+            Command::Drop => match stay.state {
+                State::Reserved { .. } => Ok(vec![Event::Cancelled(Cause::Payment, now)]),
+                State::Confirmed | State::Completed | State::Cancelled(_) => Ok(vec![]),
+            },
+            Command::Lose => match stay.state {
+                State::Reserved { .. } | State::Confirmed => Ok(vec![Event::Cancelled(Cause::Resort, now)]),
+                State::Completed | State::Cancelled(_) => Ok(vec![]),
+            },
+            Command::Lapse => match stay.state {
+                State::Reserved { expires } if expires <= now => Ok(vec![Event::Cancelled(Cause::Unpaid, now)]),
+                _ => Ok(vec![]),
+            },
+            Command::Complete => match stay.state {
+                State::Confirmed if stay.booking.period.end <= now => Ok(vec![Event::Completed(now)]),
+                _ => Ok(vec![]),
+            },
+        }
+    }
+
+    fn evolve(stay: Option<Stay>, event: &Event) -> Stay {
+        let mut stay = match (stay, event) {
+            (_, Event::Reserved(stay)) => return (**stay).clone(),
+            (Some(stay), _) => stay,
+            (None, event) => unreachable!("{event:?} can't be the first event of a stay"),
+        };
+        match event {
+            Event::Reserved(_) | Event::CancellationRefused => {}
+            Event::Confirmed(payment, now) => {
+                (stay.state, stay.updated) = (State::Confirmed, *now);
+                stay.payment = Some(*payment);
+            }
+            Event::Completed(now) => (stay.state, stay.updated) = (State::Completed, *now),
+            Event::Cancelled(cause, now) => (stay.state, stay.updated) = (State::Cancelled(*cause), *now),
+        }
+        stay
+    }
+
+    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+        match self.state {
+            State::Reserved { expires } => Some((expires, Command::Lapse)),
+            State::Confirmed => Some((self.booking.period.end, Command::Complete)),
+            State::Completed | State::Cancelled(_) => None,
+        }
+    }
+}
+
+impl Stay {
+    fn new(id: StayId, booking: &Booking, terms: &Terms, now: Timestamp) -> Stay {
+        Stay {
+            id,
+            booking: booking.clone(),
+            cancel_before: booking.period.start - terms.cancel_until,
+            state: State::Reserved { expires: now + terms.pay_within },
+            payment: None,
+            created: now,
+            updated: now,
+            last_event: None,
+        }
+    }
+
+    fn decide_cancel(&self, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match self.state {
+            State::Reserved { .. } => Ok(vec![Event::Cancelled(Cause::Customer, now)]),
+            State::Confirmed if now < self.cancel_before => Ok(vec![Event::Cancelled(Cause::Customer, now)]),
+            State::Confirmed => Err(Refusal::StayTooNear(self.cancel_before)),
+            State::Completed => Err(Refusal::StayCompleted),
+            State::Cancelled(_) => Ok(vec![]),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Stays reserved at a resort, paid for, cancelled, completed. The core of the resort line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. Whether the nights are free only `resort` knows:
+//! it is asked, and waited for, before there is a reservation.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use std::time::Duration;
+
+use chassis::{Context, Host, Loaded, StartError, waker};
+use contracts::stay::v1::stay_service_server::StayServiceServer;
+use serde::Deserialize;
+
+use crate::domain::{Stay, Terms};
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "stay",
+    about: "reservations of stays: paid, cancelled, completed",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &["resort"],
+    start,
+};
+
+/// `[stay]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long a reservation waits for its payment, in minutes.
+    pub pay_within_minutes: u64,
+    /// Until how long before its begin a paid stay can be cancelled, in hours.
+    pub cancel_until_hours: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { pay_within_minutes: 30, cancel_until_hours: 24 }
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let terms = Terms {
+        pay_within: Duration::from_secs(settings.pay_within_minutes.saturating_mul(60)),
+        cancel_until: Duration::from_secs(settings.cancel_until_hours.saturating_mul(3_600)),
+    };
+    let writer = host.writer::<Stay>();
+    host.react(policy::policy(), &writer);
+    host.wake::<Stay>(waker::by_writer(&writer));
+    let finder = host.finder(|tx, ids| {
+        Box::pin(async move {
+            let found = store::read(tx, ids).await?;
+            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
+        })
+    });
+    let (database, world, resort) = (host.database().clone(), host.world().clone(), host.edge("resort"));
+    let service = service::Service { writer, finder, database, resort, world, terms };
+    host.serve(StayServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

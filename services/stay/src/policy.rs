@@ -1,0 +1,43 @@
+//! What stays do when something happens elsewhere.
+//!
+//! | whenever                                  | then                                                       |
+//! |-------------------------------------------|------------------------------------------------------------|
+//! | `payment.v1.PaymentApproved`              | confirm; a cancelled one stays so, and the money goes back |
+//! | `payment.v1.PaymentCancellationRequested` | cancel; if it is too near or over, refuse                  |
+//! | `payment.v1.PaymentCancelled`             | cancel the stay that it was for, if it is unpaid           |
+//! | `resort.v1.HoldLost`                      | cancel: others have its nights                             |
+//!
+//! Payments of other lines of business are not ours: the reference that ours have tells.
+
+use chassis::{Malformed, Policy};
+use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
+use contracts::resort::v1::HoldLost;
+
+use crate::domain::{Command, PaymentId, Stay, StayId};
+
+type Reaction = Result<Vec<(StayId, Command)>, Malformed>;
+
+/// The table above.
+pub fn policy() -> Policy<Stay> {
+    Policy::new()
+        .on(|event: PaymentApproved, _| about(event.payment, Command::Confirm))
+        .on(|event: PaymentCancellationRequested, _| about(event.payment, |_| Command::TakeBack))
+        .on(|event: PaymentCancelled, _| about(event.payment, |_| Command::Drop))
+        .on(|event: HoldLost, _| {
+            let hold = event.hold.ok_or_else(|| Malformed("no hold".into()))?;
+            Ok(vec![(parse("stay_id", &hold.stay_id)?, Command::Lose)])
+        })
+}
+
+/// What `payment` notes with our payments begins so; the id of the stay follows.
+const REFERENCE: &str = "stay/";
+
+fn about(payment: Option<Payment>, command: impl FnOnce(PaymentId) -> Command) -> Reaction {
+    let payment = payment.ok_or_else(|| Malformed("no payment".into()))?;
+    let Some(stay) = payment.seller_reference.strip_prefix(REFERENCE) else { return Ok(vec![]) };
+    Ok(vec![(parse("seller_reference", stay)?, command(parse("payment_id", &payment.payment_id)?))])
+}
+
+fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
+    text.parse().map_err(|_| Malformed(field.to_owned()))
+}

@@ -1,0 +1,163 @@
+//! The gRPC face of stays: parse, ask the resort, handle, answer.
+
+use chassis::db::Database;
+use chassis::done::Key;
+use chassis::page::Spot;
+use chassis::values::{Currency, Dates, Money, Period};
+use chassis::world::World;
+use chassis::{Call, Edge, Error, Fields, Finder, NoAnswer, Page, Timestamp, Writer, all};
+use contracts::Role;
+use contracts::resort::v1::resort_service_client::ResortServiceClient;
+use contracts::resort::v1::{Hold, HoldDatesRequest};
+use contracts::stay::v1 as proto;
+use contracts::stay::v1::stay_service_server::StayService;
+use tonic::{Request, Response, Status};
+
+use crate::domain::{Booking, Command, ResortId, Stay, StayId, Terms};
+use crate::store;
+
+/// Serves stays.
+#[derive(Clone)]
+pub struct Service {
+    /// Changes stays.
+    pub writer: Writer<Stay>,
+    /// Finds stays.
+    pub finder: Finder<StayId, Stay>,
+    /// Lists stays.
+    pub database: Database,
+    /// Holds dates.
+    pub resort: Edge,
+    /// Time and chance.
+    pub world: World,
+    /// On which terms stays are reserved.
+    pub terms: Terms,
+}
+
+impl Service {
+    async fn reserve(
+        &self,
+        call: &Call,
+        resort: ResortId,
+        dates: Dates,
+        key: Option<Key>,
+    ) -> Result<proto::Stay, Error> {
+        if let Some(first) = self.writer.first_answer(key).await? {
+            return Ok(first);
+        }
+        // A request that is repeated meets the hold of its first attempt, and not one of a stranger.
+        let id = key.map_or_else(|| self.world.ids.mint(self.world.now()), Key::derived_id);
+        let booking = self.hold(call, id, resort, dates).await?;
+        self.writer.handle(call.intent(id, Command::Reserve(id, booking, self.terms), key)).await
+    }
+
+    /// Has the resort hold the dates, and waits. Should this process die after that, the hold ends by itself.
+    async fn hold(&self, call: &Call, id: StayId, resort: ResortId, dates: Dates) -> Result<Booking, Error> {
+        let request = HoldDatesRequest {
+            // The stay makes it happen once.
+            request_id: String::new(),
+            resort_id: resort.to_string(),
+            stay_id: id.to_string(),
+            customer_id: call.caller.subject().to_owned(),
+            dates: Some(dates.into()),
+        };
+        let held = self.resort.call(Some(call), request, |transport, request| async move {
+            ResortServiceClient::new(transport).hold_dates(request).await
+        });
+        let hold = match held.await {
+            Ok(response) => response.hold,
+            Err(NoAnswer::Refused(status)) => return Err(Error::Answered(status)),
+            Err(NoAnswer::Away { retry_after }) => {
+                return Err(Error::Away {
+                    reason: "RESORT_AWAY",
+                    message: "resorts can't be reserved at the moment; nothing was reserved: come back in a while"
+                        .to_owned(),
+                    retry_after,
+                });
+            }
+        };
+        let booking = hold.and_then(|hold| booking(hold, call.caller.subject()));
+        booking.ok_or_else(|| Error::Internal("resort answered without a hold".into()))
+    }
+
+    /// The stay, if the caller may see it.
+    async fn visible(&self, call: &Call, id: StayId) -> Result<Stay, Error> {
+        let sees = |stay: &Stay| stay.booking.customer == call.caller.subject() || call.caller.has(Role::Admin);
+        self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("stay", id))
+    }
+}
+
+/// What the resort promised; `None` if its answer breaks its contract.
+fn booking(hold: Hold, customer: &str) -> Option<Booking> {
+    let time = |time: Option<_>| Timestamp::from_proto(&time?);
+    let price = hold.price?;
+    Some(Booking {
+        customer: customer.to_owned(),
+        resort: hold.resort_id.parse().ok()?,
+        resort_name: hold.resort_name,
+        dates: Dates::from_proto(&hold.dates?)?,
+        period: Period { start: time(hold.begin_time)?, end: time(hold.end_time)? },
+        time_zone: hold.time_zone,
+        price: Money { minor: price.amount_minor, currency: Currency::parse(&price.currency_code)? },
+    })
+}
+
+#[tonic::async_trait]
+impl StayService for Service {
+    async fn reserve_stay(
+        &self,
+        request: Request<proto::ReserveStayRequest>,
+    ) -> Result<Response<proto::ReserveStayResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let mut fields = Fields::new();
+        let key = fields.key(&call, &request.request_id, &request);
+        let resort = fields.id("resort_id", &request.resort_id);
+        let dates = Dates::parse(&mut fields, "dates", request.dates.as_ref());
+        let (key, resort, dates) = fields.finish(all!(key, resort, dates))?;
+        let stay = self.reserve(&call, resort, dates, key).await?;
+        Ok(Response::new(proto::ReserveStayResponse { stay: Some(stay) }))
+    }
+
+    async fn cancel_stay(
+        &self,
+        request: Request<proto::CancelStayRequest>,
+    ) -> Result<Response<proto::CancelStayResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let mut fields = Fields::new();
+        let key = fields.key(&call, &request.request_id, &request);
+        let id = fields.id("stay_id", &request.stay_id);
+        let (key, id) = fields.finish(all!(key, id))?;
+        let own = self.finder.get(id).await?.filter(|stay| stay.booking.customer == call.caller.subject());
+        own.ok_or_else(|| Error::not_found("stay", id))?;
+        let stay = self.writer.handle(call.intent(id, Command::Cancel, key)).await?;
+        Ok(Response::new(proto::CancelStayResponse { stay: Some(stay) }))
+    }
+
+    async fn get_stay(
+        &self,
+        request: Request<proto::GetStayRequest>,
+    ) -> Result<Response<proto::GetStayResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let mut fields = Fields::new();
+        let id = fields.id("stay_id", &request.stay_id);
+        let stay = self.visible(&call, fields.finish(id)?).await?;
+        Ok(Response::new(proto::GetStayResponse { stay: Some((&stay).into()) }))
+    }
+
+    async fn list_stays(
+        &self,
+        request: Request<proto::ListStaysRequest>,
+    ) -> Result<Response<proto::ListStaysResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let mut fields = Fields::new();
+        let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
+        let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let known = proto::StayState::try_from(request.state);
+        let state = fields.take("state", known.map_err(|_| "must be a value of StayState"));
+        let (page, state): (Page<Spot>, _) = fields.finish(all!(page, state))?;
+        let reader = self.database.reader().await?;
+        let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;
+        let (stays, next_page_token) = listed;
+        Ok(Response::new(proto::ListStaysResponse { stays, next_page_token }))
+    }
+}

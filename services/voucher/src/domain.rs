@@ -1,0 +1,209 @@
+//! A voucher: what a guest shows at the resort, and which moves are legal. Pure: no clock, no database, no network.
+//!
+//! ```text
+//! (none) --Issue--> Issued --Send--> Sent --Redeem--> Redeemed
+//!                     |               |        ^
+//!                     +--Redeem-------|--------+
+//!                     +--Deactivate---+--> Deactivated
+//! ```
+//! `Deactivate` may come before `Issue`: then there never is a voucher that is good. It can't meet `Redeem`: a stay can be
+//! cancelled until shortly before it begins, and its voucher is redeemed from its begin on. Should it come all the same,
+//! because the resort lost the stay, a redeemed voucher stays redeemed.
+
+use chassis::error::RefusalCode;
+use chassis::ids::Kind;
+use chassis::values::{Dates, Period};
+use chassis::{Aggregate, Id, Timestamp};
+
+use crate::code::Code;
+
+/// The kind of a [`VoucherId`].
+pub enum VoucherKind {}
+impl Kind for VoucherKind {
+    const NAME: &'static str = "voucher";
+}
+/// The id of a voucher, made from its stay.
+pub type VoucherId = Id<VoucherKind>;
+
+/// The kind of a [`StayId`].
+pub enum StayKind {}
+impl Kind for StayKind {
+    const NAME: &'static str = "stay";
+}
+/// The id of a stay, which `stay` gave it. It is the id of the flow.
+pub type StayId = Id<StayKind>;
+
+/// The kind of a [`ResortId`].
+pub enum ResortKind {}
+impl Kind for ResortKind {
+    const NAME: &'static str = "resort";
+}
+/// The id of a resort, which `resort` gave it.
+pub type ResortId = Id<ResortKind>;
+
+/// The voucher for a stay.
+pub fn voucher_of(stay: StayId) -> VoucherId {
+    VoucherId::derived_from(stay.uuid())
+}
+
+/// What lets a guest in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Voucher {
+    /// Its id.
+    pub id: VoucherId,
+    /// The stay that it is for.
+    pub stay: StayId,
+    /// Whom it lets in where and when; `None` while only the end of the stay was heard of.
+    pub grant: Option<Grant>,
+    /// Where it stands.
+    pub state: State,
+    /// When it was first heard of.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// Whom a voucher lets in where and when, and by which code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// What the guest shows.
+    pub code: Code,
+    /// The subject of the customer.
+    pub customer: String,
+    /// Where.
+    pub resort: ResortId,
+    /// What the resort is called.
+    pub resort_name: String,
+    /// From the first night to the morning of departure.
+    pub dates: Dates,
+    /// When it can be redeemed.
+    pub period: Period,
+}
+
+/// Where a voucher stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is good.
+    Issued,
+    /// It is good, and its customer has it.
+    Sent,
+    /// The guest has arrived.
+    Redeemed,
+    /// The stay was cancelled.
+    Deactivated,
+}
+
+/// What a voucher is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// The stay was paid.
+    Issue(StayId, Grant),
+    /// Its customer has it.
+    Send,
+    /// The guest is there.
+    Redeem,
+    /// The stay was cancelled.
+    Deactivate(StayId),
+}
+
+/// What happened to a voucher.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It is good.
+    Issued(StayId, Grant, Timestamp),
+    /// Its customer has it.
+    Sent(Timestamp),
+    /// The guest has arrived.
+    Redeemed(Timestamp),
+    /// It is worth nothing any more.
+    Deactivated(Timestamp),
+    /// The stay was cancelled before the voucher was issued.
+    Barred(StayId, Timestamp),
+}
+
+/// Why a voucher said no.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("there is no voucher with this code")]
+    NoSuchVoucher,
+    #[error("the stay was cancelled, so the voucher is worth nothing any more")]
+    VoucherDeactivated,
+    #[error("the voucher was redeemed already")]
+    AlreadyRedeemed,
+    #[error("the stay has not begun: the voucher can be redeemed from {0} on")]
+    TooEarly(Timestamp),
+    #[error("the stay is over: the voucher could be redeemed until {0}")]
+    Expired(Timestamp),
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        match self {
+            Refusal::NoSuchVoucher => RefusalCode::NotFound,
+            _ => RefusalCode::Precondition,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NoSuchVoucher => "VOUCHER_NOT_FOUND",
+            Refusal::VoucherDeactivated => "VOUCHER_DEACTIVATED",
+            Refusal::AlreadyRedeemed => "ALREADY_REDEEMED",
+            Refusal::TooEarly(_) => "TOO_EARLY",
+            Refusal::Expired(_) => "EXPIRED",
+        }
+    }
+}
+
+impl Aggregate for Voucher {
+    const NAME: &'static str = "voucher";
+    type Id = VoucherId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(voucher: Option<&Voucher>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Some(voucher) = voucher else {
+            return match command {
+                Command::Issue(stay, grant) => Ok(vec![Event::Issued(*stay, grant.clone(), now)]),
+                Command::Deactivate(stay) => Ok(vec![Event::Barred(*stay, now)]),
+                Command::Send | Command::Redeem => Err(Refusal::NoSuchVoucher),
+            };
+        };
+        match (command, voucher.state) {
+            (Command::Send, State::Issued) => Ok(vec![Event::Sent(now)]),
+            (Command::Redeem, _) => voucher.decide_redeem(now),
+            (Command::Deactivate(_), State::Issued | State::Sent) => Ok(vec![Event::Deactivated(now)]),
+            (Command::Issue(..) | Command::Send | Command::Deactivate(_), _) => Ok(vec![]),
+        }
+    }
+
+    fn evolve(voucher: Option<Voucher>, event: &Event) -> Voucher {
+        let first = |stay: StayId, grant: Option<Grant>, state: State, now: Timestamp| {
+            let (id, created, updated) = (voucher_of(stay), now, now);
+            Voucher { id, stay, grant, state, created, updated }
+        };
+        match (voucher, event) {
+            (_, Event::Issued(stay, grant, now)) => first(*stay, Some(grant.clone()), State::Issued, *now),
+            (_, Event::Barred(stay, now)) => first(*stay, None, State::Deactivated, *now),
+            (Some(voucher), Event::Sent(now)) => Voucher { state: State::Sent, updated: *now, ..voucher },
+            (Some(voucher), Event::Redeemed(now)) => Voucher { state: State::Redeemed, updated: *now, ..voucher },
+            (Some(voucher), Event::Deactivated(now)) => Voucher { state: State::Deactivated, updated: *now, ..voucher },
+            (None, event) => unreachable!("{event:?} can't be the first event of a voucher"),
+        }
+    }
+}
+
+impl Voucher {
+    fn decide_redeem(&self, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Period { start, end } = self.grant.as_ref().ok_or(Refusal::NoSuchVoucher)?.period;
+        match self.state {
+            State::Redeemed => Err(Refusal::AlreadyRedeemed),
+            State::Deactivated => Err(Refusal::VoucherDeactivated),
+            State::Issued | State::Sent if now < start => Err(Refusal::TooEarly(start)),
+            State::Issued | State::Sent if now >= end => Err(Refusal::Expired(end)),
+            State::Issued | State::Sent => Ok(vec![Event::Redeemed(now)]),
+        }
+    }
+}

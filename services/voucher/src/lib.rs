@@ -1,0 +1,40 @@
+//! Vouchers: issued for paid stays, sent, redeemed at the resort, deactivated. Serves the resort line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. A voucher is worth what its code is: that is
+//! told to its customer, and shown nowhere else, neither in the log nor where values are printed.
+
+pub mod code;
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::ids::Ids;
+use chassis::{Context, Host, Loaded, StartError};
+use contracts::voucher::v1::voucher_service_server::VoucherServiceServer;
+
+use crate::domain::Voucher;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "voucher",
+    about: "vouchers of paid stays: issued, sent, redeemed, deactivated",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy(Ids::system()).interest(),
+    calls: &[],
+    start,
+};
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let writer = host.writer::<Voucher>();
+    host.react(policy::policy(host.world().ids.clone()), &writer);
+    let finder = host.finder(|tx, ids| {
+        Box::pin(async move {
+            let found = store::read(tx, ids).await?;
+            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
+        })
+    });
+    let service = service::Service { writer, finder, database: host.database().clone() };
+    host.serve(VoucherServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What vouchers do when something happens elsewhere.
+//!
+//! | whenever                           | then                                            |
+//! |------------------------------------|-------------------------------------------------|
+//! | `stay.v1.StayConfirmed`            | issue a voucher with a code of its own          |
+//! | `stay.v1.StayCancelled`            | deactivate it, if the stay had been paid        |
+//! | `notification.v1.MessageDelivered` | it is sent, if that was the message with it     |
+
+use chassis::ids::Ids;
+use chassis::values::{Dates, Period};
+use chassis::{Malformed, Policy, Timestamp};
+use contracts::notification::v1::{Message, MessageDelivered};
+use contracts::stay::v1::{Stay, StayCancelled, StayConfirmed};
+
+use crate::code::Code;
+use crate::domain::{Command, Grant, StayId, Voucher, VoucherId, voucher_of};
+
+type Reaction = Result<Vec<(VoucherId, Command)>, Malformed>;
+
+/// The table above. Codes are drawn from `ids`; of several for one voucher, the one that is written first is its code.
+pub fn policy(ids: Ids) -> Policy<Voucher> {
+    Policy::new()
+        .on(move |event: StayConfirmed, _| issue(event.stay, Code::new(ids.secret())))
+        .on(|event: StayCancelled, _| deactivate(event.stay))
+        .on(|event: MessageDelivered, _| sent(event.message))
+}
+
+/// The topic under which `notification` tells customers their codes.
+const TOPIC: &str = "VOUCHER_ISSUED";
+
+fn issue(stay: Option<Stay>, code: Code) -> Reaction {
+    let (id, stay) = known(stay)?;
+    let time = |field: &str, time: Option<_>| {
+        time.as_ref().and_then(Timestamp::from_proto).ok_or_else(|| Malformed(field.to_owned()))
+    };
+    let grant = Grant {
+        code,
+        resort: parse("resort_id", &stay.resort_id)?,
+        dates: stay.dates.as_ref().and_then(Dates::from_proto).ok_or_else(|| Malformed("dates".into()))?,
+        period: Period { start: time("begin_time", stay.begin_time)?, end: time("end_time", stay.end_time)? },
+        customer: stay.customer_id,
+        resort_name: stay.resort_name,
+    };
+    Ok(vec![(voucher_of(id), Command::Issue(id, grant))])
+}
+
+fn deactivate(stay: Option<Stay>) -> Reaction {
+    let (id, stay) = known(stay)?;
+    // A stay that ended unpaid is never confirmed: it has no voucher and gets none.
+    let was_paid = !stay.payment_id.is_empty();
+    Ok(was_paid.then(|| (voucher_of(id), Command::Deactivate(id))).into_iter().collect())
+}
+
+fn sent(message: Option<Message>) -> Reaction {
+    let message = message.ok_or_else(|| Malformed("no message".into()))?;
+    if message.topic != TOPIC {
+        return Ok(vec![]);
+    }
+    Ok(vec![(voucher_of(parse("flow_id", &message.flow_id)?), Command::Send)])
+}
+
+fn known(stay: Option<Stay>) -> Result<(StayId, Stay), Malformed> {
+    let stay = stay.ok_or_else(|| Malformed("no stay".into()))?;
+    Ok((parse("stay_id", &stay.stay_id)?, stay))
+}
+
+fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
+    text.parse().map_err(|_| Malformed(field.to_owned()))
+}
