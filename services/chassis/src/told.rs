@@ -7,7 +7,7 @@ use contracts::{money, period, place};
 
 use crate::clock::Timestamp;
 use crate::consumer::Malformed;
-use crate::values::{Currency, Money, Period, Place};
+use crate::values::{Currency, Dates, Money, Period, Place};
 
 /// What must be there.
 pub fn present<T>(field: &str, value: Option<T>) -> Result<T, Malformed> {
@@ -30,6 +30,11 @@ pub fn period(field: &str, period: Option<period::v1::Period>) -> Result<Period,
     let period = present(field, period)?;
     let start = time(&format!("{field}.start_time"), period.start_time)?;
     Ok(Period { start, end: time(&format!("{field}.end_time"), period.end_time)? })
+}
+
+/// Dates.
+pub fn dates(field: &str, dates: Option<period::v1::Dates>) -> Result<Dates, Malformed> {
+    Dates::from_proto(&present(field, dates)?).ok_or_else(|| Malformed(format!("bad {field}")))
 }
 
 /// An amount.

@@ -5,13 +5,13 @@ mod table;
 use std::sync::LazyLock;
 
 use chassis::db::types::Secret;
-use chassis::{Envelope, Malformed, Timestamp};
+use chassis::{Envelope, Malformed, Timestamp, told};
 use contracts::stay::v1::{StayCancelled, StayCompleted, StayConfirmed, StayReserved};
 use contracts::voucher::v1::{Voucher, VoucherDeactivated, VoucherIssued, VoucherRedeemed, VoucherSent};
 use contracts::{money, period, stay};
 
 pub use self::table::{Stay, list};
-use crate::pages::{self, News, Rules, malformed, time};
+use crate::pages::{News, Rules};
 
 /// The events that the page is made from.
 pub static RULES: LazyLock<Rules<Stay>> = LazyLock::new(|| {
@@ -46,17 +46,17 @@ fn stay(
     event: &Envelope,
     note_time: fn(&mut Stay, Timestamp),
 ) -> Result<News<Stay>, Malformed> {
-    let stay = stay.ok_or_else(|| malformed("stay"))?;
-    let flow = pages::flow("stay_id", &stay.stay_id)?;
+    let stay = told::present("stay", stay)?;
+    let flow = told::parsed("stay_id", &stay.stay_id)?;
     let told = Told {
-        begins_at: time("begin_time", stay.begin_time.as_ref())?,
-        ends_at: time("end_time", stay.end_time.as_ref())?,
-        reserved_at: time("create_time", stay.create_time.as_ref())?,
+        begins_at: told::time("begin_time", stay.begin_time)?,
+        ends_at: told::time("end_time", stay.end_time)?,
+        reserved_at: told::time("create_time", stay.create_time)?,
         customer: stay.customer_id,
         resort: stay.resort_id,
         resort_name: stay.resort_name,
-        dates: stay.dates.ok_or_else(|| malformed("dates"))?,
-        price: stay.price.ok_or_else(|| malformed("price"))?,
+        dates: told::present("dates", stay.dates)?,
+        price: told::present("price", stay.price)?,
         state: stay.state,
         cause: stay.cancellation_cause,
     };
@@ -68,8 +68,8 @@ fn stay(
 }
 
 fn voucher(voucher: Option<Voucher>, event: &Envelope) -> Result<News<Stay>, Malformed> {
-    let voucher = voucher.ok_or_else(|| malformed("voucher"))?;
-    let (flow, sequence) = (pages::flow("stay_id", &voucher.stay_id)?, event.sequence);
+    let voucher = told::present("voucher", voucher)?;
+    let (flow, sequence) = (told::parsed("stay_id", &voucher.stay_id)?, event.sequence);
     Ok(News::of(flow, move |page: &mut Stay| {
         page.voucher = Some(voucher.voucher_id.clone());
         page.voucher_code = Some(Secret(voucher.code.clone()));

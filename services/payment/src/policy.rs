@@ -12,9 +12,7 @@
 //! | `stay.v1.StayCancellationRefused`     | keep the money                                 |
 //! | `stay.v1.StayCompleted`               | settle: it can't be cancelled any more         |
 
-use chassis::values::{Currency, Money};
-use chassis::{Malformed, Policy};
-use contracts::money;
+use chassis::{Malformed, Policy, told};
 use contracts::rental::v1::{
     CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
@@ -42,29 +40,23 @@ fn about(
     reservation: Option<Reservation>,
     react: impl FnOnce(PurchaseId, Reservation) -> Result<Command, Malformed>,
 ) -> Reaction {
-    let reservation = reservation.ok_or_else(|| Malformed("no reservation".into()))?;
-    let purchase: PurchaseId = reservation.reservation_id.parse().map_err(|_| Malformed("reservation_id".into()))?;
+    let reservation = told::present("reservation", reservation)?;
+    let purchase: PurchaseId = told::parsed("reservation_id", &reservation.reservation_id)?;
     Ok(vec![(payment_of(purchase), react(purchase, reservation)?)])
 }
 
 fn owed(reservation: Reservation) -> Result<Owed, Malformed> {
-    let reference = format!("car/{}", reservation.car_id);
-    Ok(Owed { customer: reservation.customer_id, amount: amount(reservation.price)?, reference, used: false })
+    let (amount, reference) = (told::money("price", reservation.price)?, format!("car/{}", reservation.car_id));
+    Ok(Owed { customer: reservation.customer_id, amount, reference, used: false })
 }
 
 fn about_stay(stay: Option<Stay>, react: impl FnOnce(PurchaseId, Stay) -> Result<Command, Malformed>) -> Reaction {
-    let stay = stay.ok_or_else(|| Malformed("no stay".into()))?;
-    let purchase: PurchaseId = stay.stay_id.parse().map_err(|_| Malformed("stay_id".into()))?;
+    let stay = told::present("stay", stay)?;
+    let purchase: PurchaseId = told::parsed("stay_id", &stay.stay_id)?;
     Ok(vec![(payment_of(purchase), react(purchase, stay)?)])
 }
 
 fn owed_for(stay: Stay) -> Result<Owed, Malformed> {
-    let reference = format!("stay/{}", stay.stay_id);
-    Ok(Owed { customer: stay.customer_id, amount: amount(stay.price)?, reference, used: false })
-}
-
-fn amount(price: Option<money::v1::Money>) -> Result<Money, Malformed> {
-    let price = price.ok_or_else(|| Malformed("no price".into()))?;
-    let currency = Currency::parse(&price.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
-    Ok(Money { minor: price.amount_minor, currency })
+    let (amount, reference) = (told::money("price", stay.price)?, format!("stay/{}", stay.stay_id));
+    Ok(Owed { customer: stay.customer_id, amount, reference, used: false })
 }

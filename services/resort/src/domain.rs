@@ -17,27 +17,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::{Dates, Money};
-use chassis::{Aggregate, EventId, Id, Timestamp};
+use chassis::{Aggregate, EventId, Timestamp};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// The kind of a [`ResortId`].
-pub enum ResortKind {}
-impl Kind for ResortKind {
-    const NAME: &'static str = "resort";
+chassis::ids! {
+    /// The id of a resort.
+    ResortId = "resort";
+    /// The id of a stay, which `stay` gave it. It is the id of the flow.
+    StayId = "stay";
 }
-/// The id of a resort.
-pub type ResortId = Id<ResortKind>;
-
-/// The kind of a [`StayId`].
-pub enum StayKind {}
-impl Kind for StayKind {
-    const NAME: &'static str = "stay";
-}
-/// The id of a stay, which `stay` gave it. It is the id of the flow.
-pub type StayId = Id<StayKind>;
 
 /// Holds of one resort that can be open at once.
 pub const MAX_OPEN: usize = 1_000;

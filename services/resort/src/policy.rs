@@ -7,8 +7,8 @@
 //! | `stay.v1.StayCancelled` | free them                                                                     |
 //! | `stay.v1.StayCompleted` | the same: it is over                                                          |
 
-use chassis::values::{Currency, Dates, Money};
-use chassis::{Malformed, Policy};
+use chassis::values::Money;
+use chassis::{Malformed, Policy, told};
 use contracts::stay::v1::{Stay, StayCancelled, StayCompleted, StayConfirmed, StayReserved};
 
 use crate::domain::{Claim, Command, Resort, ResortId, StayId};
@@ -25,16 +25,8 @@ pub fn policy() -> Policy<Resort> {
 }
 
 fn about(stay: Option<Stay>, command: impl FnOnce(StayId, Claim, Money) -> Command) -> Reaction {
-    let stay = stay.ok_or_else(|| Malformed("no stay".into()))?;
-    let resort = parse("resort_id", &stay.resort_id)?;
-    let id = parse("stay_id", &stay.stay_id)?;
-    let dates = stay.dates.as_ref().and_then(Dates::from_proto).ok_or_else(|| Malformed("dates".into()))?;
-    let price = stay.price.ok_or_else(|| Malformed("no price".into()))?;
-    let currency = Currency::parse(&price.currency_code).ok_or_else(|| Malformed("currency_code".into()))?;
-    let claim = Claim { customer: stay.customer_id, dates };
-    Ok(vec![(resort, command(id, claim, Money { minor: price.amount_minor, currency }))])
-}
-
-fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
-    text.parse().map_err(|_| Malformed(field.to_owned()))
+    let stay = told::present("stay", stay)?;
+    let claim = Claim { dates: told::dates("dates", stay.dates)?, customer: stay.customer_id };
+    let command = command(told::parsed("stay_id", &stay.stay_id)?, claim, told::money("price", stay.price)?);
+    Ok(vec![(told::parsed("resort_id", &stay.resort_id)?, command)])
 }

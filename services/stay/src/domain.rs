@@ -16,33 +16,17 @@
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::{Dates, Money, Period};
-use chassis::{Aggregate, EventId, Id, Timestamp};
+use chassis::{Aggregate, EventId, Timestamp};
 
-/// The kind of a [`StayId`].
-pub enum StayKind {}
-impl Kind for StayKind {
-    const NAME: &'static str = "stay";
+chassis::ids! {
+    /// The id of a stay. It is the id of the flow.
+    StayId = "stay";
+    /// The id of a resort, which `resort` gave it.
+    ResortId = "resort";
+    /// The id of a payment, which `payment` gave it.
+    PaymentId = "payment";
 }
-/// The id of a stay. It is the id of the flow.
-pub type StayId = Id<StayKind>;
-
-/// The kind of a [`ResortId`].
-pub enum ResortKind {}
-impl Kind for ResortKind {
-    const NAME: &'static str = "resort";
-}
-/// The id of a resort, which `resort` gave it.
-pub type ResortId = Id<ResortKind>;
-
-/// The kind of a [`PaymentId`].
-pub enum PaymentKind {}
-impl Kind for PaymentKind {
-    const NAME: &'static str = "payment";
-}
-/// The id of a payment, which `payment` gave it.
-pub type PaymentId = Id<PaymentKind>;
 
 /// On which terms stays are reserved: settings of the installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ mod store;
 
 use std::time::Duration;
 
-use chassis::{Context, Host, Loaded, StartError, waker};
+use chassis::{Context, Host, StartError, waker};
 use contracts::stay::v1::stay_service_server::StayServiceServer;
 use serde::Deserialize;
 
@@ -51,12 +51,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Stay>();
     host.react(policy::policy(), &writer);
     host.wake::<Stay>(waker::by_writer(&writer));
-    let finder = host.finder(|tx, ids| {
-        Box::pin(async move {
-            let found = store::read(tx, ids).await?;
-            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
-        })
-    });
+    let finder = host.finder_of::<Stay>();
     let (database, world, resort) = (host.database().clone(), host.world().clone(), host.edge("resort"));
     let service = service::Service { writer, finder, database, resort, world, terms };
     host.serve(StayServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));

@@ -66,7 +66,9 @@ impl Store for Stay {
     type Answer = proto::Stay;
 
     async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        read(tx, wanted.ids()).await
+        let query = stays::table.filter(stays::id.eq_any(wanted.ids()));
+        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
+        rows.into_iter().map(Loaded::try_from).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
@@ -97,12 +99,6 @@ impl Store for Stay {
     fn note(&mut self, _: &Event, known_as: EventId) {
         self.last_event = Some(known_as);
     }
-}
-
-/// Stays by id.
-pub async fn read(tx: Tx<'_>, ids: Vec<StayId>) -> Result<Vec<Loaded<Stay>>, Error> {
-    let rows: Vec<Row> = sql!(tx, |c| stays::table.filter(stays::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
-    rows.into_iter().map(Loaded::try_from).collect()
 }
 
 /// A page of stays, newest first: those of a customer, or all; in a state, or in any.

@@ -11,35 +11,19 @@
 //! because the resort lost the stay, a redeemed voucher stays redeemed.
 
 use chassis::error::RefusalCode;
-use chassis::ids::Kind;
 use chassis::values::{Dates, Period};
-use chassis::{Aggregate, Id, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
 use crate::code::Code;
 
-/// The kind of a [`VoucherId`].
-pub enum VoucherKind {}
-impl Kind for VoucherKind {
-    const NAME: &'static str = "voucher";
+chassis::ids! {
+    /// The id of a voucher, made from its stay.
+    VoucherId = "voucher";
+    /// The id of a stay, which `stay` gave it. It is the id of the flow.
+    StayId = "stay";
+    /// The id of a resort, which `resort` gave it.
+    ResortId = "resort";
 }
-/// The id of a voucher, made from its stay.
-pub type VoucherId = Id<VoucherKind>;
-
-/// The kind of a [`StayId`].
-pub enum StayKind {}
-impl Kind for StayKind {
-    const NAME: &'static str = "stay";
-}
-/// The id of a stay, which `stay` gave it. It is the id of the flow.
-pub type StayId = Id<StayKind>;
-
-/// The kind of a [`ResortId`].
-pub enum ResortKind {}
-impl Kind for ResortKind {
-    const NAME: &'static str = "resort";
-}
-/// The id of a resort, which `resort` gave it.
-pub type ResortId = Id<ResortKind>;
 
 /// The voucher for a stay.
 pub fn voucher_of(stay: StayId) -> VoucherId {

@@ -10,7 +10,7 @@ mod service;
 mod store;
 
 use chassis::ids::Ids;
-use chassis::{Context, Host, Loaded, StartError};
+use chassis::{Context, Host, StartError};
 use contracts::voucher::v1::voucher_service_server::VoucherServiceServer;
 
 use crate::domain::Voucher;
@@ -28,12 +28,7 @@ pub const CONTEXT: Context = Context {
 fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Voucher>();
     host.react(policy::policy(host.world().ids.clone()), &writer);
-    let finder = host.finder(|tx, ids| {
-        Box::pin(async move {
-            let found = store::read(tx, ids).await?;
-            Ok(found.into_iter().map(|Loaded { id, state, .. }| (id, state)).collect())
-        })
-    });
+    let finder = host.finder_of::<Voucher>();
     let service = service::Service { writer, finder, database: host.database().clone() };
     host.serve(VoucherServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())

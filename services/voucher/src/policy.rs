@@ -7,8 +7,8 @@
 //! | `notification.v1.MessageDelivered` | it is sent, if that was the message with it     |
 
 use chassis::ids::Ids;
-use chassis::values::{Dates, Period};
-use chassis::{Malformed, Policy, Timestamp};
+use chassis::values::Period;
+use chassis::{Malformed, Policy, told};
 use contracts::notification::v1::{Message, MessageDelivered};
 use contracts::stay::v1::{Stay, StayCancelled, StayConfirmed};
 
@@ -30,14 +30,14 @@ const TOPIC: &str = "VOUCHER_ISSUED";
 
 fn issue(stay: Option<Stay>, code: Code) -> Reaction {
     let (id, stay) = known(stay)?;
-    let time = |field: &str, time: Option<_>| {
-        time.as_ref().and_then(Timestamp::from_proto).ok_or_else(|| Malformed(field.to_owned()))
-    };
     let grant = Grant {
         code,
-        resort: parse("resort_id", &stay.resort_id)?,
-        dates: stay.dates.as_ref().and_then(Dates::from_proto).ok_or_else(|| Malformed("dates".into()))?,
-        period: Period { start: time("begin_time", stay.begin_time)?, end: time("end_time", stay.end_time)? },
+        resort: told::parsed("resort_id", &stay.resort_id)?,
+        dates: told::dates("dates", stay.dates)?,
+        period: Period {
+            start: told::time("begin_time", stay.begin_time)?,
+            end: told::time("end_time", stay.end_time)?,
+        },
         customer: stay.customer_id,
         resort_name: stay.resort_name,
     };
@@ -52,18 +52,14 @@ fn deactivate(stay: Option<Stay>) -> Reaction {
 }
 
 fn sent(message: Option<Message>) -> Reaction {
-    let message = message.ok_or_else(|| Malformed("no message".into()))?;
+    let message = told::present("message", message)?;
     if message.topic != TOPIC {
         return Ok(vec![]);
     }
-    Ok(vec![(voucher_of(parse("flow_id", &message.flow_id)?), Command::Send)])
+    Ok(vec![(voucher_of(told::parsed("flow_id", &message.flow_id)?), Command::Send)])
 }
 
 fn known(stay: Option<Stay>) -> Result<(StayId, Stay), Malformed> {
-    let stay = stay.ok_or_else(|| Malformed("no stay".into()))?;
-    Ok((parse("stay_id", &stay.stay_id)?, stay))
-}
-
-fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Malformed> {
-    text.parse().map_err(|_| Malformed(field.to_owned()))
+    let stay = told::present("stay", stay)?;
+    Ok((told::parsed("stay_id", &stay.stay_id)?, stay))
 }

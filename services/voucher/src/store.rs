@@ -54,7 +54,9 @@ impl Store for Voucher {
     type Answer = proto::Voucher;
 
     async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        read(tx, wanted.ids()).await
+        let query = vouchers::table.filter(vouchers::id.eq_any(wanted.ids()));
+        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
+        rows.into_iter().map(Loaded::try_from).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
@@ -76,13 +78,6 @@ impl Store for Voucher {
             Event::Barred(..) => None,
         }
     }
-}
-
-/// Vouchers by id.
-pub async fn read(tx: Tx<'_>, ids: Vec<VoucherId>) -> Result<Vec<Loaded<Voucher>>, Error> {
-    let rows: Vec<Row> =
-        sql!(tx, |c| vouchers::table.filter(vouchers::id.eq_any(&ids)).select(Row::as_select()).load(c))?;
-    rows.into_iter().map(Loaded::try_from).collect()
 }
 
 /// The voucher with this code.
