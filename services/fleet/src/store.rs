@@ -94,7 +94,8 @@ impl Store for Car {
             let query = cars::table.filter(cars::id.eq_any(&ids));
             sql!(tx, |c| query.select(CarRow::as_select()).load::<CarRow>(c))
         };
-        let (engagements, cars) = db::try_join!(engagements, cars)?;
+        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        let (cars, engagements) = db::try_join!(cars, engagements)?;
         let mut of_car: BTreeMap<CarId, BTreeMap<ReservationId, Engagement>> = BTreeMap::new();
         for row in engagements {
             of_car.entry(row.car_id).or_default().insert(row.reservation_id, row.try_into()?);

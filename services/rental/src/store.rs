@@ -98,7 +98,8 @@ impl Store for Calendar {
             let query = calendars::table.filter(calendars::car_id.eq_any(&ids));
             sql!(tx, |c| query.select(CalendarRow::as_select()).load::<CalendarRow>(c))
         };
-        let (reservations, calendars) = db::try_join!(reservations, calendars)?;
+        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        let (calendars, reservations) = db::try_join!(calendars, reservations)?;
         let mut of_car: BTreeMap<CarId, BTreeMap<ReservationId, Reservation>> = BTreeMap::new();
         for row in reservations {
             of_car.entry(row.car_id).or_default().insert(row.id, row.try_into()?);

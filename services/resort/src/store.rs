@@ -183,7 +183,8 @@ async fn load(tx: Tx<'_>, ids: &[ResortId], mentioned: &[StayId]) -> Result<Vec<
         let query = resorts::table.filter(resorts::id.eq_any(ids));
         sql!(tx, |c| query.select(ResortRow::as_select()).load::<ResortRow>(c))
     };
-    let (held, offered, resorts) = db::try_join!(held, offered, resorts)?;
+    // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+    let (resorts, held, offered) = db::try_join!(resorts, held, offered)?;
     let mut holds_of: BTreeMap<ResortId, BTreeMap<StayId, Hold>> = BTreeMap::new();
     for row in held {
         holds_of.entry(row.resort_id).or_default().insert(row.stay_id, row.try_into()?);
