@@ -42,14 +42,16 @@ struct Inner {
     url: String,
     topology: Topology,
     world: World,
-    /// A channel for each context that publishes, and the connection that they share.
+    /// A channel for each context that publishes, on a connection that they share.
     publishers: Mutex<Publishers>,
 }
 
 #[derive(Default)]
 struct Publishers {
+    /// For new channels.
     connection: Option<Arc<Connection>>,
-    channels: BTreeMap<&'static str, Channel>,
+    /// Each with the connection that it lives on.
+    channels: BTreeMap<&'static str, (Arc<Connection>, Channel)>,
 }
 
 impl Rabbit {
@@ -65,10 +67,14 @@ impl Rabbit {
 impl Bus for Rabbit {
     fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
         Box::pin(async move {
-            let published = in_time(async { self.0.publish(source, events).await }).await;
+            let published = async {
+                let channel = in_time(self.0.publisher(source)).await?;
+                in_time(self.0.publish(&channel, events)).await
+            };
+            let published = published.await;
             if published.is_err() {
-                // Whatever state it is in, a new one is better.
-                self.0.forget_publishers();
+                // Whatever state it is in, a new one is better. Those of the others may be well.
+                self.0.forget_publisher(source);
             }
             published
         })
@@ -80,8 +86,7 @@ impl Bus for Rabbit {
 }
 
 impl Inner {
-    async fn publish(&self, source: &'static str, events: &[Envelope]) -> Result<(), BusError> {
-        let channel = self.publisher(source).await?;
+    async fn publish(&self, channel: &Channel, events: &[Envelope]) -> Result<(), BusError> {
         let mut confirms = Vec::with_capacity(events.len());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         for event in events {
@@ -104,8 +109,8 @@ impl Inner {
     }
 
     async fn publisher(&self, source: &'static str) -> Result<Channel, BusError> {
-        let kept = self.lock().channels.get(source).filter(|channel| channel.status().connected()).cloned();
-        if let Some(channel) = kept {
+        let kept = self.lock().channels.get(source).filter(|(_, channel)| channel.status().connected()).cloned();
+        if let Some((_, channel)) = kept {
             return Ok(channel);
         }
         let kept = self.lock().connection.clone().filter(|connection| connection.status().connected());
@@ -117,8 +122,8 @@ impl Inner {
         self.topology.declare_for_publisher(&channel, source).await.map_err(failed)?;
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
         let mut publishers = self.lock();
-        publishers.connection = Some(connection);
-        publishers.channels.insert(source, channel.clone());
+        publishers.connection = Some(connection.clone());
+        publishers.channels.insert(source, (connection, channel.clone()));
         Ok(channel)
     }
 
@@ -127,8 +132,10 @@ impl Inner {
         in_time(async { Connection::connect(&self.url, properties).await.map_err(failed) }).await
     }
 
-    fn forget_publishers(&self) {
-        *self.lock() = Publishers::default();
+    fn forget_publisher(&self, source: &'static str) {
+        let mut publishers = self.lock();
+        publishers.connection = None;
+        publishers.channels.remove(source);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Publishers> {
@@ -163,7 +170,7 @@ impl Rabbit {
         let connection = self.0.connect(consumer.context).await?;
         let channel = connection.create_channel().await.map_err(failed)?;
         let declared = self.0.topology.declare_for_consumer(&channel, consumer.context);
-        declared.await.map_err(failed)?;
+        in_time(async { declared.await.map_err(failed) }).await?;
         let mut streams = Vec::new();
         for partition in 0..PARTITIONS {
             let queue = self.0.topology.queue(consumer.context, partition);
@@ -220,10 +227,13 @@ impl Rabbit {
 }
 
 async fn subscribe(connection: &Connection, queue: &str) -> Result<lapin::Consumer, BusError> {
-    let channel = connection.create_channel().await.map_err(failed)?;
-    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(failed)?;
-    let options = BasicConsumeOptions::default();
-    channel.basic_consume(queue.into(), queue.into(), options, Default::default()).await.map_err(failed)
+    in_time(async {
+        let channel = connection.create_channel().await.map_err(failed)?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(failed)?;
+        let options = BasicConsumeOptions::default();
+        channel.basic_consume(queue.into(), queue.into(), options, Default::default()).await.map_err(failed)
+    })
+    .await
 }
 
 fn failed(error: impl ToString) -> BusError {

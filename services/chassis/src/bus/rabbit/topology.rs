@@ -73,13 +73,12 @@ impl Topology {
         channel.exchange_declare(self.dead_exchange.as_str().into(), ExchangeKind::Direct, durable, none()).await
     }
 
+    /// Declares a context's queues and what they take. A context has hundreds of bindings, so they are sent without waiting
+    /// for each; the last one is waited for, and with it all before it.
     async fn declare_queues(&self, channel: &Channel, context: &str, interest: &Interest) -> lapin::Result<()> {
-        let bind = QueueBindOptions::default;
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let dead = self.dead_queue(context);
         channel.queue_declare(dead.as_str().into(), durable, quorum()).await?;
-        let (exchange, none) = (self.dead_exchange.as_str(), FieldTable::default);
-        channel.queue_bind(dead.as_str().into(), exchange.into(), context.into(), bind(), none()).await?;
         for partition in 0..PARTITIONS {
             let queue = self.queue(context, partition);
             channel.queue_declare(queue.as_str().into(), durable, self.stream_arguments(context)).await?;
@@ -88,11 +87,13 @@ impl Topology {
                 Interest::Kinds(kinds) => kinds.iter().map(|kind| routing_key(kind, partition)).collect(),
             };
             for key in keys {
-                let (queue, exchange) = (queue.as_str(), self.exchange.as_str());
-                channel.queue_bind(queue.into(), exchange.into(), key.into(), bind(), none()).await?;
+                let (queue, exchange, go_on) =
+                    (queue.as_str(), self.exchange.as_str(), QueueBindOptions { nowait: true });
+                channel.queue_bind(queue.into(), exchange.into(), key.into(), go_on, FieldTable::default()).await?;
             }
         }
-        Ok(())
+        let (exchange, wait) = (self.dead_exchange.as_str(), QueueBindOptions { nowait: false });
+        channel.queue_bind(dead.as_str().into(), exchange.into(), context.into(), wait, FieldTable::default()).await
     }
 
     fn stream_arguments(&self, context: &str) -> FieldTable {
