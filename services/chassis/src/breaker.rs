@@ -20,7 +20,21 @@ const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Dura
 
 /// A circuit breaker.
 #[derive(Debug, Default)]
-pub struct Breaker(Mutex<State>);
+pub struct Breaker(Mutex<Judged>);
+
+/// A state, and how many there were before it: what a call of an earlier one found out is old news.
+#[derive(Debug, Default)]
+struct Judged {
+    state: State,
+    generation: u64,
+}
+
+impl Judged {
+    fn turn(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+}
 
 #[derive(Debug)]
 enum State {
@@ -60,54 +74,58 @@ pub enum Position {
 #[derive(Debug)]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
+    generation: u64,
     told: bool,
 }
 
 impl Breaker {
     /// The right to make a call, or how long to wait before asking again.
     pub fn admit(&self, now: Instant) -> Result<Permit<'_>, Duration> {
-        let mut state = self.lock();
-        match *state {
+        let mut judged = self.lock();
+        match judged.state {
             State::Closed { .. } => {}
-            State::Open { until, pause } if now >= until => *state = State::HalfOpen { pause },
+            State::Open { until, pause } if now >= until => judged.turn(State::HalfOpen { pause }),
             State::Open { until, .. } => return Err(until - now),
             State::HalfOpen { .. } => return Err(*PAUSES.start()),
         }
-        Ok(Permit { breaker: self, told: false })
+        Ok(Permit { breaker: self, generation: judged.generation, told: false })
     }
 
     /// Where it stands.
     pub fn position(&self) -> Position {
-        match *self.lock() {
+        match self.lock().state {
             State::Closed { .. } => Position::Closed,
             State::HalfOpen { .. } => Position::HalfOpen,
             State::Open { .. } => Position::Open,
         }
     }
 
-    fn record(&self, failed: bool, now: Instant) {
-        let mut state = self.lock();
-        *state = match *state {
+    fn record(&self, generation: u64, failed: bool, now: Instant) {
+        let mut judged = self.lock();
+        if judged.generation != generation {
+            // A call from before: the judgement stands, and a probe finds out for itself.
+            return;
+        }
+        match judged.state {
             State::Closed { failures, calls } => {
                 let failures = (failures << 1 | u32::from(failed)) & ((1 << WINDOW) - 1);
                 let calls = (calls + 1).min(WINDOW);
                 if failed && calls >= ENOUGH && failures.count_ones() * 2 >= calls {
-                    State::Open { until: now + *PAUSES.start(), pause: *PAUSES.start() }
+                    judged.turn(State::Open { until: now + *PAUSES.start(), pause: *PAUSES.start() });
                 } else {
-                    State::Closed { failures, calls }
+                    judged.state = State::Closed { failures, calls };
                 }
             }
             State::HalfOpen { pause } if failed => {
                 let pause = (pause * 2).min(*PAUSES.end());
-                State::Open { until: now + pause, pause }
+                judged.turn(State::Open { until: now + pause, pause });
             }
-            State::HalfOpen { .. } => State::default(),
-            // A call from before it opened: the judgement stands.
-            State::Open { until, pause } => State::Open { until, pause },
-        };
+            State::HalfOpen { .. } => judged.turn(State::default()),
+            State::Open { .. } => {}
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Judged> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -116,7 +134,7 @@ impl Permit<'_> {
     /// The call was answered, or was not.
     pub fn record(mut self, failed: bool, now: Instant) {
         self.told = true;
-        self.breaker.record(failed, now);
+        self.breaker.record(self.generation, failed, now);
     }
 }
 
@@ -126,9 +144,11 @@ impl Drop for Permit<'_> {
             return;
         }
         // A probe that was given up found nothing out: the next call probes.
-        let mut state = self.breaker.lock();
-        if let State::HalfOpen { pause } = *state {
-            *state = State::Open { until: Instant::now(), pause };
+        let mut judged = self.breaker.lock();
+        if let State::HalfOpen { pause } = judged.state
+            && judged.generation == self.generation
+        {
+            judged.turn(State::Open { until: Instant::now(), pause });
         }
     }
 }
@@ -175,6 +195,22 @@ mod tests {
         let later = now + Duration::from_secs(1);
         drop(breaker.admit(later));
         assert!(breaker.admit(later).is_ok());
+    }
+
+    #[test]
+    fn what_an_old_call_finds_out_is_not_taken_for_the_probe() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        let old = [(); 3].map(|()| breaker.admit(now).expect("it is closed"));
+        (0..5).for_each(|_| call(&breaker, true, now));
+        let later = now + Duration::from_secs(1);
+        let probe = breaker.admit(later).expect("one call may find out");
+        let [failed, succeeded, given_up] = old;
+        failed.record(true, later);
+        succeeded.record(false, later);
+        drop(given_up);
+        assert_eq!(breaker.position(), Position::HalfOpen, "the probe is still under way");
+        probe.record(false, later);
+        assert_eq!(breaker.position(), Position::Closed);
     }
 
     #[test]

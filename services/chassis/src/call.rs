@@ -112,7 +112,7 @@ impl Fields {
     }
 }
 
-/// All of the values, or none: `both!(a, b)` is `Some((a, b))` if each is there.
+/// All of the values, or none: `all!(a, b)` is `Some((a, b))` if each is there.
 #[macro_export]
 macro_rules! all {
     ($($value:expr),+ $(,)?) => {

@@ -51,7 +51,8 @@ impl<A: Aggregate> Policy<A> {
         Policy { rules: BTreeMap::new() }
     }
 
-    /// Whenever there is an `M`, obey the commands that `react` makes of it. It must be pure.
+    /// Whenever there is an `M`, obey the commands that `react` makes of it. It may draw chance, but do
+    /// nothing: it is called again for an event that could not be handled yet.
     #[must_use]
     pub fn on<M, R>(mut self, react: R) -> Self
     where

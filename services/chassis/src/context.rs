@@ -104,6 +104,7 @@ pub struct Host {
     reactors: Vec<(Interest, Arc<dyn React>)>,
     services: Vec<Served>,
     rebuild: Option<Arc<dyn Rebuild>>,
+    has_view: bool,
 }
 
 impl Host {
@@ -122,7 +123,7 @@ impl Host {
         &self.tasks
     }
 
-    /// What changes its aggregates of one kind, and wakes them when they asked for it.
+    /// What changes its aggregates of one kind.
     pub fn writer<A: Store>(&mut self) -> Writer<A> {
         Writer::start(&self.scene, &self.tasks)
     }
@@ -161,7 +162,8 @@ impl Host {
     /// Keeps a view, which can be made anew from a history.
     pub fn view<V: View>(&mut self, history: Option<Box<dyn History>>) {
         // One view a context: two would take each other's keys for their own.
-        assert!(self.rebuild.is_none(), "{} keeps a view already", self.scene.context);
+        assert!(!self.has_view, "{} keeps a view already", self.scene.context);
+        self.has_view = true;
         let viewer = Viewer::<V>::start(&self.scene, &self.tasks);
         self.reactors.push((V::interest(), Arc::new(viewer.clone())));
         let scene = self.scene.clone();
@@ -243,10 +245,10 @@ impl Context {
         let scene = Scene { context: self.name, database, world, published: Arc::new(Notify::new()) };
         let (reactors, services, rebuild) = (Vec::new(), Vec::new(), None);
         let environment = environment.clone();
-        let mut host = Host { scene, tasks, environment, reactors, services, rebuild };
+        let mut host = Host { scene, tasks, environment, reactors, services, rebuild, has_view: false };
         (self.start)(&mut host)?;
 
-        let Host { scene, tasks, environment, reactors, services, rebuild } = host;
+        let Host { scene, tasks, environment, reactors, services, rebuild, .. } = host;
         let (store, fabric) = (Part::new("store"), Part::new("fabric"));
         let handler = Arc::new(Persistent { reactors, scene: scene.clone(), tasks: tasks.clone() });
         let interest = (self.interest)();

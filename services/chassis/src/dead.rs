@@ -52,7 +52,8 @@ pub async fn count(tx: Tx<'_>) -> Result<i64, Error> {
     Ok(sql!(tx, |c| dead::table.count().get_result(c))?)
 }
 
-/// Removes them for good; returns how many were there.
-pub async fn drop(tx: Tx<'_>, event_ids: &[Id<()>]) -> Result<usize, Error> {
-    Ok(sql!(tx, |c| diesel::delete(dead::table.filter(dead::event_id.eq_any(event_ids))).execute(c))?)
+/// Removes those of them for good that are here since `latest` or before; returns how many there were.
+pub async fn drop(tx: Tx<'_>, event_ids: &[Id<()>], latest: Timestamp) -> Result<usize, Error> {
+    let known = dead::table.filter(dead::event_id.eq_any(event_ids)).filter(dead::dead_at.le(latest));
+    Ok(sql!(tx, |c| diesel::delete(known).execute(c))?)
 }

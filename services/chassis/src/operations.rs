@@ -23,6 +23,7 @@ const AT_ONCE: i64 = 256;
 #[derive(Clone)]
 pub struct Operations(Arc<BTreeMap<&'static str, Operated>>);
 
+#[derive(Clone)]
 struct Operated {
     database: Database,
     handler: Arc<dyn Handler>,
@@ -54,9 +55,12 @@ impl Operated {
         dead::list(self.database.reader().await?.tx(), event, limit).await
     }
 
+    /// Removes letters as they were read. One that was put aside again meanwhile stays.
     async fn drop(&self, letters: &[DeadLetter]) -> Result<usize, Error> {
+        let Some(latest) = letters.iter().map(|letter| letter.dead_at).max() else { return Ok(0) };
         let ids: Vec<Id<()>> = letters.iter().map(|letter| Id::new(letter.event.event_id)).collect();
-        let unit: Unit<'static, usize> = Box::new(move |tx| Box::pin(async move { dead::drop(tx, &ids).await }));
+        let unit: Unit<'static, usize> =
+            Box::new(move |tx| Box::pin(async move { dead::drop(tx, &ids, latest).await }));
         self.database.write(Durability::Full, unit).await
     }
 
@@ -69,12 +73,13 @@ impl Operated {
             if letters.is_empty() {
                 break;
             }
-            self.drop(&letters).await?;
             left -= letters.len() as i64;
             replayed += letters.len() as i64;
-            let events = letters.into_iter().map(|letter| letter.event).collect();
-            let handled = self.handler.handle(events).await;
-            handled.map_err(|_| Error::Stopping)?;
+            // They are removed when they are handled, not before: who dies in between handles them again, and the keys
+            // of what was done make that harmless.
+            let events = letters.iter().map(|letter| letter.event.clone()).collect();
+            self.handler.handle(events).await.map_err(|_| Error::Stopping)?;
+            self.drop(&letters).await?;
         }
         Ok(replayed)
     }
@@ -121,7 +126,9 @@ impl OperationsService for Operations {
     ) -> Result<Response<proto::ReplayDeadLettersResponse>, Status> {
         let request = request.into_inner();
         let event = event_id(&request.event_id)?;
-        let replayed_count = self.context(&request.context)?.replay(event).await?;
+        let context = self.context(&request.context)?.clone();
+        let replayed = tokio::spawn(async move { context.replay(event).await }).await;
+        let replayed_count = replayed.map_err(|error| Error::Internal(error.to_string()))??;
         Ok(Response::new(proto::ReplayDeadLettersResponse { replayed_count }))
     }
 
@@ -154,7 +161,10 @@ impl OperationsService for Operations {
             retry_after: None,
         };
         let rebuild = self.context(&name)?.rebuild.as_ref().ok_or_else(not_a_view)?;
-        let event_count = rebuild.rebuild().await?;
+        // To its end, whether or not anybody waits for it: a view that is half made is worse than an old one.
+        let rebuild = rebuild.clone();
+        let rebuilt = tokio::spawn(async move { rebuild.rebuild().await }).await;
+        let event_count = rebuilt.map_err(|error| Error::Internal(error.to_string()))??;
         Ok(Response::new(proto::RebuildViewResponse { event_count }))
     }
 }

@@ -107,11 +107,14 @@ impl Relay {
     async fn take_turn(&self) -> Result<Option<Turn>, Error> {
         let Database::Postgres(postgres) = &self.scene.database else { return Ok(Some(Turn::Sqlite)) };
         let mut connection = postgres.connect().await?;
-        // What it deletes late is published again, so it need not wait for the disk.
-        connection.batch_execute("SET synchronous_commit = off").await?;
         let lock =
             diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
-        let rows = diesel_async::RunQueryDsl::execute(lock, &mut connection).await?;
+        let take = async {
+            // What it deletes late is published again, so it need not wait for the disk.
+            connection.batch_execute("SET synchronous_commit = off").await?;
+            Ok(diesel_async::RunQueryDsl::execute(lock, &mut connection).await?)
+        };
+        let rows = in_time(take).await?;
         Ok((rows == 1).then(|| Turn::Postgres(Box::new(connection))))
     }
 
@@ -144,10 +147,15 @@ pub(crate) async fn forget_old_keys(scene: Scene, keep: Duration, tasks: Tasks) 
     const AT_ONCE: i64 = 1_000;
     while tasks.sleep(PAUSE).await {
         let before = scene.world.now() - keep;
-        let unit: Unit<'static, _> =
-            Box::new(move |tx| Box::pin(async move { crate::done::forget(tx, before, AT_ONCE).await }));
-        if let Err(error) = scene.database.write(Durability::Lazy, unit).await {
-            tracing::warn!(context = scene.context, error = %error.for_log(), "old keys were not forgotten; trying again");
+        let mut forgotten = AT_ONCE as usize;
+        while forgotten == AT_ONCE as usize && !tasks.is_stopping() {
+            let unit: Unit<'static, _> =
+                Box::new(move |tx| Box::pin(async move { crate::done::forget(tx, before, AT_ONCE).await }));
+            forgotten = scene.database.write(Durability::Lazy, unit).await.unwrap_or_else(|error| {
+                let error = error.for_log();
+                tracing::warn!(context = scene.context, %error, "old keys were not forgotten; trying again");
+                0
+            });
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Wakes aggregates at the time that they asked for.
 //!
 //! The time stands in a column of the aggregate, so it survives everything; there are no other timers. An aggregate is
-//! woken until it no longer asks to be: whoever is woken too late, or twice, decides by its state.
+//! woken until it no longer asks to be: whoever is woken too late, or twice, decides by its state. Replicas wake the same
+//! ones, also at the same time; the outside world is asked under a key that makes it once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::aggregate::{Cause, Store, Wanted};
+use crate::aggregate::{Cause, Loaded, Store, Wanted};
+use crate::clock::Timestamp;
+use crate::db::DEADLINE;
 use crate::error::Error;
 use crate::world::Tasks;
 use crate::writer::{Intent, Scene, Writer};
@@ -57,18 +60,21 @@ pub async fn run<A: Store>(scene: Scene, wake: Wake<A>, tasks: Tasks) {
     }
 }
 
+async fn due<A: Store>(scene: &Scene, now: Timestamp) -> Result<Vec<Loaded<A>>, Error> {
+    let reader = scene.database.reader().await?;
+    let ids = A::due(reader.tx(), now, AT_ONCE).await?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut wanted = Wanted::<A>::new();
+    ids.iter().for_each(|id| wanted.add(*id, None));
+    A::load(reader.tx(), &wanted).await
+}
+
 async fn wake_due<A: Store>(scene: &Scene, wake: &Wake<A>) -> Result<usize, Error> {
     let now = scene.world.now();
-    let due = {
-        let reader = scene.database.reader().await?;
-        let ids = A::due(reader.tx(), now, AT_ONCE).await?;
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let mut wanted = Wanted::<A>::new();
-        ids.iter().for_each(|id| wanted.add(*id, None));
-        A::load(reader.tx(), &wanted).await?
-    };
+    let due = tokio::time::timeout(DEADLINE, due::<A>(scene, now)).await;
+    let due = due.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
     let calls = due.iter().filter_map(|loaded| {
         let (at, command) = loaded.state.wake_at()?;
         (at <= now).then(|| wake(loaded.id, command))

@@ -185,7 +185,9 @@ impl Aggregate for Hail {
                 Ok(hail.departed(allocation, now).into_iter().chain(arrived).collect())
             }
             Command::Withdraw(cause) => match hail.state {
-                State::Requested | State::Allocated | State::Cancelling => Ok(vec![Event::Cancelled(*cause, now)]),
+                State::Requested | State::Allocated => Ok(vec![Event::Cancelled(*cause, now)]),
+                // Whatever ended it there: the customer wanted it so.
+                State::Cancelling => Ok(vec![Event::Cancelled(Cause::Customer, now)]),
                 State::Cancelled(_) | State::UnderWay | State::Finished => Ok(vec![]),
             },
         }

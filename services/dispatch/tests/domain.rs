@@ -84,6 +84,7 @@ fn t5_a_customer_cancels_before_the_start() {
 #[test]
 fn t5_the_drivers_side_has_the_last_word_on_a_cancellation() {
     check(&cancelling(), Command::Withdraw(Cause::Customer), Ok(&[Event::Cancelled(Cause::Customer, NOW)]));
+    check(&cancelling(), Command::Withdraw(Cause::NoDriver), Ok(&[Event::Cancelled(Cause::Customer, NOW)]));
     let departed = Event::Departed(kim(), NOW);
     check(&cancelling(), Command::Depart(kim()), Ok(&[departed.clone(), Event::CancellationRefused]));
     check(&cancelling(), Command::Insist(kim()), Ok(&[departed.clone(), Event::CancellationRefused]));

@@ -38,9 +38,9 @@ pub const MAX_DECLINED: usize = 1_000;
 /// How long whoever finished a drive has for charging it, before it is charged by itself.
 pub const COLLECT_FIRST: Duration = Duration::from_secs(10);
 
-/// The pause before a fare is tried again: twice as long each time, from 2 seconds to an hour.
+/// The pause before a fare is tried again: twice as long each time, from 2 seconds to 5 minutes.
 fn pause(attempt: u32) -> Duration {
-    Duration::from_secs(2 << attempt.min(11)).min(Duration::from_secs(3_600))
+    Duration::from_secs(2 << attempt.min(8)).min(Duration::from_secs(300))
 }
 
 /// What a ride costs.
@@ -169,10 +169,10 @@ pub enum Command {
     Accept(String),
     /// A driver does not want it.
     Decline(String),
-    /// The customer boarded.
-    Start,
-    /// The customer has arrived.
-    Finish(Tariff),
+    /// The customer boarded this driver's car.
+    Start(String),
+    /// This driver has brought the customer there.
+    Finish(String, Tariff),
     /// The fare was paid.
     Paid(PaymentId),
     /// The card was declined.
@@ -300,13 +300,16 @@ impl Aggregate for Drive {
             }),
             Command::Accept(driver) => drive.decide_accept(driver, now),
             Command::Decline(driver) => drive.decide_decline(driver),
-            Command::Start => match drive.state {
+            Command::Start(driver) | Command::Finish(driver, _) if drive.is_anothers(driver) => {
+                Err(Refusal::NoSuchDrive)
+            }
+            Command::Start(_) => match drive.state {
                 State::Accepted => Ok(vec![Event::Started(now)]),
                 State::Started => Ok(vec![]),
                 State::Finished => Err(Refusal::DriveFinished),
                 _ => Err(drive.not_mine()),
             },
-            Command::Finish(tariff) => match (drive.state, drive.started) {
+            Command::Finish(_, tariff) => match (drive.state, drive.started) {
                 (State::Started, Some(start)) => {
                     Ok(vec![Event::Finished(tariff.fare(start, now), now, now + COLLECT_FIRST)])
                 }
@@ -360,6 +363,11 @@ impl Aggregate for Drive {
 }
 
 impl Drive {
+    /// Whether another driver has it, or had it: then it is nobody else's business.
+    fn is_anothers(&self, driver: &str) -> bool {
+        self.driver.as_deref().is_some_and(|owner| owner != driver)
+    }
+
     /// Why nobody can go on with a drive that has no driver.
     fn not_mine(&self) -> Refusal {
         match self.state {

@@ -40,13 +40,14 @@ pub struct Settings {
     pub fare_per_minute: i64,
     /// How long a drive is offered before it lapses, in seconds.
     pub offered_seconds: u64,
-    /// How often it is tried to charge a fare, with growing pauses of up to an hour, before it is given up.
+    /// How often it is tried to charge a fare, with growing pauses of up to 5 minutes, before it is given up: by default for
+    /// about a day.
     pub charge_attempts: u32,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { currency: "KRW".to_owned(), fare_per_minute: 1_000, offered_seconds: 1_800, charge_attempts: 36 }
+        Settings { currency: "KRW".to_owned(), fare_per_minute: 1_000, offered_seconds: 1_800, charge_attempts: 300 }
     }
 }
 

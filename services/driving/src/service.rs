@@ -48,15 +48,6 @@ impl Service {
         self.finder.get(id).await?.ok_or_else(|| Error::not_found("drive", id))
     }
 
-    /// Fails unless the drive is the caller's, or nobody's.
-    async fn check_driver(&self, call: &Call, id: DriveId) -> Result<(), Error> {
-        let is_anothers = |driver: &str| driver != call.caller.subject();
-        if self.find(id).await?.driver.as_deref().is_some_and(is_anothers) {
-            return Err(Error::not_found("drive", id));
-        }
-        Ok(())
-    }
-
     /// Has a fare charged once, with the caller waiting, and keeps the answer for who repeats the request. Whatever comes
     /// of it, the drive is as it is: what could not be charged now is charged later.
     async fn charge(&self, call: &Call, id: DriveId, key: Option<Key>) -> Result<proto::Drive, Error> {
@@ -127,8 +118,7 @@ impl DrivingService for Service {
     ) -> Result<Response<proto::StartDriveResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let (key, id) = Self::parse(&call, &request, &request.request_id, &request.drive_id)?;
-        self.check_driver(&call, id).await?;
-        let drive = self.writer.handle(call.intent(id, Command::Start, key)).await?;
+        let drive = self.writer.handle(call.intent(id, Command::Start(call.caller.subject().to_owned()), key)).await?;
         Ok(Response::new(proto::StartDriveResponse { drive: Some(drive) }))
     }
 
@@ -138,11 +128,11 @@ impl DrivingService for Service {
     ) -> Result<Response<proto::FinishDriveResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let (key, id) = Self::parse(&call, &request, &request.request_id, &request.drive_id)?;
-        self.check_driver(&call, id).await?;
         if let Some(first) = self.writer.first_answer(key).await? {
             return Ok(Response::new(proto::FinishDriveResponse { drive: Some(first) }));
         }
-        self.writer.handle(call.intent(id, Command::Finish(self.tariff), None)).await?;
+        let command = Command::Finish(call.caller.subject().to_owned(), self.tariff);
+        self.writer.handle(call.intent(id, command, None)).await?;
         let drive = self.charge(&call, id, key).await?;
         Ok(Response::new(proto::FinishDriveResponse { drive: Some(drive) }))
     }

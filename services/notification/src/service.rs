@@ -31,7 +31,8 @@ impl NotificationService for Service {
         let flow = fields.optional_id("flow_id", &request.flow_id);
         let (page, flow) = fields.finish(all!(page, flow))?;
         let reader = self.database.reader().await?;
-        let (messages, next_page_token) = store::list(reader.tx(), customer, flow, &page).await?;
+        let (messages, next_page_token) =
+            store::list(reader.tx(), call.caller.subject(), customer, flow, &page).await?;
         Ok(Response::new(proto::ListMessagesResponse { messages, next_page_token }))
     }
 }

@@ -76,9 +76,11 @@ impl Store for Message {
     }
 }
 
-/// A page of messages, newest first: those to a customer, or to all; about a flow, or about all.
+/// A page of messages, newest first: those to a customer, or to all; about a flow, or about all. What is registered is
+/// for its customer: other readers see that there is a message, not what it says.
 pub async fn list(
     tx: Tx<'_>,
+    reader: &str,
     customer: Option<&str>,
     flow: Option<FlowId>,
     page: &Page<Spot>,
@@ -99,7 +101,12 @@ pub async fn list(
         query.order((messages::created_at.desc(), messages::id.desc())).limit(page.limit()).load(c)
     })?;
     let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
-    let messages = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
+    let shown = |row: Row| {
+        let is_readable = !row.registered || row.customer == reader;
+        let full = proto::Message::from(&Loaded::try_from(row)?.state);
+        Ok(if is_readable { full } else { proto::Message { text: String::new(), ..full } })
+    };
+    let messages = rows.into_iter().map(shown);
     Ok((messages.collect::<Result<_, Error>>()?, next))
 }
 

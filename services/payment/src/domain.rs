@@ -130,8 +130,8 @@ pub enum Command {
     Refuse(u32, String),
     /// The processor gave the money back.
     Refunded,
-    /// The processor did not answer.
-    NoAnswer,
+    /// The processor did not answer in this attempt, counted from 0: several who asked at the same time are one.
+    NoAnswer(u32),
     /// The customer wants to pay no more, or the money back.
     Cancel,
     /// The seller took the purchase back.
@@ -212,10 +212,18 @@ pub enum Step {
 }
 
 impl Payment {
+    /// How often the processor was asked and did not answer.
+    pub fn attempt(&self) -> u32 {
+        match self.state {
+            State::Charging { attempt, .. } | State::Refunding { attempt, .. } => attempt,
+            _ => 0,
+        }
+    }
+
     /// What is to be asked of the processor, if anything is.
     pub fn next_step(&self) -> Option<Step> {
         match &self.state {
-            State::Charging { attempt, .. } if *attempt >= CHARGE_ATTEMPTS => Some(Step::GiveUp(self.charge)),
+            State::Charging { attempt, .. } if self.gives_up(*attempt) => Some(Step::GiveUp(self.charge)),
             State::Charging { method, .. } => {
                 let amount = self.owed.as_ref()?.amount;
                 Some(Step::Charge { charge: self.charge, method: method.clone(), amount })
@@ -244,7 +252,7 @@ impl Aggregate for Payment {
             Command::Request(..) => Ok(vec![]),
             Command::Charge { collect: Some((_, owed)), .. } if is_other(owed) => Err(Refusal::PurchaseDiffers),
             Command::Charge { method, .. } => payment.decide_charge(method, now),
-            Command::Approve(_) | Command::Refuse(..) | Command::NoAnswer | Command::Refunded => {
+            Command::Approve(_) | Command::Refuse(..) | Command::NoAnswer(_) | Command::Refunded => {
                 Ok(payment.decide_answer(command, now))
             }
             Command::Cancel if payment.owed.is_none() => Err(Refusal::NoSuchPayment),
@@ -305,7 +313,7 @@ impl Payment {
     fn decide_answer(&self, answer: &Command, now: Timestamp) -> Vec<Event> {
         match (&self.state, answer) {
             // The processor may have been told already to forget this charge, and will be: then there is no money.
-            (State::Charging { attempt, .. }, Command::Approve(_)) if *attempt >= CHARGE_ATTEMPTS => vec![],
+            (State::Charging { attempt, .. }, Command::Approve(_)) if self.gives_up(*attempt) => vec![],
             (State::Charging { voided, .. }, Command::Approve(charge)) if *charge == self.charge => {
                 let refund = voided.then_some(Event::RefundStarted(now));
                 let settled = (self.is_used() && !voided).then_some(Event::Settled(now));
@@ -315,12 +323,20 @@ impl Payment {
                 let cancelled = voided.then_some(Event::Cancelled(now));
                 std::iter::once(Event::Refused(why.clone(), now)).chain(cancelled).collect()
             }
-            (State::Charging { attempt, .. } | State::Refunding { attempt, .. }, Command::NoAnswer) => {
+            (State::Charging { attempt, .. } | State::Refunding { attempt, .. }, Command::NoAnswer(asked))
+                if attempt == asked =>
+            {
                 vec![Event::Postponed(now + pause(*attempt))]
             }
             (State::Refunding { .. }, Command::Refunded) => vec![Event::Cancelled(now)],
             _ => vec![],
         }
+    }
+
+    /// Whether the processor is told to forget a charge that it never answered to. What was used is owed until it is paid,
+    /// so for that the processor is asked until it answers.
+    fn gives_up(&self, attempt: u32) -> bool {
+        attempt >= CHARGE_ATTEMPTS && !self.is_used()
     }
 
     fn is_used(&self) -> bool {

@@ -44,7 +44,7 @@ impl Service {
         let Some(step) = payment.next_step() else { return Ok((&payment).into()) };
         let answer = tokio::time::timeout(self.deadline, self.ask(id, &step)).await.unwrap_or(Err(NoAnswer));
         let command = match (step, answer) {
-            (_, Err(NoAnswer)) => Command::NoAnswer,
+            (_, Err(NoAnswer)) => Command::NoAnswer(payment.attempt()),
             (Step::Charge { charge, .. }, Ok(Verdict::Approved)) => Command::Approve(charge),
             (Step::Charge { charge, .. }, Ok(Verdict::Declined(why))) => Command::Refuse(charge, why),
             (Step::GiveUp(charge), Ok(_)) => Command::Refuse(charge, "the processor did not answer".to_owned()),
@@ -98,6 +98,12 @@ impl Service {
             }),
             _ => Err(refused("PAYMENT_CANCELLED", "the payment was cancelled".to_owned())),
         }
+    }
+
+    /// The payment, if it is the caller's own.
+    async fn own(&self, caller: &Caller, id: PaymentId) -> Result<Payment, Error> {
+        let is_own = |payment: &Payment| payment.owed.as_ref().is_some_and(|owed| owed.customer == caller.subject());
+        self.finder.get(id).await?.filter(is_own).ok_or_else(|| Error::not_found("payment", id))
     }
 
     /// The payment, if the caller may see it.
@@ -155,7 +161,7 @@ impl PaymentService for Service {
         let id = fields.id("payment_id", &request.payment_id);
         let method = fields.text("payment_method", &request.payment_method, 1..=100);
         let (key, id, method) = fields.finish(all!(key, id, method))?;
-        self.visible(&call.caller, id).await?;
+        self.own(&call.caller, id).await?;
         let payment = self.charge(&call, id, Command::Charge { method, collect: None }, key).await?;
         Ok(Response::new(proto::ChargePaymentResponse { payment: Some(payment) }))
     }
@@ -188,7 +194,7 @@ impl PaymentService for Service {
         let key = fields.key(&call, &request.request_id, &request);
         let id = fields.id("payment_id", &request.payment_id);
         let (key, id) = fields.finish(all!(key, id))?;
-        self.visible(&call.caller, id).await?;
+        self.own(&call.caller, id).await?;
         let payment = self.writer.handle(call.intent(id, Command::Cancel, key)).await?;
         Ok(Response::new(proto::CancelPaymentResponse { payment: Some(payment) }))
     }

@@ -7,8 +7,8 @@
 //!                     +--Deactivate---+--> Deactivated
 //! ```
 //! `Deactivate` may come before `Issue`: then there never is a voucher that is good. It can't meet `Redeem`: a stay can be
-//! cancelled until shortly before it begins, and its voucher is redeemed from its begin on. Should it come all the same,
-//! because the resort lost the stay, a redeemed voucher stays redeemed.
+//! cancelled until shortly before it begins, and its voucher is redeemed from its begin on. Should it come all the same
+//! (the resort lost the stay; no time lies between; the event was long under way), a redeemed voucher stays redeemed.
 
 use chassis::error::RefusalCode;
 use chassis::values::{Dates, Period};

@@ -1,7 +1,7 @@
 //! Vouchers: issued for paid stays, sent, redeemed at the resort, deactivated. Serves the resort line.
 //!
 //! The rules are in [`domain`], what others' events lead to in [`policy`]. A voucher is worth what its code is: that is
-//! told to its customer, and shown nowhere else, neither in the log nor where values are printed.
+//! told to its customer, and shown nowhere else but in the events that admins read in the chronicle, neither in the log nor where values are printed.
 
 pub mod code;
 pub mod domain;

@@ -38,6 +38,8 @@ impl Migrations {
     /// One process at a time: the others wait for the lock, then find nothing to do.
     pub(super) async fn run_on_postgres(&self, mut connection: AsyncPgConnection) -> Result<(), String> {
         const LOCK: &str = "SELECT pg_advisory_lock(hashtext('nadeuri migrations ' || current_schema()))";
+        // A migration takes as long as it takes, and who comes second waits for it.
+        connection.batch_execute("SET statement_timeout = 0").await.map_err(|error| error.to_string())?;
         connection.batch_execute(LOCK).await.map_err(|error| error.to_string())?;
         let source = Both(&FABRIC.postgres, &self.postgres);
         AsyncMigrationHarness::new(connection)

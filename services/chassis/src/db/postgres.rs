@@ -1,5 +1,7 @@
 //! PostgreSQL: a database, or a schema, a context.
 
+use std::panic::AssertUnwindSafe;
+
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -98,14 +100,21 @@ pub async fn transact<T>(
 ) -> Result<T, Error> {
     let work = async {
         let begin = match durability {
-            Durability::Full => "BEGIN",
-            Durability::Lazy => "BEGIN; SET LOCAL synchronous_commit = off",
+            Durability::Full => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+            Durability::Lazy => "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL synchronous_commit = off",
         };
-        // Sent with the first statements, not before them: they wait for a round trip less. Answers come in order, so
+        // One snapshot for all that is read, so that an aggregate in several tables is seen as it was at one moment: what
+        // another replica commits in between is found out when this one writes. Sent with the first statements, not before: they wait for a round trip less. Answers come in order, so
         // nothing goes on if it fails.
         let shared: &AsyncPgConnection = connection;
-        let outcome =
-            try_join!(async { Ok((&mut { shared }).batch_execute(begin).await?) }, unit(Tx::Postgres(shared)));
+        let unit = async {
+            // A panic is the unit's own: the connection and its task go on.
+            match AssertUnwindSafe(unit(Tx::Postgres(shared))).catch_unwind().await {
+                Ok(done) => done,
+                Err(_) => Err(Error::Internal("a unit of work panicked".into())),
+            }
+        };
+        let outcome = try_join!(async { Ok((&mut { shared }).batch_execute(begin).await?) }, unit);
         let outcome = outcome.map(|((), value)| value);
         if outcome.is_ok() {
             world.pass(context, Point::BeforeCommit).await;

@@ -4,6 +4,7 @@
 //! (`synchronous=FULL`), one that is so a moment later (`NORMAL`) for what is done again if it is lost.
 
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
@@ -77,8 +78,10 @@ impl Sqlite {
             Writer::Thread(jobs) => {
                 let (answer, answered) = oneshot::channel();
                 let job: Job = Box::new(move |connections| {
-                    // Nothing in it waits but for the disk.
-                    let _ = answer.send(futures::executor::block_on(connections.transact(durability, unit)));
+                    // Nothing in it waits but for the disk. A panic is the unit's own, and must not end the thread.
+                    let work = AssertUnwindSafe(|| futures::executor::block_on(connections.transact(durability, unit)));
+                    let panicked = |_| Err(Error::Internal("a unit of work panicked".into()));
+                    let _ = answer.send(std::panic::catch_unwind(work).unwrap_or_else(panicked));
                 });
                 let full = |_| Error::Busy { what: "the store's writer" };
                 jobs.try_send(job).map_err(full)?;

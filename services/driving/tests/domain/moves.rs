@@ -2,6 +2,14 @@
 
 use super::*;
 
+fn start() -> Command {
+    Command::Start("kim".to_owned())
+}
+
+fn finish() -> Command {
+    Command::Finish("kim".to_owned(), tariff())
+}
+
 fn by(driver: &str) -> Command {
     Command::Accept(driver.to_owned())
 }
@@ -37,11 +45,20 @@ fn t2_a_driver_who_declines_is_noted_and_others_may_accept() {
 
 #[test]
 fn t3_only_an_accepted_drive_starts() {
-    check(&accepted(), Command::Start, seconds(120), Ok(&[Event::Started(seconds(120))]));
-    check(&started(), Command::Start, seconds(180), Ok(&[]));
-    check(&[offered()], Command::Start, NOW, Err(Refusal::DriveNotAccepted));
-    check(&finished(), Command::Start, NOW, Err(Refusal::DriveFinished));
-    check(&[accepted(), vec![Event::Cancelled(NOW)]].concat(), Command::Start, NOW, Err(Refusal::DriveCancelled));
+    check(&accepted(), start(), seconds(120), Ok(&[Event::Started(seconds(120))]));
+    check(&started(), start(), seconds(180), Ok(&[]));
+    check(&[offered()], start(), NOW, Err(Refusal::DriveNotAccepted));
+    check(&finished(), start(), NOW, Err(Refusal::DriveFinished));
+    check(&[accepted(), vec![Event::Cancelled(NOW)]].concat(), start(), NOW, Err(Refusal::DriveCancelled));
+}
+
+#[test]
+fn t3_a_drive_is_started_and_finished_by_its_driver_only() {
+    let lee = || "lee".to_owned();
+    for given in [accepted(), started(), finished()] {
+        check(&given, Command::Start(lee()), NOW, Err(Refusal::NoSuchDrive));
+        check(&given, Command::Finish(lee(), tariff()), NOW, Err(Refusal::NoSuchDrive));
+    }
 }
 
 #[test]
@@ -60,9 +77,9 @@ fn t4_a_fare_is_that_of_the_whole_minutes_and_of_one_at_least() {
 fn t4_a_finished_drive_has_its_fare_for_good() {
     let end = seconds(120 + 600);
     let then = Event::Finished(won(10_000), end, end + COLLECT_FIRST);
-    check(&started(), Command::Finish(tariff()), end, Ok(&[then]));
-    check(&finished(), Command::Finish(tariff()), seconds(9_000), Ok(&[]));
-    check(&accepted(), Command::Finish(tariff()), end, Err(Refusal::DriveNotStarted));
+    check(&started(), finish(), end, Ok(&[then]));
+    check(&finished(), finish(), seconds(9_000), Ok(&[]));
+    check(&accepted(), finish(), end, Err(Refusal::DriveNotStarted));
 }
 
 #[test]
@@ -99,7 +116,7 @@ fn t8_a_fare_is_tried_again_with_growing_pauses_up_to_a_limit() {
         assert_eq!(woken, Some((at, Command::Collect)));
     }
     assert_eq!(pauses[..6], [2, 4, 8, 16, 32, 64]);
-    assert_eq!(pauses[11..14], [3_600, 3_600, 3_600]);
+    assert_eq!(pauses[7..10], [256, 300, 300]);
     check(&given, postpone(35), NOW, Ok(&[Event::FareUncollected(NOW)]));
     given.push(Event::FareUncollected(NOW));
     assert_eq!(drive(&given).and_then(|drive| drive.wake_at()), None);

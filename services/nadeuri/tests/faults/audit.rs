@@ -12,10 +12,10 @@ use prost_types::Timestamp;
 use tokio::time::Instant;
 
 use crate::load::{Told, Town};
-use crate::rides;
 use crate::support::client::Client;
 use crate::support::cluster::{Cluster, contexts};
 use crate::support::{LOOK, PATIENCE};
+use crate::{rides, stays};
 
 /// Everything that is written down, by the id of the reservation.
 pub struct Books {
@@ -99,13 +99,14 @@ async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String>
             (known.difference(&acknowledged).collect(), acknowledged.difference(&known).collect());
         format!("nobody was told of {extra:?}, and these are lost: {lost:?}")
     })?;
-    let sold = told.len() + town.rides.ended.borrow().len();
+    let sold = told.len() + town.rides.ended.borrow().len() + town.stays.told.borrow().len();
     ensure(books.payments.len() == sold, || format!("{} payments for {sold}", books.payments.len()))?;
     ensure(books.pages.len() == told.len(), || format!("{} pages", books.pages.len()))?;
     for told in told {
         one(told, &books)?;
     }
     rides::audit(&town.rides, &books, admin).await?;
+    stays::audit(&town.stays, &books, admin).await?;
     no_overlaps(&books.reservations)?;
     messages(&books)?;
     stories(&books)?;
@@ -170,6 +171,7 @@ fn no_overlaps(reservations: &[Reservation]) -> Result<(), String> {
 fn messages(books: &Books) -> Result<(), String> {
     let cars = ["CarReserved", "CarRented", "CarReturned", "ReservationCancelled", "RentalCancellationRefused"];
     let taxis = ["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished"];
+    let stays = ["StayReserved", "StayConfirmed", "StayCancelled", "VoucherIssued"];
     let is_told = |event: &&Event| match event.r#type.rsplit_once('.').map(|(_, name)| name) {
         Some("PaymentCancelled") => {
             let cancelled = event.data.as_ref().and_then(|data| data.to_msg::<PaymentCancelled>().ok());
@@ -181,7 +183,7 @@ fn messages(books: &Books) -> Result<(), String> {
             approved.and_then(|approved| approved.payment).is_some_and(|payment| payment.used)
         }
         Some("PaymentRefused") => true,
-        Some(name) => cars.contains(&name) || taxis.contains(&name),
+        Some(name) => [&cars[..], &taxis, &stays].concat().contains(&name),
         None => false,
     };
     let events: BTreeSet<&str> = books.events.iter().filter(is_told).map(|event| event.event_id.as_str()).collect();

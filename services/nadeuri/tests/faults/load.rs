@@ -14,6 +14,7 @@ use contracts::rental::v1::{
 use tonic::{Code, Status};
 
 use crate::rides::Rides;
+use crate::stays::Stays;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::{BAD_CARD, GOOD_CARD, PATIENCE, below, eventually_within, new_id, period, reason};
@@ -47,6 +48,8 @@ pub struct Town {
     pub told: RefCell<Vec<Told>>,
     /// Taxis beside them.
     pub rides: Rides,
+    /// And stays.
+    pub stays: Stays,
     closed: Cell<bool>,
 }
 
@@ -58,7 +61,8 @@ impl Town {
             cars.push(cluster.admin().new_car(&format!("Car {number}"), 10_000 + number as i64).await);
         }
         let customers = (0..CUSTOMERS).map(|number| cluster.by(&format!("c{number}"))).collect();
-        Town { customers, cars, told: RefCell::default(), rides: Rides::new(cluster), closed: Cell::new(false) }
+        let (rides, stays) = (Rides::new(cluster), Stays::new(cluster).await);
+        Town { customers, cars, told: RefCell::default(), rides, stays, closed: Cell::new(false) }
     }
 
     /// Customers begin no new flow from now on.
@@ -78,7 +82,7 @@ impl Town {
     /// The customers live until the town closes.
     pub async fn live(&self) {
         let customers = futures::future::join_all(self.customers.iter().map(|customer| self.customer(customer)));
-        futures::join!(customers, self.rides.live(&self.closed));
+        futures::join!(customers, self.rides.live(&self.closed), self.stays.live(&self.closed));
     }
 
     async fn customer(&self, me: &Client) {

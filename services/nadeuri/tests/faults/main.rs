@@ -12,6 +12,7 @@ mod audit;
 mod load;
 mod rides;
 mod servers;
+mod stays;
 
 use std::time::Duration;
 
@@ -54,7 +55,9 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
     let mut cluster = Cluster::new(Setup::PerContext).started().await;
     let town = Town::new(&cluster).await;
     let faults = async {
-        for context in ["payment", "rental", "driving", "notification", "dispatch", "payment"] {
+        for context in
+            ["payment", "rental", "driving", "resort", "notification", "stay", "dispatch", "voucher", "payment"]
+        {
             town.flows(FLOWS_BETWEEN_FAULTS / 2).await;
             cluster.kill(context);
             cluster.start(context).await;

@@ -86,7 +86,7 @@ fn a_purchase_that_was_taken_back_before_it_was_asked_for_is_never_charged() {
 #[test]
 fn nothing_but_a_request_or_its_end_makes_a_payment() {
     let commands = [charge(), Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded];
-    let rest = [Command::NoAnswer, Command::Cancel, Command::Keep, Command::Settle, Command::Ask];
+    let rest = [Command::NoAnswer(0), Command::Cancel, Command::Keep, Command::Settle, Command::Ask];
     for command in commands.into_iter().chain(rest) {
         check(&[], command, NOW, Err(Refusal::NoSuchPayment));
     }
@@ -131,7 +131,7 @@ fn an_answer_of_the_processor_counts_for_its_own_charge() {
 
 #[test]
 fn an_answer_that_nobody_waits_for_changes_nothing() {
-    let answers = [Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded, Command::NoAnswer];
+    let answers = [Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded, Command::NoAnswer(0)];
     for answer in &answers {
         for given in [given::barred(), given::requested(), given::refused(), given::approved(), given::cancelling()] {
             check(&given, answer.clone(), NOW, Ok(&[]));
@@ -148,9 +148,11 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
 fn a_silent_processor_is_asked_again_after_longer_and_longer_pauses() {
     for (attempt, pause_seconds) in [(0, 2), (1, 4), (2, 8), (3, 16), (4, 32), (7, 256), (8, 300), (50, 300)] {
         let given = given::charging_for_the(attempt);
-        check(&given, Command::NoAnswer, NOW, Ok(&[Event::Postponed(seconds(pause_seconds))]));
+        check(&given, Command::NoAnswer(attempt), NOW, Ok(&[Event::Postponed(seconds(pause_seconds))]));
+        // Somebody else asked at the same time.
+        check(&given, Command::NoAnswer(attempt + 1), NOW, Ok(&[]));
     }
-    check(&given::refunding(), Command::NoAnswer, NOW, Ok(&[Event::Postponed(seconds(2))]));
+    check(&given::refunding(), Command::NoAnswer(0), NOW, Ok(&[Event::Postponed(seconds(2))]));
 }
 
 #[test]
@@ -284,4 +286,14 @@ fn what_was_used_is_settled_as_soon_as_it_is_paid_and_never_cancelled() {
         check(given, Command::Cancel, NOW, Err(Refusal::PaymentSettled));
     }
     check(&refused, charge(), NOW, Ok(&[charge_started(NOW)]));
+}
+
+#[test]
+fn t8_a_charge_for_what_was_used_is_never_given_up() {
+    let used = Event::Requested(purchase(), Owed { used: true, ..owed(100) }, NOW);
+    let silent = std::iter::repeat_n(Event::Postponed(NOW), CHARGE_ATTEMPTS as usize * 3);
+    let given: Vec<Event> = [used, charge_started(NOW)].into_iter().chain(silent).collect();
+    let charge = Step::Charge { charge: 1, method: CARD.to_owned(), amount: owed(100).amount };
+    assert_eq!(payment(&given).and_then(|payment| payment.next_step()), Some(charge));
+    check(&given, Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), Event::Settled(NOW)]));
 }

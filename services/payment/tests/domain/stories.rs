@@ -28,6 +28,7 @@ enum Deed {
 #[derive(Clone, Debug)]
 struct Question {
     step: Step,
+    attempt: u32,
     answer: Option<Command>,
     is_waited_for: bool,
 }
@@ -54,7 +55,8 @@ impl Play {
 
     fn set_out(&mut self) {
         let step = self.payment.as_ref().and_then(Payment::next_step);
-        self.questions.extend(step.map(|step| Question { step, answer: None, is_waited_for: true }));
+        let attempt = self.payment.as_ref().map_or(0, Payment::attempt);
+        self.questions.extend(step.map(|step| Question { step, attempt, answer: None, is_waited_for: true }));
     }
 
     fn reach(&mut self, number: usize, approves: bool) {
@@ -80,7 +82,8 @@ impl Play {
             return;
         }
         let answer = question.answer.clone().filter(|_| comes_back);
-        self.say(&answer.unwrap_or(Command::NoAnswer));
+        let attempt = question.attempt;
+        self.say(&answer.unwrap_or(Command::NoAnswer(attempt)));
     }
 
     fn act(&mut self, deed: &Deed) {

@@ -17,7 +17,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// What every connection is told. The statements are the same for any number of rows, so one plan does for all. Every
 /// statement has its index: a plan that was made while a table was small must not read it from end to end when it has
 /// grown, nor one that was made before there were statistics.
-const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
+///
+/// And nothing takes longer than anybody waits for it.
+const SETTINGS: &str =
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET statement_timeout = '10s'";
 
 /// Where, and how.
 #[derive(Clone)]

@@ -1,0 +1,132 @@
+//! Stays under the same load: guests reserve and pay, some stay at home after all, and write down what they were told.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use contracts::mypage::v1::{ListStaysRequest as ListStayPagesRequest, Stay as StayPage};
+use contracts::payment::v1::{ChargePaymentRequest, ListPaymentsRequest, PaymentState};
+use contracts::resort::v1::{GetResortRequest, HoldState, Resort};
+use contracts::stay::v1::{CancelStayRequest, ListStaysRequest, ReserveStayRequest, Stay, StayState};
+use contracts::voucher::v1::{ListVouchersRequest, Voucher, VoucherState};
+use tonic::Status;
+
+use crate::audit::{Books, all, by_id, ensure};
+use crate::support::client::{Client, Who};
+use crate::support::cluster::Cluster;
+use crate::support::stays::{nights, some_villa};
+use crate::support::{GOOD_CARD, PATIENCE, below, eventually_within, new_id, reason};
+
+const GUESTS: u64 = 4;
+const VILLAS: usize = 2;
+
+/// Villas and their guests.
+pub struct Stays {
+    guests: Vec<Client>,
+    villas: Vec<Resort>,
+    /// Stays that were paid, and whether they were cancelled after that.
+    pub told: RefCell<Vec<(Stay, bool)>>,
+}
+
+impl Stays {
+    /// Villas are registered; the guests wait for [`Stays::live`].
+    pub async fn new(cluster: &Cluster) -> Stays {
+        let mut villas = Vec::new();
+        for number in 0..VILLAS {
+            let villa = some_villa(&format!("Villa {number}"), 90_000);
+            villas.push(cluster.client(Who::manager()).register_resort(villa).await.unwrap());
+        }
+        let guests = (0..GUESTS).map(|number| cluster.by(&format!("guest{number}"))).collect();
+        Stays { guests, villas, told: RefCell::default() }
+    }
+
+    /// They stay until it is closed.
+    pub async fn live(&self, closed: &Cell<bool>) {
+        let guests = self.guests.iter().map(async |guest| {
+            while !closed.get() {
+                let told = self.stay(guest).await.unwrap_or_else(|status| panic!("a stay: {status:?}"));
+                self.told.borrow_mut().extend(told);
+            }
+        });
+        futures::future::join_all(guests).await;
+    }
+
+    async fn stay(&self, me: &Client) -> Result<Option<(Stay, bool)>, Status> {
+        let resort_id = self.villas[usize::try_from(below(VILLAS as u64)).unwrap()].resort_id.clone();
+        let dates = Some(nights(2 + i64::try_from(below(600)).unwrap(), 2));
+        let reserved = me.insist(ReserveStayRequest { request_id: new_id(), resort_id, dates }).await;
+        let stay = match reserved {
+            Ok(answer) => answer.stay.unwrap(),
+            Err(status) if reason(&status) == "DATES_TAKEN" => return Ok(None),
+            Err(status) => return Err(status),
+        };
+        // It is requested by an event, which comes through when a killed server has been back for a while.
+        let payment_id = eventually_within(PATIENCE * 4, "the payment is requested", async || {
+            let request = ListPaymentsRequest { purchase_id: stay.stay_id.clone(), ..Default::default() };
+            me.insist(request).await.ok()?.payments.pop().map(|payment| payment.payment_id)
+        })
+        .await;
+        let payment_method = GOOD_CARD.to_owned();
+        me.insist(ChargePaymentRequest { request_id: new_id(), payment_id, payment_method }).await?;
+        let is_off = below(3) == 0;
+        if is_off {
+            me.insist(CancelStayRequest { request_id: new_id(), stay_id: stay.stay_id.clone() }).await?;
+        }
+        Ok(Some((stay, is_off)))
+    }
+}
+
+/// Every stay is what its guest was told, is known to all, and no night is sold twice.
+pub async fn audit(stays: &Stays, books: &Books, admin: &Client) -> Result<(), String> {
+    let told = stays.told.borrow().clone();
+    let known = by_id(all!(admin, ListStaysRequest, stays), |stay: &Stay| stay.stay_id.clone())?;
+    let pages = by_id(all!(admin, ListStayPagesRequest, stays), |page: &StayPage| page.stay_id.clone())?;
+    let vouchers = all!(admin, ListVouchersRequest, vouchers);
+    let vouchers = by_id(vouchers, |voucher: &Voucher| voucher.stay_id.clone())?;
+    let counts = [known.len(), pages.len()];
+    ensure(counts == [told.len(); 2], || format!("{} guests were told of stays, there are {counts:?}", told.len()))?;
+    for (promised, is_off) in &told {
+        let id = &promised.stay_id;
+        let (stay, page) = (&known[id], &pages[id]);
+        let (state, payment_state) = match is_off {
+            true => (StayState::Cancelled, PaymentState::Cancelled),
+            false => (StayState::Confirmed, PaymentState::Approved),
+        };
+        let is_same = (&stay.dates, &stay.price) == (&promised.dates, &promised.price) && stay.state() == state;
+        ensure(is_same, || format!("{promised:?} became {stay:?}, cancelled: {is_off}"))?;
+        let payment = books.payments.get(id).ok_or_else(|| format!("{stay:?} was never charged"))?;
+        let is_right = payment.state() == payment_state && payment.refunded == *is_off;
+        ensure(is_right && payment.amount == stay.price, || format!("{stay:?} has {payment:?}"))?;
+        // Cancelled before it was confirmed, it never had a voucher.
+        let voucher = vouchers.get(id).map(|voucher| voucher.state());
+        let is_right = match is_off {
+            true => matches!(voucher, None | Some(VoucherState::Deactivated)),
+            false => voucher == Some(VoucherState::Sent),
+        };
+        ensure(is_right, || format!("the voucher of {stay:?} is {voucher:?}"))?;
+        let shows = (page.stay_state(), page.payment_state(), page.voucher_state());
+        let is = (state, payment_state, voucher.unwrap_or_default());
+        ensure(shows == is, || format!("{stay:?} is shown as {page:?}"))?;
+    }
+    for villa in &stays.villas {
+        nights_are_sold_once(villa, &known, admin).await?;
+    }
+    Ok(())
+}
+
+/// The villa is taken for its confirmed stays, each night by one.
+async fn nights_are_sold_once(villa: &Resort, stays: &BTreeMap<String, Stay>, admin: &Client) -> Result<(), String> {
+    let request = GetResortRequest { resort_id: villa.resort_id.clone() };
+    let found = admin.insist(request).await.map_err(|status| format!("{status:?}"))?.resort.unwrap_or_default();
+    let mut taken: Vec<(String, String)> = Vec::new();
+    for occupancy in &found.occupied {
+        ensure(occupancy.state() == HoldState::Booked, || format!("{occupancy:?} is kept for nobody"))?;
+        let dates = occupancy.dates.clone().unwrap_or_default();
+        taken.push((dates.start_date, dates.end_date));
+    }
+    taken.sort();
+    let twice = taken.windows(2).find(|pair| pair[0].1 > pair[1].0);
+    ensure(twice.is_none(), || format!("{twice:?} overlap"))?;
+    let is_here = |stay: &&Stay| stay.resort_id == villa.resort_id && stay.state() == StayState::Confirmed;
+    let booked = stays.values().filter(is_here).count();
+    ensure(taken.len() == booked, || format!("{booked} stays are paid, {} are booked", taken.len()))
+}

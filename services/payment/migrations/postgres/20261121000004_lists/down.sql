@@ -1,0 +1,3 @@
+DROP INDEX payments_all;
+DROP INDEX payments_customer;
+CREATE INDEX payments_customer ON payments (customer, id);
