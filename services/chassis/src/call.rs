@@ -72,7 +72,7 @@ impl Fields {
 
     /// A typed id.
     pub fn id<K: Kind>(&mut self, field: &str, text: &str) -> Option<Id<K>> {
-        self.take(field, Id::from_str(text).map_err(|_| format!("must be the UUID of a {}", K::NAME)))
+        self.take(field, Id::from_str(text).map_err(|_| format!("must be a UUID, the id of the {}", K::NAME)))
     }
 
     /// A typed id, if it is set.

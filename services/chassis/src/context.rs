@@ -4,6 +4,9 @@
 //! its policy, edges to others, a gRPC service. The host does the rest the same way for all: migrations, relay, consumer,
 //! waker, health.
 
+use std::cell::Cell;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +108,7 @@ pub struct Host {
     services: Vec<Served>,
     rebuild: Option<Arc<dyn Rebuild>>,
     has_view: bool,
+    has_settings: Cell<bool>,
 }
 
 impl Host {
@@ -179,11 +183,25 @@ impl Host {
     /// Its settings: its table in the configuration.
     pub fn settings<S: DeserializeOwned + Default>(&self) -> Result<S, StartError> {
         let context = self.scene.context;
+        self.has_settings.set(true);
         let Some(table) = self.environment.settings.get(context) else { return Ok(S::default()) };
         table
             .clone()
             .try_into()
             .map_err(|error: toml::de::Error| StartError::Settings { context, cause: on_one_line(&error.to_string()) })
+    }
+
+    /// A setting that must be within limits.
+    pub fn within<T: PartialOrd + Display>(
+        &self,
+        name: &str,
+        value: T,
+        limits: RangeInclusive<T>,
+    ) -> Result<T, StartError> {
+        if limits.contains(&value) {
+            return Ok(value);
+        }
+        Err(self.bad_settings(format!("{name} {value} must be {} to {}", limits.start(), limits.end())))
     }
 
     /// Settings that can be read but make no sense.
@@ -245,8 +263,20 @@ impl Context {
         let scene = Scene { context: self.name, database, world, published: Arc::new(Notify::new()) };
         let (reactors, services, rebuild) = (Vec::new(), Vec::new(), None);
         let environment = environment.clone();
-        let mut host = Host { scene, tasks, environment, reactors, services, rebuild, has_view: false };
+        let mut host = Host {
+            scene,
+            tasks,
+            environment,
+            reactors,
+            services,
+            rebuild,
+            has_view: false,
+            has_settings: Cell::new(false),
+        };
         (self.start)(&mut host)?;
+        if !host.has_settings.get() && host.environment.settings.contains_key(self.name) {
+            return Err(host.bad_settings("it has none"));
+        }
 
         let Host { scene, tasks, environment, reactors, services, rebuild, .. } = host;
         let (store, fabric) = (Part::new("store"), Part::new("fabric"));

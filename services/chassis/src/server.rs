@@ -88,6 +88,8 @@ fn reflection<'a>(names: &[&str]) -> tonic_reflection::server::Builder<'a> {
     let builder = tonic_reflection::server::Builder::configure();
     let builder = builder.register_encoded_file_descriptor_set(contracts::DESCRIPTORS);
     let builder = builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    // The details of errors, so that who explores with reflection can read their reasons.
+    let builder = builder.register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
     names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
 }
 

@@ -49,6 +49,10 @@ impl DispatchService for Service {
         if request.pickup.as_ref().is_some_and(is_nowhere) {
             fields.violate("pickup.latitude", "must be set, and pickup.longitude too: drivers are looked for nearby");
         }
+        let is_polar = |place: &place::v1::Place| place.latitude.is_some_and(|latitude| latitude.abs() > 85.0);
+        if pickup.is_some() && request.pickup.as_ref().is_some_and(is_polar) {
+            fields.violate("pickup.latitude", "must be -85 to 85 degrees: nearer to a pole nobody looks for offers");
+        }
         let destination = Place::parse(&mut fields, "destination", request.destination.as_ref());
         let method = fields.text("payment_method", &request.payment_method, 1..=100);
         let (key, pickup, destination, payment_method) = fields.finish(all!(key, pickup, destination, method))?;

@@ -56,18 +56,15 @@ impl Settings {
         let currency = Currency::parse(&self.currency);
         let currency =
             currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?;
-        if !(1..=Money::MAX_MINOR).contains(&self.fare_per_minute) {
-            return Err(format!("fare_per_minute {} must be 1 to {}", self.fare_per_minute, Money::MAX_MINOR));
-        }
-        if self.charge_attempts == 0 || self.offered_seconds == 0 {
-            return Err("charge_attempts and offered_seconds must be more than 0".to_owned());
-        }
         Ok(Tariff { per_minute: Money { minor: self.fare_per_minute, currency } })
     }
 }
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
+    host.within("fare_per_minute", settings.fare_per_minute, 1..=Money::MAX_MINOR)?;
+    host.within("offered_seconds", settings.offered_seconds, 1..=86_400)?;
+    host.within("charge_attempts", settings.charge_attempts, 1..=10_000)?;
     let tariff = settings.tariff().map_err(|cause| host.bad_settings(cause))?;
     let writer = host.writer::<Drive>();
     let offered = Duration::from_secs(settings.offered_seconds);

@@ -68,10 +68,16 @@ async fn find<P: Page + Clone, K: Kind>(
 }
 
 /// Whose pages the caller may list (everyone's, if there is nobody), and which of them are asked for.
-fn listing<'a>(call: &'a Call, size: i32, token: &str) -> Result<(Option<&'a str>, chassis::Page<Spot>), Error> {
+fn listing<'a>(
+    call: &'a Call,
+    of: &str,
+    size: i32,
+    token: &str,
+) -> Result<(Option<&'a str>, chassis::Page<Spot>), Error> {
     let mut fields = Fields::new();
     let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
-    let page = chassis::Page::parse(&mut fields, size, token, &[customer.unwrap_or_default().as_bytes()]);
+    let page =
+        chassis::Page::parse(&mut fields, size, token, &[of.as_bytes(), customer.unwrap_or_default().as_bytes()]);
     Ok((customer, fields.finish(page)?))
 }
 
@@ -92,7 +98,7 @@ impl MypageService for Service {
         request: Request<proto::ListCarRentalsRequest>,
     ) -> Result<Response<proto::ListCarRentalsResponse>, Status> {
         let (call, request) = Call::take(request)?;
-        let (customer, page) = listing(&call, request.page_size, &request.page_token)?;
+        let (customer, page) = listing(&call, "car rentals", request.page_size, &request.page_token)?;
         let reader = self.database.reader().await?;
         let (car_rentals, next_page_token) = car_rentals::list(reader.tx(), customer, &page).await?;
         Ok(Response::new(proto::ListCarRentalsResponse { car_rentals, next_page_token }))
@@ -112,7 +118,7 @@ impl MypageService for Service {
         request: Request<proto::ListTaxiRidesRequest>,
     ) -> Result<Response<proto::ListTaxiRidesResponse>, Status> {
         let (call, request) = Call::take(request)?;
-        let (customer, page) = listing(&call, request.page_size, &request.page_token)?;
+        let (customer, page) = listing(&call, "taxi rides", request.page_size, &request.page_token)?;
         let reader = self.database.reader().await?;
         let (taxi_rides, next_page_token) = taxi_rides::list(reader.tx(), customer, &page).await?;
         Ok(Response::new(proto::ListTaxiRidesResponse { taxi_rides, next_page_token }))
@@ -133,7 +139,7 @@ impl MypageService for Service {
         request: Request<proto::ListStaysRequest>,
     ) -> Result<Response<proto::ListStaysResponse>, Status> {
         let (call, request) = Call::take(request)?;
-        let (customer, page) = listing(&call, request.page_size, &request.page_token)?;
+        let (customer, page) = listing(&call, "stays", request.page_size, &request.page_token)?;
         let reader = self.database.reader().await?;
         let (stays, next_page_token) = stays::list(reader.tx(), customer, &page).await?;
         let stays = stays.into_iter().map(|stay| shown(&call, stay)).collect();

@@ -56,6 +56,7 @@ pub fn start(host: &mut Host, carrier: Arc<dyn Carrier>) -> Result<(), StartErro
     let writer = host.writer::<Message>();
     host.react(policy::policy(), &writer);
     let finder = host.finder_of::<Message>();
+    host.within("carrier_deadline_ms", settings.carrier_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.carrier_deadline_ms);
     let delivery = Delivery { writer, finder, carrier, deadline };
     host.wake::<Message>(Arc::new(move |id, _| {

@@ -26,7 +26,7 @@ impl NotificationService for Service {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
-        let filter = [customer.unwrap_or_default().as_bytes(), request.flow_id.as_bytes()];
+        let filter = [b"messages", customer.unwrap_or_default().as_bytes(), request.flow_id.as_bytes()];
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let flow = fields.optional_id("flow_id", &request.flow_id);
         let (page, flow) = fields.finish(all!(page, flow))?;

@@ -320,8 +320,8 @@ impl Payment {
                 std::iter::once(Event::Approved(now)).chain(refund).chain(settled).collect()
             }
             (State::Charging { voided, .. }, Command::Refuse(charge, why)) if *charge == self.charge => {
-                let cancelled = voided.then_some(Event::Cancelled(now));
-                std::iter::once(Event::Refused(why.clone(), now)).chain(cancelled).collect()
+                // What was taken back meanwhile can't be tried again, so nobody is asked to.
+                vec![if *voided { Event::Cancelled(now) } else { Event::Refused(why.clone(), now) }]
             }
             (State::Charging { attempt, .. } | State::Refunding { attempt, .. }, Command::NoAnswer(asked))
                 if attempt == asked =>

@@ -48,6 +48,7 @@ pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), Start
     let writer = host.writer::<Payment>();
     host.react(policy::policy(), &writer);
     let finder = host.finder_of::<Payment>();
+    host.within("processor_deadline_ms", settings.processor_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.processor_deadline_ms);
     let service = service::Service { writer, finder, database: host.database().clone(), processor, deadline };
     let woken = service.clone();

@@ -142,7 +142,7 @@ impl PaymentService for Service {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
-        let filter = [customer.unwrap_or_default().as_bytes(), request.purchase_id.as_bytes()];
+        let filter = [b"payments", customer.unwrap_or_default().as_bytes(), request.purchase_id.as_bytes()];
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let purchase = fields.optional_id("purchase_id", &request.purchase_id);
         let (page, purchase) = fields.finish(all!(page, purchase))?;

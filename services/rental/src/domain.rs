@@ -382,7 +382,8 @@ impl Calendar {
             period: *period,
             days: *days,
             price,
-            state: State::Reserved { expires: now + *pay_within },
+            // Who has not paid when the period is over has not been there.
+            state: State::Reserved { expires: (now + *pay_within).min(period.end) },
             stars: None,
             payment: None,
             created: now,

@@ -83,6 +83,10 @@ impl Settings {
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
+    // A year is longer than anybody waits, ten years are further than anybody plans.
+    host.within("pay_within_minutes", settings.pay_within_minutes, 1..=525_600)?;
+    host.within("longest_days", settings.longest_days, 1..=3_650)?;
+    host.within("horizon_days", settings.horizon_days, 1..=3_650)?;
     let region = settings.region().map_err(|cause| host.bad_settings(cause))?;
     let writer = host.writer::<Calendar>();
     host.react(policy::policy(), &writer);

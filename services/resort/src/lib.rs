@@ -52,6 +52,9 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let zone = TimeZone::get(&settings.time_zone).map_err(|_| {
         host.bad_settings(format!("time_zone {:?} must be an IANA name such as Asia/Seoul", settings.time_zone))
     })?;
+    host.within("hold_seconds", settings.hold_seconds, 1..=86_400)?;
+    host.within("longest_nights", settings.longest_nights, 1..=3_650)?;
+    host.within("horizon_days", settings.horizon_days, 1..=3_650)?;
     let hold_for = Duration::from_secs(settings.hold_seconds);
     let limits = Limits { hold_for, longest_nights: settings.longest_nights, horizon_days: settings.horizon_days };
     let writer = host.writer::<Resort>();

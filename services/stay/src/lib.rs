@@ -44,9 +44,12 @@ impl Default for Settings {
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
+    // A year is longer than anybody waits, and short enough for every clock.
+    host.within("pay_within_minutes", settings.pay_within_minutes, 1..=525_600)?;
+    host.within("cancel_until_hours", settings.cancel_until_hours, 0..=8_760)?;
     let terms = Terms {
-        pay_within: Duration::from_secs(settings.pay_within_minutes.saturating_mul(60)),
-        cancel_until: Duration::from_secs(settings.cancel_until_hours.saturating_mul(3_600)),
+        pay_within: Duration::from_secs(settings.pay_within_minutes * 60),
+        cancel_until: Duration::from_secs(settings.cancel_until_hours * 3_600),
     };
     let writer = host.writer::<Stay>();
     host.react(policy::policy(), &writer);

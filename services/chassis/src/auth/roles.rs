@@ -24,6 +24,12 @@ impl Roles {
         self.0 & bit(role) != 0
     }
 
+    /// The others.
+    #[must_use]
+    pub fn without(self, role: Role) -> Roles {
+        Roles(self.0 & !bit(role))
+    }
+
     /// Their names, such as `customer`.
     pub fn names(self) -> impl Iterator<Item = String> {
         known().filter(move |role| self.contains(*role)).map(|role| name(role).to_lowercase())

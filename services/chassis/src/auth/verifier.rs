@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
+use contracts::Role;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, decode, decode_header};
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::keys::{Keyring, KeysError, Trust, Trusted};
+use super::signer::ISSUER;
 use super::{AuthError, Caller, Roles};
 use crate::clock::Timestamp;
 
@@ -49,27 +51,30 @@ impl Verifier {
         Ok(Verifier { ring, roles_claim: settings.roles_claim.into(), _refresh: Arc::new(refresh) })
     }
 
-    /// Who a token speaks for.
+    /// Who a token speaks for. That it is a context, no issuer of users can say.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, AuthError> {
         let now_seconds = now.micros() as f64 / 1e6;
         let trusted = self.ring.current();
         if let Some(caller) = trusted.verified.get(token, now_seconds) {
             return Ok(caller);
         }
-        let claims = self.check(&trusted, token)?;
+        let (issuer, claims) = self.check(&trusted, token)?;
         if claims.exp + LEEWAY_SECONDS <= now_seconds {
             return Err(AuthError::Expired);
         }
         if claims.nbf.is_some_and(|nbf| nbf - LEEWAY_SECONDS > now_seconds) {
             return Err(AuthError::NotYetValid);
         }
-        let caller = Caller::new(&claims.sub, self.roles(&claims.others)).ok_or(AuthError::Subject)?;
+        let roles = self.roles(&claims.others);
+        // Who a context is, only the product's own key can say.
+        let roles = if issuer == ISSUER { roles } else { roles.without(Role::Service) };
+        let caller = Caller::new(&claims.sub, roles).ok_or(AuthError::Subject)?;
         trusted.verified.insert(token, &caller, claims.exp, now_seconds);
         Ok(caller)
     }
 
     /// All but the times.
-    fn check(&self, trusted: &Trusted, token: &str) -> Result<Claims, AuthError> {
+    fn check(&self, trusted: &Trusted, token: &str) -> Result<(String, Claims), AuthError> {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(AuthError::Malformed);
         }
@@ -90,7 +95,7 @@ impl Verifier {
             self.ring.want_fresh();
             return Err(AuthError::UnknownKey);
         };
-        Ok(decode(token, &key.decoding, &key.validation)?.claims)
+        Ok((iss, decode(token, &key.decoding, &key.validation)?.claims))
     }
 
     fn roles(&self, claims: &Map<String, Value>) -> Roles {

@@ -25,6 +25,7 @@ pub fn add(suite: &mut Suite) {
         t4_the_fare_is_computed_and_charged_at_the_destination,
         t4_a_declined_card_is_made_good_through_payment,
         t4_a_ridden_fare_can_not_be_cancelled,
+        t8_a_processor_that_answers_late_is_asked_again_and_charges_once,
         t5_a_cancelled_request_is_offered_to_nobody,
         t5_cancelling_removes_the_drive_of_the_driver_who_accepted,
         t5_after_the_start_a_cancellation_is_refused,
@@ -190,6 +191,16 @@ async fn t4_a_ridden_fare_can_not_be_cancelled(app: Arc<Cluster>) {
     let (driver, _, drive) = ride(&app, &mina, GOOD_CARD).await;
     let finished = driver.arrive(&drive).await.unwrap();
     precondition(mina.cancel_payment(&finished.payment_id).await, "PAYMENT_SETTLED");
+}
+
+async fn t8_a_processor_that_answers_late_is_asked_again_and_charges_once(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let (driver, hail, drive) = ride(&app, &mina, "sandbox-timeout-once").await;
+    let finished = driver.arrive(&drive).await.unwrap();
+    assert_eq!((finished.state(), finished.fare_state()), (DriveState::Finished, FareState::Due));
+    let paid = driver.sees_drive(&drive, "the fare is paid", |drive| drive.fare_state() == FareState::Paid).await;
+    assert_eq!(paid.fare, finished.fare);
+    payment_of(&mina, &hail, PaymentState::Settled).await;
 }
 
 async fn t5_a_cancelled_request_is_offered_to_nobody(app: Arc<Cluster>) {

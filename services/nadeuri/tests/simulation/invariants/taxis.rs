@@ -185,7 +185,11 @@ fn every_drive_is_charged_once_or_not_at_all(town: &Town, seen: &Seen) -> Outcom
         let state = payment.map(|payment| payment.state());
         let is_right = match drive.fare_state() {
             FareState::Paid => state == Some(PaymentState::Settled) && held == fare && fare == right_fare(drive),
-            FareState::Refused => state == Some(PaymentState::Refused) && held == 0,
+            // Silence of the processor is no refusal: it is asked until it answers.
+            FareState::Refused => {
+                let was_declined = payment.is_some_and(|payment| !payment.refusal.contains("did not answer"));
+                state == Some(PaymentState::Refused) && was_declined && held == 0
+            }
             FareState::Uncollected => matches!(state, None | Some(PaymentState::Refused)) && held == 0,
             FareState::Unspecified => payment.is_none() && drive.state() != DriveState::Finished,
             FareState::Due => false,
