@@ -30,25 +30,25 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How long a reservation waits for its payment, in minutes.
-    pub pay_within_minutes: u64,
+    /// How long a reservation waits for its payment, in seconds.
+    pub pay_within_seconds: u64,
     /// Until how long before its begin a paid stay can be cancelled, in hours.
     pub cancel_until_hours: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { pay_within_minutes: 30, cancel_until_hours: 24 }
+        Settings { pay_within_seconds: 1_800, cancel_until_hours: 24 }
     }
 }
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
     // A year is longer than anybody waits, and short enough for every clock.
-    host.within("pay_within_minutes", settings.pay_within_minutes, 1..=525_600)?;
+    host.within("pay_within_seconds", settings.pay_within_seconds, 1..=31_536_000)?;
     host.within("cancel_until_hours", settings.cancel_until_hours, 0..=8_760)?;
     let terms = Terms {
-        pay_within: Duration::from_secs(settings.pay_within_minutes * 60),
+        pay_within: Duration::from_secs(settings.pay_within_seconds),
         cancel_until: Duration::from_secs(settings.cancel_until_hours * 3_600),
     };
     let writer = host.writer::<Stay>();

@@ -315,7 +315,7 @@ async fn r10_mypage_shows_reservation_payment_and_voucher(app: Arc<Cluster>) {
 }
 
 async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
-    let settings = ["--set", "resort.hold_seconds=1", "--set", "stay.pay_within_minutes=0"];
+    let settings = ["--set", "resort.hold_seconds=1", "--set", "stay.pay_within_seconds=1"];
     let app = Cluster::new(setup).with(&settings).started().await;
     let mina = app.by("mina");
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;

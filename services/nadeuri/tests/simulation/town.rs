@@ -255,10 +255,12 @@ impl Town {
 }
 
 fn environment(world: &World, bus: SimulatedBus) -> Environment {
-    let pay_within = format!("pay_within_minutes = {}", invariants::PAY_WITHIN.as_secs() / 60);
+    let pay_within = invariants::PAY_WITHIN.as_secs();
     // A hold is shorter than a delay may be: now and then a reservation finds its nights taken.
     let settings = format!(
-        "[rental]\n{pay_within}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2\n[stay]\n{pay_within}\n[resort]\nhold_seconds = 1"
+        "[rental]\npay_within_minutes = {}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2\n\
+         [stay]\npay_within_seconds = {pay_within}\n[resort]\nhold_seconds = 1",
+        pay_within / 60
     );
     Environment {
         world: world.clone(),
