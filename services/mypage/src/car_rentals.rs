@@ -8,7 +8,7 @@ use chassis::{Envelope, Malformed, Timestamp, told};
 use contracts::money::v1::Money;
 use contracts::rental::v1::{CarRented, CarReserved, CarReturned, RentalRated, Reservation, ReservationCancelled};
 
-pub use self::table::{CarRental, list};
+pub use self::table::CarRental;
 use crate::pages::{News, Rules};
 
 /// The events that the page is made from.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::page::Spot;
 use chassis::{Envelope, Error, Interest, Malformed, Tx, View, db, told};
 use contracts::payment::v1::{
     Payment, PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled,
@@ -58,9 +59,82 @@ pub trait Page: db::Row {
     fn payment(&mut self) -> Paid<'_>;
     /// Pages by flow.
     fn read(tx: Tx<'_>, flows: &[FlowId]) -> impl Future<Output = Result<Vec<Self>, Error>> + Send;
+    /// Some of them, newest first: those of a customer, or all. Nobody sees one whose beginning was not heard of, for it is
+    /// not known whose it is.
+    fn list(
+        tx: Tx<'_>,
+        customer: Option<&str>,
+        which: &chassis::Page<Spot>,
+    ) -> impl Future<Output = Result<(Vec<Self>, String), Error>> + Send;
     /// Removes all of them.
     fn clear(tx: Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
+
+/// Makes pages of a table's rows. The table has the columns `id` (of the flow), `version`, `customer` and those of the
+/// payment; the one named is the time that pages are listed by.
+macro_rules! page {
+    ($Row:ident in $table:ident by $at:ident) => {
+        impl $crate::pages::Page for $Row {
+            fn rules() -> &'static $crate::pages::Rules<$Row> {
+                &super::RULES
+            }
+
+            fn blank(flow: $crate::pages::FlowId) -> $Row {
+                $Row::new(flow)
+            }
+
+            fn flow(&self) -> $crate::pages::FlowId {
+                self.id
+            }
+
+            fn customer(&self) -> Option<&str> {
+                self.customer.as_deref()
+            }
+
+            fn version(&mut self) -> &mut i64 {
+                &mut self.version
+            }
+
+            fn payment(&mut self) -> $crate::pages::Paid<'_> {
+                let $Row { payment, payment_state, payment_sequence, .. } = self;
+                $crate::pages::Paid { id: payment, state: payment_state, sequence: payment_sequence }
+            }
+
+            async fn read(tx: chassis::Tx<'_>, flows: &[$crate::pages::FlowId]) -> Result<Vec<$Row>, chassis::Error> {
+                let query = $table::table.filter($table::id.eq_any(flows));
+                Ok(chassis::sql!(tx, |c| query.select($Row::as_select()).load(c))?)
+            }
+
+            async fn list(
+                tx: chassis::Tx<'_>,
+                customer: Option<&str>,
+                which: &chassis::Page<chassis::page::Spot>,
+            ) -> Result<(Vec<$Row>, String), chassis::Error> {
+                let began_at = $table::$at.assume_not_null();
+                let mut rows: Vec<(chassis::Timestamp, $Row)> = chassis::sql!(tx, |c| {
+                    let query = $table::table.filter($table::customer.is_not_null());
+                    let mut query = query.select((began_at, $Row::as_select())).into_boxed();
+                    if let Some(customer) = customer {
+                        query = query.filter($table::customer.eq(customer));
+                    }
+                    if let Some(chassis::page::Spot { at, id }) = which.after {
+                        let id = $crate::pages::FlowId::new(id);
+                        query = query.filter(began_at.lt(at).or(began_at.eq(at).and($table::id.lt(id))));
+                    }
+                    query.order((began_at.desc(), $table::id.desc())).limit(which.limit()).load(c)
+                })?;
+                let next = which.cut(&mut rows, |(at, row)| chassis::page::Spot { at: *at, id: row.id.uuid() });
+                Ok((rows.into_iter().map(|(_, row)| row).collect(), next))
+            }
+
+            async fn clear(tx: chassis::Tx<'_>) -> Result<(), chassis::Error> {
+                chassis::sql!(tx, |c| diesel::delete($table::table).execute(c))?;
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use page;
 
 /// What a page shows of the payment of its flow.
 pub struct Paid<'a> {

@@ -9,10 +9,10 @@ use contracts::mypage::v1 as proto;
 use contracts::mypage::v1::mypage_service_server::MypageService;
 use tonic::{Request, Response, Status};
 
-use crate::car_rentals::{self, CarRental};
+use crate::car_rentals::CarRental;
 use crate::pages::{FlowId, Page};
-use crate::stays::{self, Stay};
-use crate::taxi_rides::{self, TaxiRide};
+use crate::stays::Stay;
+use crate::taxi_rides::TaxiRide;
 
 /// Serves the pages.
 #[derive(Clone)]
@@ -100,9 +100,11 @@ impl MypageService for Service {
         let (call, request) = Call::take(request)?;
         let (customer, page) = listing(&call, "car rentals", request.page_size, &request.page_token)?;
         let reader = self.database.reader().await?;
-        let (car_rentals, next_page_token) = car_rentals::list(reader.tx(), customer, &page).await?;
+        let (pages, next_page_token) = CarRental::list(reader.tx(), customer, &page).await?;
+        let car_rentals = pages.into_iter().map(Into::into).collect();
         Ok(Response::new(proto::ListCarRentalsResponse { car_rentals, next_page_token }))
     }
+
     async fn get_taxi_ride(
         &self,
         request: Request<proto::GetTaxiRideRequest>,
@@ -120,7 +122,8 @@ impl MypageService for Service {
         let (call, request) = Call::take(request)?;
         let (customer, page) = listing(&call, "taxi rides", request.page_size, &request.page_token)?;
         let reader = self.database.reader().await?;
-        let (taxi_rides, next_page_token) = taxi_rides::list(reader.tx(), customer, &page).await?;
+        let (pages, next_page_token) = TaxiRide::list(reader.tx(), customer, &page).await?;
+        let taxi_rides = pages.into_iter().map(Into::into).collect();
         Ok(Response::new(proto::ListTaxiRidesResponse { taxi_rides, next_page_token }))
     }
 
@@ -141,8 +144,8 @@ impl MypageService for Service {
         let (call, request) = Call::take(request)?;
         let (customer, page) = listing(&call, "stays", request.page_size, &request.page_token)?;
         let reader = self.database.reader().await?;
-        let (stays, next_page_token) = stays::list(reader.tx(), customer, &page).await?;
-        let stays = stays.into_iter().map(|stay| shown(&call, stay)).collect();
+        let (pages, next_page_token) = Stay::list(reader.tx(), customer, &page).await?;
+        let stays = pages.into_iter().map(|stay| shown(&call, stay.into())).collect();
         Ok(Response::new(proto::ListStaysResponse { stays, next_page_token }))
     }
 }

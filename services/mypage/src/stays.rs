@@ -10,7 +10,7 @@ use contracts::stay::v1::{StayCancelled, StayCompleted, StayConfirmed, StayReser
 use contracts::voucher::v1::{Voucher, VoucherDeactivated, VoucherIssued, VoucherRedeemed, VoucherSent};
 use contracts::{money, period, stay};
 
-pub use self::table::{Stay, list};
+pub use self::table::Stay;
 use crate::pages::{News, Rules};
 
 /// The events that the page is made from.

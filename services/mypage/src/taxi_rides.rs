@@ -10,7 +10,7 @@ use contracts::dispatch::v1::{
 };
 use contracts::driving::v1::{Drive, DriveAccepted, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted};
 
-pub use self::table::{TaxiRide, list};
+pub use self::table::TaxiRide;
 use crate::pages::{News, Rules};
 
 /// The events that the page is made from.

@@ -1,13 +1,12 @@
 //! Car rentals in a table.
 
+use chassis::Timestamp;
 use chassis::db::prelude::*;
-use chassis::page::Spot;
-use chassis::{Error, Timestamp, Tx, sql};
 use contracts::money::v1::Money;
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Period;
 
-use crate::pages::{FlowId, Page, Paid, Rules};
+use crate::pages::FlowId;
 
 diesel::table! {
     use chassis::db::sql_types::*;
@@ -57,12 +56,11 @@ chassis::rows! {
     }
 }
 
-impl Page for CarRental {
-    fn rules() -> &'static Rules<CarRental> {
-        &super::RULES
-    }
+crate::pages::page!(CarRental in car_rentals by reserved_at);
 
-    fn blank(id: FlowId) -> CarRental {
+impl CarRental {
+    /// The page of a flow of which nothing was heard.
+    fn new(id: FlowId) -> CarRental {
         CarRental {
             id,
             version: 0,
@@ -84,57 +82,6 @@ impl Page for CarRental {
             cancelled_at: None,
         }
     }
-
-    fn flow(&self) -> FlowId {
-        self.id
-    }
-
-    fn customer(&self) -> Option<&str> {
-        self.customer.as_deref()
-    }
-
-    fn version(&mut self) -> &mut i64 {
-        &mut self.version
-    }
-
-    fn payment(&mut self) -> Paid<'_> {
-        let CarRental { payment, payment_state, payment_sequence, .. } = self;
-        Paid { id: payment, state: payment_state, sequence: payment_sequence }
-    }
-
-    async fn read(tx: Tx<'_>, flows: &[FlowId]) -> Result<Vec<CarRental>, Error> {
-        let query = car_rentals::table.filter(car_rentals::id.eq_any(flows));
-        Ok(sql!(tx, |c| query.select(CarRental::as_select()).load(c))?)
-    }
-
-    async fn clear(tx: Tx<'_>) -> Result<(), Error> {
-        sql!(tx, |c| diesel::delete(car_rentals::table).execute(c))?;
-        Ok(())
-    }
-}
-
-/// A page of car rentals, newest first: those of a customer, or all. Nobody sees one whose reservation was not heard
-/// of, for it is not known whose it is.
-pub async fn list(
-    tx: Tx<'_>,
-    customer: Option<&str>,
-    page: &chassis::Page<Spot>,
-) -> Result<(Vec<proto::CarRental>, String), Error> {
-    let reserved_at = car_rentals::reserved_at.assume_not_null();
-    let mut rows: Vec<(Timestamp, CarRental)> = sql!(tx, |c| {
-        let query = car_rentals::table.filter(car_rentals::customer.is_not_null());
-        let mut query = query.select((reserved_at, CarRental::as_select())).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(car_rentals::customer.eq(customer));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = FlowId::new(id);
-            query = query.filter(reserved_at.lt(at).or(reserved_at.eq(at).and(car_rentals::id.lt(id))));
-        }
-        query.order((reserved_at.desc(), car_rentals::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |(at, row)| Spot { at: *at, id: row.id.uuid() });
-    Ok((rows.into_iter().map(|(_, row)| row.into()).collect(), next))
 }
 
 impl From<CarRental> for proto::CarRental {

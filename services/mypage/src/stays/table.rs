@@ -1,14 +1,13 @@
 //! Stays in a table.
 
+use chassis::Timestamp;
 use chassis::db::prelude::*;
 use chassis::db::types::Secret;
-use chassis::page::Spot;
-use chassis::{Error, Timestamp, Tx, sql};
 use contracts::money::v1::Money;
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Dates;
 
-use crate::pages::{FlowId, Page, Paid, Rules};
+use crate::pages::FlowId;
 
 diesel::table! {
     use chassis::db::sql_types::*;
@@ -72,12 +71,11 @@ chassis::rows! {
     }
 }
 
-impl Page for Stay {
-    fn rules() -> &'static Rules<Stay> {
-        &super::RULES
-    }
+crate::pages::page!(Stay in stays by reserved_at);
 
-    fn blank(id: FlowId) -> Stay {
+impl Stay {
+    /// The page of a flow of which nothing was heard.
+    fn new(id: FlowId) -> Stay {
         Stay {
             id,
             version: 0,
@@ -106,57 +104,6 @@ impl Page for Stay {
             cancelled_at: None,
         }
     }
-
-    fn flow(&self) -> FlowId {
-        self.id
-    }
-
-    fn customer(&self) -> Option<&str> {
-        self.customer.as_deref()
-    }
-
-    fn version(&mut self) -> &mut i64 {
-        &mut self.version
-    }
-
-    fn payment(&mut self) -> Paid<'_> {
-        let Stay { payment, payment_state, payment_sequence, .. } = self;
-        Paid { id: payment, state: payment_state, sequence: payment_sequence }
-    }
-
-    async fn read(tx: Tx<'_>, flows: &[FlowId]) -> Result<Vec<Stay>, Error> {
-        let query = stays::table.filter(stays::id.eq_any(flows));
-        Ok(sql!(tx, |c| query.select(Stay::as_select()).load(c))?)
-    }
-
-    async fn clear(tx: Tx<'_>) -> Result<(), Error> {
-        sql!(tx, |c| diesel::delete(stays::table).execute(c))?;
-        Ok(())
-    }
-}
-
-/// A page of stays, newest first: those of a customer, or all. Nobody sees one whose reservation was not heard of, for
-/// it is not known whose it is.
-pub async fn list(
-    tx: Tx<'_>,
-    customer: Option<&str>,
-    page: &chassis::Page<Spot>,
-) -> Result<(Vec<proto::Stay>, String), Error> {
-    let reserved_at = stays::reserved_at.assume_not_null();
-    let mut rows: Vec<(Timestamp, Stay)> = sql!(tx, |c| {
-        let query = stays::table.filter(stays::customer.is_not_null());
-        let mut query = query.select((reserved_at, Stay::as_select())).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(stays::customer.eq(customer));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = FlowId::new(id);
-            query = query.filter(reserved_at.lt(at).or(reserved_at.eq(at).and(stays::id.lt(id))));
-        }
-        query.order((reserved_at.desc(), stays::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |(at, row)| Spot { at: *at, id: row.id.uuid() });
-    Ok((rows.into_iter().map(|(_, row)| row.into()).collect(), next))
 }
 
 impl From<Stay> for proto::Stay {

@@ -1,15 +1,14 @@
 //! Taxi rides in a table.
 
+use chassis::Timestamp;
 use chassis::db::prelude::*;
-use chassis::page::Spot;
-use chassis::{Error, Timestamp, Tx, sql};
 use contracts::dispatch::v1::HailState;
 use contracts::driving::v1::DriveState;
 use contracts::money::v1::Money;
 use contracts::mypage::v1 as proto;
 use contracts::place::v1::Place;
 
-use crate::pages::{FlowId, Page, Paid, Rules};
+use crate::pages::FlowId;
 
 diesel::table! {
     use chassis::db::sql_types::*;
@@ -71,12 +70,11 @@ chassis::rows! {
     }
 }
 
-impl Page for TaxiRide {
-    fn rules() -> &'static Rules<TaxiRide> {
-        &super::RULES
-    }
+crate::pages::page!(TaxiRide in taxi_rides by hailed_at);
 
-    fn blank(id: FlowId) -> TaxiRide {
+impl TaxiRide {
+    /// The page of a flow of which nothing was heard.
+    fn new(id: FlowId) -> TaxiRide {
         TaxiRide {
             id,
             version: 0,
@@ -104,56 +102,6 @@ impl Page for TaxiRide {
             cancelled_at: None,
         }
     }
-
-    fn flow(&self) -> FlowId {
-        self.id
-    }
-
-    fn customer(&self) -> Option<&str> {
-        self.customer.as_deref()
-    }
-
-    fn version(&mut self) -> &mut i64 {
-        &mut self.version
-    }
-
-    fn payment(&mut self) -> Paid<'_> {
-        let TaxiRide { payment, payment_state, payment_sequence, .. } = self;
-        Paid { id: payment, state: payment_state, sequence: payment_sequence }
-    }
-
-    async fn read(tx: Tx<'_>, flows: &[FlowId]) -> Result<Vec<TaxiRide>, Error> {
-        let query = taxi_rides::table.filter(taxi_rides::id.eq_any(flows));
-        Ok(sql!(tx, |c| query.select(TaxiRide::as_select()).load(c))?)
-    }
-
-    async fn clear(tx: Tx<'_>) -> Result<(), Error> {
-        sql!(tx, |c| diesel::delete(taxi_rides::table).execute(c))?;
-        Ok(())
-    }
-}
-
-/// A page of taxi rides, newest first: those of a customer, or all. Nobody sees one whose hail was not heard of.
-pub async fn list(
-    tx: Tx<'_>,
-    customer: Option<&str>,
-    page: &chassis::Page<Spot>,
-) -> Result<(Vec<proto::TaxiRide>, String), Error> {
-    let hailed_at = taxi_rides::hailed_at.assume_not_null();
-    let mut rows: Vec<(Timestamp, TaxiRide)> = sql!(tx, |c| {
-        let query = taxi_rides::table.filter(taxi_rides::customer.is_not_null());
-        let mut query = query.select((hailed_at, TaxiRide::as_select())).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(taxi_rides::customer.eq(customer));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = FlowId::new(id);
-            query = query.filter(hailed_at.lt(at).or(hailed_at.eq(at).and(taxi_rides::id.lt(id))));
-        }
-        query.order((hailed_at.desc(), taxi_rides::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |(at, row)| Spot { at: *at, id: row.id.uuid() });
-    Ok((rows.into_iter().map(|(_, row)| row.into()).collect(), next))
 }
 
 impl From<TaxiRide> for proto::TaxiRide {
