@@ -192,6 +192,17 @@ impl<V: View> Rebuild for Rebuilder<V> {
 impl<V: View> Rebuilder<V> {
     /// Empties the view. Returns the keys of events that it had taken lately: the history may not have them yet.
     async fn clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
+        for _ in 1..PATIENCE {
+            match self.try_clear().await {
+                // Live events came in at the same time; now they are known.
+                Err(Error::Conflict) => tokio::task::yield_now().await,
+                outcome => return outcome,
+            }
+        }
+        self.try_clear().await
+    }
+
+    async fn try_clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
         const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
         let since = self.scene.world.now() - LATELY;
         let unit: Unit<'static, _> = Box::new(move |tx| {
