@@ -26,6 +26,7 @@ pub mod finder;
 pub mod health;
 pub mod identity;
 pub mod ids;
+pub mod near;
 pub mod operations;
 pub mod outbox;
 pub mod page;

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::call::Fields;
 use crate::clock::Timestamp;
+use crate::near::MAX_LATITUDE;
 
 /// A currency of ISO 4217.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,13 @@ impl Currency {
     }
 }
 
+/// `XXX`: that of no transaction, as ISO 4217 has it.
+impl Default for Currency {
+    fn default() -> Currency {
+        Currency(*b"XXX")
+    }
+}
+
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
@@ -38,7 +46,7 @@ impl fmt::Debug for Currency {
 }
 
 /// An amount in one currency, 0 to [`Money::MAX_MINOR`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Money {
     /// In the currency's minor unit.
     pub minor: i64,
@@ -222,6 +230,26 @@ impl Place {
             }
         };
         Some(Place { name: name?, position })
+    }
+}
+
+impl Place {
+    /// Parses a place near which something is looked for: its position is known.
+    pub fn parse_located(fields: &mut Fields, path: &str, proto: Option<&place::v1::Place>) -> Option<Place> {
+        let parsed = Place::parse(fields, path, proto);
+        let (latitude, longitude) = proto.map(|place| (place.latitude, place.longitude)).unwrap_or_default();
+        if proto.is_some() && latitude.is_none() && longitude.is_none() {
+            let why = format!("must be set, and {path}.longitude too: it is looked for nearby");
+            fields.violate(&format!("{path}.latitude"), why);
+            return None;
+        }
+        if parsed.is_some() && latitude.is_some_and(|latitude| latitude.abs() > MAX_LATITUDE) {
+            let why =
+                format!("must be -{MAX_LATITUDE} to {MAX_LATITUDE} degrees: nearer to a pole nobody looks for it");
+            fields.violate(&format!("{path}.latitude"), why);
+            return None;
+        }
+        parsed
     }
 }
 

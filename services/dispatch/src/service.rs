@@ -7,7 +7,6 @@ use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
 use contracts::Role;
 use contracts::dispatch::v1 as proto;
 use contracts::dispatch::v1::dispatch_service_server::DispatchService;
-use contracts::place;
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Command, Hail, HailId, Trip};
@@ -44,15 +43,7 @@ impl DispatchService for Service {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
-        let pickup = Place::parse(&mut fields, "pickup", request.pickup.as_ref());
-        let is_nowhere = |place: &place::v1::Place| place.latitude.is_none() && place.longitude.is_none();
-        if request.pickup.as_ref().is_some_and(is_nowhere) {
-            fields.violate("pickup.latitude", "must be set, and pickup.longitude too: drivers are looked for nearby");
-        }
-        let is_polar = |place: &place::v1::Place| place.latitude.is_some_and(|latitude| latitude.abs() > 85.0);
-        if pickup.is_some() && request.pickup.as_ref().is_some_and(is_polar) {
-            fields.violate("pickup.latitude", "must be -85 to 85 degrees: nearer to a pole nobody looks for offers");
-        }
+        let pickup = Place::parse_located(&mut fields, "pickup", request.pickup.as_ref());
         let destination = Place::parse(&mut fields, "destination", request.destination.as_ref());
         let method = fields.text("payment_method", &request.payment_method, 1..=100);
         let (key, pickup, destination, payment_method) = fields.finish(all!(key, pickup, destination, method))?;

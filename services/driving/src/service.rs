@@ -2,6 +2,7 @@
 
 use chassis::db::Database;
 use chassis::done::Key;
+use chassis::near::Around;
 use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
 use contracts::Role;
 use contracts::driving::v1 as proto;
@@ -67,24 +68,13 @@ impl DrivingService for Service {
     ) -> Result<Response<proto::ListOffersResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let mut degrees = |field: &str, value: Option<f64>, most: f64| {
-            let value = fields.required(field, value)?;
-            let in_range = (-most..=most).contains(&value);
-            fields.take(field, in_range.then_some(value).ok_or(format!("must be {} to {most} degrees", -most)))
-        };
-        let latitude = degrees("latitude", request.latitude, 85.0);
-        let longitude = degrees("longitude", request.longitude, 180.0);
-        let within_km = match request.within_km {
-            0 => Ok(WITHIN_KM),
-            1..=100 => Ok(request.within_km),
-            _ => Err(format!("must be 1 to 100, or 0 for {WITHIN_KM}")),
-        };
-        let within_km = fields.take("within_km", within_km).map(f64::from);
-        let asked = [latitude, longitude, within_km].map(|number| number.unwrap_or_default().to_be_bytes());
-        let filter = [call.caller.subject().as_bytes(), &asked[0], &asked[1], &asked[2]];
+        let (latitude, longitude) = (request.latitude, request.longitude);
+        let around = Around::parse(&mut fields, latitude, longitude, request.within_km, WITHIN_KM);
+        let asked = around.map(|around| around.bytes()).unwrap_or_default();
+        let filter = [call.caller.subject().as_bytes(), &asked];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let (latitude, longitude, within_km, page) = fields.finish(all!(latitude, longitude, within_km, page))?;
-        let search = offers::Search { driver: call.caller.subject(), latitude, longitude, within_km };
+        let (around, page) = fields.finish(all!(around, page))?;
+        let search = offers::Search { driver: call.caller.subject(), around };
         let reader = self.database.reader().await?;
         let (offers, next_page_token) = offers::list(reader.tx(), &search, &page).await?;
         Ok(Response::new(proto::ListOffersResponse { offers, next_page_token }))

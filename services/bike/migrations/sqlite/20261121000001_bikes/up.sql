@@ -1,0 +1,27 @@
+CREATE TABLE bikes (
+    id blob PRIMARY KEY NOT NULL,
+    version bigint NOT NULL,
+    name text NOT NULL,
+    place text NOT NULL,
+    latitude double NOT NULL,
+    longitude double NOT NULL,
+    state text NOT NULL,
+    ride blob,
+    battery_percent integer NOT NULL,
+    usable boolean NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+);
+CREATE INDEX bikes_listed ON bikes (created_at, id);
+CREATE INDEX bikes_in_state ON bikes (state, created_at, id);
+CREATE INDEX bikes_available ON bikes (latitude, longitude) WHERE state = 'available';
+
+-- Which ride took which bike. A ride takes one once.
+CREATE TABLE takings (
+    bike blob NOT NULL,
+    ride blob NOT NULL,
+    customer text NOT NULL,
+    is_over boolean NOT NULL,
+    PRIMARY KEY (bike, ride)
+);
+CREATE INDEX takings_open ON takings (bike) WHERE NOT is_over;

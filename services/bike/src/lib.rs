@@ -1,0 +1,33 @@
+//! Bikes: where they are, who has them, whether they can be rented.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. `ride` takes bikes and waits for the answer; it
+//! gives them back by events. `upkeep` has them inspected.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::{Context, Host, StartError};
+use contracts::bike::v1::bike_service_server::BikeServiceServer;
+
+use crate::domain::Bike;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "bike",
+    about: "bikes: status, place, battery",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &[],
+    start,
+};
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let writer = host.writer::<Bike>();
+    host.react(policy::policy(), &writer);
+    let finder = host.finder_of::<Bike>();
+    let service = service::Service { writer, finder, database: host.database().clone(), world: host.world().clone() };
+    host.serve(BikeServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! What bikes do when something happens elsewhere.
+//!
+//! | whenever                | then                                                                                  |
+//! |-------------------------|---------------------------------------------------------------------------------------|
+//! | `ride.v1.RideReturned`  | the bike is back at that place; if it was never with that ride, that is told          |
+//! | `ride.v1.RideAbandoned` | the bike is back where it was taken: the ride never started                           |
+
+use chassis::{Malformed, Policy, told};
+use contracts::ride::v1::{RideAbandoned, RideReturned};
+
+use crate::domain::{Bike, BikeId, Command};
+
+type Reaction = Result<Vec<(BikeId, Command)>, Malformed>;
+
+/// The table above.
+pub fn policy() -> Policy<Bike> {
+    Policy::new().on(|event: RideReturned, _| returned(event)).on(|event: RideAbandoned, _| abandoned(event))
+}
+
+fn returned(event: RideReturned) -> Reaction {
+    let ride = told::present("ride", event.ride)?;
+    let place = told::place("to", ride.to)?;
+    let back = Command::GiveBack(told::parsed("ride_id", &ride.ride_id)?, ride.customer_id, Some(place));
+    Ok(vec![(told::parsed("bike_id", &ride.bike_id)?, back)])
+}
+
+fn abandoned(event: RideAbandoned) -> Reaction {
+    let back = Command::GiveBack(told::parsed("ride_id", &event.ride_id)?, event.customer_id, None);
+    Ok(vec![(told::parsed("bike_id", &event.bike_id)?, back)])
+}

@@ -1,0 +1,66 @@
+//! Bills of rides with bikes: what a ride costs, and whether it is settled.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. Nothing waits for a bill: with `billing` away,
+//! bikes are rented and returned, and the bills come later.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::values::{Currency, Money};
+use chassis::{Context, Host, StartError};
+use contracts::billing::v1::billing_service_server::BillingServiceServer;
+use serde::Deserialize;
+
+use crate::domain::{Bill, Tariff};
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "billing",
+    about: "bills of bike rides",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy(Tariff::default()).interest(),
+    calls: &[],
+    start,
+};
+
+/// `[billing]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What a whole minute costs, in the currency's minor unit; 0 if rides are free.
+    pub fee_per_minute: i64,
+    /// The currency, three letters of ISO 4217: that of the deposits.
+    pub currency: String,
+    /// Minutes that are billed at least, also for a shorter ride.
+    pub least_minutes: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { fee_per_minute: 100, currency: "KRW".to_owned(), least_minutes: 1 }
+    }
+}
+
+impl Settings {
+    fn tariff(&self) -> Result<Tariff, String> {
+        let currency = Currency::parse(&self.currency);
+        let currency =
+            currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?;
+        let per_minute = Money { minor: self.fee_per_minute, currency };
+        Ok(Tariff { per_minute, least_minutes: self.least_minutes })
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    host.within("fee_per_minute", settings.fee_per_minute, 0..=Money::MAX_MINOR)?;
+    host.within("least_minutes", settings.least_minutes, 0..=1_440)?;
+    let tariff = settings.tariff().map_err(|cause| host.bad_settings(cause))?;
+    let writer = host.writer::<Bill>();
+    host.react(policy::policy(tariff), &writer);
+    let service = service::Service { finder: host.finder_of::<Bill>(), database: host.database().clone() };
+    host.serve(BillingServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! What bills do when something happens elsewhere.
+//!
+//! | whenever                | then                                                          |
+//! |-------------------------|---------------------------------------------------------------|
+//! | `ride.v1.RideStarted`   | open the ride's bill                                          |
+//! | `ride.v1.RideReturned`  | compute its fee; `wallet` deducts it from the deposit         |
+//! | `ride.v1.RideVoided`    | void it: the ride costs nothing                               |
+//! | `wallet.v1.BillPaid`    | close it                                                      |
+//! | `wallet.v1.BillUnpaid`  | it is in arrears, until a later `BillPaid`                    |
+
+use chassis::{Malformed, Policy, told};
+use contracts::ride::v1::{Ride, RideReturned, RideStarted, RideVoided};
+use contracts::wallet::v1::{BillPaid, BillUnpaid};
+
+use crate::domain::{Bill, BillId, Command, Rode, Tariff, bill_of};
+
+type Reaction = Result<Vec<(BillId, Command)>, Malformed>;
+
+/// The table above, for what rides cost here.
+pub fn policy(tariff: Tariff) -> Policy<Bill> {
+    Policy::new()
+        .on(|event: RideStarted, _| about(event.ride, |rode, _| Ok(Command::Open(rode))))
+        .on(move |event: RideReturned, _| {
+            about(event.ride, |rode, ride| Ok(Command::Charge(rode, told::time("end_time", ride.end_time)?, tariff)))
+        })
+        .on(|event: RideVoided, _| about(event.ride, |rode, _| Ok(Command::Void(rode))))
+        .on(|event: BillPaid, _| Ok(vec![(told::parsed("bill_id", &event.bill_id)?, Command::Pay)]))
+        .on(|event: BillUnpaid, _| Ok(vec![(told::parsed("bill_id", &event.bill_id)?, Command::FallShort)]))
+}
+
+fn about(ride: Option<Ride>, react: impl FnOnce(Rode, &Ride) -> Result<Command, Malformed>) -> Reaction {
+    let ride = told::present("ride", ride)?;
+    let id = told::parsed("ride_id", &ride.ride_id)?;
+    let rode = Rode { ride: id, customer: ride.customer_id.clone(), start: told::time("start_time", ride.start_time)? };
+    Ok(vec![(bill_of(id), react(rode, &ride)?)])
+}

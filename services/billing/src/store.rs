@@ -1,0 +1,201 @@
+//! Bills in a table, and what others hear of them.
+
+use chassis::db::{self, prelude::*};
+use chassis::page::Spot;
+use chassis::values::{Currency, Money};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use contracts::billing::v1 as proto;
+
+use crate::domain::{Bill, BillId, Command, Event, Fee, RideId, State};
+
+diesel::table! {
+    use chassis::db::sql_types::*;
+    bills (id) {
+        id -> SqlUuid,
+        version -> BigInt,
+        ride -> SqlUuid,
+        customer -> Text,
+        state -> Text,
+        minutes -> Integer,
+        fee_minor -> Nullable<BigInt>,
+        currency -> Nullable<Text>,
+        started_at -> SqlTime,
+        ended_at -> Nullable<SqlTime>,
+        arrears_at -> Nullable<SqlTime>,
+        closed_at -> Nullable<SqlTime>,
+        updated_at -> SqlTime,
+    }
+}
+
+chassis::rows! {
+    /// A bill, flat.
+    struct Row in bills (id) {
+        id: BillId,
+        version: i64,
+        ride: RideId,
+        customer: String,
+        state: String,
+        minutes: i32,
+        fee_minor: Option<i64>,
+        currency: Option<String>,
+        started_at: Timestamp,
+        ended_at: Option<Timestamp>,
+        arrears_at: Option<Timestamp>,
+        closed_at: Option<Timestamp>,
+        updated_at: Timestamp,
+    }
+}
+
+impl Store for Bill {
+    type Answer = proto::Bill;
+
+    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let query = bills::table.filter(bills::id.eq_any(wanted.ids()));
+        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
+        rows.into_iter().map(|row| Ok(Loaded { id: row.id, version: row.version, state: row.try_into()? })).collect()
+    }
+
+    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
+        db::save(tx, changes, Row::new).await
+    }
+
+    fn answer(&self, _: &Command) -> proto::Bill {
+        self.into()
+    }
+
+    fn publish(&self, event: &Event) -> Option<Publication> {
+        let (bill, id, flow) = (Some(proto::Bill::from(self)), self.id, Some(self.ride.uuid()));
+        Some(match event {
+            Event::Opened(..) => Publication::of(&proto::BillOpened { bill }, id, flow),
+            Event::Charged(..) => Publication::of(&proto::BillDue { bill }, id, flow),
+            Event::FellShort(_) => Publication::of(&proto::BillInArrears { bill }, id, flow),
+            Event::Closed(_) => Publication::of(&proto::BillClosed { bill }, id, flow),
+            Event::Voided(_) => Publication::of(&proto::BillVoided { bill }, id, flow),
+        })
+    }
+}
+
+/// A page of bills, newest first: those of a customer, or all; in a state, or in any.
+pub async fn list(
+    tx: Tx<'_>,
+    customer: Option<&str>,
+    state: proto::BillState,
+    page: &Page<Spot>,
+) -> Result<(Vec<proto::Bill>, String), Error> {
+    let mut rows: Vec<Row> = sql!(tx, |c| {
+        let mut query = bills::table.select(Row::as_select()).into_boxed();
+        if let Some(customer) = customer {
+            query = query.filter(bills::customer.eq(customer));
+        }
+        if state != proto::BillState::Unspecified {
+            query = query.filter(bills::state.eq(name(state)));
+        }
+        if let Some(Spot { at, id }) = page.after {
+            let id = BillId::new(id);
+            query = query.filter(bills::started_at.lt(at).or(bills::started_at.eq(at).and(bills::id.lt(id))));
+        }
+        query.order((bills::started_at.desc(), bills::id.desc())).limit(page.limit()).load(c)
+    })?;
+    let next = page.cut(&mut rows, |row| Spot { at: row.started_at, id: row.id.uuid() });
+    let bills = rows.into_iter().map(|row| Ok((&Bill::try_from(row)?).into()));
+    Ok((bills.collect::<Result<_, Error>>()?, next))
+}
+
+/// The column's name of a state.
+fn name(state: proto::BillState) -> &'static str {
+    match state {
+        proto::BillState::Unspecified => "",
+        proto::BillState::Open => "open",
+        proto::BillState::Due => "due",
+        proto::BillState::Arrears => "arrears",
+        proto::BillState::Closed => "closed",
+        proto::BillState::Void => "void",
+    }
+}
+
+impl From<State> for proto::BillState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Open => proto::BillState::Open,
+            State::Due => proto::BillState::Due,
+            State::Arrears => proto::BillState::Arrears,
+            State::Closed => proto::BillState::Closed,
+            State::Void => proto::BillState::Void,
+        }
+    }
+}
+
+impl Row {
+    fn new(bill: &Bill, version: i64) -> Row {
+        let minutes = bill.fee.map_or(0, |fee| i32::try_from(fee.minutes).unwrap_or(i32::MAX));
+        Row {
+            id: bill.id,
+            version,
+            ride: bill.ride,
+            customer: bill.customer.clone(),
+            state: name(bill.state.into()).to_owned(),
+            minutes,
+            fee_minor: bill.fee.map(|fee| fee.amount.minor),
+            currency: bill.fee.map(|fee| fee.amount.currency.to_string()),
+            started_at: bill.start,
+            ended_at: bill.fee.map(|fee| fee.end),
+            arrears_at: bill.arrears,
+            closed_at: bill.closed,
+            updated_at: bill.updated,
+        }
+    }
+}
+
+impl TryFrom<Row> for Bill {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Bill, Error> {
+        let corrupt = |what: &str| Error::Internal(format!("bill {}: corrupt {what}", row.id));
+        let state = match row.state.as_str() {
+            "open" => State::Open,
+            "due" => State::Due,
+            "arrears" => State::Arrears,
+            "closed" => State::Closed,
+            "void" => State::Void,
+            _ => return Err(corrupt("state")),
+        };
+        let fee = match (row.ended_at, row.fee_minor, row.currency.as_deref()) {
+            (Some(end), Some(minor), Some(code)) => {
+                let currency = Currency::parse(code).ok_or_else(|| corrupt("currency"))?;
+                let minutes = u32::try_from(row.minutes).map_err(|_| corrupt("minutes"))?;
+                Some(Fee { end, minutes, amount: Money { minor, currency } })
+            }
+            (None, None, None) => None,
+            _ => return Err(corrupt("fee")),
+        };
+        Ok(Bill {
+            id: row.id,
+            ride: row.ride,
+            customer: row.customer,
+            start: row.started_at,
+            state,
+            fee,
+            arrears: row.arrears_at,
+            closed: row.closed_at,
+            updated: row.updated_at,
+        })
+    }
+}
+
+impl From<&Bill> for proto::Bill {
+    fn from(bill: &Bill) -> Self {
+        proto::Bill {
+            bill_id: bill.id.to_string(),
+            ride_id: bill.ride.to_string(),
+            customer_id: bill.customer.clone(),
+            state: proto::BillState::from(bill.state).into(),
+            minutes: bill.fee.map_or(0, |fee| i32::try_from(fee.minutes).unwrap_or(i32::MAX)),
+            fee: bill.fee.map(|fee| fee.amount.into()),
+            start_time: Some(bill.start.to_proto()),
+            end_time: bill.fee.map(|fee| fee.end.to_proto()),
+            arrears_time: bill.arrears.map(Timestamp::to_proto),
+            close_time: bill.closed.map(Timestamp::to_proto),
+            update_time: Some(bill.updated.to_proto()),
+        }
+    }
+}

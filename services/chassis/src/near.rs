@@ -1,0 +1,152 @@
+//! What is near a position, nearest first.
+//!
+//! A plain index on latitude and longitude is enough: a box around the position is read from it, ordered by distance. The
+//! box is small at first, and grows while it does not hold a page. Distances are those on a plane that touches the earth
+//! at the position: good to a thousandth within a hundred kilometres.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use crate::all;
+use crate::call::Fields;
+use crate::error::Error;
+use crate::page::Page;
+
+/// Of a degree of latitude.
+pub const KM_PER_DEGREE: f64 = 111.195;
+/// How far from the equator places can be looked for, in degrees: nearer to a pole the plane is none.
+pub const MAX_LATITUDE: f64 = 85.0;
+/// How far the search can go, in kilometres.
+const MAX_KM: i32 = 100;
+
+/// Where to look, and how far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Around {
+    /// Degrees north, not near a pole.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// How far what is looked for may be.
+    pub within_km: f64,
+}
+
+impl Around {
+    /// Parses `latitude`, `longitude` and `within_km`; the last may be 0 for the usual distance.
+    pub fn parse(
+        fields: &mut Fields,
+        latitude: Option<f64>,
+        longitude: Option<f64>,
+        within_km: i32,
+        usual_km: i32,
+    ) -> Option<Around> {
+        let mut degrees = |field: &str, value: Option<f64>, most: f64| {
+            let value = fields.required(field, value)?;
+            let in_range = (-most..=most).contains(&value);
+            fields.take(field, in_range.then_some(value).ok_or(format!("must be {} to {most} degrees", -most)))
+        };
+        let latitude = degrees("latitude", latitude, MAX_LATITUDE);
+        let longitude = degrees("longitude", longitude, 180.0);
+        let within_km = match within_km {
+            0 => Ok(usual_km),
+            1..=MAX_KM => Ok(within_km),
+            _ => Err(format!("must be 1 to {MAX_KM}, or 0 for {usual_km}")),
+        };
+        let within_km = fields.take("within_km", within_km).map(f64::from);
+        let (latitude, longitude, within_km) = all!(latitude, longitude, within_km)?;
+        Some(Around { latitude, longitude, within_km })
+    }
+
+    /// In a form that tells it from others, for [`Page::parse`].
+    pub fn bytes(&self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let numbers = [self.latitude, self.longitude, self.within_km].map(f64::to_be_bytes);
+        bytes.copy_from_slice(&numbers.concat());
+        bytes
+    }
+}
+
+/// Where to look in one go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Area {
+    /// Degrees north of its middle.
+    pub latitude: f64,
+    /// Degrees east of its middle.
+    pub longitude: f64,
+    /// How many degrees it reaches to the north and to the south.
+    pub high: f64,
+    /// How many degrees it reaches to the east and to the west.
+    pub wide: f64,
+    /// How many degrees of latitude a degree of longitude is long here.
+    pub shrink: f64,
+}
+
+impl Area {
+    fn new(around: &Around, within_km: f64) -> Area {
+        let shrink = around.latitude.to_radians().cos();
+        let high = within_km / KM_PER_DEGREE;
+        Area { latitude: around.latitude, longitude: around.longitude, high, wide: high / shrink, shrink }
+    }
+}
+
+/// A row in the order of distance, then of id.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Near {
+    /// The square of the distance, in degrees of latitude.
+    pub squared: f64,
+    /// Its id.
+    pub id: Uuid,
+}
+
+impl fmt::Display for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.squared, self.id.simple())
+    }
+}
+
+impl FromStr for Near {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Near, ()> {
+        let (squared, id) = text.split_once('_').ok_or(())?;
+        let squared: f64 = squared.parse().map_err(drop)?;
+        if !squared.is_finite() {
+            return Err(());
+        }
+        Ok(Near { squared, id: Uuid::try_parse(id).map_err(drop)? })
+    }
+}
+
+/// A page of what is near, each with its distance in kilometres. `find` reads the rows in an area, those with the least
+/// squared distance first (ties by id), after the page's spot, [`Page::limit`] at most.
+pub async fn page<R, F>(
+    around: &Around,
+    page: &Page<Near>,
+    id: impl Fn(&R) -> Uuid,
+    find: impl Fn(Area) -> F,
+) -> Result<(Vec<(f64, R)>, String), Error>
+where
+    F: Future<Output = Result<Vec<(f64, R)>, Error>>,
+{
+    // In a city a small part of the way is enough.
+    let mut within_km = around.within_km / 16.0;
+    loop {
+        let mut rows = find(Area::new(around, within_km)).await?;
+        let is_whole = within_km >= around.within_km;
+        if rows.len() as i64 == page.limit() || is_whole {
+            let next = page.cut(&mut rows, |(squared, row)| Near { squared: *squared, id: id(row) });
+            let far = rows.into_iter().map(|(squared, row)| (squared.sqrt() * KM_PER_DEGREE, row));
+            return Ok((far.collect(), next));
+        }
+        within_km *= 4.0;
+    }
+}
+
+/// The square of the distance of a row from the middle of an [`Area`], in degrees of latitude, from its columns.
+#[macro_export]
+macro_rules! squared_distance {
+    ($area:expr, $latitude:expr, $longitude:expr) => {
+        ($latitude - $area.latitude) * ($latitude - $area.latitude)
+            + (($longitude - $area.longitude) * $area.shrink) * (($longitude - $area.longitude) * $area.shrink)
+    };
+}

@@ -1,0 +1,53 @@
+//! Rides with bikes, from rent to return. The core of the bike line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. Whether a bike can be had only `bike` knows: it
+//! is asked, and waited for, before a ride starts. A return asks nobody, so it works with everything else away.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::{Context, Host, StartError, waker};
+use contracts::ride::v1::ride_service_server::RideServiceServer;
+use serde::Deserialize;
+
+use crate::domain::Rider;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "ride",
+    about: "rides with bikes: rent and return",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &["bike"],
+    start,
+};
+
+/// `[ride]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How many bikes one customer may ride at once: families rent together.
+    pub bikes_at_once: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { bikes_at_once: 5 }
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let at_once = host.within("bikes_at_once", settings.bikes_at_once, 1..=100)?;
+    let writer = host.writer::<Rider>();
+    host.react(policy::policy(), &writer);
+    host.wake::<Rider>(waker::by_writer(&writer));
+    let riders = host.finder_of::<Rider>();
+    let rides = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, world, bike) = (host.database().clone(), host.world().clone(), host.edge("bike"));
+    let service = service::Service { writer, riders, rides, database, bike, world, at_once };
+    host.serve(RideServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}
