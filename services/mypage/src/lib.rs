@@ -3,12 +3,14 @@
 //! It has no rules and owns nothing. How events become pages is in `pages`, what each kind of page shows in the module of
 //! its name; `history` gets the same events from the chronicle when the pages are made anew.
 
+mod bike_rides;
 mod car_rentals;
 mod history;
 mod pages;
 mod service;
 mod stays;
 mod taxi_rides;
+mod wallets;
 
 use chassis::{Context, Host, StartError, View};
 use contracts::mypage::v1::mypage_service_server::MypageServiceServer;
@@ -19,7 +21,7 @@ use crate::pages::{Page, Pages};
 /// The context.
 pub const CONTEXT: Context = Context {
     name: "mypage",
-    about: "views for customers: car rentals, taxi rides and stays, each with payment, in one place",
+    about: "views for customers: each line's flows, with what belongs to them, in one place",
     migrations: chassis::migrations!(),
     interest: Pages::interest,
     calls: &["chronicle"],
@@ -30,8 +32,14 @@ pub const CONTEXT: Context = Context {
 pub fn start(host: &mut Host) -> Result<(), StartError> {
     let history = FromChronicle::new(host.edge("chronicle"), Pages::interest());
     host.view::<Pages>(Some(Box::new(history)));
-    let (car_rentals, taxi_rides, stays) = (finder(host), finder(host), finder(host));
-    let service = service::Service { car_rentals, taxi_rides, stays, database: host.database().clone() };
+    let service = service::Service {
+        car_rentals: finder(host),
+        taxi_rides: finder(host),
+        stays: finder(host),
+        bike_rides: finder(host),
+        wallets: finder(host),
+        database: host.database().clone(),
+    };
     host.serve(MypageServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

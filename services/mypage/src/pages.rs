@@ -14,9 +14,11 @@ use contracts::payment::v1::{
 };
 use prost::{Message, Name};
 
+use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
 use crate::stays::Stay;
 use crate::taxi_rides::TaxiRide;
+use crate::wallets::Wallet;
 
 chassis::ids! {
     /// The id of the flow that a page shows: that of a reservation, of a hail.
@@ -28,17 +30,31 @@ pub enum Pages {}
 
 impl View for Pages {
     fn interest() -> Interest {
-        let kinds = CarRental::rules().kinds().chain(TaxiRide::rules().kinds()).chain(Stay::rules().kinds());
-        Interest::Kinds(kinds.collect::<BTreeSet<String>>().into_iter().collect())
+        let lines = [CarRental::rules().kinds(), TaxiRide::rules().kinds(), Stay::rules().kinds()];
+        let bikes = [BikeRide::rules().kinds(), Wallet::rules().kinds()];
+        let kinds: BTreeSet<String> = lines.into_iter().chain(bikes).flatten().collect();
+        Interest::Kinds(kinds.into_iter().collect())
     }
 
     async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
-        db::try_join!(take_in::<CarRental>(tx, events), take_in::<TaxiRide>(tx, events), take_in::<Stay>(tx, events))?;
+        db::try_join!(
+            take_in::<CarRental>(tx, events),
+            take_in::<TaxiRide>(tx, events),
+            take_in::<Stay>(tx, events),
+            take_in::<BikeRide>(tx, events),
+            take_in::<Wallet>(tx, events),
+        )?;
         Ok(())
     }
 
     async fn clear(tx: Tx<'_>) -> Result<(), Error> {
-        db::try_join!(CarRental::clear(tx), TaxiRide::clear(tx), Stay::clear(tx))?;
+        db::try_join!(
+            CarRental::clear(tx),
+            TaxiRide::clear(tx),
+            Stay::clear(tx),
+            BikeRide::clear(tx),
+            Wallet::clear(tx),
+        )?;
         Ok(())
     }
 }
@@ -55,8 +71,6 @@ pub trait Page: db::Row {
     fn customer(&self) -> Option<&str>;
     /// How often it was written.
     fn version(&mut self) -> &mut i64;
-    /// What it shows of the payment.
-    fn payment(&mut self) -> Paid<'_>;
     /// Pages by flow.
     fn read(tx: Tx<'_>, flows: &[FlowId]) -> impl Future<Output = Result<Vec<Self>, Error>> + Send;
     /// Some of them, newest first: those of a customer, or all. Nobody sees one whose beginning was not heard of, for it is
@@ -70,9 +84,26 @@ pub trait Page: db::Row {
     fn clear(tx: Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Makes pages of a table's rows. The table has the columns `id` (of the flow), `version`, `customer` and those of the
-/// payment; the one named is the time that pages are listed by.
+/// A kind of page of what is paid through `payment`.
+pub trait PaidPage: Page {
+    /// What it shows of the payment.
+    fn payment(&mut self) -> Paid<'_>;
+}
+
+/// Makes pages of a table's rows. The table has the columns `id` (of the flow), `version` and `customer`, and if it is
+/// `paid` those of the payment; the one named is the time that pages are listed by.
 macro_rules! page {
+    ($Row:ident in $table:ident by $at:ident, paid) => {
+        $crate::pages::page!($Row in $table by $at);
+
+        impl $crate::pages::PaidPage for $Row {
+            fn payment(&mut self) -> $crate::pages::Paid<'_> {
+                let $Row { payment, payment_state, payment_sequence, .. } = self;
+                $crate::pages::Paid { id: payment, state: payment_state, sequence: payment_sequence }
+            }
+        }
+    };
+
     ($Row:ident in $table:ident by $at:ident) => {
         impl $crate::pages::Page for $Row {
             fn rules() -> &'static $crate::pages::Rules<$Row> {
@@ -93,11 +124,6 @@ macro_rules! page {
 
             fn version(&mut self) -> &mut i64 {
                 &mut self.version
-            }
-
-            fn payment(&mut self) -> $crate::pages::Paid<'_> {
-                let $Row { payment, payment_state, payment_sequence, .. } = self;
-                $crate::pages::Paid { id: payment, state: payment_state, sequence: payment_sequence }
             }
 
             async fn read(tx: chassis::Tx<'_>, flows: &[$crate::pages::FlowId]) -> Result<Vec<$Row>, chassis::Error> {
@@ -182,6 +208,17 @@ impl<P: Page> Rules<P> {
         self
     }
 
+    /// The full names of the events.
+    pub fn kinds(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn tell(&self, event: &Envelope) -> Result<Option<News<P>>, Malformed> {
+        self.0.get(&event.kind).map_or(Ok(None), |rule| rule(event))
+    }
+}
+
+impl<P: PaidPage> Rules<P> {
     /// The payments of a line of business, known by what its contexts note with a purchase: `car/…` is the line `car`.
     #[must_use]
     pub fn payments_of(self, line: &'static str) -> Rules<P> {
@@ -214,15 +251,6 @@ impl<P: Page> Rules<P> {
         });
         self.0.insert(M::full_name(), rule);
         self
-    }
-
-    /// The full names of the events.
-    pub fn kinds(&self) -> impl Iterator<Item = String> {
-        self.0.keys().cloned()
-    }
-
-    fn tell(&self, event: &Envelope) -> Result<Option<News<P>>, Malformed> {
-        self.0.get(&event.kind).map_or(Ok(None), |rule| rule(event))
     }
 }
 
@@ -297,13 +325,20 @@ pub mod testing {
         Some(Payment { payment_id, purchase_id, seller_reference, state: state.into(), ..Default::default() })
     }
 
+    impl<P: Page> Rules<P> {
+        /// Takes an event into a page, whichever it is.
+        pub fn take(&self, event: &Envelope, page: &mut P) {
+            if let Some(news) = self.tell(event).expect("it is right") {
+                (news.fold)(page);
+            }
+        }
+    }
+
     /// The page that the events make in this order.
     pub fn page<'a, P: Page>(events: impl IntoIterator<Item = &'a Envelope>) -> P {
         let mut page = P::blank(flow());
         for event in events {
-            if let Some(news) = P::rules().tell(event).expect("it is right") {
-                (news.fold)(&mut page);
-            }
+            P::rules().take(event, &mut page);
         }
         page
     }

@@ -9,10 +9,12 @@ use contracts::mypage::v1 as proto;
 use contracts::mypage::v1::mypage_service_server::MypageService;
 use tonic::{Request, Response, Status};
 
+use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
 use crate::pages::{FlowId, Page};
 use crate::stays::Stay;
 use crate::taxi_rides::TaxiRide;
+use crate::wallets::{self, Wallet};
 
 /// Serves the pages.
 #[derive(Clone)]
@@ -23,6 +25,10 @@ pub(crate) struct Service {
     pub taxi_rides: Finder<FlowId, TaxiRide>,
     /// Finds stays.
     pub stays: Finder<FlowId, Stay>,
+    /// Finds bike rides.
+    pub bike_rides: Finder<FlowId, BikeRide>,
+    /// Finds wallets.
+    pub wallets: Finder<FlowId, Wallet>,
     /// Lists pages.
     pub database: Database,
 }
@@ -43,6 +49,12 @@ impl Kind for HailKind {
 enum StayKind {}
 impl Kind for StayKind {
     const NAME: &'static str = "stay";
+}
+
+/// What the id of a bike ride is the id of.
+enum RideKind {}
+impl Kind for RideKind {
+    const NAME: &'static str = "ride";
 }
 
 /// The stay as the caller may see it: the code of its voucher is for its customer.
@@ -147,5 +159,30 @@ impl MypageService for Service {
         let (pages, next_page_token) = Stay::list(reader.tx(), customer, &page).await?;
         let stays = pages.into_iter().map(|stay| shown(&call, stay.into())).collect();
         Ok(Response::new(proto::ListStaysResponse { stays, next_page_token }))
+    }
+    async fn get_bike_ride(
+        &self,
+        request: Request<proto::GetBikeRideRequest>,
+    ) -> Result<Response<proto::GetBikeRideResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let id = ("ride_id", request.ride_id.as_str());
+        let page = find::<_, RideKind>(&self.bike_rides, &call, id, "bike ride").await?;
+        Ok(Response::new(proto::GetBikeRideResponse { bike_ride: Some(page.into()) }))
+    }
+
+    async fn list_bike_rides(
+        &self,
+        request: Request<proto::ListBikeRidesRequest>,
+    ) -> Result<Response<proto::ListBikeRidesResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let (customer, page) = listing(&call, "bike rides", request.page_size, &request.page_token)?;
+        let wallet = match customer {
+            Some(owner) => self.wallets.get(wallets::page_of(owner)).await?.map(Into::into),
+            None => None,
+        };
+        let reader = self.database.reader().await?;
+        let (pages, next_page_token) = BikeRide::list(reader.tx(), customer, &page).await?;
+        let bike_rides = pages.into_iter().map(Into::into).collect();
+        Ok(Response::new(proto::ListBikeRidesResponse { bike_rides, next_page_token, wallet }))
     }
 }

@@ -1,9 +1,10 @@
 //! Messages to customers about what happened to what is theirs. Serves every line of business, and decides nothing.
 //!
-//! What leads to a message is in [`policy`], its words in a module for each line of business, how often it is tried to deliver it in [`domain`],
-//! the outside world in [`carrier`].
+//! What leads to a message is in [`policy`], its words in a module for each line of business, how often it is tried to
+//! deliver it in [`domain`], the outside world in [`carrier`].
 
-pub mod carrier;
+pub mod bikes;
+mod carrier;
 pub mod cars;
 mod delivery;
 pub mod domain;

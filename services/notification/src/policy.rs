@@ -20,6 +20,11 @@
 //! | `stay.v1.StayCancellationRefused`     | the money stays: the stay is too near or over  |
 //! | `stay.v1.StayCompleted`               | thank you                                      |
 //! | `voucher.v1.VoucherIssued`            | the code of the voucher, as registered mail    |
+//! | `ride.v1.RideStarted`                 | the bike is theirs                             |
+//! | `ride.v1.RideVoided`                  | the ride costs nothing                         |
+//! | `billing.v1.BillClosed`               | what the ride cost                             |
+//! | `billing.v1.BillInArrears`            | the deposit does not suffice                   |
+//! | `wallet.v1.DepositToppedUp`           | how much the deposit is                        |
 //! | `payment.v1.PaymentRefused`           | why, and that they may try again               |
 //! | `payment.v1.PaymentCancelled`         | the money went back, if any was taken          |
 //!
@@ -30,7 +35,7 @@ use contracts::voucher::v1::VoucherIssued;
 use prost::Name;
 
 use crate::domain::{Command, FlowId, Letter, Message, MessageId};
-use crate::{cars, payments, stays, taxis};
+use crate::{bikes, cars, payments, stays, taxis};
 
 /// Who is told what; nobody, if there is nothing to tell.
 pub type Told = Result<Option<Words>, Malformed>;
@@ -64,6 +69,11 @@ pub fn policy() -> Policy<Message> {
     let policy = tell(policy, "STAY_CANCELLATION_REFUSED", stays::cancellation_refused);
     let policy = tell(policy, "STAY_COMPLETED", stays::completed);
     let policy = policy.on(|told: VoucherIssued, event| write(event, "VOUCHER_ISSUED", stays::voucher(told)?, true));
+    let policy = tell(policy, "BIKE_RENTED", bikes::started);
+    let policy = tell(policy, "RIDE_VOIDED", bikes::voided);
+    let policy = tell(policy, "BILL_SETTLED", bikes::settled);
+    let policy = tell(policy, "BILL_IN_ARREARS", bikes::in_arrears);
+    let policy = tell(policy, "DEPOSIT_TOPPED_UP", bikes::topped_up);
     let policy = tell(policy, "PAYMENT_RECEIVED", payments::received);
     let policy = tell(policy, "PAYMENT_REFUSED", payments::refused);
     tell(policy, "PAYMENT_REFUNDED", payments::refunded)

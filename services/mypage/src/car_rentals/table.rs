@@ -56,7 +56,7 @@ chassis::rows! {
     }
 }
 
-crate::pages::page!(CarRental in car_rentals by reserved_at);
+crate::pages::page!(CarRental in car_rentals by reserved_at, paid);
 
 impl CarRental {
     /// The page of a flow of which nothing was heard.

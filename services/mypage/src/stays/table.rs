@@ -71,7 +71,7 @@ chassis::rows! {
     }
 }
 
-crate::pages::page!(Stay in stays by reserved_at);
+crate::pages::page!(Stay in stays by reserved_at, paid);
 
 impl Stay {
     /// The page of a flow of which nothing was heard.

@@ -70,7 +70,7 @@ chassis::rows! {
     }
 }
 
-crate::pages::page!(TaxiRide in taxi_rides by hailed_at);
+crate::pages::page!(TaxiRide in taxi_rides by hailed_at, paid);
 
 impl TaxiRide {
     /// The page of a flow of which nothing was heard.

@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bikes;
+mod bikes_down;
 mod cars;
 mod entrance;
 mod failures;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
     taxis_down::add(&mut suite);
     stays::add(&mut suite);
     stays_down::add(&mut suite);
+    bikes::add(&mut suite);
+    bikes_down::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);

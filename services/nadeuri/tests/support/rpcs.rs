@@ -5,6 +5,8 @@
 use std::fmt::Debug;
 
 use chassis::edge::Transport;
+use contracts::bike::v1::bike_service_client::BikeServiceClient;
+use contracts::billing::v1::billing_service_client::BillingServiceClient;
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
 use contracts::dispatch::v1::dispatch_service_client::DispatchServiceClient;
 use contracts::driving::v1::driving_service_client::DrivingServiceClient;
@@ -14,9 +16,13 @@ use contracts::notification::v1::notification_service_client::NotificationServic
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
 use contracts::rental::v1::rental_service_client::RentalServiceClient;
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
+use contracts::ride::v1::ride_service_client::RideServiceClient;
 use contracts::stay::v1::stay_service_client::StayServiceClient;
 use contracts::voucher::v1::voucher_service_client::VoucherServiceClient;
-use contracts::{chronicle, dispatch, driving, fleet, mypage, notification, payment, rental, resort, stay, voucher};
+use contracts::{
+    bike, billing, chronicle, dispatch, driving, fleet, mypage, notification, payment, rental, resort, ride, stay,
+    voucher,
+};
 use futures::future::BoxFuture;
 use prost::{Message, Name};
 use tonic::{Request, Response, Status};
@@ -142,6 +148,36 @@ rpcs! { voucher VoucherServiceClient:
         redeem_voucher RedeemVoucherRequest RedeemVoucherResponse,
     }
 }
+rpcs! { bike BikeServiceClient:
+    reads {
+        get_bike GetBikeRequest GetBikeResponse,
+        list_bikes ListBikesRequest ListBikesResponse,
+        search_bikes SearchBikesRequest SearchBikesResponse,
+    }
+    changes {
+        register_bike RegisterBikeRequest RegisterBikeResponse,
+        remove_bike RemoveBikeRequest RemoveBikeResponse,
+        take_bike TakeBikeRequest TakeBikeResponse,
+        inspect_bike InspectBikeRequest InspectBikeResponse,
+    }
+}
+rpcs! { ride RideServiceClient:
+    reads {
+        get_ride GetRideRequest GetRideResponse,
+        list_rides ListRidesRequest ListRidesResponse,
+    }
+    changes {
+        rent_bike RentBikeRequest RentBikeResponse,
+        return_bike ReturnBikeRequest ReturnBikeResponse,
+    }
+}
+rpcs! { billing BillingServiceClient:
+    reads {
+        get_bill GetBillRequest GetBillResponse,
+        list_bills ListBillsRequest ListBillsResponse,
+    }
+    changes {}
+}
 rpcs! { payment PaymentServiceClient:
     reads {
         get_payment GetPaymentRequest GetPaymentResponse,
@@ -167,6 +203,8 @@ rpcs! { mypage MypageServiceClient:
         list_stays ListStaysRequest ListStaysResponse,
         get_taxi_ride GetTaxiRideRequest GetTaxiRideResponse,
         list_taxi_rides ListTaxiRidesRequest ListTaxiRidesResponse,
+        get_bike_ride GetBikeRideRequest GetBikeRideResponse,
+        list_bike_rides ListBikeRidesRequest ListBikeRidesResponse,
     }
     changes {}
 }

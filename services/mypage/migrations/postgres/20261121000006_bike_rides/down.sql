@@ -1,0 +1,1 @@
+DROP TABLE wallets; DROP TABLE bike_rides;

@@ -1,0 +1,39 @@
+-- Bike rides as their customers see them. What one context tells is null while only others were heard of.
+CREATE TABLE bike_rides (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    customer text,
+    bike text,
+    bike_name text,
+    from_place text,
+    from_latitude double precision,
+    from_longitude double precision,
+    to_place text,
+    to_latitude double precision,
+    to_longitude double precision,
+    ride_sequence bigint NOT NULL,
+    ride_state integer NOT NULL,
+    started_at timestamptz,
+    ended_at timestamptz,
+    bill text,
+    bill_sequence bigint NOT NULL,
+    bill_state integer NOT NULL,
+    minutes integer NOT NULL,
+    fee_minor bigint,
+    currency text
+);
+CREATE INDEX bike_rides_customer ON bike_rides (customer, started_at, id);
+CREATE INDEX bike_rides_all ON bike_rides (started_at, id);
+
+-- What customers have with the company.
+CREATE TABLE wallets (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    customer text,
+    deposit_minor bigint NOT NULL,
+    points bigint NOT NULL,
+    arrears_minor bigint,
+    currency text NOT NULL,
+    sequence bigint NOT NULL,
+    updated_at timestamptz
+);

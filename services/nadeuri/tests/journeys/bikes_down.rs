@@ -1,0 +1,158 @@
+//! Bikes while contexts are down. A process a context.
+
+use std::time::Duration;
+
+use contracts::bike::v1::BikeState;
+use contracts::billing::v1::BillState;
+use contracts::ride::v1::{RentBikeRequest, RideState};
+use futures::future::join_all;
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::bikes::{somebody, top_up};
+use crate::runner::{Suite, journeys};
+use crate::support::cluster::Cluster;
+use crate::support::{PATIENCE, eventually_within, new_id, refused, retry_delay};
+
+type Fragile = MutexGuard<'static, Option<Cluster>>;
+
+pub fn add(suite: &mut Suite) {
+    journeys! { suite.fragile:
+        b4_with_bike_down_a_ride_is_returned_and_the_bike_is_free_when_it_is_back,
+        b4_a_return_that_crosses_a_write_off_ends_one_way_for_all,
+        b11_with_billing_and_wallet_down_bikes_are_rented_and_returned,
+        b12_with_bike_down_the_breaker_opens_and_customers_come_back_later,
+        x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind,
+        x6_two_replicas_of_the_bike_line_handle_each_event_once,
+    }
+}
+
+async fn b4_with_bike_down_a_ride_is_returned_and_the_bike_is_free_when_it_is_back(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (mina, bike) = (somebody(app), app.admin().new_bike().await);
+    top_up(&mina, 1_000).await;
+    let ride = mina.take(&bike).await.unwrap();
+    app.kill("bike");
+    let returned = mina.leave(&ride).await.unwrap();
+    assert_eq!(returned.state(), RideState::Returned);
+    mina.sees_bill(&ride, BillState::Closed).await;
+    app.start("bike").await;
+    assert_eq!(mina.sees_bike(&bike, BikeState::Available).await.place, returned.to);
+}
+
+async fn b4_a_return_that_crosses_a_write_off_ends_one_way_for_all(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (admin, mina) = (app.admin(), somebody(app));
+    top_up(&mina, 1_000).await;
+    let bike = admin.new_bike().await;
+    let ride = mina.take(&bike).await.unwrap();
+    mina.sees_bill(&ride, BillState::Open).await;
+    // The bike is written off; before `ride` hears of it, it is killed, and back with the return among its first.
+    app.kill("ride");
+    admin.remove_bike(&bike, true).await.unwrap();
+    app.start("ride").await;
+    let returned = mina.leave(&ride).await;
+    // Whichever came first: the bike is gone, the ride costs nothing, and nothing is owed.
+    let bill = mina.sees_bill(&ride, BillState::Void).await;
+    assert_eq!(mina.ride(&ride).await.unwrap().state(), RideState::Voided, "{returned:?}, {bill:?}");
+    let wallet = async || mina.send(contracts::wallet::v1::GetWalletRequest::default()).await.ok()?.wallet;
+    let whole = async || wallet().await.filter(|wallet| wallet.deposit == Some(crate::support::verbs::won(1_000)));
+    eventually_within(PATIENCE, "the deposit to be whole", whole).await;
+    mina.take(&admin.new_bike().await).await.unwrap();
+}
+
+async fn b11_with_billing_and_wallet_down_bikes_are_rented_and_returned(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (mina, jun) = (somebody(app), somebody(app));
+    top_up(&mina, 1_000).await;
+    let bikes = [app.admin().new_bike().await, app.admin().new_bike().await];
+    let under_way = mina.take(&bikes[0]).await.unwrap();
+    for context in ["billing", "wallet"] {
+        app.kill(context);
+    }
+    mina.leave(&under_way).await.unwrap();
+    let ride = mina.take(&bikes[1]).await.unwrap();
+    mina.leave(&ride).await.unwrap();
+    mina.sees_bike(&bikes[0], BikeState::Available).await;
+    let unpaid = jun.take(&bikes[0]).await.unwrap();
+    jun.leave(&unpaid).await.unwrap();
+    // The bills come later.
+    app.start("billing").await;
+    app.start("wallet").await;
+    for ride in [&under_way, &ride] {
+        let bill = mina.sees_bill(ride, BillState::Closed).await;
+        assert_eq!(bill.minutes, 1, "the time without billing costs nothing");
+    }
+    jun.sees_bill(&unpaid, BillState::Arrears).await;
+    top_up(&jun, 5_000).await;
+    jun.sees_bill(&unpaid, BillState::Closed).await;
+}
+
+async fn b12_with_bike_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (mina, bike) = (somebody(app), app.admin().new_bike().await);
+    app.stop("bike").await;
+    for _ in 0..8 {
+        let away = refused(mina.take(&bike).await, Code::Unavailable, "BIKE_AWAY");
+        assert!(retry_delay(&away).is_some_and(|delay| delay > Duration::ZERO), "they are told when to come back");
+    }
+    let start = Instant::now();
+    for _ in 0..20 {
+        refused(mina.take(&bike).await, Code::Unavailable, "BIKE_AWAY");
+    }
+    assert!(start.elapsed() < Duration::from_secs(2), "the breaker is open: answers come at once");
+    app.start("bike").await;
+    let ride = eventually_within(PATIENCE * 2, "renting works again", async || mina.take(&bike).await.ok()).await;
+    assert_eq!(ride.state(), RideState::Started);
+}
+
+async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (admin, mina) = (app.admin(), somebody(app));
+    let bikes = join_all((0..8).map(|_| admin.new_bike())).await;
+    for context in ["ride", "bike"] {
+        // While rents are under way, one of the two dies, and comes back.
+        let rents = bikes.iter().map(|bike| {
+            let request = RentBikeRequest { request_id: new_id(), bike_id: bike.bike_id.clone() };
+            let patient = mina.within(Duration::from_secs(3));
+            async move { patient.send(request).await }
+        });
+        let (_, answers) = futures::join!(async { app.kill(context) }, join_all(rents));
+        app.start(context).await;
+        drop(answers);
+    }
+    // Whatever became of the calls: each bike is with a ride that the customer sees, or becomes free by itself.
+    for bike in &bikes {
+        eventually_within(PATIENCE * 3, "no bike to be stuck", async || {
+            let rides = mina.send(Default::default()).await.ok() as Option<contracts::ride::v1::ListRidesResponse>;
+            let under_way = rides?.rides.into_iter().filter(|ride| ride.state() == RideState::Started);
+            let with_ride = under_way.into_iter().any(|ride| ride.bike_id == bike.bike_id);
+            let state = admin.bike(bike).await.state();
+            matches!((state, with_ride), (BikeState::InUse, true) | (BikeState::Available, false)).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn x6_two_replicas_of_the_bike_line_handle_each_event_once(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    for context in ["bike", "ride", "billing", "wallet"] {
+        app.replicate(context).await;
+    }
+    let rides = (0..8).map(|_| {
+        let (mina, admin) = (somebody(app), app.admin());
+        async move {
+            top_up(&mina, 1_000).await;
+            let bike = admin.new_bike().await;
+            let ride = mina.take(&bike).await.unwrap();
+            mina.leave(&ride).await.unwrap();
+            mina.sees_bike_page(&ride, BillState::Closed).await;
+            mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+            let wallet = mina.send(contracts::wallet::v1::GetWalletRequest::default()).await.unwrap().wallet.unwrap();
+            assert_eq!(wallet.deposit, Some(crate::support::verbs::won(900)), "it is deducted once");
+        }
+    });
+    join_all(rides).await;
+    app.stop_replicas().await;
+}
