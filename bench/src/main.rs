@@ -4,6 +4,7 @@
 //!
 //! Each module measures one thing and its raw counterpart; [`report::Table`] prints them.
 
+mod bikes;
 mod events;
 mod flow;
 mod footprint;
@@ -48,7 +49,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// Only these: reserve, get, flow, ride, search, events, footprint, ghz.
+    /// Only these: reserve, get, flow, ride, bike, search, events, footprint, ghz.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -79,6 +80,11 @@ async fn run(options: Options) -> anyhow::Result<()> {
     if is_wanted("ride") {
         let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), &options.amqp).await?;
         taxis::ride(&product, &options.postgres, &options.amqp, each, &mut table).await?;
+        product.stop().await?;
+    }
+    if is_wanted("bike") {
+        let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), &options.amqp).await?;
+        bikes::ride(&product, &options.postgres, &options.amqp, each, &mut table).await?;
         product.stop().await?;
     }
     if is_wanted("search") {

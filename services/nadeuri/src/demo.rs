@@ -3,6 +3,7 @@
 //! It does what clients do, nothing else: every line that it prints comes from an answer. Each line of business has a
 //! module of its own.
 
+mod bikes;
 mod cars;
 mod stays;
 mod taxis;
@@ -83,6 +84,7 @@ impl Day {
         let trip = self.play_cars().await?;
         self.play_taxis().await?;
         self.play_stays().await?;
+        self.play_bikes().await?;
         self.tell_messages("mina").await?;
         self.tell_story(&trip).await
     }
@@ -109,13 +111,14 @@ impl Day {
         Ok(())
     }
 
-    /// A request by somebody (`driver:kim` drives, `admin` runs the company, others are customers): with a token, or with
-    /// the name alone where nobody is checked.
+    /// A request by somebody (`driver:kim` drives, `manager:hana` looks after bikes, `admin` runs the company, others are
+    /// customers): with a token, or with the name alone where nobody is checked.
     fn by<M>(&self, who: &str, message: M) -> anyhow::Result<Request<M>> {
         let mut request = Request::new(message);
         request.set_timeout(PATIENCE);
         let (name, role) = match who.split_once(':') {
             Some(("driver", name)) => (name, Role::Driver),
+            Some(("manager", name)) => (name, Role::Manager),
             _ if who == "admin" => (who, Role::Admin),
             _ => (who, Role::Customer),
         };

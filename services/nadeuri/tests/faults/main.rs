@@ -9,6 +9,7 @@
 mod support;
 
 mod audit;
+mod bikes;
 mod load;
 mod rides;
 mod servers;
@@ -55,9 +56,10 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
     let mut cluster = Cluster::new(Setup::PerContext).started().await;
     let town = Town::new(&cluster).await;
     let faults = async {
-        for context in
-            ["payment", "rental", "driving", "resort", "notification", "stay", "dispatch", "voucher", "payment"]
-        {
+        for context in [
+            "payment", "ride", "rental", "driving", "wallet", "resort", "bike", "stay", "dispatch", "billing",
+            "voucher",
+        ] {
             town.flows(FLOWS_BETWEEN_FAULTS / 2).await;
             cluster.kill(context);
             cluster.start(context).await;

@@ -1,6 +1,7 @@
 //! What must be right when everything has come to rest: as customers see it, as the bank sees it, as operators see it.
 //! Here is what holds for all; each line of business has a module of its own.
 
+pub mod bikes;
 pub mod cars;
 pub mod stays;
 pub mod taxis;
@@ -30,6 +31,7 @@ pub struct Seen {
     pub payments: BTreeMap<String, Payment>,
     pub events: Vec<Event>,
     pub messages: BTreeMap<String, Message>,
+    pub bikes: bikes::Bikes,
     pub cars: cars::Cars,
     pub stays: stays::Stays,
     pub taxis: taxis::Taxis,
@@ -89,6 +91,9 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
     if let Some(moving) = taxis::Taxis::unrest(town).await? {
         return Ok(Some(moving));
     }
+    if let Some(moving) = bikes::Bikes::unrest(town).await? {
+        return Ok(Some(moving));
+    }
     let pending = messages(town).await?.into_values().find(|message| message.deliver_time.is_none());
     Ok(pending.map(|message| format!("message {} is not delivered", message.message_id)))
 }
@@ -99,6 +104,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
     let seen = Seen {
         payments: payments(town).await?,
         messages: messages(town).await?,
+        bikes: bikes::Bikes::look(town).await?,
         cars: cars::Cars::look(town).await?,
         stays: stays::Stays::look(town).await?,
         taxis: taxis::Taxis::look(town, &events).await?,
@@ -115,6 +121,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
             Line::Cars => cars::check(town, &seen)?,
             Line::Stays => stays::check(town, &seen)?,
             Line::Taxis => taxis::check(town, &seen)?,
+            Line::Bikes => bikes::check(town, &seen)?,
         }
     }
     record.promises.iter().try_for_each(|promise| promise(&seen))?;
@@ -165,7 +172,8 @@ fn every_event_names_its_cause(seen: &Seen) -> Outcome {
 
 /// Whether there is a call that leads to such an event.
 fn may_be_called(event: &Event) -> Result<bool, String> {
-    if let Some(may) = cars::may_be_called(event)?.or(taxis::may_be_called(event)).or(stays::may_be_called(event)?) {
+    let of_line = [cars::may_be_called(event)?, taxis::may_be_called(event), stays::may_be_called(event)?];
+    if let Some(may) = of_line.into_iter().chain([bikes::may_be_called(event)]).flatten().next() {
         return Ok(may);
     }
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
@@ -187,7 +195,7 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
     let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
     let told: BTreeSet<(String, &str)> =
         seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
-    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen)].concat();
+    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen), bikes::so(seen)].concat();
     for payment in seen.payments.values() {
         let names: &[&str] = match payment.state() {
             PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
@@ -208,14 +216,15 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
         let (cars, taxis, stays) = (&seen.cars.reservations, &seen.taxis.hails, &seen.stays.stays);
         cars.contains_key(purchase) || taxis.contains_key(purchase) || stays.contains_key(purchase)
     };
-    match seen.payments.keys().find(|purchase| !is_known(purchase)) {
-        Some(purchase) => Err(format!("there is a payment for {purchase}, which nobody sold")),
+    let unknown = seen.payments.iter().find(|(purchase, payment)| !is_known(purchase) && !seen.bikes.tops_up(payment));
+    match unknown {
+        Some((purchase, _)) => Err(format!("there is a payment for {purchase}, which nobody sold")),
         None => Ok(()),
     }
 }
 
 fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
-    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, &["PaymentRefused"]].concat();
+    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, bikes::TOLD, &["PaymentRefused"]].concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
         if told.contains(&name) && !seen.messages.contains_key(&event.event_id) {

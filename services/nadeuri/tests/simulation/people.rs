@@ -1,6 +1,7 @@
 //! People of a run. They try things at random, repeat what was not answered under the same request id, and remember what
 //! they were promised. What they do is told in a module for each line of business.
 
+pub mod bikes;
 pub mod cars;
 pub mod stays;
 pub mod taxis;
@@ -75,6 +76,7 @@ pub fn arrive(town: &Town, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
             Line::Cars => cars::arrive(person),
             Line::Taxis => taxis::arrive(person),
             Line::Stays => stays::arrive(person),
+            Line::Bikes => bikes::arrive(person),
         });
     }
     arrived

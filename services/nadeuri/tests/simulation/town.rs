@@ -58,10 +58,11 @@ pub enum Line {
     Cars,
     Taxis,
     Stays,
+    Bikes,
 }
 
 impl Line {
-    const ALL: [Line; 3] = [Line::Cars, Line::Taxis, Line::Stays];
+    const ALL: [Line; 4] = [Line::Cars, Line::Taxis, Line::Stays, Line::Bikes];
 
     /// Those of a seed: each in turn, and now and then all at once.
     fn of(seed: u64) -> Vec<Line> {
@@ -77,6 +78,7 @@ impl Line {
             Line::Cars => &["fleet", "rental"],
             Line::Taxis => &["dispatch", "driving"],
             Line::Stays => &["resort", "stay", "voucher"],
+            Line::Bikes => &["bike", "ride", "billing", "upkeep", "wallet"],
         }
     }
 }
@@ -244,6 +246,12 @@ impl Town {
     /// The names of the contexts that have a part in it.
     pub fn contexts(&self) -> impl Iterator<Item = &'static str> {
         self.contexts.iter().map(|context| context.name)
+    }
+
+    /// Those of the people who have something of their own with the company.
+    pub fn people(&self) -> impl Iterator<Item = String> {
+        let bikes = self.lines.contains(&Line::Bikes);
+        people::bikes::names().filter(move |_| bikes)
     }
 
     /// Says what happens, if somebody wants to know.

@@ -1,0 +1,114 @@
+//! Bikes: the way from the rent to the settled bill, beside the sum of the raw parts that it can't do without.
+//!
+//! One after the other a ride needs: the commits of taking the bike, of the start and of the return, then three times the
+//! relay's confirmed publish, the consumer's receipt and its commit: the bill, the deduction, and that it is settled. Six
+//! commits, three events.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use contracts::bike::v1::RegisterBikeRequest;
+use contracts::bike::v1::bike_service_client::BikeServiceClient;
+use contracts::billing::v1::billing_service_client::BillingServiceClient;
+use contracts::billing::v1::{BillState, ListBillsRequest};
+use contracts::money::v1::Money;
+use contracts::place::v1::Place;
+use contracts::ride::v1::ride_service_client::RideServiceClient;
+use contracts::ride::v1::{RentBikeRequest, ReturnBikeRequest};
+use contracts::wallet::v1::TopUpRequest;
+use contracts::wallet::v1::wallet_service_client::WalletServiceClient;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::load::closed_loop;
+use crate::product::{Product, connect};
+use crate::report::Table;
+use crate::{events, raw};
+
+/// Commits of a ride, one after the other.
+const COMMITS: f64 = 6.0;
+/// Events of a ride, one after the other.
+const EVENTS: f64 = 3.0;
+/// Customers, each with a bike: more than clients at once, so that each finds theirs free and billed.
+const CUSTOMERS: u64 = 256;
+
+/// The ride.
+pub async fn ride(
+    product: &Product,
+    postgres: &str,
+    amqp: &str,
+    each: Duration,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let commit_ms = 1_000.0 / raw::pgbench(postgres, 1, each).await?;
+    let raw_ms = COMMITS * commit_ms + EVENTS * events::raw_round_trip_ms(amqp).await?;
+    let bikes = std::sync::Arc::new(prepare(product).await?);
+    for clients in [1, 16] {
+        let look_again = Duration::from_millis(clients as u64);
+        let bikes = bikes.clone();
+        let measured = closed_loop(&product.address, clients, each, move |channel, _| {
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed) % CUSTOMERS;
+            ride_once(channel, number, bikes[number as usize].clone(), look_again)
+        })
+        .await?;
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+            let ours_ms = measured.millis(quantile);
+            let what = format!(
+                "rent a bike, return it, billed and settled: {name}, {clients} clients, to the sum of the raw parts"
+            );
+            let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms"), format!("{:.1}×", ours_ms / raw_ms)];
+            table.line(&what, &cells[0], &cells[1], &cells[2], "");
+            eprintln!("  {what}: {ours_ms:.1} ms to {raw_ms:.1} ms");
+        }
+    }
+    Ok(())
+}
+
+/// Registers a bike for each customer, and fills their deposits. Returns the bikes.
+async fn prepare(product: &Product) -> anyhow::Result<Vec<String>> {
+    let channel = connect(&product.address).await?;
+    let each = (0..CUSTOMERS).map(|number| {
+        let (mut bikes, mut wallets) =
+            (BikeServiceClient::new(channel.clone()), WalletServiceClient::new(channel.clone()));
+        async move {
+            let amount = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 1_000_000_000 });
+            let payment_method = "sandbox-approve".to_owned();
+            let top_up = TopUpRequest { amount, payment_method, ..Default::default() };
+            wallets.top_up(by(number, top_up)).await?;
+            let place = Some(Place { name: "here".to_owned(), latitude: Some(37.5), longitude: Some(127.0) });
+            let (name, battery_percent) = (format!("S-{number}"), Some(100));
+            let request = RegisterBikeRequest { name, place, battery_percent, ..Default::default() };
+            let bike = bikes.register_bike(by(number, request)).await?.into_inner().bike;
+            Ok::<_, Status>(bike.unwrap_or_default().bike_id)
+        }
+    });
+    Ok(futures::future::try_join_all(each).await?)
+}
+
+async fn ride_once(channel: Channel, number: u64, bike_id: String, look_again: Duration) -> Result<(), Status> {
+    let mut rides = RideServiceClient::new(channel.clone());
+    let rent = RentBikeRequest { request_id: String::new(), bike_id };
+    let ride_id = rides.rent_bike(by(number, rent)).await?.into_inner().ride.unwrap_or_default().ride_id;
+    let place = Some(Place { name: "there".to_owned(), latitude: Some(37.5), longitude: Some(127.0) });
+    let bring_back = ReturnBikeRequest { request_id: String::new(), ride_id: ride_id.clone(), place };
+    rides.return_bike(by(number, bring_back)).await?;
+    let mut billing = BillingServiceClient::new(channel);
+    loop {
+        let request = ListBillsRequest { page_size: 1, state: BillState::Closed.into(), ..Default::default() };
+        let mut request = by(number, request);
+        request.metadata_mut().insert("x-roles", "customer".parse().unwrap_or_else(|_| unreachable!("it is ASCII")));
+        let bills = billing.list_bills(request).await?.into_inner().bills;
+        if bills.first().is_some_and(|bill| bill.ride_id == ride_id) {
+            return Ok(());
+        }
+        tokio::time::sleep(look_again).await;
+    }
+}
+
+fn by<M>(number: u64, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    let name = format!("cyclist-{number}").parse().unwrap_or_else(|_| unreachable!("it is ASCII"));
+    request.metadata_mut().insert("x-user", name);
+    request
+}

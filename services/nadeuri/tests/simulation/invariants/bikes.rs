@@ -1,0 +1,376 @@
+//! What must be right of the bike line, and of the wallets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::Timestamp;
+use contracts::bike::v1::{Bike, BikeState, BikeTaken, ListBikesRequest};
+use contracts::billing::v1::{Bill, BillState, ListBillsRequest};
+use contracts::chronicle::v1::Event;
+use contracts::mypage::v1::{BikeRide, ListBikeRidesRequest};
+use contracts::payment::v1::{Payment, PaymentState};
+use contracts::ride::v1::{ListRidesRequest, Ride, RideState};
+use contracts::upkeep::v1::{GetManagerRequest, ListReportsRequest, Manager, Report};
+use contracts::wallet::v1::{Account, CheckLedgerRequest, Entry, GetWalletRequest, ListEntriesRequest, Wallet};
+use prost::Message as _;
+
+use super::{Outcome, Seen, all_pages, body, read};
+use crate::town::Town;
+
+/// What is seen of the line.
+pub struct Bikes {
+    bikes: BTreeMap<String, Bike>,
+    rides: BTreeMap<String, Ride>,
+    /// By ride.
+    bills: BTreeMap<String, Bill>,
+    reports: BTreeMap<String, Report>,
+    managers: Vec<Manager>,
+    /// By owner, each with its entries.
+    wallets: BTreeMap<String, (Wallet, Vec<Entry>)>,
+    /// What the ledger finds of itself.
+    findings: Vec<String>,
+    pages: BTreeMap<String, BikeRide>,
+}
+
+impl Bikes {
+    pub async fn look(town: &Town) -> Result<Bikes, String> {
+        let removed =
+            |page_token: String| ListBikesRequest { state: BikeState::Removed.into(), page_size: 1_000, page_token };
+        let mut bikes = all_pages!(town, ListBikesRequest, bikes);
+        bikes.extend(read(town, removed(String::new())).await?.map(|answer| answer.bikes).unwrap_or_default());
+        let rides = all_pages!(town, ListRidesRequest, rides).into_iter();
+        let bills = all_pages!(town, ListBillsRequest, bills).into_iter();
+        let reports = all_pages!(town, ListReportsRequest, reports).into_iter();
+        let pages = all_pages!(town, ListBikeRidesRequest, bike_rides).into_iter();
+        let (mut managers, mut wallets) = (Vec::new(), BTreeMap::new());
+        for owner in town.people() {
+            let manager = read(town, GetManagerRequest { manager_id: owner.clone() }).await?;
+            managers.extend(manager.and_then(|answer| answer.manager));
+            let wallet = read(town, GetWalletRequest { owner_id: owner.clone() }).await?;
+            let Some(wallet) = wallet.and_then(|answer| answer.wallet) else { continue };
+            let request = ListEntriesRequest { owner_id: owner.clone(), page_size: 1_000, ..Default::default() };
+            let entries = read(town, request).await?.map(|answer| answer.entries).unwrap_or_default();
+            wallets.insert(owner, (wallet, entries));
+        }
+        let checked = read(town, CheckLedgerRequest {}).await?;
+        Ok(Bikes {
+            bikes: bikes.into_iter().map(|bike: Bike| (bike.bike_id.clone(), bike)).collect(),
+            rides: rides.map(|ride: Ride| (ride.ride_id.clone(), ride)).collect(),
+            bills: bills.map(|bill: Bill| (bill.ride_id.clone(), bill)).collect(),
+            reports: reports.map(|report: Report| (report.report_id.clone(), report)).collect(),
+            managers,
+            wallets,
+            findings: checked.map(|answer| answer.findings).unwrap_or_default(),
+            pages: pages.map(|page: BikeRide| (page.ride_id.clone(), page)).collect(),
+        })
+    }
+
+    /// What still moves, if anything does.
+    pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
+        let bills = all_pages!(town, ListBillsRequest, bills);
+        Ok(bills
+            .iter()
+            .find(|bill: &&Bill| bill.state() == BillState::Due)
+            .map(|bill| format!("bill {} is due", bill.bill_id)))
+    }
+
+    /// Whether the purchase is a top up.
+    pub fn tops_up(&self, payment: &Payment) -> bool {
+        payment.seller_reference.starts_with("deposit/")
+    }
+
+    /// Whether a promise to a customer was kept: what was started is known, what was returned is over.
+    pub fn keeps(&self, promised: &Ride) -> Outcome {
+        let gone = || format!("{} rode {}: it is gone", promised.customer_id, promised.ride_id);
+        let kept = self.rides.get(&promised.ride_id).ok_or_else(gone)?;
+        let same = (&kept.customer_id, &kept.bike_id, &kept.start_time)
+            == (&promised.customer_id, &promised.bike_id, &promised.start_time);
+        let lasts = match promised.state() {
+            RideState::Returned => {
+                let is_as_told = (&kept.to, &kept.end_time) == (&promised.to, &promised.end_time);
+                kept.state() == RideState::Voided || kept.state() == RideState::Returned && is_as_told
+            }
+            _ => true,
+        };
+        if same && lasts { Ok(()) } else { Err(format!("a customer was promised {promised:?}, but it is {kept:?}")) }
+    }
+
+    /// Whether a report that was taken is known.
+    pub fn keeps_report(&self, promised: &Report) -> Outcome {
+        if self.reports.get(&promised.report_id) == Some(promised) {
+            return Ok(());
+        }
+        Err(format!("{promised:?} was taken, but it is {:?}", self.reports.get(&promised.report_id)))
+    }
+
+    /// Whether a bike that was written off is gone.
+    pub fn is_gone(&self, bike_id: &str) -> Outcome {
+        let state = self.bikes.get(bike_id).map(Bike::state);
+        if state == Some(BikeState::Removed) { Ok(()) } else { Err(format!("bike {bike_id} is {state:?}")) }
+    }
+
+    /// Whether money that was taken came into the deposit.
+    pub fn was_topped_up(&self, owner: &str, minor: i64) -> Outcome {
+        self.has_entry(owner, (Account::Cash, Account::Deposit), minor)
+    }
+
+    /// Whether points became deposit.
+    pub fn was_converted(&self, owner: &str, points: i64) -> Outcome {
+        self.has_entry(owner, (Account::Points, Account::Deposit), points)
+    }
+
+    fn has_entry(&self, owner: &str, accounts: (Account, Account), minor: i64) -> Outcome {
+        let entries = self.wallets.get(owner).map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        let is_it = |entry: &Entry| (entry.from(), entry.to()) == accounts && amount(entry) == minor;
+        if entries.iter().any(is_it) {
+            return Ok(());
+        }
+        Err(format!("{owner} was told of {minor} for {accounts:?}, but there is {entries:?}"))
+    }
+}
+
+fn amount(entry: &Entry) -> i64 {
+    entry.amount.as_ref().map_or(0, |amount| amount.amount_minor)
+}
+
+fn minor(money: Option<&contracts::money::v1::Money>) -> i64 {
+    money.map_or(0, |money| money.amount_minor)
+}
+
+fn micros(time: &Option<prost_types::Timestamp>) -> i64 {
+    time.as_ref().and_then(Timestamp::from_proto).map(Timestamp::micros).unwrap_or_default()
+}
+
+/// Everything about the line.
+pub fn check(town: &Town, seen: &Seen) -> Outcome {
+    let bikes = &seen.bikes;
+    if let Some(finding) = bikes.findings.first() {
+        return Err(format!("the ledger finds: {finding}"));
+    }
+    a_bike_has_one_rider(seen)?;
+    every_ride_is_billed_once(bikes)?;
+    every_entry_has_its_reason_and_every_reason_its_entry(town, seen)?;
+    wallets_are_the_sum_of_their_entries(bikes)?;
+    reports_earn_points_once(seen)?;
+    the_view_shows_rides_and_bills(bikes)
+}
+
+/// Whether there is a call that leads to such an event; `None` if it is not of this line.
+pub fn may_be_called(event: &Event) -> Option<bool> {
+    match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
+        "bike.v1.BikeReturned" | "bike.v1.BikeReturnRefused" | "ride.v1.RideVoided" => Some(false),
+        // A top up settles bills that wait.
+        "wallet.v1.BillPaid" => Some(true),
+        "wallet.v1.BillUnpaid" | "wallet.v1.BillRefunded" | "wallet.v1.BillDropped" | "wallet.v1.PointsEarned" => {
+            Some(false)
+        }
+        kind if kind.starts_with("billing.") => Some(false),
+        _ => None,
+    }
+}
+
+/// What is so, as events and their subjects: they must have been told.
+pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut so: Vec<_> = seen.bikes.bikes.keys().map(|id| ("BikeRegistered", id.as_str())).collect();
+    for (id, ride) in &seen.bikes.rides {
+        let names: &[&str] = match ride.state() {
+            RideState::Returned => &["RideStarted", "RideReturned"],
+            RideState::Voided => &["RideStarted", "RideVoided"],
+            _ => &["RideStarted"],
+        };
+        so.extend(names.iter().map(|name| (*name, id.as_str())));
+    }
+    for bill in seen.bikes.bills.values() {
+        let names: &[&str] = match bill.state() {
+            BillState::Arrears => &["BillOpened", "BillDue", "BillInArrears"],
+            BillState::Closed => &["BillOpened", "BillDue", "BillClosed"],
+            BillState::Void => &["BillOpened", "BillVoided"],
+            _ => &["BillOpened"],
+        };
+        so.extend(names.iter().map(|name| (*name, bill.bill_id.as_str())));
+    }
+    so.extend(seen.bikes.reports.keys().map(|id| ("ReportTaken", id.as_str())));
+    so
+}
+
+/// The events that customers are told of.
+pub const TOLD: &[&str] = &["RideStarted", "RideVoided", "BillClosed", "BillInArrears", "DepositToppedUp"];
+
+/// Goes through all that was told, not only what is so at the end.
+fn a_bike_has_one_rider(seen: &Seen) -> Outcome {
+    let bikes = &seen.bikes;
+    let mut with: BTreeMap<String, (i64, String)> = BTreeMap::new();
+    let mut told: Vec<(String, i64, bool, String)> = Vec::new();
+    for event in seen.events.iter().filter(|event| event.source == "bike") {
+        // Each of these events has the bike as its first field and the ride as its second.
+        let kind = event.r#type.rsplit('.').next().unwrap_or_default();
+        if let "BikeTaken" | "BikeReturned" | "BikeWrittenOff" = kind {
+            let event_told = BikeTaken::decode(body(event)).map_err(|error| error.to_string())?;
+            told.push((event.subject.clone(), event.sequence, kind == "BikeTaken", event_told.ride_id));
+        }
+    }
+    told.sort();
+    for (bike, sequence, is_taken, ride) in told {
+        match (with.remove(&bike), is_taken) {
+            (None, true) => {
+                with.insert(bike, (sequence, ride));
+            }
+            (Some((_, rider)), false) if rider == ride => {}
+            (before, _) => return Err(format!("bike {bike} went to or from {ride}, while it was with {before:?}")),
+        }
+    }
+    for (id, bike) in &bikes.bikes {
+        let rides = bikes.rides.values().filter(|ride| ride.bike_id == *id && ride.state() == RideState::Started);
+        let riders: Vec<&Ride> = rides.collect();
+        let right = usize::from(bike.state() == BikeState::InUse);
+        if riders.len() != right {
+            return Err(format!("{bike:?} is ridden by {riders:?}"));
+        }
+        let ended = bikes.rides.values().filter(|ride| ride.bike_id == *id && ride.end_time.is_some());
+        let mut periods: Vec<(i64, i64)> =
+            ended.map(|ride| (micros(&ride.start_time), micros(&ride.end_time))).collect();
+        periods.sort_unstable();
+        if let Some(pair) = periods.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+            return Err(format!("two rides with bike {id} at once: {pair:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A hundred won a whole minute, at least one.
+fn right_fee(ride: &Ride) -> i64 {
+    100 * ((micros(&ride.end_time) - micros(&ride.start_time)) / 60_000_000).max(1)
+}
+
+fn every_ride_is_billed_once(bikes: &Bikes) -> Outcome {
+    for (id, ride) in &bikes.rides {
+        let bill = bikes.bills.get(id).ok_or_else(|| format!("{ride:?} has no bill"))?;
+        let fee = minor(bill.fee.as_ref());
+        let is_right = match ride.state() {
+            RideState::Started => bill.state() == BillState::Open,
+            RideState::Returned => {
+                matches!(bill.state(), BillState::Closed | BillState::Arrears) && fee == right_fee(ride)
+            }
+            RideState::Voided => bill.state() == BillState::Void,
+            RideState::Unspecified => false,
+        };
+        if !is_right || bill.customer_id != ride.customer_id {
+            return Err(format!("{ride:?} is billed by {bill:?}"));
+        }
+    }
+    match bikes.bills.keys().find(|ride| !bikes.rides.contains_key(*ride)) {
+        Some(ride) => Err(format!("there is a bill for {ride}, which nobody rode")),
+        None => Ok(()),
+    }
+}
+
+fn every_entry_has_its_reason_and_every_reason_its_entry(town: &Town, seen: &Seen) -> Outcome {
+    let bikes = &seen.bikes;
+    let mut due: BTreeMap<(String, Account, Account, String), i64> = BTreeMap::new();
+    for payment in seen.payments.values().filter(|payment| bikes.tops_up(payment)) {
+        let held = town.bank.holds(&payment.payment_id);
+        let is_in = payment.state() == PaymentState::Settled;
+        if held != if is_in { minor(payment.amount.as_ref()) } else { 0 } {
+            return Err(format!("the bank holds {held} for {payment:?}"));
+        }
+        if is_in {
+            let key = (payment.customer_id.clone(), Account::Cash, Account::Deposit, payment.purchase_id.clone());
+            due.insert(key, held);
+        }
+    }
+    for report in bikes.reports.values() {
+        let key = (report.manager_id.clone(), Account::Rewards, Account::Points, report.report_id.clone());
+        due.insert(key, 1_000);
+    }
+    for bill in bikes.bills.values().filter(|bill| bill.state() == BillState::Closed) {
+        let key = (bill.customer_id.clone(), Account::Deposit, Account::Revenue, bill.bill_id.clone());
+        due.insert(key, minor(bill.fee.as_ref()));
+    }
+    let mut refunds: BTreeMap<&str, i64> = BTreeMap::new();
+    for (owner, (_, entries)) in &bikes.wallets {
+        for entry in entries {
+            let key = (owner.clone(), entry.from(), entry.to(), entry.reason_id.clone());
+            match (entry.from(), entry.to()) {
+                // What was paid for a void bill came back; what was asked for by its owner has no other record.
+                (Account::Revenue, Account::Deposit) => {
+                    *refunds.entry(&entry.reason_id).or_default() += amount(entry);
+                    continue;
+                }
+                (Account::Points, Account::Deposit) => continue,
+                _ => {}
+            }
+            let is_void = |bill: &Bill| bill.bill_id == entry.reason_id && bill.state() == BillState::Void;
+            if due.remove(&key) == Some(amount(entry)) {
+                continue;
+            }
+            if entry.to() == Account::Revenue && bikes.bills.values().any(is_void) {
+                *refunds.entry(&entry.reason_id).or_default() -= amount(entry);
+                continue;
+            }
+            return Err(format!("{owner} has {entry:?} for no reason, or twice"));
+        }
+    }
+    if let Some((reason, left)) = refunds.into_iter().find(|(_, left)| *left != 0) {
+        return Err(format!("{left} of the void bill {reason} did not come back"));
+    }
+    due.into_iter().next().map_or(Ok(()), |missing| Err(format!("there is no entry for {missing:?}")))
+}
+
+fn wallets_are_the_sum_of_their_entries(bikes: &Bikes) -> Outcome {
+    for (owner, (wallet, entries)) in &bikes.wallets {
+        let sum = |account: Account| -> i64 {
+            let signed = entries.iter().map(|entry| {
+                let sign = i64::from(entry.to() == account) - i64::from(entry.from() == account);
+                sign * amount(entry)
+            });
+            signed.sum()
+        };
+        let deposit = minor(wallet.deposit.as_ref());
+        if (deposit, wallet.points) != (sum(Account::Deposit), sum(Account::Points)) || deposit < 0 || wallet.points < 0
+        {
+            return Err(format!("{wallet:?} is not the sum of {entries:?}"));
+        }
+        let of_owner = bikes.bills.values().filter(|bill| bill.customer_id == *owner);
+        let waiting: Vec<&Bill> = of_owner.filter(|bill| bill.state() == BillState::Arrears).collect();
+        let owed: i64 = waiting.iter().map(|bill| minor(bill.fee.as_ref())).sum();
+        if minor(wallet.arrears.as_ref()) != owed {
+            return Err(format!("{wallet:?} should owe {owed}"));
+        }
+        if waiting.iter().all(|bill| minor(bill.fee.as_ref()) <= deposit) && !waiting.is_empty() {
+            return Err(format!("{wallet:?} suffices for {waiting:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn reports_earn_points_once(seen: &Seen) -> Outcome {
+    let bikes = &seen.bikes;
+    let inspected = seen.events.iter().filter(|event| event.r#type.ends_with(".BikeInspected"));
+    let taken: BTreeSet<&str> = inspected.map(|event| event.flow_id.as_str()).collect();
+    let known: BTreeSet<&str> = bikes.reports.keys().map(String::as_str).collect();
+    if taken != known {
+        return Err(format!("bikes took {taken:?}, but the reports are {known:?}"));
+    }
+    for manager in &bikes.managers {
+        let reports = bikes.reports.values().filter(|report| report.manager_id == manager.manager_id).count() as i64;
+        let points = bikes.wallets.get(&manager.manager_id).map_or(0, |(wallet, _)| wallet.points);
+        if (manager.reports, manager.points_earned, manager.points) != (reports, 1_000 * reports, points) {
+            return Err(format!("{manager:?} has {reports} reports and {points} points"));
+        }
+    }
+    Ok(())
+}
+
+fn the_view_shows_rides_and_bills(bikes: &Bikes) -> Outcome {
+    if bikes.pages.len() != bikes.rides.len() {
+        return Err(format!("{} rides, but {} on the pages", bikes.rides.len(), bikes.pages.len()));
+    }
+    for (id, ride) in &bikes.rides {
+        let (page, bill) = (&bikes.pages[id], &bikes.bills[id]);
+        let shown = (page.ride_state(), &page.customer_id, &page.to, page.bill_state(), &page.bill_id, &page.fee);
+        let right = (ride.state(), &ride.customer_id, &ride.to, bill.state(), &bill.bill_id, &bill.fee);
+        if shown != right {
+            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+        }
+    }
+    Ok(())
+}
