@@ -6,7 +6,7 @@ use chassis::db::{self, prelude::*};
 use chassis::near::{self, Area, Around, Near};
 use chassis::page::Spot;
 use chassis::values::Place;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql, squared_distance};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql, squared_distance};
 use contracts::bike::v1 as proto;
 
 use crate::domain::{Bike, BikeId, Command, Condition, Event, RideId, State, Taking};
@@ -146,19 +146,14 @@ fn touched(change: &Change<'_, Bike>) -> Vec<TakingRow> {
 
 /// A page of bikes, newest first: those in a state, or all that were not removed.
 pub async fn list(tx: Tx<'_>, state: proto::BikeState, page: &Page<Spot>) -> Result<(Vec<proto::Bike>, String), Error> {
-    let mut rows: Vec<BikeRow> = sql!(tx, |c| {
-        let mut query = bikes::table.select(BikeRow::as_select()).into_boxed();
-        query = match state {
-            proto::BikeState::Unspecified => query.filter(bikes::state.ne(name(proto::BikeState::Removed))),
-            state => query.filter(bikes::state.eq(name(state))),
-        };
-        if let Some(Spot { at, id }) = page.after {
-            let id = BikeId::new(id);
-            query = query.filter(bikes::created_at.lt(at).or(bikes::created_at.eq(at).and(bikes::id.lt(id))));
-        }
-        query.order((bikes::created_at.desc(), bikes::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (state, kept) = match state {
+        proto::BikeState::Unspecified => (None, Some(name(proto::BikeState::Removed))),
+        state => (Some(name(state)), None),
+    };
+    let (rows, next) = newest!(
+        tx, page, BikeRow in bikes by created_at;
+        state: bikes::state.eq(state), kept: bikes::state.ne(kept)
+    );
     let bikes = rows.into_iter().map(|row| Ok((&row.bike(BTreeMap::new())?).into()));
     Ok((bikes.collect::<Result<_, Error>>()?, next))
 }

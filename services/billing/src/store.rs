@@ -3,7 +3,7 @@
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
 use contracts::billing::v1 as proto;
 
 use crate::domain::{Bill, BillId, Command, Event, Fee, RideId, State};
@@ -82,21 +82,11 @@ pub async fn list(
     state: proto::BillState,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::Bill>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = bills::table.select(Row::as_select()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(bills::customer.eq(customer));
-        }
-        if state != proto::BillState::Unspecified {
-            query = query.filter(bills::state.eq(name(state)));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = BillId::new(id);
-            query = query.filter(bills::started_at.lt(at).or(bills::started_at.eq(at).and(bills::id.lt(id))));
-        }
-        query.order((bills::started_at.desc(), bills::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.started_at, id: row.id.uuid() });
+    let state = Some(state).filter(|state| *state != proto::BillState::Unspecified);
+    let (rows, next) = newest!(
+        tx, page, Row in bills by started_at;
+        customer: bills::customer.eq(customer), state: bills::state.eq(name(state))
+    );
     let bills = rows.into_iter().map(|row| Ok((&Bill::try_from(row)?).into()));
     Ok((bills.collect::<Result<_, Error>>()?, next))
 }

@@ -26,6 +26,7 @@ use crate::access::{self, Deadline, Guard};
 use crate::breaker::Breaker;
 use crate::call::Call;
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::identity::Identity;
 use crate::telemetry::{self, Meters};
 
@@ -141,6 +142,14 @@ impl NoAnswer {
                 tonic_types::StatusExt::get_details_error_info(&**status).map(|info| info.reason).unwrap_or_default()
             }
             NoAnswer::Away { .. } => String::new(),
+        }
+    }
+
+    /// What our own caller is told: the other context's no as it is, or that it is away, for this reason and in these words.
+    pub fn told(self, reason: &'static str, message: &str) -> Error {
+        match self {
+            NoAnswer::Refused(status) => Error::Answered(status),
+            NoAnswer::Away { retry_after } => Error::Away { reason, message: message.to_owned(), retry_after },
         }
     }
 }

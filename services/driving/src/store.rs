@@ -5,8 +5,11 @@ pub mod offers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
+use chassis::page::Spot;
 use chassis::values::{Currency, Money, Place};
-use chassis::{Aggregate as _, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{
+    Aggregate as _, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
+};
 use contracts::driving::v1 as proto;
 
 use crate::domain::{Command, Drive, DriveId, Event, Fare, FareState, HailId, PaymentId, State, Trip};
@@ -137,10 +140,7 @@ impl Store for Drive {
         Ok(())
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<DriveId>, Error> {
-        let due = drives::table.filter(drives::wake_at.le(now)).order(drives::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(drives::id).load(c))?)
-    }
+    chassis::due!(drives, id);
 
     fn answer(&self, _: &Command) -> proto::Drive {
         self.into()
@@ -178,23 +178,8 @@ impl Store for Drive {
 }
 
 /// A page of drives, newest first: those of a driver, or all.
-pub async fn list(
-    tx: Tx<'_>,
-    driver: Option<&str>,
-    page: &Page<chassis::page::Spot>,
-) -> Result<(Vec<proto::Drive>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = drives::table.select(Row::as_select()).into_boxed();
-        if let Some(driver) = driver {
-            query = query.filter(drives::driver.eq(driver));
-        }
-        if let Some(chassis::page::Spot { at, id }) = page.after {
-            let id = DriveId::new(id);
-            query = query.filter(drives::created_at.lt(at).or(drives::created_at.eq(at).and(drives::id.lt(id))));
-        }
-        query.order((drives::created_at.desc(), drives::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| chassis::page::Spot { at: row.created_at, id: row.id.uuid() });
+pub async fn list(tx: Tx<'_>, driver: Option<&str>, page: &Page<Spot>) -> Result<(Vec<proto::Drive>, String), Error> {
+    let (rows, next) = newest!(tx, page, Row in drives by created_at; driver: drives::driver.eq(driver));
     let drives = rows.into_iter().map(|row| row.drive(BTreeSet::new()).map(|drive| (&drive).into()));
     Ok((drives.collect::<Result<_, Error>>()?, next))
 }

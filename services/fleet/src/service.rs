@@ -1,11 +1,9 @@
 //! The gRPC face of cars: parse, handle, answer.
 
-use std::time::Duration;
-
 use chassis::db::Database;
 use chassis::values::{Money, Period, Place};
 use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, NoAnswer, Page, Writer, all};
+use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
 use contracts::fleet::v1 as proto;
 use contracts::fleet::v1::fleet_service_server::FleetService;
 use contracts::rental::v1::RetireCarRequest;
@@ -43,15 +41,8 @@ impl Service {
         let retired = self.rental.call(Some(call), request, |transport, request| async move {
             RentalServiceClient::new(transport).retire_car(request).await
         });
-        match retired.await {
-            Ok(_) => Ok(()),
-            Err(NoAnswer::Refused(status)) => Err(Error::Answered(status)),
-            Err(NoAnswer::Away { retry_after }) => Err(Error::Away {
-                reason: "RENTAL_AWAY",
-                message: "rental can't be asked at the moment whether the car is in use; try a little later".to_owned(),
-                retry_after: retry_after.max(Duration::from_secs(1)),
-            }),
-        }
+        let away = "rental can't be asked at the moment whether the car is in use; try a little later";
+        retired.await.map(drop).map_err(|none| none.told("RENTAL_AWAY", away))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Events of the past, from the chronicle.
 
 use chassis::view::History;
-use chassis::{Edge, Envelope, Error, Id, Interest, NoAnswer, Timestamp};
+use chassis::{Edge, Envelope, Error, Id, Interest, Timestamp};
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
 use contracts::chronicle::v1::{Event, ListEventsRequest};
 use futures::future::BoxFuture;
@@ -36,22 +36,11 @@ impl History for FromChronicle {
             let answer = self.edge.call(None, request, |transport, request| async move {
                 ChronicleServiceClient::new(transport).list_events(request).await
             });
-            let events = answer.await.map_err(no_answer)?.events;
+            let away = "the chronicle can't be asked at the moment, so the view is incomplete; make it anew later";
+            let events = answer.await.map_err(|none| none.told("CHRONICLE_AWAY", away))?.events;
             let last = events.last().map_or(position, |event| event.position);
             Ok((events.into_iter().map(envelope).collect::<Result<_, Error>>()?, last))
         })
-    }
-}
-
-fn no_answer(why: NoAnswer) -> Error {
-    match why {
-        NoAnswer::Refused(status) => Error::Answered(status),
-        NoAnswer::Away { retry_after } => Error::Away {
-            reason: "CHRONICLE_AWAY",
-            message: "the chronicle can't be asked at the moment, so the view is incomplete; make it anew later"
-                .to_owned(),
-            retry_after,
-        },
     }
 }
 

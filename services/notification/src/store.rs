@@ -2,7 +2,7 @@
 
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
-use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
 use contracts::notification::v1 as proto;
 
 use crate::domain::{Command, Event, FlowId, Letter, Message, MessageId, State};
@@ -56,10 +56,7 @@ impl Store for Message {
         db::save(tx, changes, Row::new).await
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<MessageId>, Error> {
-        let due = messages::table.filter(messages::wake_at.le(now)).order(messages::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(messages::id).load(c))?)
-    }
+    chassis::due!(messages, id);
 
     fn answer(&self, _: &Command) -> proto::Message {
         self.into()
@@ -85,22 +82,10 @@ pub async fn list(
     flow: Option<FlowId>,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::Message>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = messages::table.select(Row::as_select()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(messages::customer.eq(customer));
-        }
-        if let Some(flow) = flow {
-            query = query.filter(messages::flow.eq(flow));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = MessageId::new(id);
-            let older = messages::created_at.lt(at).or(messages::created_at.eq(at).and(messages::id.lt(id)));
-            query = query.filter(older);
-        }
-        query.order((messages::created_at.desc(), messages::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (rows, next) = newest!(
+        tx, page, Row in messages by created_at;
+        customer: messages::customer.eq(customer), flow: messages::flow.eq(flow)
+    );
     let shown = |row: Row| {
         let is_readable = !row.registered || row.customer == reader;
         let full = proto::Message::from(&Loaded::try_from(row)?.state);

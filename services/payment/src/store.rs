@@ -3,7 +3,7 @@
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
 use contracts::payment::v1 as proto;
 
 use crate::domain::{Command, Event, Owed, Payment, PaymentId, PurchaseId, State};
@@ -71,10 +71,7 @@ impl Store for Payment {
         db::save(tx, changes, Row::new).await
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<PaymentId>, Error> {
-        let due = payments::table.filter(payments::wake_at.le(now)).order(payments::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(payments::id).load(c))?)
-    }
+    chassis::due!(payments, id);
 
     fn answer(&self, _: &Command) -> proto::Payment {
         self.into()
@@ -117,22 +114,10 @@ pub async fn list(
     purchase: Option<PurchaseId>,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::Payment>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = payments::table.select(Row::as_select()).filter(payments::customer.is_not_null()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(payments::customer.eq(customer));
-        }
-        if let Some(purchase) = purchase {
-            query = query.filter(payments::purchase.eq(purchase));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = PaymentId::new(id);
-            let older = payments::created_at.lt(at).or(payments::created_at.eq(at).and(payments::id.lt(id)));
-            query = query.filter(older);
-        }
-        query.order((payments::created_at.desc(), payments::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (rows, next) = newest!(
+        tx, page, Row in payments by created_at where payments::customer.is_not_null();
+        customer: payments::customer.eq(customer), purchase: payments::purchase.eq(purchase)
+    );
     let payments = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
     Ok((payments.collect::<Result<_, Error>>()?, next))
 }

@@ -119,10 +119,7 @@ impl Store for Calendar {
         Ok(())
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<CarId>, Error> {
-        let due = calendars::table.filter(calendars::wake_at.le(now)).order(calendars::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(calendars::car_id).load(c))?)
-    }
+    chassis::due!(calendars, car_id);
 
     fn answer(&self, command: &Command) -> proto::Reservation {
         command.reservation().and_then(|id| self.reservation_proto(id)).unwrap_or_default()

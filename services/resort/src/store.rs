@@ -123,10 +123,7 @@ impl Store for Resort {
         Ok(())
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<ResortId>, Error> {
-        let due = resorts::table.filter(resorts::wake_at.le(now)).order(resorts::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(resorts::id).load(c))?)
-    }
+    chassis::due!(resorts, id);
 
     fn answer(&self, command: &Command) -> Answer {
         match command.stay() {

@@ -5,7 +5,7 @@ use chassis::done::Key;
 use chassis::page::Spot;
 use chassis::values::Place;
 use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, NoAnswer, Page, Writer, all, told};
+use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all, told};
 use contracts::Role;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
 use contracts::bike::v1::{Bike, TakeBikeRequest};
@@ -73,17 +73,8 @@ impl Service {
         let taken = self.bike.call(Some(call), request, |transport, request| async move {
             BikeServiceClient::new(transport).take_bike(request).await
         });
-        let bike = match taken.await {
-            Ok(response) => response.bike,
-            Err(NoAnswer::Refused(status)) => return Err(Error::Answered(status)),
-            Err(NoAnswer::Away { retry_after }) => {
-                return Err(Error::Away {
-                    reason: "BIKE_AWAY",
-                    message: "bikes can't be rented at the moment: try a little later".to_owned(),
-                    retry_after,
-                });
-            }
-        };
+        let away = "bikes can't be rented at the moment: try a little later";
+        let bike = taken.await.map_err(|none| none.told("BIKE_AWAY", away))?.bike;
         let bike = bike.and_then(taken_of);
         bike.ok_or_else(|| Error::Internal("bike answered without a bike".into()))
     }

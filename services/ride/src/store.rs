@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::Place;
-use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{
+    Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
+};
 use contracts::ride::v1 as proto;
 
 use crate::domain::{BikeId, BillId, Command, Event, Ride, RideId, Rider, RiderId, Standing, State, Taken};
@@ -136,10 +138,7 @@ impl Store for Rider {
         Ok(())
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<RiderId>, Error> {
-        let due = riders::table.filter(riders::wake_at.le(now)).order(riders::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(riders::id).load(c))?)
-    }
+    chassis::due!(riders, id);
 
     fn answer(&self, command: &Command) -> proto::Ride {
         let ride = command.ride().and_then(|id| Some((id, self.rides.get(&id)?)));
@@ -221,18 +220,9 @@ pub async fn read(tx: Tx<'_>, ids: Vec<RideId>) -> Result<Vec<(RideId, Found)>, 
 
 /// A page of rides, newest first: those of a customer, or all.
 pub async fn list(tx: Tx<'_>, customer: Option<&str>, page: &Page<Spot>) -> Result<(Vec<proto::Ride>, String), Error> {
-    let mut rows: Vec<RideRow> = sql!(tx, |c| {
-        let mut query = rides::table.filter(rides::is_known).select(RideRow::as_select()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(rides::customer.eq(customer));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = RideId::new(id);
-            query = query.filter(rides::started_at.lt(at).or(rides::started_at.eq(at).and(rides::id.lt(id))));
-        }
-        query.order((rides::started_at.desc(), rides::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.started_at, id: row.id.uuid() });
+    let (rows, next) = newest!(
+        tx, page, RideRow in rides by started_at where rides::is_known; customer: rides::customer.eq(customer)
+    );
     let ride = |row: RideRow| {
         let (id, customer) = (row.id, row.customer.clone());
         Ok(to_proto(id, &customer, &row.try_into()?))

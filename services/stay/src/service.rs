@@ -5,7 +5,7 @@ use chassis::done::Key;
 use chassis::page::Spot;
 use chassis::values::{Currency, Dates, Money, Period};
 use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, NoAnswer, Page, Timestamp, Writer, all};
+use chassis::{Call, Edge, Error, Fields, Finder, Page, Timestamp, Writer, all};
 use contracts::Role;
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
 use contracts::resort::v1::{Hold, HoldDatesRequest};
@@ -63,18 +63,8 @@ impl Service {
         let held = self.resort.call(Some(call), request, |transport, request| async move {
             ResortServiceClient::new(transport).hold_dates(request).await
         });
-        let hold = match held.await {
-            Ok(response) => response.hold,
-            Err(NoAnswer::Refused(status)) => return Err(Error::Answered(status)),
-            Err(NoAnswer::Away { retry_after }) => {
-                return Err(Error::Away {
-                    reason: "RESORT_AWAY",
-                    message: "resorts can't be reserved at the moment; nothing was reserved: come back in a while"
-                        .to_owned(),
-                    retry_after,
-                });
-            }
-        };
+        let away = "resorts can't be reserved at the moment; nothing was reserved: come back in a while";
+        let hold = held.await.map_err(|none| none.told("RESORT_AWAY", away))?.hold;
         let booking = hold.and_then(|hold| booking(hold, call.caller.subject()));
         booking.ok_or_else(|| Error::Internal("resort answered without a hold".into()))
     }

@@ -3,7 +3,9 @@
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::{Currency, Dates, Money, Period};
-use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{
+    Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
+};
 use contracts::stay::v1 as proto;
 
 use crate::domain::{Booking, Cause, Command, Event, PaymentId, ResortId, State, Stay, StayId};
@@ -75,10 +77,7 @@ impl Store for Stay {
         db::save(tx, changes, Row::new).await
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<StayId>, Error> {
-        let due = stays::table.filter(stays::wake_at.le(now)).order(stays::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(stays::id).load(c))?)
-    }
+    chassis::due!(stays, id);
 
     fn answer(&self, _: &Command) -> proto::Stay {
         self.into()
@@ -108,21 +107,10 @@ pub async fn list(
     state: Option<&'static str>,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::Stay>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = stays::table.select(Row::as_select()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(stays::customer.eq(customer));
-        }
-        if let Some(state) = state {
-            query = query.filter(stays::state.eq(state));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let older = stays::created_at.lt(at).or(stays::created_at.eq(at).and(stays::id.lt(StayId::new(id))));
-            query = query.filter(older);
-        }
-        query.order((stays::created_at.desc(), stays::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (rows, next) = newest!(
+        tx, page, Row in stays by created_at;
+        customer: stays::customer.eq(customer), state: stays::state.eq(state)
+    );
     let stays = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
     Ok((stays.collect::<Result<_, Error>>()?, next))
 }

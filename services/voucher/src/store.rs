@@ -4,7 +4,7 @@ use chassis::db::types::Secret;
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::{Dates, Period};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
 use contracts::voucher::v1 as proto;
 
 use crate::code::Code;
@@ -95,25 +95,11 @@ pub async fn list(
     state: Option<State>,
     page: &Page<Spot>,
 ) -> Result<(Vec<Voucher>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = vouchers::table.select(Row::as_select()).filter(vouchers::customer.is_not_null()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(vouchers::customer.eq(customer));
-        }
-        if let Some(stay) = stay {
-            query = query.filter(vouchers::stay_id.eq(stay));
-        }
-        if let Some(state) = state {
-            query = query.filter(vouchers::state.eq(state_name(state)));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = VoucherId::new(id);
-            let older = vouchers::created_at.lt(at).or(vouchers::created_at.eq(at).and(vouchers::id.lt(id)));
-            query = query.filter(older);
-        }
-        query.order((vouchers::created_at.desc(), vouchers::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (rows, next) = newest!(
+        tx, page, Row in vouchers by created_at where vouchers::customer.is_not_null();
+        customer: vouchers::customer.eq(customer), stay: vouchers::stay_id.eq(stay),
+        state: vouchers::state.eq(state_name(state))
+    );
     let vouchers = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| loaded.state));
     Ok((vouchers.collect::<Result<_, Error>>()?, next))
 }

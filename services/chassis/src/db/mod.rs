@@ -77,6 +77,45 @@ macro_rules! sql {
     };
 }
 
+/// `Store::due` of a store whose table has the column `wake_at`: `due!(drives, id);` among its functions.
+#[macro_export]
+macro_rules! due {
+    ($table:ident, $id:ident) => {
+        async fn due(tx: $crate::Tx<'_>, now: $crate::Timestamp, limit: i64) -> Result<Vec<Self::Id>, $crate::Error> {
+            let due = $table::table.filter($table::wake_at.le(now)).order($table::wake_at).limit(limit);
+            Ok($crate::sql!(tx, |c| due.select($table::$id).load(c))?)
+        }
+    };
+}
+
+/// A page of rows, newest first by a column, then by `id`, and the token of the next page. `where` stands before what must
+/// hold of all; after the semicolon, a filter for each option that there is:
+///
+/// ```ignore
+/// let (rows, next) = newest!(tx, page, Row in stays by created_at; customer: stays::customer.eq(customer));
+/// ```
+#[macro_export]
+macro_rules! newest {
+    (
+        $tx:expr, $page:expr, $Row:ident in $table:ident by $at:ident $(where $all:expr)?
+        $(; $($option:ident: $filter:expr),+)?
+    ) => {{
+        let mut rows: Vec<$Row> = $crate::sql!($tx, |c| {
+            let mut query = $table::table.select($Row::as_select())$(.filter($all))?.into_boxed();
+            $($(if let Some($option) = $option {
+                query = query.filter($filter);
+            })+)?
+            if let Some($crate::page::Spot { at, id }) = $page.after {
+                let id = $crate::Id::<()>::new(id);
+                query = query.filter($table::$at.lt(at).or($table::$at.eq(at).and($table::id.lt(id))));
+            }
+            query.order(($table::$at.desc(), $table::id.desc())).limit($page.limit()).load(c)
+        })?;
+        let next = $page.cut(&mut rows, |row| $crate::page::Spot { at: row.$at, id: row.id.uuid() });
+        (rows, next)
+    }};
+}
+
 /// A unit of work: what is written in one transaction.
 pub type Unit<'f, T> = Box<dyn for<'t> FnOnce(Tx<'t>) -> BoxFuture<'t, Result<T, Error>> + Send + 'f>;
 
