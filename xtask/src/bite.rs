@@ -187,6 +187,31 @@ const MUTATIONS: &[Mutation] = &[
         )],
     },
     Mutation {
+        name: "a bike has two riders",
+        edits: &[edit(
+            "services/bike/src/domain.rs",
+            "State::WithRide(_) => Err(Refusal::BikeInUse),\n            State::Removed => Err(Refusal::NoSuchBike),",
+            "State::WithRide(_) => Ok(vec![Event::Taken(ride, customer.to_owned(), now)]),
+            State::Removed => Err(Refusal::NoSuchBike),",
+        )],
+    },
+    Mutation {
+        name: "a ride that never starts keeps its bike",
+        edits: &[edit(
+            "services/ride/src/domain.rs",
+            "matches!(ride.state, State::Expected { until } if until <= now);",
+            "matches!(ride.state, State::Expected { until } if until <= now && false);",
+        )],
+    },
+    Mutation {
+        name: "a ride whose bike was written off is billed",
+        edits: &[edit(
+            "services/billing/src/domain.rs",
+            "(Command::Void(rode), _) => opened(rode).into_iter().chain([Event::Voided(now)]).collect(),",
+            "(Command::Void(rode), _) => opened(rode).into_iter().collect(),",
+        )],
+    },
+    Mutation {
         name: "what was done is not remembered",
         edits: &[
             edit(
