@@ -12,6 +12,7 @@ pub const ALL: &[Context] = &[
     stay::CONTEXT,
     voucher::CONTEXT,
     payment::CONTEXT,
+    wallet::CONTEXT,
     notification::CONTEXT,
     mypage::CONTEXT,
     chronicle::CONTEXT,

@@ -24,6 +24,7 @@ mod story;
 mod taxis;
 mod taxis_down;
 mod traces;
+mod wallets;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     taxis_down::add(&mut suite);
     stays::add(&mut suite);
     stays_down::add(&mut suite);
+    wallets::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);
