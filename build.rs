@@ -53,10 +53,12 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
             let path = format!("/{}/{}", service.full_name(), method.name());
             let roles = roles(pool, &method)?;
             let idempotency = idempotency(&method);
+            let is_long = extension(pool, &method.options(), "nadeuri.options.v1.long")?;
+            let is_long = is_long.and_then(|value| value.as_bool()).unwrap_or(false);
             let response = method.output().full_name().to_owned();
             writeln!(
                 code,
-                "    Rpc {{ path: {path:?}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, response: {response:?} }},"
+                "    Rpc {{ path: {path:?}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, is_long: {is_long}, response: {response:?} }},"
             )?;
         }
     }

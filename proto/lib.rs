@@ -32,6 +32,8 @@ pub struct Rpc {
     pub roles: &'static [Role],
     /// What a repetition does.
     pub idempotency: Idempotency,
+    /// It may take as long as its caller says, up to an hour.
+    pub is_long: bool,
     /// The full name of the response message.
     pub response: &'static str,
 }

@@ -44,9 +44,8 @@ const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The transport has a timer of its own for the caller's timeout, and would answer `CANCELLED`. Ours is to be first.
 const AHEAD_OF_TRANSPORT: Duration = Duration::from_millis(2);
-/// What operators do may take longer than what apps do, such as making a view anew: as long as they say, up to this.
-const OPERATIONS: &str = "/nadeuri.operations.";
-const OPERATIONS_DEADLINE: Duration = Duration::from_secs(3_600);
+/// What is long by its contract, such as making a view anew, may take as long as the caller says, up to this.
+const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
 
 static RPC_BY_PATH: LazyLock<HashMap<&str, &Rpc>> = LazyLock::new(|| RPCS.iter().map(|rpc| (rpc.path, rpc)).collect());
 
@@ -139,8 +138,8 @@ impl Rules {
         Ok((caller, place))
     }
 
-    fn deadline(&self, path: &str, headers: &HeaderMap) -> Instant {
-        let most = if path.starts_with(OPERATIONS) { OPERATIONS_DEADLINE.max(self.deadline) } else { self.deadline };
+    fn deadline(&self, rpc: &Rpc, headers: &HeaderMap) -> Instant {
+        let most = if rpc.is_long { LONG_DEADLINE.max(self.deadline) } else { self.deadline };
         let asked = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.as_bytes()));
         let asked = asked.map(|asked| asked.saturating_sub(AHEAD_OF_TRANSPORT));
         Instant::now() + asked.unwrap_or(self.deadline).min(most)
@@ -223,7 +222,7 @@ where
                 return Box::pin(std::future::ready(Ok(status.into_http())));
             }
         };
-        let deadline = self.rules.deadline(rpc.path, request.headers());
+        let deadline = self.rules.deadline(rpc, request.headers());
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Deadline(deadline));
         let span = watch.span();

@@ -10,7 +10,7 @@ use chassis::clock::Clock;
 use chassis::db::Database;
 use chassis::world::World;
 use clap::{Parser, Subcommand};
-use nadeuri::operate::{self, DeadCommand, Target};
+use nadeuri::operate::{self, DeadCommand, LedgerCommand, Target};
 use nadeuri::options::{ServeOptions, StoreOptions};
 use nadeuri::{contexts, demo, serve};
 
@@ -85,6 +85,13 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Looks after the ledger of deposits and points.
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Plays a day of the company on a server, and tells what happens.
     Demo(demo::Options),
 }
@@ -129,6 +136,7 @@ async fn run(command: Option<Command>) -> anyhow::Result<()> {
         Some(Command::Health { what, target }) => operate::health(&target, &what).await,
         Some(Command::Rebuild { view, target }) => operate::rebuild(&target, view).await,
         Some(Command::Dead { command, target }) => operate::dead(&target, command).await,
+        Some(Command::Ledger { command: LedgerCommand::Check, target }) => operate::check_ledger(&target).await,
         Some(Command::Demo(options)) => demo::run(options).await,
     }
 }

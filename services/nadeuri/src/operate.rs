@@ -1,4 +1,4 @@
-//! The commands that ask a running server: `health`, `dead`, `rebuild`.
+//! The commands that ask a running server: `health`, `dead`, `rebuild`, `ledger`.
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -6,6 +6,8 @@ use contracts::operations::v1::operations_service_client::OperationsServiceClien
 use contracts::operations::v1::{
     DropDeadLettersRequest, ListDeadLettersRequest, RebuildViewRequest, ReplayDeadLettersRequest,
 };
+use contracts::wallet::v1::CheckLedgerRequest;
+use contracts::wallet::v1::wallet_service_client::WalletServiceClient;
 use std::time::Duration;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -16,8 +18,8 @@ use tonic_health::pb::health_client::HealthClient;
 
 /// How long a server may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long a view may take to be made anew.
-const REBUILD_DEADLINE: Duration = Duration::from_secs(3_600);
+/// How long a view may take to be made anew, or a ledger to be added up.
+const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// Which server, and who asks.
 #[derive(Args, Clone, Debug)]
@@ -95,13 +97,13 @@ pub async fn dead(target: &Target, command: DeadCommand) -> anyhow::Result<()> {
         }
         DeadCommand::Replay { context, event } => {
             let event_id = event.unwrap_or_default();
-            let request = target.request(ReplayDeadLettersRequest { context, event_id }, REBUILD_DEADLINE)?;
+            let request = target.request(ReplayDeadLettersRequest { context, event_id }, LONG_DEADLINE)?;
             let replayed = client.replay_dead_letters(request).await.map_err(plain)?.into_inner();
             println!("{} dead letters given to the context again", replayed.replayed_count);
         }
         DeadCommand::Drop { context, event, .. } => {
             let event_id = event.unwrap_or_default();
-            let request = target.request(DropDeadLettersRequest { context, event_id }, REBUILD_DEADLINE)?;
+            let request = target.request(DropDeadLettersRequest { context, event_id }, LONG_DEADLINE)?;
             let dropped = client.drop_dead_letters(request).await.map_err(plain)?.into_inner();
             println!("{} dead letters removed", dropped.dropped_count);
         }
@@ -112,10 +114,36 @@ pub async fn dead(target: &Target, command: DeadCommand) -> anyhow::Result<()> {
 /// Makes a view anew.
 pub async fn rebuild(target: &Target, view: String) -> anyhow::Result<()> {
     let mut client = OperationsServiceClient::new(target.connect().await?);
-    let request = target.request(RebuildViewRequest { context: view.clone() }, REBUILD_DEADLINE)?;
+    let request = target.request(RebuildViewRequest { context: view.clone() }, LONG_DEADLINE)?;
     let rebuilt = client.rebuild_view(request).await.map_err(plain)?.into_inner();
     println!("{view} was made anew from {} events", rebuilt.event_count);
     Ok(())
+}
+
+/// What to do with the ledger.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Adds all of it up and shows the balances; fails if anything does not agree.
+    Check,
+}
+
+/// Adds the ledger up.
+pub async fn check_ledger(target: &Target) -> anyhow::Result<()> {
+    let mut client = WalletServiceClient::new(target.connect().await?);
+    let request = target.request(CheckLedgerRequest {}, LONG_DEADLINE)?;
+    let checked = client.check_ledger(request).await.map_err(plain)?.into_inner();
+    for balance in &checked.balances {
+        let account = balance.account().as_str_name().trim_start_matches("ACCOUNT_");
+        println!("{account:<8} {:>20}", balance.amount_minor);
+    }
+    println!("{} wallets, {} entries", checked.wallets, checked.entries);
+    for finding in &checked.findings {
+        println!("{finding}");
+    }
+    match checked.findings.len() {
+        0 => Ok(()),
+        count => bail!("the ledger does not add up: {count} findings"),
+    }
 }
 
 /// Asks how a server is, and fails unless all asked about is well. `what` is a context, a part of one (`rental.store`), or

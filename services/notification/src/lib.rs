@@ -4,7 +4,7 @@
 //! deliver it in [`domain`], the outside world in [`carrier`].
 
 pub mod bikes;
-mod carrier;
+pub mod carrier;
 pub mod cars;
 mod delivery;
 pub mod domain;

@@ -11,12 +11,14 @@
 //! | `stay.v1.StayCancelled`               | void the payment: refund what was paid         |
 //! | `stay.v1.StayCancellationRefused`     | keep the money                                 |
 //! | `stay.v1.StayCompleted`               | settle: it can't be cancelled any more         |
+//! | `wallet.v1.DepositToppedUp`           | settle: it may be spent already                |
 
 use chassis::{Malformed, Policy, told};
 use contracts::rental::v1::{
     CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
 use contracts::stay::v1::{Stay, StayCancellationRefused, StayCancelled, StayCompleted, StayReserved};
+use contracts::wallet::v1::DepositToppedUp;
 
 use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, payment_of};
 
@@ -34,6 +36,10 @@ pub fn policy() -> Policy<Payment> {
         .on(|event: StayCancelled, _| about_stay(event.stay, |purchase, _| Ok(Command::Void(purchase))))
         .on(|event: StayCancellationRefused, _| about_stay(event.stay, |_, _| Ok(Command::Keep)))
         .on(|event: StayCompleted, _| about_stay(event.stay, |_, _| Ok(Command::Settle)))
+        .on(|event: DepositToppedUp, _| {
+            let purchase = told::parsed("reason_id", &told::present("entry", event.entry)?.reason_id)?;
+            Ok(vec![(payment_of(purchase), Command::Settle)])
+        })
 }
 
 fn about(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contracts::bike::v1::BikeState;
 use contracts::billing::v1::BillState;
-use contracts::ride::v1::{RentBikeRequest, RideState};
+use contracts::ride::v1::{ListRidesRequest, RentBikeRequest, RideState};
 use futures::future::join_all;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
@@ -125,8 +125,8 @@ async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Frag
     // Whatever became of the calls: each bike is with a ride that the customer sees, or becomes free by itself.
     for bike in &bikes {
         eventually_within(PATIENCE * 3, "no bike to be stuck", async || {
-            let rides = mina.send(Default::default()).await.ok() as Option<contracts::ride::v1::ListRidesResponse>;
-            let under_way = rides?.rides.into_iter().filter(|ride| ride.state() == RideState::Started);
+            let rides = mina.send(ListRidesRequest::default()).await.ok()?.rides;
+            let under_way = rides.into_iter().filter(|ride| ride.state() == RideState::Started);
             let with_ride = under_way.into_iter().any(|ride| ride.bike_id == bike.bike_id);
             let state = admin.bike(bike).await.state();
             matches!((state, with_ride), (BikeState::InUse, true) | (BikeState::Available, false)).then_some(())

@@ -26,6 +26,7 @@ mod story;
 mod taxis;
 mod taxis_down;
 mod traces;
+mod wallets;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     stays_down::add(&mut suite);
     bikes::add(&mut suite);
     bikes_down::add(&mut suite);
+    wallets::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);

@@ -10,6 +10,7 @@ pub mod rpcs;
 pub mod stays;
 pub mod taxis;
 pub mod verbs;
+pub mod wallets;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -18,10 +18,12 @@ use contracts::rental::v1::rental_service_client::RentalServiceClient;
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
 use contracts::ride::v1::ride_service_client::RideServiceClient;
 use contracts::stay::v1::stay_service_client::StayServiceClient;
+use contracts::upkeep::v1::upkeep_service_client::UpkeepServiceClient;
 use contracts::voucher::v1::voucher_service_client::VoucherServiceClient;
+use contracts::wallet::v1::wallet_service_client::WalletServiceClient;
 use contracts::{
     bike, billing, chronicle, dispatch, driving, fleet, mypage, notification, payment, rental, resort, ride, stay,
-    voucher,
+    upkeep, voucher, wallet,
 };
 use futures::future::BoxFuture;
 use prost::{Message, Name};
@@ -187,6 +189,26 @@ rpcs! { payment PaymentServiceClient:
         charge_payment ChargePaymentRequest ChargePaymentResponse,
         collect_payment CollectPaymentRequest CollectPaymentResponse,
         cancel_payment CancelPaymentRequest CancelPaymentResponse,
+    }
+}
+rpcs! { wallet WalletServiceClient:
+    reads {
+        get_wallet GetWalletRequest GetWalletResponse,
+        list_entries ListEntriesRequest ListEntriesResponse,
+        check_ledger CheckLedgerRequest CheckLedgerResponse,
+    }
+    changes {
+        top_up TopUpRequest TopUpResponse,
+        convert_points ConvertPointsRequest ConvertPointsResponse,
+    }
+}
+rpcs! { upkeep UpkeepServiceClient:
+    reads {
+        list_reports ListReportsRequest ListReportsResponse,
+        get_manager GetManagerRequest GetManagerResponse,
+    }
+    changes {
+        report_bike ReportBikeRequest ReportBikeResponse,
     }
 }
 rpcs! { notification NotificationServiceClient:

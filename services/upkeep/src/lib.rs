@@ -1,0 +1,50 @@
+//! The upkeep of bikes: managers, their reports and points. A report counts once the bike took it.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`].
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::{Context, Host, StartError};
+use contracts::upkeep::v1::upkeep_service_server::UpkeepServiceServer;
+use serde::Deserialize;
+
+use crate::domain::Manager;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "upkeep",
+    about: "managers of bikes: their reports, and the points that those earned",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy(0).interest(),
+    calls: &["bike"],
+    start,
+};
+
+/// `[upkeep]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What a report earns that a bike took.
+    pub points_per_report: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { points_per_report: 1_000 }
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let points = host.within("points_per_report", settings.points_per_report, 1..=1_000_000)?;
+    let writer = host.writer::<Manager>();
+    host.react(policy::policy(points), &writer);
+    let finder = host.finder_of::<Manager>();
+    let (database, world) = (host.database().clone(), host.world().clone());
+    let service = service::Service { writer, finder, database, bike: host.edge("bike"), world, points };
+    host.serve(UpkeepServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! What managers have when something happens elsewhere.
+//!
+//! | whenever                    | then                                                            |
+//! |-----------------------------|-----------------------------------------------------------------|
+//! | `bike.v1.BikeInspected`     | record the report, if its answer did not reach us               |
+//! | `wallet.v1.PointsEarned`    | note how many points are left, unless something newer told that |
+//! | `wallet.v1.PointsConverted` | the same                                                        |
+
+use chassis::{Envelope, Malformed, Policy, told};
+use contracts::bike::v1::{Bike, BikeInspected};
+use contracts::wallet::v1::{PointsConverted, PointsEarned, Wallet};
+
+use crate::domain::{Command, Finding, Manager, ManagerId, manager_of};
+
+type Reaction = Result<Vec<(ManagerId, Command)>, Malformed>;
+
+/// The table above. A report earns so many points.
+pub fn policy(points: i64) -> Policy<Manager> {
+    Policy::new()
+        .on(move |event: BikeInspected, _| {
+            let BikeInspected { bike, report_id, manager_id } = event;
+            let (finding, report) = (finding(bike)?, told::parsed("report_id", &report_id)?);
+            of(manager_id, |manager| Command::Record(manager, report, finding, points))
+        })
+        .on(|event: PointsEarned, envelope| left(event.wallet, envelope))
+        .on(|event: PointsConverted, envelope| left(event.wallet, envelope))
+}
+
+/// What a bike says was found.
+pub fn finding(bike: Option<Bike>) -> Result<Finding, Malformed> {
+    let Bike { bike_id, battery_percent, usable, .. } = told::present("bike", bike)?;
+    Ok(Finding { bike: told::parsed("bike_id", &bike_id)?, battery_percent, usable })
+}
+
+fn left(wallet: Option<Wallet>, envelope: &Envelope) -> Reaction {
+    let Wallet { owner_id, points, .. } = told::present("wallet", wallet)?;
+    let sequence = envelope.sequence;
+    of(owner_id, |subject| Command::Note { subject, points, sequence })
+}
+
+fn of(subject: String, command: impl FnOnce(String) -> Command) -> Reaction {
+    if subject.is_empty() {
+        return Err(Malformed("nobody's".into()));
+    }
+    Ok(vec![(manager_of(&subject), command(subject))])
+}

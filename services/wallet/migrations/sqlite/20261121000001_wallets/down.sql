@@ -1,0 +1,3 @@
+DROP TABLE bills;
+DROP TABLE entries;
+DROP TABLE wallets;

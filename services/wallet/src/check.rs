@@ -1,0 +1,180 @@
+//! Whether the ledger adds up: the entries of each wallet are replayed, and must lead to what the wallet says it holds.
+//!
+//! It looks while others write. Entries are added and never changed, so what counts is how many a wallet had when it was
+//! read: those that came later are left to the next check. Wallets are read in pages, so nobody waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::db::Database;
+use chassis::db::prelude::*;
+use chassis::values::Currency;
+use chassis::{Error, Tx, sql};
+use contracts::wallet::v1 as proto;
+
+use crate::domain::{Account, Balance, BillId, Entry, Reason, WalletId};
+use crate::ledger::{Replay, Totals};
+use crate::store::{self, BillRow, EntryRow, WalletRow, bills, entries, wallets};
+
+/// Wallets that are looked at together.
+const WALLETS: i64 = 100;
+/// Entries that are read in one statement.
+const ENTRIES: i64 = 1_000;
+/// Findings that are told; more would be of no help.
+const FINDINGS: usize = 100;
+
+/// Checks the whole ledger, which is in this currency.
+pub async fn check(database: &Database, currency: Currency) -> Result<proto::CheckLedgerResponse, Error> {
+    let mut audit = Audit::default();
+    let mut last = None;
+    loop {
+        let reader = database.reader().await?;
+        let page = read_wallets(reader.tx(), last).await?;
+        let Some(end) = page.last() else { return Ok(audit.report()) };
+        last = Some(end.id);
+        for wallet in page.iter().filter(|wallet| wallet.currency != currency.code()) {
+            audit.find(wallet, format!("it is in {}, the ledger in {currency}", wallet.currency));
+        }
+        audit.look_at(reader.tx(), page).await?;
+        drop(reader);
+        // Reads from SQLite run where they are asked for: others get their turn in between.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Audit {
+    wallets: i64,
+    entries: i64,
+    totals: Totals,
+    /// What the wallets say that they hold, together.
+    held: Balance,
+    findings: Vec<String>,
+}
+
+impl Audit {
+    fn find(&mut self, wallet: &WalletRow, what: impl std::fmt::Display) {
+        if self.findings.len() < FINDINGS {
+            self.findings.push(format!("wallet of {}: {what}", wallet.owner));
+        }
+    }
+
+    async fn look_at(&mut self, tx: Tx<'_>, page: Vec<WalletRow>) -> Result<(), Error> {
+        let wallets: BTreeMap<WalletId, WalletRow> = page.into_iter().map(|row| (row.id, row)).collect();
+        let ids: Vec<WalletId> = wallets.keys().copied().collect();
+        // Read after the wallets: what waits now was not paid then either.
+        let waiting: BTreeSet<(WalletId, BillId)> =
+            read_waiting(tx, &ids).await?.into_iter().map(|bill| (bill.wallet, bill.id)).collect();
+        let mut replays: BTreeMap<WalletId, Replay> = BTreeMap::new();
+        let mut grown: BTreeMap<WalletId, i64> = BTreeMap::new();
+        let mut last = None;
+        loop {
+            let rows = read_entries(tx, &ids, last).await?;
+            let Some(end) = rows.last() else { break };
+            last = Some((end.wallet, end.number));
+            for row in rows {
+                let wallet = &wallets[&row.wallet];
+                if row.number > wallet.entries {
+                    grown.insert(wallet.id, row.number);
+                } else {
+                    self.replay(wallet, replays.entry(wallet.id).or_default(), row, &waiting);
+                }
+            }
+        }
+        for wallet in wallets.values() {
+            self.compare(wallet, &replays.remove(&wallet.id).unwrap_or_default());
+        }
+        // Whose wallet has more entries than it knew of must have heard of them meanwhile.
+        for wallet in read_these(tx, &grown.keys().copied().collect::<Vec<_>>()).await? {
+            if wallet.entries < grown[&wallet.id] {
+                self.find(&wallet, format!("there is an entry {}, it knows of {}", grown[&wallet.id], wallet.entries));
+            }
+        }
+        Ok(())
+    }
+
+    fn replay(
+        &mut self,
+        wallet: &WalletRow,
+        replay: &mut Replay,
+        row: EntryRow,
+        waiting: &BTreeSet<(WalletId, BillId)>,
+    ) {
+        let entry = match Entry::try_from(row) {
+            Ok(entry) => entry,
+            Err(error) => return self.find(wallet, error.for_log()),
+        };
+        self.entries += 1;
+        self.totals.take(&entry);
+        for wrong in replay.take(&entry) {
+            self.find(wallet, wrong);
+        }
+        if let Reason::Bill(bill) = entry.reason
+            && waiting.contains(&(wallet.id, bill))
+        {
+            self.find(wallet, format!("bill {bill} waits for money, though entry {} paid it", entry.number));
+        }
+    }
+
+    fn compare(&mut self, wallet: &WalletRow, replay: &Replay) {
+        let says = Balance { deposit: wallet.deposit_minor, points: wallet.points };
+        self.wallets += 1;
+        self.held = Balance { deposit: self.held.deposit + says.deposit, points: self.held.points + says.points };
+        if says != replay.sum {
+            self.find(wallet, format!("it holds {says}, its entries add up to {}", replay.sum));
+        }
+        if wallet.entries != replay.count {
+            self.find(wallet, format!("it knows of {} entries, there are {}", wallet.entries, replay.count));
+        }
+    }
+
+    fn report(mut self) -> proto::CheckLedgerResponse {
+        let house = [Account::Cash, Account::Revenue, Account::Rewards];
+        let rest =
+            self.held.deposit + self.held.points + house.map(|account| self.totals.of(account)).iter().sum::<i64>();
+        if rest != 0 && self.findings.len() < FINDINGS {
+            self.findings.push(format!("what the wallets hold and what the house gave and got differ by {rest}"));
+        }
+        let balance = |account| proto::AccountBalance {
+            account: store::account(account).into(),
+            amount_minor: self.totals.of(account),
+        };
+        proto::CheckLedgerResponse {
+            wallets: self.wallets,
+            entries: self.entries,
+            balances: Account::ALL.map(balance).to_vec(),
+            findings: self.findings,
+        }
+    }
+}
+
+async fn read_wallets(tx: Tx<'_>, after: Option<WalletId>) -> Result<Vec<WalletRow>, Error> {
+    Ok(sql!(tx, |c| {
+        let mut query = wallets::table.select(WalletRow::as_select()).into_boxed();
+        if let Some(after) = after {
+            query = query.filter(wallets::id.gt(after));
+        }
+        query.order(wallets::id).limit(WALLETS).load(c)
+    })?)
+}
+
+async fn read_these(tx: Tx<'_>, ids: &[WalletId]) -> Result<Vec<WalletRow>, Error> {
+    let query = wallets::table.filter(wallets::id.eq_any(ids));
+    Ok(sql!(tx, |c| query.select(WalletRow::as_select()).load(c))?)
+}
+
+async fn read_waiting(tx: Tx<'_>, ids: &[WalletId]) -> Result<Vec<BillRow>, Error> {
+    let query = bills::table.filter(bills::wallet.eq_any(ids).and(bills::place.is_not_null()));
+    Ok(sql!(tx, |c| query.select(BillRow::as_select()).load(c))?)
+}
+
+async fn read_entries(tx: Tx<'_>, ids: &[WalletId], after: Option<(WalletId, i64)>) -> Result<Vec<EntryRow>, Error> {
+    Ok(sql!(tx, |c| {
+        let mut query = entries::table.select(EntryRow::as_select()).filter(entries::wallet.eq_any(ids)).into_boxed();
+        if let Some((wallet, number)) = after {
+            let later = entries::wallet.eq(wallet).and(entries::number.gt(number));
+            query = query.filter(entries::wallet.gt(wallet).or(later));
+        }
+        query.order((entries::wallet, entries::number)).limit(ENTRIES).load(c)
+    })?)
+}

@@ -1,0 +1,396 @@
+//! What a wallet is, and which moves are legal. Pure: no clock, no database, no network.
+//!
+//! There is one wallet for an owner, so nothing is spent twice: the rule has one place. Whatever rises the deposit pays
+//! the bills that wait, strictly the oldest first; one that comes while others wait goes behind them.
+//!
+//! ```text
+//!             Pay                       Void
+//! (no bill) -------> Paid ------------------------> Void, its money is back in the deposit
+//!     |  |             ^ the deposit suffices
+//!     |  +--Pay--> Waiting --Void--> Void
+//!     +--Void--> Void, and a bill that comes late pays nothing
+//! ```
+//! Money that a card was charged for is taken in whatever the limits say: those are asked about before (`Expect`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::error::RefusalCode;
+use chassis::values::{Currency, Money};
+use chassis::{Aggregate, Timestamp};
+
+pub use crate::ledger::{
+    Account, Balance, BillId, ConversionId, Entry, EntryId, FlowId, Reason, ReportId, TopUpId, WalletId, wallet_of,
+};
+
+/// Bills of one wallet that can wait for money.
+pub const MAX_WAITING: usize = 1_000;
+
+/// Whose a wallet is, and in which currency it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The subject of the owner.
+    pub owner: String,
+    /// The currency.
+    pub currency: Currency,
+}
+
+/// What someone has with the company.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wallet {
+    /// Its id.
+    pub id: WalletId,
+    /// Whose it is.
+    pub holder: Holder,
+    /// What it holds.
+    pub balance: Balance,
+    /// How many entries led to that.
+    pub entries: i64,
+    /// How many bills ever waited: gives the next one its place.
+    pub waited: i64,
+    /// The bills that wait, and those that are at hand.
+    pub bills: BTreeMap<BillId, Bill>,
+    /// The entries that are at hand: what they were made for is done.
+    pub posted: BTreeSet<EntryId>,
+    /// When it was opened.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// A bill, as far as the wallet is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// Its id.
+    pub id: BillId,
+    /// The flow that it belongs to.
+    pub flow: FlowId,
+    /// How much.
+    pub amount: i64,
+    /// Where it stands.
+    pub state: BillState,
+    /// When it was first heard of.
+    pub since: Timestamp,
+}
+
+/// Where a bill stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BillState {
+    /// It waits for money.
+    Waiting {
+        /// Behind those with a lower place.
+        place: i64,
+    },
+    /// It was paid.
+    Paid,
+    /// It costs nothing.
+    Void,
+}
+
+/// What a wallet is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Whose wallet it is.
+    pub holder: Holder,
+    /// What it is to do.
+    pub order: Order,
+}
+
+/// What a wallet is to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// A card is about to be charged for a top up. Decides nothing, but refuses one that could not be taken.
+    Expect(TopUpId, Money),
+    /// A card was charged.
+    TopUp(TopUpId, i64),
+    /// A bill is due.
+    Pay(BillId, FlowId, i64),
+    /// A bill costs nothing after all.
+    Void(BillId, FlowId),
+    /// A manager's report earned points.
+    Earn(ReportId, i64),
+    /// Points are to become deposit.
+    Convert(ConversionId, i64),
+}
+
+impl Order {
+    /// The entry that it is about.
+    pub fn entry(&self) -> Option<EntryId> {
+        match self {
+            Order::Expect(id, _) | Order::TopUp(id, _) => Some(Reason::TopUp(*id).entry()),
+            Order::Earn(id, _) => Some(Reason::Report(*id).entry()),
+            Order::Convert(id, _) => Some(Reason::Conversion(*id).entry()),
+            // The bill itself tells what was paid.
+            Order::Pay(..) | Order::Void(..) => None,
+        }
+    }
+
+    /// The bill that it is about.
+    pub fn bill(&self) -> Option<BillId> {
+        match self {
+            Order::Pay(id, ..) | Order::Void(id, _) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+/// What happened to a wallet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It is the first that was heard of its owner.
+    Opened(Holder, Timestamp),
+    /// Money came in.
+    ToppedUp(Entry),
+    /// A bill was paid.
+    BillPaid(Bill, Entry),
+    /// A bill waits for money.
+    BillUnpaid(Bill),
+    /// A bill that was paid is void.
+    BillRefunded(Bill, Entry),
+    /// A bill that waited is void.
+    BillDropped(Bill, Timestamp),
+    /// A bill is void before it came.
+    BillBarred(Bill),
+    /// Points were earned.
+    PointsEarned(Entry),
+    /// Points became deposit.
+    PointsConverted(Entry),
+}
+
+impl Event {
+    /// The bill that it is about, as it is after it.
+    pub fn bill(&self) -> Option<&Bill> {
+        match self {
+            Event::BillPaid(bill, _)
+            | Event::BillUnpaid(bill)
+            | Event::BillRefunded(bill, _)
+            | Event::BillDropped(bill, _)
+            | Event::BillBarred(bill) => Some(bill),
+            _ => None,
+        }
+    }
+
+    /// The entry that was made.
+    pub fn entry(&self) -> Option<&Entry> {
+        match self {
+            Event::ToppedUp(entry)
+            | Event::BillPaid(_, entry)
+            | Event::BillRefunded(_, entry)
+            | Event::PointsEarned(entry)
+            | Event::PointsConverted(entry) => Some(entry),
+            _ => None,
+        }
+    }
+}
+
+/// Why a wallet said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("deposits are kept in another currency")]
+    WalletCurrency,
+    #[error("the deposit would be more than {max}, which is the most that it can be", max = Money::MAX_MINOR)]
+    DepositTooLarge,
+    #[error("there are not so many points")]
+    NotEnoughPoints,
+    #[error("{MAX_WAITING} bills wait for money, which is the most that can")]
+    TooManyBills,
+}
+
+impl chassis::Refusal for Refusal {
+    fn code(&self) -> RefusalCode {
+        match self {
+            Refusal::TooManyBills => RefusalCode::Exhausted,
+            _ => RefusalCode::Precondition,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::WalletCurrency => "WALLET_CURRENCY",
+            Refusal::DepositTooLarge => "DEPOSIT_TOO_LARGE",
+            Refusal::NotEnoughPoints => "NOT_ENOUGH_POINTS",
+            Refusal::TooManyBills => "TOO_MANY_BILLS",
+        }
+    }
+}
+
+impl Aggregate for Wallet {
+    const NAME: &'static str = "wallet";
+    type Id = WalletId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(wallet: Option<&Wallet>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Command { holder, order } = command;
+        if wallet.is_some_and(|wallet| wallet.holder.currency != holder.currency) {
+            return Err(Refusal::WalletCurrency);
+        }
+        let mut book = Book::open(wallet, holder, now);
+        match *order {
+            Order::Expect(_, amount) if amount.currency != holder.currency => return Err(Refusal::WalletCurrency),
+            // Done is done: only what is new can be too much, too late, or not enough.
+            _ if order.entry().is_some_and(|entry| book.wallet.posted.contains(&entry)) => {}
+            Order::Expect(_, amount) => book.check_room(amount.minor)?,
+            Order::TopUp(id, amount) => {
+                let entry = book.entry(Reason::TopUp(id), amount);
+                book.record(Event::ToppedUp(entry));
+            }
+            Order::Pay(id, flow, amount) => book.pay(id, flow, amount)?,
+            Order::Void(id, flow) => book.void(id, flow),
+            Order::Earn(id, points) => {
+                let entry = book.entry(Reason::Report(id), points);
+                book.record(Event::PointsEarned(entry));
+            }
+            Order::Convert(id, points) => book.convert(id, points)?,
+        }
+        book.settle();
+        Ok(book.events)
+    }
+
+    fn evolve(wallet: Option<Wallet>, event: &Event) -> Wallet {
+        match (wallet, event) {
+            (None, Event::Opened(holder, now)) => Wallet::empty(holder.clone(), *now),
+            (None, event) => unreachable!("{event:?} can't be the first event of a wallet"),
+            (Some(mut wallet), event) => {
+                wallet.apply(event);
+                wallet
+            }
+        }
+    }
+}
+
+impl Wallet {
+    /// One that nothing happened to yet.
+    pub fn empty(holder: Holder, now: Timestamp) -> Wallet {
+        Wallet {
+            id: wallet_of(&holder.owner),
+            holder,
+            balance: Balance::default(),
+            entries: 0,
+            waited: 0,
+            bills: BTreeMap::new(),
+            posted: BTreeSet::new(),
+            created: now,
+            updated: now,
+        }
+    }
+
+    /// The bills that wait for money.
+    pub fn waiting(&self) -> impl Iterator<Item = &Bill> {
+        self.bills.values().filter(|bill| matches!(bill.state, BillState::Waiting { .. }))
+    }
+
+    fn oldest_waiting(&self) -> Option<Bill> {
+        let place = |bill: &&Bill| if let BillState::Waiting { place } = bill.state { place } else { i64::MAX };
+        self.waiting().min_by_key(place).copied()
+    }
+
+    fn apply(&mut self, event: &Event) {
+        if let Some(bill) = event.bill() {
+            self.bills.insert(bill.id, *bill);
+            self.updated = bill.since;
+        }
+        if let Event::BillUnpaid(_) = event {
+            self.waited += 1;
+        }
+        if let Event::BillDropped(_, now) = event {
+            self.updated = *now;
+        }
+        if let Some(entry) = event.entry() {
+            self.posted.insert(entry.reason.entry());
+            self.balance = entry.after;
+            self.entries = entry.number;
+            self.updated = entry.at;
+        }
+    }
+}
+
+/// A wallet while it is decided what happens to it.
+struct Book {
+    wallet: Wallet,
+    is_new: bool,
+    now: Timestamp,
+    events: Vec<Event>,
+}
+
+impl Book {
+    fn open(wallet: Option<&Wallet>, holder: &Holder, now: Timestamp) -> Book {
+        let (is_new, events) = (wallet.is_none(), Vec::new());
+        let wallet = wallet.cloned().unwrap_or_else(|| Wallet::empty(holder.clone(), now));
+        Book { wallet, is_new, now, events }
+    }
+
+    fn record(&mut self, event: Event) {
+        if self.is_new && self.events.is_empty() {
+            self.events.push(Event::Opened(self.wallet.holder.clone(), self.now));
+        }
+        self.wallet.apply(&event);
+        self.events.push(event);
+    }
+
+    /// The next entry.
+    fn entry(&self, reason: Reason, amount: i64) -> Entry {
+        let (number, after) = (self.wallet.entries + 1, self.wallet.balance.after(reason, amount));
+        Entry { number, reason, amount, after, at: self.now }
+    }
+
+    fn check_room(&self, amount: i64) -> Result<(), Refusal> {
+        let fits = self.wallet.balance.deposit <= Money::MAX_MINOR - amount;
+        if fits { Ok(()) } else { Err(Refusal::DepositTooLarge) }
+    }
+
+    fn pay(&mut self, id: BillId, flow: FlowId, amount: i64) -> Result<(), Refusal> {
+        if self.wallet.bills.contains_key(&id) {
+            return Ok(());
+        }
+        let waiting = self.wallet.waiting().count();
+        let bill = Bill { id, flow, amount, state: BillState::Paid, since: self.now };
+        if waiting == 0 && self.wallet.balance.deposit >= amount {
+            self.pay_from_deposit(bill);
+        } else if waiting < MAX_WAITING {
+            let state = BillState::Waiting { place: self.wallet.waited + 1 };
+            self.record(Event::BillUnpaid(Bill { state, ..bill }));
+        } else {
+            return Err(Refusal::TooManyBills);
+        }
+        Ok(())
+    }
+
+    fn pay_from_deposit(&mut self, bill: Bill) {
+        let entry = self.entry(Reason::Bill(bill.id), bill.amount);
+        self.record(Event::BillPaid(Bill { state: BillState::Paid, ..bill }, entry));
+    }
+
+    fn void(&mut self, id: BillId, flow: FlowId) {
+        let known = self.wallet.bills.get(&id).copied();
+        let bill = known.unwrap_or(Bill { id, flow, amount: 0, state: BillState::Void, since: self.now });
+        let void = Bill { state: BillState::Void, ..bill };
+        match known.map(|bill| bill.state) {
+            None => self.record(Event::BillBarred(void)),
+            Some(BillState::Waiting { .. }) => self.record(Event::BillDropped(void, self.now)),
+            Some(BillState::Paid) => {
+                let entry = self.entry(Reason::Refund(id), bill.amount);
+                self.record(Event::BillRefunded(void, entry));
+            }
+            Some(BillState::Void) => {}
+        }
+    }
+
+    fn convert(&mut self, id: ConversionId, points: i64) -> Result<(), Refusal> {
+        if self.wallet.balance.points < points {
+            return Err(Refusal::NotEnoughPoints);
+        }
+        self.check_room(points)?;
+        let entry = self.entry(Reason::Conversion(id), points);
+        self.record(Event::PointsConverted(entry));
+        Ok(())
+    }
+
+    /// Pays what waits, the oldest first, as far as the deposit reaches.
+    fn settle(&mut self) {
+        while let Some(bill) = self.wallet.oldest_waiting().filter(|bill| bill.amount <= self.wallet.balance.deposit) {
+            self.pay_from_deposit(bill);
+        }
+    }
+}

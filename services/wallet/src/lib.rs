@@ -1,0 +1,61 @@
+//! Wallets: deposits and points of customers and managers, as a double-entry ledger. Serves every line of business.
+//!
+//! What an entry is stands in [`ledger`], the rules of a wallet in [`domain`], what others' events lead to in [`policy`],
+//! whether it all adds up in `check`.
+
+mod check;
+pub mod domain;
+pub mod ledger;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::values::Currency;
+use chassis::{Context, Host, StartError};
+use contracts::wallet::v1::wallet_service_server::WalletServiceServer;
+use serde::Deserialize;
+
+use crate::domain::Wallet;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "wallet",
+    about: "deposits and points, as a double-entry ledger: top ups, bills, rewards, conversions",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy(Settings::default().currency().expect("the default is right")).interest(),
+    calls: &["payment"],
+    start,
+};
+
+/// `[wallet]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The currency of the ledger, three letters of ISO 4217. Wallets keep the one that they were opened in.
+    pub currency: String,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { currency: "KRW".to_owned() }
+    }
+}
+
+impl Settings {
+    fn currency(&self) -> Result<Currency, String> {
+        let currency = Currency::parse(&self.currency);
+        currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let currency = settings.currency().map_err(|cause| host.bad_settings(cause))?;
+    let writer = host.writer::<Wallet>();
+    host.react(policy::policy(currency), &writer);
+    let finder = host.finder_of::<Wallet>();
+    let (database, world) = (host.database().clone(), host.world().clone());
+    let service = service::Service { writer, finder, database, payment: host.edge("payment"), world, currency };
+    host.serve(WalletServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

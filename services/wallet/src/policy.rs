@@ -1,0 +1,77 @@
+//! What wallets do when something happens elsewhere.
+//!
+//! | whenever                     | then                                                                     |
+//! |------------------------------|--------------------------------------------------------------------------|
+//! | `payment.v1.PaymentApproved` | the deposit rises, if the payment is for that                            |
+//! | `billing.v1.BillDue`         | pay the bill from the deposit, or have it wait                           |
+//! | `billing.v1.BillVoided`      | give back what was paid; if it waits, drop it; if it comes later, bar it |
+//! | `upkeep.v1.ReportTaken`      | the points rise                                                          |
+//!
+//! Payments of other lines of business are not ours: the reference that we gave ours tells. `payment` asks nobody whether
+//! money for a deposit can be taken back: it hears `DepositToppedUp`, and settles.
+
+use chassis::values::Currency;
+use chassis::{Malformed, Policy, told};
+use contracts::billing::v1::{Bill, BillDue, BillVoided};
+use contracts::money::v1::Money as MoneyMessage;
+use contracts::payment::v1::PaymentApproved;
+use contracts::upkeep::v1::ReportTaken;
+
+use crate::domain::{Command, Holder, Order, Wallet, WalletId, wallet_of};
+
+type Reaction = Result<Vec<(WalletId, Command)>, Malformed>;
+
+/// What `payment` notes with our payments begins so; the id of the wallet follows.
+const REFERENCE: &str = "deposit/";
+
+/// What we note with a payment: into which wallet the money goes.
+pub fn reference(wallet: WalletId) -> String {
+    format!("{REFERENCE}{wallet}")
+}
+
+/// The table above, for a ledger in this currency.
+pub fn policy(currency: Currency) -> Policy<Wallet> {
+    Policy::new()
+        .on(move |event: PaymentApproved, _| {
+            let payment = told::present("payment", event.payment)?;
+            if !payment.seller_reference.starts_with(REFERENCE) {
+                return Ok(vec![]);
+            }
+            let top_up = told::parsed("purchase_id", &payment.purchase_id)?;
+            of(payment.customer_id, currency, Order::TopUp(top_up, amount("amount", payment.amount, currency)?))
+        })
+        .on(move |event: BillDue, _| {
+            let Bill { bill_id, ride_id, customer_id, fee, .. } = told::present("bill", event.bill)?;
+            let (bill, flow) = (told::parsed("bill_id", &bill_id)?, told::parsed("ride_id", &ride_id)?);
+            of(customer_id, currency, Order::Pay(bill, flow, amount("fee", fee, currency)?))
+        })
+        .on(move |event: BillVoided, _| {
+            let Bill { bill_id, ride_id, customer_id, .. } = told::present("bill", event.bill)?;
+            let (bill, flow) = (told::parsed("bill_id", &bill_id)?, told::parsed("ride_id", &ride_id)?);
+            of(customer_id, currency, Order::Void(bill, flow))
+        })
+        .on(move |event: ReportTaken, _| {
+            let report = told::present("report", event.report)?;
+            if report.points <= 0 {
+                return Err(Malformed("bad points".into()));
+            }
+            let id = told::parsed("report_id", &report.report_id)?;
+            of(report.manager_id, currency, Order::Earn(id, report.points))
+        })
+}
+
+fn of(owner: String, currency: Currency, order: Order) -> Reaction {
+    if owner.is_empty() {
+        return Err(Malformed("nobody's wallet".into()));
+    }
+    Ok(vec![(wallet_of(&owner), Command { holder: Holder { owner, currency }, order })])
+}
+
+/// An amount of more than 0 in the currency of the ledger. Another is put aside rather than refused: it is not to be lost.
+fn amount(field: &str, money: Option<MoneyMessage>, currency: Currency) -> Result<i64, Malformed> {
+    let money = told::money(field, money)?;
+    if money.currency != currency {
+        return Err(Malformed(format!("{field} in {}, the ledger is in {currency}", money.currency)));
+    }
+    if money.minor <= 0 { Err(Malformed(format!("a bad {field}.amount_minor"))) } else { Ok(money.minor) }
+}
