@@ -140,10 +140,11 @@ impl Person {
     pub async fn insist<M: Change>(&self, mut request: M, request_id: u128) -> M::Answer {
         request.identify(&uuid::Uuid::from_u128(request_id).to_string());
         loop {
-            if let Ok(answer) = self.call(request.clone()).await {
-                return answer;
+            match self.call(request.clone()).await {
+                Ok(answer) => return answer,
+                Err(status) if is_no_answer(&status) => self.pause(500).await,
+                Err(status) => panic!("{request:?} is refused for good: {status:?}"),
             }
-            self.pause(500).await;
         }
     }
 

@@ -37,20 +37,19 @@ fn outside() -> (Arc<Bank>, Arc<Post>) {
     OUTSIDE.with_borrow(|outside| outside.clone().expect("a run is under way in this thread"))
 }
 
-/// The product's contexts; those that reach outside reach the bank and the post of the run.
-const CONTEXTS: &[Context] = &[
-    fleet::CONTEXT,
-    rental::CONTEXT,
-    dispatch::CONTEXT,
-    driving::CONTEXT,
-    resort::CONTEXT,
-    stay::CONTEXT,
-    voucher::CONTEXT,
-    Context { start: |host| payment::start(host, outside().0), ..payment::CONTEXT },
-    Context { start: |host| notification::start(host, outside().1), ..notification::CONTEXT },
-    mypage::CONTEXT,
-    chronicle::CONTEXT,
-];
+/// Those that reach outside reach the bank and the post of the run.
+static PAYMENT: Context = Context { start: |host| payment::start(host, outside().0), ..payment::CONTEXT };
+static NOTIFICATION: Context =
+    Context { start: |host| notification::start(host, outside().1), ..notification::CONTEXT };
+
+/// The product's contexts.
+fn all_contexts() -> impl Iterator<Item = &'static Context> {
+    nadeuri::contexts::ALL.iter().map(|context| match context.name {
+        "payment" => &PAYMENT,
+        "notification" => &NOTIFICATION,
+        _ => context,
+    })
+}
 
 /// The lines of business. Most runs have one: what they share is the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +119,7 @@ impl Town {
         let lines = Line::of(seed);
         let is_absent =
             |name: &str| Line::ALL.iter().any(|line| !lines.contains(line) && line.contexts().contains(&name));
-        let contexts: Vec<&'static Context> = CONTEXTS.iter().filter(|context| !is_absent(context.name)).collect();
+        let contexts: Vec<&'static Context> = all_contexts().filter(|context| !is_absent(context.name)).collect();
         let interests = contexts.iter().map(|context| (context.name, (context.interest)())).collect();
         let broker = Arc::new(Broker::new(chance.clone(), interests));
         let (bank, post) = (Arc::new(Bank::new(chance.clone())), Arc::new(Post::new(chance.clone())));

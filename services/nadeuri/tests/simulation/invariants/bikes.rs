@@ -188,7 +188,6 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
         };
         so.extend(names.iter().map(|name| (*name, bill.bill_id.as_str())));
     }
-    so.extend(seen.bikes.reports.keys().map(|id| ("ReportTaken", id.as_str())));
     so
 }
 
@@ -344,11 +343,13 @@ fn wallets_are_the_sum_of_their_entries(bikes: &Bikes) -> Outcome {
 
 fn reports_earn_points_once(seen: &Seen) -> Outcome {
     let bikes = &seen.bikes;
-    let inspected = seen.events.iter().filter(|event| event.r#type.ends_with(".BikeInspected"));
-    let taken: BTreeSet<&str> = inspected.map(|event| event.flow_id.as_str()).collect();
     let known: BTreeSet<&str> = bikes.reports.keys().map(String::as_str).collect();
-    if taken != known {
-        return Err(format!("bikes took {taken:?}, but the reports are {known:?}"));
+    for kind in [".BikeInspected", ".ReportTaken", ".PointsEarned"] {
+        let told = seen.events.iter().filter(|event| event.r#type.ends_with(kind));
+        let told: Vec<&str> = told.map(|event| event.flow_id.as_str()).collect();
+        if told.len() != known.len() || told.iter().copied().collect::<BTreeSet<_>>() != known {
+            return Err(format!("{kind} tells of {told:?}, but the reports are {known:?}"));
+        }
     }
     for manager in &bikes.managers {
         let reports = bikes.reports.values().filter(|report| report.manager_id == manager.manager_id).count() as i64;
