@@ -13,6 +13,7 @@ pub const ALL: &[Context] = &[
     voucher::CONTEXT,
     payment::CONTEXT,
     wallet::CONTEXT,
+    upkeep::CONTEXT,
     notification::CONTEXT,
     mypage::CONTEXT,
     chronicle::CONTEXT,

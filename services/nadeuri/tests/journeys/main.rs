@@ -24,6 +24,7 @@ mod story;
 mod taxis;
 mod taxis_down;
 mod traces;
+mod upkeep;
 mod wallets;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     stays::add(&mut suite);
     stays_down::add(&mut suite);
     wallets::add(&mut suite);
+    upkeep::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);
