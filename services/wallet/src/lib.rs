@@ -1,9 +1,9 @@
 //! Wallets: deposits and points of customers and managers, as a double-entry ledger. Serves every line of business.
 //!
 //! What an entry is stands in [`ledger`], the rules of a wallet in [`domain`], what others' events lead to in [`policy`],
-//! whether it all adds up in `check`.
+//! whether it all adds up in [`check`].
 
-mod check;
+pub mod check;
 pub mod domain;
 pub mod ledger;
 pub mod policy;

@@ -26,6 +26,7 @@ mod story;
 mod taxis;
 mod taxis_down;
 mod traces;
+mod upkeep;
 mod wallets;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     bikes::add(&mut suite);
     bikes_down::add(&mut suite);
     wallets::add(&mut suite);
+    upkeep::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);

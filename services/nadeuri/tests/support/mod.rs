@@ -9,6 +9,7 @@ pub mod process;
 pub mod rpcs;
 pub mod stays;
 pub mod taxis;
+pub mod upkeep;
 pub mod verbs;
 pub mod wallets;
 

@@ -6,6 +6,7 @@ use contracts::rental::v1::{
     CarRented, CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
 use contracts::stay::v1::{Stay, StayCancellationRefused, StayCancelled, StayCompleted, StayConfirmed, StayReserved};
+use contracts::wallet::v1::{DepositToppedUp, Entry};
 use payment::policy::policy;
 use prost::{Message, Name};
 
@@ -98,6 +99,14 @@ fn the_money_for_a_stay_that_is_near_or_over_is_kept() {
     check(&event(&StayCancellationRefused { stay: stay() }), &[Command::Keep]);
     check(&event(&StayCompleted { stay: stay() }), &[Command::Settle]);
     check(&event(&StayConfirmed { stay: stay() }), &[]);
+}
+
+#[test]
+fn b5_money_for_a_deposit_is_settled_once_it_is_in() {
+    let entry = Some(Entry { reason_id: purchase().to_string(), ..Entry::default() });
+    check(&event(&DepositToppedUp { wallet: None, entry }), &[Command::Settle]);
+    check_malformed(&event(&DepositToppedUp { wallet: None, entry: None }), "no entry");
+    check_malformed(&event(&DepositToppedUp { wallet: None, entry: Some(Entry::default()) }), "reason_id");
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! What managers of bikes do, in a word each.
+
+use contracts::bike::v1::bike_service_client::BikeServiceClient;
+use contracts::bike::v1::{Bike, GetBikeRequest, RegisterBikeRequest};
+use contracts::upkeep::v1::{GetManagerRequest, ListReportsRequest, Manager, Report, ReportBikeRequest};
+use contracts::wallet::v1::{ConvertPointsRequest, Wallet};
+use tonic::Status;
+
+use super::client::Client;
+use super::taxis::{place, somewhere};
+use super::{eventually, new_id};
+
+type Answer<T> = Result<T, Status>;
+
+/// A report that can be repeated.
+pub fn report_on(bike: &Bike, battery_percent: i32, usable: bool) -> ReportBikeRequest {
+    let (battery_percent, usable) = (Some(battery_percent), Some(usable));
+    ReportBikeRequest { request_id: new_id(), bike_id: bike.bike_id.clone(), battery_percent, usable }
+}
+
+impl Client {
+    /// Registers a bike that can be ridden.
+    pub async fn bike_to_look_after(&self) -> Bike {
+        let request = RegisterBikeRequest {
+            name: "N-7".to_owned(),
+            place: Some(place("City Hall", somewhere())),
+            battery_percent: Some(80),
+            ..Default::default()
+        };
+        let mut bikes = BikeServiceClient::new(self.channel("bike"));
+        bikes.register_bike(self.request(request)).await.unwrap().into_inner().bike.unwrap()
+    }
+
+    /// Looks at a bike.
+    pub async fn bike_as_it_is(&self, bike: &Bike) -> Bike {
+        let mut bikes = BikeServiceClient::new(self.channel("bike"));
+        let request = self.request(GetBikeRequest { bike_id: bike.bike_id.clone() });
+        bikes.get_bike(request).await.unwrap().into_inner().bike.unwrap()
+    }
+
+    /// Reports on a bike.
+    pub async fn report(&self, bike: &Bike, battery_percent: i32, usable: bool) -> Answer<Report> {
+        Ok(self.send(report_on(bike, battery_percent, usable)).await?.report.unwrap())
+    }
+
+    /// The own reports, newest first.
+    pub async fn reports(&self) -> Vec<Report> {
+        self.send(ListReportsRequest::default()).await.unwrap().reports
+    }
+
+    /// What is known of the caller as a manager.
+    pub async fn as_manager(&self) -> Manager {
+        self.send(GetManagerRequest::default()).await.unwrap().manager.unwrap()
+    }
+
+    /// Waits until so many points are left, as `upkeep` and `wallet` know.
+    pub async fn sees_points(&self, points: i64) -> Wallet {
+        let what = format!("{points} points");
+        eventually(&what, async || Some(self.as_manager().await).filter(|manager| manager.points == points)).await;
+        eventually(&what, async || Some(self.wallet().await).filter(|wallet| wallet.points == points)).await
+    }
+
+    /// Turns points into deposit.
+    pub async fn convert(&self, points: i64) -> Answer<Wallet> {
+        let request = ConvertPointsRequest { request_id: new_id(), points };
+        Ok(self.send(request).await?.wallet.unwrap())
+    }
+}

@@ -1,0 +1,154 @@
+//! The ledger in a store, on SQLite and, by two replicas at once, on PostgreSQL: what was ordered is there once, it adds up,
+//! and the check finds what does not.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::db::{Database, Durability, Unit};
+use chassis::values::Currency;
+use chassis::world::{Tasks, World};
+use chassis::writer::Scene;
+use chassis::{Cause, Error, Intent, Writer, outbox, sql};
+use contracts::wallet::v1 as proto;
+use wallet::check::check;
+use wallet::domain::{Command, Holder, Order, Wallet, wallet_of};
+
+/// Orders that two replicas get at the same time.
+const TOP_UPS: u64 = 50;
+
+fn krw() -> Currency {
+    Currency::parse("KRW").expect("the test gives a currency")
+}
+
+/// The id of a number.
+fn id<K>(number: u64) -> chassis::Id<K> {
+    let uuid = format!("00000000-0000-4000-8000-{number:012}");
+    uuid.parse().expect("the test gives a UUID")
+}
+
+fn pay(number: u64, amount: i64) -> Order {
+    Order::Pay(id(number), id(1_000 + number), amount)
+}
+
+fn void(number: u64) -> Order {
+    Order::Void(id(number), id(1_000 + number))
+}
+
+async fn open(url: &str, world: &World) -> Database {
+    let database = Database::open(url, "wallet", world).await.expect("the store can be opened");
+    wallet::CONTEXT.migrate(&database).await.expect("the tables can be made");
+    database
+}
+
+fn start(database: &Database, world: &World, tasks: &Tasks) -> Writer<Wallet> {
+    let (database, world) = (database.clone(), world.clone());
+    Writer::start(&Scene { context: "wallet", database, world, published: Arc::default() }, tasks)
+}
+
+async fn obey(writer: &Writer<Wallet>, owner: &str, order: Order) -> Result<proto::Wallet, Error> {
+    let holder = Holder { owner: owner.to_owned(), currency: krw() };
+    let command = Command { holder, order };
+    writer.handle(Intent { id: wallet_of(owner), command, key: None, cause: Cause::default() }).await
+}
+
+/// What a wallet holds: deposit, points, arrears.
+fn holds(wallet: &proto::Wallet) -> (i64, i64, i64) {
+    let minor = |money: &Option<contracts::money::v1::Money>| money.as_ref().map_or(0, |money| money.amount_minor);
+    (minor(&wallet.deposit), wallet.points, minor(&wallet.arrears))
+}
+
+async fn findings(database: &Database) -> Vec<String> {
+    check(database, krw()).await.expect("the store answers").findings
+}
+
+async fn tamper(database: &Database, statement: &'static str) {
+    let unit: Unit<'static, usize> =
+        Box::new(move |tx| Box::pin(async move { Ok(sql!(tx, |c| diesel::sql_query(statement).execute(c))?) }));
+    assert_eq!(database.write(Durability::Full, unit).await.ok(), Some(1), "{statement}");
+}
+
+fn file(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("wallet.db").display())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_ordered_is_kept_once_and_adds_up() {
+    let (folder, world, tasks) = (tempfile::tempdir().unwrap(), World::real(), Tasks::default());
+    let database = open(&file(folder.path()), &world).await;
+    let orders = [
+        (pay(7, 200), (0, 0, 200)),
+        (pay(8, 50), (0, 0, 250)),
+        (Order::TopUp(id(1), 100), (100, 0, 250)),
+        (Order::Earn(id(4), 1_000), (100, 1_000, 250)),
+        (Order::Convert(id(5), 120), (20, 880, 50)),
+        (void(9), (20, 880, 50)),
+        (pay(9, 10), (20, 880, 50)),
+        (Order::TopUp(id(2), 30), (0, 880, 0)),
+        (void(7), (200, 880, 0)),
+    ];
+    // A writer for each order, so that all of it is read back from the store.
+    for (order, then) in orders {
+        let wallet = obey(&start(&database, &world, &tasks), "ann", order).await.unwrap();
+        assert_eq!(holds(&wallet), then, "{order:?}");
+    }
+    for (order, _) in orders {
+        let wallet = obey(&start(&database, &world, &tasks), "ann", order).await.unwrap();
+        assert_eq!(holds(&wallet), (200, 880, 0), "{order:?} again");
+    }
+    let checked = check(&database, krw()).await.unwrap();
+    assert_eq!((checked.wallets, checked.entries, checked.findings), (1, 7, vec![]));
+    let balances: Vec<i64> = checked.balances.iter().map(|balance| balance.amount_minor).collect();
+    assert_eq!(balances, [200, 880, -130, 50, -1_000], "deposit, points, cash, revenue, rewards");
+
+    let stolen = obey(&start(&database, &world, &tasks), "ben", Order::TopUp(id(1), 100)).await;
+    assert!(matches!(stolen, Err(Error::Internal(_))), "a reason serves one wallet: {stolen:?}");
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_finds_a_paid_bill_that_waits_and_a_replica_of_an_entry() {
+    let (folder, world, tasks) = (tempfile::tempdir().unwrap(), World::real(), Tasks::default());
+    let database = open(&file(folder.path()), &world).await;
+    let writer = start(&database, &world, &tasks);
+    for order in [Order::TopUp(id(1), 500), pay(7, 200)] {
+        obey(&writer, "ann", order).await.unwrap();
+    }
+    assert_eq!(findings(&database).await, Vec::<String>::new());
+    tamper(&database, "UPDATE bills SET state = 'waiting', place = 1").await;
+    let found = findings(&database).await;
+    assert!(found.len() == 1 && found[0].contains("waits for money, though entry 2 paid it"), "{found:?}");
+    tamper(&database, "UPDATE bills SET state = 'paid', place = NULL").await;
+    tamper(
+        &database,
+        "INSERT INTO entries SELECT randomblob(16), wallet, 3, giver, taker, amount_minor, reason, 100, points, created_at \
+         FROM entries WHERE number = 2",
+    )
+    .await;
+    let found = findings(&database).await;
+    assert!(found.len() == 1 && found[0].contains("there is an entry 3, it knows of 2"), "{found:?}");
+    tamper(&database, "UPDATE wallets SET entries = 3, deposit_minor = 100").await;
+    let found = findings(&database).await;
+    assert!(found.iter().any(|finding| finding.contains("corrupt reason")), "{found:?}");
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_post_each_top_up_once() {
+    let server = std::env::var("NADEURI_TEST_POSTGRES").expect("needs PostgreSQL: run `cargo xtask test`");
+    let (world, tasks) = (World::real(), Tasks::default());
+    let name: chassis::Id<()> = world.ids.mint(world.now());
+    let database = open(&format!("{server}replicas{}", name.uuid().simple()), &world).await;
+    let replicas = [start(&database, &world, &tasks), start(&database, &world, &tasks)];
+    for number in 0..TOP_UPS {
+        let order = Order::TopUp(id(number), 3);
+        let (one, other) = tokio::join!(obey(&replicas[0], "ann", order), obey(&replicas[1], "ann", order));
+        let deposit = 3 * (number as i64 + 1);
+        assert_eq!((holds(&one.unwrap()).0, holds(&other.unwrap()).0), (deposit, deposit));
+    }
+    let checked = check(&database, krw()).await.unwrap();
+    assert_eq!((checked.entries, checked.findings), (TOP_UPS as i64, vec![]));
+    let events = outbox::oldest(database.reader().await.unwrap().tx(), 1_000).await.unwrap();
+    assert_eq!(events.len() as u64, TOP_UPS, "each is told once");
+    tasks.stop(Duration::from_secs(5)).await;
+}
