@@ -4,7 +4,7 @@ use chassis::db::Database;
 use chassis::done::Key;
 use chassis::page::Spot;
 use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, NoAnswer, Page, Writer, all};
+use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
 use contracts::Role;
 use contracts::bike::v1::InspectBikeRequest;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
@@ -59,16 +59,8 @@ impl Service {
         let taken = self.bike.call(Some(call), request, |transport, request| async move {
             BikeServiceClient::new(transport).inspect_bike(request).await
         });
-        match taken.await {
-            Ok(_) => Ok(()),
-            Err(NoAnswer::Refused(status)) => Err(Error::Answered(status)),
-            Err(NoAnswer::Away { retry_after }) => Err(Error::Away {
-                reason: "BIKE_AWAY",
-                message: "bikes take no reports at the moment; report a little later, with the same request id"
-                    .to_owned(),
-                retry_after,
-            }),
-        }
+        let away = "bikes take no reports at the moment; report a little later, with the same request id";
+        taken.await.map(drop).map_err(|none| none.told("BIKE_AWAY", away))
     }
 }
 

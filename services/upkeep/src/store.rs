@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
 use contracts::upkeep::v1 as proto;
 
 use crate::domain::{BikeId, Command, Event, Finding, Manager, ManagerId, Report, ReportId};
@@ -136,19 +136,7 @@ pub async fn list(
     manager: Option<ManagerId>,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::Report>, String), Error> {
-    let mut rows: Vec<ReportRow> = sql!(tx, |c| {
-        let mut query = reports::table.select(ReportRow::as_select()).into_boxed();
-        if let Some(manager) = manager {
-            query = query.filter(reports::manager.eq(manager));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = ReportId::new(id);
-            let older = reports::created_at.lt(at).or(reports::created_at.eq(at).and(reports::id.lt(id)));
-            query = query.filter(older);
-        }
-        query.order((reports::created_at.desc(), reports::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (rows, next) = newest!(tx, page, ReportRow in reports by created_at; manager: reports::manager.eq(manager));
     let reports = rows.into_iter().map(|row| to_proto(&row.subject.clone(), &row.into()));
     Ok((reports.collect(), next))
 }

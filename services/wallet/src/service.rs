@@ -4,7 +4,7 @@ use chassis::db::Database;
 use chassis::done::Key;
 use chassis::values::{Currency, Money};
 use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Intent, NoAnswer, Page, Writer, all};
+use chassis::{Call, Edge, Error, Fields, Finder, Intent, Page, Writer, all};
 use contracts::Role;
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
@@ -77,16 +77,8 @@ impl Service {
         let paid = self.payment.call(Some(call), request, |transport, request| async move {
             PaymentServiceClient::new(transport).collect_payment(request).await
         });
-        match paid.await {
-            Ok(_) => Ok(()),
-            Err(NoAnswer::Refused(status)) => Err(Error::Answered(status)),
-            Err(NoAnswer::Away { retry_after }) => Err(Error::Away {
-                reason: "PAYMENT_AWAY",
-                message: "payments can't be taken at the moment; top up a little later, with the same request id"
-                    .to_owned(),
-                retry_after,
-            }),
-        }
+        let away = "payments can't be taken at the moment; top up a little later, with the same request id";
+        paid.await.map(drop).map_err(|none| none.told("PAYMENT_AWAY", away))
     }
 
     /// Whose wallet is asked for: the caller's own, or an admin's choice.

@@ -47,9 +47,15 @@ impl Day {
         let refused = rides.rent_bike(self.by("jun", request)?).await.err().context("one bike had two riders")?;
         println!("  jun wants the same one and is refused: {}", refused.message());
 
+        self.ride_without_deposit(&bike, &ride).await?;
+        self.top_up_and_settle(&ride).await?;
+        self.look_after(&bike).await
+    }
+
+    async fn ride_without_deposit(&self, bike: &Bike, ride: &Ride) -> anyhow::Result<()> {
         println!("\nShe leaves it, but has no deposit: the bill waits, and so does her next ride.");
-        self.return_bike("mina", &ride).await?;
-        let page = self.wait_for_bill("mina", &ride, BillState::Arrears).await?;
+        self.return_bike("mina", ride).await?;
+        let page = self.wait_for_bill("mina", ride, BillState::Arrears).await?;
         println!(
             "  {} min, {} won: the bill is {}",
             page.minutes,
@@ -58,7 +64,7 @@ impl Day {
         );
         let refused = wait("the next rent to be refused".to_owned(), async || {
             let request = RentBikeRequest { bike_id: bike.bike_id.clone(), ..Default::default() };
-            match rides.clone().rent_bike(self.by("mina", request)?).await {
+            match RideServiceClient::new(self.channel.clone()).rent_bike(self.by("mina", request)?).await {
                 // `ride` hears of the arrears a moment later.
                 Ok(answer) => {
                     let ride = answer.into_inner().ride.context("no ride in the answer")?;
@@ -71,16 +77,22 @@ impl Day {
             }
         });
         println!("  she can't rent another: {}", refused.await?.message());
+        Ok(())
+    }
 
+    async fn top_up_and_settle(&self, ride: &Ride) -> anyhow::Result<()> {
         println!("\nShe tops her deposit up by 10,000 won: the bill settles itself.");
         let amount = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 10_000 });
         let request = TopUpRequest { amount, payment_method: "sandbox-approve".to_owned(), ..Default::default() };
         let mut wallets = WalletServiceClient::new(self.channel.clone());
         taken(wallets.top_up(self.by("mina", request)?).await)?;
-        let page = self.wait_for_bill("mina", &ride, BillState::Closed).await?;
+        let page = self.wait_for_bill("mina", ride, BillState::Closed).await?;
         let wallet = self.wallet("mina").await?;
         println!("  the bill is {}, the deposit {} won", page.bill_state().as_str_name(), won(wallet.deposit.as_ref()));
+        Ok(())
+    }
 
+    async fn look_after(&self, bike: &Bike) -> anyhow::Result<()> {
         println!("\nHana looks after the bikes: a report earns her points, and points become deposit.");
         let request = ReportBikeRequest {
             bike_id: bike.bike_id.clone(),
@@ -96,6 +108,7 @@ impl Day {
             Ok((points >= report.points).then_some(points))
         });
         let request = ConvertPointsRequest { points: points.await?, ..Default::default() };
+        let mut wallets = WalletServiceClient::new(self.channel.clone());
         let wallet = taken(wallets.convert_points(self.by("manager:hana", request)?).await)?.wallet;
         let wallet = wallet.context("no wallet in the answer")?;
         println!(

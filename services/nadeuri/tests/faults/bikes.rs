@@ -75,7 +75,8 @@ impl Bikes {
         };
         let place = Some(place("there", somewhere()));
         let request = ReturnBikeRequest { request_id: new_id(), ride_id: ride.ride_id, place };
-        self.ended.borrow_mut().push(rider.insist(request).await?.ride.unwrap());
+        let ended = rider.insist(request).await?.ride.unwrap();
+        self.ended.borrow_mut().push(ended);
         Ok(())
     }
 

@@ -201,7 +201,8 @@ async fn b4_a_bike_is_available_where_it_was_returned(app: Arc<Cluster>) {
     assert_eq!(mina.leave(&ride).await.unwrap(), returned, "what is returned stays where it was");
     let found = mina.sees_bike(&bike, BikeState::Available).await;
     assert_eq!(found.place, Some(place("Seoul Forest", there)));
-    assert_eq!(ids(jun.bikes_near(there, 1).await.into_iter().map(|near| near.bike)), [bike.bike_id.clone()]);
+    let near = ids(jun.bikes_near(there, 1).await.into_iter().map(|near| near.bike));
+    assert_eq!(near, std::slice::from_ref(&bike.bike_id));
     jun.take(&bike).await.unwrap();
 }
 
