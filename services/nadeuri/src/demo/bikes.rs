@@ -1,6 +1,7 @@
 //! A day of bikes.
 
 use anyhow::Context as _;
+use chassis::clock::Clock;
 use contracts::bike::v1::{Bike, RegisterBikeRequest, SearchBikesRequest, bike_service_client::BikeServiceClient};
 use contracts::billing::v1::BillState;
 use contracts::money::v1::Money;
@@ -24,7 +25,9 @@ fn won(money: Option<&Money>) -> i64 {
 impl Day {
     /// Plays it.
     pub(super) async fn play_bikes(&self) -> anyhow::Result<()> {
-        println!("\nNEXT MORNING. Two bikes stand at Seoul Forest; Mina looks for the nearest, and rides off.");
+        println!("\nNEXT MORNING. Two bikes stand at Seoul Forest; Bora looks for the nearest, and rides off.");
+        // Somebody new each time: who has a deposit already never comes into arrears.
+        let rider = &format!("bora-{}", Clock::system().now().micros() % 1_000_000);
         let mut bikes = BikeServiceClient::new(self.channel.clone());
         for (name, north) in [("S-1024", 0.001), ("S-2048", 0.002)] {
             let request = RegisterBikeRequest {
@@ -37,25 +40,26 @@ impl Day {
         }
         let (latitude, longitude) = (Some(FOREST.0), Some(FOREST.1));
         let request = SearchBikesRequest { latitude, longitude, ..Default::default() };
-        let near = taken(bikes.search_bikes(self.by("mina", request)?).await)?.bikes;
+        let near = taken(bikes.search_bikes(self.by(rider, request)?).await)?.bikes;
         let nearest = near.into_iter().next().context("no bike is near")?;
         let bike = nearest.bike.context("no bike in the answer")?;
         println!("  bike {} is {:.0} m away", bike.name, nearest.distance_km * 1_000.0);
-        let ride = self.rent_bike("mina", &bike).await?;
+        let ride = self.rent_bike(rider, &bike).await?;
         let mut rides = RideServiceClient::new(self.channel.clone());
         let request = RentBikeRequest { bike_id: bike.bike_id.clone(), ..Default::default() };
         let refused = rides.rent_bike(self.by("jun", request)?).await.err().context("one bike had two riders")?;
         println!("  jun wants the same one and is refused: {}", refused.message());
 
-        self.ride_without_deposit(&bike, &ride).await?;
-        self.top_up_and_settle(&ride).await?;
-        self.look_after(&bike).await
+        self.ride_without_deposit(rider, &bike, &ride).await?;
+        self.top_up_and_settle(rider, &ride).await?;
+        self.look_after(&bike).await?;
+        self.tell_messages(rider).await
     }
 
-    async fn ride_without_deposit(&self, bike: &Bike, ride: &Ride) -> anyhow::Result<()> {
+    async fn ride_without_deposit(&self, rider: &str, bike: &Bike, ride: &Ride) -> anyhow::Result<()> {
         println!("\nShe leaves it, but has no deposit: the bill waits, and so does her next ride.");
-        self.return_bike("mina", ride).await?;
-        let page = self.wait_for_bill("mina", ride, BillState::Arrears).await?;
+        self.return_bike(rider, ride).await?;
+        let page = self.wait_for_bill(rider, ride, BillState::Arrears).await?;
         println!(
             "  {} min, {} won: the bill is {}",
             page.minutes,
@@ -64,11 +68,11 @@ impl Day {
         );
         let refused = wait("the next rent to be refused".to_owned(), async || {
             let request = RentBikeRequest { bike_id: bike.bike_id.clone(), ..Default::default() };
-            match RideServiceClient::new(self.channel.clone()).rent_bike(self.by("mina", request)?).await {
+            match RideServiceClient::new(self.channel.clone()).rent_bike(self.by(rider, request)?).await {
                 // `ride` hears of the arrears a moment later.
                 Ok(answer) => {
                     let ride = answer.into_inner().ride.context("no ride in the answer")?;
-                    self.return_bike("mina", &ride).await?;
+                    self.return_bike(rider, &ride).await?;
                     Ok(None)
                 }
                 // The bike comes back a moment after the return.
@@ -80,14 +84,14 @@ impl Day {
         Ok(())
     }
 
-    async fn top_up_and_settle(&self, ride: &Ride) -> anyhow::Result<()> {
+    async fn top_up_and_settle(&self, rider: &str, ride: &Ride) -> anyhow::Result<()> {
         println!("\nShe tops her deposit up by 10,000 won: the bill settles itself.");
         let amount = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 10_000 });
         let request = TopUpRequest { amount, payment_method: "sandbox-approve".to_owned(), ..Default::default() };
         let mut wallets = WalletServiceClient::new(self.channel.clone());
-        taken(wallets.top_up(self.by("mina", request)?).await)?;
-        let page = self.wait_for_bill("mina", ride, BillState::Closed).await?;
-        let wallet = self.wallet("mina").await?;
+        taken(wallets.top_up(self.by(rider, request)?).await)?;
+        let page = self.wait_for_bill(rider, ride, BillState::Closed).await?;
+        let wallet = self.wallet(rider).await?;
         println!("  the bill is {}, the deposit {} won", page.bill_state().as_str_name(), won(wallet.deposit.as_ref()));
         Ok(())
     }

@@ -67,10 +67,7 @@ impl Bikes {
             Ok(answer) => answer.ride.unwrap(),
             Err(status) if reason(&status) == "BILL_IN_ARREARS" => return self.top_up(number, rider).await,
             // Others ride it; or the call was so slow that the ride was given up.
-            Err(status) if status.code() == Code::FailedPrecondition => {
-                tokio::time::sleep(crate::support::LOOK).await;
-                return Ok(());
-            }
+            Err(status) if status.code() == Code::FailedPrecondition => return Ok(()),
             Err(status) => return Err(status),
         };
         let place = Some(place("there", somewhere()));
