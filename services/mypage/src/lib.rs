@@ -5,6 +5,7 @@
 
 mod car_rentals;
 mod history;
+mod orders;
 mod pages;
 mod service;
 mod stays;
@@ -19,7 +20,7 @@ use crate::pages::{Page, Pages};
 /// The context.
 pub const CONTEXT: Context = Context {
     name: "mypage",
-    about: "views for customers: car rentals, taxi rides and stays, each with payment, in one place",
+    about: "views for customers: car rentals, taxi rides, stays and orders, each with payment, in one place",
     migrations: chassis::migrations!(),
     interest: Pages::interest,
     calls: &["chronicle"],
@@ -30,8 +31,13 @@ pub const CONTEXT: Context = Context {
 pub fn start(host: &mut Host) -> Result<(), StartError> {
     let history = FromChronicle::new(host.edge("chronicle"), Pages::interest());
     host.view::<Pages>(Some(Box::new(history)));
-    let (car_rentals, taxi_rides, stays) = (finder(host), finder(host), finder(host));
-    let service = service::Service { car_rentals, taxi_rides, stays, database: host.database().clone() };
+    let service = service::Service {
+        car_rentals: finder(host),
+        taxi_rides: finder(host),
+        stays: finder(host),
+        orders: finder(host),
+        database: host.database().clone(),
+    };
     host.serve(MypageServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

@@ -15,6 +15,7 @@ use contracts::payment::v1::{
 use prost::{Message, Name};
 
 use crate::car_rentals::CarRental;
+use crate::orders::Order;
 use crate::stays::Stay;
 use crate::taxi_rides::TaxiRide;
 
@@ -29,16 +30,19 @@ pub enum Pages {}
 impl View for Pages {
     fn interest() -> Interest {
         let kinds = CarRental::rules().kinds().chain(TaxiRide::rules().kinds()).chain(Stay::rules().kinds());
+        let kinds = kinds.chain(Order::rules().kinds());
         Interest::Kinds(kinds.collect::<BTreeSet<String>>().into_iter().collect())
     }
 
     async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
         db::try_join!(take_in::<CarRental>(tx, events), take_in::<TaxiRide>(tx, events), take_in::<Stay>(tx, events))?;
+        take_in::<Order>(tx, events).await?;
         Ok(())
     }
 
     async fn clear(tx: Tx<'_>) -> Result<(), Error> {
         db::try_join!(CarRental::clear(tx), TaxiRide::clear(tx), Stay::clear(tx))?;
+        Order::clear(tx).await?;
         Ok(())
     }
 }

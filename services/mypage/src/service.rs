@@ -10,6 +10,7 @@ use contracts::mypage::v1::mypage_service_server::MypageService;
 use tonic::{Request, Response, Status};
 
 use crate::car_rentals::CarRental;
+use crate::orders::Order;
 use crate::pages::{FlowId, Page};
 use crate::stays::Stay;
 use crate::taxi_rides::TaxiRide;
@@ -23,6 +24,8 @@ pub(crate) struct Service {
     pub taxi_rides: Finder<FlowId, TaxiRide>,
     /// Finds stays.
     pub stays: Finder<FlowId, Stay>,
+    /// Finds orders.
+    pub orders: Finder<FlowId, Order>,
     /// Lists pages.
     pub database: Database,
 }
@@ -43,6 +46,12 @@ impl Kind for HailKind {
 enum StayKind {}
 impl Kind for StayKind {
     const NAME: &'static str = "stay";
+}
+
+/// What the id of an order is the id of.
+enum OrderKind {}
+impl Kind for OrderKind {
+    const NAME: &'static str = "order";
 }
 
 /// The stay as the caller may see it: the code of its voucher is for its customer.
@@ -147,5 +156,27 @@ impl MypageService for Service {
         let (pages, next_page_token) = Stay::list(reader.tx(), customer, &page).await?;
         let stays = pages.into_iter().map(|stay| shown(&call, stay.into())).collect();
         Ok(Response::new(proto::ListStaysResponse { stays, next_page_token }))
+    }
+
+    async fn get_order(
+        &self,
+        request: Request<proto::GetOrderRequest>,
+    ) -> Result<Response<proto::GetOrderResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let id = ("order_id", request.order_id.as_str());
+        let page = find::<_, OrderKind>(&self.orders, &call, id, "order").await?;
+        Ok(Response::new(proto::GetOrderResponse { order: Some(page.into()) }))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<proto::ListOrdersRequest>,
+    ) -> Result<Response<proto::ListOrdersResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let (customer, page) = listing(&call, "orders", request.page_size, &request.page_token)?;
+        let reader = self.database.reader().await?;
+        let (pages, next_page_token) = Order::list(reader.tx(), customer, &page).await?;
+        let orders = pages.into_iter().map(Into::into).collect();
+        Ok(Response::new(proto::ListOrdersResponse { orders, next_page_token }))
     }
 }

@@ -20,6 +20,12 @@
 //! | `stay.v1.StayCancellationRefused`     | the money stays: the stay is too near or over  |
 //! | `stay.v1.StayCompleted`               | thank you                                      |
 //! | `voucher.v1.VoucherIssued`            | the code of the voucher, as registered mail    |
+//! | `order.v1.OrderPlaced`                | it is ordered and paid                         |
+//! | `order.v1.OrderConfirmed`             | it is in stock, the delivery is prepared       |
+//! | `order.v1.OrderCancelled`             | it is off, and why                             |
+//! | `order.v1.OrderCancellationRefused`   | the money stays: it is on its way              |
+//! | `delivery.v1.DeliveryStarted`         | it is on its way                               |
+//! | `delivery.v1.DeliveryCompleted`       | thank you                                      |
 //! | `payment.v1.PaymentRefused`           | why, and that they may try again               |
 //! | `payment.v1.PaymentCancelled`         | the money went back, if any was taken          |
 //!
@@ -30,7 +36,7 @@ use contracts::voucher::v1::VoucherIssued;
 use prost::Name;
 
 use crate::domain::{Command, FlowId, Letter, Message, MessageId};
-use crate::{cars, payments, stays, taxis};
+use crate::{cars, orders, payments, stays, taxis};
 
 /// Who is told what; nobody, if there is nothing to tell.
 pub type Told = Result<Option<Words>, Malformed>;
@@ -64,6 +70,12 @@ pub fn policy() -> Policy<Message> {
     let policy = tell(policy, "STAY_CANCELLATION_REFUSED", stays::cancellation_refused);
     let policy = tell(policy, "STAY_COMPLETED", stays::completed);
     let policy = policy.on(|told: VoucherIssued, event| write(event, "VOUCHER_ISSUED", stays::voucher(told)?, true));
+    let policy = tell(policy, "ORDER_PLACED", orders::placed);
+    let policy = tell(policy, "ORDER_CONFIRMED", orders::confirmed);
+    let policy = tell(policy, "ORDER_CANCELLED", orders::cancelled);
+    let policy = tell(policy, "ORDER_CANCELLATION_REFUSED", orders::cancellation_refused);
+    let policy = tell(policy, "DELIVERY_STARTED", orders::started);
+    let policy = tell(policy, "DELIVERY_COMPLETED", orders::completed);
     let policy = tell(policy, "PAYMENT_RECEIVED", payments::received);
     let policy = tell(policy, "PAYMENT_REFUSED", payments::refused);
     tell(policy, "PAYMENT_REFUNDED", payments::refunded)
