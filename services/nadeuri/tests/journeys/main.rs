@@ -14,6 +14,8 @@ mod entrance;
 mod failures;
 mod hostile;
 mod operations;
+mod orders;
+mod orders_down;
 mod payments;
 mod rentals;
 mod repetition;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
     taxis_down::add(&mut suite);
     stays::add(&mut suite);
     stays_down::add(&mut suite);
+    orders::add(&mut suite);
+    orders_down::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod orders;
 pub mod process;
 pub mod rpcs;
 pub mod stays;
