@@ -29,7 +29,6 @@ pub fn add(suite: &mut Suite) {
         o2_an_order_is_paid_in_the_same_call_at_the_servers_price,
         o2_an_order_whose_payment_was_declined_does_not_exist,
         o2_a_repeated_request_orders_and_charges_once,
-        o2_an_order_whose_payment_is_answered_late_is_placed_by_it,
         o3_a_paid_order_takes_the_stock_and_is_to_be_delivered,
         o3_out_of_stock_after_payment_is_refunded_and_told,
         o3_two_hundred_customers_never_take_more_than_the_stock,
@@ -43,6 +42,7 @@ pub fn add(suite: &mut Suite) {
         hostile_shop_requests_name_every_wrong_field,
     }
     journeys! { suite.own:
+        o2_an_order_whose_payment_is_answered_late_is_placed_by_it,
         o2_what_is_not_paid_in_time_lapses,
         o6_the_pages_of_orders_are_rebuilt_from_the_events,
     }
@@ -156,8 +156,9 @@ async fn o2_a_repeated_request_orders_and_charges_once(app: Arc<Cluster>) {
     assert_eq!(mina.send(ListPaymentsRequest::default()).await.unwrap().payments.len(), 2);
 }
 
-async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(app: Arc<Cluster>) {
-    let mina = app.by(&format!("mina-{}", new_id()));
+async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(setup: Setup) {
+    let app = Cluster::new(setup).with(&["--set", "payment.processor_deadline_ms=300"]).started().await;
+    let mina = app.by("mina");
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
     let request = wish(&tent, 1, "sandbox-timeout-once");
     let pending = refused(mina.order_so(request.clone()).await, Code::Aborted, "PAYMENT_PENDING");
@@ -168,6 +169,7 @@ async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(app: Arc<Clu
     mina.was_told_of(&order.order_id, &["ORDER_PLACED", "ORDER_CONFIRMED"]).await;
     let again = mina.send(request).await.unwrap().order.unwrap();
     assert_eq!((again.order_id, again.payment_id), (order.order_id, order.payment_id), "the same, charged once");
+    app.down().await;
 }
 
 async fn o3_a_paid_order_takes_the_stock_and_is_to_be_delivered(app: Arc<Cluster>) {

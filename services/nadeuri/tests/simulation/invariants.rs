@@ -2,6 +2,7 @@
 //! Here is what holds for all; each line of business has a module of its own.
 
 pub mod cars;
+pub mod orders;
 pub mod stays;
 pub mod taxis;
 
@@ -31,6 +32,7 @@ pub struct Seen {
     pub events: Vec<Event>,
     pub messages: BTreeMap<String, Message>,
     pub cars: cars::Cars,
+    pub orders: orders::Orders,
     pub stays: stays::Stays,
     pub taxis: taxis::Taxis,
 }
@@ -89,6 +91,9 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
     if let Some(moving) = taxis::Taxis::unrest(town).await? {
         return Ok(Some(moving));
     }
+    if let Some(moving) = orders::Orders::unrest(town).await? {
+        return Ok(Some(moving));
+    }
     let pending = messages(town).await?.into_values().find(|message| message.deliver_time.is_none());
     Ok(pending.map(|message| format!("message {} is not delivered", message.message_id)))
 }
@@ -100,6 +105,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
         payments: payments(town).await?,
         messages: messages(town).await?,
         cars: cars::Cars::look(town).await?,
+        orders: orders::Orders::look(town, &events).await?,
         stays: stays::Stays::look(town).await?,
         taxis: taxis::Taxis::look(town, &events).await?,
         events,
@@ -115,6 +121,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
             Line::Cars => cars::check(town, &seen)?,
             Line::Stays => stays::check(town, &seen)?,
             Line::Taxis => taxis::check(town, &seen)?,
+            Line::Orders => orders::check(town, &seen)?,
         }
     }
     record.promises.iter().try_for_each(|promise| promise(&seen))?;
@@ -165,7 +172,8 @@ fn every_event_names_its_cause(seen: &Seen) -> Outcome {
 
 /// Whether there is a call that leads to such an event.
 fn may_be_called(event: &Event) -> Result<bool, String> {
-    if let Some(may) = cars::may_be_called(event)?.or(taxis::may_be_called(event)).or(stays::may_be_called(event)?) {
+    let of_a_line = cars::may_be_called(event)?.or(taxis::may_be_called(event)).or(stays::may_be_called(event)?);
+    if let Some(may) = of_a_line.or(orders::may_be_called(event)?) {
         return Ok(may);
     }
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
@@ -187,7 +195,7 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
     let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
     let told: BTreeSet<(String, &str)> =
         seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
-    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen)].concat();
+    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen), orders::so(seen)].concat();
     for payment in seen.payments.values() {
         let names: &[&str] = match payment.state() {
             PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
@@ -206,7 +214,8 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
 fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
     let is_known = |purchase: &String| {
         let (cars, taxis, stays) = (&seen.cars.reservations, &seen.taxis.hails, &seen.stays.stays);
-        cars.contains_key(purchase) || taxis.contains_key(purchase) || stays.contains_key(purchase)
+        let is_sold = cars.contains_key(purchase) || taxis.contains_key(purchase) || stays.contains_key(purchase);
+        is_sold || seen.orders.drafts.contains(purchase)
     };
     match seen.payments.keys().find(|purchase| !is_known(purchase)) {
         Some(purchase) => Err(format!("there is a payment for {purchase}, which nobody sold")),
@@ -215,7 +224,7 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
 }
 
 fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
-    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, &["PaymentRefused"]].concat();
+    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, orders::TOLD, &["PaymentRefused"]].concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
         if told.contains(&name) && !seen.messages.contains_key(&event.event_id) {

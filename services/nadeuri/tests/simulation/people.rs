@@ -2,6 +2,7 @@
 //! they were promised. What they do is told in a module for each line of business.
 
 pub mod cars;
+pub mod orders;
 pub mod stays;
 pub mod taxis;
 
@@ -75,6 +76,7 @@ pub fn arrive(town: &Town, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
             Line::Cars => cars::arrive(person),
             Line::Taxis => taxis::arrive(person),
             Line::Stays => stays::arrive(person),
+            Line::Orders => orders::arrive(person),
         });
     }
     arrived

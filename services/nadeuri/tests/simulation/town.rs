@@ -46,6 +46,9 @@ const CONTEXTS: &[Context] = &[
     resort::CONTEXT,
     stay::CONTEXT,
     voucher::CONTEXT,
+    product::CONTEXT,
+    order::CONTEXT,
+    delivery::CONTEXT,
     Context { start: |host| payment::start(host, outside().0), ..payment::CONTEXT },
     Context { start: |host| notification::start(host, outside().1), ..notification::CONTEXT },
     mypage::CONTEXT,
@@ -58,10 +61,11 @@ pub enum Line {
     Cars,
     Taxis,
     Stays,
+    Orders,
 }
 
 impl Line {
-    const ALL: [Line; 3] = [Line::Cars, Line::Taxis, Line::Stays];
+    const ALL: [Line; 4] = [Line::Cars, Line::Taxis, Line::Stays, Line::Orders];
 
     /// Those of a seed: each in turn, and now and then all at once.
     fn of(seed: u64) -> Vec<Line> {
@@ -77,6 +81,7 @@ impl Line {
             Line::Cars => &["fleet", "rental"],
             Line::Taxis => &["dispatch", "driving"],
             Line::Stays => &["resort", "stay", "voucher"],
+            Line::Orders => &["product", "order", "delivery"],
         }
     }
 }
@@ -259,7 +264,7 @@ fn environment(world: &World, bus: SimulatedBus) -> Environment {
     // A hold is shorter than a delay may be: now and then a reservation finds its nights taken.
     let settings = format!(
         "[rental]\npay_within_minutes = {}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2\n\
-         [stay]\npay_within_seconds = {pay_within}\n[resort]\nhold_seconds = 1",
+         [stay]\npay_within_seconds = {pay_within}\n[order]\npay_within_seconds = {pay_within}\n[resort]\nhold_seconds = 1",
         pay_within / 60
     );
     Environment {
