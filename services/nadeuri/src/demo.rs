@@ -4,6 +4,7 @@
 //! module of its own.
 
 mod cars;
+mod orders;
 mod stays;
 mod taxis;
 
@@ -83,6 +84,7 @@ impl Day {
         let trip = self.play_cars().await?;
         self.play_taxis().await?;
         self.play_stays().await?;
+        self.play_orders().await?;
         self.tell_messages("mina").await?;
         self.tell_story(&trip).await
     }
@@ -109,13 +111,14 @@ impl Day {
         Ok(())
     }
 
-    /// A request by somebody (`driver:kim` drives, `admin` runs the company, others are customers): with a token, or with
+    /// A request by somebody (`driver:kim` drives, `courier:kim` carries, `admin` runs the company, others are customers): with a token, or with
     /// the name alone where nobody is checked.
     fn by<M>(&self, who: &str, message: M) -> anyhow::Result<Request<M>> {
         let mut request = Request::new(message);
         request.set_timeout(PATIENCE);
         let (name, role) = match who.split_once(':') {
             Some(("driver", name)) => (name, Role::Driver),
+            Some(("courier", name)) => (name, Role::Courier),
             _ if who == "admin" => (who, Role::Admin),
             _ => (who, Role::Customer),
         };

@@ -15,7 +15,7 @@ use crate::load::{Told, Town};
 use crate::support::client::Client;
 use crate::support::cluster::{Cluster, contexts};
 use crate::support::{LOOK, PATIENCE};
-use crate::{rides, stays};
+use crate::{orders, rides, stays};
 
 /// Everything that is written down, by the id of the reservation.
 pub struct Books {
@@ -100,6 +100,7 @@ async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String>
         format!("nobody was told of {extra:?}, and these are lost: {lost:?}")
     })?;
     let sold = told.len() + town.rides.ended.borrow().len() + town.stays.told.borrow().len();
+    let sold = sold + town.orders.told.borrow().len();
     ensure(books.payments.len() == sold, || format!("{} payments for {sold}", books.payments.len()))?;
     ensure(books.pages.len() == told.len(), || format!("{} pages", books.pages.len()))?;
     for told in told {
@@ -107,6 +108,7 @@ async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String>
     }
     rides::audit(&town.rides, &books, admin).await?;
     stays::audit(&town.stays, &books, admin).await?;
+    orders::audit(&town.orders, &books, admin).await?;
     no_overlaps(&books.reservations)?;
     messages(&books)?;
     stories(&books)?;
@@ -172,6 +174,7 @@ fn messages(books: &Books) -> Result<(), String> {
     let cars = ["CarReserved", "CarRented", "CarReturned", "ReservationCancelled", "RentalCancellationRefused"];
     let taxis = ["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished"];
     let stays = ["StayReserved", "StayConfirmed", "StayCancelled", "VoucherIssued"];
+    let orders = ["OrderPlaced", "OrderConfirmed", "OrderCancelled", "DeliveryStarted", "DeliveryCompleted"];
     let is_told = |event: &&Event| match event.r#type.rsplit_once('.').map(|(_, name)| name) {
         Some("PaymentCancelled") => {
             let cancelled = event.data.as_ref().and_then(|data| data.to_msg::<PaymentCancelled>().ok());
@@ -183,7 +186,7 @@ fn messages(books: &Books) -> Result<(), String> {
             approved.and_then(|approved| approved.payment).is_some_and(|payment| payment.used)
         }
         Some("PaymentRefused") => true,
-        Some(name) => [&cars[..], &taxis, &stays].concat().contains(&name),
+        Some(name) => [&cars[..], &taxis, &stays, &orders].concat().contains(&name),
         None => false,
     };
     let events: BTreeSet<&str> = books.events.iter().filter(is_told).map(|event| event.event_id.as_str()).collect();

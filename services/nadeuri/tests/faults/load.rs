@@ -13,6 +13,7 @@ use contracts::rental::v1::{
 };
 use tonic::{Code, Status};
 
+use crate::orders::Orders;
 use crate::rides::Rides;
 use crate::stays::Stays;
 use crate::support::client::Client;
@@ -50,6 +51,8 @@ pub struct Town {
     pub rides: Rides,
     /// And stays.
     pub stays: Stays,
+    /// And a shop.
+    pub orders: Orders,
     closed: Cell<bool>,
 }
 
@@ -61,8 +64,8 @@ impl Town {
             cars.push(cluster.admin().new_car(&format!("Car {number}"), 10_000 + number as i64).await);
         }
         let customers = (0..CUSTOMERS).map(|number| cluster.by(&format!("c{number}"))).collect();
-        let (rides, stays) = (Rides::new(cluster), Stays::new(cluster).await);
-        Town { customers, cars, told: RefCell::default(), rides, stays, closed: Cell::new(false) }
+        let (rides, stays, orders) = (Rides::new(cluster), Stays::new(cluster).await, Orders::new(cluster).await);
+        Town { customers, cars, told: RefCell::default(), rides, stays, orders, closed: Cell::new(false) }
     }
 
     /// Customers begin no new flow from now on.
@@ -82,7 +85,8 @@ impl Town {
     /// The customers live until the town closes.
     pub async fn live(&self) {
         let customers = futures::future::join_all(self.customers.iter().map(|customer| self.customer(customer)));
-        futures::join!(customers, self.rides.live(&self.closed), self.stays.live(&self.closed));
+        let others = (self.rides.live(&self.closed), self.stays.live(&self.closed), self.orders.live(&self.closed));
+        futures::join!(customers, others.0, others.1, others.2);
     }
 
     async fn customer(&self, me: &Client) {

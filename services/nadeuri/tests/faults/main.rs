@@ -10,6 +10,7 @@ mod support;
 
 mod audit;
 mod load;
+mod orders;
 mod rides;
 mod servers;
 mod stays;
@@ -55,8 +56,20 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
     let mut cluster = Cluster::new(Setup::PerContext).started().await;
     let town = Town::new(&cluster).await;
     let faults = async {
-        for context in
-            ["payment", "rental", "driving", "resort", "notification", "stay", "dispatch", "voucher", "payment"]
+        for context in [
+            "payment",
+            "rental",
+            "product",
+            "driving",
+            "resort",
+            "order",
+            "notification",
+            "stay",
+            "delivery",
+            "dispatch",
+        ]
+        .into_iter()
+        .chain(["voucher", "product", "payment"])
         {
             town.flows(FLOWS_BETWEEN_FAULTS / 2).await;
             cluster.kill(context);

@@ -109,7 +109,7 @@ fn o5_an_order_is_cancelled_until_its_delivery_starts() {
     let asked = [Event::CancellationRequested(Cause::Customer, NOW)];
     let none = Err(Refusal::NoSuchOrder);
     let then = [
-        none.clone(),
+        none,
         none,
         Ok(&at_once[..]),
         Ok(&asked[..]),
