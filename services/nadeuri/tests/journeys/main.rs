@@ -10,6 +10,7 @@
 mod support;
 
 mod cars;
+mod deliveries;
 mod entrance;
 mod failures;
 mod hostile;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     stays_down::add(&mut suite);
     orders::add(&mut suite);
     orders_down::add(&mut suite);
+    deliveries::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     entrance::add(&mut suite);
