@@ -22,7 +22,7 @@ use crate::report::Table;
 /// Clients that order at once.
 const CLIENTS: usize = 64;
 /// Products that orders are spread over.
-const MANY: usize = 1_000;
+const MANY: usize = 100;
 /// More of each than anybody orders here.
 const STOCK: i64 = 1_000_000_000;
 /// All clients together look a thousand times a second at most: looking is not what is measured.
@@ -41,25 +41,24 @@ pub async fn measure(product: &Product, each: Duration, table: &mut Table) -> an
 async fn order(product: &Product, goods: Arc<Vec<String>>, each: Duration) -> anyhow::Result<crate::report::Measured> {
     closed_loop(&product.address, CLIENTS, each, move |channel, number| {
         let product_id = goods[number as usize % goods.len()].clone();
-        async move {
-            let mut order = order_once(channel.clone(), product_id).await?;
-            while order.state() == OrderState::Placed {
-                tokio::time::sleep(LOOK_AGAIN).await;
-                let request = GetOrderRequest { order_id: order.order_id };
-                order = OrderServiceClient::new(channel.clone())
-                    .get_order(request)
-                    .await?
-                    .into_inner()
-                    .order
-                    .unwrap_or_default();
-            }
-            match order.state() {
-                OrderState::Confirmed => Ok(()),
-                state => Err(Status::internal(format!("an order is {}", state.as_str_name()))),
-            }
-        }
+        async move { until_stocked(channel, product_id).await }
     })
     .await
+}
+
+/// Orders one, and waits until it has its stock.
+async fn until_stocked(channel: Channel, product_id: String) -> Result<(), Status> {
+    let mut order = order_once(channel.clone(), product_id).await?;
+    while order.state() == OrderState::Placed {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let request = GetOrderRequest { order_id: order.order_id };
+        let found = OrderServiceClient::new(channel.clone()).get_order(request).await?;
+        order = found.into_inner().order.unwrap_or_default();
+    }
+    match order.state() {
+        OrderState::Confirmed => Ok(()),
+        state => Err(Status::internal(format!("an order is {}", state.as_str_name()))),
+    }
 }
 
 async fn order_once(channel: Channel, product_id: String) -> Result<Order, Status> {
@@ -96,12 +95,12 @@ async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<St
     Ok(Arc::new(goods))
 }
 
-/// Waits until `order` knows a product, by ordering one.
+/// Waits until `order` knows a product, by ordering one; also for its stock, so that nothing is left to do from before.
 async fn until_known(channel: Channel, product_id: &str) -> Result<(), Status> {
     loop {
-        match order_once(channel.clone(), product_id.to_owned()).await {
+        match until_stocked(channel.clone(), product_id.to_owned()).await {
             Err(status) if status.code() == Code::NotFound => tokio::time::sleep(Duration::from_millis(20)).await,
-            outcome => return outcome.map(drop),
+            outcome => return outcome,
         }
     }
 }
