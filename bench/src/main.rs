@@ -10,6 +10,7 @@ mod flow;
 mod footprint;
 mod ghz;
 mod load;
+mod orders;
 mod product;
 mod raw;
 mod report;
@@ -49,7 +50,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// Only these: reserve, get, flow, ride, bike, search, events, footprint, ghz.
+    /// Only these: reserve, get, flow, ride, bike, search, order, events, footprint, ghz.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -89,6 +90,11 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     if is_wanted("search") {
         taxis::search_offers(&options.nadeuri, &options.postgres, each, &mut table).await?;
+    }
+    if is_wanted("order") {
+        let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), &options.amqp).await?;
+        orders::measure(&product, each, &mut table).await?;
+        product.stop().await?;
     }
     if is_wanted("events") {
         events::measure(&options.postgres, &options.amqp, &mut table).await?;

@@ -152,6 +152,7 @@ const MUTATIONS: &[Mutation] = &[
             edit("services/mypage/src/pages.rs", "if sequence > *shown.sequence {", "if true {"),
             edit("services/mypage/src/car_rentals.rs", "if sequence > self.rental_sequence {", "if true {"),
             edit("services/mypage/src/stays.rs", "if sequence > self.stay_sequence {", "if true {"),
+            edit("services/mypage/src/orders.rs", "if sequence > self.order_sequence {", "if true {"),
         ],
     },
     Mutation {
@@ -209,6 +210,53 @@ const MUTATIONS: &[Mutation] = &[
             "services/billing/src/domain.rs",
             "(Command::Void(rode), _) => opened(rode).into_iter().chain([Event::Voided(now)]).collect(),",
             "(Command::Void(rode), _) => opened(rode).into_iter().collect(),",
+        )],
+    },
+    Mutation {
+        name: "more is sold than is in stock",
+        edits: &[
+            edit(
+                "services/product/src/domain.rs",
+                "None if u64::from(*quantity) <= product.stock =>",
+                "None if true =>",
+            ),
+            edit(
+                "services/product/src/domain.rs",
+                "product.stock - u64::from(*quantity)",
+                "product.stock.wrapping_sub(u64::from(*quantity)) & (i64::MAX as u64)",
+            ),
+        ],
+    },
+    Mutation {
+        name: "an order that is out of stock is not cancelled",
+        edits: &[edit(
+            "services/order/src/domain.rs",
+            "(State::Placed, Command::Reject) => vec![Event::Cancelled(Cause::OutOfStock, now)],",
+            "(State::Placed, Command::Reject) => vec![Event::Confirmed(now)],",
+        )],
+    },
+    Mutation {
+        name: "a cancelled order keeps its stock",
+        edits: &[edit(
+            "services/product/src/domain.rs",
+            "Some(Taking { state: State::Taken, quantity }) => vec![Event::Restored(*order, *quantity, now)],",
+            "Some(Taking { state: State::Taken, .. }) => vec![],",
+        )],
+    },
+    Mutation {
+        name: "an order that comes after its cancellation takes stock",
+        edits: &[edit(
+            "services/product/src/domain.rs",
+            "None => vec![Event::Barred(*order, *quantity)],",
+            "None => vec![],",
+        )],
+    },
+    Mutation {
+        name: "a delivery that has started is called off",
+        edits: &[edit(
+            "services/delivery/src/domain.rs",
+            "State::Prepared => vec![Event::Cancelled(now)],",
+            "State::Prepared | State::Started => vec![Event::Cancelled(now)],",
         )],
     },
     Mutation {

@@ -6,6 +6,7 @@
 mod bike_rides;
 mod car_rentals;
 mod history;
+mod orders;
 mod pages;
 mod service;
 mod stays;
@@ -38,6 +39,7 @@ pub fn start(host: &mut Host) -> Result<(), StartError> {
         stays: finder(host),
         bike_rides: finder(host),
         wallets: finder(host),
+        orders: finder(host),
         database: host.database().clone(),
     };
     host.serve(MypageServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));

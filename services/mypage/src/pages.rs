@@ -16,6 +16,7 @@ use prost::{Message, Name};
 
 use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
+use crate::orders::Order;
 use crate::stays::Stay;
 use crate::taxi_rides::TaxiRide;
 use crate::wallets::Wallet;
@@ -31,8 +32,8 @@ pub enum Pages {}
 impl View for Pages {
     fn interest() -> Interest {
         let lines = [CarRental::rules().kinds(), TaxiRide::rules().kinds(), Stay::rules().kinds()];
-        let bikes = [BikeRide::rules().kinds(), Wallet::rules().kinds()];
-        let kinds: BTreeSet<String> = lines.into_iter().chain(bikes).flatten().collect();
+        let others = [BikeRide::rules().kinds(), Wallet::rules().kinds(), Order::rules().kinds()];
+        let kinds: BTreeSet<String> = lines.into_iter().chain(others).flatten().collect();
         Interest::Kinds(kinds.into_iter().collect())
     }
 
@@ -43,6 +44,7 @@ impl View for Pages {
             take_in::<Stay>(tx, events),
             take_in::<BikeRide>(tx, events),
             take_in::<Wallet>(tx, events),
+            take_in::<Order>(tx, events),
         )?;
         Ok(())
     }
@@ -54,6 +56,7 @@ impl View for Pages {
             Stay::clear(tx),
             BikeRide::clear(tx),
             Wallet::clear(tx),
+            Order::clear(tx),
         )?;
         Ok(())
     }

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 
 use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
+use crate::orders::Order;
 use crate::pages::{FlowId, Page};
 use crate::stays::Stay;
 use crate::taxi_rides::TaxiRide;
@@ -29,6 +30,8 @@ pub(crate) struct Service {
     pub bike_rides: Finder<FlowId, BikeRide>,
     /// Finds wallets.
     pub wallets: Finder<FlowId, Wallet>,
+    /// Finds orders.
+    pub orders: Finder<FlowId, Order>,
     /// Lists pages.
     pub database: Database,
 }
@@ -55,6 +58,12 @@ impl Kind for StayKind {
 enum RideKind {}
 impl Kind for RideKind {
     const NAME: &'static str = "ride";
+}
+
+/// What the id of an order is the id of.
+enum OrderKind {}
+impl Kind for OrderKind {
+    const NAME: &'static str = "order";
 }
 
 /// The stay as the caller may see it: the code of its voucher is for its customer.
@@ -184,5 +193,27 @@ impl MypageService for Service {
         let (pages, next_page_token) = BikeRide::list(reader.tx(), customer, &page).await?;
         let bike_rides = pages.into_iter().map(Into::into).collect();
         Ok(Response::new(proto::ListBikeRidesResponse { bike_rides, next_page_token, wallet }))
+    }
+
+    async fn get_order(
+        &self,
+        request: Request<proto::GetOrderRequest>,
+    ) -> Result<Response<proto::GetOrderResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let id = ("order_id", request.order_id.as_str());
+        let page = find::<_, OrderKind>(&self.orders, &call, id, "order").await?;
+        Ok(Response::new(proto::GetOrderResponse { order: Some(page.into()) }))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<proto::ListOrdersRequest>,
+    ) -> Result<Response<proto::ListOrdersResponse>, Status> {
+        let (call, request) = Call::take(request)?;
+        let (customer, page) = listing(&call, "orders", request.page_size, &request.page_token)?;
+        let reader = self.database.reader().await?;
+        let (pages, next_page_token) = Order::list(reader.tx(), customer, &page).await?;
+        let orders = pages.into_iter().map(Into::into).collect();
+        Ok(Response::new(proto::ListOrdersResponse { orders, next_page_token }))
     }
 }

@@ -5,6 +5,7 @@
 
 mod bikes;
 mod cars;
+mod orders;
 mod stays;
 mod taxis;
 
@@ -85,6 +86,7 @@ impl Day {
         self.play_taxis().await?;
         self.play_stays().await?;
         self.play_bikes().await?;
+        self.play_orders().await?;
         self.tell_messages("mina").await?;
         self.tell_story(&trip).await
     }
@@ -111,14 +113,15 @@ impl Day {
         Ok(())
     }
 
-    /// A request by somebody (`driver:kim` drives, `manager:hana` looks after bikes, `admin` runs the company, others are
-    /// customers): with a token, or with the name alone where nobody is checked.
+    /// A request by somebody (`driver:kim` drives, `manager:hana` looks after bikes, `courier:kim` carries, `admin` runs the
+    /// company, others are customers): with a token, or with the name alone where nobody is checked.
     fn by<M>(&self, who: &str, message: M) -> anyhow::Result<Request<M>> {
         let mut request = Request::new(message);
         request.set_timeout(PATIENCE);
         let (name, role) = match who.split_once(':') {
             Some(("driver", name)) => (name, Role::Driver),
             Some(("manager", name)) => (name, Role::Manager),
+            Some(("courier", name)) => (name, Role::Courier),
             _ if who == "admin" => (who, Role::Admin),
             _ => (who, Role::Customer),
         };

@@ -50,7 +50,7 @@ enum Command {
         /// Whom it speaks for.
         #[arg(long, default_value = "guest")]
         subject: String,
-        /// The roles it gives: customer, driver, manager, admin. Repeat it for more.
+        /// The roles it gives: customer, driver, courier, manager, admin. Repeat it for more.
         #[arg(long = "role", default_value = "customer")]
         roles: Vec<String>,
         /// For how long, in hours.

@@ -8,6 +8,7 @@ pub mod carrier;
 pub mod cars;
 mod delivery;
 pub mod domain;
+pub mod orders;
 pub mod payments;
 pub mod policy;
 mod service;

@@ -25,6 +25,12 @@
 //! | `billing.v1.BillClosed`               | what the ride cost                             |
 //! | `billing.v1.BillInArrears`            | the deposit does not suffice                   |
 //! | `wallet.v1.DepositToppedUp`           | how much the deposit is                        |
+//! | `order.v1.OrderPlaced`                | it is ordered and paid                         |
+//! | `order.v1.OrderConfirmed`             | it is in stock, the delivery is prepared       |
+//! | `order.v1.OrderCancelled`             | it is off, and why                             |
+//! | `order.v1.OrderCancellationRefused`   | the money stays: it is on its way              |
+//! | `delivery.v1.DeliveryStarted`         | it is on its way                               |
+//! | `delivery.v1.DeliveryCompleted`       | thank you                                      |
 //! | `payment.v1.PaymentRefused`           | why, and that they may try again               |
 //! | `payment.v1.PaymentCancelled`         | the money went back, if any was taken          |
 //!
@@ -35,7 +41,7 @@ use contracts::voucher::v1::VoucherIssued;
 use prost::Name;
 
 use crate::domain::{Command, FlowId, Letter, Message, MessageId};
-use crate::{bikes, cars, payments, stays, taxis};
+use crate::{bikes, cars, orders, payments, stays, taxis};
 
 /// Who is told what; nobody, if there is nothing to tell.
 pub type Told = Result<Option<Words>, Malformed>;
@@ -74,6 +80,12 @@ pub fn policy() -> Policy<Message> {
     let policy = tell(policy, "BILL_SETTLED", bikes::settled);
     let policy = tell(policy, "BILL_IN_ARREARS", bikes::in_arrears);
     let policy = tell(policy, "DEPOSIT_TOPPED_UP", bikes::topped_up);
+    let policy = tell(policy, "ORDER_PLACED", orders::placed);
+    let policy = tell(policy, "ORDER_CONFIRMED", orders::confirmed);
+    let policy = tell(policy, "ORDER_CANCELLED", orders::cancelled);
+    let policy = tell(policy, "ORDER_CANCELLATION_REFUSED", orders::cancellation_refused);
+    let policy = tell(policy, "DELIVERY_STARTED", orders::started);
+    let policy = tell(policy, "DELIVERY_COMPLETED", orders::completed);
     let policy = tell(policy, "PAYMENT_RECEIVED", payments::received);
     let policy = tell(policy, "PAYMENT_REFUSED", payments::refused);
     tell(policy, "PAYMENT_REFUNDED", payments::refunded)

@@ -12,8 +12,16 @@
 //! | `stay.v1.StayCancellationRefused`     | keep the money                                 |
 //! | `stay.v1.StayCompleted`               | settle: it can't be cancelled any more         |
 //! | `wallet.v1.DepositToppedUp`           | settle: it may be spent already                |
+//! | `order.v1.OrderDrafted`               | request the payment of its price               |
+//! | `order.v1.OrderLapsed`                | void the payment: refund what was paid         |
+//! | `order.v1.OrderCancelled`             | the same                                       |
+//! | `order.v1.OrderCancellationRefused`   | keep the money                                 |
+//! | `order.v1.OrderDelivered`             | settle: it can't be cancelled any more         |
 
 use chassis::{Malformed, Policy, told};
+use contracts::order::v1::{
+    Order, OrderCancellationRefused, OrderCancelled, OrderDelivered, OrderDrafted, OrderLapsed,
+};
 use contracts::rental::v1::{
     CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
@@ -40,6 +48,11 @@ pub fn policy() -> Policy<Payment> {
             let purchase = told::parsed("reason_id", &told::present("entry", event.entry)?.reason_id)?;
             Ok(vec![(payment_of(purchase), Command::Settle)])
         })
+        .on(|event: OrderDrafted, _| about_order(event.order, |id, o| Ok(Command::Request(id, owed_for_order(o)?))))
+        .on(|event: OrderLapsed, _| about_order(event.order, |purchase, _| Ok(Command::Void(purchase))))
+        .on(|event: OrderCancelled, _| about_order(event.order, |purchase, _| Ok(Command::Void(purchase))))
+        .on(|event: OrderCancellationRefused, _| about_order(event.order, |_, _| Ok(Command::Keep)))
+        .on(|event: OrderDelivered, _| about_order(event.order, |_, _| Ok(Command::Settle)))
 }
 
 fn about(
@@ -65,4 +78,15 @@ fn about_stay(stay: Option<Stay>, react: impl FnOnce(PurchaseId, Stay) -> Result
 fn owed_for(stay: Stay) -> Result<Owed, Malformed> {
     let (amount, reference) = (told::money("price", stay.price)?, format!("stay/{}", stay.stay_id));
     Ok(Owed { customer: stay.customer_id, amount, reference, used: false })
+}
+
+fn about_order(order: Option<Order>, react: impl FnOnce(PurchaseId, Order) -> Result<Command, Malformed>) -> Reaction {
+    let order = told::present("order", order)?;
+    let purchase: PurchaseId = told::parsed("order_id", &order.order_id)?;
+    Ok(vec![(payment_of(purchase), react(purchase, order)?)])
+}
+
+fn owed_for_order(order: Order) -> Result<Owed, Malformed> {
+    let (amount, reference) = (told::money("price", order.price)?, format!("order/{}", order.order_id));
+    Ok(Owed { customer: order.customer_id, amount, reference, used: false })
 }

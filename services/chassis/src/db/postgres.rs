@@ -154,7 +154,8 @@ async fn create_missing(address: &Address) -> Result<(), String> {
         diesel::sql_query(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'")).execute(&mut connection);
     if exists.await.map_err(|error| error.to_string())? == 0 {
         // Two processes may create it at once, and even IF NOT EXISTS fails for one of them then.
-        let created = connection.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await;
+        // Quoted, for a context may be called what is a word of SQL, such as `select`.
+        let created = connection.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await;
         tolerate_existing(created)?;
     }
     Ok(())

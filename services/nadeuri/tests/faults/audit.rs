@@ -15,7 +15,7 @@ use crate::load::{Told, Town};
 use crate::support::client::Client;
 use crate::support::cluster::{Cluster, contexts};
 use crate::support::{LOOK, PATIENCE};
-use crate::{bikes, rides, stays};
+use crate::{bikes, orders, rides, stays};
 
 /// Everything that is written down, by the id of the reservation.
 pub struct Books {
@@ -99,7 +99,8 @@ async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String>
             (known.difference(&acknowledged).collect(), acknowledged.difference(&known).collect());
         format!("nobody was told of {extra:?}, and these are lost: {lost:?}")
     })?;
-    let sold = told.len() + town.rides.ended.borrow().len() + town.stays.told.borrow().len() + town.bikes.top_ups();
+    let sold = told.len() + town.rides.ended.borrow().len() + town.stays.told.borrow().len();
+    let sold = sold + town.bikes.top_ups() + town.orders.told.borrow().len();
     ensure(books.payments.len() == sold, || format!("{} payments for {sold}", books.payments.len()))?;
     ensure(books.pages.len() == told.len(), || format!("{} pages", books.pages.len()))?;
     for told in told {
@@ -108,6 +109,7 @@ async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String>
     rides::audit(&town.rides, &books, admin).await?;
     stays::audit(&town.stays, &books, admin).await?;
     bikes::audit(&town.bikes, &books, admin).await?;
+    orders::audit(&town.orders, &books, admin).await?;
     no_overlaps(&books.reservations)?;
     messages(&books)?;
     stories(&books)?;
@@ -174,6 +176,7 @@ fn messages(books: &Books) -> Result<(), String> {
     let taxis = ["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished"];
     let stays = ["StayReserved", "StayConfirmed", "StayCancelled", "VoucherIssued"];
     let bikes = ["RideStarted", "RideVoided", "BillClosed", "BillInArrears", "DepositToppedUp"];
+    let orders = ["OrderPlaced", "OrderConfirmed", "OrderCancelled", "DeliveryStarted", "DeliveryCompleted"];
     let is_told = |event: &&Event| match event.r#type.rsplit_once('.').map(|(_, name)| name) {
         Some("PaymentCancelled") => {
             let cancelled = event.data.as_ref().and_then(|data| data.to_msg::<PaymentCancelled>().ok());
@@ -185,7 +188,7 @@ fn messages(books: &Books) -> Result<(), String> {
             approved.and_then(|approved| approved.payment).is_some_and(|payment| payment.used)
         }
         Some("PaymentRefused") => true,
-        Some(name) => [&cars[..], &taxis, &stays, &bikes].concat().contains(&name),
+        Some(name) => [&cars[..], &taxis, &stays, &bikes, &orders].concat().contains(&name),
         None => false,
     };
     let events: BTreeSet<&str> = books.events.iter().filter(is_told).map(|event| event.event_id.as_str()).collect();

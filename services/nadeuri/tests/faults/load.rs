@@ -14,6 +14,7 @@ use contracts::rental::v1::{
 use tonic::{Code, Status};
 
 use crate::bikes::Bikes;
+use crate::orders::Orders;
 use crate::rides::Rides;
 use crate::stays::Stays;
 use crate::support::client::Client;
@@ -53,6 +54,8 @@ pub struct Town {
     pub stays: Stays,
     /// And bikes.
     pub bikes: Bikes,
+    /// And a shop.
+    pub orders: Orders,
     closed: Cell<bool>,
 }
 
@@ -64,8 +67,9 @@ impl Town {
             cars.push(cluster.admin().new_car(&format!("Car {number}"), 10_000 + number as i64).await);
         }
         let customers = (0..CUSTOMERS).map(|number| cluster.by(&format!("c{number}"))).collect();
-        let (rides, stays, bikes) = (Rides::new(cluster), Stays::new(cluster).await, Bikes::new(cluster).await);
-        Town { customers, cars, told: RefCell::default(), rides, stays, bikes, closed: Cell::new(false) }
+        let (rides, stays) = (Rides::new(cluster), Stays::new(cluster).await);
+        let (bikes, orders) = (Bikes::new(cluster).await, Orders::new(cluster).await);
+        Town { customers, cars, told: RefCell::default(), rides, stays, bikes, orders, closed: Cell::new(false) }
     }
 
     /// Customers begin no new flow from now on.
@@ -86,7 +90,8 @@ impl Town {
     pub async fn live(&self) {
         let customers = futures::future::join_all(self.customers.iter().map(|customer| self.customer(customer)));
         let closed = &self.closed;
-        futures::join!(customers, self.rides.live(closed), self.stays.live(closed), self.bikes.live(closed));
+        let (rides, stays) = (self.rides.live(closed), self.stays.live(closed));
+        futures::join!(customers, rides, stays, self.bikes.live(closed), self.orders.live(closed));
     }
 
     async fn customer(&self, me: &Client) {

@@ -11,6 +11,7 @@ mod support;
 mod audit;
 mod bikes;
 mod load;
+mod orders;
 mod rides;
 mod servers;
 mod stays;
@@ -57,8 +58,8 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
     let town = Town::new(&cluster).await;
     let faults = async {
         for context in [
-            "payment", "ride", "rental", "driving", "wallet", "resort", "bike", "stay", "dispatch", "billing",
-            "voucher",
+            "payment", "ride", "product", "rental", "driving", "wallet", "resort", "order", "bike", "stay", "delivery",
+            "dispatch", "billing", "voucher", "product",
         ] {
             town.flows(FLOWS_BETWEEN_FAULTS / 2).await;
             cluster.kill(context);

@@ -3,6 +3,7 @@
 
 pub mod bikes;
 pub mod cars;
+pub mod orders;
 pub mod stays;
 pub mod taxis;
 
@@ -33,6 +34,7 @@ pub struct Seen {
     pub messages: BTreeMap<String, Message>,
     pub bikes: bikes::Bikes,
     pub cars: cars::Cars,
+    pub orders: orders::Orders,
     pub stays: stays::Stays,
     pub taxis: taxis::Taxis,
 }
@@ -94,6 +96,9 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
     if let Some(moving) = bikes::Bikes::unrest(town).await? {
         return Ok(Some(moving));
     }
+    if let Some(moving) = orders::Orders::unrest(town).await? {
+        return Ok(Some(moving));
+    }
     let pending = messages(town).await?.into_values().find(|message| message.deliver_time.is_none());
     Ok(pending.map(|message| format!("message {} is not delivered", message.message_id)))
 }
@@ -106,6 +111,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
         messages: messages(town).await?,
         bikes: bikes::Bikes::look(town).await?,
         cars: cars::Cars::look(town).await?,
+        orders: orders::Orders::look(town, &events).await?,
         stays: stays::Stays::look(town).await?,
         taxis: taxis::Taxis::look(town, &events).await?,
         events,
@@ -122,6 +128,7 @@ pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
             Line::Stays => stays::check(town, &seen)?,
             Line::Taxis => taxis::check(town, &seen)?,
             Line::Bikes => bikes::check(town, &seen)?,
+            Line::Orders => orders::check(town, &seen)?,
         }
     }
     record.promises.iter().try_for_each(|promise| promise(&seen))?;
@@ -173,7 +180,8 @@ fn every_event_names_its_cause(seen: &Seen) -> Outcome {
 /// Whether there is a call that leads to such an event.
 fn may_be_called(event: &Event) -> Result<bool, String> {
     let of_line = [cars::may_be_called(event)?, taxis::may_be_called(event), stays::may_be_called(event)?];
-    if let Some(may) = of_line.into_iter().chain([bikes::may_be_called(event)]).flatten().next() {
+    let of_others = [bikes::may_be_called(event), orders::may_be_called(event)?];
+    if let Some(may) = of_line.into_iter().chain(of_others).flatten().next() {
         return Ok(may);
     }
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
@@ -195,7 +203,7 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
     let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
     let told: BTreeSet<(String, &str)> =
         seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
-    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen), bikes::so(seen)].concat();
+    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen), bikes::so(seen), orders::so(seen)].concat();
     for payment in seen.payments.values() {
         let names: &[&str] = match payment.state() {
             PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
@@ -214,7 +222,8 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
 fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
     let is_known = |purchase: &String| {
         let (cars, taxis, stays) = (&seen.cars.reservations, &seen.taxis.hails, &seen.stays.stays);
-        cars.contains_key(purchase) || taxis.contains_key(purchase) || stays.contains_key(purchase)
+        let is_sold = cars.contains_key(purchase) || taxis.contains_key(purchase) || stays.contains_key(purchase);
+        is_sold || seen.orders.drafts.contains(purchase)
     };
     let unknown = seen.payments.iter().find(|(purchase, payment)| !is_known(purchase) && !seen.bikes.tops_up(payment));
     match unknown {
@@ -224,7 +233,7 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
 }
 
 fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
-    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, bikes::TOLD, &["PaymentRefused"]].concat();
+    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, bikes::TOLD, orders::TOLD, &["PaymentRefused"]].concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
         if told.contains(&name) && !seen.messages.contains_key(&event.event_id) {

@@ -3,6 +3,7 @@
 
 pub mod bikes;
 pub mod cars;
+pub mod orders;
 pub mod stays;
 pub mod taxis;
 
@@ -77,6 +78,7 @@ pub fn arrive(town: &Town, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
             Line::Taxis => taxis::arrive(person),
             Line::Stays => stays::arrive(person),
             Line::Bikes => bikes::arrive(person),
+            Line::Orders => orders::arrive(person),
         });
     }
     arrived

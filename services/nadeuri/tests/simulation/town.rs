@@ -58,10 +58,11 @@ pub enum Line {
     Taxis,
     Stays,
     Bikes,
+    Orders,
 }
 
 impl Line {
-    const ALL: [Line; 4] = [Line::Cars, Line::Taxis, Line::Stays, Line::Bikes];
+    const ALL: [Line; 5] = [Line::Cars, Line::Taxis, Line::Stays, Line::Bikes, Line::Orders];
 
     /// Those of a seed: each in turn, and now and then all at once.
     fn of(seed: u64) -> Vec<Line> {
@@ -78,6 +79,7 @@ impl Line {
             Line::Taxis => &["dispatch", "driving"],
             Line::Stays => &["resort", "stay", "voucher"],
             Line::Bikes => &["bike", "ride", "billing", "upkeep", "wallet"],
+            Line::Orders => &["product", "order", "delivery"],
         }
     }
 }
@@ -266,7 +268,7 @@ fn environment(world: &World, bus: SimulatedBus) -> Environment {
     // A hold is shorter than a delay may be: now and then a reservation finds its nights taken.
     let settings = format!(
         "[rental]\npay_within_minutes = {}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2\n\
-         [stay]\npay_within_seconds = {pay_within}\n[resort]\nhold_seconds = 1",
+         [stay]\npay_within_seconds = {pay_within}\n[order]\npay_within_seconds = {pay_within}\n[resort]\nhold_seconds = 1",
         pay_within / 60
     );
     Environment {

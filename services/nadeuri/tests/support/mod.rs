@@ -5,6 +5,7 @@
 pub mod bikes;
 pub mod client;
 pub mod cluster;
+pub mod orders;
 pub mod process;
 pub mod rpcs;
 pub mod stays;

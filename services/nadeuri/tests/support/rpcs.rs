@@ -8,12 +8,15 @@ use chassis::edge::Transport;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
 use contracts::billing::v1::billing_service_client::BillingServiceClient;
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
+use contracts::delivery::v1::delivery_service_client::DeliveryServiceClient;
 use contracts::dispatch::v1::dispatch_service_client::DispatchServiceClient;
 use contracts::driving::v1::driving_service_client::DrivingServiceClient;
 use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
 use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
 use contracts::notification::v1::notification_service_client::NotificationServiceClient;
+use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
+use contracts::product::v1::product_service_client::ProductServiceClient;
 use contracts::rental::v1::rental_service_client::RentalServiceClient;
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
 use contracts::ride::v1::ride_service_client::RideServiceClient;
@@ -22,8 +25,8 @@ use contracts::upkeep::v1::upkeep_service_client::UpkeepServiceClient;
 use contracts::voucher::v1::voucher_service_client::VoucherServiceClient;
 use contracts::wallet::v1::wallet_service_client::WalletServiceClient;
 use contracts::{
-    bike, billing, chronicle, dispatch, driving, fleet, mypage, notification, payment, rental, resort, ride, stay,
-    upkeep, voucher, wallet,
+    bike, billing, chronicle, delivery, dispatch, driving, fleet, mypage, notification, order, payment, product,
+    rental, resort, ride, stay, upkeep, voucher, wallet,
 };
 use futures::future::BoxFuture;
 use prost::{Message, Name};
@@ -180,6 +183,37 @@ rpcs! { billing BillingServiceClient:
     }
     changes {}
 }
+rpcs! { product ProductServiceClient:
+    reads {
+        get_product GetProductRequest GetProductResponse,
+        list_products ListProductsRequest ListProductsResponse,
+    }
+    changes {
+        create_product CreateProductRequest CreateProductResponse,
+        reprice_product RepriceProductRequest RepriceProductResponse,
+        add_stock AddStockRequest AddStockResponse,
+    }
+}
+rpcs! { order OrderServiceClient:
+    reads {
+        get_order GetOrderRequest GetOrderResponse,
+        list_orders ListOrdersRequest ListOrdersResponse,
+    }
+    changes {
+        create_order CreateOrderRequest CreateOrderResponse,
+        cancel_order CancelOrderRequest CancelOrderResponse,
+    }
+}
+rpcs! { delivery DeliveryServiceClient:
+    reads {
+        get_delivery GetDeliveryRequest GetDeliveryResponse,
+        list_deliveries ListDeliveriesRequest ListDeliveriesResponse,
+    }
+    changes {
+        start_delivery StartDeliveryRequest StartDeliveryResponse,
+        complete_delivery CompleteDeliveryRequest CompleteDeliveryResponse,
+    }
+}
 rpcs! { payment PaymentServiceClient:
     reads {
         get_payment GetPaymentRequest GetPaymentResponse,
@@ -223,6 +257,8 @@ rpcs! { mypage MypageServiceClient:
         list_car_rentals ListCarRentalsRequest ListCarRentalsResponse,
         get_stay GetStayRequest GetStayResponse,
         list_stays ListStaysRequest ListStaysResponse,
+        get_order GetOrderRequest GetOrderResponse,
+        list_orders ListOrdersRequest ListOrdersResponse,
         get_taxi_ride GetTaxiRideRequest GetTaxiRideResponse,
         list_taxi_rides ListTaxiRidesRequest ListTaxiRidesResponse,
         get_bike_ride GetBikeRideRequest GetBikeRideResponse,

@@ -2,6 +2,9 @@
 
 use chassis::{Envelope, Malformed};
 use contracts::money::v1::Money as MoneyMessage;
+use contracts::order::v1::{
+    Order, OrderCancellationRefused, OrderCancelled, OrderDelivered, OrderDrafted, OrderLapsed, OrderPlaced,
+};
 use contracts::rental::v1::{
     CarRented, CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
@@ -115,6 +118,42 @@ fn a_stay_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&StayCancelled { stay: Some(Stay::default()) }), "stay_id");
     let free = stay().map(|stay| Stay { price: None, ..stay });
     check_malformed(&event(&StayReserved { stay: free }), "no price");
+}
+
+fn order() -> Option<Order> {
+    Some(Order {
+        order_id: purchase().to_string(),
+        customer_id: "ann".to_owned(),
+        price: Some(MoneyMessage { currency_code: "KRW".to_owned(), amount_minor: 100 }),
+        ..Order::default()
+    })
+}
+
+#[test]
+fn o2_what_is_to_be_ordered_requests_the_payment_of_its_price() {
+    let owed = Owed { reference: format!("order/{}", purchase()), ..owed(100) };
+    check(&event(&OrderDrafted { order: order() }), &[Command::Request(purchase(), owed)]);
+    check(&event(&OrderPlaced { order: order() }), &[]);
+}
+
+#[test]
+fn o5_a_cancelled_or_lapsed_order_voids_its_payment() {
+    check(&event(&OrderCancelled { order: order() }), &[Command::Void(purchase())]);
+    check(&event(&OrderLapsed { order: order() }), &[Command::Void(purchase())]);
+}
+
+#[test]
+fn o7_the_money_for_an_order_that_is_on_its_way_is_kept() {
+    check(&event(&OrderCancellationRefused { order: order() }), &[Command::Keep]);
+    check(&event(&OrderDelivered { order: order() }), &[Command::Settle]);
+}
+
+#[test]
+fn an_order_that_breaks_its_contract_is_malformed() {
+    check_malformed(&event(&OrderDrafted { order: None }), "no order");
+    check_malformed(&event(&OrderCancelled { order: Some(Order::default()) }), "order_id");
+    let free = order().map(|order| Order { price: None, ..order });
+    check_malformed(&event(&OrderDrafted { order: free }), "no price");
 }
 
 #[test]

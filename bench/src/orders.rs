@@ -1,0 +1,106 @@
+//! Orders of one product that all want, beside orders that are spread over many: paid, and until they have their stock.
+//!
+//! That stock never goes below zero is decided product by product, so a hot one could be a hot spot. A batch decides
+//! hundreds of orders of it and writes it once, so it should not be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use contracts::money::v1::Money;
+use contracts::order::v1::order_service_client::OrderServiceClient;
+use contracts::order::v1::{CreateOrderRequest, GetOrderRequest, Order, OrderState};
+use contracts::product::v1::product_service_client::ProductServiceClient;
+use contracts::product::v1::{CreateProductRequest, Product as Goods};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::load::closed_loop;
+use crate::product::{Product, connect};
+use crate::report::Table;
+
+/// Clients that order at once.
+const CLIENTS: usize = 64;
+/// Products that orders are spread over.
+const MANY: usize = 100;
+/// More of each than anybody orders here.
+const STOCK: i64 = 1_000_000_000;
+/// All clients together look a thousand times a second at most: looking is not what is measured.
+const LOOK_AGAIN: Duration = Duration::from_millis(CLIENTS as u64);
+
+/// Measures it.
+pub async fn measure(product: &Product, each: Duration, table: &mut Table) -> anyhow::Result<()> {
+    let goods = add_goods(product, MANY).await?;
+    let spread = order(product, goods.clone(), each).await?;
+    let hot = order(product, Arc::new(vec![goods[0].clone()]), each).await?;
+    let what = format!("order one product until it has its stock, {CLIENTS} clients, to {MANY} products");
+    table.row(&what, hot.per_second(), spread.per_second(), Some(0.8), &hot);
+    Ok(())
+}
+
+async fn order(product: &Product, goods: Arc<Vec<String>>, each: Duration) -> anyhow::Result<crate::report::Measured> {
+    closed_loop(&product.address, CLIENTS, each, move |channel, number| {
+        let product_id = goods[number as usize % goods.len()].clone();
+        async move { until_stocked(channel, product_id).await }
+    })
+    .await
+}
+
+/// Orders one, and waits until it has its stock.
+async fn until_stocked(channel: Channel, product_id: String) -> Result<(), Status> {
+    let mut order = order_once(channel.clone(), product_id).await?;
+    while order.state() == OrderState::Placed {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let request = GetOrderRequest { order_id: order.order_id };
+        let found = OrderServiceClient::new(channel.clone()).get_order(request).await?;
+        order = found.into_inner().order.unwrap_or_default();
+    }
+    match order.state() {
+        OrderState::Confirmed => Ok(()),
+        state => Err(Status::internal(format!("an order is {}", state.as_str_name()))),
+    }
+}
+
+async fn order_once(channel: Channel, product_id: String) -> Result<Order, Status> {
+    let request = CreateOrderRequest {
+        request_id: String::new(),
+        product_id,
+        quantity: 1,
+        address: "1 Sejong-daero, Seoul".to_owned(),
+        payment_method: "sandbox-approve".to_owned(),
+    };
+    Ok(OrderServiceClient::new(channel).create_order(request).await?.into_inner().order.unwrap_or_default())
+}
+
+/// Adds products, and waits until `order` knows them.
+async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<String>>> {
+    let channel = connect(&product.address).await?;
+    let add = |number: usize| {
+        let mut products = ProductServiceClient::new(channel.clone());
+        async move {
+            let price = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 12_000 });
+            let goods = Goods { name: format!("product {number}"), price, stock: STOCK, ..Goods::default() };
+            let request = CreateProductRequest { request_id: String::new(), product: Some(goods) };
+            let added = products.create_product(request).await?.into_inner().product.context("no product")?;
+            anyhow::Ok(added.product_id)
+        }
+    };
+    let mut goods = Vec::with_capacity(count);
+    for chunk in (0..count).collect::<Vec<_>>().chunks(128) {
+        goods.extend(futures::future::try_join_all(chunk.iter().map(|number| add(*number))).await?);
+    }
+    for chunk in goods.chunks(128) {
+        futures::future::try_join_all(chunk.iter().map(|id| until_known(channel.clone(), id))).await?;
+    }
+    Ok(Arc::new(goods))
+}
+
+/// Waits until `order` knows a product, by ordering one; also for its stock, so that nothing is left to do from before.
+async fn until_known(channel: Channel, product_id: &str) -> Result<(), Status> {
+    loop {
+        match until_stocked(channel.clone(), product_id.to_owned()).await {
+            Err(status) if status.code() == Code::NotFound => tokio::time::sleep(Duration::from_millis(20)).await,
+            outcome => return outcome,
+        }
+    }
+}

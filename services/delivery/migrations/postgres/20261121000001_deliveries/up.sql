@@ -1,0 +1,19 @@
+CREATE TABLE deliveries (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    order_id uuid NOT NULL,
+    customer text NOT NULL,
+    product_name text NOT NULL,
+    quantity integer NOT NULL,
+    address text NOT NULL,
+    state text NOT NULL,
+    courier text,
+    created_at timestamptz NOT NULL,
+    started_at timestamptz,
+    completed_at timestamptz,
+    updated_at timestamptz NOT NULL
+);
+-- Couriers list what waits for one of them, and what is their own; admins list all.
+CREATE INDEX deliveries_prepared ON deliveries (created_at, id) WHERE state = 'prepared';
+CREATE INDEX deliveries_courier ON deliveries (courier, created_at, id) WHERE courier IS NOT NULL;
+CREATE INDEX deliveries_all ON deliveries (created_at, id);

@@ -1,0 +1,33 @@
+//! Deliveries of orders: prepared, started by a courier, completed. Supports the order line.
+//!
+//! The rules are in [`domain`], what orders lead to in [`policy`]. Whether a delivery has started is decided here, so here it
+//! is decided whether an order can still be cancelled. With `order` down deliveries go on.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::{Context, Host, StartError};
+use contracts::delivery::v1::delivery_service_server::DeliveryServiceServer;
+
+use crate::domain::Delivery;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "delivery",
+    about: "deliveries of orders: prepared, started by a courier, completed",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &[],
+    start,
+};
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let writer = host.writer::<Delivery>();
+    host.react(policy::policy(), &writer);
+    let finder = host.finder_of::<Delivery>();
+    let service = service::Service { writer, finder, database: host.database().clone() };
+    host.serve(DeliveryServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What holds of a delivery after any story, and at each moment of it.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn commands() -> impl Strategy<Value = Command> {
+    let courier = || prop_oneof![Just("kim".to_owned()), Just("lee".to_owned())];
+    prop_oneof![
+        2 => Just(prepare()),
+        2 => courier().prop_map(Command::Start),
+        2 => courier().prop_map(Command::Complete),
+        1 => Just(call_off()),
+    ]
+}
+
+/// Plays a story, a minute a step; `look` sees the delivery before and after each command, and what was decided.
+fn play(
+    story: &[Command],
+    mut look: impl FnMut(Option<&Delivery>, &Command, &[Event], Option<&Delivery>) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    let (mut delivery, mut now) = (None, NOW);
+    for command in story {
+        now = now + Duration::from_secs(60);
+        let Ok(events) = Delivery::decide(delivery.as_ref(), command, now) else { continue };
+        let before: Option<Delivery> = delivery.clone();
+        delivery = events.iter().fold(delivery, |delivery, event| Some(Delivery::evolve(delivery, event)));
+        look(before.as_ref(), command, &events, delivery.as_ref())?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_over_stays_so(story in proptest::collection::vec(commands(), 1..20)) {
+        play(&story, |before, _, _, after| {
+            if let Some(before @ Delivery { state: State::Completed | State::Cancelled, .. }) = before {
+                prop_assert_eq!(Some(before), after);
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn o4_a_delivery_has_one_courier_from_its_start_to_its_end(story in proptest::collection::vec(commands(), 1..20)) {
+        play(&story, |before, _, _, after| {
+            let is_out = |delivery: &Delivery| matches!(delivery.state, State::Started | State::Completed);
+            if let Some(after) = after {
+                prop_assert_eq!(after.courier.is_some(), is_out(after));
+                let courier = before.and_then(|before| before.courier.clone());
+                prop_assert!(courier.is_none() || courier == after.courier);
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(
+        story in proptest::collection::vec(commands(), 1..20),
+    ) {
+        play(&story, |_, command, events, after| {
+            let again = Delivery::decide(after, command, NOW).expect("what was obeyed is not refused");
+            // To the one who asked again in vain it is said again.
+            prop_assert!(again.is_empty() || again == [Event::CancellationRefused] && again == events);
+            Ok(())
+        })?;
+    }
+}

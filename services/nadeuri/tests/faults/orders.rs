@@ -1,0 +1,150 @@
+//! A shop under the same load: customers order, some change their minds, some get it brought, and write down what they were
+//! told. Of one product there is too little for all: who comes too late is refunded, whatever is killed in between.
+
+use std::cell::{Cell, RefCell};
+
+use contracts::delivery::v1::{CompleteDeliveryRequest, DeliveryState, ListDeliveriesRequest, StartDeliveryRequest};
+use contracts::mypage::v1::{ListOrdersRequest as ListOrderPagesRequest, Order as OrderPage};
+use contracts::order::v1::{
+    CancelOrderRequest, CancellationCause, GetOrderRequest, ListOrdersRequest, Order, OrderState,
+};
+use contracts::payment::v1::PaymentState;
+use contracts::product::v1::{GetProductRequest, Product};
+use tonic::{Code, Status};
+
+use crate::audit::{Books, all, by_id, ensure};
+use crate::support::client::{Client, Who};
+use crate::support::cluster::Cluster;
+use crate::support::orders::wish;
+use crate::support::{GOOD_CARD, PATIENCE, below, eventually_within, new_id};
+
+const SHOPPERS: u64 = 4;
+/// Plenty of the first product, too little of the second.
+const STOCKS: [i64; 2] = [1_000_000, 25];
+
+/// How an order ended, as its customer was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is paid; there may have been too little of it.
+    Open,
+    /// It was cancelled before anybody brought it.
+    Cancelled,
+    /// It was brought.
+    Delivered,
+}
+
+/// Products, customers and a courier.
+pub struct Orders {
+    shoppers: Vec<Client>,
+    courier: Client,
+    products: Vec<Product>,
+    /// What was ordered, and how it ended.
+    pub told: RefCell<Vec<(Order, End)>>,
+}
+
+impl Orders {
+    /// Products are added; the customers wait for [`Orders::live`].
+    pub async fn new(cluster: &Cluster) -> Orders {
+        let mut products = Vec::new();
+        for stock in STOCKS {
+            products.push(cluster.client(Who::manager()).new_product("Tent", 12_000, stock).await);
+        }
+        let shoppers = (0..SHOPPERS).map(|number| cluster.by(&format!("shopper{number}"))).collect();
+        Orders { shoppers, courier: cluster.client(Who::courier("kim")), products, told: RefCell::default() }
+    }
+
+    /// They order until it is closed.
+    pub async fn live(&self, closed: &Cell<bool>) {
+        let shoppers = self.shoppers.iter().map(async |shopper| {
+            while !closed.get() {
+                let told = self.shop(shopper).await.unwrap_or_else(|status| panic!("an order: {status:?}"));
+                self.told.borrow_mut().extend(told);
+            }
+        });
+        futures::future::join_all(shoppers).await;
+    }
+
+    async fn shop(&self, me: &Client) -> Result<Option<(Order, End)>, Status> {
+        let product = &self.products[usize::try_from(below(STOCKS.len() as u64)).unwrap()];
+        let order = match me.insist(wish(product, 1 + i32::try_from(below(2)).unwrap(), GOOD_CARD)).await {
+            Ok(answer) => answer.order.unwrap(),
+            // `order` has not heard of the product yet.
+            Err(status) if status.code() == Code::NotFound => return Ok(None),
+            Err(status) => return Err(status),
+        };
+        let end = match below(3) {
+            0 => {
+                me.insist(CancelOrderRequest { request_id: new_id(), order_id: order.order_id.clone() }).await?;
+                End::Cancelled
+            }
+            1 => self.bring(me, &order).await?,
+            _ => End::Open,
+        };
+        Ok(Some((order, end)))
+    }
+
+    /// The courier brings it, if there is something to bring.
+    async fn bring(&self, me: &Client, order: &Order) -> Result<End, Status> {
+        // What follows from the payment comes through when a killed server has been back for a while.
+        let decided = eventually_within(PATIENCE * 4, "the order is decided", async || {
+            let order = me.insist(GetOrderRequest { order_id: order.order_id.clone() }).await.ok()?.order?;
+            (order.state() != OrderState::Placed).then_some(order)
+        })
+        .await;
+        if decided.state() != OrderState::Confirmed {
+            return Ok(End::Open);
+        }
+        let delivery_id = eventually_within(PATIENCE * 4, "the delivery is prepared", async || {
+            let state = DeliveryState::Prepared.into();
+            let request = ListDeliveriesRequest { page_size: 1_000, state, ..Default::default() };
+            let deliveries = self.courier.insist(request).await.ok()?.deliveries;
+            deliveries.into_iter().find(|it| it.order_id == order.order_id).map(|it| it.delivery_id)
+        })
+        .await;
+        let start = StartDeliveryRequest { request_id: new_id(), delivery_id: delivery_id.clone() };
+        self.courier.insist(start).await?;
+        self.courier.insist(CompleteDeliveryRequest { request_id: new_id(), delivery_id }).await?;
+        Ok(End::Delivered)
+    }
+}
+
+/// Every order is what its customer was told, is known to all, and no more was sold than there was.
+pub async fn audit(shop: &Orders, books: &Books, admin: &Client) -> Result<(), String> {
+    let told = shop.told.borrow().clone();
+    let known = by_id(all!(admin, ListOrdersRequest, orders), |order: &Order| order.order_id.clone())?;
+    let pages = by_id(all!(admin, ListOrderPagesRequest, orders), |page: &OrderPage| page.order_id.clone())?;
+    let counts = [known.len(), pages.len()];
+    ensure(counts == [told.len(); 2], || {
+        format!("{} customers were told of orders, there are {counts:?}", told.len())
+    })?;
+    for (promised, end) in &told {
+        let id = &promised.order_id;
+        let (order, page) = (&known[id], &pages[id]);
+        let is_short = order.cancellation_cause() == CancellationCause::OutOfStock;
+        let (state, payment_state, delivery_state) = match end {
+            End::Delivered => (OrderState::Delivered, PaymentState::Settled, DeliveryState::Completed),
+            End::Open if !is_short => (OrderState::Confirmed, PaymentState::Approved, DeliveryState::Prepared),
+            _ => (OrderState::Cancelled, PaymentState::Cancelled, page.delivery_state()),
+        };
+        let is_same = (&order.product_id, order.quantity, &order.price)
+            == (&promised.product_id, promised.quantity, &promised.price);
+        ensure(is_same && order.state() == state, || format!("{promised:?} became {order:?}: {end:?}"))?;
+        let payment = books.payments.get(id).ok_or_else(|| format!("{order:?} was never charged"))?;
+        let is_refunded = state == OrderState::Cancelled;
+        let is_right = payment.state() == payment_state && payment.refunded == is_refunded;
+        ensure(is_right && payment.amount == order.price, || format!("{order:?} has {payment:?}"))?;
+        let shows = (page.order_state(), page.payment_state(), page.delivery_state());
+        ensure(shows == (state, payment_state, delivery_state), || format!("{order:?} is shown as {page:?}"))?;
+        // Cancelled before it was confirmed, it never had a delivery.
+        let is_off = matches!(delivery_state, DeliveryState::Unspecified | DeliveryState::Cancelled);
+        ensure(is_off == is_refunded, || format!("{order:?} is delivered as {page:?}"))?;
+    }
+    for (product, stock) in shop.products.iter().zip(STOCKS) {
+        let request = GetProductRequest { product_id: product.product_id.clone() };
+        let found = admin.insist(request).await.map_err(|status| format!("{status:?}"))?.product.unwrap_or_default();
+        let is_sold = |order: &&Order| order.product_id == product.product_id && order.state() != OrderState::Cancelled;
+        let sold: i64 = known.values().filter(is_sold).map(|order| i64::from(order.quantity)).sum();
+        ensure(found.stock + sold == stock, || format!("{sold} of {stock} are sold, {} are left", found.stock))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Customers of the shop, its managers, and the couriers who bring what was ordered.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use contracts::delivery::v1::{
+    CompleteDeliveryRequest, Delivery, DeliveryState, ListDeliveriesRequest, StartDeliveryRequest,
+};
+use contracts::money::v1::Money;
+use contracts::order::v1::{CancelOrderRequest, CreateOrderRequest, Order};
+use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest, Payment, PaymentState};
+use contracts::product::v1::{AddStockRequest, CreateProductRequest, Product, RepriceProductRequest};
+use tokio::task::JoinHandle;
+
+use super::Person;
+use crate::invariants::orders::Lasts;
+
+/// Customers of a run.
+const CUSTOMERS: u64 = 4;
+/// Couriers of a run.
+const COURIERS: u64 = 2;
+/// Products that they compete for.
+const PRODUCTS: u64 = 2;
+/// How many there are of each at first: too few for all.
+const STOCK: i64 = 6;
+/// Things that each customer tries.
+const DEEDS: u64 = 9;
+/// Times that each courier looks for something to do.
+const ROUNDS: u64 = 14;
+
+/// Products are added, and customers and couriers begin.
+pub fn arrive(person: impl Fn(String, &'static str) -> Person) -> Vec<JoinHandle<()>> {
+    let customer = |number: u64| {
+        let me = person(format!("shopper-{number}"), "customer");
+        tokio::spawn(Customer { me, orders: Mutex::default() }.live())
+    };
+    let courier = |number: u64| {
+        let me = person(format!("courier-{number}"), "courier");
+        tokio::spawn(Courier { me }.live())
+    };
+    (0..CUSTOMERS).map(customer).chain((0..COURIERS).map(courier)).collect()
+}
+
+struct Customer {
+    me: Person,
+    orders: Mutex<BTreeMap<String, Order>>,
+}
+
+fn won(amount_minor: i64) -> Option<Money> {
+    Some(Money { currency_code: "KRW".to_owned(), amount_minor })
+}
+
+impl Customer {
+    async fn live(self) {
+        let products = self.products().await;
+        for _ in 0..DEEDS {
+            self.me.pause(4_000).await;
+            let known: Vec<Order> = self.orders.lock().expect("one thread").values().cloned().collect();
+            let (deed, product) = (self.me.chance.pick(0..14), self.me.pick(&products));
+            match deed {
+                _ if known.is_empty() => self.order(product).await,
+                0..=3 => self.order(product).await,
+                // With two devices at once, or as soon as it is there.
+                4 => {
+                    self.order(product).await;
+                    self.cancel_last().await;
+                }
+                5..=7 => self.cancel(&self.me.pick(&known).order_id).await,
+                8 => self.cancel_payment(&self.me.pick(&known).payment_id).await,
+                9..=11 => self.pay_what_was_declined().await,
+                12 => {
+                    let price = won(1_000 + self.me.chance.pick(0..5) as i64);
+                    let request = RepriceProductRequest { product_id: product.clone(), price, ..Default::default() };
+                    self.me.serving_as("manager").ask(request).await;
+                }
+                _ => {
+                    let request = AddStockRequest { product_id: product.clone(), quantity: 2, ..Default::default() };
+                    self.me.serving_as("manager").ask(request).await;
+                }
+            }
+        }
+    }
+
+    /// The products, added by whoever is first; the request ids make them the same for all.
+    async fn products(&self) -> Vec<String> {
+        let mut products = Vec::new();
+        for number in 0..PRODUCTS {
+            let name = format!("product {number}");
+            let product = Product { name, price: won(1_000), stock: STOCK, ..Product::default() };
+            let request = CreateProductRequest { product: Some(product), ..Default::default() };
+            let created = self.me.serving_as("manager").insist(request, 200 + u128::from(number)).await;
+            products.extend(created.product.map(|product| product.product_id));
+        }
+        products
+    }
+
+    async fn order(&self, product: &str) {
+        let method = if self.me.chance.pick(0..4) == 0 { "sandbox-decline" } else { "sandbox-approve" };
+        let request = CreateOrderRequest {
+            product_id: product.to_owned(),
+            quantity: 1 + self.me.chance.pick(0..3) as i32,
+            address: format!("the house of {}", self.me.name),
+            payment_method: method.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.me.ask(request).await;
+        self.keep(answer.and_then(|answer| answer.order), Lasts::AsPromised);
+    }
+
+    async fn cancel_last(&self) {
+        let last = self.orders.lock().expect("one thread").keys().last().cloned();
+        if let Some(id) = last {
+            self.me.pause(200).await;
+            self.cancel(&id).await;
+        }
+    }
+
+    async fn cancel(&self, id: &str) {
+        let request = CancelOrderRequest { order_id: id.to_owned(), ..Default::default() };
+        let answer = self.me.ask(request).await;
+        self.keep(answer.and_then(|answer| answer.order), Lasts::CancelledOrTold);
+    }
+
+    async fn cancel_payment(&self, payment_id: &str) {
+        self.me.ask(CancelPaymentRequest { payment_id: payment_id.to_owned(), ..Default::default() }).await;
+    }
+
+    /// Pays what is no order yet with another card, or gives it up.
+    async fn pay_what_was_declined(&self) {
+        let Ok(listed) = self.me.call(ListPaymentsRequest::default()).await else { return };
+        let is_open = |payment: &Payment| matches!(payment.state(), PaymentState::Requested | PaymentState::Refused);
+        let Some(Payment { payment_id, .. }) = listed.payments.into_iter().find(is_open) else { return };
+        if self.me.chance.pick(0..4) == 0 {
+            return self.cancel_payment(&payment_id).await;
+        }
+        let payment_method = "sandbox-approve".to_owned();
+        let request = ChargePaymentRequest { payment_id, payment_method, ..Default::default() };
+        self.me.ask(request).await;
+    }
+
+    /// Remembers what was promised.
+    fn keep(&self, order: Option<Order>, lasts: Lasts) {
+        let Some(promised) = order else { return };
+        self.orders.lock().expect("one thread").insert(promised.order_id.clone(), promised.clone());
+        let customer = self.me.name.clone();
+        self.me.promised(move |seen| seen.orders.keeps_order(&customer, &promised, lasts));
+    }
+}
+
+struct Courier {
+    me: Person,
+}
+
+impl Courier {
+    async fn live(self) {
+        for _ in 0..ROUNDS {
+            self.me.pause(4_000).await;
+            let Ok(listed) = self.me.call(ListDeliveriesRequest::default()).await else { continue };
+            if listed.deliveries.is_empty() {
+                continue;
+            }
+            let Delivery { delivery_id, .. } = self.me.pick(&listed.deliveries).clone();
+            if self.me.pick(&listed.deliveries).state() == DeliveryState::Started || self.me.chance.pick(0..3) == 0 {
+                let answer = self.me.ask(CompleteDeliveryRequest { delivery_id, ..Default::default() }).await;
+                self.keep(answer.and_then(|answer| answer.delivery));
+            } else {
+                let answer = self.me.ask(StartDeliveryRequest { delivery_id, ..Default::default() }).await;
+                self.keep(answer.and_then(|answer| answer.delivery));
+            }
+        }
+    }
+
+    /// Remembers what was promised.
+    fn keep(&self, delivery: Option<Delivery>) {
+        let Some(promised) = delivery else { return };
+        let courier = self.me.name.clone();
+        self.me.promised(move |seen| seen.orders.keeps_delivery(&courier, &promised));
+    }
+}

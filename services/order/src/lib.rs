@@ -1,0 +1,65 @@
+//! Orders of products: paid when they are placed, confirmed when they have their stock, delivered, or cancelled and
+//! refunded. The core of the order line.
+//!
+//! The rules are in [`domain`], what others' events lead to in [`policy`]. What it needs to know of the products ([`offer`]),
+//! it knows from `product`'s events: with `product` down, orders are still taken, and with `delivery` down too.
+
+pub mod domain;
+pub mod offer;
+pub mod policy;
+mod service;
+mod store;
+
+use std::time::Duration;
+
+use chassis::{Context, Host, StartError, waker};
+use contracts::order::v1::order_service_server::OrderServiceServer;
+use serde::Deserialize;
+
+use crate::domain::Order;
+use crate::offer::Offer;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "order",
+    about: "orders: paid, confirmed, delivered, cancelled",
+    migrations: chassis::migrations!(),
+    interest: policy::interest,
+    calls: &["payment"],
+    start,
+};
+
+/// `[order]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long what was asked for waits for its payment, in seconds.
+    pub pay_within_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { pay_within_seconds: 1_800 }
+    }
+}
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    // A year is longer than anybody waits, and short enough for every clock.
+    host.within("pay_within_seconds", settings.pay_within_seconds, 1..=31_536_000)?;
+    let (writer, offers) = (host.writer::<Order>(), host.writer::<Offer>());
+    host.react(policy::orders(), &writer);
+    host.react(policy::offers(), &offers);
+    host.wake::<Order>(waker::by_writer(&writer));
+    let service = service::Service {
+        writer,
+        finder: host.finder_of::<Order>(),
+        offers: host.finder_of::<Offer>(),
+        database: host.database().clone(),
+        payment: host.edge("payment"),
+        world: host.world().clone(),
+        pay_within: Duration::from_secs(settings.pay_within_seconds),
+    };
+    host.serve(OrderServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What orders do when something happens elsewhere.
+//!
+//! | whenever                                    | then                                                            |
+//! |---------------------------------------------|-----------------------------------------------------------------|
+//! | `product.v1.ProductCreated`                 | know what it is called and what it costs                        |
+//! | `product.v1.ProductRepriced`                | the same                                                        |
+//! | `payment.v1.PaymentApproved`                | place the order; one that lapsed stays so, and the money goes back |
+//! | `payment.v1.PaymentCancellationRequested`   | cancel; if it is on its way, refuse                             |
+//! | `payment.v1.PaymentCancelled`               | drop what it was for, if that is unpaid                         |
+//! | `product.v1.StockTaken`                     | confirm                                                         |
+//! | `product.v1.StockRefused`                   | cancel: it is out of stock                                      |
+//! | `delivery.v1.DeliveryStarted`               | it is on its way; a cancellation came too late                  |
+//! | `delivery.v1.DeliveryCompleted`             | it is delivered                                                 |
+//! | `delivery.v1.DeliveryCancelled`             | it is cancelled                                                 |
+//! | `delivery.v1.DeliveryCancellationRefused`   | it is on its way, for the delivery had started                  |
+//!
+//! Payments of other lines of business are not ours: the reference that we gave ours tells.
+
+use chassis::{Envelope, Interest, Malformed, Policy, told};
+use contracts::delivery::v1::{
+    Delivery, DeliveryCancellationRefused, DeliveryCancelled, DeliveryCompleted, DeliveryStarted,
+};
+use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
+use contracts::product::v1::{Product, ProductCreated, ProductRepriced, StockRefused, StockTaken, Taking};
+
+use crate::domain::{Command, Order, OrderId, PaymentId, ProductId};
+use crate::offer::{Learn, Offer};
+
+type Reaction = Result<Vec<(OrderId, Command)>, Malformed>;
+
+/// The table above, of orders.
+pub fn orders() -> Policy<Order> {
+    Policy::new()
+        .on(|event: PaymentApproved, _| paid(event.payment, Command::Place))
+        .on(|event: PaymentCancellationRequested, _| paid(event.payment, |_| Command::TakeBack))
+        .on(|event: PaymentCancelled, _| paid(event.payment, |_| Command::Drop))
+        .on(|event: StockTaken, _| stocked(event.taking, Command::Confirm))
+        .on(|event: StockRefused, _| stocked(event.taking, Command::Reject))
+        .on(|event: DeliveryStarted, _| delivered(event.delivery, Command::Dispatch))
+        .on(|event: DeliveryCompleted, _| delivered(event.delivery, Command::Complete))
+        .on(|event: DeliveryCancelled, _| delivered(event.delivery, Command::Withdraw))
+        .on(|event: DeliveryCancellationRefused, _| delivered(event.delivery, Command::Dispatch))
+}
+
+/// The table above, of what is known of products.
+pub fn offers() -> Policy<Offer> {
+    Policy::new()
+        .on(|event: ProductCreated, envelope| offered(event.product, envelope))
+        .on(|event: ProductRepriced, envelope| offered(event.product, envelope))
+}
+
+/// Which events the table above is about.
+pub fn interest() -> Interest {
+    let kinds = |interest| match interest {
+        Interest::Kinds(kinds) => kinds,
+        Interest::All => Vec::new(),
+    };
+    Interest::Kinds([kinds(orders().interest()), kinds(offers().interest())].concat())
+}
+
+/// What we note with a payment: which order it is for.
+pub fn reference(order: &str) -> String {
+    format!("{REFERENCE}{order}")
+}
+
+/// What is noted with our payments begins so; the id of the order follows.
+const REFERENCE: &str = "order/";
+
+fn paid(payment: Option<Payment>, command: impl FnOnce(PaymentId) -> Command) -> Reaction {
+    let payment = told::present("payment", payment)?;
+    let Some(order) = payment.seller_reference.strip_prefix(REFERENCE) else { return Ok(vec![]) };
+    Ok(vec![(told::parsed("seller_reference", order)?, command(told::parsed("payment_id", &payment.payment_id)?))])
+}
+
+fn stocked(taking: Option<Taking>, command: Command) -> Reaction {
+    Ok(vec![(told::parsed("order_id", &told::present("taking", taking)?.order_id)?, command)])
+}
+
+fn delivered(delivery: Option<Delivery>, command: Command) -> Reaction {
+    Ok(vec![(told::parsed("order_id", &told::present("delivery", delivery)?.order_id)?, command)])
+}
+
+fn offered(product: Option<Product>, envelope: &Envelope) -> Result<Vec<(ProductId, Learn)>, Malformed> {
+    let product = told::present("product", product)?;
+    let (id, price) = (told::parsed("product_id", &product.product_id)?, told::money("price", product.price)?);
+    Ok(vec![(id, Learn(Offer { product: id, name: product.name, price, sequence: envelope.sequence }))])
+}

@@ -1,0 +1,2 @@
+DROP TABLE takings;
+DROP TABLE products;

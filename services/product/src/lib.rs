@@ -1,0 +1,34 @@
+//! Products that the company sells, and how many of them are in stock. Supports the order line.
+//!
+//! The rules are in [`domain`], what orders lead to in [`policy`]. Nobody waits for it: `order` takes orders while it is
+//! down, and hears by event whether there was stock.
+
+pub mod domain;
+pub mod policy;
+mod service;
+mod store;
+
+use chassis::{Context, Host, StartError};
+use contracts::product::v1::product_service_server::ProductServiceServer;
+
+use crate::domain::Product;
+
+/// The context.
+pub const CONTEXT: Context = Context {
+    name: "product",
+    about: "products and their stock: added, taken by orders, restored",
+    migrations: chassis::migrations!(),
+    interest: || policy::policy().interest(),
+    calls: &[],
+    start,
+};
+
+fn start(host: &mut Host) -> Result<(), StartError> {
+    let writer = host.writer::<Product>();
+    host.react(policy::policy(), &writer);
+    let finder = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, world) = (host.database().clone(), host.world().clone());
+    let service = service::Service { writer, finder, database, world };
+    host.serve(ProductServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
+    Ok(())
+}
