@@ -2,7 +2,7 @@
 
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
 use contracts::delivery::v1 as proto;
 
 use crate::domain::{Command, Delivery, DeliveryId, Event, OrderId, Parcel, State};
@@ -84,23 +84,11 @@ pub async fn list(
     state: Option<State>,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::Delivery>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = deliveries::table.select(Row::as_select()).into_boxed();
-        if let Some(courier) = courier {
-            query =
-                query.filter(deliveries::state.eq("prepared").or(deliveries::courier.assume_not_null().eq(courier)));
-        }
-        if let Some(state) = state {
-            query = query.filter(deliveries::state.eq(name(state)));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let id = DeliveryId::new(id);
-            let older = deliveries::created_at.lt(at).or(deliveries::created_at.eq(at).and(deliveries::id.lt(id)));
-            query = query.filter(older);
-        }
-        query.order((deliveries::created_at.desc(), deliveries::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (rows, next) = newest!(
+        tx, page, Row in deliveries by created_at;
+        courier: deliveries::state.eq("prepared").or(deliveries::courier.assume_not_null().eq(courier)),
+        state: deliveries::state.eq(name(state))
+    );
     let deliveries = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
     Ok((deliveries.collect::<Result<_, Error>>()?, next))
 }

@@ -7,7 +7,7 @@ use chassis::done::Key;
 use chassis::error::RefusalCode;
 use chassis::page::Spot;
 use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, NoAnswer, Page, Writer, all};
+use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
 use contracts::Role;
 use contracts::order::v1 as proto;
 use contracts::order::v1::OrderState;
@@ -103,20 +103,9 @@ impl Service {
         let paid = self.payment.call(Some(call), request, |transport, request| async move {
             PaymentServiceClient::new(transport).collect_payment(request).await
         });
-        let payment = match paid.await {
-            Ok(response) => response.payment,
-            Err(NoAnswer::Refused(status)) => return Err(Error::Answered(status)),
-            Err(NoAnswer::Away { retry_after }) => {
-                return Err(Error::Away {
-                    reason: "PAYMENT_AWAY",
-                    message:
-                        "payments can't be taken at the moment; there is no order yet: repeat the request with the \
-                              same request id a little later"
-                            .to_owned(),
-                    retry_after,
-                });
-            }
-        };
+        let away = "payments can't be taken at the moment; there is no order yet: repeat the request with the same \
+                    request id a little later";
+        let payment = paid.await.map_err(|none| none.told("PAYMENT_AWAY", away))?.payment;
         let id = payment.and_then(|payment| payment.payment_id.parse().ok());
         id.ok_or_else(|| Error::Internal("payment answered without a payment".into()))
     }

@@ -5,7 +5,9 @@ mod offers;
 use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{
+    Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
+};
 use contracts::order::v1 as proto;
 
 use crate::domain::{Cause, Command, Event, Order, OrderId, PaymentId, ProductId, Purchase, State};
@@ -71,10 +73,7 @@ impl Store for Order {
         db::save(tx, changes, Row::new).await
     }
 
-    async fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<OrderId>, Error> {
-        let due = orders::table.filter(orders::wake_at.le(now)).order(orders::wake_at).limit(limit);
-        Ok(sql!(tx, |c| due.select(orders::id).load(c))?)
-    }
+    chassis::due!(orders, id);
 
     fn answer(&self, _: &Command) -> proto::Order {
         self.into()
@@ -108,21 +107,10 @@ pub async fn list(
     state: Option<&'static str>,
     page: &Page<Spot>,
 ) -> Result<(Vec<proto::Order>, String), Error> {
-    let mut rows: Vec<Row> = sql!(tx, |c| {
-        let mut query = orders::table.filter(orders::is_order).select(Row::as_select()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(orders::customer.eq(customer));
-        }
-        if let Some(state) = state {
-            query = query.filter(orders::state.eq(state));
-        }
-        if let Some(Spot { at, id }) = page.after {
-            let older = orders::created_at.lt(at).or(orders::created_at.eq(at).and(orders::id.lt(OrderId::new(id))));
-            query = query.filter(older);
-        }
-        query.order((orders::created_at.desc(), orders::id.desc())).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| Spot { at: row.created_at, id: row.id.uuid() });
+    let (rows, next) = newest!(
+        tx, page, Row in orders by created_at where orders::is_order;
+        customer: orders::customer.eq(customer), state: orders::state.eq(state)
+    );
     let orders = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
     Ok((orders.collect::<Result<_, Error>>()?, next))
 }
