@@ -100,15 +100,15 @@ pub enum Event {
     Registered(BikeId, String, Place, Condition, Timestamp),
     /// It is gone.
     Removed(Timestamp),
-    /// It is gone, with the ride that had it.
+    /// It is gone, though a ride has it.
     WrittenOff(RideId, Timestamp),
     /// A ride took it.
     Taken(RideId, String, Timestamp),
     /// A ride gave it back.
     GivenBack(RideId, Option<Place>, Timestamp),
-    /// A ride that never had it could not give it back.
+    /// A ride could not give it back: it was written off meanwhile, or never was with that ride.
     GiveBackRefused(RideId, String),
-    /// A ride that never had it can't take it any more.
+    /// A ride that does not have it can't take it any more.
     Barred(RideId, String),
     /// A manager looked at it.
     Inspected(ReportId, String, Condition, Timestamp),
@@ -217,10 +217,10 @@ impl Bike {
     fn decide_give_back(&self, ride: RideId, customer: &str, at: Option<&Place>, now: Timestamp) -> Option<Event> {
         match self.takings.get(&ride) {
             Some(taking) if taking.over => None,
-            Some(_) => Some(Event::GivenBack(ride, at.cloned(), now)),
-            // Someone brings back what we never gave out: that ride must not be billed.
-            None if at.is_some() => Some(Event::GiveBackRefused(ride, customer.to_owned())),
-            None => Some(Event::Barred(ride, customer.to_owned())),
+            Some(_) if self.state == State::WithRide(ride) => Some(Event::GivenBack(ride, at.cloned(), now)),
+            // What is gone, or was never given out, can't be brought back: that ride must not be billed.
+            _ if at.is_some() => Some(Event::GiveBackRefused(ride, customer.to_owned())),
+            _ => Some(Event::Barred(ride, customer.to_owned())),
         }
     }
 
@@ -228,11 +228,7 @@ impl Bike {
         let end = |taking: Option<&mut Taking>| taking.into_iter().for_each(|taking| taking.over = true);
         match event {
             Event::Registered(..) => {}
-            Event::Removed(_) => self.state = State::Removed,
-            Event::WrittenOff(ride, _) => {
-                end(self.takings.get_mut(ride));
-                self.state = State::Removed;
-            }
+            Event::Removed(_) | Event::WrittenOff(..) => self.state = State::Removed,
             Event::Taken(ride, customer, _) => {
                 self.takings.insert(*ride, Taking { customer: customer.clone(), over: false });
                 self.state = State::WithRide(*ride);

@@ -2,7 +2,7 @@
 //!
 //! | whenever                | then                                                                                  |
 //! |-------------------------|---------------------------------------------------------------------------------------|
-//! | `ride.v1.RideReturned`  | the bike is back at that place; if it was never with that ride, that is told          |
+//! | `ride.v1.RideReturned`  | the bike is back at that place; if it was written off meanwhile, that is told         |
 //! | `ride.v1.RideAbandoned` | the bike is back where it was taken: the ride never started                           |
 
 use chassis::{Malformed, Policy, told};

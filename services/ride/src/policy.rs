@@ -4,7 +4,7 @@
 //! |------------------------------|----------------------------------------------------------------------------------|
 //! | `bike.v1.BikeTaken`          | expect its ride; one that does not start soon is abandoned, and gives it back    |
 //! | `bike.v1.BikeWrittenOff`     | void the ride with it; one that did not start yet is abandoned                   |
-//! | `bike.v1.BikeReturnRefused`  | void the ride: the bike never was with it                                        |
+//! | `bike.v1.BikeReturnRefused`  | void the ride: its bike was written off before it came back                      |
 //! | `billing.v1.BillInArrears`   | note it: the customer rents nothing until it is settled                          |
 //! | `billing.v1.BillClosed`      | note that it is settled, if it was in arrears                                    |
 //! | `billing.v1.BillVoided`      | the same                                                                         |

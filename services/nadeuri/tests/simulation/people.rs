@@ -117,6 +117,17 @@ impl Person {
         Ok(answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))?.into_inner())
     }
 
+    /// Makes a call, and hangs up at some moment of it: whether it was obeyed, nobody knows.
+    pub async fn walk_away_from<M: Rpc>(&self, request: M) {
+        let mut call = std::pin::pin!(self.call(request));
+        for _ in 0..self.chance.pick(0..40) {
+            if futures::poll!(&mut call).is_ready() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Asks, and asks again under the same request id while there is no answer, up to a point.
     pub async fn ask<M: Change>(&self, mut request: M) -> Option<M::Answer> {
         request.identify(&self.world.ids.uuid(self.world.now()).to_string());

@@ -13,6 +13,8 @@ use super::Person;
 
 /// Bikes of a run, at first.
 const BIKES: u128 = 3;
+/// Bikes that are lost, most of them under their riders; at most.
+const LOST: u128 = 4;
 /// Customers of a run.
 const RIDERS: u64 = 3;
 /// Managers of a run.
@@ -54,26 +56,30 @@ async fn bikes(me: &Person) -> Vec<Bike> {
     me.call(ListBikesRequest::default()).await.map(|answer| answer.bikes).unwrap_or_default()
 }
 
+async fn register(me: &Person, number: u128) {
+    let request = RegisterBikeRequest {
+        name: format!("S-{number}"),
+        place: Some(place("the rack", 0)),
+        battery_percent: Some(100),
+        ..Default::default()
+    };
+    me.insist(request, 0xb1ce_0000 + number).await;
+}
+
 async fn run_the_office(me: Person) {
     for number in 0..BIKES {
-        let request = RegisterBikeRequest {
-            name: format!("S-{number}"),
-            place: Some(place("the rack", 0)),
-            battery_percent: Some(100),
-            ..Default::default()
-        };
-        me.insist(request, 0xb1ce_0000 + number).await;
+        register(&me, number).await;
     }
-    for _ in 0..2 {
-        me.pause(20_000).await;
+    for number in BIKES..BIKES + LOST {
+        me.pause(12_000).await;
         let known = bikes(&me).await;
-        // One is lost now and then; as long as another is left.
-        if known.len() > 1 && me.chance.pick(0..3) == 0 {
-            let bike_id = me.pick(&known).bike_id.clone();
-            let request = RemoveBikeRequest { bike_id, written_off: true, ..Default::default() };
-            if let Some(bike) = me.ask(request).await.and_then(|answer| answer.bike) {
-                me.promised(move |seen| seen.bikes.is_gone(&bike.bike_id));
-            }
+        let ridden: Vec<&Bike> = known.iter().filter(|bike| bike.state() == BikeState::InUse).collect();
+        let lost = ridden.first().copied().or_else(|| known.first().filter(|_| me.chance.pick(0..3) == 0));
+        let Some(bike_id) = lost.map(|bike| bike.bike_id.clone()) else { continue };
+        let request = RemoveBikeRequest { bike_id, written_off: true, ..Default::default() };
+        if let Some(bike) = me.ask(request).await.and_then(|answer| answer.bike) {
+            me.promised(move |seen| seen.bikes.is_gone(&bike.bike_id));
+            register(&me, number).await;
         }
     }
 }
@@ -106,6 +112,9 @@ impl Rider {
             return;
         }
         let bike_id = self.me.pick(&known).bike_id.clone();
+        if self.me.chance.pick(0..5) == 0 {
+            return self.me.walk_away_from(RentBikeRequest { bike_id, ..Default::default() }).await;
+        }
         let rented = self.me.ask(RentBikeRequest { bike_id, ..Default::default() }).await;
         let Some(ride) = rented.and_then(|answer| answer.ride) else { return };
         let promised = ride.clone();
