@@ -8,7 +8,6 @@ use chassis::error::RefusalCode;
 use chassis::page::Spot;
 use chassis::world::World;
 use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
-use contracts::Role;
 use contracts::order::v1 as proto;
 use contracts::order::v1::OrderState;
 use contracts::order::v1::order_service_server::OrderService;
@@ -54,10 +53,10 @@ impl Service {
             return placed(first);
         }
         // A request that is repeated goes on with what its first attempt drafted.
-        let id: OrderId = key.map_or_else(|| self.world.ids.mint(self.world.now()), Key::derived_id);
+        let id: OrderId = self.world.id_for(key);
         let draft = match self.finder.get(id).await? {
             Some(order) => (&order).into(),
-            None => self.draft(call, id, &wish).await?,
+            None => self.draft(call, id, &wish, key.map(Key::begun)).await?,
         };
         let payment = match draft.state() {
             OrderState::Draft => self.pay(call, &draft, wish.method).await?,
@@ -72,7 +71,7 @@ impl Service {
 
     /// Writes down what is to be paid for. Should this process die after the payment, the event `PaymentApproved` does the
     /// rest.
-    async fn draft(&self, call: &Call, id: OrderId, wish: &Wish) -> Result<proto::Order, Error> {
+    async fn draft(&self, call: &Call, id: OrderId, wish: &Wish, key: Option<Key>) -> Result<proto::Order, Error> {
         let offer = self.offers.get(wish.product).await?;
         let offer = offer.ok_or_else(|| Error::not_found("product", wish.product))?;
         let price = offer.price.times(wish.quantity);
@@ -85,7 +84,7 @@ impl Service {
             price,
             address: wish.address.clone(),
         };
-        self.writer.handle(call.intent(id, Command::Draft(id, purchase, self.pay_within), None)).await
+        self.writer.handle(call.intent(id, Command::Draft(id, purchase, self.pay_within), key)).await
     }
 
     /// Has it paid, and waits.
@@ -119,7 +118,7 @@ impl Service {
 
 /// Whose orders the caller sees; everyone's, if there is nobody.
 fn seen_by(call: &Call) -> Option<&str> {
-    (!call.caller.has(Role::Admin)).then(|| call.caller.subject())
+    call.own()
 }
 
 fn refused(reason: &'static str, message: &str) -> Error {
@@ -188,8 +187,10 @@ impl OrderService for Service {
         let customer = seen_by(&call);
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let known = OrderState::try_from(request.state);
-        let state = fields.take("state", known.map_err(|_| "must be a value of OrderState"));
+        // What is not paid is no order: nobody finds any in these states.
+        let known = OrderState::try_from(request.state).ok();
+        let known = known.filter(|state| !matches!(state, OrderState::Draft | OrderState::Lapsed));
+        let state = fields.take("state", known.ok_or("must be a state that an order has"));
         let (page, state): (Page<Spot>, _) = fields.finish(all!(page, state))?;
         let reader = self.database.reader().await?;
         let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;

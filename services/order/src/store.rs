@@ -5,7 +5,7 @@ mod offers;
 use chassis::db::prelude::*;
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};
+use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::order::v1 as proto;
 
 use crate::domain::{Cause, Command, Event, Order, OrderId, PaymentId, ProductId, Purchase, State};

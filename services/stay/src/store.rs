@@ -3,7 +3,7 @@
 use chassis::db::prelude::*;
 use chassis::page::Spot;
 use chassis::values::{Currency, Dates, Money, Period};
-use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};
+use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::stay::v1 as proto;
 
 use crate::domain::{Booking, Cause, Command, Event, PaymentId, ResortId, State, Stay, StayId};

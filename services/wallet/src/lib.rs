@@ -31,7 +31,8 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The currency of the ledger, three letters of ISO 4217. Wallets keep the one that they were opened in.
+    /// The currency of the ledger, three letters of ISO 4217. Wallets keep the one that they were opened in, and
+    /// then take no money in another: it is not to be changed once there are some.
     pub currency: Currency,
 }
 
