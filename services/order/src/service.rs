@@ -59,7 +59,10 @@ impl Service {
             None => self.draft(call, id, &wish, key.map(Key::begun)).await?,
         };
         let payment = match draft.state() {
-            OrderState::Draft => self.pay(call, &draft, wish.method).await?,
+            OrderState::Draft => match self.pay(call, &draft, wish.method).await {
+                Ok(payment) => payment,
+                Err(error) => self.paid_meanwhile(id).await?.ok_or(error)?,
+            },
             // It was paid through `payment`, or lapsed.
             _ => match draft.payment_id.parse() {
                 Ok(payment) => payment,
@@ -85,6 +88,12 @@ impl Service {
             address: wish.address.clone(),
         };
         self.writer.handle(call.intent(id, Command::Draft(id, purchase, self.pay_within), key)).await
+    }
+
+    /// The payment of an order that is one by now, whatever the call that should have paid it was told: the payment was
+    /// heard of by its event, and the order may even be cancelled again.
+    async fn paid_meanwhile(&self, id: OrderId) -> Result<Option<PaymentId>, Error> {
+        Ok(self.finder.get(id).await?.and_then(|order| order.payment))
     }
 
     /// Has it paid, and waits.
@@ -128,7 +137,10 @@ fn refused(reason: &'static str, message: &str) -> Error {
 /// The order, if it is one.
 fn placed(order: proto::Order) -> Result<proto::Order, Error> {
     if order.state() == OrderState::Lapsed {
-        return Err(refused("ORDER_LAPSED", "it was not paid in time; what was paid for it since is refunded"));
+        return Err(refused(
+            "ORDER_LAPSED",
+            "it was not paid in time, or its payment was cancelled; what was paid since is refunded",
+        ));
     }
     Ok(order)
 }

@@ -183,8 +183,8 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
-    #[error("deposits are kept in another currency")]
-    WalletCurrency,
+    #[error("the deposit is kept in {0}: the amount must be in it, too")]
+    WalletCurrency(Currency),
     #[error("the deposit would be more than {max}, which is the most that it can be", max = Money::MAX_MINOR)]
     DepositTooLarge,
     #[error("there are not so many points")]
@@ -198,7 +198,7 @@ impl chassis::Refusal for Refusal {
 
     fn reason(&self) -> &'static str {
         match self {
-            Refusal::WalletCurrency => "WALLET_CURRENCY",
+            Refusal::WalletCurrency(_) => "WALLET_CURRENCY",
             Refusal::DepositTooLarge => "DEPOSIT_TOO_LARGE",
             Refusal::NotEnoughPoints => "NOT_ENOUGH_POINTS",
         }
@@ -215,12 +215,16 @@ impl Aggregate for Wallet {
     fn decide(wallet: Option<&Wallet>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Command { holder, order } = command;
         let is_money = matches!(order, Order::Expect(..) | Order::TopUp(..) | Order::Pay(..) | Order::Convert(..));
-        if is_money && wallet.is_some_and(|wallet| wallet.holder.currency != holder.currency) {
-            return Err(Refusal::WalletCurrency);
+        if let Some(kept) =
+            wallet.map(|wallet| wallet.holder.currency).filter(|kept| is_money && *kept != holder.currency)
+        {
+            return Err(Refusal::WalletCurrency(kept));
         }
         let mut book = Book::open(wallet, holder, now);
         match *order {
-            Order::Expect(_, amount) if amount.currency != holder.currency => return Err(Refusal::WalletCurrency),
+            Order::Expect(_, amount) if amount.currency != holder.currency => {
+                return Err(Refusal::WalletCurrency(holder.currency));
+            }
             // Done is done: only what is new can be too much, too late, or not enough.
             _ if order.entry().is_some_and(|entry| book.wallet.posted.contains(&entry)) => {}
             Order::Expect(_, amount) => book.check_room(amount.minor)?,

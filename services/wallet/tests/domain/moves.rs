@@ -133,11 +133,15 @@ fn a_top_up_that_could_not_be_taken_is_refused_before_the_card_is_charged() {
 #[test]
 fn a_wallet_has_one_currency() {
     let euro = Currency::parse("EUR").expect("it is one");
-    check_refused(&[], Order::Expect(id(1), Money { minor: 1, currency: euro }), Refusal::WalletCurrency);
+    check_refused(
+        &[],
+        Order::Expect(id(1), Money { minor: 1, currency: euro }),
+        Refusal::WalletCurrency(ann().currency),
+    );
     let holder = Holder { currency: euro, ..ann() };
     let wallet = after(&[top_up(1, 500)]);
     let decided = Wallet::decide(wallet.as_ref(), &Command { holder, order: top_up(2, 1) }, NOW);
-    assert_eq!(decided, Err(Refusal::WalletCurrency));
+    assert_eq!(decided, Err(Refusal::WalletCurrency(ann().currency)));
 }
 
 #[test]
