@@ -22,17 +22,23 @@ use load::Town;
 use servers::Servers;
 use support::below;
 use support::cluster::{Cluster, Setup, real_servers};
+use tokio::sync::Mutex;
 
 /// Flows that customers finish between two faults, at least: there must be something to break.
 const FLOWS_BETWEEN_FAULTS: usize = 25;
 
+/// Each of them takes all cores there are: they run one after the other.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test]
 async fn one_process_on_sqlite_is_killed_again_and_again() {
+    let _alone = ALONE.lock().await;
     kill_the_process(Cluster::new(Setup::Embedded)).await;
 }
 
 #[tokio::test]
 async fn one_process_on_postgres_and_rabbitmq_is_killed_again_and_again() {
+    let _alone = ALONE.lock().await;
     kill_the_process(Cluster::new(Setup::OneProcess)).await;
 }
 
@@ -54,6 +60,7 @@ async fn kill_the_process(cluster: Cluster) {
 
 #[tokio::test]
 async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
+    let _alone = ALONE.lock().await;
     let mut cluster = Cluster::new(Setup::PerContext).started().await;
     let town = Town::new(&cluster).await;
     let faults = async {
@@ -74,6 +81,7 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
 
 #[tokio::test]
 async fn the_broker_is_killed() {
+    let _alone = ALONE.lock().await;
     let (postgres, _) = real_servers().unwrap();
     let servers = Servers::up("broker", "rabbitmq").await;
     let cluster = Cluster::together().on_postgres(&postgres).on_rabbitmq(&servers.url);
@@ -82,6 +90,7 @@ async fn the_broker_is_killed() {
 
 #[tokio::test]
 async fn the_database_is_killed() {
+    let _alone = ALONE.lock().await;
     let (_, amqp) = real_servers().unwrap();
     let servers = Servers::up("database", "postgres").await;
     let cluster = Cluster::together().on_postgres(&servers.url).on_rabbitmq(&amqp);

@@ -15,7 +15,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually_within};
 
 /// The product.
 pub const NADEURI: &str = env!("CARGO_BIN_EXE_nadeuri");
@@ -63,11 +63,12 @@ impl Server {
         Server { child, guard, address, log: log.to_owned() }
     }
 
-    /// Waits until it says that all of it serves.
+    /// Waits until it says that all of it serves: on a new broker hundreds of queues are made first.
     pub async fn ready(&mut self) {
         let channel = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
         let mut health = HealthClient::new(channel.connect_timeout(PATIENCE).connect_lazy());
-        eventually(&format!("the server of {} serves", self.log.display()), async || {
+        let what = format!("the server of {} serves", self.log.display());
+        eventually_within(PATIENCE * 4, &what, async || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the server ended with {status}:\n{}", self.log_text());
             }
