@@ -140,16 +140,20 @@ impl BikeService for Service {
     ) -> Result<Response<proto::InspectBikeResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
+        fields.key(&call, &request.request_id, &request);
         let id = fields.id("bike_id", &request.bike_id);
         let report: Option<ReportId> = fields.id("report_id", &request.report_id);
         let manager = fields.text("manager_id", &request.manager_id, 1..=128);
         let battery = battery(&mut fields, request.battery_percent);
         let usable = fields.required("usable", request.usable);
-        let (key, id, report, manager, battery_percent, usable) =
-            fields.finish(all!(key, id, report, manager, battery, usable))?;
-        // A report is taken once, whether or not the call has an id.
-        let key = key.unwrap_or_else(|| Key::request(&call.caller, report.uuid(), &request));
+        let (id, report, manager, battery_percent, usable) =
+            fields.finish(all!(id, report, manager, battery, usable))?;
+        // A report is taken once, whatever id the call has.
+        let key = Key::request(
+            &call.caller,
+            report.uuid(),
+            &proto::InspectBikeRequest { request_id: String::new(), ..request },
+        );
         let command = Command::Inspect(report, manager, Condition { battery_percent, usable });
         let bike = self.writer.handle(call.intent(id, command, Some(key))).await?;
         Ok(Response::new(proto::InspectBikeResponse { bike: Some(bike) }))

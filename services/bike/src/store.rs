@@ -8,6 +8,7 @@ use chassis::page::Spot;
 use chassis::values::Place;
 use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql, squared_distance};
 use contracts::bike::v1 as proto;
+use diesel::dsl::not;
 
 use crate::domain::{Bike, BikeId, Command, Condition, Event, RideId, State, Taking};
 
@@ -66,7 +67,7 @@ impl Store for Bike {
         let takings = async {
             sql!(tx, |c| {
                 // Written out, so that each half has an index, whatever has piled up.
-                let open = takings::bike.eq_any(&ids).and(takings::is_over.eq(false));
+                let open = takings::bike.eq_any(&ids).and(not(takings::is_over));
                 let named = takings::bike.eq_any(&ids).and(takings::ride.eq_any(&mentioned));
                 let query = takings::table.filter(open.or(named));
                 query.select(TakingRow::as_select()).load::<TakingRow>(c)

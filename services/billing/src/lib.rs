@@ -32,24 +32,14 @@ pub struct Settings {
     /// What a whole minute costs, in the currency's minor unit; 0 if rides are free.
     pub fee_per_minute: i64,
     /// The currency, three letters of ISO 4217: that of the deposits.
-    pub currency: String,
+    pub currency: Currency,
     /// Minutes that are billed at least, also for a shorter ride.
     pub least_minutes: u32,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { fee_per_minute: 100, currency: "KRW".to_owned(), least_minutes: 1 }
-    }
-}
-
-impl Settings {
-    fn tariff(&self) -> Result<Tariff, String> {
-        let currency = Currency::parse(&self.currency);
-        let currency =
-            currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?;
-        let per_minute = Money { minor: self.fee_per_minute, currency };
-        Ok(Tariff { per_minute, least_minutes: self.least_minutes })
+        Settings { fee_per_minute: 100, currency: Currency::WON, least_minutes: 1 }
     }
 }
 
@@ -57,7 +47,8 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
     host.within("fee_per_minute", settings.fee_per_minute, 0..=Money::MAX_MINOR)?;
     host.within("least_minutes", settings.least_minutes, 0..=1_440)?;
-    let tariff = settings.tariff().map_err(|cause| host.bad_settings(cause))?;
+    let per_minute = Money { minor: settings.fee_per_minute, currency: settings.currency };
+    let tariff = Tariff { per_minute, least_minutes: settings.least_minutes };
     let writer = host.writer::<Bill>();
     host.react(policy::policy(tariff), &writer);
     let service = service::Service { finder: host.finder_of::<Bill>(), database: host.database().clone() };

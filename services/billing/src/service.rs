@@ -41,7 +41,7 @@ impl BillingService for Service {
     ) -> Result<Response<proto::ListBillsResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let known = proto::BillState::try_from(request.state);

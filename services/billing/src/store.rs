@@ -1,9 +1,9 @@
 //! Bills in a table, and what others hear of them.
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
+use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::billing::v1 as proto;
 
 use crate::domain::{Bill, BillId, Command, Event, Fee, RideId, State};
@@ -49,15 +49,7 @@ chassis::rows! {
 impl Store for Bill {
     type Answer = proto::Bill;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = bills::table.filter(bills::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(|row| Ok(Loaded { id: row.id, version: row.version, state: row.try_into()? })).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in bills);
 
     fn answer(&self, _: &Command) -> proto::Bill {
         self.into()
@@ -87,7 +79,7 @@ pub async fn list(
         tx, page, Row in bills by started_at;
         customer: bills::customer.eq(customer), state: bills::state.eq(name(state))
     );
-    let bills = rows.into_iter().map(|row| Ok((&Bill::try_from(row)?).into()));
+    let bills = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
     Ok((bills.collect::<Result<_, Error>>()?, next))
 }
 
@@ -136,10 +128,10 @@ impl Row {
     }
 }
 
-impl TryFrom<Row> for Bill {
+impl TryFrom<Row> for Loaded<Bill> {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Bill, Error> {
+    fn try_from(row: Row) -> Result<Loaded<Bill>, Error> {
         let corrupt = |what: &str| Error::Internal(format!("bill {}: corrupt {what}", row.id));
         let state = match row.state.as_str() {
             "open" => State::Open,
@@ -158,7 +150,7 @@ impl TryFrom<Row> for Bill {
             (None, None, None) => None,
             _ => return Err(corrupt("fee")),
         };
-        Ok(Bill {
+        let bill = Bill {
             id: row.id,
             ride: row.ride,
             customer: row.customer,
@@ -168,7 +160,8 @@ impl TryFrom<Row> for Bill {
             arrears: row.arrears_at,
             closed: row.closed_at,
             updated: row.updated_at,
-        })
+        };
+        Ok(Loaded { id: row.id, version: row.version, state: bill })
     }
 }
 

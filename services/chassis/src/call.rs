@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use contracts::Role;
 use prost::{Message, Name};
 use tonic::Request;
 use uuid::Uuid;
@@ -36,6 +37,11 @@ impl Call {
         let caller = extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Error::Internal("a service without a guard was called".into()))?;
         Ok((Call { caller, deadline: extensions.get::<Deadline>().copied() }, message))
+    }
+
+    /// Whose things a list is about: the caller's own, or everyone's for an admin.
+    pub fn own(&self) -> Option<&str> {
+        (!self.caller.has(Role::Admin)).then(|| self.caller.subject())
     }
 
     /// A command of this call.

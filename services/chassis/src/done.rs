@@ -44,6 +44,13 @@ impl Key {
         Key { id: ids::hash(&[b"event", event_id.as_bytes(), reaction]), fingerprint: Uuid::nil(), is_event: true }
     }
 
+    /// Says that a request was begun that asks the outside before it is done: the same id with another request is refused
+    /// from then on, not only once there is an answer.
+    #[must_use]
+    pub fn begun(self) -> Key {
+        Key { id: ids::hash(&[b"begun", self.id.as_bytes()]), ..self }
+    }
+
     /// The id of what the request makes: the same one when it is repeated, also if the first attempt was not written down.
     pub fn derived_id<K: Kind>(self) -> Id<K> {
         Id::derived_from(ids::hash(&[self.id.as_bytes(), self.fingerprint.as_bytes()]))

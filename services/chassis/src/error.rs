@@ -37,8 +37,6 @@ pub enum RefusalCode {
     NotFound,
     /// It can't be done as things stand: `FAILED_PRECONDITION`.
     Precondition,
-    /// A limit is reached: `RESOURCE_EXHAUSTED`.
-    Exhausted,
     /// It is under way and will be known later: `ABORTED`.
     Pending,
 }
@@ -153,7 +151,6 @@ impl Error {
                     RefusalCode::Invalid => Code::InvalidArgument,
                     RefusalCode::NotFound => Code::NotFound,
                     RefusalCode::Precondition => Code::FailedPrecondition,
-                    RefusalCode::Exhausted => Code::ResourceExhausted,
                     RefusalCode::Pending => Code::Aborted,
                 };
                 (code, *reason)

@@ -5,6 +5,7 @@ use std::fmt;
 use contracts::{money, period, place};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer, de};
 
 use crate::call::Fields;
 use crate::clock::Timestamp;
@@ -15,6 +16,9 @@ use crate::near::MAX_LATITUDE;
 pub struct Currency([u8; 3]);
 
 impl Currency {
+    /// The won, which settings have that say nothing.
+    pub const WON: Currency = Currency(*b"KRW");
+
     /// From three letters in upper case.
     pub fn parse(code: &str) -> Option<Currency> {
         let code: [u8; 3] = code.as_bytes().try_into().ok()?;
@@ -24,6 +28,15 @@ impl Currency {
     /// The three letters.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// In settings: its three letters.
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        let wrong = || de::Error::custom(format!("currency {code:?} must be three letters such as KRW"));
+        Currency::parse(&code).ok_or_else(wrong)
     }
 }
 

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
-use crate::ids::Ids;
+use crate::done::Key;
+use crate::ids::{Id, Ids, Kind};
 
 /// Time, chance and tasks.
 #[derive(Clone)]
@@ -60,6 +61,11 @@ impl World {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The id of what a request makes: the same one whenever it is repeated, if it has an id.
+    pub fn id_for<K: Kind>(&self, key: Option<Key>) -> Id<K> {
+        key.map_or_else(|| self.ids.mint(self.now()), Key::derived_id)
     }
 
     /// Passes a point at which a simulated context may crash; then this never returns.

@@ -82,7 +82,7 @@ impl DeliveryService for Service {
     ) -> Result<Response<proto::ListDeliveriesResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let courier = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let courier = call.own();
         let filter = [courier.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let known = proto::DeliveryState::try_from(request.state);

@@ -1,8 +1,8 @@
 //! Deliveries in a table, and what others hear of them.
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::page::Spot;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
+use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::delivery::v1 as proto;
 
 use crate::domain::{Command, Delivery, DeliveryId, Event, OrderId, Parcel, State};
@@ -48,15 +48,7 @@ chassis::rows! {
 impl Store for Delivery {
     type Answer = proto::Delivery;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = deliveries::table.filter(deliveries::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in deliveries);
 
     fn answer(&self, _: &Command) -> proto::Delivery {
         self.into()

@@ -84,7 +84,7 @@ impl DispatchService for Service {
     ) -> Result<Response<proto::ListHailsResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes()];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let page = fields.finish(page)?;

@@ -1,8 +1,8 @@
 //! Hails in a table, and what others hear of them.
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::values::Place;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, sql};
 use contracts::dispatch::v1 as proto;
 
 use crate::domain::{Allocation, Cause, Command, DriveId, Event, Hail, HailId, State, Trip};
@@ -54,15 +54,7 @@ chassis::rows! {
 impl Store for Hail {
     type Answer = proto::Hail;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = hails::table.filter(hails::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in hails);
 
     fn answer(&self, _: &Command) -> proto::Hail {
         self.into()

@@ -35,7 +35,7 @@ pub const CONTEXT: Context = Context {
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The currency of the fares, three letters of ISO 4217.
-    pub currency: String,
+    pub currency: Currency,
     /// What a minute costs, in the currency's minor unit.
     pub fare_per_minute: i64,
     /// How long a drive is offered before it lapses, in seconds.
@@ -47,16 +47,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { currency: "KRW".to_owned(), fare_per_minute: 1_000, offered_seconds: 1_800, charge_attempts: 300 }
-    }
-}
-
-impl Settings {
-    fn tariff(&self) -> Result<Tariff, String> {
-        let currency = Currency::parse(&self.currency);
-        let currency =
-            currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?;
-        Ok(Tariff { per_minute: Money { minor: self.fare_per_minute, currency } })
+        Settings { currency: Currency::WON, fare_per_minute: 1_000, offered_seconds: 1_800, charge_attempts: 300 }
     }
 }
 
@@ -65,7 +56,8 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     host.within("fare_per_minute", settings.fare_per_minute, 1..=Money::MAX_MINOR)?;
     host.within("offered_seconds", settings.offered_seconds, 1..=86_400)?;
     host.within("charge_attempts", settings.charge_attempts, 1..=10_000)?;
-    let tariff = settings.tariff().map_err(|cause| host.bad_settings(cause))?;
+    let per_minute = Money { minor: settings.fare_per_minute, currency: settings.currency };
+    let tariff = Tariff { per_minute };
     let writer = host.writer::<Drive>();
     let offered = Duration::from_secs(settings.offered_seconds);
     host.react(policy::policy(offered), &writer);

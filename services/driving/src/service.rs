@@ -163,7 +163,7 @@ impl DrivingService for Service {
     ) -> Result<Response<proto::ListDrivesResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let driver = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let driver = call.own();
         let filter = [driver.unwrap_or_default().as_bytes()];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let page = fields.finish(page)?;

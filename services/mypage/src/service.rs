@@ -96,7 +96,7 @@ fn listing<'a>(
     token: &str,
 ) -> Result<(Option<&'a str>, chassis::Page<Spot>), Error> {
     let mut fields = Fields::new();
-    let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+    let customer = call.own();
     let page =
         chassis::Page::parse(&mut fields, size, token, &[of.as_bytes(), customer.unwrap_or_default().as_bytes()]);
     Ok((customer, fields.finish(page)?))

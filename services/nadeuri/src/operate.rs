@@ -141,7 +141,10 @@ pub async fn check_ledger(target: &Target) -> anyhow::Result<()> {
         println!("{finding}");
     }
     match checked.findings.len() {
-        0 => Ok(()),
+        0 => {
+            println!("it adds up: every balance is the sum of its entries");
+            Ok(())
+        }
         count => bail!("the ledger does not add up: {count} findings"),
     }
 }

@@ -120,7 +120,7 @@ fn tests_wait_for_a_condition_or_move_the_clock() {
     /// Sleeps that wait for no outcome: how long a fault lasts, how long people think, and the pause in a loop of looks.
     const PACING: [(&str, &str); 3] = [
         ("services/nadeuri/tests/faults/main.rs", "kill_the_server("),
-        ("services/nadeuri/tests/faults/load.rs", "customer("),
+        ("services/nadeuri/tests/faults/load.rs", "think("),
         ("services/nadeuri/tests/faults/audit.rs", "check("),
     ];
     let mut found = Vec::new();

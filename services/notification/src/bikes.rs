@@ -26,8 +26,11 @@ pub fn voided(event: RideVoided) -> Told {
 /// A bill is settled.
 pub fn settled(event: BillClosed) -> Told {
     about_bill(event.bill, |bill| {
-        let fee = text::amount(bill.fee.as_ref())?;
-        Ok(format!("Your ride of {} min cost {fee}, paid from your deposit.", bill.minutes))
+        let fee = told::present("fee", bill.fee.as_ref())?;
+        if fee.amount_minor == 0 {
+            return Ok("Your ride was free.".to_owned());
+        }
+        Ok(format!("Your ride of {} min cost {}, paid from your deposit.", bill.minutes, text::amount(Some(fee))?))
     })
 }
 
@@ -91,6 +94,8 @@ mod tests {
         let bill = || Some(Bill { customer_id: "ann".into(), minutes: 12, fee: won(1_200), ..Bill::default() });
         let says = "Your ride of 12 min cost KRW 1,200, paid from your deposit.";
         check(settled(BillClosed { bill: bill() }), says);
+        let free = BillClosed { bill: Some(Bill { minutes: 0, fee: won(0), ..bill().unwrap_or_default() }) };
+        check(settled(free), "Your ride was free.");
         let says = "Your deposit does not suffice for your ride of 12 min, which cost KRW 1,200. Please top it up: that \
                     settles the bill, and you can ride again.";
         check(in_arrears(BillInArrears { bill: bill() }), says);

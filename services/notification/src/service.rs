@@ -3,7 +3,6 @@
 use chassis::db::Database;
 use chassis::page::Spot;
 use chassis::{Call, Fields, Page, all};
-use contracts::Role;
 use contracts::notification::v1 as proto;
 use contracts::notification::v1::notification_service_server::NotificationService;
 use tonic::{Request, Response, Status};
@@ -25,7 +24,7 @@ impl NotificationService for Service {
     ) -> Result<Response<proto::ListMessagesResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let customer = call.own();
         let filter = [b"messages", customer.unwrap_or_default().as_bytes(), request.flow_id.as_bytes()];
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let flow = fields.optional_id("flow_id", &request.flow_id);

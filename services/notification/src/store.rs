@@ -1,8 +1,8 @@
 //! Messages in a table.
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::page::Spot;
-use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
+use chassis::{Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::notification::v1 as proto;
 
 use crate::domain::{Command, Event, FlowId, Letter, Message, MessageId, State};
@@ -46,15 +46,7 @@ chassis::rows! {
 impl Store for Message {
     type Answer = proto::Message;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = messages::table.filter(messages::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in messages);
 
     chassis::due!(messages, id);
 

@@ -8,7 +8,6 @@ use chassis::error::RefusalCode;
 use chassis::page::Spot;
 use chassis::world::World;
 use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
-use contracts::Role;
 use contracts::order::v1 as proto;
 use contracts::order::v1::OrderState;
 use contracts::order::v1::order_service_server::OrderService;
@@ -54,13 +53,16 @@ impl Service {
             return placed(first);
         }
         // A request that is repeated goes on with what its first attempt drafted.
-        let id: OrderId = key.map_or_else(|| self.world.ids.mint(self.world.now()), Key::derived_id);
+        let id: OrderId = self.world.id_for(key);
         let draft = match self.finder.get(id).await? {
             Some(order) => (&order).into(),
-            None => self.draft(call, id, &wish).await?,
+            None => self.draft(call, id, &wish, key.map(Key::begun)).await?,
         };
         let payment = match draft.state() {
-            OrderState::Draft => self.pay(call, &draft, wish.method).await?,
+            OrderState::Draft => match self.pay(call, &draft, wish.method).await {
+                Ok(payment) => payment,
+                Err(error) => self.paid_meanwhile(id).await?.ok_or(error)?,
+            },
             // It was paid through `payment`, or lapsed.
             _ => match draft.payment_id.parse() {
                 Ok(payment) => payment,
@@ -72,7 +74,7 @@ impl Service {
 
     /// Writes down what is to be paid for. Should this process die after the payment, the event `PaymentApproved` does the
     /// rest.
-    async fn draft(&self, call: &Call, id: OrderId, wish: &Wish) -> Result<proto::Order, Error> {
+    async fn draft(&self, call: &Call, id: OrderId, wish: &Wish, key: Option<Key>) -> Result<proto::Order, Error> {
         let offer = self.offers.get(wish.product).await?;
         let offer = offer.ok_or_else(|| Error::not_found("product", wish.product))?;
         let price = offer.price.times(wish.quantity);
@@ -85,7 +87,13 @@ impl Service {
             price,
             address: wish.address.clone(),
         };
-        self.writer.handle(call.intent(id, Command::Draft(id, purchase, self.pay_within), None)).await
+        self.writer.handle(call.intent(id, Command::Draft(id, purchase, self.pay_within), key)).await
+    }
+
+    /// The payment of an order that is one by now, whatever the call that should have paid it was told: the payment was
+    /// heard of by its event, and the order may even be cancelled again.
+    async fn paid_meanwhile(&self, id: OrderId) -> Result<Option<PaymentId>, Error> {
+        Ok(self.finder.get(id).await?.and_then(|order| order.payment))
     }
 
     /// Has it paid, and waits.
@@ -119,7 +127,7 @@ impl Service {
 
 /// Whose orders the caller sees; everyone's, if there is nobody.
 fn seen_by(call: &Call) -> Option<&str> {
-    (!call.caller.has(Role::Admin)).then(|| call.caller.subject())
+    call.own()
 }
 
 fn refused(reason: &'static str, message: &str) -> Error {
@@ -129,7 +137,10 @@ fn refused(reason: &'static str, message: &str) -> Error {
 /// The order, if it is one.
 fn placed(order: proto::Order) -> Result<proto::Order, Error> {
     if order.state() == OrderState::Lapsed {
-        return Err(refused("ORDER_LAPSED", "it was not paid in time; what was paid for it since is refunded"));
+        return Err(refused(
+            "ORDER_LAPSED",
+            "it was not paid in time, or its payment was cancelled; what was paid since is refunded",
+        ));
     }
     Ok(order)
 }
@@ -188,8 +199,10 @@ impl OrderService for Service {
         let customer = seen_by(&call);
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let known = OrderState::try_from(request.state);
-        let state = fields.take("state", known.map_err(|_| "must be a value of OrderState"));
+        // What is not paid is no order: nobody finds any in these states.
+        let known = OrderState::try_from(request.state).ok();
+        let known = known.filter(|state| !matches!(state, OrderState::Draft | OrderState::Lapsed));
+        let state = fields.take("state", known.ok_or("must be a state that an order has"));
         let (page, state): (Page<Spot>, _) = fields.finish(all!(page, state))?;
         let reader = self.database.reader().await?;
         let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;

@@ -2,12 +2,10 @@
 
 mod offers;
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{
-    Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
-};
+use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::order::v1 as proto;
 
 use crate::domain::{Cause, Command, Event, Order, OrderId, PaymentId, ProductId, Purchase, State};
@@ -63,15 +61,7 @@ chassis::rows! {
 impl Store for Order {
     type Answer = proto::Order;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = orders::table.filter(orders::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in orders);
 
     chassis::due!(orders, id);
 

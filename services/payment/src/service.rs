@@ -141,7 +141,7 @@ impl PaymentService for Service {
     ) -> Result<Response<proto::ListPaymentsResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let customer = call.own();
         let filter = [b"payments", customer.unwrap_or_default().as_bytes(), request.purchase_id.as_bytes()];
         let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let purchase = fields.optional_id("purchase_id", &request.purchase_id);

@@ -1,9 +1,9 @@
 //! Payments in a table, and what others hear of them.
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::page::Spot;
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
+use chassis::{Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::payment::v1 as proto;
 
 use crate::domain::{Command, Event, Owed, Payment, PaymentId, PurchaseId, State};
@@ -61,15 +61,7 @@ chassis::rows! {
 impl Store for Payment {
     type Answer = proto::Payment;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = payments::table.filter(payments::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in payments);
 
     chassis::due!(payments, id);
 

@@ -36,7 +36,7 @@ pub struct Settings {
     /// The country, two letters of ISO 3166-1.
     pub country: String,
     /// The currency of the prices, three letters of ISO 4217.
-    pub currency: String,
+    pub currency: Currency,
     /// The time zone that decides what a day is, by its IANA name.
     pub time_zone: String,
     /// How long a reservation waits for its payment, in minutes.
@@ -51,7 +51,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             country: "KR".to_owned(),
-            currency: "KRW".to_owned(),
+            currency: Currency::WON,
             time_zone: "Asia/Seoul".to_owned(),
             pay_within_minutes: 24 * 60,
             longest_days: 90,
@@ -62,7 +62,6 @@ impl Default for Settings {
 
 impl Settings {
     fn region(&self) -> Result<Region, String> {
-        let currency = Currency::parse(&self.currency);
         let days = |days: u64| Duration::from_secs(days.saturating_mul(86_400));
         let is_country = self.country.len() == 2 && self.country.bytes().all(|letter| letter.is_ascii_uppercase());
         if !is_country {
@@ -70,8 +69,7 @@ impl Settings {
         }
         Ok(Region {
             country: self.country.clone(),
-            currency: currency
-                .ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))?,
+            currency: self.currency,
             zone: TimeZone::get(&self.time_zone)
                 .map_err(|_| format!("time_zone {:?} must be an IANA name such as Asia/Seoul", self.time_zone))?,
             pay_within: Duration::from_secs(self.pay_within_minutes.saturating_mul(60)),

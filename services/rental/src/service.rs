@@ -220,7 +220,7 @@ impl RentalService for Service {
     ) -> Result<Response<proto::ListReservationsResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
-        let customer = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
+        let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let known = proto::ReservationState::try_from(request.state);

@@ -1,11 +1,9 @@
 //! Stays in a table, and what others hear of them.
 
-use chassis::db::{self, prelude::*};
+use chassis::db::prelude::*;
 use chassis::page::Spot;
 use chassis::values::{Currency, Dates, Money, Period};
-use chassis::{
-    Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
-};
+use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::stay::v1 as proto;
 
 use crate::domain::{Booking, Cause, Command, Event, PaymentId, ResortId, State, Stay, StayId};
@@ -67,15 +65,7 @@ chassis::rows! {
 impl Store for Stay {
     type Answer = proto::Stay;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = stays::table.filter(stays::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in stays);
 
     chassis::due!(stays, id);
 

@@ -1,10 +1,10 @@
 //! Vouchers in a table, and what others hear of them.
 
+use chassis::db::prelude::*;
 use chassis::db::types::Secret;
-use chassis::db::{self, prelude::*};
 use chassis::page::Spot;
 use chassis::values::{Dates, Period};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
+use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};
 use contracts::voucher::v1 as proto;
 
 use crate::code::Code;
@@ -53,15 +53,7 @@ chassis::rows! {
 impl Store for Voucher {
     type Answer = proto::Voucher;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = vouchers::table.filter(vouchers::id.eq_any(wanted.ids()));
-        let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
-    }
-
-    async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
-    }
+    chassis::flat!(Row in vouchers);
 
     fn answer(&self, _: &Command) -> proto::Voucher {
         self.into()

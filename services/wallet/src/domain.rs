@@ -22,9 +22,6 @@ pub use crate::ledger::{
     Account, Balance, BillId, ConversionId, Entry, EntryId, FlowId, Reason, ReportId, TopUpId, WalletId, wallet_of,
 };
 
-/// Bills of one wallet that can wait for money.
-pub const MAX_WAITING: usize = 1_000;
-
 /// Whose a wallet is, and in which currency it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -186,30 +183,24 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
-    #[error("deposits are kept in another currency")]
-    WalletCurrency,
+    #[error("the deposit is kept in {0}: the amount must be in it, too")]
+    WalletCurrency(Currency),
     #[error("the deposit would be more than {max}, which is the most that it can be", max = Money::MAX_MINOR)]
     DepositTooLarge,
     #[error("there are not so many points")]
     NotEnoughPoints,
-    #[error("{MAX_WAITING} bills wait for money, which is the most that can")]
-    TooManyBills,
 }
 
 impl chassis::Refusal for Refusal {
     fn code(&self) -> RefusalCode {
-        match self {
-            Refusal::TooManyBills => RefusalCode::Exhausted,
-            _ => RefusalCode::Precondition,
-        }
+        RefusalCode::Precondition
     }
 
     fn reason(&self) -> &'static str {
         match self {
-            Refusal::WalletCurrency => "WALLET_CURRENCY",
+            Refusal::WalletCurrency(_) => "WALLET_CURRENCY",
             Refusal::DepositTooLarge => "DEPOSIT_TOO_LARGE",
             Refusal::NotEnoughPoints => "NOT_ENOUGH_POINTS",
-            Refusal::TooManyBills => "TOO_MANY_BILLS",
         }
     }
 }
@@ -223,12 +214,17 @@ impl Aggregate for Wallet {
 
     fn decide(wallet: Option<&Wallet>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Command { holder, order } = command;
-        if wallet.is_some_and(|wallet| wallet.holder.currency != holder.currency) {
-            return Err(Refusal::WalletCurrency);
+        let is_money = matches!(order, Order::Expect(..) | Order::TopUp(..) | Order::Pay(..) | Order::Convert(..));
+        if let Some(kept) =
+            wallet.map(|wallet| wallet.holder.currency).filter(|kept| is_money && *kept != holder.currency)
+        {
+            return Err(Refusal::WalletCurrency(kept));
         }
         let mut book = Book::open(wallet, holder, now);
         match *order {
-            Order::Expect(_, amount) if amount.currency != holder.currency => return Err(Refusal::WalletCurrency),
+            Order::Expect(_, amount) if amount.currency != holder.currency => {
+                return Err(Refusal::WalletCurrency(holder.currency));
+            }
             // Done is done: only what is new can be too much, too late, or not enough.
             _ if order.entry().is_some_and(|entry| book.wallet.posted.contains(&entry)) => {}
             Order::Expect(_, amount) => book.check_room(amount.minor)?,
@@ -236,7 +232,7 @@ impl Aggregate for Wallet {
                 let entry = book.entry(Reason::TopUp(id), amount);
                 book.record(Event::ToppedUp(entry));
             }
-            Order::Pay(id, flow, amount) => book.pay(id, flow, amount)?,
+            Order::Pay(id, flow, amount) => book.pay(id, flow, amount),
             Order::Void(id, flow) => book.void(id, flow),
             Order::Earn(id, points) => {
                 let entry = book.entry(Reason::Report(id), points);
@@ -340,21 +336,18 @@ impl Book {
         if fits { Ok(()) } else { Err(Refusal::DepositTooLarge) }
     }
 
-    fn pay(&mut self, id: BillId, flow: FlowId, amount: i64) -> Result<(), Refusal> {
+    /// What is owed waits, however much that is: who may ride on is for `ride` to say.
+    fn pay(&mut self, id: BillId, flow: FlowId, amount: i64) {
         if self.wallet.bills.contains_key(&id) {
-            return Ok(());
+            return;
         }
-        let waiting = self.wallet.waiting().count();
         let bill = Bill { id, flow, amount, state: BillState::Paid, since: self.now };
-        if waiting == 0 && self.wallet.balance.deposit >= amount {
+        if self.wallet.oldest_waiting().is_none() && self.wallet.balance.deposit >= amount {
             self.pay_from_deposit(bill);
-        } else if waiting < MAX_WAITING {
+        } else {
             let state = BillState::Waiting { place: self.wallet.waited + 1 };
             self.record(Event::BillUnpaid(Bill { state, ..bill }));
-        } else {
-            return Err(Refusal::TooManyBills);
         }
-        Ok(())
     }
 
     fn pay_from_deposit(&mut self, bill: Bill) {

@@ -22,7 +22,7 @@ pub const CONTEXT: Context = Context {
     name: "wallet",
     about: "deposits and points, as a double-entry ledger: top ups, bills, rewards, conversions",
     migrations: chassis::migrations!(),
-    interest: || policy::policy(Settings::default().currency().expect("the default is right")).interest(),
+    interest: || policy::policy(Currency::default()).interest(),
     calls: &["payment"],
     start,
 };
@@ -31,26 +31,19 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The currency of the ledger, three letters of ISO 4217. Wallets keep the one that they were opened in.
-    pub currency: String,
+    /// The currency of the ledger, three letters of ISO 4217. Wallets keep the one that they were opened in, and
+    /// then take no money in another: it is not to be changed once there are some.
+    pub currency: Currency,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { currency: "KRW".to_owned() }
-    }
-}
-
-impl Settings {
-    fn currency(&self) -> Result<Currency, String> {
-        let currency = Currency::parse(&self.currency);
-        currency.ok_or_else(|| format!("currency {:?} must be three letters such as KRW", self.currency))
+        Settings { currency: Currency::WON }
     }
 }
 
 fn start(host: &mut Host) -> Result<(), StartError> {
-    let settings: Settings = host.settings()?;
-    let currency = settings.currency().map_err(|cause| host.bad_settings(cause))?;
+    let Settings { currency } = host.settings()?;
     let writer = host.writer::<Wallet>();
     host.react(policy::policy(currency), &writer);
     let finder = host.finder_of::<Wallet>();

@@ -42,6 +42,10 @@ pub fn policy(currency: Currency) -> Policy<Wallet> {
         })
         .on(move |event: BillDue, _| {
             let Bill { bill_id, ride_id, customer_id, fee, .. } = told::present("bill", event.bill)?;
+            // Of what costs nothing there is nothing to pay.
+            if fee.as_ref().is_some_and(|fee| fee.amount_minor == 0) {
+                return Ok(vec![]);
+            }
             let (bill, flow) = (told::parsed("bill_id", &bill_id)?, told::parsed("ride_id", &ride_id)?);
             of(customer_id, currency, Order::Pay(bill, flow, amount("fee", fee, currency)?))
         })

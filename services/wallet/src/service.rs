@@ -53,8 +53,8 @@ impl Service {
             return Ok(first);
         }
         // A request that is repeated meets the payment of its first attempt.
-        let id: TopUpId = key.map_or_else(|| self.world.ids.mint(self.world.now()), Key::derived_id);
-        self.writer.handle(self.intent(call, Order::Expect(id, amount), None)).await?;
+        let id: TopUpId = self.world.id_for(key);
+        self.writer.handle(self.intent(call, Order::Expect(id, amount), key.map(Key::begun))).await?;
         self.charge(call, id, amount, method).await?;
         self.writer.handle(self.intent(call, Order::TopUp(id, amount.minor), key)).await
     }
@@ -119,7 +119,7 @@ impl WalletService for Service {
         let in_range = (1..=Money::MAX_MINOR).contains(&request.points).then_some(request.points);
         let points = fields.take("points", in_range.ok_or(format!("must be 1 to {}", Money::MAX_MINOR)));
         let (key, points) = fields.finish(all!(key, points))?;
-        let id = key.map_or_else(|| self.world.ids.mint(self.world.now()), Key::derived_id);
+        let id = self.world.id_for(key);
         let wallet = Some(self.writer.handle(self.intent(&call, Order::Convert(id, points), key)).await?);
         Ok(Response::new(proto::ConvertPointsResponse { wallet }))
     }

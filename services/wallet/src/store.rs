@@ -114,8 +114,10 @@ impl Store for Wallet {
             sql!(tx, |c| query.select(WalletRow::as_select()).load::<WalletRow>(c))
         };
         let bills = async {
-            let at_hand = bills::place.is_not_null().or(bills::id.eq_any(&about));
-            let query = bills::table.filter(bills::wallet.eq_any(&ids).and(at_hand));
+            // Written out, so that each half has an index, whatever has piled up.
+            let waiting = bills::wallet.eq_any(&ids).and(bills::place.is_not_null());
+            let named = bills::wallet.eq_any(&ids).and(bills::id.eq_any(&about));
+            let query = bills::table.filter(waiting.or(named));
             sql!(tx, |c| query.select(BillRow::as_select()).load::<BillRow>(c))
         };
         let posted = async {

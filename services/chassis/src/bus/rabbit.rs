@@ -69,7 +69,7 @@ impl Bus for Rabbit {
     fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
         Box::pin(async move {
             let published = async {
-                let channel = in_time(self.0.publisher(source)).await?;
+                let channel = self.0.publisher(source).await?;
                 in_time(self.0.publish(&channel, events)).await
             };
             let published = published.await;
@@ -119,9 +119,10 @@ impl Inner {
             Some(connection) => connection,
             None => Arc::new(self.connect("publisher").await?),
         };
-        let channel = connection.create_channel().await.map_err(failed)?;
-        self.topology.declare_for_publisher(&channel, source).await.map_err(failed)?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
+        let channel = in_time(async { connection.create_channel().await.map_err(failed) }).await?;
+        self.topology.declare_for_publisher(&channel, source).await?;
+        let confirms = channel.confirm_select(ConfirmSelectOptions::default());
+        in_time(async { confirms.await.map_err(failed) }).await?;
         let mut publishers = self.lock();
         publishers.connection = Some(connection.clone());
         publishers.channels.insert(source, (connection, channel.clone()));
@@ -170,8 +171,7 @@ impl Rabbit {
     async fn consume_until_lost(&self, consumer: &Consumer, tasks: &Tasks) -> Result<(), BusError> {
         let connection = self.0.connect(consumer.context).await?;
         let channel = connection.create_channel().await.map_err(failed)?;
-        let declared = self.0.topology.declare_for_consumer(&channel, consumer.context);
-        in_time(async { declared.await.map_err(failed) }).await?;
+        self.0.topology.declare_for_consumer(&channel, consumer.context).await?;
         let mut streams = Vec::new();
         for partition in 0..PARTITIONS {
             let queue = self.0.topology.queue(consumer.context, partition);

@@ -77,6 +77,26 @@ macro_rules! sql {
     };
 }
 
+/// `Store::load` and `Store::save` of a store with one row an aggregate: `flat!(Row in bills);` among its functions. The row
+/// has the column `id`, is made by `Row::new(&aggregate, version)`, and makes a `Loaded` by `TryFrom`.
+#[macro_export]
+macro_rules! flat {
+    ($Row:ident in $table:ident) => {
+        async fn load(
+            tx: $crate::Tx<'_>,
+            wanted: &$crate::Wanted<'_, Self>,
+        ) -> Result<Vec<$crate::Loaded<Self>>, $crate::Error> {
+            let query = $table::table.filter($table::id.eq_any(wanted.ids()));
+            let rows: Vec<$Row> = $crate::sql!(tx, |c| query.select($Row::as_select()).load(c))?;
+            rows.into_iter().map($crate::Loaded::try_from).collect()
+        }
+
+        async fn save(tx: $crate::Tx<'_>, changes: &[$crate::Change<'_, Self>]) -> Result<(), $crate::Error> {
+            $crate::db::save(tx, changes, $Row::new).await
+        }
+    };
+}
+
 /// `Store::due` of a store whose table has the column `wake_at`: `due!(drives, id);` among its functions.
 #[macro_export]
 macro_rules! due {

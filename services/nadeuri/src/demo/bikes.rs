@@ -116,7 +116,7 @@ impl Day {
         let wallet = taken(wallets.convert_points(self.by("manager:hana", request)?).await)?.wallet;
         let wallet = wallet.context("no wallet in the answer")?;
         println!(
-            "  she turns them into a deposit of {} won, with {} points left",
+            "  she turns them into deposit: it is {} won now, with {} points left",
             won(wallet.deposit.as_ref()),
             wallet.points
         );

@@ -11,6 +11,7 @@ use contracts::wallet::v1::{CheckLedgerRequest, GetWalletRequest, TopUpRequest};
 use tonic::{Code, Status};
 
 use crate::audit::{Books, all, by_id, ensure};
+use crate::load::think;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::taxis::{place, somewhere};
@@ -55,6 +56,7 @@ impl Bikes {
         let riders = self.riders.iter().enumerate().map(async |(number, rider)| {
             while !closed.get() {
                 self.go_out(number, rider).await.unwrap_or_else(|status| panic!("a bike ride: {status:?}"));
+                think().await;
             }
         });
         futures::future::join_all(riders).await;

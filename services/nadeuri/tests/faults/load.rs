@@ -99,8 +99,7 @@ impl Town {
             if let Some(told) = self.flow(me).await {
                 self.told.borrow_mut().push(told);
             }
-            // People think; and the servers share two cores with us.
-            tokio::time::sleep(Duration::from_millis(200 + below(400))).await;
+            think().await;
         }
     }
 
@@ -166,4 +165,9 @@ impl Town {
         }
         Ok(())
     }
+}
+
+/// People think; and the servers share two cores with us.
+pub async fn think() {
+    tokio::time::sleep(Duration::from_millis(200 + below(400))).await;
 }

@@ -13,6 +13,7 @@ use contracts::product::v1::{GetProductRequest, Product};
 use tonic::{Code, Status};
 
 use crate::audit::{Books, all, by_id, ensure};
+use crate::load::think;
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
 use crate::support::orders::wish;
@@ -59,6 +60,7 @@ impl Orders {
             while !closed.get() {
                 let told = self.shop(shopper).await.unwrap_or_else(|status| panic!("an order: {status:?}"));
                 self.told.borrow_mut().extend(told);
+                think().await;
             }
         });
         futures::future::join_all(shoppers).await;

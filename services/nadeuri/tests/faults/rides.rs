@@ -12,6 +12,7 @@ use contracts::payment::v1::PaymentState;
 use tonic::Status;
 
 use crate::audit::{Books, all, by_id, ensure};
+use crate::load::think;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::taxis::{place, somewhere};
@@ -38,6 +39,7 @@ impl Rides {
             while !closed.get() {
                 let drive = ride(rider, driver).await.unwrap_or_else(|status| panic!("a ride: {status:?}"));
                 self.ended.borrow_mut().push(drive);
+                think().await;
             }
         });
         futures::future::join_all(pairs).await;

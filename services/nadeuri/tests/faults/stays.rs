@@ -11,6 +11,7 @@ use contracts::voucher::v1::{ListVouchersRequest, Voucher, VoucherState};
 use tonic::Status;
 
 use crate::audit::{Books, all, by_id, ensure};
+use crate::load::think;
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
 use crate::support::stays::{nights, some_villa};
@@ -45,6 +46,7 @@ impl Stays {
             while !closed.get() {
                 let told = self.stay(guest).await.unwrap_or_else(|status| panic!("a stay: {status:?}"));
                 self.told.borrow_mut().extend(told);
+                think().await;
             }
         });
         futures::future::join_all(guests).await;

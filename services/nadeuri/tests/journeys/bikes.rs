@@ -241,6 +241,11 @@ async fn b5_a_ride_that_is_free_is_closed_at_once(setup: Setup) {
     mina.leave(&ride).await.unwrap();
     let bill = mina.sees_bill(&ride, BillState::Closed).await;
     assert_eq!((bill.minutes, bill.fee), (0, Some(won(0))), "less than a minute");
+    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+    // The wallet has nothing to do with it. What it is told next, it is told after that.
+    top_up(&mina, 1_000).await;
+    let dead = app.run(&["dead", "list", "wallet", "--server", &app.url("wallet")]);
+    assert_eq!(String::from_utf8_lossy(&dead.stdout), "0 dead letters\n");
     app.down().await;
 }
 

@@ -30,6 +30,7 @@ pub fn add(suite: &mut Suite) {
         o2_an_order_whose_payment_was_declined_does_not_exist,
         o2_a_repeated_request_orders_and_charges_once,
         o3_a_paid_order_takes_the_stock_and_is_to_be_delivered,
+        o3_what_is_cancelled_while_its_payment_is_awaited_is_shown_as_it_is,
         o3_out_of_stock_after_payment_is_refunded_and_told,
         o3_two_hundred_customers_never_take_more_than_the_stock,
         o7_a_declined_order_is_paid_through_payment,
@@ -158,6 +159,8 @@ async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(setup: Setup
     let request = wish(&tent, 1, "sandbox-timeout-once");
     let pending = refused(mina.order_so(request.clone()).await, Code::Aborted, "PAYMENT_PENDING");
     assert!(retry_delay(&pending).is_some_and(|delay| delay > Duration::ZERO), "they are told when to look again");
+    let other_card = CreateOrderRequest { payment_method: GOOD_CARD.to_owned(), ..request.clone() };
+    refused(mina.send(other_card).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     let order_id = only_payment(&mina).await.purchase_id;
     let it = Order { order_id, ..Default::default() };
     let order = mina.sees_order(&it, OrderState::Confirmed).await;
@@ -165,6 +168,22 @@ async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(setup: Setup
     let again = mina.send(request).await.unwrap().order.unwrap();
     assert_eq!((again.order_id, again.payment_id), (order.order_id, order.payment_id), "the same, charged once");
     app.down().await;
+}
+
+async fn o3_what_is_cancelled_while_its_payment_is_awaited_is_shown_as_it_is(app: Arc<Cluster>) {
+    let mina = app.by(&format!("mina-{}", new_id()));
+    let gone = app.client(Who::manager()).new_product("Gone", 10_000, 0).await;
+    let request = wish(&gone, 1, "sandbox-timeout-once");
+    match mina.order_so(request.clone()).await {
+        // The event was faster than the answer.
+        Ok(order) => assert!(matches!(order.state(), OrderState::Placed | OrderState::Cancelled), "{order:?}"),
+        Err(status) => drop(refused::<()>(Err(status), Code::Aborted, "PAYMENT_PENDING")),
+    }
+    let it = Order { order_id: only_payment(&mina).await.purchase_id, ..Default::default() };
+    let cancelled = mina.sees_order(&it, OrderState::Cancelled).await;
+    assert_eq!(cancelled.cancellation_cause(), CancellationCause::OutOfStock);
+    let again = mina.send(request).await.unwrap().order.unwrap();
+    assert_eq!(again.order_id, cancelled.order_id);
 }
 
 async fn o3_a_paid_order_takes_the_stock_and_is_to_be_delivered(app: Arc<Cluster>) {

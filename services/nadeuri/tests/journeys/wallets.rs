@@ -90,6 +90,8 @@ async fn b5_a_card_that_answers_late_tops_up_once(app: Arc<Cluster>) {
     let paid = mina.within(Duration::from_millis(300)).send(request.clone()).await;
     let code = paid.expect_err("it takes longer").code();
     assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");
+    let other_card = TopUpRequest { payment_method: GOOD_CARD.to_owned(), ..request.clone() };
+    refused(mina.send(other_card).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     mina.sees_deposit(30_000).await;
     let again = mina.send(request).await.unwrap().wallet.unwrap();
     assert_eq!((holds(&again), mina.entries().await.len()), ((30_000, 0), 1));

@@ -7,8 +7,8 @@ mod stories;
 use chassis::values::{Currency, Money};
 use chassis::{Aggregate, Timestamp};
 use wallet::domain::{
-    Account, Balance, Bill, BillId, BillState, Command, ConversionId, Entry, Event, FlowId, Holder, MAX_WAITING, Order,
-    Reason, Refusal, ReportId, TopUpId, Wallet, wallet_of,
+    Account, Balance, Bill, BillId, BillState, Command, ConversionId, Entry, Event, FlowId, Holder, Order, Reason,
+    Refusal, ReportId, TopUpId, Wallet, wallet_of,
 };
 
 /// 2026-07-01T00:00:00Z.

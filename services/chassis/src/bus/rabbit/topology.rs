@@ -4,7 +4,8 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
-use crate::bus::Interest;
+use super::{failed, in_time};
+use crate::bus::{BusError, Interest};
 use crate::envelope::PARTITIONS;
 
 /// How often an event may crash its consumer before the broker gives up delivering it.
@@ -41,25 +42,28 @@ impl Topology {
         format!("{}.{context}.dead", self.prefix)
     }
 
-    /// Declares the exchanges, and the queues of every context that wants any event of `source`.
-    pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> lapin::Result<()> {
-        self.declare_exchanges(channel).await?;
+    /// Declares the exchanges, and for every context that wants any event of `source` its queues, bound for those: what else
+    /// it wants, it or others bind.
+    pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> Result<(), BusError> {
+        in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         let package = format!("nadeuri.{source}.");
         for (context, interest) in &self.interests {
-            let concerned = match interest {
-                Interest::All => true,
-                Interest::Kinds(kinds) => kinds.iter().any(|kind| kind.starts_with(&package)),
+            let interest = match interest {
+                Interest::All => Interest::All,
+                Interest::Kinds(kinds) => {
+                    Interest::Kinds(kinds.iter().filter(|kind| kind.starts_with(&package)).cloned().collect())
+                }
             };
-            if concerned {
-                self.declare_queues(channel, context, interest).await?;
+            if !interest.is_none() {
+                self.declare_queues(channel, context, &interest).await?;
             }
         }
         Ok(())
     }
 
     /// Declares the exchanges and the context's own queues.
-    pub(super) async fn declare_for_consumer(&self, channel: &Channel, context: &str) -> lapin::Result<()> {
-        self.declare_exchanges(channel).await?;
+    pub(super) async fn declare_for_consumer(&self, channel: &Channel, context: &str) -> Result<(), BusError> {
+        in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         for (_, interest) in self.interests.iter().filter(|(name, _)| *name == context) {
             self.declare_queues(channel, context, interest).await?;
         }
@@ -73,25 +77,41 @@ impl Topology {
         channel.exchange_declare(self.dead_exchange.as_str().into(), ExchangeKind::Direct, durable, none()).await
     }
 
-    /// Declares a context's queues and what they take. A context has hundreds of bindings, so they are sent without waiting
-    /// for each; the last one is waited for, and with it all before it.
-    async fn declare_queues(&self, channel: &Channel, context: &str, interest: &Interest) -> lapin::Result<()> {
+    /// Declares a context's queues and what they take. There can be hundreds of bindings, and the broker can be busy: each
+    /// partition has the time that anything has.
+    async fn declare_queues(&self, channel: &Channel, context: &str, interest: &Interest) -> Result<(), BusError> {
+        for partition in 0..PARTITIONS {
+            in_time(async { self.declare_stream(channel, context, interest, partition).await.map_err(failed) }).await?;
+        }
+        in_time(async { self.declare_dead(channel, context).await.map_err(failed) }).await
+    }
+
+    /// The bindings are sent without waiting for each: what is declared next is answered after all of them.
+    async fn declare_stream(
+        &self,
+        channel: &Channel,
+        context: &str,
+        interest: &Interest,
+        partition: u64,
+    ) -> lapin::Result<()> {
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let queue = self.queue(context, partition);
+        channel.queue_declare(queue.as_str().into(), durable, self.stream_arguments(context)).await?;
+        let keys = match interest {
+            Interest::All => vec![format!("#.{partition:02}")],
+            Interest::Kinds(kinds) => kinds.iter().map(|kind| routing_key(kind, partition)).collect(),
+        };
+        for key in keys {
+            let (queue, exchange, go_on) = (queue.as_str(), self.exchange.as_str(), QueueBindOptions { nowait: true });
+            channel.queue_bind(queue.into(), exchange.into(), key.into(), go_on, FieldTable::default()).await?;
+        }
+        Ok(())
+    }
+
+    async fn declare_dead(&self, channel: &Channel, context: &str) -> lapin::Result<()> {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let dead = self.dead_queue(context);
         channel.queue_declare(dead.as_str().into(), durable, quorum()).await?;
-        for partition in 0..PARTITIONS {
-            let queue = self.queue(context, partition);
-            channel.queue_declare(queue.as_str().into(), durable, self.stream_arguments(context)).await?;
-            let keys = match interest {
-                Interest::All => vec![format!("#.{partition:02}")],
-                Interest::Kinds(kinds) => kinds.iter().map(|kind| routing_key(kind, partition)).collect(),
-            };
-            for key in keys {
-                let (queue, exchange, go_on) =
-                    (queue.as_str(), self.exchange.as_str(), QueueBindOptions { nowait: true });
-                channel.queue_bind(queue.into(), exchange.into(), key.into(), go_on, FieldTable::default()).await?;
-            }
-        }
         let (exchange, wait) = (self.dead_exchange.as_str(), QueueBindOptions { nowait: false });
         channel.queue_bind(dead.as_str().into(), exchange.into(), context.into(), wait, FieldTable::default()).await
     }

@@ -23,6 +23,7 @@ CREATE TABLE orders (
 CREATE INDEX orders_wake_at ON orders (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX orders_customer ON orders (customer, created_at, id) WHERE is_order;
 CREATE INDEX orders_all ON orders (created_at, id) WHERE is_order;
+CREATE INDEX orders_in_state ON orders (state, created_at, id) WHERE is_order;
 
 -- What is known of the products, from the events of those who own them.
 CREATE TABLE offers (
