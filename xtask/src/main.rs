@@ -6,7 +6,9 @@
 mod bench;
 mod bite;
 mod debian;
+mod docs;
 mod lint;
+mod npm;
 mod process;
 mod proto;
 mod servers;
@@ -30,6 +32,12 @@ enum Command {
     },
     /// Check the style of proto/ and that it breaks no client of the main branch.
     Proto,
+    /// Write the reference of the contracts and the AsyncAPI document of the events into docs/.
+    Docs {
+        /// Write nothing: see that they are true, and have the AsyncAPI document validated.
+        #[arg(long)]
+        check: bool,
+    },
     /// Break the product in one place at a time, and see that the simulation sees it.
     Bite {
         /// Only mutations whose name contains one of these.
@@ -60,6 +68,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Lint => lint::run_all()?,
         Command::Test { extra } => return test::run_all(&extra),
         Command::Proto => println!("xtask: {}", proto::check()?),
+        Command::Docs { check } => {
+            if check {
+                docs::check()?
+            } else {
+                docs::write()?
+            }
+        }
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Servers(command) => servers::run(&command)?,

@@ -1,23 +1,23 @@
 //! Guards the contracts: `buf lint` for their style, and `buf breaking` for the clients that are already out there.
 //!
-//! buf comes as an npm package with its binary inside, at one pinned version, so that a new rule of buf doesn't fail
-//! a commit that has nothing to do with it.
+//! buf comes as an npm package with its binary inside. That `buf breaking` sees a change that would break who reads
+//! events is shown each time: a copy of the contracts loses a field of an event of every context.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::debian;
-use crate::process::{answer, command, run, target};
+use crate::npm;
+use crate::process::{answer, command, root, run, target};
 
-const BUF_VERSION: &str = "1.75.0";
+const BUF: npm::Package = npm::Package { name: "@bufbuild/buf", version: "1.75.0", program: "buf" };
 
 /// Lints proto/ and compares it with its base; returns a line that says what was checked.
 pub fn check() -> Result<String> {
-    let buf = buf()?;
+    let buf = npm::program(&BUF)?;
     run(command(&buf).args(["lint", "proto"]))?;
+    ensure_bites(&buf)?;
     let Some(base) = base() else {
         return Ok("buf lint; no buf breaking, because git knows no earlier proto/ to compare with".into());
     };
@@ -29,6 +29,53 @@ pub fn check() -> Result<String> {
     run(command(&buf).args(["breaking", "proto", "--against"]).arg(&archive))
         .with_context(|| format!("proto/ breaks what {} promises", base.name))?;
     Ok(format!("buf lint, buf breaking against {}", base.name))
+}
+
+/// Fails if `buf breaking` lets an event lose a field.
+fn ensure_bites(buf: &Path) -> Result<()> {
+    let broken = target().join("xtask/broken");
+    if broken.exists() {
+        fs::remove_dir_all(&broken)?;
+    }
+    copy(Path::new("proto"), &broken)?;
+    let events = without_first_fields(&broken)?;
+    ensure!(!events.is_empty(), "proto/ has no events");
+    let outcome = command(buf).arg("breaking").arg(&broken).args(["--against", "proto"]).output()?;
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    ensure!(!outcome.status.success(), "buf breaking lets events lose fields");
+    for path in events {
+        let path = path.strip_prefix(&broken)?.display().to_string();
+        ensure!(told.contains(&path), "buf breaking lets an event of {path} lose a field; it said:\n{told}");
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(root().join(from))? {
+        let name = entry?.file_name();
+        let (from, to) = (from.join(&name), to.join(&name));
+        if root().join(&from).is_dir() { copy(&from, &to)? } else { fs::copy(root().join(from), to).map(drop)? }
+    }
+    Ok(())
+}
+
+/// Takes the first field of each `events.proto` away, and returns the files.
+fn without_first_fields(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(without_first_fields(&path)?);
+        } else if path.ends_with("events.proto") {
+            let text = fs::read_to_string(&path)?;
+            let field = text.lines().find(|line| line.starts_with("  ") && line.ends_with(" = 1;"));
+            let field = field.with_context(|| format!("{} has no field", path.display()))?;
+            fs::write(&path, text.replacen(field, "", 1))?;
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// A commit whose contracts have to go on working.
@@ -54,27 +101,4 @@ fn base() -> Option<Base> {
 
 fn git(arguments: &[&str]) -> Option<String> {
     answer(command("git").args(arguments))
-}
-
-/// The pinned buf, installed when it isn't there yet.
-fn buf() -> Result<PathBuf> {
-    let tools = target().join("tools");
-    let buf = tools.join("node_modules/.bin/buf");
-    if answer(Command::new(&buf).arg("--version")).as_deref() != Some(BUF_VERSION) {
-        install(&tools)
-            .with_context(|| format!("cannot install buf {BUF_VERSION} from npm into {}", tools.display()))?;
-    }
-    Ok(buf)
-}
-
-fn install(tools: &Path) -> Result<()> {
-    if answer(command("npm").arg("--version")).is_none() {
-        debian::install(&["npm"])?;
-    }
-    eprintln!("xtask: installing buf {BUF_VERSION}");
-    fs::create_dir_all(tools)?;
-    // buf's script after the installation only makes it start faster; without scripts nothing unforeseen is run.
-    let mut npm = command("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error", "--prefix"]).arg(tools);
-    run(npm.arg(format!("@bufbuild/buf@{BUF_VERSION}")).stdout(std::io::stderr()))
 }

@@ -25,7 +25,8 @@ use crate::world::{Tasks, World};
 mod topology;
 mod wire;
 
-pub use topology::Topology;
+pub use topology::{Topology, routing_key};
+pub use wire::properties;
 
 /// Events of one stream that a consumer holds unhandled.
 const PREFETCH: u16 = 256;

@@ -1,0 +1,37 @@
+//! Who wants which events, and what becomes of them there.
+
+use chassis::Interest;
+use nadeuri::contexts;
+
+use crate::repository::read;
+
+/// A context that wants an event, and what it does then, if the table of its policy says so.
+pub struct Reaction {
+    pub context: &'static str,
+    pub then: Option<String>,
+}
+
+/// Who reacts to this event, but for those who want them all.
+pub fn reactions(event: &str) -> Vec<Reaction> {
+    let wants =
+        |interest: Interest| matches!(interest, Interest::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
+    let those = contexts::ALL.iter().filter(|context| wants((context.interest)()));
+    those.map(|context| Reaction { context: context.name, then: then(context.name, event) }).collect()
+}
+
+/// The events that a context wants, in the order of the contracts; `None` if all.
+pub fn wanted(context: &chassis::Context) -> Option<Vec<&'static str>> {
+    let names = || contracts::EVENTS.iter().map(|event| event.name);
+    match (context.interest)() {
+        Interest::All => None,
+        Interest::Kinds(kinds) => Some(names().filter(|name| kinds.iter().any(|kind| kind == name)).collect()),
+    }
+}
+
+/// The cell beside an event in the table that a policy opens with; `tidy` sees to it that the table is the policy.
+pub fn then(context: &str, event: &str) -> Option<String> {
+    let row = format!("//! | `{}`", event.strip_prefix("nadeuri.")?);
+    let policy = read(&format!("services/{context}/src/policy.rs"))?;
+    let line = policy.lines().find(|line| line.starts_with(&row))?;
+    Some(line.split('|').nth(2)?.trim().to_owned())
+}

@@ -1,0 +1,38 @@
+//! The documents that are made of the contracts: writes them, or sees that they are true and that the one for programs is
+//! a valid AsyncAPI document.
+//!
+//! The tests of the product make and compare them, for what the contexts subscribe to stands in their code.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::npm;
+use crate::process::{cargo, command, run, target};
+
+/// The official validator. It is large, so that only this command installs it.
+const ASYNCAPI: npm::Package = npm::Package { name: "@asyncapi/cli", version: "4.1.1", program: "asyncapi" };
+
+/// Writes `docs/reference` and `docs/asyncapi.yaml`.
+pub fn write() -> Result<()> {
+    run(test().arg("the_documents_say_what_the_contracts_do").env("NADEURI_DOCS_WRITE", "1"))
+}
+
+/// Compares them with the contracts, and has `docs/asyncapi.yaml` validated.
+pub fn check() -> Result<()> {
+    run(&mut test())?;
+    let validator = npm::program(&ASYNCAPI)?;
+    // Without this it tells its makers how it is used.
+    let metrics = target().join("tools/asyncapi-metrics.json");
+    fs::write(&metrics, r#"{"analyticsEnabled":"false","infoMessageShown":"true"}"#)
+        .with_context(|| format!("cannot write {}", metrics.display()))?;
+    let mut validate = command(&validator);
+    validate.args(["validate", "docs/asyncapi.yaml", "--fail-severity", "warn"]);
+    run(validate.env("ASYNCAPI_METRICS_CONFIG_PATH", &metrics)).context("docs/asyncapi.yaml is no AsyncAPI document")
+}
+
+fn test() -> std::process::Command {
+    let mut test = cargo();
+    test.args(["test", "--quiet", "--package", "nadeuri", "--test", "docs", "--"]);
+    test
+}
