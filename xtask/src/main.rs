@@ -6,6 +6,7 @@
 mod bench;
 mod bite;
 mod debian;
+mod helm;
 mod lint;
 mod process;
 mod proto;
@@ -30,6 +31,12 @@ enum Command {
     },
     /// Check the style of proto/ and that it breaks no client of the main branch.
     Proto,
+    /// Check the chart, without a cluster: lint it, and render it for the values in helm/ci.
+    Helm {
+        /// Keep what is rendered in helm/examples, instead of comparing it with them.
+        #[arg(long)]
+        bless: bool,
+    },
     /// Break the product in one place at a time, and see that the simulation sees it.
     Bite {
         /// Only mutations whose name contains one of these.
@@ -60,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Lint => lint::run_all()?,
         Command::Test { extra } => return test::run_all(&extra),
         Command::Proto => println!("xtask: {}", proto::check()?),
+        Command::Helm { bless } => helm::check(bless)?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Servers(command) => servers::run(&command)?,
