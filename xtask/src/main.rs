@@ -7,6 +7,7 @@ mod bench;
 mod bite;
 mod debian;
 mod docs;
+mod helm;
 mod lint;
 mod npm;
 mod process;
@@ -37,6 +38,12 @@ enum Command {
         /// Write nothing: see that they are true, and have the AsyncAPI document validated.
         #[arg(long)]
         check: bool,
+    },
+    /// Check the chart, without a cluster: lint it, and render it for the values in helm/ci.
+    Helm {
+        /// Keep what is rendered in helm/examples, instead of comparing it with them.
+        #[arg(long)]
+        bless: bool,
     },
     /// Break the product in one place at a time, and see that the simulation sees it.
     Bite {
@@ -75,6 +82,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 docs::write()?
             }
         }
+        Command::Helm { bless } => helm::check(bless)?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Servers(command) => servers::run(&command)?,

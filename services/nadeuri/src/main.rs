@@ -57,11 +57,14 @@ enum Command {
         #[arg(long, default_value_t = 12)]
         hours: u64,
         /// Who it is for.
-        #[arg(long, default_value = "nadeuri")]
+        #[arg(long, env = "NADEURI_AUDIENCE", default_value = "nadeuri")]
         audience: String,
         /// The folder of the key.
         #[arg(long, default_value = "./data")]
         data: PathBuf,
+        /// The key of a server (its `--identity`), to sign with in place of one of the folder.
+        #[arg(long, env = "NADEURI_IDENTITY")]
+        identity: Option<PathBuf>,
     },
     /// Asks a server how it is; fails unless it is well.
     Health {
@@ -130,8 +133,9 @@ async fn run(command: Option<Command>) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Some(Command::Token { subject, roles, hours, audience, data }) => {
-            token(&subject, &roles, hours, &audience, &data)
+        Some(Command::Token { subject, roles, hours, audience, data, identity }) => {
+            let signer = signer(identity, &audience, &data)?;
+            token(&subject, &roles, hours, &signer)
         }
         Some(Command::Health { what, target }) => operate::health(&target, &what).await,
         Some(Command::Rebuild { view, target }) => operate::rebuild(&target, view).await,
@@ -152,9 +156,21 @@ async fn migrate(names: &[String], stores: &StoreOptions) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn token(subject: &str, roles: &[String], hours: u64, audience: &str, data: &std::path::Path) -> anyhow::Result<()> {
+/// Signs with the key of a server, or else with the developer's, and says which server accepts that.
+fn signer(identity: Option<PathBuf>, audience: &str, data: &std::path::Path) -> anyhow::Result<Signer> {
+    if let Some(key) = identity {
+        return Ok(Signer::open(&key, audience)?);
+    }
     let key = DevKey::open_or_create(data)?;
-    let signer = Signer::open(&key.key, audience)?;
+    eprintln!(
+        "a server that accepts it: nadeuri serve --auth nadeuri={} --identity {}",
+        key.jwks.display(),
+        key.key.display()
+    );
+    Ok(Signer::open(&key.key, audience)?)
+}
+
+fn token(subject: &str, roles: &[String], hours: u64, signer: &Signer) -> anyhow::Result<()> {
     let known = Roles::named(roles.iter().map(String::as_str));
     let unknown = roles.iter().find(|role| Roles::named([role.as_str()]).names().next().is_none());
     if let Some(role) = unknown {
@@ -164,11 +180,6 @@ fn token(subject: &str, roles: &[String], hours: u64, audience: &str, data: &std
     let life = Duration::from_secs(hours.saturating_mul(3_600));
     let token = signer.token(subject, known, life, Clock::system().now()).context("the token can't be made")?;
     // The token alone on stdout, so that it can be taken into a variable.
-    eprintln!(
-        "a server that accepts it: nadeuri serve --auth nadeuri={} --identity {}",
-        key.jwks.display(),
-        key.key.display()
-    );
     println!("{token}");
     Ok(())
 }

@@ -101,6 +101,7 @@ pub struct ServeOptions {
     pub peers: Vec<String>,
 
     /// `off`, on loopback only; or whose tokens to accept: `ISSUER=JWKS`, a file or a URL. Repeat it for more issuers.
+    /// `own` names no issuer: only tokens that the key of `--identity` signed are accepted, which are accepted anyway.
     #[arg(long, env = "NADEURI_AUTH", value_delimiter = ' ', default_value = "off")]
     pub auth: Vec<String>,
 
@@ -179,9 +180,10 @@ impl ServeOptions {
         self.auth.iter().any(|auth| auth == "off")
     }
 
-    /// Whose tokens to accept.
+    /// Whose tokens to accept besides one's own.
     pub fn trust(&self) -> anyhow::Result<Vec<Trust>> {
-        self.auth.iter().map(|trust| trust.parse().map_err(anyhow::Error::new)).collect()
+        let named = self.auth.iter().filter(|auth| *auth != "own");
+        named.map(|trust| trust.parse().map_err(anyhow::Error::new)).collect()
     }
 
     /// What one subject may call.

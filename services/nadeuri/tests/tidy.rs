@@ -292,6 +292,33 @@ fn the_readme_lists_the_contexts() {
     assert_eq!(rows, contexts::ALL.iter().map(row).collect::<Vec<_>>());
 }
 
+#[test]
+fn the_chart_has_the_contexts_and_their_calls() {
+    let values = read("helm/values.yaml");
+    let own = values.lines().skip_while(|line| *line != "contexts:").skip(1);
+    let mut charted: Vec<(String, String)> = Vec::new();
+    for line in own.take_while(|line| line.starts_with(' ')) {
+        if let Some(calls) = line.strip_prefix("    calls: ") {
+            let calls = calls.trim_start_matches('[').trim_end_matches(']');
+            charted.last_mut().expect("calls are a context's").1 = calls.to_owned();
+        } else if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with([' ', '#'])) {
+            charted.push((name.trim_end_matches(':').to_owned(), "unsaid".to_owned()));
+        }
+    }
+    let row = |context: &Context| (context.name.to_owned(), context.calls.join(", "));
+    assert_eq!(charted, contexts::ALL.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_image_has_the_compiler_and_the_chart_the_version_of_the_workspace() {
+    let toolchain: toml::Table = read("rust-toolchain.toml").parse().expect("it is TOML");
+    let compiler = toolchain["toolchain"]["channel"].as_str().expect("it is a text");
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains(&format!("\nFROM rust:{compiler}-")) && dockerfile.contains(&format!("={compiler}\n")));
+    let chart = format!("\nappVersion: {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(read("helm/Chart.yaml").contains(&chart), "the chart is not for this version");
+}
+
 fn descriptors() -> Vec<FileDescriptorProto> {
     let set = FileDescriptorSet::decode(contracts::DESCRIPTORS).expect("the contracts are descriptors");
     set.file.into_iter().filter(|file| file.package().starts_with("nadeuri.")).collect()

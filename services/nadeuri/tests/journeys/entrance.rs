@@ -26,6 +26,7 @@ pub fn add(suite: &mut Suite) {
     suite.own_in(Setup::PerContext, "x5_contexts_call_each_other_with_tokens_of_their_own", || async {
         tokens(Cluster::new(Setup::PerContext)).await;
     });
+    suite.own_in(Setup::Embedded, "x5_a_server_without_an_issuer_accepts_what_its_own_key_signed", own_tokens);
     suite.own_in(Setup::Embedded, "x5_who_calls_too_often_is_slowed_down", rate_limit);
 }
 
@@ -122,6 +123,24 @@ async fn tokens(app: Cluster) {
     let boss = make(&["--role", "admin"]);
     let rebuilt = app.run(&["rebuild", "mypage", "--server", &app.url("mypage"), "--token", &boss]);
     assert!(rebuilt.status.success(), "{rebuilt:?}");
+    app.down().await;
+}
+
+/// As the chart installs it: no issuer yet, one key for the server and who operates it, a probe that needs no token.
+async fn own_tokens() {
+    let app = Cluster::new(Setup::Embedded);
+    token(&app, "keys", &[]);
+    let key = app.file("keys/dev-key.pem");
+    let app = app.with(&["--auth", "own", "--identity", &key]).started().await;
+    let admin = bearer(&app, token(&app, "unused", &["--identity", &key, "--role", "admin"]));
+    admin.new_car("Hyundai Casper", 54_000).await;
+    let foreign = bearer(&app, token(&app, "others", &["--role", "admin"]));
+    let unseen = GetCarRequest { car_id: new_id() };
+    refused(foreign.send(unseen).await, Code::Unauthenticated, "UNAUTHENTICATED");
+    let unused = app.file("unused");
+    assert!(!std::path::Path::new(&unused).exists(), "a key that is named needs no folder");
+    let live = app.run(&["health", "live", "--server", &app.url("fleet")]);
+    assert!(live.status.success(), "{live:?}");
     app.down().await;
 }
 

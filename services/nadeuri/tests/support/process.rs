@@ -15,7 +15,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::{PATIENCE, eventually_within};
+use super::{PATIENCE, eventually, eventually_within};
 
 /// The product.
 pub const NADEURI: &str = env!("CARGO_BIN_EXE_nadeuri");

@@ -1,0 +1,58 @@
+{{/* Where a unit keeps its state: (list root name unit). */}}
+{{- define "nadeuri.storeVariable" -}}
+{{- $root := index . 0 -}}{{- $unit := index . 2 -}}
+{{- if eq $unit.store.kind "postgresql" -}}
+{{ include "nadeuri.secretVariable" (list "NADEURI_STORE" (include "nadeuri.store" .) $unit.store.key) }}
+{{- else -}}
+- {name: NADEURI_DATA, value: /var/lib/nadeuri}
+{{- end -}}
+{{- end -}}
+
+{{/* Where that is, in a container. */}}
+{{- define "nadeuri.dataMounts" -}}
+- name: data
+  mountPath: /var/lib/nadeuri
+- name: tmp
+  mountPath: /tmp
+{{- end -}}
+
+{{/* The options of `nadeuri serve`: (list root name unit). */}}
+{{- define "nadeuri.variables" -}}
+{{- $root := index . 0 -}}{{- $unit := index . 2 -}}{{- $values := $root.Values -}}
+- {name: NADEURI_LISTEN, value: "0.0.0.0:50051"}
+{{ include "nadeuri.storeVariable" . }}
+- {name: NADEURI_NO_MIGRATE, value: "true"}
+{{- if or $values.bus.url $values.bus.secret }}
+{{ include "nadeuri.secretVariable" (list "NADEURI_BUS" (include "nadeuri.bus" $root) $values.bus.key) }}
+- {name: NADEURI_BUS_PREFIX, value: {{ $values.bus.prefix | quote }}}
+{{- else if eq $unit.store.kind "postgresql" }}
+- {name: NADEURI_DATA, value: /var/lib/nadeuri}
+{{- end }}
+{{- if $unit.calls }}
+- {name: NADEURI_PEERS, value: "http://{context}:50051"}
+{{- end }}
+{{- $trust := list }}
+{{- range $issuer, $keys := $values.auth.issuers }}
+{{- $trust = append $trust (printf "%s=%s" $issuer $keys) }}
+{{- end }}
+- {name: NADEURI_AUTH, value: {{ $trust | join " " | default "own" | quote }}}
+- {name: NADEURI_AUDIENCE, value: {{ $values.auth.audience | quote }}}
+- {name: NADEURI_ROLES_CLAIM, value: {{ $values.auth.rolesClaim | quote }}}
+- {name: NADEURI_IDENTITY, value: /run/secrets/nadeuri/identity.pem}
+- {name: NADEURI_RATE, value: {{ int64 $values.limits.rate | quote }}}
+- {name: NADEURI_IN_FLIGHT, value: {{ int64 $values.limits.inFlight | quote }}}
+- {name: NADEURI_REMEMBER_HOURS, value: {{ int64 $values.rememberHours | quote }}}
+- {name: NADEURI_LINGER_MS, value: {{ mul $values.stop.lingerSeconds 1000 | quote }}}
+- {name: NADEURI_STOP_MS, value: {{ mul $values.stop.drainSeconds 1000 | quote }}}
+{{- if $values.meshRetries }}
+- {name: NADEURI_MESH_RETRIES, value: "true"}
+{{- end }}
+{{- if $unit.settings }}
+- {name: NADEURI_CONFIG, value: /etc/nadeuri/nadeuri.toml}
+{{- end }}
+- {name: RUST_LOG, value: {{ $values.telemetry.log | quote }}}
+- {name: NADEURI_LOG_FORMAT, value: json}
+{{- with $values.telemetry.otlp }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- end -}}
