@@ -84,7 +84,9 @@ fn b5_a_bill_that_is_due_is_paid_and_a_void_one_is_not() {
     check(&event(&BillOpened { bill: bill(|_| ()) }), &[]);
     check_malformed(&event(&BillDue { bill: None }), "no bill");
     check_malformed(&event(&BillDue { bill: bill(|bill| bill.fee = None) }), "no fee");
-    check_malformed(&event(&BillDue { bill: bill(|bill| bill.fee = money(0)) }), "fee.amount_minor");
+    check_malformed(&event(&BillDue { bill: bill(|bill| bill.fee = money(-1)) }), "fee.amount_minor");
+    // What is free is paid already.
+    check(&event(&BillDue { bill: bill(|bill| bill.fee = money(0)) }), &[]);
     check_malformed(&event(&BillVoided { bill: bill(|bill| bill.ride_id.clear()) }), "ride_id");
 }
 
