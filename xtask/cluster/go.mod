@@ -1,3 +1,5 @@
+// What `cargo xtask cluster` runs. Kubernetes is released with its parts as modules of their own, and its go.mod replaces
+// them with folders beside it; here they are replaced with the released ones.
 module nadeuri/cluster
 
 go 1.26.0

@@ -1,3 +1,4 @@
+// What `cargo xtask helm` checks the chart with. The replacement is that of helm-unittest's own go.mod.
 module nadeuri/helm
 
 go 1.26.0

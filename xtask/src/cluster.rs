@@ -8,12 +8,12 @@
 
 mod plane;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::{answer, command, eventually, root, run};
+use crate::process::{answer, eventually, root, run};
 use crate::{go, helm};
 use plane::Plane;
 
@@ -24,18 +24,17 @@ const VERSION: [&str; 3] = [
     "k8s.io/component-base/version.gitMinor=36",
 ];
 
-/// Where the definitions of operators' resources are: a Go module, its version, and files in it.
-const DEFINITIONS: [(&str, &str, &[&str]); 3] = [
+/// Where the definitions of operators' resources are: a Go module, and files in it.
+const DEFINITIONS: [(&str, &[&str]); 3] = [
     (
-        "github.com/prometheus-operator/prometheus-operator",
-        "v0.85.0",
+        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
         &[
             "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
             "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
         ],
     ),
-    ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0", &["config/crd/bases/postgresql.cnpg.io_clusters.yaml"]),
-    ("github.com/rabbitmq/cluster-operator/v2", "v2.9.0", &["config/crd/bases/rabbitmq.com_rabbitmqclusters.yaml"]),
+    ("github.com/cloudnative-pg/cloudnative-pg@v1.27.0", &["config/crd/bases/postgresql.cnpg.io_clusters.yaml"]),
+    ("github.com/rabbitmq/cluster-operator/v2@v2.9.0", &["config/crd/bases/rabbitmq.com_rabbitmqclusters.yaml"]),
 ];
 
 /// What a release is installed with: what that is called, a file of helm/ci or none, and what is set besides.
@@ -57,6 +56,9 @@ const SWITCHES: [Values; 4] = [
          monitoring.dashboards.enabled=true",
     ),
 ];
+
+/// What Kubernetes puts into each namespace.
+const OF_EVERY_NAMESPACE: [&str; 2] = ["ServiceAccount/default", "ConfigMap/kube-root-ca.crt"];
 
 /// Volumes of each class that claims can be bound to; more than all cases together claim.
 const VOLUMES: usize = 12;
@@ -81,8 +83,9 @@ pub fn run_all() -> Result<()> {
 
     let unwatched = Case::new(&plane, &helm, 0, ("its operator missing", None, SWITCHES[3].2));
     unwatched.is_refused("install the Prometheus operator first")?;
-    for definition in DEFINITIONS {
-        define(&plane, definition)?;
+    for (module, files) in DEFINITIONS {
+        let folder = go::source("cluster", module)?;
+        files.iter().try_for_each(|file| plane.apply(&folder.join(file)))?;
     }
     let files = helm::files(&root().join("helm/ci"))?;
     let files = files.iter().map(|file| Ok((helm::name(file)?, Some(helm::name(file)?), "")));
@@ -113,16 +116,6 @@ fn add_volumes(plane: &Plane) -> Result<()> {
     plane.apply(file.path())
 }
 
-fn define(plane: &Plane, (module, version, files): (&str, &str, &[&str])) -> Result<()> {
-    // Outside of any module of ours, which it is no part of.
-    let mut download = command("go");
-    download.current_dir("/").args(["mod", "download", "-json", &format!("{module}@{version}")]);
-    let said = answer(&mut download).with_context(|| format!("cannot download {module} {version}"))?;
-    let folder = said.lines().find_map(|line| line.trim().strip_prefix("\"Dir\": \"")?.split('"').next());
-    let folder = PathBuf::from(folder.context("go does not say where the module is")?);
-    files.iter().try_for_each(|file| plane.apply(&folder.join(file)))
-}
-
 impl<'a> Case<'a> {
     fn new(plane: &'a Plane, helm: &'a Path, number: usize, (name, file, switches): Values) -> Case<'a> {
         let mut values: Vec<String> = Vec::new();
@@ -145,7 +138,7 @@ impl<'a> Case<'a> {
 
     /// A release from its installation to its end.
     fn live(&self) -> Result<()> {
-        run(self.plane.kubectl().args(["create", "namespace", &self.namespace]).stdout(std::process::Stdio::null()))?;
+        run(self.plane.kubectl().args(["create", "namespace", &self.namespace]).stdout(Stdio::null()))?;
         let enforced = "pod-security.kubernetes.io/enforce=restricted";
         self.kubectl(&["label", "namespace", &self.namespace, enforced])?;
         self.change(&["install", "nadeuri", "helm"], true)?;
@@ -160,12 +153,12 @@ impl<'a> Case<'a> {
         self.change(&["rollback", "nadeuri", "1"], false)?;
         ensure!(self.images()? == image, "the rollback left {:?} and not {image:?}", self.images()?);
         ensure!(self.key()? == key, "another key after an upgrade: tokens that are out there are no longer good");
-        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(std::process::Stdio::null()))?;
+        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
         let kept = self.left()?;
 
         self.change(&["install", "nadeuri", "helm"], true).context("it can't be installed over what it kept")?;
         ensure!(self.key()? == key, "another key after an installation anew");
-        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(std::process::Stdio::null()))?;
+        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
         let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
         println!(
             "xtask: {}: {objects} objects, {pods} pods; upgraded, rolled back, uninstalled; kept {kept}",
@@ -186,7 +179,7 @@ impl<'a> Case<'a> {
     fn change(&self, verb: &[&str], has_values: bool) -> Result<()> {
         let values: &[String] = if has_values { &self.values } else { &[] };
         let mut helm = self.helm(verb);
-        run(helm.args(values).args(["--wait", "--timeout", "5m"]).stdout(std::process::Stdio::null()))
+        run(helm.args(values).args(["--wait", "--timeout", "5m"]).stdout(Stdio::null()))
     }
 
     /// The images of the product's pods, once those of an older version are gone.
@@ -216,7 +209,7 @@ impl<'a> Case<'a> {
         let path = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.annotations.helm\\.sh/resource-policy}{\"\\n\"}{end}";
         let listed = self.kubectl(&["get", &kinds, "--output", path])?;
         let found = listed.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
-        let found = found.filter(|(name, _)| *name != "ServiceAccount/default");
+        let found = found.filter(|(name, _)| !OF_EVERY_NAMESPACE.contains(name));
         Ok(found.map(|(name, policy)| (name.trim().to_owned(), policy.trim() == "keep")).collect())
     }
 

@@ -35,3 +35,12 @@ pub fn programs(module: &str, variables: &[&str]) -> Result<PathBuf> {
     fs::write(stamp, pinned)?;
     Ok(folder)
 }
+
+/// Where the source of a module is: of the version that xtask/`pinned`/go.mod names, or `MODULE@VERSION`.
+pub fn source(pinned: &str, module: &str) -> Result<PathBuf> {
+    let mut download = command("go");
+    download.current_dir(root().join("xtask").join(pinned)).args(["mod", "download", "-json", module]);
+    let said = answer(&mut download).with_context(|| format!("cannot download the Go module {module}"))?;
+    let folder = said.lines().find_map(|line| line.trim().strip_prefix("\"Dir\": \"")?.split('"').next());
+    Ok(folder.context("go does not say where the module is")?.into())
+}

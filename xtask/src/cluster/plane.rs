@@ -10,11 +10,21 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
+use crate::go;
 use crate::process::{answer, command, eventually, run};
 use crate::servers::ports;
 
 /// Etcd's two, and the API server's.
 const PORTS: u16 = 3;
+
+/// What kwok plays: nodes and pods are ready at once, and go when they are told to.
+const STAGES: [&str; 5] = [
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-complete.yaml",
+    "pod/fast/pod-delete.yaml",
+];
 
 /// A control plane, which ends when this goes.
 pub struct Plane {
@@ -33,11 +43,15 @@ impl Plane {
         plane.etcd(port)?;
         plane.api_server(port)?;
         let kubeconfig = format!("--kubeconfig={}", plane.path("kubeconfig"));
-        let alone = ["--leader-elect=false", "--secure-port=0", &kubeconfig];
+        let alone = ["--leader-elect=false".to_owned(), "--secure-port=0".to_owned(), kubeconfig.clone()];
         let key = format!("--service-account-private-key-file={}", plane.path("key.pem"));
-        plane.spawn("kube-controller-manager", &[&alone[..], &[&key]].concat())?;
+        plane.spawn("kube-controller-manager", &[&alone[..], &[key]].concat())?;
         plane.spawn("kube-scheduler", &alone)?;
-        plane.spawn("kwok", &["--manage-all-nodes=true", &kubeconfig])?;
+        // With leases, as kubelets do it: otherwise the nodes are given up after a minute, and their pods with them.
+        let mut kwok =
+            vec![kubeconfig, "--manage-all-nodes=true".to_owned(), "--node-lease-duration-seconds=40".to_owned()];
+        kwok.extend(stages()?);
+        plane.spawn("kwok", &kwok)?;
         Ok(plane)
     }
 
@@ -95,7 +109,7 @@ impl Plane {
             data,
         ];
         // The name of etcd's module, and so of what Go makes of it.
-        self.spawn("server", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        self.spawn("server", &arguments)
     }
 
     fn api_server(&mut self, port: u16) -> Result<()> {
@@ -113,13 +127,13 @@ impl Plane {
             // There is no network on which pods could reach it.
             "--endpoint-reconciler-type=none".to_owned(),
         ];
-        self.spawn("kube-apiserver", &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.spawn("kube-apiserver", &arguments)?;
         let is_ready = || Ok(answer(self.kubectl().args(["get", "--raw", "/readyz"])).is_some());
         let ready = eventually("the API server is ready", is_ready);
         ready.with_context(|| fs::read_to_string(self.path("kube-apiserver.log")).unwrap_or_default())
     }
 
-    fn spawn(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
+    fn spawn(&mut self, program: &str, arguments: &[String]) -> Result<()> {
         let log = fs::File::create(self.path(&format!("{program}.log")))?;
         let mut process = Command::new(self.programs.join(program));
         process.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path()).process_group(0);
@@ -138,4 +152,9 @@ impl Drop for Plane {
             let _ = process.wait();
         }
     }
+}
+
+fn stages() -> Result<Vec<String>> {
+    let folder = go::source("cluster", "sigs.k8s.io/kwok")?.join("kustomize/stage");
+    Ok(STAGES.iter().map(|stage| format!("--config={}", folder.join(stage).display())).collect())
 }
