@@ -25,7 +25,8 @@ fn root() -> PathBuf {
 /// What is in `mesh/istio/`, by path from the root, but for what is written by hand.
 fn there() -> BTreeMap<String, String> {
     let entries = fs::read_dir(root().join(rules::FOLDER)).expect("the folder can be read");
-    let names = entries.map(|entry| entry.expect("an entry can be read").file_name().into_string().expect("it is text"));
+    let names =
+        entries.map(|entry| entry.expect("an entry can be read").file_name().into_string().expect("it is text"));
     let made = names.filter(|name| !BY_HAND.contains(&name.as_str()));
     let read = |path: String| (fs::read_to_string(root().join(&path)).expect("it is text"), path);
     made.map(|name| read(format!("{}/{name}", rules::FOLDER))).map(|(text, path)| (path, text)).collect()
@@ -41,7 +42,10 @@ fn the_rules_are_what_the_contracts_say() {
     let paths: BTreeSet<&String> = made.keys().chain(there.keys()).collect();
     let differ: Vec<&String> = paths.into_iter().filter(|path| made.get(*path) != there.get(*path)).collect();
     if env::var_os(WRITE).is_none() {
-        assert!(differ.is_empty(), "these differ from the contracts; `cargo xtask mesh write` makes them anew: {differ:#?}");
+        assert!(
+            differ.is_empty(),
+            "these differ from the contracts; `cargo xtask mesh write` makes them anew: {differ:#?}"
+        );
         return;
     }
     for path in differ {
@@ -149,9 +153,21 @@ fn what_nothing_allows_is_denied() {
 
 #[test]
 fn no_file_says_in_which_namespace_it_is() {
-    for name in there().into_keys().map(|path| path[rules::FOLDER.len() + 1..].to_owned()).chain(BY_HAND.map(str::to_owned)) {
+    for name in
+        there().into_keys().map(|path| path[rules::FOLDER.len() + 1..].to_owned()).chain(BY_HAND.map(str::to_owned))
+    {
         assert!(!file(&name).lines().any(|line| line.trim_start().starts_with("namespace:")), "{name}");
     }
+}
+
+#[test]
+fn the_chart_takes_every_file() {
+    let template = fs::read_to_string(root().join("helm/templates/mesh.yaml")).expect("the chart has the mesh");
+    let list = template.lines().find_map(|line| line.split_once("$all := list ")).expect("it lists files").1;
+    let listed: BTreeSet<&str> = list.split('"').filter(|word| word.contains(char::is_alphabetic)).collect();
+    assert_eq!(listed, BY_HAND.iter().filter_map(|name| name.strip_suffix(".yaml")).collect());
+    let linked = fs::canonicalize(root().join("helm/istio")).expect("the link leads somewhere");
+    assert_eq!(linked, fs::canonicalize(root().join(rules::FOLDER)).expect("the folder is there"));
 }
 
 #[test]

@@ -102,8 +102,9 @@ spec:
     connectionPool:
       tcp: {maxConnections: 64, connectTimeout: 1s, tcpKeepalive: {time: 30s, interval: 10s, probes: 3}}
       http: {http2MaxRequests: 1024, http1MaxPendingRequests: 1024}
-    # Of the calls under way, at most this share may be repetitions: they must not feed an overload.
-    retryBudget: {percent: 20, minRetryConcurrency: 3}
+    # Of the calls under way, at most this share may be repetitions, which must not feed an overload; but always so many, for
+    # when one of two or three replicas dies, all that it had under way is repeated at once.
+    retryBudget: {percent: 20, minRetryConcurrency: 64}
     # UNAVAILABLE, DEADLINE_EXCEEDED and no answer count; a bug that answers INTERNAL follows the request to any replica.
     # Half of the replicas, because a tenth, the default, of two or three is none.
     outlierDetection:
@@ -166,7 +167,9 @@ fn why(class: Class, way: Way) -> &'static str {
         (Class::Command, Way::Entrance) => {
             "Tried again only if it surely never arrived: whether it has a request id, the mesh can't see."
         }
-        (Class::Command, Way::Contexts) => "Contexts only ask each other for what does no harm when it is asked for twice.",
+        (Class::Command, Way::Contexts) => {
+            "Contexts only ask each other for what does no harm when it is asked for twice."
+        }
         (Class::LongRead, _) => "Operators wait for it as long as they say.",
         (Class::LongCommand, _) => "Operators wait for it as long as they say; tried again only if it never arrived.",
         (Class::Stream, _) => "For as long as it is listened to; what was answered can't be taken back.",
