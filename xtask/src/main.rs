@@ -9,9 +9,11 @@ mod debian;
 mod docs;
 mod helm;
 mod lint;
+mod mesh;
 mod npm;
 mod process;
 mod proto;
+mod pypi;
 mod servers;
 mod test;
 
@@ -56,6 +58,13 @@ enum Command {
         #[arg(last = true, value_name = "BENCH_ARGS")]
         extra: Vec<String>,
     },
+    /// Run the product behind a real Envoy with the rules of mesh/istio, or check those; without a word, run it.
+    Mesh {
+        #[command(subcommand)]
+        command: Option<mesh::Command>,
+        #[command(flatten)]
+        options: mesh::Options,
+    },
     /// Run PostgreSQL and RabbitMQ out of a folder of one's own.
     #[command(subcommand)]
     Servers(servers::Command),
@@ -85,6 +94,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Helm { bless } => helm::check(bless)?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
+        Command::Mesh { command, options } => mesh::run(command, options)?,
         Command::Servers(command) => servers::run(&command)?,
     }
     Ok(ExitCode::SUCCESS)
