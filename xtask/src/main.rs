@@ -11,10 +11,12 @@ mod docs;
 mod go;
 mod helm;
 mod lint;
+mod mesh;
 mod monitoring;
 mod npm;
 mod process;
 mod proto;
+mod pypi;
 mod servers;
 mod test;
 
@@ -61,6 +63,13 @@ enum Command {
         #[arg(last = true, value_name = "BENCH_ARGS")]
         extra: Vec<String>,
     },
+    /// Run the product behind a real Envoy with the rules of mesh/istio, or check those; without a word, run it.
+    Mesh {
+        #[command(subcommand)]
+        command: Option<mesh::Command>,
+        #[command(flatten)]
+        options: mesh::Options,
+    },
     /// Run PostgreSQL and RabbitMQ out of a folder of one's own.
     #[command(subcommand)]
     Servers(servers::Command),
@@ -91,6 +100,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cluster => cluster::run_all()?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
+        Command::Mesh { command, options } => mesh::run(command, options)?,
         Command::Servers(command) => servers::run(&command)?,
     }
     Ok(ExitCode::SUCCESS)
