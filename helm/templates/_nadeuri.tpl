@@ -2,7 +2,7 @@
 {{- define "nadeuri.units" -}}
 {{- include "nadeuri.check" . -}}
 {{- $units := dict -}}
-{{- $hasBus := or .Values.bus.url .Values.bus.secret -}}
+{{- $hasBus := include "nadeuri.hasBus" . -}}
 {{- if eq .Values.mode "all" -}}
   {{- $settings := dict -}}
   {{- range $name, $context := .Values.contexts -}}
@@ -25,9 +25,11 @@
   {{- end -}}
 {{- end -}}
 {{- range $name, $unit := $units -}}
-  {{- if and (eq $unit.store.kind "postgresql") (not (or $unit.store.url $unit.store.secret)) -}}
-    {{- fail (printf "%s keeps its state in postgresql: say where, in store.url or store.secret" $name) -}}
+  {{- $isCluster := and (eq $unit.store.kind "postgresql") (not (or $unit.store.url $unit.store.secret)) -}}
+  {{- if and $isCluster (not $.Values.operators.postgresql.enabled) -}}
+    {{- fail (printf "%s keeps its state in postgresql: say where, in store.url or store.secret, or enable operators.postgresql" $name) -}}
   {{- end -}}
+  {{- $_ := set $unit "store" (merge (dict "isCluster" $isCluster) $unit.store) -}}
   {{- if and (eq $unit.store.kind "postgresql") $unit.store.url $unit.store.secret -}}
     {{- fail (printf "the store of %s has a url and a secret: name one of them" $name) -}}
   {{- end -}}
@@ -42,8 +44,23 @@
 {{- if and .Values.bus.url .Values.bus.secret -}}
   {{- fail "bus has a url and a secret: name one of them" -}}
 {{- end -}}
-{{- if and (eq .Values.mode "contexts") (not (or .Values.bus.url .Values.bus.secret)) -}}
-  {{- fail "contexts in Deployments of their own speak through RabbitMQ: say where it is, in bus.url or bus.secret" -}}
+{{- if and .Values.operators.rabbitmq.enabled (or .Values.bus.url .Values.bus.secret) -}}
+  {{- fail "bus names a RabbitMQ and operators.rabbitmq makes one: choose" -}}
+{{- end -}}
+{{- if and .Values.operators.postgresql.enabled (or .Values.store.url .Values.store.secret) -}}
+  {{- fail "store names a PostgreSQL and operators.postgresql makes one: choose" -}}
+{{- end -}}
+{{- if and .Values.operators.postgresql.enabled (ne .Values.store.kind "postgresql") -}}
+  {{- fail "operators.postgresql makes a PostgreSQL that nothing uses: set store.kind to postgresql" -}}
+{{- end -}}
+{{- if and (eq .Values.mode "contexts") (not (include "nadeuri.hasBus" .)) -}}
+  {{- fail "contexts in Deployments of their own speak through RabbitMQ: say where it is, in bus.url or bus.secret, or enable operators.rabbitmq" -}}
+{{- end -}}
+{{- if and .Values.monitoring.serviceMonitor.enabled (not .Values.monitoring.collector.enabled) -}}
+  {{- fail "monitoring.serviceMonitor is of the collector, and the pods have no metrics to scrape: enable monitoring.collector, or monitor a collector of yours" -}}
+{{- end -}}
+{{- if and .Values.helmTest.demo (ne .Values.mode "all") -}}
+  {{- fail "helmTest.demo wants one address for all contexts, which there is in mode all" -}}
 {{- end -}}
 {{- if eq .Values.mode "all" -}}
   {{- range $name, $context := .Values.contexts -}}

@@ -1,11 +1,30 @@
 {{/* Where a unit keeps its state: (list root name unit). */}}
 {{- define "nadeuri.storeVariable" -}}
 {{- $root := index . 0 -}}{{- $unit := index . 2 -}}
-{{- if eq $unit.store.kind "postgresql" -}}
+{{- if $unit.store.isCluster -}}
+{{ include "nadeuri.secretVariable" (list "POSTGRESQL_URI" (printf "%s-app" (include "nadeuri.postgresql" $root)) "uri") }}
+- {name: NADEURI_STORE, value: "$(POSTGRESQL_URI)?schema={context}&sslmode=verify-full&sslrootcert=/run/secrets/postgresql/ca.crt"}
+{{- else if eq $unit.store.kind "postgresql" -}}
 {{ include "nadeuri.secretVariable" (list "NADEURI_STORE" (include "nadeuri.store" .) $unit.store.key) }}
 {{- else -}}
 - {name: NADEURI_DATA, value: /var/lib/nadeuri}
 {{- end -}}
+{{- end -}}
+
+{{/* Whom the pods tell what they measure. */}}
+{{- define "nadeuri.otlp" -}}
+{{- ternary (printf "http://%s:4317" (include "nadeuri.collector" .)) .Values.telemetry.otlp .Values.monitoring.collector.enabled -}}
+{{- end -}}
+
+{{- define "nadeuri.collector" -}}
+{{ .Chart.Name }}-collector
+{{- end -}}
+
+{{/* Where a container finds the roots of a store's certificate. */}}
+{{- define "nadeuri.rootsMount" -}}
+- name: postgresql-ca
+  mountPath: /run/secrets/postgresql
+  readOnly: true
 {{- end -}}
 
 {{/* Where that is, in a container. */}}
@@ -22,7 +41,13 @@
 - {name: NADEURI_LISTEN, value: "0.0.0.0:50051"}
 {{ include "nadeuri.storeVariable" . }}
 - {name: NADEURI_NO_MIGRATE, value: "true"}
-{{- if or $values.bus.url $values.bus.secret }}
+{{- if $values.operators.rabbitmq.enabled }}
+{{- range list "username" "password" "host" "port" }}
+{{ include "nadeuri.secretVariable" (list (printf "RABBITMQ_%s" (upper .)) (printf "%s-default-user" (include "nadeuri.rabbitmq" $root)) .) }}
+{{- end }}
+- {name: NADEURI_BUS, value: "amqp://$(RABBITMQ_USERNAME):$(RABBITMQ_PASSWORD)@$(RABBITMQ_HOST):$(RABBITMQ_PORT)/%2f"}
+- {name: NADEURI_BUS_PREFIX, value: {{ $values.bus.prefix | quote }}}
+{{- else if or $values.bus.url $values.bus.secret }}
 {{ include "nadeuri.secretVariable" (list "NADEURI_BUS" (include "nadeuri.bus" $root) $values.bus.key) }}
 - {name: NADEURI_BUS_PREFIX, value: {{ $values.bus.prefix | quote }}}
 {{- else if eq $unit.store.kind "postgresql" }}
@@ -52,7 +77,7 @@
 {{- end }}
 - {name: RUST_LOG, value: {{ $values.telemetry.log | quote }}}
 - {name: NADEURI_LOG_FORMAT, value: json}
-{{- with $values.telemetry.otlp }}
+{{- with include "nadeuri.otlp" $root }}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
 {{- end }}
 {{- end -}}

@@ -1,8 +1,8 @@
-//! Checks the chart: `helm lint`, and what it renders for the values in helm/ci, which must be as it is kept in
-//! helm/examples and be valid for Kubernetes, without a cluster.
+//! Checks the chart without a cluster: `helm lint`, its unit tests in helm/tests, its alerts, and what it renders for the
+//! values in helm/ci, which must be as it is kept in helm/examples and be valid for Kubernetes.
 //!
-//! The examples show in a review what a change of a template changes. helm comes by `go install`, and the schemas of
-//! Kubernetes with the PyPI package that checks against them, each at one pinned version.
+//! The examples show in a review what a change of a template changes. helm and its unit tests come as xtask/helm/go.mod
+//! pins them, and the schemas of Kubernetes with the PyPI package that checks against them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,42 +10,35 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::debian;
 use crate::process::{answer, command, root, run, target};
+use crate::{debian, go, monitoring};
 
-const HELM_VERSION: &str = "4.2.4";
+/// What helm says it is: built like this, it would otherwise not know.
+const HELM_VERSION: &str = "helm.sh/helm/v4/internal/version.version=v4.2.4";
 const VALIDATE_VERSION: &str = "1.37.0";
 
 /// The oldest Kubernetes that the chart is for (`kubeVersion` of Chart.yaml), and a current one.
 const KUBERNETES_VERSIONS: [&str; 2] = ["1.27.0", "1.36.0"];
 
-/// Values that must be refused, each with a part of why.
-const REFUSED: [(&str, &str); 9] = [
-    ("mode=some", "'all', 'contexts'"),
-    ("mode=contexts", "speak through RabbitMQ"),
-    ("store.kind=postgresql", "say where"),
-    ("store.kind=postgresql,store.url=postgres://a/b,store.secret=c", "name one of them"),
-    ("bus.url=amqp://a,bus.secret=b", "name one of them"),
-    ("contexts.rental.replicas=3", "no Deployment of its own"),
-    ("stop.lingerMs=3", "additional properties"),
-    ("mesh.istio.enabled=true", "takes mode contexts"),
-    ("mesh.istio.enabled=true,mode=contexts,bus.url=amqp://a", "say whose"),
-];
+/// What operators add to Kubernetes, as far as the chart makes it. Only they have the schemas: `cargo xtask cluster` asks
+/// an API server that has them too.
+pub const OPERATOR_APIS: [&str; 3] = ["monitoring.coreos.com/v1", "postgresql.cnpg.io/v1", "rabbitmq.com/v1beta1"];
+
+/// The helm that the chart is checked with.
+pub fn program() -> Result<PathBuf> {
+    Ok(go::programs("helm", &[HELM_VERSION])?.join("helm"))
+}
 
 /// Checks all of it; with `bless`, what is rendered becomes the examples instead of being compared with them.
 pub fn check(bless: bool) -> Result<()> {
     let tools = Tools::get()?;
     run(tools.helm().args(["lint", "--strict", "--quiet", "helm"]))?;
-    for (values, why) in REFUSED {
-        let output = tools.template().args(["--set", values]).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(!output.status.success() && said.contains(why), "the chart does not refuse {values}: {said}");
-    }
+    run(command(tools.programs.join("helm-unittest")).args(["--strict", "helm"]))?;
+    monitoring::check()?;
     let examples = root().join("helm/examples");
     let (mut differing, mut expected) = (Vec::new(), Vec::new());
     for values in files(&root().join("helm/ci"))? {
-        let name = values.file_name().context("values have a name")?;
-        let example = examples.join(name);
+        let example = examples.join(name(&values)?);
         let rendered = tools.render(&values)?;
         if bless {
             fs::create_dir_all(&examples)?;
@@ -54,7 +47,7 @@ pub fn check(bless: bool) -> Result<()> {
             differing.push(tools.difference(&example, &rendered)?);
         }
         let file = tools.folder.join("rendered.yaml");
-        fs::write(&file, &rendered)?;
+        fs::write(&file, without_operators(&rendered))?;
         for version in KUBERNETES_VERSIONS {
             tools.validate(&file, version).with_context(|| format!("{} for {version}", values.display()))?;
         }
@@ -68,15 +61,28 @@ pub fn check(bless: bool) -> Result<()> {
         differing.join("\n")
     );
     println!(
-        "xtask: helm lint; {} examples are what is rendered, and valid for Kubernetes {}; no cluster was asked",
+        "xtask: helm lint, unit tests, alerts; {} examples are what is rendered, and valid for Kubernetes {}; no cluster was asked",
         expected.len(),
         KUBERNETES_VERSIONS.join(" and ")
     );
     Ok(())
 }
 
+/// The manifests that Kubernetes itself knows.
+fn without_operators(rendered: &[u8]) -> String {
+    let text = String::from_utf8_lossy(rendered);
+    let is_known =
+        |manifest: &&str| !OPERATOR_APIS.iter().any(|api| manifest.contains(&format!("apiVersion: {api}\n")));
+    text.split("\n---\n").filter(is_known).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// What a file is called.
+pub fn name(file: &Path) -> Result<&str> {
+    file.file_name().and_then(|name| name.to_str()).context("a file has a name")
+}
+
 /// The files of a folder, by name.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.sort();
@@ -86,16 +92,13 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// What checks the chart, beneath the target folder.
 struct Tools {
     folder: PathBuf,
+    programs: PathBuf,
 }
 
 impl Tools {
     /// The pinned ones, installed when they aren't there yet.
     fn get() -> Result<Tools> {
-        let tools = Tools { folder: target().join("tools") };
-        let version = answer(tools.helm().args(["version", "--template", "{{.Version}}"]));
-        if version.is_none_or(|version| version.trim_start_matches('v') != HELM_VERSION) {
-            tools.install_helm().with_context(|| format!("cannot install helm {HELM_VERSION}"))?;
-        }
+        let tools = Tools { folder: target().join("tools"), programs: go::programs("helm", &[HELM_VERSION])? };
         let version = answer(Command::new(tools.validator()).arg("--version"));
         if !version.is_some_and(|version| version.contains(VALIDATE_VERSION)) {
             let installed = tools.install_validator();
@@ -105,12 +108,13 @@ impl Tools {
     }
 
     fn helm(&self) -> Command {
-        command(self.folder.join("bin/helm"))
+        command(self.programs.join("helm"))
     }
 
     fn template(&self) -> Command {
         let mut helm = self.helm();
         helm.args(["template", "nadeuri", "helm", "--namespace", "nadeuri"]).stdin(Stdio::null());
+        helm.args(OPERATOR_APIS.iter().flat_map(|api| ["--api-versions", api]));
         helm
     }
 
@@ -144,20 +148,6 @@ impl Tools {
         let said = String::from_utf8_lossy(&said);
         let failed: Vec<&str> = said.lines().filter(|line| !line.starts_with("INFO ")).collect();
         bail!("not valid:\n{}", failed.join("\n"))
-    }
-
-    fn install_helm(&self) -> Result<()> {
-        ensure!(
-            answer(command("go").arg("version")).is_some(),
-            "missing: go; https://go.dev/doc/install says how to get it"
-        );
-        eprintln!("xtask: installing helm {HELM_VERSION}");
-        let folder = self.folder.join("bin");
-        fs::create_dir_all(&folder)?;
-        // Built like this, helm would otherwise know no more of its version than 4.2.
-        let version = format!("-X helm.sh/helm/v4/internal/version.version=v{HELM_VERSION}");
-        let module = format!("helm.sh/helm/v4/cmd/helm@v{HELM_VERSION}");
-        run(command("go").args(["install", "-ldflags", &version, &module]).env("GOBIN", fs::canonicalize(folder)?))
     }
 
     fn install_validator(&self) -> Result<()> {

@@ -5,11 +5,14 @@
 
 mod bench;
 mod bite;
+mod cluster;
 mod debian;
 mod docs;
+mod go;
 mod helm;
 mod lint;
 mod mesh;
+mod monitoring;
 mod npm;
 mod process;
 mod proto;
@@ -47,6 +50,8 @@ enum Command {
         #[arg(long)]
         bless: bool,
     },
+    /// Install the chart into a real API server, upgrade, roll back and uninstall it. Builds Kubernetes on first use.
+    Cluster,
     /// Break the product in one place at a time, and see that the simulation sees it.
     Bite {
         /// Only mutations whose name contains one of these.
@@ -92,6 +97,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Helm { bless } => helm::check(bless)?,
+        Command::Cluster => cluster::run_all()?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Mesh { command, options } => mesh::run(command, options)?,

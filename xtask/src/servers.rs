@@ -5,7 +5,7 @@
 //! is nobody else's.
 
 mod account;
-mod ports;
+pub mod ports;
 mod postgres;
 mod processes;
 mod rabbitmq;

@@ -80,7 +80,11 @@ impl Relay {
         if turn.is_none() {
             *turn = self.take_turn().await?;
         }
-        let Some(turn) = turn else { return Ok(()) };
+        let Some(turn) = turn else {
+            // What waits is told by who has the turn; what was told when it was one's own would otherwise stand forever.
+            Meters::outbox(self.scene.context, 0, None);
+            return Ok(());
+        };
         loop {
             let waiting = self.oldest(turn).await?;
             Meters::outbox(
@@ -99,6 +103,7 @@ impl Relay {
             self.remove(turn, seqs).await?;
             Meters::published(self.scene.context, &envelopes);
             if is_last {
+                Meters::outbox(self.scene.context, 0, None);
                 return Ok(());
             }
         }

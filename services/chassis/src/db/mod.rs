@@ -209,7 +209,7 @@ impl Database {
         }
     }
 
-    /// How many connections of the pool are in use, and how many there are; none where there is no pool.
+    /// How many connections of the pool are in use, and how many there can be; none where there is no pool.
     pub fn connections(&self) -> Option<(usize, usize)> {
         match self {
             Database::Postgres(postgres) => Some(postgres.connections()),

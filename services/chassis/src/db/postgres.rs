@@ -61,7 +61,7 @@ impl Postgres {
 
     pub(super) fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
-        (status.size.saturating_sub(status.available), status.size)
+        (status.size.saturating_sub(status.available), status.max_size)
     }
 
     pub(super) async fn reader(&self) -> Result<Pooled, Error> {

@@ -54,7 +54,8 @@ impl Meters {
             consumer_lag: seconds("nadeuri.consumer.lag"),
             dead_letters: counter("nadeuri.dead_letters", "{event}"),
             edge_calls: counter("nadeuri.edge.calls", "{call}"),
-            breaker_state: count("nadeuri.breaker.state", "1"),
+            // Not "1": Prometheus would take it for a ratio.
+            breaker_state: count("nadeuri.breaker.state", "{state}"),
             pool_used: count("nadeuri.pool.used", "{connection}"),
             pool_size: count("nadeuri.pool.size", "{connection}"),
         });

@@ -1,0 +1,230 @@
+//! Installs the chart into a real API server of Kubernetes, upgrades, rolls back and uninstalls it, and sees that nothing is
+//! left behind: with its default values, with those of helm/ci, and with switches.
+//!
+//! What is real is all that decides about manifests: validation, defaults, admission ("restricted" pod security is enforced),
+//! server-side apply, the controllers, the scheduler, and the definitions of the operators' resources. Kubelets are played by
+//! kwok: no container runs, so neither probes nor migrations nor `helm test` show anything here, and nothing applies network
+//! policies.
+
+mod plane;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::{answer, eventually, root, run};
+use crate::{go, helm};
+use plane::Plane;
+
+/// What the programs say they are, as xtask/cluster/go.mod pins them.
+const VERSION: [&str; 3] = [
+    "k8s.io/component-base/version.gitVersion=v1.36.3",
+    "k8s.io/component-base/version.gitMajor=1",
+    "k8s.io/component-base/version.gitMinor=36",
+];
+
+/// Where the definitions of operators' resources are: a Go module, and files in it.
+const DEFINITIONS: [(&str, &[&str]); 3] = [
+    (
+        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+        &[
+            "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+        ],
+    ),
+    ("github.com/cloudnative-pg/cloudnative-pg@v1.27.0", &["config/crd/bases/postgresql.cnpg.io_clusters.yaml"]),
+    ("github.com/rabbitmq/cluster-operator/v2@v2.9.0", &["config/crd/bases/rabbitmq.com_rabbitmqclusters.yaml"]),
+];
+
+/// What a release is installed with: what that is called, a file of helm/ci or none, and what is set besides.
+type Values<'a> = (&'a str, Option<&'a str>, &'a str);
+
+/// Switches besides the values in helm/ci.
+const SWITCHES: [Values; 4] = [
+    ("default values", None, ""),
+    ("no network policies", None, "networkPolicy.enabled=false"),
+    (
+        "contexts without autoscaling",
+        Some("contexts.yaml"),
+        "workload.autoscaling.enabled=false,workload.replicas=1,networkPolicy.enabled=false",
+    ),
+    (
+        "all that watches it",
+        None,
+        "monitoring.collector.enabled=true,monitoring.serviceMonitor.enabled=true,monitoring.rules.enabled=true,\
+         monitoring.dashboards.enabled=true",
+    ),
+];
+
+/// What Kubernetes puts into each namespace.
+const OF_EVERY_NAMESPACE: [&str; 2] = ["ServiceAccount/default", "ConfigMap/kube-root-ca.crt"];
+
+/// Volumes of each class that claims can be bound to; more than all cases together claim.
+const VOLUMES: usize = 12;
+
+/// A release of the chart, in a namespace of its own.
+struct Case<'a> {
+    plane: &'a Plane,
+    helm: &'a Path,
+    name: String,
+    namespace: String,
+    values: Vec<String>,
+}
+
+/// Runs all of it.
+pub fn run_all() -> Result<()> {
+    let helm = helm::program()?;
+    let plane = Plane::start(go::programs("cluster", &VERSION)?)?;
+    let version = answer(plane.kubectl().args(["get", "--raw", "/version"])).unwrap_or_default();
+    ensure!(version.contains("v1.36"), "the API server is another than xtask/cluster/go.mod names: {version}");
+    plane.apply(&root().join("xtask/cluster/simulated.yaml"))?;
+    add_volumes(&plane)?;
+
+    let unwatched = Case::new(&plane, &helm, 0, ("its operator missing", None, SWITCHES[3].2));
+    unwatched.is_refused("install the Prometheus operator first")?;
+    for (module, files) in DEFINITIONS {
+        let folder = go::source("cluster", module)?;
+        files.iter().try_for_each(|file| plane.apply(&folder.join(file)))?;
+    }
+    let files = helm::files(&root().join("helm/ci"))?;
+    // Rules of a mesh take Istio's definitions; `cargo xtask mesh` has Istio itself read them.
+    let files = files
+        .iter()
+        .filter(|file| !file.ends_with("mesh.yaml"))
+        .map(|file| Ok((helm::name(file)?, Some(helm::name(file)?), "")));
+    let cases: Vec<_> = SWITCHES.into_iter().map(Ok).chain(files).collect::<Result<_>>()?;
+    for (number, values) in cases.iter().enumerate() {
+        let case = Case::new(&plane, &helm, number + 1, *values);
+        case.live().with_context(|| case.name.clone())?;
+    }
+    println!(
+        "xtask: {} cases on an API server of Kubernetes 1.36; kwok played the kubelets, no container ran",
+        cases.len()
+    );
+    Ok(())
+}
+
+/// Makes volumes by hand: nothing here provisions them.
+fn add_volumes(plane: &Plane) -> Result<()> {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+    let volume = |class: &str, number: usize| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {class}-{number}}}\nspec: {{storageClassName: {class}, \
+             capacity: {{storage: 20Gi}}, accessModes: [ReadWriteOnce], hostPath: {{path: /simulated/{class}-{number}}}}}\n---\n"
+        )
+    };
+    let volumes: String =
+        (0..VOLUMES).flat_map(|number| ["standard", "fast"].map(|class| volume(class, number))).collect();
+    std::fs::write(file.path(), volumes)?;
+    plane.apply(file.path())
+}
+
+impl<'a> Case<'a> {
+    fn new(plane: &'a Plane, helm: &'a Path, number: usize, (name, file, switches): Values) -> Case<'a> {
+        let mut values: Vec<String> = Vec::new();
+        values.extend(file.into_iter().flat_map(|file| ["--values".to_owned(), format!("helm/ci/{file}")]));
+        values.extend((!switches.is_empty()).then(|| ["--set".to_owned(), switches.to_owned()]).into_iter().flatten());
+        Case { plane, helm, name: name.to_owned(), namespace: format!("case-{number}"), values }
+    }
+
+    fn helm(&self, verb: &[&str]) -> Command {
+        let mut helm = self.plane.client(self.helm);
+        helm.args(verb).args(["--namespace", &self.namespace]);
+        helm
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let mut kubectl = self.plane.kubectl();
+        let answered = answer(kubectl.args(arguments).args(["--namespace", &self.namespace]));
+        answered.with_context(|| format!("kubectl {} failed", arguments.join(" ")))
+    }
+
+    /// A release from its installation to its end.
+    fn live(&self) -> Result<()> {
+        run(self.plane.kubectl().args(["create", "namespace", &self.namespace]).stdout(Stdio::null()))?;
+        let enforced = "pod-security.kubernetes.io/enforce=restricted";
+        self.kubectl(&["label", "namespace", &self.namespace, enforced])?;
+        self.change(&["install", "nadeuri", "helm"], true)?;
+        let key = self.key()?;
+        let image = self.images()?;
+        let pods = self.kubectl(&["get", "pods", "--output", "name"])?.lines().count();
+        let objects = self.objects()?.len();
+
+        self.change(&["upgrade", "nadeuri", "helm", "--set", "image.tag=next"], true)?;
+        let upgraded = self.images()?;
+        ensure!(upgraded.iter().all(|image| image.ends_with(":next")), "the upgrade left {upgraded:?}");
+        self.change(&["rollback", "nadeuri", "1"], false)?;
+        ensure!(self.images()? == image, "the rollback left {:?} and not {image:?}", self.images()?);
+        ensure!(self.key()? == key, "another key after an upgrade: tokens that are out there are no longer good");
+        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
+        let kept = self.left()?;
+
+        self.change(&["install", "nadeuri", "helm"], true).context("it can't be installed over what it kept")?;
+        ensure!(self.key()? == key, "another key after an installation anew");
+        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
+        let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+        println!(
+            "xtask: {}: {objects} objects, {pods} pods; upgraded, rolled back, uninstalled; kept {kept}",
+            self.name
+        );
+        Ok(())
+    }
+
+    /// Whether helm fails and says why.
+    fn is_refused(&self, why: &str) -> Result<()> {
+        let output = self.helm(&["install", "nadeuri", "helm", "--create-namespace"]).args(&self.values).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success() && said.contains(why), "{}: not refused with \"{why}\": {said}", self.name);
+        println!("xtask: {}: refused", self.name);
+        Ok(())
+    }
+
+    fn change(&self, verb: &[&str], has_values: bool) -> Result<()> {
+        let values: &[String] = if has_values { &self.values } else { &[] };
+        let mut helm = self.helm(verb);
+        run(helm.args(values).args(["--wait", "--timeout", "5m"]).stdout(Stdio::null()))
+    }
+
+    /// The images of the product's pods, once those of an older version are gone.
+    fn images(&self) -> Result<Vec<String>> {
+        let path = "jsonpath={range .items[*]}{.spec.containers[?(@.name==\"nadeuri\")].image}{\"\\n\"}{end}";
+        let mut images = Vec::new();
+        eventually("the pods are all of one version", || {
+            let listed = self.kubectl(&["get", "pods", "--output", path])?;
+            images = listed.split_whitespace().map(str::to_owned).collect();
+            images.sort();
+            images.dedup();
+            Ok(images.len() == 1)
+        })?;
+        Ok(images)
+    }
+
+    fn key(&self) -> Result<String> {
+        self.kubectl(&["get", "secret", "nadeuri-identity", "--ignore-not-found", "--output", "jsonpath={.data}"])
+    }
+
+    /// What is there of all kinds, each with what its annotation says of the end of the release.
+    fn objects(&self) -> Result<Vec<(String, bool)>> {
+        let kinds = self.kubectl(&["api-resources", "--namespaced", "--verbs=list", "--output", "name"])?;
+        // Kubernetes makes these by itself, and takes them away when it gets to it.
+        let ours = |kind: &&str| !kind.starts_with("events") && !kind.starts_with("endpoint");
+        let kinds = kinds.lines().filter(ours).collect::<Vec<_>>().join(",");
+        let path = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.annotations.helm\\.sh/resource-policy}{\"\\n\"}{end}";
+        let listed = self.kubectl(&["get", &kinds, "--output", path])?;
+        let found = listed.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
+        let found = found.filter(|(name, _)| !OF_EVERY_NAMESPACE.contains(name));
+        Ok(found.map(|(name, policy)| (name.trim().to_owned(), policy.trim() == "keep")).collect())
+    }
+
+    /// What the release kept on purpose, once all else is gone.
+    fn left(&self) -> Result<Vec<String>> {
+        let mut objects = Vec::new();
+        let gone = eventually("everything else is gone", || {
+            objects = self.objects()?;
+            Ok(objects.iter().all(|(_, is_kept)| *is_kept))
+        });
+        gone.with_context(|| format!("left behind: {objects:?}"))?;
+        Ok(objects.into_iter().map(|(name, _)| name).collect())
+    }
+}

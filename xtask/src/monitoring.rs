@@ -1,0 +1,85 @@
+//! Checks what watches the product in a cluster: the alerts of helm/rules with Prometheus' own promtool, and that alerts and
+//! dashboards ask for what the product measures.
+
+use anyhow::Result;
+
+use crate::debian;
+use crate::process::{answer, command, run};
+
+/// Fails unless the alerts are as Prometheus wants them, and fire when helm/rules/tests.yaml says so.
+pub fn check() -> Result<()> {
+    if answer(command("promtool").arg("--version")).is_none() {
+        debian::install(&["prometheus"])?;
+    }
+    run(command("promtool").args(["check", "rules", "helm/rules/nadeuri.yaml"]))?;
+    run(command("promtool").args(["test", "rules", "helm/rules/tests.yaml"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use crate::process::root;
+
+    fn read(path: &str) -> String {
+        fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// How the chassis registers a metric, and what Prometheus adds to its name: the unit, `_total` to what is counted, and to
+    /// a histogram one of three.
+    const REGISTERED: [(&str, &[&str]); 4] = [
+        (": counter(\"", &["_total"]),
+        (": count(\"", &[""]),
+        (": seconds(\"", &["_seconds"]),
+        (".f64_histogram(\"", &["_seconds_bucket", "_seconds_count", "_seconds_sum"]),
+    ];
+
+    /// What Prometheus calls each of the metrics.
+    fn measured() -> Vec<Vec<String>> {
+        let source = read("services/chassis/src/telemetry/meters.rs");
+        let registered = source.lines().flat_map(|line| {
+            REGISTERED.iter().filter_map(move |(call, endings)| {
+                let name = line.split_once(call)?.1.split('"').next()?.replace('.', "_");
+                Some(endings.iter().map(|ending| format!("{name}{ending}")).collect())
+            })
+        });
+        registered.collect()
+    }
+
+    fn watchers() -> Vec<PathBuf> {
+        let dashboards = fs::read_dir(root().join("helm/dashboards")).expect("there are dashboards");
+        let dashboards = dashboards.map(|entry| entry.expect("it can be read").path());
+        dashboards.chain([root().join("helm/rules/nadeuri.yaml")]).collect()
+    }
+
+    /// The names that alerts and dashboards ask for.
+    fn watched() -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for path in watchers() {
+            let text = fs::read_to_string(&path).expect("it is text");
+            let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let metrics = words.filter(|word| word.starts_with("nadeuri_") || word.starts_with("rpc_server_"));
+            names.extend(metrics.map(str::to_owned));
+        }
+        names
+    }
+
+    #[test]
+    fn alerts_and_dashboards_ask_for_what_is_measured() {
+        let measured: BTreeSet<String> = measured().into_iter().flatten().collect();
+        let unknown: Vec<String> = watched().into_iter().filter(|name| !measured.contains(name)).collect();
+        assert!(unknown.is_empty(), "nothing measures {unknown:?}; there are {measured:?}");
+    }
+
+    #[test]
+    fn what_is_measured_is_watched() {
+        let watched = watched();
+        let registered = read("services/chassis/src/telemetry/meters.rs").matches("nadeuri.").count() + 1;
+        assert_eq!(measured().len(), registered, "a metric is registered in a way that this test does not know");
+        for names in measured() {
+            assert!(names.iter().any(|name| watched.contains(name)), "no alert or dashboard asks for {names:?}");
+        }
+    }
+}
