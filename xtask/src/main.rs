@@ -11,7 +11,9 @@ mod helm;
 mod lint;
 mod npm;
 mod process;
+mod product;
 mod proto;
+mod sdks;
 mod servers;
 mod test;
 
@@ -45,6 +47,8 @@ enum Command {
         #[arg(long)]
         bless: bool,
     },
+    /// Generate the SDKs from proto/, test them, and run the example of each against a server.
+    Sdks(sdks::Options),
     /// Break the product in one place at a time, and see that the simulation sees it.
     Bite {
         /// Only mutations whose name contains one of these.
@@ -83,6 +87,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Helm { bless } => helm::check(bless)?,
+        Command::Sdks(options) => sdks::run_all(&options)?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Servers(command) => servers::run(&command)?,

@@ -1,0 +1,7 @@
+//! x
+use std::process::Command;
+use anyhow::Result;
+pub fn generate() -> Result<()> { Ok(()) }
+pub fn test() -> Result<()> { Ok(()) }
+pub fn check() -> Result<()> { Ok(()) }
+pub fn example() -> Command { todo!() }
