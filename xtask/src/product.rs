@@ -35,7 +35,8 @@ pub struct Server {
 impl Server {
     /// Starts every context, with further arguments for `nadeuri serve`; returns when it listens.
     pub fn start(program: &Path, arguments: &[&str]) -> Result<Server> {
-        let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir().context("cannot create a temporary folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("nadeuri-").tempdir().context("cannot create a temporary folder")?;
         let log = folder.path().join("log");
         let mut serve = Command::new(program);
         serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data")).args(arguments);

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use super::{buf_generate, ensure_installed, folder, tools};
-use crate::process::{command, run};
+use crate::process::{answer, command, run};
 
 /// What is generated, as it lies in sdk/go.
 const GENERATED: &str = "nadeuri";
@@ -42,7 +42,7 @@ pub fn example() -> Command {
 pub fn check() -> Result<()> {
     generate()?;
     let path = Path::new("sdk/go").join(GENERATED);
-    let changed = crate::process::answer(command("git").args(["status", "--porcelain", "--"]).arg(&path));
+    let changed = answer(command("git").args(["status", "--porcelain", "--"]).arg(&path));
     ensure!(
         changed.as_deref() == Some(""),
         "{} is not what proto/ makes; it is now: commit it\n{}",

@@ -44,7 +44,9 @@ pub fn test() -> Result<()> {
     run(command(&python).current_dir(folder("python")).args(["-m", "mypy", "--no-error-summary"]))?;
     // From elsewhere, so that the package is found where it was installed and not in the folder.
     let mut tests = command(&python);
-    run(tests.args(["-P", "-m", "unittest", "discover", "--quiet", "--start-directory"]).arg(folder("python").join("tests")))
+    run(tests
+        .args(["-P", "-m", "unittest", "discover", "--quiet", "--start-directory"])
+        .arg(folder("python").join("tests")))
 }
 
 /// The example, with the installed package.
