@@ -13,6 +13,7 @@ mod npm;
 mod process;
 mod product;
 mod proto;
+mod recipes;
 mod sdks;
 mod servers;
 mod test;
@@ -49,6 +50,12 @@ enum Command {
     },
     /// Generate the SDKs from proto/, test them, and run the example of each against a server.
     Sdks(sdks::Options),
+    /// Run what README.md and docs/recipes.md tell people to type.
+    Recipes {
+        /// A `nadeuri` that is built already.
+        #[arg(long)]
+        program: Option<std::path::PathBuf>,
+    },
     /// Break the product in one place at a time, and see that the simulation sees it.
     Bite {
         /// Only mutations whose name contains one of these.
@@ -88,6 +95,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Helm { bless } => helm::check(bless)?,
         Command::Sdks(options) => sdks::run_all(&options)?,
+        Command::Recipes { program } => recipes::run_all(program.as_deref())?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Servers(command) => servers::run(&command)?,

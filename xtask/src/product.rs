@@ -27,7 +27,7 @@ pub fn program(named: Option<&Path>) -> Result<PathBuf> {
 /// A server that is running.
 pub struct Server {
     child: Child,
-    folder: TempDir,
+    _folder: TempDir,
     /// Where it listens, such as `127.0.0.1:40123`.
     pub address: String,
 }
@@ -43,7 +43,7 @@ impl Server {
         serve.current_dir(root()).process_group(0).stdin(Stdio::null());
         let child = serve.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?).spawn();
         let child = child.with_context(|| format!("cannot run {}", program.display()))?;
-        let mut server = Server { child, folder, address: String::new() };
+        let mut server = Server { child, _folder: folder, address: String::new() };
         eventually("the server listens", || {
             ensure_uninterrupted()?;
             let said = fs::read_to_string(&log)?;
@@ -55,11 +55,6 @@ impl Server {
             Ok(!server.address.is_empty())
         })?;
         Ok(server)
-    }
-
-    /// A folder that lives as long as the server.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }
 
