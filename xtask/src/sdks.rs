@@ -9,9 +9,9 @@ mod java;
 mod python;
 mod typescript;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -104,7 +104,6 @@ pub fn run_all(options: &Options) -> Result<()> {
     let languages = if options.languages.is_empty() { Language::value_variants() } else { &options.languages };
     let program = (!options.generate).then(|| product::program(options.program.as_deref())).transpose()?;
     for language in languages {
-        let begun = Instant::now();
         language.generate()?;
         let mut done = "generated";
         if let Some(program) = &program {
@@ -112,7 +111,7 @@ pub fn run_all(options: &Options) -> Result<()> {
             play(*language, program).with_context(|| format!("the example for {} fails", language.name()))?;
             done = "generated, packaged, tested; its example ran against a server";
         }
-        println!("xtask: {}: {done} ({} s)", language.name(), begun.elapsed().as_secs());
+        println!("xtask: {}: {done}", language.name());
     }
     Ok(())
 }
@@ -139,6 +138,25 @@ fn tools(language: &str) -> PathBuf {
     target().join("tools").join(format!("sdk-{language}"))
 }
 
+/// The contracts, by their paths from proto/, in order.
+fn protos() -> Result<Vec<String>> {
+    fn walk(base: &Path, folder: &Path, found: &mut Vec<String>) -> Result<()> {
+        for entry in fs::read_dir(base.join(folder))? {
+            let path = folder.join(entry?.file_name());
+            if base.join(&path).is_dir() {
+                walk(base, &path, found)?;
+            } else if path.extension().is_some_and(|extension| extension == "proto") {
+                found.push(path.display().to_string());
+            }
+        }
+        Ok(())
+    }
+    let mut found = Vec::new();
+    walk(&root().join("proto"), Path::new(""), &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
 /// Fails with what to do if a program is not installed, which xtask can't install itself.
 fn ensure_installed(program: &str, version: &str, remedy: &str) -> Result<()> {
     ensure!(answer(command(program).arg(version)).is_some(), "missing: {program}; {remedy}");
@@ -156,4 +174,30 @@ fn buf_generate(language: &str, plugins: &Path, inputs: &[&str]) -> Result<()> {
         run(generate.arg("--output").arg(folder(language)).env("PATH", &paths))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sdk_has_the_version_of_the_workspace() {
+        let version = env!("CARGO_PKG_VERSION");
+        for (manifest, line) in [
+            ("python/pyproject.toml", format!("\nversion = \"{version}\"\n")),
+            ("typescript/package.json", format!("\n  \"version\": \"{version}\",\n")),
+            ("java/pom.xml", format!("\n  <version>{version}</version>\n")),
+        ] {
+            let text = fs::read_to_string(folder(manifest)).expect("the manifest can be read");
+            assert!(text.contains(&line), "sdk/{manifest} is not for {version}");
+        }
+    }
+
+    #[test]
+    fn the_generated_code_in_git_is_of_these_contracts() {
+        let remedy = "run `cargo xtask sdks --generate go` and commit sdk/go";
+        let kept = fs::read_to_string(folder("go").join("nadeuri/contracts.txt"));
+        let current = go::fingerprint().expect("proto/ can be read");
+        assert_eq!(kept.unwrap_or_default(), current, "proto/ changed: {remedy}");
+    }
 }

@@ -4,13 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::{buf_generate, ensure_installed, folder, tools};
-use crate::process::{answer, command, run};
+use super::{buf_generate, ensure_installed, folder, protos, tools};
+use crate::process::{answer, command, root, run};
 
 /// What is generated, as it lies in sdk/go.
 const GENERATED: &str = "nadeuri";
+
+/// Beside what is generated: which contracts it was generated from, so that a test which knows no Go sees that they changed.
+const FINGERPRINT: &str = "contracts.txt";
 
 /// Writes sdk/go/nadeuri.
 pub fn generate() -> Result<()> {
@@ -20,9 +23,21 @@ pub fn generate() -> Result<()> {
     run(go().args(["install", "tool"]).env("GOBIN", fs::canonicalize(&plugins)?))?;
     let generated = folder("go").join(GENERATED);
     if generated.exists() {
-        fs::remove_dir_all(generated)?;
+        fs::remove_dir_all(&generated)?;
     }
-    buf_generate("go", &plugins, &["proto"])
+    buf_generate("go", &plugins, &["proto"])?;
+    fs::write(generated.join(FINGERPRINT), fingerprint()?).context("cannot write the fingerprint of the contracts")
+}
+
+/// What proto/ is now: FNV-1a of its files, which is enough where nobody wants to deceive.
+pub fn fingerprint() -> Result<String> {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for path in protos()? {
+        for byte in fs::read(root().join("proto").join(path))? {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    Ok(format!("{hash:016x}\n"))
 }
 
 /// Vets and tests all of it.

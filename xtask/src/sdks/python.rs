@@ -7,17 +7,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{folder, tools};
+use super::{folder, protos, tools};
 use crate::debian;
-use crate::process::{answer, command, root, run};
+use crate::process::{answer, command, run};
 
 /// Writes `nadeuri/**/*_pb2*` beside what is written by hand.
 pub fn generate() -> Result<()> {
     let python = environment()?;
     let out = folder("python");
     remove_generated(&out.join("nadeuri"))?;
-    let protos = protos(&root().join("proto"), Path::new(""))?;
-    let (services, others): (Vec<_>, Vec<_>) = protos.into_iter().partition(|path| path.ends_with("_service.proto"));
+    let (services, others): (Vec<_>, Vec<_>) = protos()?.into_iter().partition(|path| path.ends_with("_service.proto"));
     let plain = ["python_out", "mypy_out"].map(|kind| format!("--{kind}={}", out.display()));
     let stubs = ["grpc_python_out", "mypy_grpc_out"].map(|kind| format!("--{kind}={}", out.display()));
     let protoc = || {
@@ -74,21 +73,6 @@ fn environment() -> Result<PathBuf> {
         fs::write(stamp, wanted)?;
     }
     Ok(python)
-}
-
-/// The contracts, by their paths from `base`.
-fn protos(base: &Path, folder: &Path) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(base.join(folder))? {
-        let path = folder.join(entry?.file_name());
-        if base.join(&path).is_dir() {
-            found.extend(protos(base, &path)?);
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
-            found.push(path.display().to_string());
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Removes what an earlier run made, so that nothing stays of a contract that is gone.
