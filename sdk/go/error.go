@@ -17,6 +17,8 @@ import (
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 2 * time.Second
+	// After so many doublings it is the longest, and more would be too many for the number.
+	doublings = 5
 )
 
 // Error is a call that failed: errors.As finds it, and what status.Code says of it is right.
@@ -93,7 +95,7 @@ func (e *Error) pause(attempt int) (time.Duration, bool) {
 	}
 	// Nobody is there at the moment.
 	if e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded {
-		return rand.N(min(longestPause, firstPause<<attempt)), true
+		return rand.N(min(longestPause, firstPause<<min(attempt, doublings))), true
 	}
 	return 0, false
 }

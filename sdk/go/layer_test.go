@@ -217,6 +217,13 @@ func TestPagesAreWalkedThrough(t *testing.T) {
 	equal(t, seen, []string{"0-0", "0-1", "1-0", "1-1", "2-0", "2-1"})
 }
 
+func TestPausesGrowOnlySoFar(t *testing.T) {
+	for attempt := range 100 {
+		pause, helps := (&Error{Code: codes.Unavailable}).pause(attempt)
+		equal(t, helps && pause < longestPause, true)
+	}
+}
+
 func TestAWatchGoesOnWhereItStopped(t *testing.T) {
 	told, conn := start(t, Options{})
 	again := failure(codes.Unavailable, retryAfter(time.Millisecond))

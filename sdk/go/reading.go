@@ -12,6 +12,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+// A watch outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+const watchFailures = 60
+
 // Page is the answer of a list.
 type Page interface{ GetNextPageToken() string }
 
@@ -67,7 +70,7 @@ func Watch(
 			failures++
 			failed := typed(err)
 			pause, helps := failed.pause(failures)
-			if !helps || failures >= defaultAttempts || !wait(ctx, pause) {
+			if !helps || failures >= watchFailures || !wait(ctx, pause) {
 				yield(nil, failed)
 				return
 			}

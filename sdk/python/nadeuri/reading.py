@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from nadeuri.channel import ATTEMPTS
 from nadeuri.chronicle.v1.chronicle_service_pb2 import Event, WatchEventsRequest
 from nadeuri.chronicle.v1.chronicle_service_pb2_grpc import ChronicleServiceStub
 from nadeuri.error import Error
+
+# A watch outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+WATCH_FAILURES = 60
 
 Request = TypeVar("Request", bound=Message)
 Item = TypeVar("Item")
@@ -51,6 +53,6 @@ def watch(channel: grpc.Channel, types: Sequence[str] = (), after_position: int 
             stream.cancel()
         failures += 1
         pause = error.pause_s(failures)
-        if pause is None or failures >= ATTEMPTS:
+        if pause is None or failures >= WATCH_FAILURES:
             raise error
         time.sleep(pause)

@@ -160,6 +160,10 @@ class Layer(unittest.TestCase):
         cars = nadeuri.items(self.fleet.ListCars, fleet.ListCarsRequest(), lambda page: page.cars)
         self.assertEqual([car.car_id for car in cars], ["0-0", "0-1", "1-0", "1-1", "2-0", "2-1"])
 
+    def test_pauses_grow_only_so_far(self) -> None:
+        nobody_there = nadeuri.Error(UNAVAILABLE, "")
+        self.assertLessEqual(max(nobody_there.pause_s(attempt) or 0 for attempt in range(1, 100)), 2)
+
     def test_a_watch_goes_on_where_it_stopped(self) -> None:
         self.fake.failures = [(UNAVAILABLE, [retry_after(1_000_000)])] * 2
         events = nadeuri.watch(self.channel, after_position=40)

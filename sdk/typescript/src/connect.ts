@@ -11,7 +11,7 @@ import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-no
 import { NadeuriError } from "./error.js";
 
 const DEADLINE_MS = 15_000;
-export const ATTEMPTS = 4;
+const ATTEMPTS = 4;
 // A connection that carries a stream without events would not notice that the other end is gone.
 const PING_INTERVAL_MS = 60_000;
 

@@ -10,8 +10,10 @@ import {
   type Event,
   type WatchEventsRequestSchema,
 } from "../gen/nadeuri/chronicle/v1/chronicle_service_pb.js";
-import { ATTEMPTS } from "./connect.js";
 import { NadeuriError } from "./error.js";
+
+// A watch outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+const WATCH_FAILURES = 60;
 
 /** All items of a list, page after page: `items(fleet.listCars, {}, (page) => page.cars)`. */
 export async function* items<Request extends object, Page extends { nextPageToken: string }, Item>(
@@ -61,7 +63,7 @@ export async function* watch(
     }
     failures += 1;
     const pauseMs = error.pauseMs(failures);
-    if (pauseMs === undefined || failures >= ATTEMPTS) {
+    if (pauseMs === undefined || failures >= WATCH_FAILURES) {
       throw error;
     }
     await wait(pauseMs);

@@ -160,6 +160,13 @@ test("pages are walked through", async () => {
   assert.deepEqual(seen, ["0-0", "0-1", "1-0", "1-1", "2-0", "2-1"]);
 });
 
+test("pauses grow only so far", () => {
+  const nobodyThere = NadeuriError.of(failure(Code.Unavailable));
+  for (let attempt = 1; attempt < 100; attempt++) {
+    assert.ok((nobodyThere.pauseMs(attempt) ?? 0) <= 2_000);
+  }
+});
+
 test("a watch goes on where it stopped", async () => {
   const { told, transport } = fake();
   told.failures = [1, 2].map(() => failure(Code.Unavailable, retryAfter(0, 1_000_000)));

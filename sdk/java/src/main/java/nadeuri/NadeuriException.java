@@ -24,6 +24,8 @@ public final class NadeuriException extends StatusRuntimeException {
   // together don't come back together.
   private static final long FIRST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 2_000;
+  // After so many doublings it is the longest, and more would be too many for the number.
+  private static final int DOUBLINGS = 5;
 
   /** A field of the request that can't be taken: its path, such as {@code car.daily_rate}, and what would be right. */
   public record Violation(String field, String description) {}
@@ -89,7 +91,8 @@ public final class NadeuriException extends StatusRuntimeException {
     return switch (getStatus().getCode()) {
       // Nobody is there at the moment.
       case UNAVAILABLE, DEADLINE_EXCEEDED ->
-          Duration.ofMillis(random.nextLong(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS << attempt)));
+          Duration.ofMillis(
+              random.nextLong(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS << Math.min(attempt, DOUBLINGS))));
       default -> null;
     };
   }

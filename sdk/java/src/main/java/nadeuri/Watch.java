@@ -13,7 +13,8 @@ import nadeuri.chronicle.v1.WatchEventsResponse;
 
 /** Events as they are heard: {@code try (var events = watch(…)) { for (var event : events) … }}. */
 public final class Watch implements Iterable<Event>, Iterator<Event>, AutoCloseable {
-  private static final int ATTEMPTS = 4;
+  // It outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+  private static final int FAILURES = 60;
 
   private final Channel channel;
   private final Context.CancellableContext context = Context.current().withCancellation();
@@ -64,7 +65,7 @@ public final class Watch implements Iterable<Event>, Iterator<Event>, AutoClosea
     stream = null;
     failures++;
     var pause = failed.pause(failures);
-    if (pause == null || failures >= ATTEMPTS) {
+    if (pause == null || failures >= FAILURES) {
       throw failed;
     }
     try {

@@ -161,6 +161,14 @@ class LayerTest {
   }
 
   @Test
+  void pausesGrowOnlySoFar() {
+    var nobodyThere = new NadeuriException(Code.UNAVAILABLE.toStatus(), new Metadata());
+    for (var attempt = 1; attempt < 100; attempt++) {
+      assertTrue(nobodyThere.pause(attempt).toSeconds() < 2);
+    }
+  }
+
+  @Test
   void aWatchGoesOnWhereItStopped() {
     fail(Code.UNAVAILABLE, A_MOMENT);
     fail(Code.UNAVAILABLE, A_MOMENT);
