@@ -26,6 +26,11 @@ pub const PORTS: u16 = 3;
 
 const EPMD: &str = "/usr/bin/epmd";
 
+/// How many file handles the server believes to have. Before version 4 it sets three aside for each quorum queue, which
+/// uses none of them while it is idle, and when all are set aside it accepts no connection more. The contexts have hundreds
+/// of queues and every test its own, so the usual limits of a shell are spent by a few of them.
+const HANDLES: u32 = 100_000;
+
 /// How long a server may take to answer the first bytes of a connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
@@ -36,6 +41,8 @@ pub fn start(folder: &Path, port: u16) -> Result<()> {
     fs::write(folder.join("enabled_plugins"), "[].")?;
     // The default is to refuse messages when less of the disk is free than there is memory.
     fs::write(folder.join("rabbitmq.conf"), "disk_free_limit.absolute = 50MB\n")?;
+    let handles = format!("[{{rabbit, [{{file_handles_high_watermark, {HANDLES}}}]}}].\n");
+    fs::write(folder.join("advanced.config"), handles)?;
     account.own(folder)?;
     start_epmd(&account, folder, port + 2)?;
 

@@ -256,14 +256,14 @@ async fn b5_arrears_block_the_next_rent_until_a_top_up_settles_them(app: Arc<Clu
     let bill = mina.sees_bill(&ride, BillState::Arrears).await;
     assert!(bill.arrears_time.is_some());
     let bike = admin.new_bike().await;
-    let arrears = async || mina.take(&bike).await.err().filter(|status| status.code() == Code::FailedPrecondition);
     // `ride` hears of it a moment later; a bike that was rented meanwhile is brought back.
-    eventually("the rent to be refused", async || {
-        if let Ok(ride) = mina.take(&bike).await {
+    eventually("the rent to be refused", async || match mina.take(&bike).await {
+        Ok(ride) => {
             mina.leave(&ride).await.unwrap();
             mina.sees_bike(&bike, BikeState::Available).await;
+            None
         }
-        arrears().await
+        Err(status) => (status.code() == Code::FailedPrecondition).then_some(()),
     })
     .await;
     precondition(mina.take(&bike).await, "BILL_IN_ARREARS");

@@ -53,7 +53,7 @@ async fn remove_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
             channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
         }
     }
-    for exchange in ["events", "dead"] {
+    for exchange in contexts().chain(["events", "dead"]) {
         channel
             .exchange_delete(format!("{prefix}.{exchange}").as_str().into(), ExchangeDeleteOptions::default())
             .await?;

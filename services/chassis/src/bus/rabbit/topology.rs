@@ -1,6 +1,11 @@
 //! The names of exchanges and queues, and how they are declared.
+//!
+//! All events are published to one exchange. Every context has an exchange of its own, bound to that one by the kinds of
+//! event that it wants, and behind it a queue for each stream: `events` → `rental` → `rental.07`. So a context needs a
+//! binding for each kind and one for each stream, and not one for each pair of them, which the broker would take seconds
+//! to make.
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
@@ -42,6 +47,11 @@ impl Topology {
         format!("{}.{context}.dead", self.prefix)
     }
 
+    /// A context's own exchange, in front of its queues.
+    fn inbox(&self, context: &str) -> String {
+        format!("{}.{context}", self.prefix)
+    }
+
     /// Declares the exchanges, and for every context that wants any event of `source` its queues, bound for those: what else
     /// it wants, it or others bind.
     pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> Result<(), BusError> {
@@ -55,7 +65,7 @@ impl Topology {
                 }
             };
             if !interest.is_none() {
-                self.declare_queues(channel, context, &interest).await?;
+                self.declare_context(channel, context, &interest).await?;
             }
         }
         Ok(())
@@ -65,45 +75,48 @@ impl Topology {
     pub(super) async fn declare_for_consumer(&self, channel: &Channel, context: &str) -> Result<(), BusError> {
         in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         for (_, interest) in self.interests.iter().filter(|(name, _)| *name == context) {
-            self.declare_queues(channel, context, interest).await?;
+            self.declare_context(channel, context, interest).await?;
         }
         Ok(())
     }
 
     async fn declare_exchanges(&self, channel: &Channel) -> lapin::Result<()> {
-        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let none = FieldTable::default;
-        channel.exchange_declare(self.exchange.as_str().into(), ExchangeKind::Topic, durable, none()).await?;
-        channel.exchange_declare(self.dead_exchange.as_str().into(), ExchangeKind::Direct, durable, none()).await
+        declare_exchange(channel, &self.exchange, ExchangeKind::Topic).await?;
+        declare_exchange(channel, &self.dead_exchange, ExchangeKind::Direct).await
     }
 
-    /// Declares a context's queues and what they take. There can be hundreds of bindings, and the broker can be busy: each
-    /// partition has the time that anything has.
-    async fn declare_queues(&self, channel: &Channel, context: &str, interest: &Interest) -> Result<(), BusError> {
+    /// Declares a context's queues and what they take. There are many of them, and the broker can be busy: each step has the
+    /// time that anything has. The interest comes last, so that nothing is routed to a context whose queues are not there yet.
+    async fn declare_context(&self, channel: &Channel, context: &str, interest: &Interest) -> Result<(), BusError> {
+        in_time(async { declare_exchange(channel, &self.inbox(context), ExchangeKind::Topic).await.map_err(failed) })
+            .await?;
         for partition in 0..PARTITIONS {
-            in_time(async { self.declare_stream(channel, context, interest, partition).await.map_err(failed) }).await?;
+            in_time(async { self.declare_stream(channel, context, partition).await.map_err(failed) }).await?;
         }
-        in_time(async { self.declare_dead(channel, context).await.map_err(failed) }).await
+        in_time(async { self.declare_dead(channel, context).await.map_err(failed) }).await?;
+        in_time(async { self.declare_interest(channel, context, interest).await.map_err(failed) }).await
     }
 
-    /// The bindings are sent without waiting for each: what is declared next is answered after all of them.
-    async fn declare_stream(
-        &self,
-        channel: &Channel,
-        context: &str,
-        interest: &Interest,
-        partition: u64,
-    ) -> lapin::Result<()> {
+    /// A queue that takes one stream of what its context wants.
+    async fn declare_stream(&self, channel: &Channel, context: &str, partition: u64) -> lapin::Result<()> {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        let queue = self.queue(context, partition);
+        let (queue, inbox) = (self.queue(context, partition), self.inbox(context));
         channel.queue_declare(queue.as_str().into(), durable, self.stream_arguments(context)).await?;
-        let keys = match interest {
-            Interest::All => vec![format!("#.{partition:02}")],
-            Interest::Kinds(kinds) => kinds.iter().map(|kind| routing_key(kind, partition)).collect(),
+        let (key, wait) = (format!("#.{partition:02}"), QueueBindOptions { nowait: false });
+        channel.queue_bind(queue.as_str().into(), inbox.into(), key.into(), wait, FieldTable::default()).await
+    }
+
+    /// All bindings but the last are sent without waiting: the answer to the last comes after all of them.
+    async fn declare_interest(&self, channel: &Channel, context: &str, interest: &Interest) -> lapin::Result<()> {
+        let keys: Vec<String> = match interest {
+            Interest::All => vec!["#".to_owned()],
+            Interest::Kinds(kinds) => kinds.iter().map(|kind| format!("{kind}.*")).collect(),
         };
-        for key in keys {
-            let (queue, exchange, go_on) = (queue.as_str(), self.exchange.as_str(), QueueBindOptions { nowait: true });
-            channel.queue_bind(queue.into(), exchange.into(), key.into(), go_on, FieldTable::default()).await?;
+        let (inbox, last) = (self.inbox(context), keys.len().saturating_sub(1));
+        for (index, key) in keys.into_iter().enumerate() {
+            let (to, from, options) =
+                (inbox.as_str(), self.exchange.as_str(), ExchangeBindOptions { nowait: index < last });
+            channel.exchange_bind(to.into(), from.into(), key.into(), options, FieldTable::default()).await?;
         }
         Ok(())
     }
@@ -128,6 +141,11 @@ impl Topology {
         arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
         arguments
     }
+}
+
+async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> lapin::Result<()> {
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(name.into(), kind, durable, FieldTable::default()).await
 }
 
 /// Replicated, and on disk before it is confirmed.
