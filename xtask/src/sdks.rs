@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::process::{answer, command, root, run, target};
+use crate::process::{answer, command, ensure_uninterrupted, eventually, root, run, target};
 use crate::product::{self, Server};
 use crate::{npm, proto};
 
@@ -116,14 +116,24 @@ pub fn run_all(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Runs the example against a server of its own; it must end well, and with the line that all of them end with.
+/// Runs the example against a server of its own; it must end well, in time, and with the line that all of them end with.
 fn play(language: Language, program: &Path) -> Result<()> {
     let server = Server::start(program, &[])?;
+    let log = tempfile::NamedTempFile::new()?;
     let mut example = language.example()?;
     example.env("NADEURI_SERVER", format!("http://{}", server.address)).stdin(Stdio::null());
-    let output = example.output().with_context(|| format!("cannot run {}", example.get_program().display()))?;
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "it ended with {}:\n{said}{complained}", output.status);
+    let child = example.stdout(log.reopen()?).spawn();
+    let mut child = child.with_context(|| format!("cannot run {}", example.get_program().display()))?;
+    let ended = eventually("the example ends", || {
+        ensure_uninterrupted()?;
+        Ok(child.try_wait()?.is_some())
+    });
+    if ended.is_err() {
+        child.kill()?;
+    }
+    let (status, said) = (child.wait()?, fs::read_to_string(log.path())?);
+    ended.with_context(|| format!("it said:\n{said}"))?;
+    ensure!(status.success(), "it ended with {status}:\n{said}");
     ensure!(said.lines().last() == Some(DONE), "its last line is not {DONE:?}:\n{said}");
     Ok(())
 }
