@@ -46,7 +46,7 @@ impl Operations {
     }
 
     fn context(&self, name: &str) -> Result<&Operated, Error> {
-        self.0.get(name).ok_or_else(|| Error::not_found("context here named", name))
+        self.0.get(name).ok_or_else(|| Error::not_found("context", name))
     }
 }
 
