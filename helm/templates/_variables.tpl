@@ -44,7 +44,7 @@
 - {name: NADEURI_REMEMBER_HOURS, value: {{ int64 $values.rememberHours | quote }}}
 - {name: NADEURI_LINGER_MS, value: {{ mul $values.stop.lingerSeconds 1000 | quote }}}
 - {name: NADEURI_STOP_MS, value: {{ mul $values.stop.drainSeconds 1000 | quote }}}
-{{- if $values.meshRetries }}
+{{- if or $values.meshRetries $values.mesh.istio.enabled }}
 - {name: NADEURI_MESH_RETRIES, value: "true"}
 {{- end }}
 {{- if $unit.settings }}

@@ -20,7 +20,7 @@ const VALIDATE_VERSION: &str = "1.37.0";
 const KUBERNETES_VERSIONS: [&str; 2] = ["1.27.0", "1.36.0"];
 
 /// Values that must be refused, each with a part of why.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 9] = [
     ("mode=some", "'all', 'contexts'"),
     ("mode=contexts", "speak through RabbitMQ"),
     ("store.kind=postgresql", "say where"),
@@ -28,6 +28,8 @@ const REFUSED: [(&str, &str); 7] = [
     ("bus.url=amqp://a,bus.secret=b", "name one of them"),
     ("contexts.rental.replicas=3", "no Deployment of its own"),
     ("stop.lingerMs=3", "additional properties"),
+    ("mesh.istio.enabled=true", "takes mode contexts"),
+    ("mesh.istio.enabled=true,mode=contexts,bus.url=amqp://a", "say whose"),
 ];
 
 /// Checks all of it; with `bless`, what is rendered becomes the examples instead of being compared with them.

@@ -9,10 +9,12 @@ mod debian;
 mod docs;
 mod helm;
 mod lint;
+mod mesh;
 mod npm;
 mod process;
 mod product;
 mod proto;
+mod pypi;
 mod recipes;
 mod sdks;
 mod servers;
@@ -67,6 +69,13 @@ enum Command {
         #[arg(last = true, value_name = "BENCH_ARGS")]
         extra: Vec<String>,
     },
+    /// Run the product behind a real Envoy with the rules of mesh/istio, or check those; without a word, run it.
+    Mesh {
+        #[command(subcommand)]
+        command: Option<mesh::Command>,
+        #[command(flatten)]
+        options: mesh::Options,
+    },
     /// Run PostgreSQL and RabbitMQ out of a folder of one's own.
     #[command(subcommand)]
     Servers(servers::Command),
@@ -98,6 +107,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recipes { program } => recipes::run_all(program.as_deref())?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
+        Command::Mesh { command, options } => mesh::run(command, options)?,
         Command::Servers(command) => servers::run(&command)?,
     }
     Ok(ExitCode::SUCCESS)

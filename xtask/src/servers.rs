@@ -85,7 +85,7 @@ impl Kind {
     }
 
     /// The variable that tells tests where the server is.
-    fn variable(self) -> &'static str {
+    pub fn variable(self) -> &'static str {
         match self {
             Self::Postgres => "NADEURI_TEST_POSTGRES",
             Self::Rabbitmq => "NADEURI_TEST_AMQP",
@@ -170,9 +170,19 @@ pub fn up_all(folder: &Path) -> Result<Vec<(&'static str, String)>> {
     up(folder, &Kind::ALL)
 }
 
+/// The first of so many ports in a row on which nobody listens.
+pub fn free_ports(in_a_row: u16) -> Result<u16> {
+    ports::free(in_a_row)
+}
+
 /// Kills every server whose folder is `folder` or lies somewhere beneath it.
 pub fn kill(folder: &Path) -> Result<()> {
     processes::kill(&existing(folder)?)
+}
+
+/// Starts a PostgreSQL in `folder`; returns the variables that tell where it is.
+pub fn up_postgres(folder: &Path) -> Result<Vec<(&'static str, String)>> {
+    up(folder, &[Kind::Postgres])
 }
 
 fn up(folder: &Path, kinds: &[Kind]) -> Result<Vec<(&'static str, String)>> {

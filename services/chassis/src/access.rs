@@ -45,7 +45,7 @@ const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 /// The transport has a timer of its own for the caller's timeout, and would answer `CANCELLED`. Ours is to be first.
 const AHEAD_OF_TRANSPORT: Duration = Duration::from_millis(2);
 /// What is long by its contract, such as making a view anew, may take as long as the caller says, up to this.
-const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
+pub const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
 
 static RPC_BY_PATH: LazyLock<HashMap<&str, &Rpc>> = LazyLock::new(|| RPCS.iter().map(|rpc| (rpc.path, rpc)).collect());
 

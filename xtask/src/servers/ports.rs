@@ -78,7 +78,7 @@ impl Ports {
 }
 
 /// The first of `in_a_row` ports that nobody listens on.
-fn free(in_a_row: u16) -> Result<u16> {
+pub fn free(in_a_row: u16) -> Result<u16> {
     let offset = (std::process::id() * STRIDE) % u32::from(COUNT);
     let candidates = (0..COUNT).map(|step| FIRST + ((offset + u32::from(step)) % u32::from(COUNT)) as u16);
     let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();

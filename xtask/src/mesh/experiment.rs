@@ -1,0 +1,267 @@
+//! What the rules are good for, on this machine: replicas that fail and too many calls, with the rules of mesh/istio and with
+//! what is usually copied in their place, and what customers get. Each part fails unless it sees what mesh/README.md says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::load::{Answers, Load, call};
+use super::local::{Backing, Mesh};
+use crate::process::{ensure_uninterrupted, eventually, root};
+use crate::servers::{self, Kind};
+use crate::test::ThrowAway;
+
+/// The contexts that the calls need, each with its replicas.
+const REPLICAS: [(&str, usize); 6] =
+    [("fleet", 3), ("wallet", 2), ("payment", 1), ("rental", 1), ("mypage", 1), ("chronicle", 1)];
+
+/// Calls a second: few enough that this machine is not what fails.
+const RATE: u32 = 50;
+
+/// Calls, and after how many of them something breaks: it takes the rest of them to see what comes of it.
+const TOTAL: u32 = 800;
+const BREAKS_AFTER: u64 = 150;
+
+/// How long a harm lasts, at least.
+const HARM: Duration = Duration::from_secs(6);
+
+/// What is called a part, and does it.
+type Part = (&'static str, fn(&mut Experiment) -> Result<()>);
+
+const PARTS: [Part; 7] = [
+    ("entrance", entrance),
+    ("killed", killed),
+    ("stopped", stopped),
+    ("sick", sick),
+    ("once", once),
+    ("overload", overload),
+    ("breaker", breaker),
+];
+
+struct Experiment {
+    mesh: Mesh,
+    folder: TempDir,
+    token: String,
+    /// A PostgreSQL for one replica alone, to be taken from it.
+    spare: ThrowAway,
+    spare_store: String,
+}
+
+/// Runs the parts whose names contain one of `names`, or all.
+pub fn run(names: &[String], product: PathBuf, backing: Backing) -> Result<()> {
+    // Before the mesh chooses its ports, or one of those could be taken.
+    let spare = ThrowAway::new()?;
+    let mut variables = servers::up_postgres(spare.0.path())?.into_iter();
+    let postgres = variables.find(|(variable, _)| *variable == Kind::Postgres.variable());
+    let (_, url) = postgres.context("PostgreSQL says where it is")?;
+    let counts = REPLICAS.map(|(context, count)| (context.to_owned(), count));
+    let mesh = Mesh::start(product, backing, None, &counts)?;
+    let token = mesh.token("mina", &["customer", "admin"])?;
+    let spare_store = format!("{url}nadeuri?schema={{context}}");
+    let mut experiment = Experiment { mesh, folder: tempfile::tempdir()?, token, spare, spare_store };
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
+    for (name, part) in PARTS.iter().filter(|(name, _)| wanted(name)) {
+        ensure_uninterrupted()?;
+        println!("\n## {name}");
+        part(&mut experiment).with_context(|| format!("the part {name:?}"))?;
+    }
+    Ok(())
+}
+
+/// The files that replace rules of mesh/istio.
+fn overlay(name: &str) -> PathBuf {
+    let path = root().join(format!("mesh/experiment/{name}.yaml"));
+    fs::canonicalize(&path).unwrap_or(path)
+}
+
+const HEAD: &str =
+    "| rules | good | half of them within | 99 % | the slowest | the others |\n|---|---|---|---|---|---|";
+
+impl Experiment {
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Lets the entrance heed the rules but for the overlay of this name; what is printed calls them so.
+    fn heed(&mut self, name: &str) -> Result<()> {
+        match name {
+            "mesh/istio" => self.mesh.heed(&[]),
+            other => self.mesh.heed(&[overlay(other)]),
+        }
+    }
+
+    fn reads(&self, rate: u32) -> Load<'_> {
+        Load { config: "list_cars.json", token: &self.token, total: TOTAL, rate, data: None }
+    }
+
+    /// What becomes of reads while `harm` comes to a replica of fleet, and then `cure`. With the rules of mesh/istio it must
+    /// be ejected between the two, and let in again after them.
+    fn with_harm(
+        &mut self,
+        rules: &str,
+        harm: impl Fn(&mut Mesh) -> Result<()>,
+        cure: impl Fn(&mut Mesh) -> Result<()>,
+    ) -> Result<Answers> {
+        self.heed(rules)?;
+        let (folder, is_ours) = (self.folder().to_owned(), rules == "mesh/istio");
+        let mut running = self.reads(RATE).start(&self.mesh, &folder)?;
+        let mesh = &mut self.mesh;
+        let replica = mesh.address("fleet", LAST);
+        running.under_way(mesh, "fleet", BREAKS_AFTER)?;
+        harm(mesh)?;
+        if is_ours {
+            eventually("the replica is ejected", || mesh.envoy()?.is_ejected("fleet", replica))?;
+        }
+        thread::sleep(HARM);
+        cure(mesh)?;
+        let answers = running.end()?;
+        if is_ours {
+            eventually("the replica is let in again", || Ok(!mesh.envoy()?.is_ejected("fleet", replica)?))?;
+            ensure!(mesh.envoy()?.count("fleet", "upstream_rq_retry")? > 0, "nothing was tried again");
+            ensure!(answers.count("OK") == answers.total(), "customers saw errors: {}", answers.row());
+        }
+        println!("| {rules} | {} |", answers.row());
+        Ok(answers)
+    }
+}
+
+/// The replica of fleet that harm comes to.
+const LAST: usize = 2;
+
+/// Who may come in, and what leads nowhere.
+fn entrance(experiment: &mut Experiment) -> Result<()> {
+    experiment.heed("mesh/istio")?;
+    let (mesh, token) = (&experiment.mesh, experiment.token.clone());
+    let collect = "nadeuri.payment.v1.PaymentService/CollectPayment";
+    let list = "nadeuri.fleet.v1.FleetService/ListCars";
+    let forged = format!("{}AAAA", &token[..token.len() - 4]);
+    let cases = [
+        ("a token", list, token.as_str(), "{"),
+        ("no token", list, "", "PermissionDenied"),
+        ("a forged token", list, &forged, "Unauthenticated"),
+        ("a call that is for contexts alone", collect, &token, "Unimplemented"),
+        ("health, without a token", "grpc.health.v1.Health/Check", "", "SERVING"),
+    ];
+    for (what, rpc, token, expected) in cases {
+        let said = call(mesh, token, rpc, "{}")?;
+        ensure!(said.contains(expected), "{what}: {said}");
+        println!("{what}: {}", said.lines().map(str::trim).find(|line| line.contains(expected)).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// A replica that is killed, and comes back.
+fn killed(experiment: &mut Experiment) -> Result<()> {
+    println!("{HEAD}");
+    let harm = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::KILL);
+    let cure = |mesh: &mut Mesh| mesh.spawn("fleet", LAST).and_then(|()| mesh.wait("fleet", LAST));
+    experiment.with_harm("nothing", harm, cure)?;
+    experiment.with_harm("mesh/istio", harm, cure)?;
+    Ok(())
+}
+
+/// A replica that takes calls and answers none, as one whose node is starved, and then goes on.
+fn stopped(experiment: &mut Experiment) -> Result<()> {
+    println!("{HEAD}");
+    let harm = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::STOP);
+    let cure = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::CONT);
+    let without = experiment.with_harm("nothing", harm, cure)?;
+    let with = experiment.with_harm("mesh/istio", harm, cure)?;
+    ensure!(with.took("OK", 0.99) < without.took("OK", 0.99), "with the rules customers wait no less");
+    Ok(())
+}
+
+/// A replica that answers UNAVAILABLE, for it alone has lost its database.
+fn sick(experiment: &mut Experiment) -> Result<()> {
+    let (own, store) = (experiment.spare.0.path().to_owned(), experiment.spare_store.clone());
+    let before = experiment.mesh.move_store("fleet", LAST, &store)?;
+    println!("{HEAD}");
+    let harm = |_: &mut Mesh| servers::run(&servers::Command::Kill { folder: own.clone(), kind: Kind::Postgres });
+    let cure = |_: &mut Mesh| servers::run(&servers::Command::Start { folder: own.clone(), kind: Kind::Postgres });
+    let without = experiment.with_harm("nothing", harm, cure);
+    let copied = experiment.with_harm("retry-5xx", harm, cure);
+    let with = experiment.with_harm("mesh/istio", harm, cure);
+    experiment.mesh.move_store("fleet", LAST, &before)?;
+    let (without, copied) = (without?, copied?);
+    ensure!(without.count("Unavailable") > 0, "without rules nobody noticed");
+    ensure!(copied.count("Unavailable") > 0, "5xx took UNAVAILABLE for an error after all");
+    with.map(|_| ())
+}
+
+/// A command whose replica is killed under way, and that is repeated by whoever got an error: done once.
+fn once(experiment: &mut Experiment) -> Result<()> {
+    experiment.heed("mesh/istio")?;
+    let token = experiment.mesh.token("bora", &["customer"])?;
+    let folder = experiment.folder().to_owned();
+    let data = r#"{"request_id": "{{printf `00000000-0000-4000-8000-%012d` .RequestNumber}}",
+        "amount": {"currency_code": "KRW", "amount_minor": 1000}, "payment_method": "sandbox-approve"}"#;
+    let load = Load { config: "top_up.json", token: &token, total: TOTAL / 2, rate: RATE, data: Some(data) };
+    let mesh = &mut experiment.mesh;
+    let mut running = load.start(mesh, &folder)?;
+    running.under_way(mesh, "wallet", BREAKS_AFTER / 2)?;
+    mesh.signal("wallet", 1, Signal::KILL)?;
+    mesh.spawn("wallet", 1)?;
+    mesh.wait("wallet", 1)?;
+    let first = running.end()?;
+    println!("{HEAD}\n| mesh/istio, a replica killed | {} |", first.row());
+    let again = load.run(mesh, &folder)?;
+    println!("| all of it repeated | {} |", again.row());
+    ensure!(again.count("OK") == again.total(), "repeated, all of it must have an answer: {}", again.row());
+    let wallet = call(mesh, &token, "nadeuri.wallet.v1.WalletService/GetWallet", "{}")?;
+    let expected = format!("\"amountMinor\": \"{}\"", u64::from(TOTAL / 2) * 1_000);
+    ensure!(wallet.contains(&expected), "{expected} was expected: {wallet}");
+    println!("the deposit has each of the {} top-ups once: {expected}", TOTAL / 2);
+    Ok(())
+}
+
+/// More than is let in: by rate, and by calls under way.
+fn overload(experiment: &mut Experiment) -> Result<()> {
+    println!("{HEAD}");
+    let mut notes = String::new();
+    for (rules, status) in [("small-rate", "ResourceExhausted"), ("small-pool", "Unavailable")] {
+        experiment.heed(rules)?;
+        let answers = experiment.reads(0).run(&experiment.mesh, experiment.folder())?;
+        println!("| {rules} | {} |", answers.row());
+        let told = answers.took(status, 0.5);
+        notes += &format!("\n{status}: half within {told:?}, 99 % within {:?}", answers.took(status, 0.99));
+        ensure!(
+            answers.count(status) > 0 && answers.count("OK") > 0,
+            "{status} was expected of some: {}",
+            answers.row()
+        );
+        ensure!(answers.count(status) + answers.count("OK") == answers.total(), "and nothing else: {}", answers.row());
+        // ghz itself, which shares the cores, is most of it.
+        ensure!(told.as_millis() < 100 && told < answers.took("OK", 0.5), "who is turned away is told late: {told:?}");
+    }
+    println!("{notes}");
+    Ok(())
+}
+
+/// The breaker of one connection and five errors, with every replica well: what it does to customers.
+fn breaker(experiment: &mut Experiment) -> Result<()> {
+    println!("{HEAD}");
+    let (mut good, mut notes) = (Vec::new(), String::new());
+    for rules in ["one-connection", "mesh/istio"] {
+        experiment.heed(rules)?;
+        let answers = experiment.reads(RATE * 4).run(&experiment.mesh, experiment.folder())?;
+        println!("| {rules} | {} |", answers.row());
+        let count = |counter| experiment.mesh.envoy()?.count("fleet", counter);
+        let (overflow, connections) = (count("upstream_rq_pending_overflow")?, count("upstream_cx_overflow")?);
+        let (ejected, nobody) =
+            (count("outlier_detection.ejections_enforced_total")?, count("upstream_cx_none_healthy")?);
+        notes += &format!(
+            "\n{rules}: {overflow} calls and {connections} connections were too many; replicas were ejected {ejected} \
+             times, and {nobody} calls found none left"
+        );
+        good.push(answers.count("OK"));
+    }
+    println!("{notes}");
+    ensure!(good[0] < good[1], "the breaker should have turned customers away");
+    ensure!(good[1] == TOTAL as usize, "nothing is wrong, and yet there are errors");
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Load by ghz, with the configs of bench/ghz, and what became of each call.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::child::Child;
+use super::local::Mesh;
+use super::tools;
+use crate::process::{command, eventually, root};
+
+/// What is called, and how.
+pub struct Load<'a> {
+    /// The config of bench/ghz.
+    pub config: &'a str,
+    /// Whose token the calls carry.
+    pub token: &'a str,
+    /// How many calls.
+    pub total: u32,
+    /// How many a second; 0 for as many as get through.
+    pub rate: u32,
+    /// What takes the place of the data of the config.
+    pub data: Option<&'a str>,
+}
+
+/// A run that is under way.
+pub struct Running {
+    child: Child,
+    report: PathBuf,
+}
+
+impl Load<'_> {
+    /// Starts it.
+    pub fn start(&self, mesh: &Mesh, folder: &Path) -> Result<Running> {
+        let report = folder.join("ghz.csv");
+        // It may be there from an earlier run.
+        let _ = fs::remove_file(&report);
+        let mut ghz = command(tools::ghz()?);
+        ghz.arg("--config").arg(root().join("bench/ghz").join(self.config)).args(["--timeout", "20s"]);
+        ghz.args(["--format", "csv", "--output"]).arg(&report);
+        ghz.args(["--total", &self.total.to_string()]);
+        ghz.args(["--metadata", &format!(r#"{{"authorization": "Bearer {}"}}"#, self.token)]);
+        if self.rate > 0 {
+            ghz.args(["--rps", &self.rate.to_string()]);
+        }
+        if let Some(data) = self.data {
+            ghz.args(["--data", data]);
+        }
+        ghz.arg(mesh.entrance.to_string());
+        Ok(Running { child: Child::spawn(&mut ghz, &folder.join("ghz.log"))?, report })
+    }
+
+    /// Makes all the calls.
+    pub fn run(&self, mesh: &Mesh, folder: &Path) -> Result<Answers> {
+        self.start(mesh, folder)?.end()
+    }
+}
+
+impl Running {
+    /// Waits until a context has had so many calls.
+    pub fn under_way(&mut self, mesh: &Mesh, context: &str, calls: u64) -> Result<()> {
+        eventually("calls are under way", || {
+            self.child.ensure_running()?;
+            Ok(mesh.envoy()?.count(context, "upstream_rq_total")? >= calls)
+        })
+    }
+
+    /// Waits until all calls are answered.
+    pub fn end(mut self) -> Result<Answers> {
+        eventually("ghz has made its calls", || self.child.has_succeeded())?;
+        let text =
+            fs::read_to_string(&self.report).with_context(|| format!("ghz wrote no report: {}", self.child.said()))?;
+        Answers::parse(&text)
+    }
+}
+
+/// What became of the calls: by status, how long each took, sorted.
+#[derive(Default)]
+pub struct Answers(BTreeMap<String, Vec<Duration>>);
+
+impl Answers {
+    /// Of ghz' lines `milliseconds,status,error`, behind their head.
+    fn parse(text: &str) -> Result<Answers> {
+        let mut answers = Answers::default();
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("duration"));
+        for line in lines {
+            let mut cells = line.splitn(3, ',');
+            let (took, status) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+            let took: f64 = took.parse().with_context(|| format!("ghz reports {line:?}"))?;
+            answers.0.entry(status.to_owned()).or_default().push(Duration::from_secs_f64(took / 1_000.0));
+        }
+        ensure!(!answers.0.is_empty(), "ghz reports no call");
+        answers.0.values_mut().for_each(|times| times.sort());
+        Ok(answers)
+    }
+
+    /// How many ended so.
+    pub fn count(&self, status: &str) -> usize {
+        self.0.get(status).map_or(0, Vec::len)
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
+    /// How long those that ended so took, at a share of them; the worst is at 1.
+    pub fn took(&self, status: &str, share: f64) -> Duration {
+        let times = self.0.get(status).map(Vec::as_slice).unwrap_or_default();
+        let place = (share * times.len() as f64).ceil() as usize;
+        times.get(place.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    /// A row of a table: how many of them were good, how long that took, what became of the others.
+    pub fn row(&self) -> String {
+        let share = 100.0 * self.count("OK") as f64 / self.total() as f64;
+        let millis = |share| self.took("OK", share).as_secs_f64() * 1_000.0;
+        let others = self.0.iter().filter(|(status, _)| *status != "OK");
+        let others: Vec<String> = others.map(|(status, times)| format!("{status} {}", times.len())).collect();
+        let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+        format!("{share:.1} % | {:.0} ms | {:.0} ms | {:.0} ms | {others}", millis(0.5), millis(0.99), millis(1.0))
+    }
+}
+
+/// A single call, by grpcurl; what it prints, of both kinds.
+pub fn call(mesh: &Mesh, token: &str, rpc: &str, data: &str) -> Result<String> {
+    let mut grpcurl = command(tools::grpcurl()?);
+    grpcurl.args(["-plaintext", "-max-time", "20", "-d", data]);
+    if !token.is_empty() {
+        grpcurl.args(["-H", &format!("authorization: Bearer {token}")]);
+    }
+    let output = grpcurl.arg(mesh.entrance.to_string()).arg(rpc).stdin(Stdio::null()).output()?;
+    Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_status_and_sorted_by_time() -> Result<()> {
+        let text = "duration (ms),status,error\n3.5,OK,\n1.5,OK,\n20,Unavailable,rpc error: a, b\n";
+        let answers = Answers::parse(text)?;
+        assert_eq!((answers.count("OK"), answers.count("Unavailable"), answers.total()), (2, 1, 3));
+        assert_eq!(answers.took("OK", 0.5), Duration::from_micros(1_500));
+        assert_eq!(answers.took("OK", 1.0), Duration::from_micros(3_500));
+        Ok(())
+    }
+}

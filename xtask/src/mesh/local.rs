@@ -1,0 +1,264 @@
+//! The product in processes of its own behind one Envoy, which heeds the files of mesh/istio.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+
+use super::child::Child;
+use super::envoy::Envoy;
+use super::tools;
+use crate::process::{answer, command, eventually, root};
+use crate::servers::{self, free_ports};
+use crate::test::ThrowAway;
+
+/// What the product needs around it.
+pub struct Backing {
+    /// Where the contexts keep their state, each in a schema of its own.
+    pub store: String,
+    /// The RabbitMQ that carries their events.
+    pub bus: String,
+    /// Where the processes keep their logs, and the key that all of them trust.
+    pub folder: PathBuf,
+    _throw_away: ThrowAway,
+}
+
+impl Backing {
+    /// The servers that were named, and throw-away ones in place of those that weren't.
+    pub fn new(store: Option<String>, bus: Option<String>) -> Result<Backing> {
+        let throw_away = ThrowAway::new()?;
+        let folder = throw_away.0.path().to_owned();
+        let (mut postgres, mut amqp) = (String::new(), String::new());
+        if store.is_none() || bus.is_none() {
+            for (variable, url) in servers::up_all(&folder)? {
+                match variable {
+                    "NADEURI_TEST_POSTGRES" => postgres = format!("{url}nadeuri?schema={{context}}"),
+                    "NADEURI_TEST_AMQP" => amqp = url,
+                    _ => {}
+                }
+            }
+        }
+        Ok(Backing { store: store.unwrap_or(postgres), bus: bus.unwrap_or(amqp), folder, _throw_away: throw_away })
+    }
+}
+
+/// One process of a context.
+pub struct Replica {
+    context: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+/// The product behind an entrance.
+pub struct Mesh {
+    /// The program that all of it is.
+    pub product: PathBuf,
+    /// Where the entrance listens.
+    pub entrance: SocketAddr,
+    /// The one that everybody goes through.
+    pub envoy: Option<Envoy>,
+    control: Option<Child>,
+    replicas: BTreeMap<String, Vec<Replica>>,
+    ports: Range<u16>,
+    backing: Backing,
+}
+
+/// How many ports are set aside for it: a process each, and a few of Envoy and its control plane for each set of rules.
+const PORTS: u16 = 100;
+
+/// The key that the processes sign with, and that tokens are made with.
+const KEY: &str = "key/dev-key.pem";
+const JWKS: &str = "key/dev-jwks.json";
+
+impl Mesh {
+    /// Starts so many processes of each context, and waits until they serve; no Envoy yet.
+    pub fn start(
+        product: PathBuf,
+        backing: Backing,
+        entrance: Option<SocketAddr>,
+        counts: &[(String, usize)],
+    ) -> Result<Mesh> {
+        let first = free_ports(PORTS)?;
+        let (replicas, ports) = (BTreeMap::new(), first + 1..first + PORTS);
+        let entrance = entrance.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, first).into());
+        let mut mesh = Mesh { product, entrance, envoy: None, control: None, replicas, ports, backing };
+        // The first token makes the key.
+        mesh.token("nobody", &[])?;
+        for (context, count) in counts {
+            for _ in 0..*count {
+                let address = mesh.port()?;
+                let replica = mesh.replica(context, address);
+                mesh.replicas.entry(context.clone()).or_default().push(replica);
+            }
+        }
+        // Contexts call each other without the mesh: there is no sidecar beside them here.
+        let first =
+            |(context, all): (&String, &Vec<Replica>)| Some(format!("{context}=http://{}", all.first()?.address));
+        // Those that aren't started are away.
+        let away = "http://127.0.0.1:1".to_owned();
+        let peers = mesh.replicas.iter().filter_map(first).chain([away]).collect::<Vec<_>>().join(" ");
+        for replica in mesh.replicas.values_mut().flatten() {
+            replica.arguments.extend(["--peers".to_owned(), peers.clone()]);
+        }
+        let all = || counts.iter().flat_map(|(context, count)| (0..*count).map(move |index| (context, index)));
+        all().try_for_each(|(context, index)| mesh.spawn(context, index))?;
+        all().try_for_each(|(context, index)| mesh.wait(context, index))?;
+        Ok(mesh)
+    }
+
+    /// A port of those that are set aside.
+    fn port(&mut self) -> Result<SocketAddr> {
+        Ok((Ipv4Addr::LOCALHOST, self.ports.next().context("the ports set aside are used up")?).into())
+    }
+
+    fn replica(&self, context: &str, address: SocketAddr) -> Replica {
+        let key = self.backing.folder.join(KEY).display().to_string();
+        let Backing { store, bus, .. } = &self.backing;
+        let arguments = ["serve", context, "--store", store, "--bus", bus, "--auth", "own", "--identity", &key];
+        let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
+        arguments.extend(["--listen".to_owned(), address.to_string(), "--workers".to_owned(), "2".to_owned()]);
+        Replica { context: context.to_owned(), address, arguments, child: None }
+    }
+
+    /// Starts a replica anew, with its state elsewhere; returns where it was.
+    pub fn move_store(&mut self, context: &str, index: usize, store: &str) -> Result<String> {
+        let replica = self.at(context, index)?;
+        let place = replica.arguments.iter().position(|argument| argument == "--store").context("it has a store")?;
+        let before = std::mem::replace(&mut replica.arguments[place + 1], store.to_owned());
+        self.signal(context, index, Signal::KILL)?;
+        self.spawn(context, index)?;
+        self.wait(context, index)?;
+        Ok(before)
+    }
+
+    fn at(&mut self, context: &str, index: usize) -> Result<&mut Replica> {
+        self.replicas.get_mut(context).and_then(|all| all.get_mut(index)).context("there is such a replica")
+    }
+
+    /// Where a replica listens.
+    pub fn address(&self, context: &str, index: usize) -> SocketAddr {
+        self.replicas[context][index].address
+    }
+
+    /// Starts a replica that does not run.
+    pub fn spawn(&mut self, context: &str, index: usize) -> Result<()> {
+        let (product, folder) = (self.product.clone(), self.backing.folder.clone());
+        let replica = self.at(context, index)?;
+        let mut command = Command::new(product);
+        command.args(&replica.arguments).env("RUST_LOG", "error").current_dir(&folder);
+        let log = folder.join(format!("{}-{index}.log", replica.context));
+        replica.child = Some(Child::spawn(&mut command, &log)?);
+        Ok(())
+    }
+
+    /// Waits until a replica serves.
+    pub fn wait(&mut self, context: &str, index: usize) -> Result<()> {
+        let product = self.product.clone();
+        let replica = self.at(context, index)?;
+        let server = format!("http://{}", replica.address);
+        eventually(&format!("{context} serves"), || {
+            replica.child.as_mut().map_or(Ok(()), Child::ensure_running)?;
+            Ok(answer(Command::new(&product).args(["health", context, "--server", &server])).is_some())
+        })
+    }
+
+    /// Sends a signal to a replica; after `KILL` it is gone.
+    pub fn signal(&mut self, context: &str, index: usize, signal: Signal) -> Result<()> {
+        let replica = self.at(context, index)?;
+        replica.child.as_ref().context("it runs")?.signal(signal)?;
+        if signal == Signal::KILL {
+            replica.child = None;
+        }
+        Ok(())
+    }
+
+    /// A token for `subject`, made with the key that the processes trust.
+    pub fn token(&self, subject: &str, roles: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.product);
+        command.args(["token", "--subject", subject, "--data"]).arg(self.backing.folder.join("key"));
+        command.args(roles.iter().flat_map(|role| ["--role", role]));
+        answer(&mut command).context("`nadeuri token` makes no token")
+    }
+
+    /// The key that tokens are made with.
+    pub fn key(&self) -> PathBuf {
+        self.backing.folder.join(KEY)
+    }
+
+    /// Lets Envoy heed mesh/istio and, where they differ, the files of `overlays`. It starts anew.
+    pub fn heed(&mut self, overlays: &[PathBuf]) -> Result<()> {
+        (self.envoy, self.control) = (None, None);
+        let (ads, admin) = (self.port()?, self.port()?);
+        let folder = self.backing.folder.clone();
+        let mut control = Command::new(tools::control()?);
+        control.args(["serve", "--ads", &ads.to_string(), "--entrance", &self.entrance.to_string(), "--jwks"]);
+        control.arg(folder.join(JWKS));
+        for replica in self.replicas.values().flatten() {
+            control.args(["--context", &format!("{}={}", replica.context, replica.address)]);
+        }
+        control.args(rules()?).args(overlays);
+        for filter in ["METADATA_EXCHANGE", "ALPN_FILTER", "TELEMETRY_LABEL"] {
+            // They are in Istio's own build of Envoy alone.
+            control.env(format!("PILOT_ENABLE_{filter}"), "false");
+        }
+        let log = folder.join(format!("control-{}.log", ads.port()));
+        let mut control = Child::spawn(&mut control, &log)?;
+        eventually("the control plane is ready", || {
+            control.ensure_running()?;
+            Ok(control.said().lines().any(|line| line == "ready"))
+        })?;
+        self.control = Some(control);
+        let envoy = self.envoy.insert(Envoy::start(&tools::envoy()?, ads, admin, &folder)?);
+        let (product, server) = (&self.product, format!("http://{}", self.entrance));
+        eventually("the entrance serves", || {
+            envoy.ensure_running()?;
+            Ok(answer(Command::new(product).args(["health", "--server", &server])).is_some())
+        })
+    }
+
+    /// The Envoy of the entrance.
+    pub fn envoy(&self) -> Result<&Envoy> {
+        self.envoy.as_ref().context("Envoy runs")
+    }
+
+    /// Fails if something of it ended.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        for replica in self.replicas.values_mut().flatten() {
+            replica.child.as_mut().map_or(Ok(()), Child::ensure_running)?;
+        }
+        self.control.as_mut().map_or(Ok(()), Child::ensure_running)?;
+        self.envoy.as_mut().map_or(Ok(()), Envoy::ensure_running)
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        // All at once, so that they end beside each other.
+        for child in self.replicas.values().flatten().filter_map(|replica| replica.child.as_ref()) {
+            // It fails if it has ended already, which is as good.
+            let _ = child.signal(Signal::TERM);
+        }
+    }
+}
+
+/// The files of mesh/istio.
+pub fn rules() -> Result<Vec<PathBuf>> {
+    let folder = fs::canonicalize(root().join("mesh/istio")).context("cannot open mesh/istio")?;
+    let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    ensure!(!files.is_empty(), "mesh/istio is empty");
+    Ok(files)
+}
+
+/// The names of all contexts.
+pub fn contexts(product: &Path) -> Result<Vec<String>> {
+    let list = answer(command(product).arg("list")).context("`nadeuri list` lists nothing")?;
+    Ok(list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
