@@ -15,8 +15,11 @@ mod mesh;
 mod monitoring;
 mod npm;
 mod process;
+mod product;
 mod proto;
 mod pypi;
+mod recipes;
+mod sdks;
 mod servers;
 mod test;
 
@@ -52,6 +55,14 @@ enum Command {
     },
     /// Install the chart into a real API server, upgrade, roll back and uninstall it. Builds Kubernetes on first use.
     Cluster,
+    /// Generate the SDKs from proto/, test them, and run the example of each against a server.
+    Sdks(sdks::Options),
+    /// Run what README.md and docs/recipes.md tell people to type.
+    Recipes {
+        /// A `nadeuri` that is built already.
+        #[arg(long)]
+        program: Option<std::path::PathBuf>,
+    },
     /// Break the product in one place at a time, and see that the simulation sees it.
     Bite {
         /// Only mutations whose name contains one of these.
@@ -98,6 +109,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Helm { bless } => helm::check(bless)?,
         Command::Cluster => cluster::run_all()?,
+        Command::Sdks(options) => sdks::run_all(&options)?,
+        Command::Recipes { program } => recipes::run_all(program.as_deref())?,
         Command::Bite { names } => return bite::run(&names),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Mesh { command, options } => mesh::run(command, options)?,

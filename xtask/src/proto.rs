@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use crate::npm;
 use crate::process::{answer, command, root, run, target};
 
-const BUF: npm::Package = npm::Package { name: "@bufbuild/buf", version: "1.75.0", program: "buf" };
+/// What checks the contracts, and generates code of them.
+pub const BUF: npm::Package = npm::Package { name: "@bufbuild/buf", version: "1.75.0", program: "buf" };
 
 /// Lints proto/ and compares it with its base; returns a line that says what was checked.
 pub fn check() -> Result<String> {

@@ -1,0 +1,180 @@
+//! Runs what the documents tell people to type, so that it can't rot: their blocks, in order, as one bash script.
+//!
+//! A block that begins with "```sh run" is run, and one with "```sh serve" is a server that goes on in the background until
+//! the next takes its place; what people only read says `sh` alone. A document without a server of its own gets
+//! `nadeuri serve`. Addresses are changed for free ones, so that a server that is running already is left alone.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::debian;
+use crate::process::{answer, command, root, run, target};
+use crate::product;
+
+/// The documents that have such blocks.
+const DOCUMENTS: [&str; 2] = ["README.md", "docs/recipes.md"];
+
+/// Where the documents say that a server listens.
+const SERVER: &str = "127.0.0.1:50051";
+
+/// Another port that they use.
+const PROXY_PORT: &str = ":8443";
+
+/// Programs that Go installs: name, module and version.
+const TOOLS: [(&str, &str, &str); 2] = [
+    ("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3"),
+    ("ghz", "github.com/bojand/ghz/cmd/ghz", "v0.121.0"),
+];
+
+/// What comes before the blocks.
+const BEFORE: &str = r#"set -Eeuo pipefail
+shopt -s expand_aliases
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'echo "the block at $AT failed at: $BASH_COMMAND" >&2' ERR
+
+# ghz ends well whatever it was answered.
+ghz() {
+    command ghz "$@" >ghz.txt
+    cat ghz.txt
+    grep -q '\[OK\]' ghz.txt && ! grep -q 'Error distribution' ghz.txt
+}
+"#;
+
+/// Runs every document.
+pub fn run_all(named: Option<&Path>) -> Result<()> {
+    let program = product::program(named)?;
+    let path = path(&program)?;
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(root().join(document)).with_context(|| format!("cannot read {document}"))?;
+        let blocks = blocks(document, &text);
+        ensure!(!blocks.is_empty(), "{document} has no block that says `sh run`");
+        let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir()?;
+        let (server, proxy) = (free_port()?, free_port()?);
+        let script = script(&blocks, server).replace(SERVER, &format!("127.0.0.1:{server}"));
+        let file = folder.path().join("script.sh");
+        fs::write(&file, script.replace(PROXY_PORT, &format!(":{proxy}")))?;
+        let mut bash = command("bash");
+        bash.arg(&file).current_dir(folder.path()).env("PATH", &path);
+        bash.env("NADEURI_LISTEN", format!("127.0.0.1:{server}")).stdout(fs::File::create(folder.path().join("said"))?);
+        if let Err(error) = run(&mut bash) {
+            let said = fs::read_to_string(folder.path().join("said")).unwrap_or_default();
+            let last: Vec<&str> = said.lines().rev().take(20).collect();
+            last.iter().rev().for_each(|line| eprintln!("{line}"));
+            bail!("{document} does not hold: {error:#}");
+        }
+        println!("xtask: {document}: {} blocks ran", blocks.len());
+    }
+    Ok(())
+}
+
+/// A block of a document.
+#[derive(Debug, PartialEq)]
+struct Block {
+    /// The document and the line.
+    at: String,
+    is_server: bool,
+    text: String,
+}
+
+fn blocks(document: &str, text: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let is_server = line == "```sh serve";
+        if is_server || line == "```sh run" {
+            let own = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect::<Vec<_>>();
+            found.push(Block { at: format!("{document}:{}", number + 1), is_server, text: own.join("\n") });
+        }
+    }
+    found
+}
+
+fn script(blocks: &[Block], port: u16) -> String {
+    let mut script = BEFORE.to_owned();
+    if !blocks.iter().any(|block| block.is_server) {
+        script.push_str(&serve("nadeuri serve", port));
+    }
+    for block in blocks {
+        let text = if block.is_server { serve(&block.text, port) } else { format!("{}\n", block.text) };
+        script.push_str(&format!("\nAT={}\n{text}", block.at));
+    }
+    script
+}
+
+/// A server in the background, in place of the one before, that is there when the next block begins.
+fn serve(line: &str, port: u16) -> String {
+    format!(
+        r#"if [ -n "${{SERVER-}}" ]; then kill $SERVER; wait $SERVER || true; fi
+{line} >server.txt 2>&1 &
+SERVER=$!
+until (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null; do
+    kill -0 $SERVER 2>/dev/null || {{ cat server.txt >&2; exit 1; }}
+    sleep 0.1
+done
+"#
+    )
+}
+
+/// Where the product and the tools are found.
+fn path(program: &Path) -> Result<std::ffi::OsString> {
+    let mut folders = vec![target().join("tools/recipes")];
+    fs::create_dir_all(&folders[0])?;
+    let link = folders[0].join("nadeuri");
+    if fs::symlink_metadata(&link).is_ok() {
+        fs::remove_file(&link)?;
+    }
+    symlink(program, &link)?;
+    for (name, module, version) in TOOLS {
+        folders.push(tool(name, module, version).with_context(|| format!("cannot install {name} {version}"))?);
+    }
+    // Debian keeps servers out of the way of people.
+    folders.push(PathBuf::from("/usr/sbin"));
+    let missing: Vec<&str> = ["nginx", "openssl"]
+        .into_iter()
+        .filter(|name| answer(command("sh").args(["-c", &format!("PATH=$PATH:/usr/sbin command -v {name}")])).is_none())
+        .map(|name| if name == "nginx" { "nginx-light" } else { name })
+        .collect();
+    if !missing.is_empty() {
+        debian::install(&missing)?;
+    }
+    let before = std::env::var_os("PATH").unwrap_or_default();
+    folders.extend(std::env::split_paths(&before));
+    Ok(std::env::join_paths(folders)?)
+}
+
+/// The folder of a program at its version; installed when it isn't there yet. It can't be asked for its version, which a
+/// program that Go installs doesn't know.
+fn tool(name: &str, module: &str, version: &str) -> Result<PathBuf> {
+    let folder = target().join("tools").join(format!("{name}-{version}"));
+    if !folder.join(name).exists() {
+        ensure!(
+            answer(command("go").arg("version")).is_some(),
+            "missing: go; https://go.dev/doc/install says how to get it"
+        );
+        eprintln!("xtask: installing {name} {version}");
+        fs::create_dir_all(&folder)?;
+        run(command("go").args(["install", &format!("{module}@{version}")]).env("GOBIN", fs::canonicalize(&folder)?))?;
+    }
+    Ok(folder)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_run_if_it_says_so() {
+        let text = "```sh\nrm -r /\n```\n```sh serve\nnadeuri serve\n```\n```sh run\necho one\necho two\n```\n";
+        let server = Block { at: "a.md:4".into(), is_server: true, text: "nadeuri serve".into() };
+        let calls = Block { at: "a.md:7".into(), is_server: false, text: "echo one\necho two".into() };
+        assert_eq!(blocks("a.md", text), [server, calls]);
+    }
+}
