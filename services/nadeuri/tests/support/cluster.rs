@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Output;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chassis::envelope::PARTITIONS;
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{QueueDeclareOptions, QueuePurgeOptions};
+use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use tempfile::TempDir;
 
 use super::client::{Client, Places, Who};
+use super::eventually;
 use super::process::{Server, free_address, nadeuri};
 
 /// The names of all contexts.
@@ -42,21 +45,28 @@ fn new_name() -> String {
     format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes what a cluster had on its broker: hundreds of idle queues are a burden for those who come after.
-async fn remove_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
+/// The prefixes of queues that clusters have left behind, empty, for those who come after.
+///
+/// They are used again, because hundreds of idle queues are a burden; and not removed, because RabbitMQ 3 restarts the
+/// dead-letter workers of queues that go, and after too many restarts at once gives up all of them: from then on no such
+/// queue can be made.
+static LEFT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Empties the queues of a cluster that has ended. A queue without consumers has taken back what they had not confirmed.
+async fn empty_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
     let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     for context in contexts() {
         let streams = (0..PARTITIONS).map(|partition| format!("{prefix}.{context}.{partition:02}"));
         for queue in streams.chain([format!("{prefix}.{context}.dead")]) {
-            // Removing what is not there is no error.
-            channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+            let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let is_left = async || {
+                let found = channel.queue_declare(queue.as_str().into(), look, FieldTable::default()).await.unwrap();
+                (found.consumer_count() == 0).then_some(())
+            };
+            eventually("nobody consumes", is_left).await;
+            channel.queue_purge(queue.as_str().into(), QueuePurgeOptions::default()).await?;
         }
-    }
-    for exchange in contexts().chain(["events", "dead"]) {
-        channel
-            .exchange_delete(format!("{prefix}.{exchange}").as_str().into(), ExchangeDeleteOptions::default())
-            .await?;
     }
     connection.close(200, "done".into()).await
 }
@@ -80,8 +90,8 @@ pub struct Cluster {
     folder: TempDir,
     /// What all of them are given.
     arguments: Vec<String>,
-    /// The RabbitMQ that has its queues.
-    broker: Option<String>,
+    /// The RabbitMQ that has its queues, and their prefix.
+    broker: Option<(String, String)>,
     nodes: Vec<Node>,
     places: Places,
 }
@@ -129,11 +139,12 @@ impl Cluster {
         self.with(&["--store", &store])
     }
 
-    /// Carries events over this RabbitMQ, in queues of its own.
+    /// Carries events over this RabbitMQ, in queues that nobody else has at the time.
     #[must_use]
     pub fn on_rabbitmq(mut self, broker: &str) -> Cluster {
-        let prefix = self.name.clone();
-        self.broker = Some(broker.to_owned());
+        let left = LEFT.lock().unwrap().pop();
+        let prefix = left.unwrap_or_else(|| self.name.clone());
+        self.broker = Some((broker.to_owned(), prefix.clone()));
         self.with(&["--bus", broker, "--bus-prefix", &prefix])
     }
 
@@ -235,8 +246,9 @@ impl Cluster {
         for status in futures::future::join_all(stopping).await {
             assert!(status.success(), "a server ended with {status}");
         }
-        if let Some(broker) = &self.broker {
-            remove_queues(broker, &self.name).await.unwrap();
+        if let Some((broker, prefix)) = self.broker {
+            empty_queues(&broker, &prefix).await.unwrap();
+            LEFT.lock().unwrap().push(prefix);
         }
     }
 
