@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::go;
-use crate::process::{answer, command, eventually, run};
+use crate::process::{answer, command, eventually, root, run};
 use crate::servers::ports;
 
 /// Etcd's two, and the API server's.
@@ -156,5 +156,7 @@ impl Drop for Plane {
 
 fn stages() -> Result<Vec<String>> {
     let folder = go::source("cluster", "sigs.k8s.io/kwok")?.join("kustomize/stage");
-    Ok(STAGES.iter().map(|stage| format!("--config={}", folder.join(stage).display())).collect())
+    let balancer = root().join("xtask/cluster/balancer.yaml");
+    let files = STAGES.iter().map(|stage| folder.join(stage)).chain([balancer]);
+    Ok(files.map(|file| format!("--config={}", file.display())).collect())
 }
