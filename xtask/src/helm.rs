@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::{answer, command, root, run, target};
-use crate::{debian, go, monitoring};
+use crate::process::{command, root, run, target};
+use crate::{go, monitoring, pypi};
 
 /// What helm says it is: built like this, it would otherwise not know.
 const HELM_VERSION: &str = "helm.sh/helm/v4/internal/version.version=v4.2.4";
@@ -93,18 +93,15 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 struct Tools {
     folder: PathBuf,
     programs: PathBuf,
+    validator: PathBuf,
 }
 
 impl Tools {
     /// The pinned ones, installed when they aren't there yet.
     fn get() -> Result<Tools> {
-        let tools = Tools { folder: target().join("tools"), programs: go::programs("helm", &[HELM_VERSION])? };
-        let version = answer(Command::new(tools.validator()).arg("--version"));
-        if !version.is_some_and(|version| version.contains(VALIDATE_VERSION)) {
-            let installed = tools.install_validator();
-            installed.with_context(|| format!("cannot install kubernetes-validate {VALIDATE_VERSION} from PyPI"))?;
-        }
-        Ok(tools)
+        let programs = go::programs("helm", &[HELM_VERSION])?;
+        let validator = pypi::environment("kubernetes-validate", VALIDATE_VERSION)?.join("bin/kubernetes-validate");
+        Ok(Tools { folder: target().join("tools"), programs, validator })
     }
 
     fn helm(&self) -> Command {
@@ -133,13 +130,9 @@ impl Tools {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn validator(&self) -> PathBuf {
-        self.folder.join("kubernetes-validate/bin/kubernetes-validate")
-    }
-
     /// Fails unless every manifest is valid and has no field that Kubernetes does not know.
     fn validate(&self, manifests: &Path, version: &str) -> Result<()> {
-        let mut validate = command(self.validator());
+        let mut validate = command(&self.validator);
         let output = validate.args(["--strict", "-k", version]).arg(manifests).stdin(Stdio::null()).output()?;
         if output.status.success() {
             return Ok(());
@@ -148,16 +141,5 @@ impl Tools {
         let said = String::from_utf8_lossy(&said);
         let failed: Vec<&str> = said.lines().filter(|line| !line.starts_with("INFO ")).collect();
         bail!("not valid:\n{}", failed.join("\n"))
-    }
-
-    fn install_validator(&self) -> Result<()> {
-        let folder = self.folder.join("kubernetes-validate");
-        if answer(command("python3").args(["-c", "import ensurepip"])).is_none() {
-            debian::install(&["python3-venv"])?;
-        }
-        eprintln!("xtask: installing kubernetes-validate {VALIDATE_VERSION}");
-        run(command("python3").args(["-m", "venv"]).arg(&folder))?;
-        let package = format!("kubernetes-validate=={VALIDATE_VERSION}");
-        run(command(folder.join("bin/pip")).args(["install", "--quiet", &package]))
     }
 }
