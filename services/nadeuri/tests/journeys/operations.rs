@@ -17,7 +17,7 @@ use crate::runner::{Suite, journeys};
 use crate::support::cluster::{Cluster, Setup, contexts, real_servers};
 use crate::support::process::{free_address, nadeuri};
 use crate::support::verbs::{some_car, won};
-use crate::support::{between, now, period, precondition};
+use crate::support::{between, eventually, now, period, precondition};
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.own:
@@ -100,7 +100,8 @@ async fn store_over_tls() {
         chassis::sql!(reader.tx(), |c| diesel::sql_query(query).execute(c)).unwrap()
     };
     assert!(count("true").await >= contexts().count(), "every context has a connection");
-    assert_eq!(count("false").await, 0, "and none that is not encrypted");
+    // Those of this test itself, which looked for what to migrate, end a moment later; a context's would stay.
+    eventually("none is left that is not encrypted", async || (count("false").await == 0).then_some(())).await;
     app.down().await;
 }
 
