@@ -9,6 +9,36 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::{answer, command, root, run, target};
 
+/// A program that `go install` makes by itself: its name, its module and its version.
+pub type Program = (&'static str, &'static str, &'static str);
+
+/// What makes load.
+pub const GHZ: Program = ("ghz", "github.com/bojand/ghz/cmd/ghz", "v0.121.0");
+/// What makes single calls.
+pub const GRPCURL: Program = ("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3");
+
+/// Fails if there is no Go.
+pub fn ensure_there() -> Result<()> {
+    let there = answer(command("go").arg("version")).is_some();
+    ensure!(there, "missing: go, 1.26 or newer; https://go.dev/doc/install says how to get it");
+    Ok(())
+}
+
+/// The folder of a program at its version; installed when it isn't there yet. It can't be asked for its version, which a
+/// program that Go installs doesn't know.
+pub fn installed((name, module, version): Program) -> Result<PathBuf> {
+    let folder = target().join("tools").join(format!("{name}-{version}"));
+    fs::create_dir_all(&folder)?;
+    let folder = fs::canonicalize(folder)?;
+    if !folder.join(name).exists() {
+        ensure_there()?;
+        eprintln!("xtask: installing {name} {version}");
+        run(command("go").args(["install", &format!("{module}@{version}")]).env("GOBIN", &folder))
+            .with_context(|| format!("cannot install {name} {version}"))?;
+    }
+    Ok(folder)
+}
+
 /// The folder of the programs that xtask/`module`/go.mod names, built when they aren't there yet or when it has changed.
 /// `variables` are set in them, as `-X` of Go's linker takes it.
 pub fn programs(module: &str, variables: &[&str]) -> Result<PathBuf> {
@@ -19,10 +49,7 @@ pub fn programs(module: &str, variables: &[&str]) -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|built| built == pinned) {
         return Ok(folder);
     }
-    ensure!(
-        answer(command("go").arg("version")).is_some(),
-        "missing: go; https://go.dev/doc/install says how to get it"
-    );
+    ensure_there()?;
     eprintln!("xtask: building what xtask/{module}/go.mod names; the first time that takes its time");
     fs::create_dir_all(&folder)?;
     let mut link = "-s -w".to_owned();

@@ -5,15 +5,13 @@
 //! `nadeuri serve`. Addresses are changed for free ones, so that a server that is running already is left alone.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::debian;
 use crate::process::{answer, command, root, run, target};
-use crate::product;
+use crate::{debian, go, product, servers};
 
 /// The documents that have such blocks.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/recipes.md"];
@@ -23,12 +21,6 @@ const SERVER: &str = "127.0.0.1:50051";
 
 /// Another port that they use.
 const PROXY_PORT: &str = ":8443";
-
-/// Programs that Go installs: name, module and version.
-const TOOLS: [(&str, &str, &str); 2] = [
-    ("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3"),
-    ("ghz", "github.com/bojand/ghz/cmd/ghz", "v0.121.0"),
-];
 
 /// What comes before the blocks.
 const BEFORE: &str = r#"set -Eeuo pipefail
@@ -53,7 +45,8 @@ pub fn run_all(named: Option<&Path>) -> Result<()> {
         let blocks = blocks(document, &text);
         ensure!(!blocks.is_empty(), "{document} has no block that says `sh run`");
         let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir()?;
-        let (server, proxy) = (free_port()?, free_port()?);
+        let server = servers::free_ports(2)?;
+        let proxy = server + 1;
         let script = script(&blocks, server).replace(SERVER, &format!("127.0.0.1:{server}"));
         let file = folder.path().join("script.sh");
         fs::write(&file, script.replace(PROXY_PORT, &format!(":{proxy}")))?;
@@ -128,8 +121,8 @@ fn path(program: &Path) -> Result<std::ffi::OsString> {
         fs::remove_file(&link)?;
     }
     symlink(program, &link)?;
-    for (name, module, version) in TOOLS {
-        folders.push(tool(name, module, version).with_context(|| format!("cannot install {name} {version}"))?);
+    for tool in [go::GRPCURL, go::GHZ] {
+        folders.push(go::installed(tool)?);
     }
     // Debian keeps servers out of the way of people.
     folders.push(PathBuf::from("/usr/sbin"));
@@ -144,26 +137,6 @@ fn path(program: &Path) -> Result<std::ffi::OsString> {
     let before = std::env::var_os("PATH").unwrap_or_default();
     folders.extend(std::env::split_paths(&before));
     Ok(std::env::join_paths(folders)?)
-}
-
-/// The folder of a program at its version; installed when it isn't there yet. It can't be asked for its version, which a
-/// program that Go installs doesn't know.
-fn tool(name: &str, module: &str, version: &str) -> Result<PathBuf> {
-    let folder = target().join("tools").join(format!("{name}-{version}"));
-    if !folder.join(name).exists() {
-        ensure!(
-            answer(command("go").arg("version")).is_some(),
-            "missing: go; https://go.dev/doc/install says how to get it"
-        );
-        eprintln!("xtask: installing {name} {version}");
-        fs::create_dir_all(&folder)?;
-        run(command("go").args(["install", &format!("{module}@{version}")]).env("GOBIN", fs::canonicalize(&folder)?))?;
-    }
-    Ok(folder)
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 #[cfg(test)]

