@@ -7,7 +7,7 @@ use prost::Name;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::db::Tx;
+use crate::db::{Metadata, Tx};
 use crate::envelope::EventId;
 use crate::error::{Error, Refusal};
 
@@ -32,18 +32,21 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     fn evolve(state: Option<Self>, event: &Self::Event) -> Self;
 
     /// When it wants to be woken, and with what.
-    fn wake_at(&self) -> Option<(Timestamp, Self::Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Self::Command)> {
         None
     }
 }
 
 /// How an aggregate is kept, answered with, and heard of.
-pub trait Store: Aggregate {
+pub trait Store: Aggregate + Clone {
     /// What a caller is answered after a command.
     type Answer: prost::Message + Default + Clone + 'static;
 
     /// Reads aggregates, all in a statement or few. Those that don't exist are missing in the result.
-    fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
+    fn load(
+        tx: Tx<'_>,
+        request: &LoadRequest<'_, Self>,
+    ) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
 
     /// Writes changed aggregates, all in a statement or few. [`Error::Conflict`] if one is not at the version it was read at.
     fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> impl Future<Output = Result<(), Error>> + Send;
@@ -54,26 +57,27 @@ pub trait Store: Aggregate {
         std::future::ready(Ok(Vec::new()))
     }
 
-    /// The answer to a command that was just obeyed.
+    /// The answer to a command that was just executed.
     fn answer(&self, command: &Self::Command) -> Self::Answer;
 
     /// What others hear of an event, told after it: the state is the one it led to.
     fn publish(&self, event: &Self::Event) -> Option<Publication>;
 
-    /// Notes by which event others know what happened: its own if it is published, else the one that caused it. Who asks
-    /// to be woken keeps the last one, for [`Publication::after`].
-    fn note(&mut self, event: &Self::Event, known_as: EventId) {
-        let _ = (event, known_as);
+    /// Where a part of the aggregate that waits by itself keeps its last event, if the event is about one. Without such
+    /// parts the chassis keeps one for the whole aggregate, if its table has the column.
+    fn last_event_of_part(&mut self, event: &Self::Event) -> Option<&mut Option<EventId>> {
+        let _ = event;
+        None
     }
 }
 
 /// The aggregates that a batch is about, each with the commands for it.
-pub struct Wanted<'a, A: Aggregate>(BTreeMap<A::Id, Vec<&'a A::Command>>);
+pub struct LoadRequest<'a, A: Aggregate>(BTreeMap<A::Id, Vec<&'a A::Command>>);
 
-impl<'a, A: Aggregate> Wanted<'a, A> {
+impl<'a, A: Aggregate> LoadRequest<'a, A> {
     /// No aggregate yet.
     pub fn new() -> Self {
-        Wanted(BTreeMap::new())
+        LoadRequest(BTreeMap::new())
     }
 
     /// One more aggregate, or one more command for it.
@@ -92,7 +96,7 @@ impl<'a, A: Aggregate> Wanted<'a, A> {
     }
 }
 
-impl<A: Aggregate> Default for Wanted<'_, A> {
+impl<A: Aggregate> Default for LoadRequest<'_, A> {
     fn default() -> Self {
         Self::new()
     }
@@ -102,8 +106,8 @@ impl<A: Aggregate> Default for Wanted<'_, A> {
 pub struct Loaded<A: Aggregate> {
     /// Which one.
     pub id: A::Id,
-    /// How many events led to it.
-    pub version: i64,
+    /// What the chassis keeps of it.
+    pub metadata: Metadata,
     /// What it is.
     pub state: A,
 }
@@ -118,8 +122,8 @@ pub struct Change<'a, A: Aggregate> {
     pub events: &'a [A::Event],
     /// The version at which it was read; 0 if it is new.
     pub read: i64,
-    /// The version now: one more for each event.
-    pub version: i64,
+    /// What the chassis keeps of it now: the version is one more for each event.
+    pub metadata: Metadata,
 }
 
 /// What others hear of an event.
@@ -130,20 +134,39 @@ pub struct Publication {
     pub subject: String,
     /// The flow that it belongs to; that of its cause if `None`.
     pub flow: Option<Uuid>,
-    /// The event since which the aggregate waited: the cause, should it be the time that made this happen.
+    /// The event since which it waited, if the chassis does not know it: the cause of what a timer brings.
     pub after: Option<EventId>,
     /// The encoded message.
     pub body: Vec<u8>,
 }
 
+/// What events of one aggregate are about: [`About::tell`] publishes one.
+#[derive(Clone, Debug)]
+pub struct About {
+    subject: String,
+    flow: Option<Uuid>,
+}
+
+impl About {
+    /// Publishes this message.
+    pub fn tell<M: prost::Message + Name>(self, message: &M) -> Option<Publication> {
+        Some(Publication::of(message, self.subject, self.flow))
+    }
+}
+
 impl Publication {
+    /// Publishes messages about `subject`, as part of a flow.
+    pub fn about(subject: impl ToString, flow: Uuid) -> About {
+        About { subject: subject.to_string(), flow: Some(flow) }
+    }
+
     /// Publishes a message about `subject`.
     pub fn of<M: prost::Message + Name>(message: &M, subject: impl ToString, flow: Option<Uuid>) -> Publication {
         let (kind, body) = (M::full_name(), message.encode_to_vec());
         Publication { kind, subject: subject.to_string(), flow, after: None, body }
     }
 
-    /// The event since which the aggregate waited: the cause, should it be the time that made this happen.
+    /// Names the event since which it waited, where the chassis does not keep it.
     #[must_use]
     pub fn after(self, event: Option<EventId>) -> Publication {
         Publication { after: event, ..self }

@@ -6,37 +6,60 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use contracts::Role;
-use prost::{Message, Name};
-use tonic::Request;
+use contracts::{Extract, Role};
+use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::access::Deadline;
 use crate::aggregate::{Aggregate, Cause};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
-use crate::done::Key;
 use crate::error::{Error, Violation};
+use crate::idempotency::Key;
 use crate::ids::{Id, Kind};
 use crate::telemetry;
-use crate::writer::Intent;
+use crate::writer::CommandMessage;
 
-/// Who calls, until when, and why.
+/// Who calls, until when, and under which request id.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Who calls.
     pub caller: Caller,
     /// When the caller stops waiting.
     pub deadline: Option<Deadline>,
+    /// Makes it happen once, however often it is repeated; none if the caller gave no request id.
+    pub key: Option<Key>,
+    bad_request_id: Option<Violation>,
 }
 
-impl Call {
-    /// Takes a request apart. The guard around every service has put the caller into it.
-    pub fn take<M>(request: Request<M>) -> Result<(Call, M), Error> {
+/// The guard around every service has put the caller into the request.
+impl Extract for Call {
+    fn extract<M: contracts::Request>(request: Request<M>) -> Result<(Call, M), Status> {
         let (_, extensions, message) = request.into_parts();
         let caller = extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Error::Internal("a service without a guard was called".into()))?;
-        Ok((Call { caller, deadline: extensions.get::<Deadline>().copied() }, message))
+        let request_id = message.request_id().filter(|id| !id.is_empty()).map(Uuid::try_parse);
+        let (key, bad_request_id) = match request_id {
+            Some(Ok(id)) => (Some(Key::request(&caller, id, &message)), None),
+            Some(Err(_)) => {
+                let (field, description) = ("request_id".to_owned(), "must be a UUID".to_owned());
+                (None, Some(Violation { field, description }))
+            }
+            None => (None, None),
+        };
+        let deadline = extensions.get::<Deadline>().copied();
+        Ok((Call { caller, deadline, key, bad_request_id }, message))
+    }
+}
+
+impl Call {
+    /// Parses fields of the request: all of them, so that a caller learns at once of everything that is wrong.
+    ///
+    /// `let (car, stars) = call.parse(|fields| (fields.id("car_id", &request.car_id), fields.stars(…)))?;`
+    pub fn parse<T: Parsed>(&self, parse: impl FnOnce(&mut Fields) -> T) -> Result<T::Values, Error> {
+        let mut fields = Fields(self.bad_request_id.iter().cloned().collect());
+        let parsed = parse(&mut fields);
+        fields.finish(parsed.values())
     }
 
     /// Whose things a list is about: the caller's own, or everyone's for an admin.
@@ -44,12 +67,43 @@ impl Call {
         (!self.caller.has(Role::Admin)).then(|| self.caller.subject())
     }
 
-    /// A command of this call.
-    pub fn intent<A: Aggregate>(&self, id: A::Id, command: A::Command, key: Option<Key>) -> Intent<A> {
+    /// A command of this call: under its request id it happens once.
+    pub fn command<A: Aggregate>(&self, id: A::Id, command: A::Command) -> CommandMessage<A> {
         let cause = Cause { traceparent: telemetry::current_traceparent(), ..Cause::default() };
-        Intent { id, command, key, cause }
+        CommandMessage { id, command, key: self.key, cause }
     }
 }
+
+/// What parsing fields makes: an `Option` for each, which is `None` if the field is wrong.
+pub trait Parsed {
+    /// The values.
+    type Values;
+    /// The values, if each is there.
+    fn values(self) -> Option<Self::Values>;
+}
+
+impl<T> Parsed for Option<T> {
+    type Values = T;
+    fn values(self) -> Option<T> {
+        self
+    }
+}
+
+macro_rules! parsed {
+    ($(($($field:ident)+))+) => {
+        $(
+            impl<$($field),+> Parsed for ($(Option<$field>,)+) {
+                type Values = ($($field,)+);
+                #[allow(non_snake_case, reason = "each variable is called as its type")]
+                fn values(self) -> Option<Self::Values> {
+                    let ($($field,)+) = self;
+                    Some(($($field?,)+))
+                }
+            }
+        )+
+    };
+}
+parsed! { (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }
 
 /// Collects what is wrong with a request.
 #[derive(Debug, Default)]
@@ -98,15 +152,6 @@ impl Fields {
     pub fn time(&mut self, field: &str, time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
         let time = self.required(field, time)?;
         self.take(field, Timestamp::from_proto(&time).ok_or("must be a valid time in the years 1 to 9999"))
-    }
-
-    /// The key of a call that changes something; none if the caller gave no request id.
-    pub fn key<M: Message + Name>(&mut self, call: &Call, request_id: &str, request: &M) -> Option<Option<Key>> {
-        if request_id.is_empty() {
-            return Some(None);
-        }
-        let id = self.take("request_id", Uuid::try_parse(request_id).map_err(|_| "must be a UUID"))?;
-        Some(Some(Key::request(&call.caller, id, request)))
     }
 
     /// The values, if nothing was wrong.

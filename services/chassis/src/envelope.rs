@@ -60,10 +60,10 @@ impl Envelope {
 /// is. The table has the columns of the outbox.
 #[macro_export]
 macro_rules! envelope_rows {
-    ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident { $($more:ident: $type:ty),* $(,)? }) => {
+    ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident $(named $name:literal)? { $($more:ident: $type:ty),* $(,)? }) => {
         $crate::rows! {
             $(#[$attribute])*
-            $vis struct $Row in $table (event_id) {
+            $vis struct $Row in $table $(named $name)? (event_id) {
                 event_id: $crate::EventId,
                 kind: String,
                 source: String,

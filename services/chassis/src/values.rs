@@ -3,16 +3,19 @@
 use std::fmt;
 
 use contracts::{money, period, place};
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::call::Fields;
 use crate::clock::Timestamp;
-use crate::near::MAX_LATITUDE;
+use crate::geo::MAX_LATITUDE;
 
 /// A currency of ISO 4217.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = diesel::sql_types::Text)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
@@ -208,7 +211,7 @@ impl From<Dates> for period::v1::Dates {
 }
 
 /// A date as it is written in contracts and kept in columns: its texts sort as the dates do.
-fn date(text: &str) -> Option<Date> {
+pub(crate) fn date(text: &str) -> Option<Date> {
     let date: Date = text.parse().ok()?;
     (date.year() > 0 && date.to_string() == text).then_some(date)
 }

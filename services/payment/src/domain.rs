@@ -12,13 +12,13 @@
 //! What was used up before it is paid can't be cancelled by the customer, and is settled as soon as it is approved.
 //! `Cancel` is the customer's wish, `Void` the seller's word. A paid purchase is refunded on the seller's word alone: who
 //! wants the money back is asked about first (`Cancelling`), and the seller answers with `Void` or `Keep`.
-//! A `Void` while the processor is asked is remembered and obeyed when its answer is known.
+//! A `Void` while the processor is asked is remembered and executed when its answer is known.
 
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
 use chassis::values::Money;
-use chassis::{Aggregate, EventId, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
 chassis::ids! {
     /// The id of a payment, made from its purchase.
@@ -54,11 +54,9 @@ pub struct Payment {
     /// How often the customer tried: names the charge at the processor, together with the id.
     pub charge: u32,
     /// When it was first heard of.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
-    /// The last event that others know it by: the cause of what the passing of time brings.
-    pub last_event: Option<EventId>,
+    pub updated_at: Timestamp,
 }
 
 /// Who owes how much.
@@ -220,6 +218,16 @@ impl Payment {
         }
     }
 
+    /// Why the processor declined, if that is how it stands.
+    pub fn refusal(&self) -> &str {
+        if let State::Refused(why) = &self.state { why } else { "" }
+    }
+
+    /// The processor took the money, and nobody wants it back.
+    pub fn is_paid(&self) -> bool {
+        matches!(self.state, State::Approved | State::Settled)
+    }
+
     /// What is to be asked of the processor, if anything is.
     pub fn next_step(&self) -> Option<Step> {
         match &self.state {
@@ -266,8 +274,8 @@ impl Aggregate for Payment {
     fn evolve(payment: Option<Payment>, event: &Event) -> Payment {
         let first = |purchase: PurchaseId, now: Timestamp| {
             let state = State::Cancelled { refunded: false };
-            let (id, created, updated) = (payment_of(purchase), now, now);
-            Payment { id, purchase, owed: None, state, charge: 0, created, updated, last_event: None }
+            let (id, created_at, updated_at) = (payment_of(purchase), now, now);
+            Payment { id, purchase, owed: None, state, charge: 0, created_at, updated_at }
         };
         let mut payment = match (payment, event) {
             (Some(payment), _) => payment,
@@ -278,7 +286,7 @@ impl Aggregate for Payment {
         payment
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         match self.state {
             State::Charging { ask_at, .. } | State::Refunding { ask_at, .. } => Some((ask_at, Command::Ask)),
             _ => None,
@@ -339,7 +347,8 @@ impl Payment {
         attempt >= CHARGE_ATTEMPTS && !self.is_used()
     }
 
-    fn is_used(&self) -> bool {
+    /// What is paid for was used up before.
+    pub fn is_used(&self) -> bool {
         self.owed.as_ref().is_some_and(|owed| owed.used)
     }
 
@@ -404,7 +413,7 @@ impl Payment {
             Event::Settled(_) => self.state = State::Settled,
         }
         if let Some(now) = event.time() {
-            self.updated = now;
+            self.updated_at = now;
         }
     }
 }

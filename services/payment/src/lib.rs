@@ -1,6 +1,6 @@
 //! Payments: what customers owe for a purchase, and how it was paid or given back. Serves every line of business.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside world in [`processor`].
+//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside runtime in [`processor`].
 
 pub mod domain;
 pub mod policy;
@@ -11,7 +11,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Cause, Context, Host, StartError};
+use chassis::{Context, Host, StartError};
 use contracts::payment::v1::payment_service_server::PaymentServiceServer;
 use serde::Deserialize;
 
@@ -23,7 +23,6 @@ pub const CONTEXT: Context = Context {
     name: "payment",
     about: "payments: requested, approved, refused, cancelled, refunded",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
     calls: &[],
     start: |host| start(host, Arc::new(Sandbox::default())),
 };
@@ -47,14 +46,14 @@ pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), Start
     let settings: Settings = host.settings()?;
     let writer = host.writer::<Payment>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder_of::<Payment>();
+    let loader = host.loader_of::<Payment>();
     host.within("processor_deadline_ms", settings.processor_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.processor_deadline_ms);
-    let service = service::Service { writer, finder, database: host.database().clone(), processor, deadline };
-    let woken = service.clone();
-    host.wake::<Payment>(Arc::new(move |id, _| {
-        let service = woken.clone();
-        Box::pin(async move { service.ask_processor(id, Cause::time()).await.map(drop) })
+    let service = service::Service { writer, loader, database: host.database().clone(), processor, deadline };
+    let due = service.clone();
+    host.on_due::<Payment>(Arc::new(move |id, _| {
+        let service = due.clone();
+        Box::pin(async move { service.take_step(id).await })
     }));
     host.serve(PaymentServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())

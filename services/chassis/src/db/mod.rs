@@ -5,11 +5,13 @@
 //! SQLite has one writer and a queue is fairer than `SQLITE_BUSY`; reads are so short that they run where they are asked
 //! for. On PostgreSQL connections come from a pool.
 
+pub mod columns;
 pub mod migrations;
 pub mod postgres;
 pub mod rows;
 pub(crate) mod schema;
 pub mod sqlite;
+pub mod table;
 pub mod types;
 
 use std::sync::Mutex;
@@ -20,9 +22,11 @@ use diesel_async::AsyncPgConnection;
 use futures::future::BoxFuture;
 
 use crate::error::Error;
-use crate::world::World;
+use crate::runtime::Runtime;
+pub use columns::{Column, Name};
 pub use migrations::Migrations;
 pub use rows::{Row, insert, save, update, upsert};
+pub use table::{Metadata, corrupt};
 
 /// What a `store.rs` needs of diesel. Not its `RunQueryDsl`: [`sql!`](crate::sql) picks the right one.
 pub mod prelude {
@@ -44,7 +48,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// An open transaction, or a connection to read with.
 ///
 /// Statements that don't need each other's results go together into a `try_join!`: on PostgreSQL they share a round trip
-/// (they are sent without waiting in between, and obeyed in order), on SQLite they run one after the other.
+/// (they are sent without waiting in between, and executed in order), on SQLite they run one after the other.
 #[derive(Clone, Copy)]
 pub enum Tx<'a> {
     /// On PostgreSQL.
@@ -77,22 +81,26 @@ macro_rules! sql {
     };
 }
 
-/// `Store::load` and `Store::save` of a store with one row an aggregate: `flat!(Row in bills);` among its functions. The row
-/// has the column `id`, is made by `Row::new(&aggregate, version)`, and makes a `Loaded` by `TryFrom`.
+/// `Store::load` and `Store::save` of a store with one row an aggregate: `flat!(Row in bills);` among its functions. The table
+/// is one of aggregates, declared by [`table!`](crate::table), with the column `id`.
 #[macro_export]
 macro_rules! flat {
     ($Row:ident in $table:ident) => {
         async fn load(
             tx: $crate::Tx<'_>,
-            wanted: &$crate::Wanted<'_, Self>,
+            request: &$crate::LoadRequest<'_, Self>,
         ) -> Result<Vec<$crate::Loaded<Self>>, $crate::Error> {
-            let query = $table::table.filter($table::id.eq_any(wanted.ids()));
+            let query = $table::table.filter($table::id.eq_any(request.ids()));
             let rows: Vec<$Row> = $crate::sql!(tx, |c| query.select($Row::as_select()).load(c))?;
-            rows.into_iter().map($crate::Loaded::try_from).collect()
+            let loaded = |row: $Row| {
+                let (id, metadata) = (row.id, row.metadata());
+                Ok($crate::Loaded { id, metadata, state: row.read()? })
+            };
+            rows.into_iter().map(loaded).collect()
         }
 
         async fn save(tx: $crate::Tx<'_>, changes: &[$crate::Change<'_, Self>]) -> Result<(), $crate::Error> {
-            $crate::db::save(tx, changes, $Row::new).await
+            $crate::db::save(tx, changes, $Row::of).await
         }
     };
 }
@@ -108,31 +116,41 @@ macro_rules! due {
     };
 }
 
-/// A page of rows, newest first by a column, then by `id`, and the token of the next page. `where` stands before what must
-/// hold of all; after the semicolon, a filter for each option that there is:
+/// A page of what rows hold, newest first by a column, then by `id`, and the token of the next page. `where` stands before what
+/// must hold of all; then come a filter for each option that there is, and what each row becomes:
 ///
 /// ```ignore
-/// let (rows, next) = newest!(tx, page, Row in stays by created_at; customer: stays::customer.eq(customer));
+/// newest!(tx, page, Row in stays by created_at; customer: stays::customer.eq(customer); |row| (&row.read()?).into())
 /// ```
+///
+/// A column that can be null is written `by nullable reserved_at`; `where` must leave out the rows in which it is.
 #[macro_export]
 macro_rules! newest {
+    ($tx:expr, $page:expr, $Row:ident in $table:ident by nullable $at:ident $($rest:tt)+) => {
+        $crate::newest!(@ $tx, $page, $Row, $table, $table::$at.assume_not_null(); $($rest)+)
+    };
+    ($tx:expr, $page:expr, $Row:ident in $table:ident by $at:ident $($rest:tt)+) => {
+        $crate::newest!(@ $tx, $page, $Row, $table, $table::$at; $($rest)+)
+    };
     (
-        $tx:expr, $page:expr, $Row:ident in $table:ident by $at:ident $(where $all:expr)?
-        $(; $($option:ident: $filter:expr),+)?
+        @ $tx:expr, $page:expr, $Row:ident, $table:ident, $at:expr; $(where $all:expr)?;
+        $($option:ident: $filter:expr),* $(,)?; |$row:ident| $item:expr
     ) => {{
-        let mut rows: Vec<$Row> = $crate::sql!($tx, |c| {
-            let mut query = $table::table.select($Row::as_select())$(.filter($all))?.into_boxed();
-            $($(if let Some($option) = $option {
+        let mut rows: Vec<($crate::Timestamp, $Row)> = $crate::sql!($tx, |c| {
+            let mut query = $table::table.select(($at, $Row::as_select()))$(.filter($all))?.into_boxed();
+            $(if let Some($option) = $option {
                 query = query.filter($filter);
-            })+)?
-            if let Some($crate::page::Spot { at, id }) = $page.after {
+            })*
+            if let Some($crate::page::Cursor { at, id }) = $page.after {
                 let id = $crate::Id::<()>::new(id);
-                query = query.filter($table::$at.lt(at).or($table::$at.eq(at).and($table::id.lt(id))));
+                query = query.filter($at.lt(at).or($at.eq(at).and($table::id.lt(id))));
             }
-            query.order(($table::$at.desc(), $table::id.desc())).limit($page.limit()).load(c)
+            query.order(($at.desc(), $table::id.desc())).limit($page.limit()).load(c)
         })?;
-        let next = $page.cut(&mut rows, |row| $crate::page::Spot { at: row.$at, id: row.id.uuid() });
-        (rows, next)
+        let next = $page.cut(&mut rows, |(at, row)| $crate::page::Cursor { at: *at, id: row.id.uuid() });
+        let item = |$row: $Row| -> Result<_, $crate::Error> { Ok($item) };
+        let items = rows.into_iter().map(|(_, row)| item(row)).collect::<Result<Vec<_>, $crate::Error>>()?;
+        Ok((items, next))
     }};
 }
 
@@ -181,14 +199,14 @@ impl Database {
     ///
     /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS with
     /// `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
-    pub async fn open(url: &str, context: &'static str, world: &World) -> Result<Database, OpenError> {
+    pub async fn open(url: &str, context: &'static str, runtime: &Runtime) -> Result<Database, OpenError> {
         let url = url.replace("{context}", context);
         let failed = |cause: String| OpenError { context, store: without_password(&url), cause };
         if let Some(path) = url.strip_prefix("sqlite:") {
-            return sqlite::Sqlite::open(path, context, world).map(Database::Sqlite).map_err(failed);
+            return sqlite::Sqlite::open(path, context, runtime).map(Database::Sqlite).map_err(failed);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return postgres::Postgres::open(&url, context, world).await.map(Database::Postgres).map_err(failed);
+            return postgres::Postgres::open(&url, context, runtime).await.map(Database::Postgres).map_err(failed);
         }
         Err(failed("a store is sqlite:PATH or postgres://USER@HOST/DATABASE".to_owned()))
     }

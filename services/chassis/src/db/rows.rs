@@ -1,8 +1,8 @@
 //! Many rows in one statement.
 //!
 //! PostgreSQL takes a column as an array (`UNNEST`), so the text of the statement is the same for any number of rows: it
-//! is parsed and planned once. SQLite runs in this process, so a statement a row costs no round trip. [`rows!`](crate::rows)
-//! declares the struct of a row once and makes both of it; reading uses diesel's own queries.
+//! is parsed and planned once. SQLite runs in this process, so a statement a row costs no round trip. [`table!`](crate::table)
+//! declares a table once and makes both of it; reading uses diesel's own queries.
 
 use std::marker::PhantomData;
 
@@ -14,10 +14,10 @@ use diesel::sqlite::Sqlite;
 use futures::try_join;
 
 use crate::aggregate::{Aggregate, Change};
-use crate::db::{Tx, sqlite};
+use crate::db::{Metadata, Tx, sqlite};
 use crate::error::Error;
 
-/// A struct that is a row of a table. Made by [`rows!`](crate::rows).
+/// A struct that is a row of a table. Made by [`table!`](crate::table).
 pub trait Row: Sized + Send + Sync + 'static {
     /// The table's name.
     const TABLE: &'static str;
@@ -87,11 +87,11 @@ pub async fn update<R: Row>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Result<
 pub async fn save<A: Aggregate, R: Row>(
     tx: Tx<'_>,
     changes: &[Change<'_, A>],
-    row: impl Fn(&A, i64) -> R + Send,
+    row: impl Fn(&A, &Metadata) -> R + Send,
 ) -> Result<(), Error> {
     let (new, old): (Vec<&Change<'_, A>>, Vec<_>) = changes.iter().partition(|change| change.read == 0);
     let rows = |changes: &[&Change<'_, A>]| -> Vec<R> {
-        changes.iter().map(|change| row(change.state, change.version)).collect()
+        changes.iter().map(|change| row(change.state, &change.metadata)).collect()
     };
     let (new, read) = (rows(&new), old.iter().map(|change| change.read).collect::<Vec<i64>>());
     let old = rows(&old);
@@ -200,78 +200,4 @@ fn on_conflict<R: Row>(mode: Kind) -> String {
 
 fn list(columns: &[&str], each: impl Fn(&str) -> String) -> String {
     columns.iter().map(|column| each(column)).collect::<Vec<_>>().join(", ")
-}
-
-/// Declares the struct of a table's row, to be read by diesel and written by [`insert`], [`upsert`] and [`update`].
-///
-/// ```ignore
-/// diesel::table! { use chassis::db::sql_types::*; payments (id) { id -> SqlUuid, version -> BigInt, } }
-/// chassis::rows! { struct PaymentRow in payments (id) { id: PaymentId, version: i64 } }
-/// ```
-#[macro_export]
-macro_rules! rows {
-    ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident ($($key:ident),+) {
-        $($(#[$field_attribute:meta])* $field:ident: $type:ty),+ $(,)?
-    }) => {
-        $(#[$attribute])*
-        #[derive(Clone, Debug, PartialEq, diesel::Queryable, diesel::Selectable)]
-        #[diesel(table_name = $table)]
-        $vis struct $Row { $($(#[$field_attribute])* $vis $field: $type),+ }
-
-        impl $crate::db::Row for $Row {
-            const TABLE: &'static str = stringify!($table);
-            const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
-            const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
-            type Columns<'a> = ($(Vec<&'a $type>,)+);
-
-            fn columns(rows: &[Self]) -> Self::Columns<'_> {
-                ($(rows.iter().map(|row| &row.$field).collect::<Vec<_>>(),)+)
-            }
-            fn bind_columns<'b>(
-                columns: &'b Self::Columns<'_>,
-                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
-            ) -> diesel::result::QueryResult<()> {
-                let ($($field,)+) = columns;
-                let mut comma = "";
-                $(
-                    out.push_sql(comma);
-                    out.push_bind_param::<diesel::sql_types::Array<diesel::dsl::SqlTypeOf<$table::$field>>, _>($field)?;
-                    comma = ", ";
-                )+
-                let _ = comma;
-                Ok(())
-            }
-            fn bind_fields<'b>(
-                &'b self,
-                named: bool,
-                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
-            ) -> diesel::result::QueryResult<()> {
-                let mut comma = "";
-                $(
-                    out.push_sql(comma);
-                    if named {
-                        out.push_sql(concat!(stringify!($field), " = "));
-                    }
-                    out.push_bind_param::<diesel::dsl::SqlTypeOf<$table::$field>, _>(&self.$field)?;
-                    comma = ", ";
-                )+
-                let _ = comma;
-                Ok(())
-            }
-            fn bind_key<'b>(
-                &'b self,
-                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
-            ) -> diesel::result::QueryResult<()> {
-                let mut and = "";
-                $(
-                    out.push_sql(and);
-                    out.push_sql(concat!(stringify!($key), " = "));
-                    out.push_bind_param::<diesel::dsl::SqlTypeOf<$table::$key>, _>(&self.$key)?;
-                    and = " AND ";
-                )+
-                let _ = and;
-                Ok(())
-            }
-        }
-    };
 }

@@ -1,4 +1,5 @@
-//! The chassis's own tables, in every context's store.
+//! The chassis's own tables, in every context's store. Two have other names in the database than here: replicas of an
+//! older version, which run beside newer ones during an upgrade, know them by those.
 
 diesel::table! {
     use crate::db::sql_types::*;
@@ -19,12 +20,14 @@ diesel::table! {
 
 diesel::table! {
     use crate::db::sql_types::*;
-    done (key) { key -> SqlUuid, fingerprint -> SqlUuid, answer -> Binary, at -> SqlTime, }
+    #[sql_name = "done"]
+    processed (key) { key -> SqlUuid, fingerprint -> SqlUuid, answer -> Binary, at -> SqlTime, }
 }
 
 diesel::table! {
     use crate::db::sql_types::*;
-    dead (event_id) {
+    #[sql_name = "dead"]
+    dead_letters (event_id) {
         event_id -> SqlUuid,
         kind -> Text,
         source -> Text,

@@ -2,9 +2,9 @@
 //! of what the contexts subscribe to, and compared with what is in `docs/`.
 
 mod asyncapi;
+mod bus;
 mod contract;
 mod errors;
-mod fabric;
 mod index;
 mod reasons;
 mod reference;

@@ -60,10 +60,10 @@ fn each_event_of_a_stay_leads_to_its_command() {
 #[test]
 fn an_event_that_breaks_its_contract_is_malformed() {
     check_malformed(None, "no stay");
-    check_malformed(Some(Stay { resort_id: "villa".to_owned(), ..told() }), "resort_id");
-    check_malformed(Some(Stay { stay_id: String::new(), ..told() }), "stay_id");
-    check_malformed(Some(Stay { dates: None, ..told() }), "dates");
-    check_malformed(Some(Stay { price: None, ..told() }), "no price");
+    check_malformed(Some(Stay { resort_id: "villa".to_owned(), ..into_error() }), "resort_id");
+    check_malformed(Some(Stay { stay_id: String::new(), ..into_error() }), "stay_id");
+    check_malformed(Some(Stay { dates: None, ..into_error() }), "dates");
+    check_malformed(Some(Stay { price: None, ..into_error() }), "no price");
     let won = MoneyMessage { currency_code: "won".to_owned(), amount_minor: 1 };
-    check_malformed(Some(Stay { price: Some(won), ..told() }), "currency_code");
+    check_malformed(Some(Stay { price: Some(won), ..into_error() }), "currency_code");
 }

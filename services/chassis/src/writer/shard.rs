@@ -1,0 +1,109 @@
+//! A shard of a writer: takes the commands that wait, and has them executed in one transaction.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::AsyncPgConnection;
+use tokio::sync::mpsc;
+
+use super::unit_of_work::UnitOfWork;
+use super::{Job, Outcome, Reply, Resources};
+use crate::aggregate::Store;
+use crate::db::{Database, Durability, Unit, postgres};
+use crate::error::Error;
+use crate::runtime::{Tasks, recv_until_stopped};
+
+/// Commands in one transaction, at most.
+const BATCH: usize = 256;
+/// How often a batch is decided anew when another process changed the same aggregates.
+const ATTEMPTS: u32 = 8;
+
+/// An outcome for each command of a batch.
+pub type Outcomes<A> = Vec<Result<Outcome<A>, Error>>;
+
+pub(super) struct Shard {
+    resources: Resources,
+    /// On PostgreSQL, its own connection; opened when needed.
+    connection: Option<AsyncPgConnection>,
+}
+
+impl Shard {
+    pub fn new(resources: Resources) -> Shard {
+        Shard { resources, connection: None }
+    }
+
+    pub async fn run<A: Store>(mut self, mut queue: mpsc::Receiver<(Job<A>, Reply<A>)>, tasks: Tasks) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while recv_until_stopped(&mut queue, &mut batch, BATCH, &tasks).await > 0 {
+            let (jobs, replies): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            let outcomes = self.execute(jobs.into()).await;
+            for (reply, outcome) in std::iter::zip(replies, outcomes) {
+                // Who no longer waits has hung up; the command was executed all the same.
+                let _ = reply.send(outcome);
+            }
+        }
+    }
+
+    async fn execute<A: Store>(&mut self, jobs: Arc<[Job<A>]>) -> Outcomes<A> {
+        let count = jobs.len();
+        match self.attempt(&jobs, 0..count).await {
+            Ok(outcomes) => outcomes,
+            // One of them can't be written, or panics: alone, it fails alone.
+            Err(Error::Internal(_)) if count > 1 => {
+                let mut outcomes = Vec::with_capacity(count);
+                for index in 0..count {
+                    let alone = self.attempt(&jobs, index..index + 1).await;
+                    outcomes.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
+                }
+                outcomes
+            }
+            Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    /// Tries some of a batch until nobody else changes the same aggregates meanwhile.
+    async fn attempt<A: Store>(&mut self, jobs: &Arc<[Job<A>]>, which: Range<usize>) -> Result<Outcomes<A>, Error> {
+        for attempt in 1.. {
+            match self.transact(jobs.clone(), which.clone()).await {
+                Err(Error::Conflict) if attempt < ATTEMPTS => {
+                    let pause = Duration::from_millis(1 << attempt);
+                    tokio::time::sleep(self.resources.runtime.jitter(pause)).await;
+                }
+                Err(error) => return Err(error),
+                Ok((outcomes, has_events)) => {
+                    if has_events {
+                        self.resources.published.notify_one();
+                    }
+                    return Ok(outcomes);
+                }
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn transact<A: Store>(
+        &mut self,
+        jobs: Arc<[Job<A>]>,
+        which: Range<usize>,
+    ) -> Result<(Outcomes<A>, bool), Error> {
+        let Resources { context, runtime, database, .. } = self.resources.clone();
+        let unit_runtime = runtime.clone();
+        let unit: Unit<'static, _> = Box::new(move |tx| {
+            Box::pin(async move { UnitOfWork::execute_all(tx, &jobs[which], context, &unit_runtime).await })
+        });
+        let postgres = match &database {
+            Database::Sqlite(_) => return database.write(Durability::Full, unit).await,
+            Database::Postgres(postgres) => postgres,
+        };
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => postgres.connect().await?,
+        };
+        let outcome = postgres::transact(&mut connection, Durability::Full, unit, &runtime, context).await;
+        if !matches!(outcome, Err(Error::Unavailable(_))) {
+            self.connection = Some(connection);
+        }
+        outcome
+    }
+}
