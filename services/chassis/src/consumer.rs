@@ -15,6 +15,7 @@ use crate::aggregate::{Aggregate, Cause, Store};
 use crate::bus::{Handler, Stopped, Subscription};
 use crate::db::{Durability, Unit};
 use crate::dead_letters::{self, DeadLetter};
+use crate::decode::Malformed;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::idempotency::Key;
@@ -24,17 +25,6 @@ use crate::writer::{CommandMessage, Resources, Writer};
 
 /// The pauses between attempts, from the first to the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
-
-/// An event that can't be understood: it breaks its contract.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("malformed: {0}")]
-pub struct Malformed(pub String);
-
-impl From<prost::DecodeError> for Malformed {
-    fn from(error: prost::DecodeError) -> Malformed {
-        Malformed(error.to_string())
-    }
-}
 
 /// The commands that an event leads to, each with the aggregate that it is for.
 pub type Reactions<A> = Vec<(<A as Aggregate>::Id, <A as Aggregate>::Command)>;

@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
-use crate::idempotency::Key;
-use crate::ids::{Id, Ids, Kind};
+use crate::ids::Ids;
 
 /// Time, chance and tasks.
 #[derive(Clone)]
@@ -61,11 +60,6 @@ impl Runtime {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// The id of what a request makes: the same one whenever it is repeated, if it has an id.
-    pub fn id_for<K: Kind>(&self, key: Option<Key>) -> Id<K> {
-        key.map_or_else(|| self.ids.mint(self.now()), Key::derived_id)
     }
 
     /// Passes a point at which a simulated context may crash; then this never returns.

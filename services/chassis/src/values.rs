@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::call::Fields;
 use crate::clock::Timestamp;
+use crate::fields::Fields;
 use crate::geo::MAX_LATITUDE;
 
 /// A currency of ISO 4217.

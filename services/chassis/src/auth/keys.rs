@@ -15,7 +15,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::verifier::Verified;
+use super::verified::Verified;
 
 const REFRESH_EACH: Duration = Duration::from_secs(3600);
 const REFRESH_PAUSE: Duration = Duration::from_secs(60);
