@@ -19,7 +19,7 @@ use crate::decode::Malformed;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::idempotency::Key;
-use crate::runtime::Tasks;
+use crate::runtime::{Tasks, guarded};
 use crate::telemetry::{self, Meters};
 use crate::writer::{CommandMessage, Resources, Writer};
 
@@ -74,6 +74,7 @@ impl<A: Aggregate> Default for Policy<A> {
 
 /// Handles events by a policy.
 pub(crate) struct Reactor<A: Store> {
+    pub context: &'static str,
     pub policy: Policy<A>,
     pub writer: Writer<A>,
 }
@@ -105,7 +106,9 @@ impl<A: Store> React for Reactor<A> {
 
 impl<A: Store> Reactor<A> {
     fn enqueue(&self, event: &Envelope) -> Result<Vec<impl Future<Output = Result<A::Answer, Error>> + use<A>>, Error> {
-        let commands = self.policy.react(event).map_err(|malformed| Error::Internal(malformed.to_string()))?;
+        let reactions = guarded(self.context, "policy", || self.policy.react(event));
+        let reactions = reactions.ok_or_else(|| Error::Internal("the policy panicked".into()))?;
+        let commands = reactions.map_err(|malformed| Error::Internal(malformed.to_string()))?;
         let traceparent = telemetry::consumed(event);
         let enqueue = |(index, (id, command)): (usize, (A::Id, A::Command))| {
             let key = Key::event(event.event_id, &[A::NAME.as_bytes(), &index.to_be_bytes()].concat());

@@ -6,6 +6,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
 use crate::error::{Error, Violation};
 use crate::ids::{Id, Kind};
 use crate::timestamp::Timestamp;
@@ -50,11 +52,17 @@ impl Fields {
         if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
     }
 
-    /// A text of `length` characters, none of which is a control character.
+    /// A text of `length` characters that people can read: unless it is empty, one of them is visible, and none is a control
+    /// character, has no width or turns the direction of the others.
     pub fn text(&mut self, field: &str, text: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
-        let is_right = length.contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        let is_readable = text.is_empty() || text.chars().any(is_visible) && text.chars().all(is_harmless);
+        let is_right = length.contains(&text.chars().count()) && is_readable;
         let (from, to) = length.into_inner();
-        let why = || format!("must have {from} to {to} characters, no control characters among them");
+        let why = || {
+            format!(
+                "must have {from} to {to} characters, one of them visible, no control, direction or zero-width ones"
+            )
+        };
         self.take(field, is_right.then(|| text.to_owned()).ok_or_else(why))
     }
 
@@ -71,6 +79,35 @@ impl Fields {
             _ => Err(Error::Invalid(self.0)),
         }
     }
+}
+
+/// Whether people see something of it. Some letters are blank by their definition.
+fn is_visible(character: char) -> bool {
+    const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+    let group = character.general_category_group();
+    let is_drawn = matches!(
+        group,
+        GeneralCategoryGroup::Letter
+            | GeneralCategoryGroup::Number
+            | GeneralCategoryGroup::Punctuation
+            | GeneralCategoryGroup::Symbol
+    );
+    is_drawn && !BLANK.contains(&character)
+}
+
+/// Whether it leaves the characters around it as they are. Joiners belong to the spelling of some scripts and of emoji.
+fn is_harmless(character: char) -> bool {
+    const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+    let category = character.general_category();
+    let is_hidden = matches!(
+        category,
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::Unassigned
+    );
+    !is_hidden || JOINERS.contains(&character)
 }
 
 /// What parsing fields makes: an `Option` for each, which is `None` if the field is wrong.
@@ -103,3 +140,53 @@ macro_rules! parsed {
     };
 }
 parsed! { (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, is_right: bool) {
+        let mut fields = Fields::new();
+        assert_eq!(fields.text("name", text, 1..=20), is_right.then(|| text.to_owned()), "{text:?}");
+        assert_eq!(fields.finish(Some(())).is_ok(), is_right, "{text:?}");
+    }
+
+    #[test]
+    fn a_text_that_people_can_read_passes() {
+        for text in ["Mina", "나들이 호텔", "O'Neill & Sons (1)", "👩\u{200d}🚀", "می\u{200c}خواهم", "x", "₩"]
+        {
+            check(text, true);
+        }
+    }
+
+    #[test]
+    fn a_text_in_which_nothing_is_seen_or_that_hides_something_is_a_violation() {
+        let bad = [
+            "",
+            " ",
+            "\u{a0}\u{3000}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{feff}a",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200b}b",
+            "a\u{ad}b",
+            "a\nb",
+            "a\u{2028}b",
+            "a\0",
+            "123456789012345678901",
+        ];
+        for text in bad {
+            check(text, false);
+        }
+    }
+
+    #[test]
+    fn an_empty_text_passes_where_it_may_be_empty() {
+        assert_eq!(Fields::new().text("kind", "", 0..=5), Some(String::new()));
+    }
+}

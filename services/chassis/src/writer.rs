@@ -96,7 +96,10 @@ impl<A: Store> Writer<A> {
         };
         let start_shard = |_| {
             let (jobs, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(Shard::new(resources.clone()).run(queue, tasks.clone()));
+            let state = (Shard::new(resources.clone()), queue, tasks.clone());
+            tasks.supervise(resources.context, "writer", state, |(shard, queue, tasks)| {
+                Box::pin(shard.run(queue, tasks))
+            });
             jobs
         };
         Writer { database: resources.database.clone(), shards: (0..shards).map(start_shard).collect() }

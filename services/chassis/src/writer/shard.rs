@@ -30,9 +30,9 @@ impl Shard {
         Shard { resources, connection: None }
     }
 
-    pub async fn run<A: Store>(mut self, mut queue: mpsc::Receiver<(Job<A>, Reply<A>)>, tasks: Tasks) {
+    pub async fn run<A: Store>(&mut self, queue: &mut mpsc::Receiver<(Job<A>, Reply<A>)>, tasks: &Tasks) {
         let mut batch = Vec::with_capacity(BATCH);
-        while recv_until_stopped(&mut queue, &mut batch, BATCH, &tasks).await > 0 {
+        while recv_until_stopped(queue, &mut batch, BATCH, tasks).await > 0 {
             let (jobs, replies): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
             let outcomes = self.execute(jobs.into()).await;
             for (reply, outcome) in std::iter::zip(replies, outcomes) {
