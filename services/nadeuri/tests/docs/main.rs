@@ -3,9 +3,9 @@
 //! the tests of each requirement, from the names of the tests.
 
 mod asyncapi;
+mod bus;
 mod contract;
 mod errors;
-mod fabric;
 mod index;
 mod reasons;
 mod reference;

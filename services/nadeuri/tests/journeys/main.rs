@@ -13,8 +13,8 @@ mod bikes;
 mod bikes_down;
 mod cars;
 mod deliveries;
-mod entrance;
 mod failures;
+mod gateway;
 mod hostile;
 mod operations;
 mod orders;
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     deliveries::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
-    entrance::add(&mut suite);
+    gateway::add(&mut suite);
     failures::add(&mut suite);
     operations::add(&mut suite);
     traces::add(&mut suite);
