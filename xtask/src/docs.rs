@@ -15,7 +15,7 @@ const ASYNCAPI: npm::Package = npm::Package { name: "@asyncapi/cli", version: "4
 
 /// Writes `docs/reference` and `docs/asyncapi.yaml`.
 pub fn write() -> Result<()> {
-    run(test().arg("the_documents_say_what_the_contracts_do").env("NADEURI_DOCS_WRITE", "1"))
+    run(test().arg("the_documents_say_what_the_code_does").env("NADEURI_DOCS_WRITE", "1"))
 }
 
 /// Compares them with the contracts, and has `docs/asyncapi.yaml` validated.

@@ -89,9 +89,9 @@ fn bootstrap(ads: SocketAddr, admin: SocketAddr) -> String {
     format!(
         r#"{{
   "node": {{
-    "id": "router~192.0.2.1~entrance.nadeuri~nadeuri.svc.cluster.local",
-    "cluster": "entrance.nadeuri",
-    "metadata": {{"NAMESPACE": "nadeuri", "CLUSTER_ID": "Kubernetes", "LABELS": {{"app.kubernetes.io/name": "entrance"}}}}
+    "id": "router~192.0.2.1~gateway.nadeuri~nadeuri.svc.cluster.local",
+    "cluster": "gateway.nadeuri",
+    "metadata": {{"NAMESPACE": "nadeuri", "CLUSTER_ID": "Kubernetes", "LABELS": {{"app.kubernetes.io/name": "gateway"}}}}
   }},
   "admin": {{"address": {}}},
   "dynamic_resources": {{

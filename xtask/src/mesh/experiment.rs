@@ -1,5 +1,6 @@
 //! What the rules are good for, on this machine: replicas that fail and too many calls, with the rules of mesh/istio and with
-//! what is usually copied in their place, and what customers get. Each part fails unless it sees what mesh/README.md says.
+//! what is usually copied in their place, and what customers get. Each part fails unless it sees what docs/evidence/mesh.md
+//! says.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -198,7 +198,7 @@ impl Mesh {
         let (ads, admin) = (self.port()?, self.port()?);
         let folder = self.backing.folder.clone();
         let mut control = Command::new(tools::control()?);
-        control.args(["serve", "--ads", &ads.to_string(), "--entrance", &self.entrance.to_string(), "--jwks"]);
+        control.args(["serve", "--ads", &ads.to_string(), "--gateway", &self.entrance.to_string(), "--jwks"]);
         control.arg(folder.join(JWKS));
         for replica in self.replicas.values().flatten() {
             control.args(["--context", &format!("{}={}", replica.context, replica.address)]);
