@@ -13,8 +13,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::{answer, eventually, root, run};
-use crate::{go, helm};
+use crate::files::beneath;
+use crate::process::{answer, eventually, output, root, run};
+use crate::{helm, tools};
 use plane::Plane;
 
 /// What the programs say they are, as xtask/cluster/go.mod pins them.
@@ -75,7 +76,7 @@ struct Case<'a> {
 /// Runs all of it.
 pub fn run_all() -> Result<()> {
     let helm = helm::program()?;
-    let plane = Plane::start(go::programs("cluster", &VERSION)?)?;
+    let plane = Plane::start(tools::go_tools("xtask/cluster", &VERSION)?)?;
     let version = answer(plane.kubectl().args(["get", "--raw", "/version"])).unwrap_or_default();
     ensure!(version.contains("v1.36"), "the API server is another than xtask/cluster/go.mod names: {version}");
     plane.apply(&root().join("xtask/cluster/simulated.yaml"))?;
@@ -84,15 +85,16 @@ pub fn run_all() -> Result<()> {
     let unwatched = Case::new(&plane, &helm, 0, ("its operator missing", None, SWITCHES[3].2));
     unwatched.is_refused("install the Prometheus operator first")?;
     for (module, files) in DEFINITIONS {
-        let folder = go::source("cluster", module)?;
+        let folder = tools::go_source("xtask/cluster", module)?;
         files.iter().try_for_each(|file| plane.apply(&folder.join(file)))?;
     }
     // As the mesh pins it.
-    let istio = go::source("../mesh/control", "istio.io/istio")?;
+    let istio = tools::go_source("mesh/control", "istio.io/istio")?;
     plane.apply(&istio.join("manifests/charts/base/files/crd-all.gen.yaml"))?;
-    let files = helm::files(&root().join("helm/ci"))?;
-    let files = files.iter().map(|file| Ok((helm::name(file)?, Some(helm::name(file)?), "")));
-    let cases: Vec<_> = SWITCHES.into_iter().map(Ok).chain(files).collect::<Result<_>>()?;
+    let files = beneath(&root().join("helm/ci"))?.into_iter().map(|file| file.display().to_string());
+    let files: Vec<String> = files.collect();
+    let cases: Vec<Values> =
+        SWITCHES.into_iter().chain(files.iter().map(|file| (file.as_str(), Some(file.as_str()), ""))).collect();
     for (number, values) in cases.iter().enumerate() {
         let case = Case::new(&plane, &helm, number + 1, *values);
         case.live().with_context(|| case.name.clone())?;
@@ -135,8 +137,7 @@ impl<'a> Case<'a> {
 
     fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let mut kubectl = self.plane.kubectl();
-        let answered = answer(kubectl.args(arguments).args(["--namespace", &self.namespace]));
-        answered.with_context(|| format!("kubectl {} failed", arguments.join(" ")))
+        Ok(output(kubectl.args(arguments).args(["--namespace", &self.namespace]))?.trim().to_owned())
     }
 
     /// A release from its installation to its end.

@@ -7,11 +7,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::npm;
 use crate::process::{cargo, command, run, target};
-
-/// The official validator. It is large, so that only this command installs it.
-const ASYNCAPI: npm::Package = npm::Package { name: "@asyncapi/cli", version: "4.1.1", program: "asyncapi" };
+use crate::tools;
 
 /// Writes `docs/reference` and `docs/asyncapi.yaml`.
 pub fn write() -> Result<()> {
@@ -21,7 +18,8 @@ pub fn write() -> Result<()> {
 /// Compares them with the contracts, and has `docs/asyncapi.yaml` validated.
 pub fn check() -> Result<()> {
     run(&mut test())?;
-    let validator = npm::program(&ASYNCAPI)?;
+    // The official validator. It is large, so that only this command installs it.
+    let validator = tools::npm("@asyncapi/cli", "4.1.1", "asyncapi")?;
     // Without this it tells its makers how it is used.
     let metrics = target().join("tools/asyncapi-metrics.json");
     fs::write(&metrics, r#"{"analyticsEnabled":"false","infoMessageShown":"true"}"#)

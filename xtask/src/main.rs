@@ -4,24 +4,23 @@
 //! that the one suite finds the same servers on a laptop and on a fresh machine.
 
 mod bench;
-mod bite;
 mod cluster;
 mod debian;
 mod docs;
-mod go;
+mod files;
 mod helm;
 mod lint;
 mod mesh;
 mod monitoring;
-mod npm;
+mod mutants;
 mod process;
 mod product;
 mod proto;
-mod pypi;
 mod recipes;
 mod sdks;
 mod servers;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -63,10 +62,10 @@ enum Command {
         #[arg(long)]
         program: Option<std::path::PathBuf>,
     },
-    /// Break the product in one place at a time, and see that the simulation sees it.
-    Bite {
-        /// Only mutations whose name contains one of these.
-        names: Vec<String>,
+    /// Break the product in one place at a time, and check that the simulation fails each time.
+    Mutants {
+        /// Only mutants whose name contains one of these words.
+        words: Vec<String>,
     },
     /// Measure the product beside the raw limits of what it stands on.
     Bench {
@@ -95,7 +94,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    process::heed_signals()?;
+    process::handle_signals()?;
     match command {
         Command::Lint => lint::run_all()?,
         Command::Test { extra } => return test::run_all(&extra),
@@ -111,7 +110,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cluster => cluster::run_all()?,
         Command::Sdks(options) => sdks::run_all(&options)?,
         Command::Recipes { program } => recipes::run_all(program.as_deref())?,
-        Command::Bite { names } => return bite::run(&names),
+        Command::Mutants { words } => return mutants::run(&words),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Mesh { command, options } => mesh::run(command, options)?,
         Command::Servers(command) => servers::run(&command)?,

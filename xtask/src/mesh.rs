@@ -1,7 +1,6 @@
 //! The mesh without a cluster: Istio's own control plane checks and compiles the files of mesh/istio, and a real Envoy runs
 //! them in front of a process a context.
 
-mod child;
 mod envoy;
 mod experiment;
 mod load;
@@ -37,7 +36,7 @@ pub enum Command {
 /// What it runs on.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Where the entrance listens.
+    /// Where the gateway listens.
     #[arg(long, default_value = "127.0.0.1:50051", global = true)]
     listen: SocketAddr,
     /// The product; if not given, it is built for release.
@@ -81,21 +80,21 @@ fn test() -> std::process::Command {
 
 fn up(options: Options) -> Result<()> {
     let product = tools::product(options.nadeuri.as_deref())?;
-    let grpcurl = tools::grpcurl()?;
+    let grpcurl = crate::tools::go(crate::tools::GRPCURL)?;
     let all: Vec<(String, usize)> = contexts(&product)?.into_iter().map(|name| (name, 1)).collect();
     eprintln!("xtask: starting {} contexts, each in a process of its own", all.len());
     let mut mesh = Mesh::start(product, Backing::new(options.store, options.bus)?, Some(options.listen), &all)?;
-    mesh.heed(&[])?;
-    let (entrance, key, product) = (options.listen, mesh.key(), mesh.product.display().to_string());
+    mesh.apply(&[])?;
+    let (gateway, key, product) = (options.listen, mesh.key(), mesh.product.display().to_string());
     println!(
-        "The entrance listens at {entrance}; it takes the tokens of {key}. In another terminal:
+        "The gateway listens at {gateway}; it takes the tokens of {key}. In another terminal:
 
 call() {{ {grpcurl} -plaintext -H \"authorization: Bearer $({product} token --identity {key} --subject mina --role customer --role admin)\" \"$@\"; }}
-call -d '{{\"car\":{{\"model\":\"Hyundai Casper\",\"place\":{{\"name\":\"Gimpo Airport\"}},\"daily_rate\":{{\"currency_code\":\"KRW\",\"amount_minor\":54000}}}}}}' {entrance} nadeuri.fleet.v1.FleetService/RegisterCar
-call -d '{{\"place_name\":\"Gimpo Airport\"}}' {entrance} nadeuri.fleet.v1.FleetService/ListCars
-call -d '{{\"amount\":{{\"currency_code\":\"KRW\",\"amount_minor\":10000}},\"payment_method\":\"sandbox-approve\"}}' {entrance} nadeuri.wallet.v1.WalletService/TopUp
-{grpcurl} -plaintext {entrance} nadeuri.fleet.v1.FleetService/ListCars    # no token: PERMISSION_DENIED
-{grpcurl} -plaintext {entrance} grpc.health.v1.Health/Check
+call -d '{{\"car\":{{\"model\":\"Hyundai Casper\",\"place\":{{\"name\":\"Gimpo Airport\"}},\"daily_rate\":{{\"currency_code\":\"KRW\",\"amount_minor\":54000}}}}}}' {gateway} nadeuri.fleet.v1.FleetService/RegisterCar
+call -d '{{\"place_name\":\"Gimpo Airport\"}}' {gateway} nadeuri.fleet.v1.FleetService/ListCars
+call -d '{{\"amount\":{{\"currency_code\":\"KRW\",\"amount_minor\":10000}},\"payment_method\":\"sandbox-approve\"}}' {gateway} nadeuri.wallet.v1.WalletService/TopUp
+{grpcurl} -plaintext {gateway} nadeuri.fleet.v1.FleetService/ListCars    # no token: PERMISSION_DENIED
+{grpcurl} -plaintext {gateway} grpc.health.v1.Health/Check
 
 Ctrl-C ends all of it.",
         grpcurl = grpcurl.display(),

@@ -4,13 +4,11 @@
 use anyhow::Result;
 
 use crate::debian;
-use crate::process::{answer, command, run};
+use crate::process::{command, run};
 
 /// Fails unless the alerts are as Prometheus wants them, and fire when helm/rules/tests.yaml says so.
 pub fn check() -> Result<()> {
-    if answer(command("promtool").arg("--version")).is_none() {
-        debian::install(&["prometheus"])?;
-    }
+    debian::ensure(&[("promtool", "prometheus")])?;
     run(command("promtool").args(["check", "rules", "helm/rules/nadeuri.yaml"]))?;
     run(command("promtool").args(["test", "rules", "helm/rules/tests.yaml"]))
 }

@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::npm;
+use crate::files::{beneath, remove_folder};
 use crate::process::{answer, command, root, run, target};
+use crate::tools;
 
-/// What checks the contracts, and generates code of them.
-pub const BUF: npm::Package = npm::Package { name: "@bufbuild/buf", version: "1.75.0", program: "buf" };
+/// buf, which checks the contracts and generates code from them.
+pub fn buf() -> Result<PathBuf> {
+    tools::npm("@bufbuild/buf", "1.75.0", "buf")
+}
 
 /// Lints proto/ and compares it with its base; returns a line that says what was checked.
 pub fn check() -> Result<String> {
-    let buf = npm::program(&BUF)?;
+    let buf = buf()?;
     run(command(&buf).args(["lint", "proto"]))?;
-    ensure_bites(&buf)?;
+    ensure_breaking_is_seen(&buf)?;
     let Some(base) = base() else {
         return Ok("buf lint; no buf breaking, because git knows no earlier proto/ to compare with".into());
     };
@@ -32,51 +35,30 @@ pub fn check() -> Result<String> {
     Ok(format!("buf lint, buf breaking against {}", base.name))
 }
 
-/// Fails if `buf breaking` lets an event lose a field.
-fn ensure_bites(buf: &Path) -> Result<()> {
-    let broken = target().join("xtask/broken");
-    if broken.exists() {
-        fs::remove_dir_all(&broken)?;
+/// Fails if `buf breaking` lets an event lose a field: takes the first field of each `events.proto` away in a copy.
+fn ensure_breaking_is_seen(buf: &Path) -> Result<()> {
+    let (proto, broken) = (root().join("proto"), target().join("xtask/broken"));
+    remove_folder(&broken)?;
+    let mut events = Vec::new();
+    for path in beneath(&proto)? {
+        let (mut text, copy) = (fs::read_to_string(proto.join(&path))?, broken.join(&path));
+        if path.ends_with("events.proto") {
+            let field = text.lines().find(|line| line.starts_with("  ") && line.ends_with(" = 1;"));
+            let field = field.with_context(|| format!("{} has no field", path.display()))?.to_owned();
+            text = text.replacen(&field, "", 1);
+            events.push(path.display().to_string());
+        }
+        fs::create_dir_all(copy.parent().context("a file is in a folder")?)?;
+        fs::write(copy, text)?;
     }
-    copy(Path::new("proto"), &broken)?;
-    let events = without_first_fields(&broken)?;
     ensure!(!events.is_empty(), "proto/ has no events");
     let outcome = command(buf).arg("breaking").arg(&broken).args(["--against", "proto"]).output()?;
-    let told = String::from_utf8_lossy(&outcome.stdout);
+    let said = String::from_utf8_lossy(&outcome.stdout);
     ensure!(!outcome.status.success(), "buf breaking lets events lose fields");
     for path in events {
-        let path = path.strip_prefix(&broken)?.display().to_string();
-        ensure!(told.contains(&path), "buf breaking lets an event of {path} lose a field; it said:\n{told}");
+        ensure!(said.contains(&path), "buf breaking lets an event of {path} lose a field; it said:\n{said}");
     }
     Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(root().join(from))? {
-        let name = entry?.file_name();
-        let (from, to) = (from.join(&name), to.join(&name));
-        if root().join(&from).is_dir() { copy(&from, &to)? } else { fs::copy(root().join(from), to).map(drop)? }
-    }
-    Ok(())
-}
-
-/// Takes the first field of each `events.proto` away, and returns the files.
-fn without_first_fields(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(without_first_fields(&path)?);
-        } else if path.ends_with("events.proto") {
-            let text = fs::read_to_string(&path)?;
-            let field = text.lines().find(|line| line.starts_with("  ") && line.ends_with(" = 1;"));
-            let field = field.with_context(|| format!("{} has no field", path.display()))?;
-            fs::write(&path, text.replacen(field, "", 1))?;
-            found.push(path);
-        }
-    }
-    Ok(found)
 }
 
 /// A commit whose contracts have to go on working.

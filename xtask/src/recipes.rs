@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::{answer, command, root, run, target};
-use crate::{debian, go, product, servers};
+use crate::process::{command, root, run, tail, target};
+use crate::servers::ports;
+use crate::{debian, product, tools};
 
 /// The documents that have such blocks.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/recipes.md"];
@@ -45,7 +46,7 @@ pub fn run_all(named: Option<&Path>) -> Result<()> {
         let blocks = blocks(document, &text);
         ensure!(!blocks.is_empty(), "{document} has no block that says `sh run`");
         let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir()?;
-        let server = servers::free_ports(2)?;
+        let server = ports::free(2)?;
         let proxy = server + 1;
         let script = script(&blocks, server).replace(SERVER, &format!("127.0.0.1:{server}"));
         let file = folder.path().join("script.sh");
@@ -54,10 +55,7 @@ pub fn run_all(named: Option<&Path>) -> Result<()> {
         bash.arg(&file).current_dir(folder.path()).env("PATH", &path);
         bash.env("NADEURI_LISTEN", format!("127.0.0.1:{server}")).stdout(fs::File::create(folder.path().join("said"))?);
         if let Err(error) = run(&mut bash) {
-            let said = fs::read_to_string(folder.path().join("said")).unwrap_or_default();
-            let last: Vec<&str> = said.lines().rev().take(20).collect();
-            last.iter().rev().for_each(|line| eprintln!("{line}"));
-            bail!("{document} does not hold: {error:#}");
+            bail!("{}\n{document} does not hold: {error:#}", tail(&folder.path().join("said")));
         }
         println!("xtask: {document}: {} blocks ran", blocks.len());
     }
@@ -121,19 +119,12 @@ fn path(program: &Path) -> Result<std::ffi::OsString> {
         fs::remove_file(&link)?;
     }
     symlink(program, &link)?;
-    for tool in [go::GRPCURL, go::GHZ] {
-        folders.push(go::installed(tool)?);
+    for tool in [tools::GRPCURL, tools::GHZ] {
+        folders.extend(tools::go(tool)?.parent().map(Path::to_owned));
     }
     // Debian keeps servers out of the way of people.
     folders.push(PathBuf::from("/usr/sbin"));
-    let missing: Vec<&str> = ["nginx", "openssl"]
-        .into_iter()
-        .filter(|name| answer(command("sh").args(["-c", &format!("PATH=$PATH:/usr/sbin command -v {name}")])).is_none())
-        .map(|name| if name == "nginx" { "nginx-light" } else { name })
-        .collect();
-    if !missing.is_empty() {
-        debian::install(&missing)?;
-    }
+    debian::ensure(&[("nginx", "nginx-light"), ("openssl", "openssl")])?;
     let before = std::env::var_os("PATH").unwrap_or_default();
     folders.extend(std::env::split_paths(&before));
     Ok(std::env::join_paths(folders)?)

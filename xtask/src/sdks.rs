@@ -9,16 +9,16 @@ mod java;
 mod python;
 mod typescript;
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::process::{answer, command, ensure_uninterrupted, eventually, root, run, target};
+use crate::files::beneath;
+use crate::process::{Child, command, eventually, root, run};
 use crate::product::{self, Server};
-use crate::{npm, proto};
+use crate::{debian, proto};
 
 /// The last line of every example.
 const DONE: &str = "done: the car is back with 5 stars, and the taxi is paid";
@@ -86,7 +86,7 @@ impl Language {
     /// What runs the example.
     fn example(self) -> Result<Command> {
         Ok(match self {
-            Self::Python => python::example(),
+            Self::Python => python::example()?,
             Self::Typescript => typescript::example(),
             Self::Go => go::example(),
             Self::Java => java::example()?,
@@ -121,19 +121,10 @@ fn play(language: Language, program: &Path) -> Result<()> {
     let server = Server::start(program, &[])?;
     let log = tempfile::NamedTempFile::new()?;
     let mut example = language.example()?;
-    example.env("NADEURI_SERVER", format!("http://{}", server.address)).stdin(Stdio::null());
-    let child = example.stdout(log.reopen()?).spawn();
-    let mut child = child.with_context(|| format!("cannot run {}", example.get_program().display()))?;
-    let ended = eventually("the example ends", || {
-        ensure_uninterrupted()?;
-        Ok(child.try_wait()?.is_some())
-    });
-    if ended.is_err() {
-        child.kill()?;
-    }
-    let (status, said) = (child.wait()?, fs::read_to_string(log.path())?);
-    ended.with_context(|| format!("it said:\n{said}"))?;
-    ensure!(status.success(), "it ended with {status}:\n{said}");
+    example.env("NADEURI_SERVER", format!("http://{}", server.address));
+    let mut example = Child::spawn(&mut example, log.path())?;
+    eventually("the example ends", || example.has_succeeded()).with_context(|| example.said())?;
+    let said = example.said();
     ensure!(said.lines().last() == Some(DONE), "its last line is not {DONE:?}:\n{said}");
     Ok(())
 }
@@ -143,39 +134,25 @@ fn folder(language: &str) -> PathBuf {
     root().join("sdk").join(language)
 }
 
-/// Where a language's tools are.
-fn tools(language: &str) -> PathBuf {
-    target().join("tools").join(format!("sdk-{language}"))
-}
-
 /// The contracts, by their paths from proto/, in order.
 fn protos() -> Result<Vec<String>> {
-    fn walk(base: &Path, folder: &Path, found: &mut Vec<String>) -> Result<()> {
-        for entry in fs::read_dir(base.join(folder))? {
-            let path = folder.join(entry?.file_name());
-            if base.join(&path).is_dir() {
-                walk(base, &path, found)?;
-            } else if path.extension().is_some_and(|extension| extension == "proto") {
-                found.push(path.display().to_string());
-            }
-        }
-        Ok(())
-    }
-    let mut found = Vec::new();
-    walk(&root().join("proto"), Path::new(""), &mut found)?;
-    found.sort();
-    Ok(found)
+    let files = beneath(&root().join("proto"))?.into_iter();
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "proto"));
+    let mut files: Vec<String> = files.map(|path| path.display().to_string()).collect();
+    // As text: paths are ordered differently.
+    files.sort();
+    Ok(files)
 }
 
 /// Fails with what to do if a program is not installed, which xtask can't install itself.
-fn ensure_installed(program: &str, version: &str, remedy: &str) -> Result<()> {
-    ensure!(answer(command(program).arg(version)).is_some(), "missing: {program}; {remedy}");
+fn ensure_installed(program: &str, remedy: &str) -> Result<()> {
+    ensure!(debian::has(program), "missing: {program}; {remedy}");
     Ok(())
 }
 
 /// Has buf generate one language by the template sdk/LANGUAGE/buf.gen.yaml, with the plugins that lie in `plugins`.
 fn buf_generate(language: &str, plugins: &Path, inputs: &[&str]) -> Result<()> {
-    let buf = npm::program(&proto::BUF)?;
+    let buf = proto::buf()?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let paths = std::env::join_paths(std::iter::once(plugins.to_owned()).chain(std::env::split_paths(&path)))?;
     for input in inputs {
@@ -188,6 +165,8 @@ fn buf_generate(language: &str, plugins: &Path, inputs: &[&str]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

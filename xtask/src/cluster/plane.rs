@@ -2,17 +2,16 @@
 //! released, and kwok in the place of the kubelets.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::go;
-use crate::process::{answer, command, eventually, root, run};
+use crate::process::{Child, answer, command, eventually, root, run, tail};
 use crate::servers::ports;
+use crate::tools;
 
 /// Etcd's two, and the API server's.
 const PORTS: u16 = 3;
@@ -28,16 +27,16 @@ const STAGES: [&str; 5] = [
 
 /// A control plane, which ends when this goes.
 pub struct Plane {
-    folder: TempDir,
     programs: PathBuf,
     processes: Vec<Child>,
+    folder: TempDir,
 }
 
 impl Plane {
     /// Starts one, of the programs in a folder.
     pub fn start(programs: PathBuf) -> Result<Plane> {
         let folder = tempfile::Builder::new().prefix("nadeuri-cluster-").tempdir()?;
-        let mut plane = Plane { folder, programs, processes: Vec::new() };
+        let mut plane = Plane { programs, processes: Vec::new(), folder };
         let port = ports::free(PORTS)?;
         plane.write_access(port + 2)?;
         plane.etcd(port)?;
@@ -128,34 +127,34 @@ impl Plane {
             "--endpoint-reconciler-type=none".to_owned(),
         ];
         self.spawn("kube-apiserver", &arguments)?;
-        let is_ready = || Ok(answer(self.kubectl().args(["get", "--raw", "/readyz"])).is_some());
-        let ready = eventually("the API server is ready", is_ready);
-        ready.with_context(|| fs::read_to_string(self.path("kube-apiserver.log")).unwrap_or_default())
+        eventually("the API server is ready", || {
+            self.processes.iter_mut().try_for_each(Child::ensure_running)?;
+            Ok(answer(self.kubectl().args(["get", "--raw", "/readyz"])).is_some())
+        })
+        .with_context(|| tail(&self.folder.path().join("kube-apiserver.log")))
     }
 
     fn spawn(&mut self, program: &str, arguments: &[String]) -> Result<()> {
-        let log = fs::File::create(self.path(&format!("{program}.log")))?;
         let mut process = Command::new(self.programs.join(program));
-        process.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path()).process_group(0);
-        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.processes.push(process.spawn().with_context(|| format!("cannot run {program}"))?);
+        process.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path());
+        let log = self.folder.path().join(format!("{program}.log"));
+        self.processes.push(Child::spawn(&mut process, &log)?);
         Ok(())
     }
 }
 
 impl Drop for Plane {
     fn drop(&mut self) {
-        // Etcd last: the others write to it until they end.
-        for process in self.processes.iter_mut().rev() {
+        // Nothing that they hold is worth a slow end. Etcd last: the others write to it until they end.
+        for process in self.processes.iter().rev() {
             // It may have ended by itself, which is as good.
-            let _ = kill_process_group(Pid::from_child(process), Signal::KILL);
-            let _ = process.wait();
+            let _ = process.signal(Signal::KILL);
         }
     }
 }
 
 fn stages() -> Result<Vec<String>> {
-    let folder = go::source("cluster", "sigs.k8s.io/kwok")?.join("kustomize/stage");
+    let folder = tools::go_source("xtask/cluster", "sigs.k8s.io/kwok")?.join("kustomize/stage");
     let balancer = root().join("xtask/cluster/balancer.yaml");
     let files = STAGES.iter().map(|stage| folder.join(stage)).chain([balancer]);
     Ok(files.map(|file| format!("--config={}", file.display())).collect())

@@ -13,8 +13,7 @@ use tempfile::TempDir;
 use super::load::{Answers, Load, call};
 use super::local::{Backing, Mesh};
 use crate::process::{ensure_uninterrupted, eventually, root};
-use crate::servers::{self, Kind};
-use crate::test::ThrowAway;
+use crate::servers::{self, Kind, ThrowAway};
 
 /// The contexts that the calls need, each with its replicas.
 const REPLICAS: [(&str, usize); 6] =
@@ -34,7 +33,7 @@ const HARM: Duration = Duration::from_secs(6);
 type Part = (&'static str, fn(&mut Experiment) -> Result<()>);
 
 const PARTS: [Part; 7] = [
-    ("entrance", entrance),
+    ("gateway", gateway),
     ("killed", killed),
     ("stopped", stopped),
     ("sick", sick),
@@ -56,7 +55,7 @@ struct Experiment {
 pub fn run(names: &[String], product: PathBuf, backing: Backing) -> Result<()> {
     // Before the mesh chooses its ports, or one of those could be taken.
     let spare = ThrowAway::new()?;
-    let mut variables = servers::up_postgres(spare.0.path())?.into_iter();
+    let mut variables = servers::up(spare.path(), &[Kind::Postgres])?.into_iter();
     let postgres = variables.find(|(variable, _)| *variable == Kind::Postgres.variable());
     let (_, url) = postgres.context("PostgreSQL says where it is")?;
     let counts = REPLICAS.map(|(context, count)| (context.to_owned(), count));
@@ -87,11 +86,11 @@ impl Experiment {
         self.folder.path()
     }
 
-    /// Lets the entrance heed the rules but for the overlay of this name; what is printed calls them so.
-    fn heed(&mut self, name: &str) -> Result<()> {
+    /// Starts the gateway with the rules of mesh/istio, or with those that the overlay of this name replaces.
+    fn apply(&mut self, name: &str) -> Result<()> {
         match name {
-            "mesh/istio" => self.mesh.heed(&[]),
-            other => self.mesh.heed(&[overlay(other)]),
+            "mesh/istio" => self.mesh.apply(&[]),
+            other => self.mesh.apply(&[overlay(other)]),
         }
     }
 
@@ -107,7 +106,7 @@ impl Experiment {
         harm: impl Fn(&mut Mesh) -> Result<()>,
         cure: impl Fn(&mut Mesh) -> Result<()>,
     ) -> Result<Answers> {
-        self.heed(rules)?;
+        self.apply(rules)?;
         let (folder, is_ours) = (self.folder().to_owned(), rules == "mesh/istio");
         let mut running = self.reads(RATE).start(&self.mesh, &folder)?;
         let mesh = &mut self.mesh;
@@ -134,8 +133,8 @@ impl Experiment {
 const LAST: usize = 2;
 
 /// Who may come in, and what leads nowhere.
-fn entrance(experiment: &mut Experiment) -> Result<()> {
-    experiment.heed("mesh/istio")?;
+fn gateway(experiment: &mut Experiment) -> Result<()> {
+    experiment.apply("mesh/istio")?;
     let (mesh, token) = (&experiment.mesh, experiment.token.clone());
     let collect = "nadeuri.payment.v1.PaymentService/CollectPayment";
     let list = "nadeuri.fleet.v1.FleetService/ListCars";
@@ -178,7 +177,7 @@ fn stopped(experiment: &mut Experiment) -> Result<()> {
 
 /// A replica that answers UNAVAILABLE, for it alone has lost its database.
 fn sick(experiment: &mut Experiment) -> Result<()> {
-    let (own, store) = (experiment.spare.0.path().to_owned(), experiment.spare_store.clone());
+    let (own, store) = (experiment.spare.path().to_owned(), experiment.spare_store.clone());
     let before = experiment.mesh.move_store("fleet", LAST, &store)?;
     println!("{HEAD}");
     let harm = |_: &mut Mesh| servers::run(&servers::Command::Kill { folder: own.clone(), kind: Kind::Postgres });
@@ -195,7 +194,7 @@ fn sick(experiment: &mut Experiment) -> Result<()> {
 
 /// A command whose replica is killed under way, and that is repeated by whoever got an error: done once.
 fn once(experiment: &mut Experiment) -> Result<()> {
-    experiment.heed("mesh/istio")?;
+    experiment.apply("mesh/istio")?;
     let token = experiment.mesh.token("bora", &["customer"])?;
     let folder = experiment.folder().to_owned();
     let data = r#"{"request_id": "{{printf `00000000-0000-4000-8000-%012d` .RequestNumber}}",
@@ -224,7 +223,7 @@ fn overload(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let mut notes = String::new();
     for (rules, status) in [("small-rate", "ResourceExhausted"), ("small-pool", "Unavailable")] {
-        experiment.heed(rules)?;
+        experiment.apply(rules)?;
         let answers = experiment.reads(0).run(&experiment.mesh, experiment.folder())?;
         println!("| {rules} | {} |", answers.row());
         let told = answers.took(status, 0.5);
@@ -247,7 +246,7 @@ fn breaker(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let (mut good, mut notes) = (Vec::new(), String::new());
     for rules in ["one-connection", "mesh/istio"] {
-        experiment.heed(rules)?;
+        experiment.apply(rules)?;
         let answers = experiment.reads(RATE * 4).run(&experiment.mesh, experiment.folder())?;
         println!("| {rules} | {} |", answers.row());
         let count = |counter| experiment.mesh.envoy()?.count("fleet", counter);

@@ -6,8 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{buf_generate, ensure_installed, folder, protos, tools};
+use super::{buf_generate, folder, protos};
+use crate::files::remove_folder;
 use crate::process::{answer, command, root, run};
+use crate::tools;
 
 /// What is generated, as it lies in sdk/go.
 const GENERATED: &str = "nadeuri";
@@ -17,14 +19,9 @@ const FINGERPRINT: &str = "contracts.txt";
 
 /// Writes sdk/go/nadeuri.
 pub fn generate() -> Result<()> {
-    ensure_installed("go", "version", "https://go.dev/doc/install says how to get it")?;
-    let plugins = tools("go");
-    fs::create_dir_all(&plugins)?;
-    run(go().args(["install", "tool"]).env("GOBIN", fs::canonicalize(&plugins)?))?;
+    let plugins = tools::go_tools("sdk/go", &[])?;
     let generated = folder("go").join(GENERATED);
-    if generated.exists() {
-        fs::remove_dir_all(&generated)?;
-    }
+    remove_folder(&generated)?;
     buf_generate("go", &plugins, &["proto"])?;
     fs::write(generated.join(FINGERPRINT), fingerprint()?).context("cannot write the fingerprint of the contracts")
 }
