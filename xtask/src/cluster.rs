@@ -123,9 +123,8 @@ fn add_volumes(plane: &Plane) -> Result<()> {
 
 impl<'a> Case<'a> {
     fn new(plane: &'a Plane, helm: &'a Path, number: usize, (name, file, switches): Values) -> Case<'a> {
-        let mut values: Vec<String> = Vec::new();
-        values.extend(file.into_iter().flat_map(|file| ["--values".to_owned(), format!("helm/ci/{file}")]));
-        values.extend((!switches.is_empty()).then(|| ["--set".to_owned(), switches.to_owned()]).into_iter().flatten());
+        let mut values: Vec<String> = file.map(|file| format!("--values=helm/ci/{file}")).into_iter().collect();
+        values.extend((!switches.is_empty()).then(|| format!("--set={switches}")));
         Case { plane, helm, name: name.to_owned(), namespace: format!("case-{number}"), values }
     }
 
@@ -142,7 +141,7 @@ impl<'a> Case<'a> {
 
     /// A release from its installation to its end.
     fn live(&self) -> Result<()> {
-        run(self.plane.kubectl().args(["create", "namespace", &self.namespace]).stdout(Stdio::null()))?;
+        output(self.plane.kubectl().args(["create", "namespace", &self.namespace]))?;
         let enforced = "pod-security.kubernetes.io/enforce=restricted";
         self.kubectl(&["label", "namespace", &self.namespace, enforced])?;
         self.change(&["install", "nadeuri", "helm"], true)?;
@@ -157,12 +156,12 @@ impl<'a> Case<'a> {
         self.change(&["rollback", "nadeuri", "1"], false)?;
         ensure!(self.images()? == image, "the rollback left {:?} and not {image:?}", self.images()?);
         ensure!(self.key()? == key, "another key after an upgrade: tokens that are out there are no longer good");
-        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
+        self.change(&["uninstall", "nadeuri"], false)?;
         let kept = self.left()?;
 
         self.change(&["install", "nadeuri", "helm"], true).context("it can't be installed over what it kept")?;
         ensure!(self.key()? == key, "another key after an installation anew");
-        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
+        self.change(&["uninstall", "nadeuri"], false)?;
         let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
         println!(
             "xtask: {}: {objects} objects, {pods} pods; upgraded, rolled back, uninstalled; kept {kept}",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use crate::files::{beneath, remove_folder};
+use crate::files::{beneath, empty_folder};
 use crate::process::{command, output, root, run, status, target};
 use crate::{monitoring, tools};
 
@@ -41,10 +41,8 @@ pub fn check(bless: bool) -> Result<()> {
     monitoring::check()?;
     let (examples, rendered) = (root().join("helm/examples"), target().join("tools/helm-rendered"));
     let known = target().join("tools/helm-known");
-    for folder in [&rendered, &known] {
-        remove_folder(folder)?;
-        fs::create_dir_all(folder)?;
-    }
+    empty_folder(&rendered)?;
+    empty_folder(&known)?;
     let values = beneath(&root().join("helm/ci"))?;
     for name in &values {
         let mut template = command(&helm);
@@ -61,8 +59,7 @@ pub fn check(bless: bool) -> Result<()> {
     validate.args(["--strict", "--quiet"]).args(KUBERNETES_VERSIONS.iter().flat_map(|version| ["-k", version]));
     run(validate.args(values.iter().map(|name| known.join(name))))?;
     if bless {
-        remove_folder(&examples)?;
-        fs::create_dir_all(&examples)?;
+        empty_folder(&examples)?;
         values.iter().try_for_each(|name| fs::copy(rendered.join(name), examples.join(name)).map(drop))?;
     }
     let is_same =

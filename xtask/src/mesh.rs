@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::process::{cargo, ensure_uninterrupted, run as run_command};
+use crate::process::{cargo_test, ensure_uninterrupted, run as run_command};
 use local::{Backing, Mesh, contexts, rules};
 
 /// What can be done with the mesh.
@@ -55,7 +55,7 @@ pub fn run(command: Option<Command>, options: Options) -> Result<()> {
     match command.unwrap_or(Command::Up) {
         Command::Up => up(options),
         Command::Write => {
-            run_command(test().arg("the_rules_are_what_the_contracts_say").env("NADEURI_MESH_WRITE", "1"))
+            run_command(cargo_test("mesh", "the_rules_are_what_the_contracts_say").env("NADEURI_MESH_WRITE", "1"))
         }
         Command::Check => check(),
         Command::Experiment { names } => {
@@ -67,15 +67,9 @@ pub fn run(command: Option<Command>, options: Options) -> Result<()> {
 
 /// Sees that the files are what the contracts say, and that Istio would take them: alone, and with the Services of the chart.
 fn check() -> Result<()> {
-    run_command(&mut test())?;
+    run_command(&mut cargo_test("mesh", ""))?;
     let control = tools::control()?;
     run_command(crate::process::command(control).arg("check").args(rules()?).arg("helm/examples/mesh.yaml"))
-}
-
-fn test() -> std::process::Command {
-    let mut test = cargo();
-    test.args(["test", "--quiet", "--package", "nadeuri", "--test", "mesh", "--"]);
-    test
 }
 
 fn up(options: Options) -> Result<()> {

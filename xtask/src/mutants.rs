@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::process::{cargo, command, output, root, status, target};
-use crate::servers::{self, ThrowAway};
+use crate::servers::{self, Kind, ThrowAway, Variables};
 
 /// Where the patches are.
 const FOLDER: &str = "services/nadeuri/tests/simulation/mutants";
@@ -73,7 +73,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
     let tests: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.test.as_str()).collect();
     let throw_away = ThrowAway::new()?;
     let needs_servers = tests.iter().any(|test| *test != SIMULATION);
-    let variables = if needs_servers { servers::up_all(throw_away.path())? } else { Vec::new() };
+    let variables = if needs_servers { servers::up(throw_away.path(), &Kind::ALL)? } else { Variables::new() };
     let copy = Copy::new(variables)?;
     for test in tests {
         if let Outcome::Fails(violation) = copy.test(test)? {
@@ -104,11 +104,11 @@ enum Outcome {
 /// A copy of the workspace, with a target folder of its own.
 struct Copy {
     folder: PathBuf,
-    variables: Vec<(&'static str, String)>,
+    variables: Variables,
 }
 
 impl Copy {
-    fn new(variables: Vec<(&'static str, String)>) -> Result<Copy> {
+    fn new(variables: Variables) -> Result<Copy> {
         let folder = target().join("mutants");
         fs::create_dir_all(folder.join("source"))?;
         let copy = Copy { folder: fs::canonicalize(folder)?, variables };
@@ -151,7 +151,7 @@ impl Copy {
         let mut test = cargo();
         test.arg("test").args(arguments.split_whitespace()).current_dir(self.source());
         test.env("CARGO_TARGET_DIR", self.folder.join("target")).env("NADEURI_SEEDS", SEEDS);
-        test.envs(self.variables.iter().cloned());
+        test.envs(&self.variables);
         let status = status(test.stdout(log.try_clone()?).stderr(log))?;
         let text = fs::read_to_string(&path)?;
         if status.success() {

@@ -68,6 +68,13 @@ pub fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// The tests of the product in services/nadeuri/tests/`target`, or one of them.
+pub fn cargo_test(target: &str, name: &str) -> Command {
+    let mut test = cargo();
+    test.args(["test", "--quiet", "--package", "nadeuri", "--test", target, "--", name]);
+    test
+}
+
 /// Runs `command` to its end, or until xtask is interrupted.
 pub fn status(command: &mut Command) -> Result<ExitStatus> {
     ensure_uninterrupted()?;
@@ -143,11 +150,16 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it; its output is appended to `log`.
+    /// Starts it; its output, errors included, is appended to `log`.
     pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(log)?;
-        command.process_group(0).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let child = command.spawn().with_context(|| format!("cannot run {}", text(command)))?;
+        Self::spawn_into(command.stdout(file.try_clone()?).stderr(file), log)
+    }
+
+    /// Starts a command that writes to `log` by itself.
+    pub fn spawn_into(command: &mut Command, log: &Path) -> Result<Self> {
+        let child = command.process_group(0).stdin(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot run {}", text(command)))?;
         Ok(Self { child, log: log.to_owned(), is_detached: false })
     }
 

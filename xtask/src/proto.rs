@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::files::{beneath, remove_folder};
+use crate::files::{beneath, empty_folder};
 use crate::process::{answer, command, root, run, target};
 use crate::tools;
 
@@ -38,7 +38,7 @@ pub fn check() -> Result<String> {
 /// Fails if `buf breaking` lets an event lose a field: takes the first field of each `events.proto` away in a copy.
 fn ensure_breaking_is_seen(buf: &Path) -> Result<()> {
     let (proto, broken) = (root().join("proto"), target().join("xtask/broken"));
-    remove_folder(&broken)?;
+    empty_folder(&broken)?;
     let mut events = Vec::new();
     for path in beneath(&proto)? {
         let (mut text, copy) = (fs::read_to_string(proto.join(&path))?, broken.join(&path));

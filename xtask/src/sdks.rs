@@ -1,8 +1,8 @@
 //! The SDKs of sdk/: generates their code from proto/, and sees that they work: their tests, and the example of each
 //! against a real server.
 //!
-//! Each language is a module with the same three functions, `generate`, `test` and `example`; what they take comes from
-//! the registry of the language at versions that its manifest pins.
+//! Each language is a module with an [`Sdk`]; what it takes comes from the registry of the language at versions that its
+//! manifest pins.
 
 mod go;
 mod java;
@@ -18,7 +18,7 @@ use clap::ValueEnum;
 use crate::files::beneath;
 use crate::process::{Child, command, eventually, root, run};
 use crate::product::{self, Server};
-use crate::{debian, proto};
+use crate::proto;
 
 /// The last line of every example.
 const DONE: &str = "done: the car is back with 5 stars, and the taxi is paid";
@@ -52,45 +52,25 @@ pub struct Options {
     program: Option<PathBuf>,
 }
 
-impl Language {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Python => "Python",
-            Self::Typescript => "TypeScript",
-            Self::Go => "Go",
-            Self::Java => "Java",
-        }
-    }
-
+/// An SDK, as the module of its language knows it.
+struct Sdk {
+    name: &'static str,
     /// Writes what is made of proto/ to where the SDK has it.
-    fn generate(self) -> Result<()> {
-        match self {
-            Self::Python => python::generate(),
-            Self::Typescript => typescript::generate(),
-            Self::Go => go::generate(),
-            Self::Java => java::generate(),
-        }
-        .with_context(|| format!("cannot generate the code for {}", self.name()))
-    }
-
+    generate: fn() -> Result<()>,
     /// Packages it, and runs the tests of what is written by hand.
-    fn test(self) -> Result<()> {
-        match self {
-            Self::Python => python::test(),
-            Self::Typescript => typescript::test(),
-            Self::Go => go::test(),
-            Self::Java => java::test(),
-        }
-    }
+    test: fn() -> Result<()>,
+    /// The command that runs the example.
+    example: fn() -> Result<Command>,
+}
 
-    /// What runs the example.
-    fn example(self) -> Result<Command> {
-        Ok(match self {
-            Self::Python => python::example()?,
-            Self::Typescript => typescript::example(),
-            Self::Go => go::example(),
-            Self::Java => java::example()?,
-        })
+impl Language {
+    fn sdk(self) -> Sdk {
+        match self {
+            Self::Python => python::SDK,
+            Self::Typescript => typescript::SDK,
+            Self::Go => go::SDK,
+            Self::Java => java::SDK,
+        }
     }
 }
 
@@ -104,25 +84,26 @@ pub fn run_all(options: &Options) -> Result<()> {
     let languages = if options.languages.is_empty() { Language::value_variants() } else { &options.languages };
     let program = (!options.generate).then(|| product::program(options.program.as_deref())).transpose()?;
     for language in languages {
-        language.generate()?;
+        let sdk = language.sdk();
+        (sdk.generate)().with_context(|| format!("cannot generate the code for {}", sdk.name))?;
         let mut done = "generated";
         if let Some(program) = &program {
-            language.test().with_context(|| format!("the SDK for {} fails", language.name()))?;
-            play(*language, program).with_context(|| format!("the example for {} fails", language.name()))?;
+            (sdk.test)().with_context(|| format!("the SDK for {} fails", sdk.name))?;
+            play(&sdk, program).with_context(|| format!("the example for {} fails", sdk.name))?;
             done = "generated, packaged, tested; its example ran against a server";
         }
-        println!("xtask: {}: {done}", language.name());
+        println!("xtask: {}: {done}", sdk.name);
     }
     Ok(())
 }
 
 /// Runs the example against a server of its own; it must end well, in time, and with the line that all of them end with.
-fn play(language: Language, program: &Path) -> Result<()> {
+fn play(sdk: &Sdk, program: &Path) -> Result<()> {
     let server = Server::start(program, &[])?;
     let log = tempfile::NamedTempFile::new()?;
-    let mut example = language.example()?;
+    let mut example = (sdk.example)()?;
     example.env("NADEURI_SERVER", format!("http://{}", server.address));
-    let mut example = Child::spawn(&mut example, log.path())?;
+    let mut example = Child::spawn_into(example.stdout(log.reopen()?), log.path())?;
     eventually("the example ends", || example.has_succeeded()).with_context(|| example.said())?;
     let said = example.said();
     ensure!(said.lines().last() == Some(DONE), "its last line is not {DONE:?}:\n{said}");
@@ -136,18 +117,8 @@ fn folder(language: &str) -> PathBuf {
 
 /// The contracts, by their paths from proto/, in order.
 fn protos() -> Result<Vec<String>> {
-    let files = beneath(&root().join("proto"))?.into_iter();
-    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "proto"));
-    let mut files: Vec<String> = files.map(|path| path.display().to_string()).collect();
-    // As text: paths are ordered differently.
-    files.sort();
-    Ok(files)
-}
-
-/// Fails with what to do if a program is not installed, which xtask can't install itself.
-fn ensure_installed(program: &str, remedy: &str) -> Result<()> {
-    ensure!(debian::has(program), "missing: {program}; {remedy}");
-    Ok(())
+    let files = beneath(&root().join("proto"))?.into_iter().map(|path| path.display().to_string());
+    Ok(files.filter(|path| path.ends_with(".proto")).collect())
 }
 
 /// Has buf generate one language by the template sdk/LANGUAGE/buf.gen.yaml, with the plugins that lie in `plugins`.

@@ -10,6 +10,7 @@ mod postgres;
 mod processes;
 mod rabbitmq;
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,9 +30,8 @@ pub enum Command {
     ///
     /// The addresses are kept in FOLDER/env, and stay the same when the servers are started again.
     Up {
-        /// The folder of the servers' data; created when missing.
-        #[arg(long)]
-        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Start PostgreSQL.
         #[arg(long)]
         postgres: bool,
@@ -40,27 +40,26 @@ pub enum Command {
         rabbitmq: bool,
     },
     /// Stop the servers; their data stay.
-    Down {
-        /// The folder given to `up`.
-        #[arg(long)]
-        folder: PathBuf,
-    },
+    Down(Place),
     /// Kill a server with all its processes, as a crash of its machine would.
-    Kill {
-        /// The folder given to `up`.
-        #[arg(long)]
-        folder: PathBuf,
-        /// The server to kill.
-        kind: Kind,
-    },
+    Kill(One),
     /// Start a server again, on the same port and the same data.
-    Start {
-        /// The folder given to `up`.
-        #[arg(long)]
-        folder: PathBuf,
-        /// The server to start.
-        kind: Kind,
-    },
+    Start(One),
+}
+
+#[derive(clap::Args)]
+pub struct Place {
+    /// The folder of the servers' data; `up` creates it when it is missing.
+    #[arg(long)]
+    folder: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct One {
+    #[command(flatten)]
+    place: Place,
+    /// The server.
+    kind: Kind,
 }
 
 /// The servers that the contexts need.
@@ -91,7 +90,8 @@ struct Server {
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Postgres, Self::Rabbitmq];
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Postgres, Self::Rabbitmq];
 
     fn server(self) -> &'static Server {
         match self {
@@ -118,31 +118,34 @@ impl Kind {
 /// Does what a person or a fault test asked for.
 pub fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Up { folder, postgres, rabbitmq } => {
+        Command::Up { place, postgres, rabbitmq } => {
             let kinds: &[Kind] = match (postgres, rabbitmq) {
                 (true, false) => &[Kind::Postgres],
                 (false, true) => &[Kind::Rabbitmq],
                 _ => &Kind::ALL,
             };
-            up(folder, kinds)?.iter().for_each(|(variable, value)| println!("{variable}={value}"));
+            up(&place.folder, kinds)?.iter().for_each(|(variable, value)| println!("{variable}={value}"));
             Ok(())
         }
-        Command::Down { folder } => {
+        Command::Down(Place { folder }) => {
             let folder = existing(folder)?;
             Kind::ALL.into_iter().try_for_each(|kind| processes::stop(&kind.folder(&folder), kind.server().stop))
         }
-        Command::Kill { folder, kind } => processes::kill(&kind.folder(&existing(folder)?)),
-        Command::Start { folder, kind } => start(&existing(folder)?, *kind),
+        Command::Kill(One { place, kind }) => kill(&place.folder, *kind),
+        Command::Start(One { place, kind }) => start(&place.folder, *kind),
     }
 }
 
-/// Starts both servers of `folder`; returns the variables that tell where they are.
-pub fn up_all(folder: &Path) -> Result<Vec<(&'static str, String)>> {
-    up(folder, &Kind::ALL)
+/// Kills a server of `folder`.
+pub fn kill(folder: &Path, kind: Kind) -> Result<()> {
+    processes::kill(&kind.folder(&existing(folder)?))
 }
 
-/// Starts servers in `folder`; returns the variables that tell where its servers are.
-pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Vec<(&'static str, String)>> {
+/// The environment variables that tell where servers are.
+pub type Variables = BTreeMap<&'static str, String>;
+
+/// Starts servers in `folder`; returns the variables of all that were started there.
+pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Variables> {
     let missing = kinds.iter().map(|kind| kind.server()).filter(|server| !(server.is_installed)());
     let missing: Vec<&str> = missing.map(|server| server.package).collect();
     if !missing.is_empty() {
@@ -161,21 +164,22 @@ pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Vec<(&'static str, String)>> 
         start(&folder, *kind)?;
     }
     let known = Kind::ALL.into_iter().filter_map(|kind| Some((kind.server(), kind.port(&folder)?)));
-    let mut variables: Vec<_> = known.map(|(server, port)| (server.variable, (server.url)(port))).collect();
+    let mut variables: Variables = known.map(|(server, port)| (server.variable, (server.url)(port))).collect();
     // What a shell or a container takes for its environment.
     let env: String = variables.iter().map(|(variable, url)| format!("{variable}={url}\n")).collect();
     fs::write(folder.join("env"), env).with_context(|| format!("cannot write {}/env", folder.display()))?;
     if kinds.contains(&Kind::Postgres) {
         let certificate = postgres::certificate(&Kind::Postgres.folder(&folder));
-        variables.push(("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string()));
+        variables.insert("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string());
     }
     Ok(variables)
 }
 
-fn start(folder: &Path, kind: Kind) -> Result<()> {
-    let server = kind.server();
-    let port = kind.port(folder).with_context(|| format!("`up` never started {} here", server.name))?;
-    let folder = kind.folder(folder);
+/// Starts a server of `folder` that was started there before.
+pub fn start(folder: &Path, kind: Kind) -> Result<()> {
+    let (server, folder) = (kind.server(), existing(folder)?);
+    let port = kind.port(&folder).with_context(|| format!("`up` never started {} here", server.name))?;
+    let folder = kind.folder(&folder);
     if processes::are_in(&folder)? {
         return Ok(());
     }

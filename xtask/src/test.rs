@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::process::{cargo, status};
 use crate::proto;
-use crate::servers::{self, ThrowAway};
+use crate::servers::{self, Kind, ThrowAway};
 
 /// Runs the tests; the exit code is cargo's, unless only the contracts failed.
 pub fn run_all(extra: &[String]) -> Result<ExitCode> {
@@ -19,7 +19,7 @@ pub fn run_all(extra: &[String]) -> Result<ExitCode> {
         eprintln!("xtask: {error:#}; the tests are run all the same");
     }
     let throw_away = ThrowAway::new()?;
-    let variables = servers::up_all(throw_away.path())?;
+    let variables = servers::up(throw_away.path(), &Kind::ALL)?;
     let mut test = cargo();
     test.arg("test").args(whole_workspace(extra)).args(extra).envs(variables);
     test.env("NADEURI_TEST_SERVERS", throw_away.path());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ pub struct Running {
 
 impl Load<'_> {
     /// Starts it.
-    pub fn start(&self, mesh: &Mesh, folder: &Path) -> Result<Running> {
+    pub fn start(&self, mesh: &Mesh) -> Result<Running> {
+        let folder = mesh.folder();
         let report = folder.join("ghz.csv");
         // It may be there from an earlier run.
         let _ = fs::remove_file(&report);
@@ -54,8 +55,8 @@ impl Load<'_> {
     }
 
     /// Makes all the calls.
-    pub fn run(&self, mesh: &Mesh, folder: &Path) -> Result<Answers> {
-        self.start(mesh, folder)?.end()
+    pub fn run(&self, mesh: &Mesh) -> Result<Answers> {
+        self.start(mesh)?.end()
     }
 }
 

@@ -14,7 +14,7 @@ use super::envoy::Envoy;
 use super::tools;
 use crate::files::beneath;
 use crate::process::{Child, answer, command, eventually, root};
-use crate::servers::{self, ThrowAway, ports};
+use crate::servers::{self, Kind, ThrowAway, Variables, ports};
 
 /// What the product needs around it.
 pub struct Backing {
@@ -32,17 +32,12 @@ impl Backing {
     pub fn new(store: Option<String>, bus: Option<String>) -> Result<Backing> {
         let throw_away = ThrowAway::new()?;
         let folder = throw_away.path().to_owned();
-        let (mut postgres, mut amqp) = (String::new(), String::new());
-        if store.is_none() || bus.is_none() {
-            for (variable, url) in servers::up_all(&folder)? {
-                match variable {
-                    "NADEURI_TEST_POSTGRES" => postgres = format!("{url}nadeuri?schema={{context}}"),
-                    "NADEURI_TEST_AMQP" => amqp = url,
-                    _ => {}
-                }
-            }
-        }
-        Ok(Backing { store: store.unwrap_or(postgres), bus: bus.unwrap_or(amqp), folder, _throw_away: throw_away })
+        let needs_servers = store.is_none() || bus.is_none();
+        let servers = if needs_servers { servers::up(&folder, &Kind::ALL)? } else { Variables::new() };
+        let url = |kind: Kind| servers.get(kind.variable()).cloned().unwrap_or_default();
+        let store = store.unwrap_or_else(|| format!("{}nadeuri?schema={{context}}", url(Kind::Postgres)));
+        let bus = bus.unwrap_or_else(|| url(Kind::Rabbitmq));
+        Ok(Backing { store, bus, folder, _throw_away: throw_away })
     }
 }
 
@@ -184,6 +179,11 @@ impl Mesh {
         command.args(["token", "--subject", subject, "--data"]).arg(self.backing.folder.join("key"));
         command.args(roles.iter().flat_map(|role| ["--role", role]));
         answer(&mut command).context("`nadeuri token` makes no token")
+    }
+
+    /// Where the processes have their files.
+    pub fn folder(&self) -> &Path {
+        &self.backing.folder
     }
 
     /// The key that tokens are made with.

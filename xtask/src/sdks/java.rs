@@ -4,19 +4,21 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::{buf_generate, ensure_installed, folder};
-use crate::files::remove_folder;
+use super::{Sdk, buf_generate, folder};
+use crate::files::empty_folder;
 use crate::process::{command, run};
 use crate::{debian, tools};
+
+pub const SDK: Sdk = Sdk { name: "Java", generate, test, example };
 
 /// The programs that `mvn dependency:copy@generators` brings.
 const GENERATORS: [&str; 2] = ["protoc", "protoc-gen-grpc-java"];
 
 /// Writes sdk/java/gen.
-pub fn generate() -> Result<()> {
-    ensure_installed("java", "a JDK of version 17 or newer is needed: the package `default-jdk`")?;
+fn generate() -> Result<()> {
+    ensure!(debian::has("java"), "missing: a JDK of version 17 or newer, such as the package `default-jdk`");
     debian::ensure(&[("mvn", "maven")])?;
     let manifest = fs::read_to_string(folder("java").join("pom.xml"))?;
     let generators = tools::folder("sdk-java", &manifest, |generators| {
@@ -28,17 +30,17 @@ pub fn generate() -> Result<()> {
         }
         Ok(())
     })?;
-    remove_folder(&folder("java").join("gen"))?;
+    empty_folder(&folder("java").join("gen"))?;
     buf_generate("java", &generators, &["proto"])
 }
 
 /// Compiles, tests and packages it.
-pub fn test() -> Result<()> {
+fn test() -> Result<()> {
     run(mvn().arg("package").stdout(std::io::stderr()))
 }
 
 /// The example, with the package that was built.
-pub fn example() -> Result<Command> {
+fn example() -> Result<Command> {
     let built = folder("java").join("target");
     let jar = fs::read_dir(&built)?
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -7,12 +7,14 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{folder, protos};
+use super::{Sdk, folder, protos};
 use crate::process::{command, run};
 use crate::tools;
 
+pub const SDK: Sdk = Sdk { name: "Python", generate, test, example };
+
 /// Writes `nadeuri/**/*_pb2*` beside what is written by hand.
-pub fn generate() -> Result<()> {
+fn generate() -> Result<()> {
     let python = environment()?;
     let out = folder("python");
     remove_generated(&out.join("nadeuri"))?;
@@ -35,7 +37,7 @@ pub fn generate() -> Result<()> {
 }
 
 /// Builds the wheel and installs it, checks the types, runs the tests.
-pub fn test() -> Result<()> {
+fn test() -> Result<()> {
     let python = environment()?;
     let mut pip = command(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"]);
@@ -49,7 +51,7 @@ pub fn test() -> Result<()> {
 }
 
 /// The example, with the installed package.
-pub fn example() -> Result<Command> {
+fn example() -> Result<Command> {
     let mut example = command(environment()?);
     example.arg(folder("python").join("examples/outing.py"));
     Ok(example)

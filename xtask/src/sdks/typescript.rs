@@ -5,25 +5,27 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::{buf_generate, folder};
-use crate::files::remove_folder;
+use super::{Sdk, buf_generate, folder};
+use crate::files::empty_folder;
 use crate::process::{answer, command, run};
 use crate::{debian, tools};
+
+pub const SDK: Sdk = Sdk { name: "TypeScript", generate, test, example };
 
 /// The Node that the dependencies want at least.
 const NODE_MAJOR: u32 = 20;
 
 /// Writes sdk/typescript/gen, from the contracts and from the details of errors, which npm has in no package.
-pub fn generate() -> Result<()> {
+fn generate() -> Result<()> {
     install()?;
-    remove_folder(&folder("typescript").join("gen"))?;
+    empty_folder(&folder("typescript").join("gen"))?;
     let plugins = folder("typescript").join("node_modules/.bin");
     buf_generate("typescript", &plugins, &["proto", "sdk/typescript/proto"])
 }
 
 /// Compiles it, which checks the types of the example as well, and runs the tests.
-pub fn test() -> Result<()> {
-    remove_folder(&folder("typescript").join("dist"))?;
+fn test() -> Result<()> {
+    empty_folder(&folder("typescript").join("dist"))?;
     run(npm().args(["run", "--silent", "build"]))?;
     run(npm().args(["test", "--silent"]).stdout(std::io::stderr()))?;
     // What would be published is all there.
@@ -31,10 +33,10 @@ pub fn test() -> Result<()> {
 }
 
 /// The example, which imports the package by its name.
-pub fn example() -> Command {
+fn example() -> Result<Command> {
     let mut example = command("node");
     example.arg(folder("typescript").join("dist/examples/outing.js"));
-    example
+    Ok(example)
 }
 
 /// Installs what package-lock.json says, when it isn't there yet.
