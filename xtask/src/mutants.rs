@@ -104,14 +104,20 @@ enum Outcome {
 /// A copy of the workspace, with a target folder of its own.
 struct Copy {
     folder: PathBuf,
+    /// What git calls the workspace as it was when it was copied.
+    tree: String,
     variables: Variables,
 }
 
 impl Copy {
+    /// Copies also changes that are not committed.
     fn new(variables: Variables) -> Result<Copy> {
         let folder = target().join("mutants");
         fs::create_dir_all(folder.join("source"))?;
-        let copy = Copy { folder: fs::canonicalize(folder)?, variables };
+        let mut copy = Copy { folder: fs::canonicalize(folder)?, tree: String::new(), variables };
+        let root = fs::canonicalize(root())?;
+        output(copy.git("workspace.index", &root).args(["add", "--all"]))?;
+        copy.tree = output(copy.git("workspace.index", &root).arg("write-tree"))?.trim().to_owned();
         copy.reset()?;
         Ok(copy)
     }
@@ -128,13 +134,10 @@ impl Copy {
         git
     }
 
-    /// Makes the copy what the workspace is, changes without a commit included. What is the same already is not written
-    /// again, so that cargo need not build it again.
+    /// Makes the copy what the workspace was. Files that are right already are left alone, so that cargo does not build
+    /// them again.
     fn reset(&self) -> Result<()> {
-        let root = fs::canonicalize(root())?;
-        output(self.git("workspace.index", &root).args(["add", "--all"]))?;
-        let tree = output(self.git("workspace.index", &root).arg("write-tree"))?;
-        output(self.git("copy.index", &self.source()).args(["read-tree", "--reset", "-u", tree.trim()])).map(drop)
+        output(self.git("copy.index", &self.source()).args(["read-tree", "--reset", "-u", &self.tree])).map(drop)
     }
 
     /// Tests with the mutant in the copy, and takes it out again.

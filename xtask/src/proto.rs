@@ -22,17 +22,17 @@ pub fn check() -> Result<String> {
     let buf = buf()?;
     run(command(&buf).args(["lint", "proto"]))?;
     ensure_breaking_is_seen(&buf)?;
-    let Some(base) = base() else {
+    let Some((name, commit)) = base() else {
         return Ok("buf lint; no buf breaking, because git knows no earlier proto/ to compare with".into());
     };
     // buf gets the base as an archive, so that it needs to know nothing of how this repository was cloned.
     let folder = target().join("xtask");
     fs::create_dir_all(&folder)?;
     let archive = folder.join("base.tar");
-    run(command("git").args(["archive", "--output"]).arg(&archive).arg(format!("{}:proto", base.commit)))?;
+    run(command("git").args(["archive", "--output"]).arg(&archive).arg(format!("{commit}:proto")))?;
     run(command(&buf).args(["breaking", "proto", "--against"]).arg(&archive))
-        .with_context(|| format!("proto/ breaks what {} promises", base.name))?;
-    Ok(format!("buf lint, buf breaking against {}", base.name))
+        .with_context(|| format!("proto/ breaks what {name} promises"))?;
+    Ok(format!("buf lint, buf breaking against {name}"))
 }
 
 /// Fails if `buf breaking` lets an event lose a field: takes the first field of each `events.proto` away in a copy.
@@ -61,27 +61,20 @@ fn ensure_breaking_is_seen(buf: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A commit whose contracts have to go on working.
-struct Base {
-    name: String,
-    commit: String,
-}
-
-/// Where this branch left main; or, when this is main itself, the commit before.
-fn base() -> Option<Base> {
+/// A commit whose contracts have to go on working, and what to call it: where this branch left main; or, when this is main
+/// itself, the commit before.
+fn base() -> Option<(String, String)> {
+    let git = |arguments: &[&str]| answer(command("git").args(arguments));
     let head = git(&["rev-parse", "HEAD"])?;
     let fork = |branch: &str| {
         let commit = git(&["merge-base", "HEAD", branch]).filter(|commit| *commit != head)?;
-        Some(Base { name: format!("{branch} at {commit:.12}"), commit })
+        Some((format!("{branch} at {commit:.12}"), commit))
     };
     let parent = || {
         let commit = git(&["rev-parse", "--verify", "HEAD~1"])?;
-        Some(Base { name: format!("the commit before, {commit:.12}"), commit })
+        Some((format!("the commit before, {commit:.12}"), commit))
     };
-    let base = fork("main").or_else(|| fork("origin/main")).or_else(parent)?;
-    git(&["rev-parse", "--verify", &format!("{}:proto", base.commit)]).map(|_| base)
-}
-
-fn git(arguments: &[&str]) -> Option<String> {
-    answer(command("git").args(arguments))
+    let (name, commit) = fork("main").or_else(|| fork("origin/main")).or_else(parent)?;
+    git(&["rev-parse", "--verify", &format!("{commit}:proto")])?;
+    Some((name, commit))
 }
