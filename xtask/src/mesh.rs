@@ -17,18 +17,18 @@ use anyhow::Result;
 use crate::process::{cargo_test, ensure_uninterrupted, run as run_command};
 use local::{Backing, Mesh, contexts, rules};
 
-/// What can be done with the mesh.
+/// What to do with the mesh.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Run a process a context behind Envoy, until Ctrl-C.
+    /// Run each context in a process of its own behind Envoy, until Ctrl-C.
     Up,
-    /// Make the files of mesh/istio that follow from the contracts.
+    /// Generate the files of mesh/istio that follow from the contracts.
     Write,
-    /// Have Istio validate and analyze the files of mesh/istio.
+    /// Validate and analyze the files of mesh/istio with Istio.
     Check,
-    /// Break replicas and overload them behind Envoy, with the rules and without, and see what customers get.
+    /// Break and overload replicas behind Envoy, with the rules and without, and check what customers get.
     Experiment {
-        /// Only the parts whose name contains one of these.
+        /// Only parts whose name contains one of these words.
         names: Vec<String>,
     },
 }
@@ -36,21 +36,21 @@ pub enum Command {
 /// What it runs on.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Where the gateway listens.
+    /// The address of the gateway.
     #[arg(long, default_value = "127.0.0.1:50051", global = true)]
     listen: SocketAddr,
-    /// The product; if not given, it is built for release.
+    /// The `nadeuri` binary; built for release if not given.
     #[arg(long, value_name = "PROGRAM", global = true)]
     nadeuri: Option<PathBuf>,
-    /// A PostgreSQL, as in `postgres://user@host/nadeuri?schema={context}`; if not given, a throw-away one.
+    /// A PostgreSQL, as in `postgres://user@host/nadeuri?schema={context}`; temporary if not given.
     #[arg(long, global = true)]
     store: Option<String>,
-    /// A RabbitMQ, as in `amqp://user:password@host/%2f`; if not given, a throw-away one.
+    /// A RabbitMQ, as in `amqp://user:password@host/%2f`; temporary if not given.
     #[arg(long, global = true)]
     bus: Option<String>,
 }
 
-/// Does what a person asked for; without a word, `up`.
+/// Runs a command; `up` if there is none.
 pub fn run(command: Option<Command>, options: Options) -> Result<()> {
     match command.unwrap_or(Command::Up) {
         Command::Up => up(options),

@@ -36,18 +36,18 @@ pub enum Language {
     Java,
 }
 
-/// What is asked for.
+/// What to do with which SDKs.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The languages; all of them, if none is named.
+    /// The languages; all if none is given.
     languages: Vec<Language>,
     /// Only generate the code.
     #[arg(long, conflicts_with = "check")]
     generate: bool,
-    /// Only see that the generated code that is kept in git is what proto/ makes.
+    /// Only check that the generated code in git matches proto/.
     #[arg(long)]
     check: bool,
-    /// A `nadeuri` that is built already, to run the examples against.
+    /// The `nadeuri` binary for the examples; built if not given.
     #[arg(long)]
     program: Option<PathBuf>,
 }
@@ -74,7 +74,7 @@ impl Language {
     }
 }
 
-/// Does what was asked for.
+/// Generates, packages and tests the SDKs.
 pub fn run_all(options: &Options) -> Result<()> {
     if options.check {
         go::check()?;

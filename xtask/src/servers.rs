@@ -23,10 +23,10 @@ use tempfile::TempDir;
 use crate::debian;
 use crate::process::tail;
 
-/// What can be done to the servers of a folder.
+/// What to do with the servers of a folder.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Start the servers and print their addresses; without a choice, both.
+    /// Start the servers and print their addresses; both if none is chosen.
     ///
     /// The addresses are kept in FOLDER/env, and stay the same when the servers are started again.
     Up {
@@ -49,7 +49,7 @@ pub enum Command {
 
 #[derive(clap::Args)]
 pub struct Place {
-    /// The folder of the servers' data; `up` creates it when it is missing.
+    /// The folder of the servers' data, created by `up`.
     #[arg(long)]
     folder: PathBuf,
 }
@@ -115,7 +115,7 @@ impl Kind {
     }
 }
 
-/// Does what a person or a fault test asked for.
+/// Runs a command of a person or a fault test.
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Up { place, postgres, rabbitmq } => {
