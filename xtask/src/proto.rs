@@ -8,98 +8,73 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::npm;
+use crate::files::{beneath, empty_folder};
 use crate::process::{answer, command, root, run, target};
+use crate::tools;
 
-/// What checks the contracts, and generates code of them.
-pub const BUF: npm::Package = npm::Package { name: "@bufbuild/buf", version: "1.75.0", program: "buf" };
+/// buf, which checks the contracts and generates code from them.
+pub fn buf() -> Result<PathBuf> {
+    tools::npm("@bufbuild/buf", "1.75.0", "buf")
+}
 
 /// Lints proto/ and compares it with its base; returns a line that says what was checked.
 pub fn check() -> Result<String> {
-    let buf = npm::program(&BUF)?;
+    let buf = buf()?;
     run(command(&buf).args(["lint", "proto"]))?;
-    ensure_bites(&buf)?;
-    let Some(base) = base() else {
+    ensure_breaking_is_seen(&buf)?;
+    let Some((name, commit)) = base() else {
         return Ok("buf lint; no buf breaking, because git knows no earlier proto/ to compare with".into());
     };
     // buf gets the base as an archive, so that it needs to know nothing of how this repository was cloned.
     let folder = target().join("xtask");
     fs::create_dir_all(&folder)?;
     let archive = folder.join("base.tar");
-    run(command("git").args(["archive", "--output"]).arg(&archive).arg(format!("{}:proto", base.commit)))?;
+    run(command("git").args(["archive", "--output"]).arg(&archive).arg(format!("{commit}:proto")))?;
     run(command(&buf).args(["breaking", "proto", "--against"]).arg(&archive))
-        .with_context(|| format!("proto/ breaks what {} promises", base.name))?;
-    Ok(format!("buf lint, buf breaking against {}", base.name))
+        .with_context(|| format!("proto/ breaks what {name} promises"))?;
+    Ok(format!("buf lint, buf breaking against {name}"))
 }
 
-/// Fails if `buf breaking` lets an event lose a field.
-fn ensure_bites(buf: &Path) -> Result<()> {
-    let broken = target().join("xtask/broken");
-    if broken.exists() {
-        fs::remove_dir_all(&broken)?;
+/// Fails if `buf breaking` lets an event lose a field: takes the first field of each `events.proto` away in a copy.
+fn ensure_breaking_is_seen(buf: &Path) -> Result<()> {
+    let (proto, broken) = (root().join("proto"), target().join("xtask/broken"));
+    empty_folder(&broken)?;
+    let mut events = Vec::new();
+    for path in beneath(&proto)? {
+        let (mut text, copy) = (fs::read_to_string(proto.join(&path))?, broken.join(&path));
+        if path.ends_with("events.proto") {
+            let field = text.lines().find(|line| line.starts_with("  ") && line.ends_with(" = 1;"));
+            let field = field.with_context(|| format!("{} has no field", path.display()))?.to_owned();
+            text = text.replacen(&field, "", 1);
+            events.push(path.display().to_string());
+        }
+        fs::create_dir_all(copy.parent().context("a file is in a folder")?)?;
+        fs::write(copy, text)?;
     }
-    copy(Path::new("proto"), &broken)?;
-    let events = without_first_fields(&broken)?;
     ensure!(!events.is_empty(), "proto/ has no events");
     let outcome = command(buf).arg("breaking").arg(&broken).args(["--against", "proto"]).output()?;
-    let told = String::from_utf8_lossy(&outcome.stdout);
+    let said = String::from_utf8_lossy(&outcome.stdout);
     ensure!(!outcome.status.success(), "buf breaking lets events lose fields");
     for path in events {
-        let path = path.strip_prefix(&broken)?.display().to_string();
-        ensure!(told.contains(&path), "buf breaking lets an event of {path} lose a field; it said:\n{told}");
+        ensure!(said.contains(&path), "buf breaking lets an event of {path} lose a field; it said:\n{said}");
     }
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(root().join(from))? {
-        let name = entry?.file_name();
-        let (from, to) = (from.join(&name), to.join(&name));
-        if root().join(&from).is_dir() { copy(&from, &to)? } else { fs::copy(root().join(from), to).map(drop)? }
-    }
-    Ok(())
-}
-
-/// Takes the first field of each `events.proto` away, and returns the files.
-fn without_first_fields(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(without_first_fields(&path)?);
-        } else if path.ends_with("events.proto") {
-            let text = fs::read_to_string(&path)?;
-            let field = text.lines().find(|line| line.starts_with("  ") && line.ends_with(" = 1;"));
-            let field = field.with_context(|| format!("{} has no field", path.display()))?;
-            fs::write(&path, text.replacen(field, "", 1))?;
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-/// A commit whose contracts have to go on working.
-struct Base {
-    name: String,
-    commit: String,
-}
-
-/// Where this branch left main; or, when this is main itself, the commit before.
-fn base() -> Option<Base> {
+/// A commit whose contracts have to go on working, and what to call it: where this branch left main; or, when this is main
+/// itself, the commit before.
+fn base() -> Option<(String, String)> {
+    let git = |arguments: &[&str]| answer(command("git").args(arguments));
     let head = git(&["rev-parse", "HEAD"])?;
     let fork = |branch: &str| {
         let commit = git(&["merge-base", "HEAD", branch]).filter(|commit| *commit != head)?;
-        Some(Base { name: format!("{branch} at {commit:.12}"), commit })
+        Some((format!("{branch} at {commit:.12}"), commit))
     };
     let parent = || {
         let commit = git(&["rev-parse", "--verify", "HEAD~1"])?;
-        Some(Base { name: format!("the commit before, {commit:.12}"), commit })
+        Some((format!("the commit before, {commit:.12}"), commit))
     };
-    let base = fork("main").or_else(|| fork("origin/main")).or_else(parent)?;
-    git(&["rev-parse", "--verify", &format!("{}:proto", base.commit)]).map(|_| base)
-}
-
-fn git(arguments: &[&str]) -> Option<String> {
-    answer(command("git").args(arguments))
+    let (name, commit) = fork("main").or_else(|| fork("origin/main")).or_else(parent)?;
+    git(&["rev-parse", "--verify", &format!("{commit}:proto")])?;
+    Some((name, commit))
 }
