@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::MutexGuard;
 
 use crate::bikes::{somebody, top_up};
-use crate::breakers::Edge;
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
@@ -93,7 +93,7 @@ async fn b11_with_billing_and_wallet_down_bikes_are_rented_and_returned(mut app:
     jun.sees_bill(&unpaid, BillState::Closed).await;
 }
 
-const TAKE: Edge = Edge { caller: "ride", peer: "bike", reason: "BIKE_AWAY" };
+const TAKE: PeerClient = PeerClient { caller: "ride", peer: "bike", reason: "BIKE_AWAY" };
 
 async fn b12_with_bike_hanging_or_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");

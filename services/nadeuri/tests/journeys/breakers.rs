@@ -33,13 +33,13 @@ pub fn add(suite: &mut Suite) {
 }
 
 /// A context that calls another one, and what its own callers are told when there is no answer.
-pub struct Edge {
+pub struct PeerClient {
     pub caller: &'static str,
     pub peer: &'static str,
     pub reason: &'static str,
 }
 
-impl Edge {
+impl PeerClient {
     /// Puts a stand-in in the place of the peer, before a caller that has not called it yet.
     pub async fn stand_in(&self, app: &mut Cluster, behaviour: Behaviour) -> StandIn {
         let peer = app.replace(self.peer, behaviour).await;
@@ -110,7 +110,7 @@ impl Edge {
     }
 }
 
-const RENT: Edge = Edge { caller: "rental", peer: "payment", reason: "PAYMENT_AWAY" };
+const RENT: PeerClient = PeerClient { caller: "rental", peer: "payment", reason: "PAYMENT_AWAY" };
 
 async fn x4_more_calls_than_the_bulkhead_has_places_are_turned_away_at_once(mut app: Fragile) {
     const PLACES: usize = 256;

@@ -9,7 +9,7 @@ use contracts::rental::v1::{Reservation, ReservationState};
 use tokio::sync::MutexGuard;
 use tonic::Code;
 
-use crate::breakers::Edge;
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
@@ -53,7 +53,7 @@ async fn c10_with_fleet_down_reservations_are_taken(mut app: Fragile) {
     eventually("the car can be removed", async || admin.remove(&car).await.ok()).await;
 }
 
-const RENT: Edge = Edge { caller: "rental", peer: "payment", reason: "PAYMENT_AWAY" };
+const RENT: PeerClient = PeerClient { caller: "rental", peer: "payment", reason: "PAYMENT_AWAY" };
 
 async fn c11_with_payment_hanging_or_down_the_breaker_opens_and_paying_later_works(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");

@@ -14,7 +14,7 @@ mod bikes_down;
 mod breakers;
 mod cars;
 mod deliveries;
-mod entrance;
+mod gateway;
 mod failures;
 mod hostile;
 mod newcomer;
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     deliveries::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
-    entrance::add(&mut suite);
+    gateway::add(&mut suite);
     failures::add(&mut suite);
     breakers::add(&mut suite);
     newcomer::add(&mut suite);

@@ -13,11 +13,11 @@ use chassis::bus::local::Local;
 use chassis::bus::rabbit::Rabbit;
 use chassis::context::{Environment, Running};
 use chassis::db::{self, Database, Migrations, prelude::*};
-use chassis::edge::{self, Peers};
-use chassis::health::Part;
+use chassis::peer::{self, Peers};
+use chassis::health::HealthCheck;
 use chassis::identity::Identity;
-use chassis::world::World;
-use chassis::{Context, Envelope, Error, Id, Interest, Tx, View, server, sql};
+use chassis::runtime::Runtime;
+use chassis::{Context, Envelope, Error, Id, Subscription, Tx, Projection, server, sql};
 use contracts::rental::v1::CarReturned;
 use diesel_migrations::embed_migrations;
 use lapin::options::{ExchangeDeleteOptions, QueuePurgeOptions};
@@ -45,10 +45,10 @@ static STAMPS: Context = Context {
         postgres: embed_migrations!("tests/journeys/newcomer/postgres"),
         sqlite: embed_migrations!("tests/journeys/newcomer/sqlite"),
     },
-    interest: Stamps::interest,
+    subscription: Stamps::subscription,
     calls: &[],
     start: |host| {
-        host.view::<Stamps>(None);
+        host.projection::<Stamps>(None);
         Ok(())
     },
 };
@@ -65,9 +65,9 @@ chassis::rows! {
 
 struct Stamps;
 
-impl View for Stamps {
-    fn interest() -> Interest {
-        Interest::Kinds(vec![CarReturned::full_name()])
+impl Projection for Stamps {
+    fn subscription() -> Subscription {
+        Subscription::Kinds(vec![CarReturned::full_name()])
     }
 
     async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
@@ -98,16 +98,16 @@ async fn x7_a_new_context_joins_by_subscribing(setup: Setup) {
 
 /// What all contexts of this process share.
 fn environment(bus: impl Bus + 'static) -> Environment {
-    let world = World::real();
+    let runtime = Runtime::real();
     Environment {
         bus: Arc::new(bus),
         peers: Peers::default(),
         identity: Identity::Named,
-        limits: edge::Limits::default(),
-        guard: Guard::new(Auth::Off, world.clock.clone(), Limits::default()),
+        limits: peer::Limits::default(),
+        guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default()),
         settings: "".parse().unwrap(),
         remember: Duration::from_secs(3_600),
-        world,
+        runtime,
     }
 }
 
@@ -120,11 +120,11 @@ async fn start(context: &'static Context, database: Database, environment: &Envi
 async fn beside_the_product(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let (broker, prefix) = app.broker().expect("it uses a broker");
-    let interests = vec![(STAMPS.name, Stamps::interest())];
-    let environment = environment(Rabbit::new(broker, prefix, interests, &World::real()));
+    let subscriptions = vec![(STAMPS.name, Stamps::subscription())];
+    let environment = environment(Rabbit::new(broker, prefix, subscriptions, &Runtime::real()));
     let database = app.open_store(STAMPS.name).await;
     let newcomer = start(&STAMPS, database.clone(), &environment).await;
-    let is_up = async || newcomer.parts.iter().all(Part::is_up).then_some(());
+    let is_up = async || newcomer.parts.iter().all(HealthCheck::is_up).then_some(());
     eventually("the newcomer hears events", is_up).await;
     gets_what_it_subscribed_to(&app.admin(), &app.by(&format!("mina-{}", new_id())), &database).await;
     newcomer.stop(Duration::from_secs(5)).await;
@@ -151,11 +151,11 @@ async fn within_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("{context}.db").display());
     let all: Vec<&'static Context> = nadeuri::contexts::ALL.iter().chain([&STAMPS]).collect();
-    let interests = all.iter().map(|context| (context.name, (context.interest)())).collect();
-    let environment = environment(Local::new(interests));
+    let subscriptions = all.iter().map(|context| (context.name, (context.subscription)())).collect();
+    let environment = environment(Local::new(subscriptions));
     let mut running = Vec::new();
     for context in all {
-        let database = Database::open(&store, context.name, &environment.world).await.unwrap();
+        let database = Database::open(&store, context.name, &environment.runtime).await.unwrap();
         running.push(start(context, database, &environment).await);
     }
     let address = free_address();
@@ -165,7 +165,7 @@ async fn within_one_process() {
     let serving = server::serve(listener, &running, environment.guard.clone(), Duration::ZERO, stopped);
     let journey = async {
         let places = Places::new(contexts().map(|context| (context, address)).collect());
-        let database = Database::open(&store, STAMPS.name, &environment.world).await.unwrap();
+        let database = Database::open(&store, STAMPS.name, &environment.runtime).await.unwrap();
         let (admin, mina) = (places.client(Who::admin()), places.client(Who::customer("mina")));
         gets_what_it_subscribed_to(&admin, &mina, &database).await;
         stop.send(()).unwrap();

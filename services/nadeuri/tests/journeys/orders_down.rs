@@ -6,7 +6,7 @@ use contracts::payment::v1::PaymentState;
 use contracts::product::v1::Product;
 use tokio::sync::MutexGuard;
 
-use crate::breakers::Edge;
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
@@ -28,7 +28,7 @@ pub fn add(suite: &mut Suite) {
     }
 }
 
-const ORDER: Edge = Edge { caller: "order", peer: "payment", reason: "PAYMENT_AWAY" };
+const ORDER: PeerClient = PeerClient { caller: "order", peer: "payment", reason: "PAYMENT_AWAY" };
 
 async fn o2_with_payment_hanging_or_down_nothing_is_ordered_and_ordering_later_works(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");

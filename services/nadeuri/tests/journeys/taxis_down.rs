@@ -5,7 +5,7 @@ use contracts::driving::v1::{DriveState, FareState};
 use contracts::payment::v1::PaymentState;
 use tokio::sync::MutexGuard;
 
-use crate::breakers::Edge;
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::GOOD_CARD;
 use crate::support::cluster::Cluster;
@@ -78,7 +78,7 @@ async fn t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back
 }
 
 async fn t8_with_payment_overloaded_or_hanging_drives_end_and_are_charged_when_payment_is_back(mut app: Fragile) {
-    const CHARGE: Edge = Edge { caller: "driving", peer: "payment", reason: "" };
+    const CHARGE: PeerClient = PeerClient { caller: "driving", peer: "payment", reason: "" };
     let app = app.as_mut().expect("it runs");
     let (mina, kim) = (app.by("mina"), app.driver("kim"));
     let mut drives = Vec::new();

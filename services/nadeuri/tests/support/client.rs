@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::edge;
+use chassis::peer;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
@@ -137,7 +137,7 @@ impl Client {
 
     /// Makes a call.
     pub async fn send<M: Rpc>(&self, message: M) -> Result<M::Answer, Status> {
-        M::send(self.request(message), edge::over(self.channel(M::CONTEXT))).await.map(Response::into_inner)
+        M::send(self.request(message), peer::over(self.channel(M::CONTEXT))).await.map(Response::into_inner)
     }
 
     /// Makes a call again and again, with the same request, until there is an answer: what a good client does when a

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chassis::db::Database;
 use chassis::envelope::PARTITIONS;
-use chassis::world::World;
+use chassis::runtime::Runtime;
 use lapin::options::{QueueDeclareOptions, QueuePurgeOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
@@ -169,7 +169,7 @@ impl Cluster {
 
     /// The store of a context, to look into it or to change it behind the context's back.
     pub async fn open_store(&self, context: &'static str) -> Database {
-        Database::open(&self.store, context, &World::real()).await.unwrap()
+        Database::open(&self.store, context, &Runtime::real()).await.unwrap()
     }
 
     /// The RabbitMQ that it uses, and the prefix of its queues.

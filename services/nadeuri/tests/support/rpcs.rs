@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use chassis::edge::Transport;
+use chassis::peer::Transport;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
 use contracts::billing::v1::billing_service_client::BillingServiceClient;
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
