@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use contracts::{Extract, Role};
+use contracts::{Enumeration, Extract, Role};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -140,6 +140,13 @@ impl Fields {
         if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
     }
 
+    /// A value of an enum of the contract, if it is set.
+    pub fn choice<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<Option<E>> {
+        let name = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
+        let value = E::try_from(number).map_err(|_| format!("must be a value of {name}"));
+        self.take(field, value).map(|value| (number != 0).then_some(value))
+    }
+
     /// A text of `length` characters, none of which is a control character.
     pub fn text(&mut self, field: &str, text: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
         let is_right = length.contains(&text.chars().count()) && !text.chars().any(char::is_control);
@@ -169,4 +176,19 @@ macro_rules! all {
     ($($value:expr),+ $(,)?) => {
         (|| Some(($($value?,)+)))()
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_an_enum_is_one_of_the_contract_or_not_set() {
+        let mut fields = Fields::new();
+        assert_eq!(fields.choice("role", Role::Admin.into()), Some(Some(Role::Admin)));
+        assert_eq!(fields.choice::<Role>("role", 0), Some(None));
+        assert_eq!(fields.choice::<Role>("role", 99), None);
+        let Err(Error::Invalid(violations)) = fields.finish(Some(())) else { panic!("99 is no role") };
+        assert_eq!(violations[0].description, "must be a value of Role");
+    }
 }
