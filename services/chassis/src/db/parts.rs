@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aggregate::{Aggregate, Change};
 use crate::error::Error;
 
-/// Parts by the aggregate that they belong to. `part` makes the aggregate's id, the part's key and the part of a row.
-pub fn by_owner<R, O: Ord, K: Ord, P>(
+/// Parts by the aggregate that they belong to, in a map or a set. `part` makes the aggregate's id and the part of a row.
+pub fn by_owner<R, O: Ord, P, Parts: Default + Extend<P>>(
     rows: Vec<R>,
-    part: impl Fn(R) -> Result<(O, K, P), Error>,
-) -> Result<BTreeMap<O, BTreeMap<K, P>>, Error> {
-    let mut of_owner: BTreeMap<O, BTreeMap<K, P>> = BTreeMap::new();
+    part: impl Fn(R) -> Result<(O, P), Error>,
+) -> Result<BTreeMap<O, Parts>, Error> {
+    let mut of_owner: BTreeMap<O, Parts> = BTreeMap::new();
     for row in rows {
-        let (owner, key, part) = part(row)?;
-        of_owner.entry(owner).or_default().insert(key, part);
+        let (owner, part) = part(row)?;
+        of_owner.entry(owner).or_default().extend([part]);
     }
     Ok(of_owner)
 }
