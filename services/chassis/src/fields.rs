@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use contracts::Enumeration;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::error::{Error, Violation};
@@ -50,6 +51,13 @@ impl Fields {
     /// A typed id, if it is set.
     pub fn optional_id<K: Kind>(&mut self, field: &str, text: &str) -> Option<Option<Id<K>>> {
         if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
+    }
+
+    /// A value of an enum of the contract, if it is set.
+    pub fn choice<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<Option<E>> {
+        let name = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
+        let value = E::try_from(number).map_err(|_| format!("must be a value of {name}"));
+        self.take(field, value).map(|value| (number != 0).then_some(value))
     }
 
     /// A text of `length` characters that people can read: unless it is empty, one of them is visible, and none is a control
@@ -144,6 +152,7 @@ parsed! { (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contracts::Role;
 
     #[track_caller]
     fn check(text: &str, is_right: bool) {
@@ -188,5 +197,15 @@ mod tests {
     #[test]
     fn an_empty_text_passes_where_it_may_be_empty() {
         assert_eq!(Fields::new().text("kind", "", 0..=5), Some(String::new()));
+    }
+
+    #[test]
+    fn a_value_of_an_enum_is_one_of_the_contract_or_not_set() {
+        let mut fields = Fields::new();
+        assert_eq!(fields.choice("role", Role::Admin.into()), Some(Some(Role::Admin)));
+        assert_eq!(fields.choice::<Role>("role", 0), Some(None));
+        assert_eq!(fields.choice::<Role>("role", 99), None);
+        let Err(Error::Invalid(violations)) = fields.finish(Some(())) else { panic!("99 is no role") };
+        assert_eq!(violations[0].description, "must be a value of Role");
     }
 }

@@ -43,7 +43,7 @@ pub struct CommandMessage<A: Aggregate> {
 /// Takes commands for the aggregates of one kind.
 pub struct Writer<A: Store> {
     database: Database,
-    shards: Arc<[mpsc::Sender<(Job<A>, Reply<A>)>]>,
+    shards: Arc<[mpsc::Sender<Submitted<A>>]>,
 }
 
 impl<A: Store> Clone for Writer<A> {
@@ -73,6 +73,9 @@ struct Job<A: Store> {
     message: CommandMessage<A>,
     wants: Wants,
 }
+
+/// What a shard takes from its queue.
+type Submitted<A> = (Job<A>, Reply<A>);
 
 /// What the shards of a context share.
 #[derive(Clone)]

@@ -7,6 +7,7 @@
 
 pub mod columns;
 pub mod migrations;
+pub mod parts;
 pub mod postgres;
 pub mod rows;
 pub(crate) mod schema;

@@ -8,7 +8,7 @@ use diesel_async::AsyncPgConnection;
 use tokio::sync::mpsc;
 
 use super::unit_of_work::{Outcomes, UnitOfWork};
-use super::{Job, Reply, Resources};
+use super::{Job, Resources, Submitted};
 use crate::aggregate::Store;
 use crate::db::{Database, Durability, Unit, postgres};
 use crate::error::Error;
@@ -30,7 +30,7 @@ impl Shard {
         Shard { resources, connection: None }
     }
 
-    pub async fn run<A: Store>(&mut self, queue: &mut mpsc::Receiver<(Job<A>, Reply<A>)>, tasks: &Tasks) {
+    pub async fn run<A: Store>(&mut self, queue: &mut mpsc::Receiver<Submitted<A>>, tasks: &Tasks) {
         let mut batch = Vec::with_capacity(BATCH);
         while recv_until_stopped(queue, &mut batch, BATCH, tasks).await > 0 {
             let (jobs, replies): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
