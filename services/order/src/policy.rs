@@ -16,7 +16,7 @@
 //!
 //! Payments of other lines of business are not ours: the reference that we gave ours tells.
 
-use chassis::{Envelope, Malformed, Policy, Subscription, decode};
+use chassis::{Envelope, Malformed, Policy, decode};
 use contracts::delivery::v1::{
     Delivery, DeliveryCancellationRefused, DeliveryCancelled, DeliveryCompleted, DeliveryStarted,
 };
@@ -49,17 +49,8 @@ pub fn offers() -> Policy<Offer> {
         .on(|event: ProductRepriced, envelope| offered(event.product, envelope))
 }
 
-/// Which events the table above is about.
-pub fn subscription() -> Subscription {
-    let kinds = |subscription| match subscription {
-        Subscription::Kinds(kinds) => kinds,
-        Subscription::All => Vec::new(),
-    };
-    Subscription::Kinds([kinds(orders().subscription()), kinds(offers().subscription())].concat())
-}
-
 /// What we note with a payment: which order it is for.
-pub fn reference(order: &str) -> String {
+pub fn reference(order: OrderId) -> String {
     format!("{REFERENCE}{order}")
 }
 
@@ -83,5 +74,5 @@ fn delivered(delivery: Option<Delivery>, command: Command) -> Reaction {
 fn offered(product: Option<Product>, envelope: &Envelope) -> Result<Vec<(ProductId, Learn)>, Malformed> {
     let product = decode::present("product", product)?;
     let (id, price) = (decode::parsed("product_id", &product.product_id)?, decode::money("price", product.price)?);
-    Ok(vec![(id, Learn(Offer { product: id, name: product.name, price, sequence: envelope.sequence }))])
+    Ok(vec![(id, Learn(Offer { product_id: id, name: product.name, price, sequence: envelope.sequence }))])
 }
