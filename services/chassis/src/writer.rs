@@ -43,7 +43,7 @@ pub struct CommandMessage<A: Aggregate> {
 /// Takes commands for the aggregates of one kind.
 pub struct Writer<A: Store> {
     database: Database,
-    shards: Arc<[mpsc::Sender<(Job<A>, Reply<A>)>]>,
+    shards: Arc<[Queue<A>]>,
 }
 
 impl<A: Store> Clone for Writer<A> {
@@ -67,6 +67,7 @@ enum Wants {
 }
 
 type Reply<A> = oneshot::Sender<Result<Outcome<A>, Error>>;
+type Queue<A> = mpsc::Sender<(Job<A>, Reply<A>)>;
 
 /// A command in line, and what its sender wants to know.
 struct Job<A: Store> {
