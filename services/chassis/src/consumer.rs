@@ -44,14 +44,23 @@ impl<A: Aggregate> Policy<A> {
     /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw chance, but do
     /// nothing: it is called again for an event that could not be handled yet.
     #[must_use]
-    pub fn on<M, R>(mut self, react: R) -> Self
+    pub fn on<M, R>(self, react: R) -> Self
     where
         M: Message + Name + Default,
         R: Fn(M, &Envelope) -> Result<Reactions<A>, Malformed> + Send + Sync + 'static,
     {
-        let rule: Rule<A> = Box::new(move |event| react(event.decode::<M>()?, event));
-        let previous = self.rules.insert(M::full_name(), rule);
-        assert!(previous.is_none(), "two rules for {}", M::full_name());
+        self.on_kind(&M::full_name(), move |event| react(event.decode::<M>()?, event))
+    }
+
+    /// The same for an event that is known by the full name of its message alone.
+    #[must_use]
+    pub fn on_kind(
+        mut self,
+        kind: &str,
+        react: impl Fn(&Envelope) -> Result<Reactions<A>, Malformed> + Send + Sync + 'static,
+    ) -> Self {
+        let previous = self.rules.insert(kind.to_owned(), Box::new(react));
+        assert!(previous.is_none(), "two rules for {kind}");
         self
     }
 

@@ -98,7 +98,7 @@ impl Store for Drive {
             sql!(tx, |c| query.select(DeclinedRow::as_select()).load::<DeclinedRow>(c))
         };
         let (drives, declines) = db::try_join!(drives, declines)?;
-        let mut of_drive = parts::by_owner(declines, |row| Ok((row.drive, row.driver)))?;
+        let mut of_drive = parts::grouped(declines, |row| Ok((row.drive, row.driver)))?;
         let loaded = |row: Row| {
             let (id, metadata) = (row.id, row.metadata());
             Ok(Loaded { id, metadata, state: row.read(of_drive.remove(&id).unwrap_or_default())? })

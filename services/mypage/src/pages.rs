@@ -222,25 +222,25 @@ impl<P: Page> Rules<P> {
 }
 
 impl<P: PaidPage> Rules<P> {
-    /// The payments of a line of business, known by what its contexts note with a purchase: `car/…` is the line `car`.
+    /// The payments for what this context sells.
     #[must_use]
-    pub fn payments_of(self, line: &'static str) -> Rules<P> {
-        self.payment(line, |event: PaymentRequested| event.payment)
-            .payment(line, |event: PaymentApproved| event.payment)
-            .payment(line, |event: PaymentRefused| event.payment)
-            .payment(line, |event: PaymentCancellationRequested| event.payment)
-            .payment(line, |event: PaymentCancellationRefused| event.payment)
-            .payment(line, |event: PaymentCancelled| event.payment)
-            .payment(line, |event: PaymentSettled| event.payment)
+    pub fn payments_of(self, seller: &'static str) -> Rules<P> {
+        self.payment(seller, |event: PaymentRequested| event.payment)
+            .payment(seller, |event: PaymentApproved| event.payment)
+            .payment(seller, |event: PaymentRefused| event.payment)
+            .payment(seller, |event: PaymentCancellationRequested| event.payment)
+            .payment(seller, |event: PaymentCancellationRefused| event.payment)
+            .payment(seller, |event: PaymentCancelled| event.payment)
+            .payment(seller, |event: PaymentSettled| event.payment)
     }
 
-    fn payment<M>(mut self, line: &'static str, payment: fn(M) -> Option<Payment>) -> Rules<P>
+    fn payment<M>(mut self, seller: &'static str, payment: fn(M) -> Option<Payment>) -> Rules<P>
     where
         M: Message + Name + Default + 'static,
     {
         let rule: Rule<P> = Box::new(move |event| {
             let payment = decode::present("payment", payment(event.decode::<M>()?))?;
-            if payment.seller_reference.split('/').next() != Some(line) {
+            if payment.sold_by() != seller {
                 return Ok(None);
             }
             let (sequence, flow) = (event.sequence, decode::parsed("purchase_id", &payment.purchase_id)?);
@@ -323,9 +323,9 @@ pub mod testing {
         }
     }
 
-    pub fn paid(line: &str, state: PaymentState) -> Option<Payment> {
-        let (payment_id, purchase_id, seller_reference) = ("pay".into(), FLOW.into(), format!("{line}/it"));
-        Some(Payment { payment_id, purchase_id, seller_reference, state: state.into(), ..Default::default() })
+    pub fn paid(seller: &str, state: PaymentState) -> Option<Payment> {
+        let (payment_id, purchase_id, seller) = ("pay".into(), FLOW.into(), seller.into());
+        Some(Payment { payment_id, purchase_id, seller, state: state.into(), ..Default::default() })
     }
 
     impl<P: Page> Rules<P> {

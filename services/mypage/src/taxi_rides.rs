@@ -26,7 +26,7 @@ pub static RULES: LazyLock<Rules<TaxiRide>> = LazyLock::new(|| {
         .on(|event: DriveFinished, e| drive(event.drive, e))
         .on(|event: DriveCancelled, e| drive(event.drive, e))
         .on(|event: DriveLapsed, e| drive(event.drive, e))
-        .payments_of("taxi")
+        .payments_of("driving")
 });
 
 fn hail(hail: Option<Hail>, event: &Envelope, is_cancelled: bool) -> Result<News<TaxiRide>, Malformed> {
@@ -130,9 +130,9 @@ mod tests {
             envelope(&TaxiAllocated { hail: hail(HailState::Allocated) }, 2),
             envelope(&DriveStarted { drive: drive(D::Started) }, 3),
             envelope(&DriveFinished { drive: drive(D::Finished) }, 4),
-            envelope(&PaymentRequested { payment: paid("taxi", P::Requested) }, 1),
-            envelope(&PaymentApproved { payment: paid("taxi", P::Approved) }, 3),
-            envelope(&PaymentSettled { payment: paid("taxi", P::Settled) }, 4),
+            envelope(&PaymentRequested { payment: paid("driving", P::Requested) }, 1),
+            envelope(&PaymentApproved { payment: paid("driving", P::Approved) }, 3),
+            envelope(&PaymentSettled { payment: paid("driving", P::Settled) }, 4),
         ]
     }
 
