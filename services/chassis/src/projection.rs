@@ -1,7 +1,7 @@
-//! Views: what a context makes of others' events for reading, without rules of its own.
+//! Projections: what a context makes of others' events for reading, without rules of its own.
 //!
-//! **Invariant**: a view is a function of the events, whatever their order: rows know the sequence of what they show, and
-//! an older event changes nothing. So a view can be emptied and made again from a history while new events come in.
+//! **Invariant**: a projection is a function of the events, whatever their order: rows know the sequence of what they show,
+//! and an older event changes nothing. So a projection can be emptied and rebuilt from a history while new events come in.
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
@@ -20,18 +20,19 @@ use crate::runtime::{Tasks, recv_until_stopped};
 use crate::telemetry;
 use crate::writer::Resources;
 
-/// A view over events.
+/// A projection of events.
 pub trait Projection: Send + Sync + 'static {
-    /// Whether to take an event twice would do harm. If not, no key is kept of each, and it can't be rebuilt.
-    const ONCE: bool = true;
+    /// Whether each event is applied exactly once, for which its key is kept. If not, events may be applied again, which must
+    /// do no harm, and the projection can't be rebuilt.
+    const EXACTLY_ONCE: bool = true;
 
     /// Which events it is made from.
     fn subscription() -> Subscription;
 
-    /// Takes events into the view: each once if [`Projection::ONCE`], but not in any order.
+    /// Applies events, in no particular order.
     fn apply(tx: Tx<'_>, events: &[Envelope]) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Empties the view.
+    /// Empties the projection.
     fn clear(tx: Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
@@ -115,7 +116,7 @@ async fn apply<V: Projection>(resources: &Resources, events: Vec<Envelope>) -> R
     let now = resources.runtime.now();
     let unit: Unit<'static, _> = Box::new(move |tx| {
         Box::pin(async move {
-            if !V::ONCE {
+            if !V::EXACTLY_ONCE {
                 return V::apply(tx, &events).await;
             }
             let keys: Vec<Key> = events.iter().map(key).collect();

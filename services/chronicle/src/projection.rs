@@ -9,7 +9,7 @@ pub enum Chronicle {}
 
 impl Projection for Chronicle {
     /// An event that is there already stays where it is.
-    const ONCE: bool = false;
+    const EXACTLY_ONCE: bool = false;
 
     fn subscription() -> Subscription {
         Subscription::All

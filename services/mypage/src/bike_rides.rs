@@ -1,18 +1,38 @@
 //! Bike rides with their bills, made from the events of `ride` and `billing`.
 
-mod table;
-
-use std::sync::LazyLock;
-
-use chassis::{Envelope, Malformed, decode};
+use chassis::db::prelude::*;
+use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::billing::v1::{Bill, BillClosed, BillDue, BillInArrears, BillOpened, BillVoided};
+use contracts::mypage::v1 as proto;
 use contracts::ride::v1::{Ride, RideReturned, RideStarted, RideVoided};
 
-pub use self::table::BikeRide;
-use crate::pages::{News, Rules};
+use crate::summary::{Rules, Update, money, place, summary, time};
 
-/// The events that the page is made from.
-pub static RULES: LazyLock<Rules<BikeRide>> = LazyLock::new(|| {
+summary! {
+    /// A bike ride, as far as it is known.
+    bike_rides as BikeRide, "bike ride" of a "ride", newest by started_at {
+        bike: Option<String> as Nullable<Text>,
+        bike_name: Option<String> as Nullable<Text>,
+        from_place: Option<String> as Nullable<Text>,
+        from_latitude: Option<f64> as Nullable<Double>,
+        from_longitude: Option<f64> as Nullable<Double>,
+        to_place: Option<String> as Nullable<Text>,
+        to_latitude: Option<f64> as Nullable<Double>,
+        to_longitude: Option<f64> as Nullable<Double>,
+        ride_sequence: i64 as BigInt,
+        ride_state: i32 as Integer,
+        started_at: Option<Timestamp> as Nullable<SqlTime>,
+        ended_at: Option<Timestamp> as Nullable<SqlTime>,
+        bill: Option<String> as Nullable<Text>,
+        bill_sequence: i64 as BigInt,
+        bill_state: i32 as Integer,
+        minutes: i32 as Integer,
+        fee_minor: Option<i64> as Nullable<BigInt>,
+        currency: Option<String> as Nullable<Text>,
+    }
+}
+
+fn rules() -> Rules<BikeRide> {
     Rules::new()
         .on(|event: RideStarted, e| ride(event.ride, e))
         .on(|event: RideReturned, e| ride(event.ride, e))
@@ -22,50 +42,68 @@ pub static RULES: LazyLock<Rules<BikeRide>> = LazyLock::new(|| {
         .on(|event: BillInArrears, e| bill(event.bill, e))
         .on(|event: BillClosed, e| bill(event.bill, e))
         .on(|event: BillVoided, e| bill(event.bill, e))
-});
+}
 
-fn ride(ride: Option<Ride>, event: &Envelope) -> Result<News<BikeRide>, Malformed> {
-    let ride = decode::present("ride", ride)?;
-    let flow = decode::parsed("ride_id", &ride.ride_id)?;
-    let started_at = decode::time("start_time", ride.start_time)?;
-    let ended_at = ride.end_time.map(|time| decode::time("end_time", Some(time))).transpose()?;
-    let from = decode::present("from", ride.from)?;
+fn ride(decoded: Option<Ride>, event: &Envelope) -> Result<Update<BikeRide>, Malformed> {
+    let decoded = decode::present("ride", decoded)?;
+    let id = decode::parsed("ride_id", &decoded.ride_id)?;
+    let started_at = decode::time("start_time", decoded.start_time)?;
+    let ended_at = decoded.end_time.map(|time| decode::time("end_time", Some(time))).transpose()?;
+    let from = decode::present("from", decoded.from)?;
     let sequence = event.sequence;
-    Ok(News::of(flow, move |page: &mut BikeRide| {
-        page.customer = Some(ride.customer_id.clone());
-        (page.bike, page.bike_name) = (Some(ride.bike_id.clone()), Some(ride.bike_name.clone()));
-        page.from_place = Some(from.name.clone());
-        (page.from_latitude, page.from_longitude) = (from.latitude, from.longitude);
-        page.started_at = Some(started_at);
-        if sequence > page.ride_sequence {
-            (page.ride_sequence, page.ride_state, page.ended_at) = (sequence, ride.state, ended_at);
-            page.to_place = ride.to.as_ref().map(|to| to.name.clone());
-            page.to_latitude = ride.to.as_ref().and_then(|to| to.latitude);
-            page.to_longitude = ride.to.as_ref().and_then(|to| to.longitude);
+    Ok(Update::of(id, move |ride: &mut BikeRide| {
+        ride.customer = Some(decoded.customer_id);
+        (ride.bike, ride.bike_name) = (Some(decoded.bike_id), Some(decoded.bike_name));
+        ride.from_place = Some(from.name);
+        (ride.from_latitude, ride.from_longitude) = (from.latitude, from.longitude);
+        ride.started_at = Some(started_at);
+        if sequence > ride.ride_sequence {
+            (ride.ride_sequence, ride.ride_state, ride.ended_at) = (sequence, decoded.state, ended_at);
+            let (latitude, longitude) = decoded.to.as_ref().map(|to| (to.latitude, to.longitude)).unwrap_or_default();
+            (ride.to_latitude, ride.to_longitude) = (latitude, longitude);
+            ride.to_place = decoded.to.map(|to| to.name);
         }
     }))
 }
 
-fn bill(bill: Option<Bill>, event: &Envelope) -> Result<News<BikeRide>, Malformed> {
+fn bill(bill: Option<Bill>, event: &Envelope) -> Result<Update<BikeRide>, Malformed> {
     let bill = decode::present("bill", bill)?;
-    let (flow, sequence) = (decode::parsed("ride_id", &bill.ride_id)?, event.sequence);
-    Ok(News::of(flow, move |page: &mut BikeRide| {
-        page.bill = Some(bill.bill_id.clone());
-        if sequence > page.bill_sequence {
-            (page.bill_sequence, page.bill_state, page.minutes) = (sequence, bill.state, bill.minutes);
-            page.fee_minor = bill.fee.as_ref().map(|fee| fee.amount_minor);
-            page.currency = bill.fee.as_ref().map(|fee| fee.currency_code.clone());
+    let (id, sequence) = (decode::parsed("ride_id", &bill.ride_id)?, event.sequence);
+    Ok(Update::of(id, move |ride: &mut BikeRide| {
+        ride.bill = Some(bill.bill_id);
+        if sequence > ride.bill_sequence {
+            (ride.bill_sequence, ride.bill_state, ride.minutes) = (sequence, bill.state, bill.minutes);
+            (ride.fee_minor, ride.currency) = bill.fee.map(|fee| (fee.amount_minor, fee.currency_code)).unzip();
         }
     }))
+}
+
+impl From<BikeRide> for proto::BikeRide {
+    fn from(row: BikeRide) -> Self {
+        proto::BikeRide {
+            ride_id: row.id.to_string(),
+            customer_id: row.customer.unwrap_or_default(),
+            bike_id: row.bike.unwrap_or_default(),
+            bike_name: row.bike_name.unwrap_or_default(),
+            from: place(row.from_place, row.from_latitude, row.from_longitude),
+            to: place(row.to_place, row.to_latitude, row.to_longitude),
+            ride_state: row.ride_state,
+            start_time: time(row.started_at),
+            end_time: time(row.ended_at),
+            bill_id: row.bill.unwrap_or_default(),
+            bill_state: row.bill_state,
+            minutes: row.minutes,
+            fee: money(row.currency, row.fee_minor),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::testing::{FLOW, check_every_order, envelope, page};
+    use crate::summary::testing::{FLOW, check_every_order, envelope, summary};
     use contracts::billing::v1::BillState;
     use contracts::money::v1::Money;
-    use contracts::mypage::v1 as proto;
     use contracts::place::v1::Place;
     use contracts::ride::v1::RideState;
 
@@ -117,17 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_the_same_in_whatever_order_the_events_come() {
+    fn a_summary_is_the_same_in_whatever_order_the_events_come() {
         check_every_order::<BikeRide>(ridden());
     }
 
     #[test]
-    fn b6_a_page_shows_ride_and_bill() {
-        let page: proto::BikeRide = page::<BikeRide>(&ridden()).into();
-        assert_eq!((page.ride_state(), page.bill_state()), (RideState::Returned, BillState::Closed));
-        assert_eq!((page.bike_name.as_str(), page.bill_id.as_str()), ("S-1024", "bill"));
-        assert_eq!((page.from, page.to), (place("City Hall"), place("Seoul Forest")));
-        assert_eq!((page.start_time, page.end_time), (at(1), at(9)));
-        assert_eq!((page.minutes, page.fee.map(|fee| fee.amount_minor)), (12, Some(1_200)));
+    fn b6_a_summary_shows_ride_and_bill() {
+        let summary: proto::BikeRide = summary::<BikeRide>(&ridden()).into();
+        assert_eq!((summary.ride_state(), summary.bill_state()), (RideState::Returned, BillState::Closed));
+        assert_eq!((summary.bike_name.as_str(), summary.bill_id.as_str()), ("S-1024", "bill"));
+        assert_eq!((summary.from, summary.to), (place("City Hall"), place("Seoul Forest")));
+        assert_eq!((summary.start_time, summary.end_time), (at(1), at(9)));
+        assert_eq!((summary.minutes, summary.fee.map(|fee| fee.amount_minor)), (12, Some(1_200)));
     }
 }

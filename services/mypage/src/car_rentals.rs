@@ -1,77 +1,82 @@
 //! Car rentals with their payment, made from the events of `rental` and `payment`.
 
-mod table;
-
-use std::sync::LazyLock;
-
+use chassis::db::prelude::*;
 use chassis::{Envelope, Malformed, Timestamp, decode};
-use contracts::money::v1::Money;
+use contracts::mypage::v1 as proto;
+use contracts::period::v1::Period;
 use contracts::rental::v1::{CarRented, CarReserved, CarReturned, RentalRated, Reservation, ReservationCancelled};
 
-pub use self::table::CarRental;
-use crate::pages::{News, Rules};
+use crate::summary::{Rules, Update, money, summary, time};
 
-/// The events that the page is made from.
-pub static RULES: LazyLock<Rules<CarRental>> = LazyLock::new(|| {
+summary! {
+    /// A car rental, as far as it is known.
+    car_rentals as CarRental, "car rental" of a "reservation", newest by reserved_at, paid {
+        car: Option<String> as Nullable<Text>,
+        starts_at: Option<Timestamp> as Nullable<SqlTime>,
+        ends_at: Option<Timestamp> as Nullable<SqlTime>,
+        price_minor: Option<i64> as Nullable<BigInt>,
+        currency: Option<String> as Nullable<Text>,
+        rental_sequence: i64 as BigInt,
+        rental_state: i32 as Integer,
+        stars: i32 as Integer,
+        reserved_at: Option<Timestamp> as Nullable<SqlTime>,
+        rented_at: Option<Timestamp> as Nullable<SqlTime>,
+        returned_at: Option<Timestamp> as Nullable<SqlTime>,
+        cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
+    }
+}
+
+fn rules() -> Rules<CarRental> {
     Rules::new()
         .on(|event: CarReserved, e| rental(event.reservation, e, |_, _| {}))
-        .on(|event: CarRented, e| rental(event.reservation, e, |page, at| page.rented_at = Some(at)))
-        .on(|event: CarReturned, e| rental(event.reservation, e, |page, at| page.returned_at = Some(at)))
-        .on(|event: ReservationCancelled, e| rental(event.reservation, e, |page, at| page.cancelled_at = Some(at)))
+        .on(|event: CarRented, e| rental(event.reservation, e, |rental, at| rental.rented_at = Some(at)))
+        .on(|event: CarReturned, e| rental(event.reservation, e, |rental, at| rental.returned_at = Some(at)))
+        .on(|event: ReservationCancelled, e| rental(event.reservation, e, |rental, at| rental.cancelled_at = Some(at)))
         .on(|event: RentalRated, e| rental(event.reservation, e, |_, _| {}))
         .payments_of("rental")
-});
-
-/// What every event of `rental` says.
-struct Rental {
-    customer: String,
-    car: String,
-    starts_at: Timestamp,
-    ends_at: Timestamp,
-    price: Money,
-    state: i32,
-    stars: i32,
-    reserved_at: Timestamp,
 }
 
 fn rental(
     reservation: Option<Reservation>,
     event: &Envelope,
-    note_time: fn(&mut CarRental, Timestamp),
-) -> Result<News<CarRental>, Malformed> {
+    set_time: fn(&mut CarRental, Timestamp),
+) -> Result<Update<CarRental>, Malformed> {
     let reservation = decode::present("reservation", reservation)?;
-    let flow = decode::parsed("reservation_id", &reservation.reservation_id)?;
-    let period = decode::present("period", reservation.period)?;
-    let rental = Rental {
-        starts_at: decode::time("start_time", period.start_time)?,
-        ends_at: decode::time("end_time", period.end_time)?,
-        reserved_at: decode::time("create_time", reservation.create_time)?,
-        customer: reservation.customer_id,
-        car: reservation.car_id,
-        price: decode::present("price", reservation.price)?,
-        state: reservation.state,
-        stars: reservation.stars,
-    };
+    let id = decode::parsed("reservation_id", &reservation.reservation_id)?;
+    let period = decode::period("period", reservation.period)?;
+    let price = decode::present("price", reservation.price)?;
+    let reserved_at = decode::time("create_time", reservation.create_time)?;
     let (sequence, at) = (event.sequence, event.at);
-    Ok(News::of(flow, move |page: &mut CarRental| {
-        page.fold(&rental, sequence);
-        note_time(page, at);
+    Ok(Update::of(id, move |rental: &mut CarRental| {
+        rental.customer = Some(reservation.customer_id);
+        rental.car = Some(reservation.car_id);
+        (rental.starts_at, rental.ends_at) = (Some(period.start), Some(period.end));
+        (rental.price_minor, rental.currency) = (Some(price.amount_minor), Some(price.currency_code));
+        rental.reserved_at = Some(reserved_at);
+        if sequence > rental.rental_sequence {
+            rental.rental_sequence = sequence;
+            (rental.rental_state, rental.stars) = (reservation.state, reservation.stars);
+        }
+        set_time(rental, at);
     }))
 }
 
-impl CarRental {
-    fn fold(&mut self, rental: &Rental, sequence: i64) {
-        self.customer = Some(rental.customer.clone());
-        self.car = Some(rental.car.clone());
-        self.starts_at = Some(rental.starts_at);
-        self.ends_at = Some(rental.ends_at);
-        self.price_minor = Some(rental.price.amount_minor);
-        self.currency = Some(rental.price.currency_code.clone());
-        self.reserved_at = Some(rental.reserved_at);
-        if sequence > self.rental_sequence {
-            self.rental_sequence = sequence;
-            self.rental_state = rental.state;
-            self.stars = rental.stars;
+impl From<CarRental> for proto::CarRental {
+    fn from(row: CarRental) -> Self {
+        proto::CarRental {
+            reservation_id: row.id.to_string(),
+            customer_id: row.customer.unwrap_or_default(),
+            car_id: row.car.unwrap_or_default(),
+            period: Some(Period { start_time: time(row.starts_at), end_time: time(row.ends_at) }),
+            price: money(row.currency, row.price_minor),
+            rental_state: row.rental_state,
+            payment_id: row.payment.unwrap_or_default(),
+            payment_state: row.payment_state,
+            stars: row.stars,
+            reserve_time: time(row.reserved_at),
+            rent_time: time(row.rented_at),
+            return_time: time(row.returned_at),
+            cancel_time: time(row.cancelled_at),
         }
     }
 }
@@ -79,12 +84,12 @@ impl CarRental {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::testing::{FLOW, check_every_order, envelope, page, paid};
+    use crate::summary::testing::{FLOW, check_every_order, envelope, paid, summary};
+    use contracts::money::v1::Money;
     use contracts::payment::v1::{
         PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled, PaymentRefused,
         PaymentRequested, PaymentSettled, PaymentState,
     };
-    use contracts::period::v1::Period;
     use contracts::rental::v1::ReservationState;
 
     fn reservation(state: ReservationState, stars: i32) -> Option<Reservation> {
@@ -133,25 +138,40 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_the_same_in_whatever_order_the_events_come() {
+    fn a_summary_is_the_same_in_whatever_order_the_events_come() {
         check_every_order::<CarRental>(returned());
         check_every_order::<CarRental>(refunded());
     }
 
     #[test]
-    fn a_page_shows_the_newest_of_both_and_the_times_of_all() {
+    fn a_summary_shows_the_newest_of_both_and_the_times_of_all() {
         let at = |seconds: i64| Some(Timestamp::from_micros(seconds * 1_000_000));
-        let page: CarRental = page(&returned());
-        assert_eq!(page.rental_state, i32::from(ReservationState::Returned));
-        assert_eq!(page.payment_state, i32::from(PaymentState::Settled));
-        assert_eq!((page.customer.as_deref(), page.payment.as_deref(), page.stars), (Some("ann"), Some("pay"), 4));
-        assert_eq!((page.reserved_at, page.rented_at, page.returned_at), (at(7), at(12), at(15)));
-        assert_eq!(page.cancelled_at, None);
+        let summary: CarRental = summary(&returned());
+        assert_eq!(summary.rental_state, i32::from(ReservationState::Returned));
+        assert_eq!(summary.payment_state, i32::from(PaymentState::Settled));
+        assert_eq!(
+            (summary.customer.as_deref(), summary.payment.as_deref(), summary.stars),
+            (Some("ann"), Some("pay"), 4)
+        );
+        assert_eq!((summary.reserved_at, summary.rented_at, summary.returned_at), (at(7), at(12), at(15)));
+        assert_eq!(summary.cancelled_at, None);
+    }
+
+    #[test]
+    fn an_event_that_breaks_its_contract_is_malformed() {
+        let nothing = envelope(&PaymentRequested { payment: None }, 1);
+        assert!(rules().decode(&nothing).is_err());
+    }
+
+    #[test]
+    fn a_payment_of_another_line_changes_nothing() {
+        let other = envelope(&PaymentRequested { payment: paid("cart", PaymentState::Requested) }, 1);
+        assert!(rules().decode(&other).expect("it is right").is_none());
     }
 
     #[test]
     fn a_payment_that_is_heard_of_first_shows_no_customer_yet() {
-        let page: CarRental = page(&refunded()[1..3]);
-        assert_eq!((page.customer, page.payment_state), (None, i32::from(PaymentState::Approved)));
+        let summary: CarRental = summary(&refunded()[1..3]);
+        assert_eq!((summary.customer, summary.payment_state), (None, i32::from(PaymentState::Approved)));
     }
 }

@@ -6,24 +6,24 @@ use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
 use contracts::chronicle::v1::{Event, ListEventsRequest};
 use futures::future::BoxFuture;
 
-/// Events that are asked for together.
+/// Events per request.
 const PAGE_SIZE: i32 = 1_000;
 
-/// Asks the chronicle for the events that a view is made from.
+/// Asks the chronicle for the events that the projection is made from.
 pub struct FromChronicle {
-    edge: PeerClient,
+    peer: PeerClient,
     /// Full names; all if there are none.
     types: Vec<String>,
 }
 
 impl FromChronicle {
-    /// Asks on this way for these events.
-    pub fn new(edge: PeerClient, subscription: Subscription) -> FromChronicle {
+    /// Asks for these events.
+    pub fn new(peer: PeerClient, subscription: Subscription) -> FromChronicle {
         let types = match subscription {
             Subscription::All => Vec::new(),
             Subscription::Kinds(kinds) => kinds,
         };
-        FromChronicle { edge, types }
+        FromChronicle { peer, types }
     }
 }
 
@@ -33,7 +33,7 @@ impl History for FromChronicle {
             let types = self.types.clone();
             let request =
                 ListEventsRequest { page_size: PAGE_SIZE, types, after_position: position, ..Default::default() };
-            let answer = self.edge.call(None, request, |transport, request| async move {
+            let answer = self.peer.call(None, request, |transport, request| async move {
                 ChronicleServiceClient::new(transport).list_events(request).await
             });
             let away = "the chronicle can't be asked at the moment, so the view is incomplete; make it anew later";

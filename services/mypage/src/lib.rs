@@ -1,38 +1,39 @@
-//! What customers see of their own: each flow of each line of business on a page, a moment behind the events.
+//! What customers see of their own: a summary of each flow of each line of business, a moment behind the events.
 //!
-//! It has no rules and owns nothing. How events become pages is in `pages`, what each kind of page shows in the module of
-//! its name; `history` gets the same events from the chronicle when the pages are made anew.
+//! It has no rules and owns nothing. `summary` says how events become summaries, a module for each kind what it shows;
+//! `registry` lists the kinds. `history` gets past events from the chronicle for a rebuild.
 
 mod bike_rides;
 mod car_rentals;
 mod history;
 mod orders;
-mod pages;
+mod registry;
 mod service;
 mod stays;
+mod summary;
 mod taxi_rides;
 mod wallets;
 
-use chassis::{Context, Host, Projection, StartError};
+use chassis::{Context, Host, Id, Loader, Projection, StartError};
 use contracts::mypage::v1::mypage_service_server::MypageServiceServer;
 
 use crate::history::FromChronicle;
-use crate::pages::{Page, Pages};
+use crate::registry::Summaries;
+use crate::summary::Summary;
 
 /// The context.
 pub const CONTEXT: Context = Context {
     name: "mypage",
     about: "views for customers: each line's flows, with what belongs to them, in one place",
     migrations: chassis::migrations!(),
-    subscription: Pages::subscription,
     calls: &["chronicle"],
     start,
 };
 
 /// Starts the context.
 pub fn start(host: &mut Host) -> Result<(), StartError> {
-    let history = FromChronicle::new(host.peer("chronicle"), Pages::subscription());
-    host.projection::<Pages>(Some(Box::new(history)));
+    let history = FromChronicle::new(host.peer("chronicle"), Summaries::subscription());
+    host.projection::<Summaries>(Some(Box::new(history)));
     let service = service::Service {
         car_rentals: loader(host),
         taxi_rides: loader(host),
@@ -46,11 +47,11 @@ pub fn start(host: &mut Host) -> Result<(), StartError> {
     Ok(())
 }
 
-fn loader<P: Page + Clone>(host: &mut Host) -> chassis::Loader<pages::FlowId, P> {
-    host.loader(|tx, flows| {
+fn loader<S: Summary>(host: &mut Host) -> Loader<Id<S>, S> {
+    host.loader(|tx, ids| {
         Box::pin(async move {
-            let found = P::read(tx, &flows).await?;
-            Ok(found.into_iter().map(|page| (page.flow(), page)).collect())
+            let found = S::read(tx, &ids).await?;
+            Ok(found.into_iter().map(|summary| (summary.id(), summary)).collect())
         })
     })
 }

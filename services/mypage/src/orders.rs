@@ -1,95 +1,120 @@
 //! Orders with their payment and delivery, made from the events of `order`, `payment` and `delivery`.
 
-mod table;
-
-use std::sync::LazyLock;
-
+use chassis::db::prelude::*;
 use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::delivery::v1::{
     Delivery, DeliveryCancellationRefused, DeliveryCancelled, DeliveryCompleted, DeliveryPrepared, DeliveryStarted,
 };
+use contracts::mypage::v1 as proto;
 use contracts::order::v1::{
-    OrderCancellationRefused, OrderCancellationRequested, OrderCancelled, OrderConfirmed, OrderDelivered,
-    OrderDispatched, OrderPlaced,
+    self as contract, OrderCancellationRefused, OrderCancellationRequested, OrderCancelled, OrderConfirmed,
+    OrderDelivered, OrderDispatched, OrderPlaced,
 };
-use contracts::{money, order};
 
-pub use self::table::Order;
-use crate::pages::{News, Rules};
+use crate::summary::{Rules, Update, money, summary, time};
 
-/// The events that the page is made from. What is not paid is no order, so what was only drafted has no page.
-pub static RULES: LazyLock<Rules<Order>> = LazyLock::new(|| {
+summary! {
+    /// An order, as far as it is known.
+    orders as Order, "order" of a "order", newest by ordered_at, paid {
+        product: Option<String> as Nullable<Text>,
+        product_name: Option<String> as Nullable<Text>,
+        quantity: i32 as Integer,
+        price_minor: Option<i64> as Nullable<BigInt>,
+        currency: Option<String> as Nullable<Text>,
+        address: Option<String> as Nullable<Text>,
+        order_sequence: i64 as BigInt,
+        order_state: i32 as Integer,
+        cause: i32 as Integer,
+        delivery: Option<String> as Nullable<Text>,
+        delivery_sequence: i64 as BigInt,
+        delivery_state: i32 as Integer,
+        ordered_at: Option<Timestamp> as Nullable<SqlTime>,
+        started_at: Option<Timestamp> as Nullable<SqlTime>,
+        completed_at: Option<Timestamp> as Nullable<SqlTime>,
+        cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
+    }
+}
+
+/// What is not paid is no order, so a draft has no summary.
+fn rules() -> Rules<Order> {
     Rules::new()
         .on(|event: OrderPlaced, e| order(event.order, e, |_, _| {}))
         .on(|event: OrderConfirmed, e| order(event.order, e, |_, _| {}))
         .on(|event: OrderCancellationRequested, e| order(event.order, e, |_, _| {}))
         .on(|event: OrderCancellationRefused, e| order(event.order, e, |_, _| {}))
-        .on(|event: OrderCancelled, e| order(event.order, e, |page, at| page.cancelled_at = Some(at)))
+        .on(|event: OrderCancelled, e| order(event.order, e, |order, at| order.cancelled_at = Some(at)))
         .on(|event: OrderDispatched, e| order(event.order, e, |_, _| {}))
         .on(|event: OrderDelivered, e| order(event.order, e, |_, _| {}))
         .on(|event: DeliveryPrepared, e| delivery(event.delivery, e, |_, _| {}))
-        .on(|event: DeliveryStarted, e| delivery(event.delivery, e, |page, at| page.started_at = Some(at)))
-        .on(|event: DeliveryCompleted, e| delivery(event.delivery, e, |page, at| page.completed_at = Some(at)))
+        .on(|event: DeliveryStarted, e| delivery(event.delivery, e, |order, at| order.started_at = Some(at)))
+        .on(|event: DeliveryCompleted, e| delivery(event.delivery, e, |order, at| order.completed_at = Some(at)))
         .on(|event: DeliveryCancelled, e| delivery(event.delivery, e, |_, _| {}))
         .on(|event: DeliveryCancellationRefused, e| delivery(event.delivery, e, |_, _| {}))
         .payments_of("order")
-});
-
-/// What every event of `order` says.
-struct Told {
-    order: order::v1::Order,
-    price: money::v1::Money,
-    ordered_at: Timestamp,
 }
 
 fn order(
-    order: Option<order::v1::Order>,
+    decoded: Option<contract::Order>,
     event: &Envelope,
-    note_time: fn(&mut Order, Timestamp),
-) -> Result<News<Order>, Malformed> {
-    let mut order = decode::present("order", order)?;
-    let flow = decode::parsed("order_id", &order.order_id)?;
-    let ordered_at = decode::time("create_time", order.create_time)?;
-    let told = Told { price: decode::present("price", order.price.take())?, ordered_at, order };
+    set_time: fn(&mut Order, Timestamp),
+) -> Result<Update<Order>, Malformed> {
+    let decoded = decode::present("order", decoded)?;
+    let id = decode::parsed("order_id", &decoded.order_id)?;
+    let ordered_at = decode::time("create_time", decoded.create_time)?;
+    let price = decode::present("price", decoded.price)?;
     let (sequence, at) = (event.sequence, event.at);
-    Ok(News::of(flow, move |page: &mut Order| {
-        page.fold(&told, sequence);
-        note_time(page, at);
+    Ok(Update::of(id, move |order: &mut Order| {
+        order.customer = Some(decoded.customer_id);
+        (order.product, order.product_name) = (Some(decoded.product_id), Some(decoded.product_name));
+        order.quantity = decoded.quantity;
+        (order.price_minor, order.currency) = (Some(price.amount_minor), Some(price.currency_code));
+        order.address = Some(decoded.address);
+        order.ordered_at = Some(ordered_at);
+        if sequence > order.order_sequence {
+            order.order_sequence = sequence;
+            (order.order_state, order.cause) = (decoded.state, decoded.cancellation_cause);
+        }
+        set_time(order, at);
     }))
 }
 
 fn delivery(
     delivery: Option<Delivery>,
     event: &Envelope,
-    note_time: fn(&mut Order, Timestamp),
-) -> Result<News<Order>, Malformed> {
+    set_time: fn(&mut Order, Timestamp),
+) -> Result<Update<Order>, Malformed> {
     let delivery = decode::present("delivery", delivery)?;
-    let flow = decode::parsed("order_id", &delivery.order_id)?;
+    let id = decode::parsed("order_id", &delivery.order_id)?;
     let (sequence, at) = (event.sequence, event.at);
-    Ok(News::of(flow, move |page: &mut Order| {
-        page.delivery = Some(delivery.delivery_id.clone());
-        if sequence > page.delivery_sequence {
-            page.delivery_sequence = sequence;
-            page.delivery_state = delivery.state;
+    Ok(Update::of(id, move |order: &mut Order| {
+        order.delivery = Some(delivery.delivery_id);
+        if sequence > order.delivery_sequence {
+            (order.delivery_sequence, order.delivery_state) = (sequence, delivery.state);
         }
-        note_time(page, at);
+        set_time(order, at);
     }))
 }
 
-impl Order {
-    fn fold(&mut self, told: &Told, sequence: i64) {
-        self.customer = Some(told.order.customer_id.clone());
-        self.product = Some(told.order.product_id.clone());
-        self.product_name = Some(told.order.product_name.clone());
-        self.quantity = told.order.quantity;
-        self.price_minor = Some(told.price.amount_minor);
-        self.currency = Some(told.price.currency_code.clone());
-        self.address = Some(told.order.address.clone());
-        self.ordered_at = Some(told.ordered_at);
-        if sequence > self.order_sequence {
-            self.order_sequence = sequence;
-            self.order_state = told.order.state;
-            self.cause = told.order.cancellation_cause;
+impl From<Order> for proto::Order {
+    fn from(row: Order) -> Self {
+        proto::Order {
+            order_id: row.id.to_string(),
+            customer_id: row.customer.unwrap_or_default(),
+            product_id: row.product.unwrap_or_default(),
+            product_name: row.product_name.unwrap_or_default(),
+            quantity: row.quantity,
+            price: money(row.currency, row.price_minor),
+            address: row.address.unwrap_or_default(),
+            order_state: row.order_state,
+            cancellation_cause: row.cause,
+            payment_id: row.payment.unwrap_or_default(),
+            payment_state: row.payment_state,
+            delivery_id: row.delivery.unwrap_or_default(),
+            delivery_state: row.delivery_state,
+            create_time: time(row.ordered_at),
+            start_time: time(row.started_at),
+            complete_time: time(row.completed_at),
+            cancel_time: time(row.cancelled_at),
         }
     }
 }
@@ -97,31 +122,32 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::testing::{FLOW, check_every_order, envelope, page, paid};
+    use crate::summary::testing::{FLOW, check_every_order, envelope, paid, summary};
     use contracts::delivery::v1::DeliveryState;
+    use contracts::money::v1::Money;
     use contracts::order::v1::{CancellationCause, OrderState};
     use contracts::payment::v1::{
         PaymentApproved, PaymentCancelled, PaymentRefused, PaymentRequested, PaymentSettled, PaymentState,
     };
 
-    fn told(state: OrderState, cause: CancellationCause) -> Option<order::v1::Order> {
-        Some(order::v1::Order {
+    fn changed(state: OrderState, cause: CancellationCause) -> Option<contract::Order> {
+        Some(contract::Order {
             order_id: FLOW.into(),
             customer_id: "ann".into(),
             product_id: "tent".into(),
             product_name: "Tent".into(),
             quantity: 2,
             address: "1 Sejong-daero".into(),
-            price: Some(money::v1::Money { currency_code: "KRW".into(), amount_minor: 240_000 }),
+            price: Some(Money { currency_code: "KRW".into(), amount_minor: 240_000 }),
             create_time: Some(prost_types::Timestamp { seconds: 7, nanos: 0 }),
             state: state.into(),
             cancellation_cause: cause.into(),
-            ..order::v1::Order::default()
+            ..contract::Order::default()
         })
     }
 
-    fn so(state: OrderState) -> Option<order::v1::Order> {
-        told(state, CancellationCause::Unspecified)
+    fn so(state: OrderState) -> Option<contract::Order> {
+        changed(state, CancellationCause::Unspecified)
     }
 
     fn delivery(state: DeliveryState) -> Option<Delivery> {
@@ -147,7 +173,7 @@ mod tests {
     /// Paid, confirmed and taken back.
     fn refunded() -> Vec<Envelope> {
         use {DeliveryState as D, OrderState as O, PaymentState as P};
-        let by_customer = |state| told(state, CancellationCause::Customer);
+        let by_customer = |state| changed(state, CancellationCause::Customer);
         vec![
             envelope(&PaymentRequested { payment: paid("order", P::Requested) }, 1),
             envelope(&OrderPlaced { order: so(O::Placed) }, 2),
@@ -161,25 +187,25 @@ mod tests {
     }
 
     #[test]
-    fn o6_a_page_is_the_same_in_whatever_order_the_events_come() {
+    fn o6_a_summary_is_the_same_in_whatever_order_the_events_come() {
         check_every_order::<Order>(delivered());
         check_every_order::<Order>(refunded());
     }
 
     #[test]
-    fn o6_a_page_shows_order_payment_and_delivery() {
+    fn o6_a_summary_shows_order_payment_and_delivery() {
         let at = |seconds: i64| Some(Timestamp::from_micros(seconds * 1_000_000));
-        let page: Order = page(&delivered());
-        assert_eq!(page.order_state, i32::from(OrderState::Delivered));
-        assert_eq!(page.payment_state, i32::from(PaymentState::Settled));
-        assert_eq!(page.delivery_state, i32::from(DeliveryState::Completed));
-        assert_eq!((page.ordered_at, page.started_at, page.completed_at), (at(7), at(2), at(3)));
-        assert_eq!((page.customer.as_deref(), page.cancelled_at), (Some("ann"), None));
+        let summary: Order = summary(&delivered());
+        assert_eq!(summary.order_state, i32::from(OrderState::Delivered));
+        assert_eq!(summary.payment_state, i32::from(PaymentState::Settled));
+        assert_eq!(summary.delivery_state, i32::from(DeliveryState::Completed));
+        assert_eq!((summary.ordered_at, summary.started_at, summary.completed_at), (at(7), at(2), at(3)));
+        assert_eq!((summary.customer.as_deref(), summary.cancelled_at), (Some("ann"), None));
     }
 
     #[test]
     fn what_is_not_paid_has_no_customer_that_could_see_it() {
-        let page: Order = page(&refunded()[..1]);
-        assert_eq!(page.customer, None);
+        let summary: Order = summary(&refunded()[..1]);
+        assert_eq!(summary.customer, None);
     }
 }

@@ -1,101 +1,115 @@
 //! Stays with their payment and voucher, made from the events of `stay`, `payment` and `voucher`.
 
-mod table;
-
-use std::sync::LazyLock;
-
+use chassis::db::prelude::*;
 use chassis::db::types::Secret;
 use chassis::{Envelope, Malformed, Timestamp, decode};
-use contracts::stay::v1::{StayCancelled, StayCompleted, StayConfirmed, StayReserved};
+use contracts::mypage::v1 as proto;
+use contracts::period::v1::Dates;
+use contracts::stay::v1::{self as contract, StayCancelled, StayCompleted, StayConfirmed, StayReserved};
 use contracts::voucher::v1::{Voucher, VoucherDeactivated, VoucherIssued, VoucherRedeemed, VoucherSent};
-use contracts::{money, period, stay};
 
-pub use self::table::Stay;
-use crate::pages::{News, Rules};
+use crate::summary::{Rules, Update, money, summary, time};
 
-/// The events that the page is made from.
-pub static RULES: LazyLock<Rules<Stay>> = LazyLock::new(|| {
+summary! {
+    /// A stay, as far as it is known.
+    stays as Stay, "stay" of a "stay", newest by reserved_at, paid {
+        resort: Option<String> as Nullable<Text>,
+        resort_name: Option<String> as Nullable<Text>,
+        start_date: Option<String> as Nullable<Text>,
+        end_date: Option<String> as Nullable<Text>,
+        begins_at: Option<Timestamp> as Nullable<SqlTime>,
+        ends_at: Option<Timestamp> as Nullable<SqlTime>,
+        price_minor: Option<i64> as Nullable<BigInt>,
+        currency: Option<String> as Nullable<Text>,
+        stay_sequence: i64 as BigInt,
+        stay_state: i32 as Integer,
+        cause: i32 as Integer,
+        voucher: Option<String> as Nullable<Text>,
+        voucher_code: Option<Secret> as Nullable<Text>,
+        voucher_sequence: i64 as BigInt,
+        voucher_state: i32 as Integer,
+        reserved_at: Option<Timestamp> as Nullable<SqlTime>,
+        confirmed_at: Option<Timestamp> as Nullable<SqlTime>,
+        completed_at: Option<Timestamp> as Nullable<SqlTime>,
+        cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
+    }
+}
+
+fn rules() -> Rules<Stay> {
     Rules::new()
         .on(|event: StayReserved, e| stay(event.stay, e, |_, _| {}))
-        .on(|event: StayConfirmed, e| stay(event.stay, e, |page, at| page.confirmed_at = Some(at)))
-        .on(|event: StayCompleted, e| stay(event.stay, e, |page, at| page.completed_at = Some(at)))
-        .on(|event: StayCancelled, e| stay(event.stay, e, |page, at| page.cancelled_at = Some(at)))
+        .on(|event: StayConfirmed, e| stay(event.stay, e, |stay, at| stay.confirmed_at = Some(at)))
+        .on(|event: StayCompleted, e| stay(event.stay, e, |stay, at| stay.completed_at = Some(at)))
+        .on(|event: StayCancelled, e| stay(event.stay, e, |stay, at| stay.cancelled_at = Some(at)))
         .on(|event: VoucherIssued, e| voucher(event.voucher, e))
         .on(|event: VoucherSent, e| voucher(event.voucher, e))
         .on(|event: VoucherRedeemed, e| voucher(event.voucher, e))
         .on(|event: VoucherDeactivated, e| voucher(event.voucher, e))
         .payments_of("stay")
-});
-
-/// What every event of `stay` says.
-struct Told {
-    customer: String,
-    resort: String,
-    resort_name: String,
-    dates: period::v1::Dates,
-    begins_at: Timestamp,
-    ends_at: Timestamp,
-    price: money::v1::Money,
-    state: i32,
-    cause: i32,
-    reserved_at: Timestamp,
 }
 
 fn stay(
-    stay: Option<stay::v1::Stay>,
+    decoded: Option<contract::Stay>,
     event: &Envelope,
-    note_time: fn(&mut Stay, Timestamp),
-) -> Result<News<Stay>, Malformed> {
-    let stay = decode::present("stay", stay)?;
-    let flow = decode::parsed("stay_id", &stay.stay_id)?;
-    let told = Told {
-        begins_at: decode::time("begin_time", stay.begin_time)?,
-        ends_at: decode::time("end_time", stay.end_time)?,
-        reserved_at: decode::time("create_time", stay.create_time)?,
-        customer: stay.customer_id,
-        resort: stay.resort_id,
-        resort_name: stay.resort_name,
-        dates: decode::present("dates", stay.dates)?,
-        price: decode::present("price", stay.price)?,
-        state: stay.state,
-        cause: stay.cancellation_cause,
-    };
+    set_time: fn(&mut Stay, Timestamp),
+) -> Result<Update<Stay>, Malformed> {
+    let decoded = decode::present("stay", decoded)?;
+    let id = decode::parsed("stay_id", &decoded.stay_id)?;
+    let begins_at = decode::time("begin_time", decoded.begin_time)?;
+    let ends_at = decode::time("end_time", decoded.end_time)?;
+    let reserved_at = decode::time("create_time", decoded.create_time)?;
+    let dates = decode::present("dates", decoded.dates)?;
+    let price = decode::present("price", decoded.price)?;
     let (sequence, at) = (event.sequence, event.at);
-    Ok(News::of(flow, move |page: &mut Stay| {
-        page.fold(&told, sequence);
-        note_time(page, at);
+    Ok(Update::of(id, move |stay: &mut Stay| {
+        stay.customer = Some(decoded.customer_id);
+        (stay.resort, stay.resort_name) = (Some(decoded.resort_id), Some(decoded.resort_name));
+        (stay.start_date, stay.end_date) = (Some(dates.start_date), Some(dates.end_date));
+        (stay.begins_at, stay.ends_at) = (Some(begins_at), Some(ends_at));
+        (stay.price_minor, stay.currency) = (Some(price.amount_minor), Some(price.currency_code));
+        stay.reserved_at = Some(reserved_at);
+        if sequence > stay.stay_sequence {
+            stay.stay_sequence = sequence;
+            (stay.stay_state, stay.cause) = (decoded.state, decoded.cancellation_cause);
+        }
+        set_time(stay, at);
     }))
 }
 
-fn voucher(voucher: Option<Voucher>, event: &Envelope) -> Result<News<Stay>, Malformed> {
+fn voucher(voucher: Option<Voucher>, event: &Envelope) -> Result<Update<Stay>, Malformed> {
     let voucher = decode::present("voucher", voucher)?;
-    let (flow, sequence) = (decode::parsed("stay_id", &voucher.stay_id)?, event.sequence);
-    Ok(News::of(flow, move |page: &mut Stay| {
-        page.voucher = Some(voucher.voucher_id.clone());
-        page.voucher_code = Some(Secret(voucher.code.clone()));
-        if sequence > page.voucher_sequence {
-            page.voucher_sequence = sequence;
-            page.voucher_state = voucher.state;
+    let (id, sequence) = (decode::parsed("stay_id", &voucher.stay_id)?, event.sequence);
+    Ok(Update::of(id, move |stay: &mut Stay| {
+        (stay.voucher, stay.voucher_code) = (Some(voucher.voucher_id), Some(Secret(voucher.code)));
+        if sequence > stay.voucher_sequence {
+            (stay.voucher_sequence, stay.voucher_state) = (sequence, voucher.state);
         }
     }))
 }
 
-impl Stay {
-    fn fold(&mut self, told: &Told, sequence: i64) {
-        self.customer = Some(told.customer.clone());
-        self.resort = Some(told.resort.clone());
-        self.resort_name = Some(told.resort_name.clone());
-        self.start_date = Some(told.dates.start_date.clone());
-        self.end_date = Some(told.dates.end_date.clone());
-        self.begins_at = Some(told.begins_at);
-        self.ends_at = Some(told.ends_at);
-        self.price_minor = Some(told.price.amount_minor);
-        self.currency = Some(told.price.currency_code.clone());
-        self.reserved_at = Some(told.reserved_at);
-        if sequence > self.stay_sequence {
-            self.stay_sequence = sequence;
-            self.stay_state = told.state;
-            self.cause = told.cause;
+impl From<Stay> for proto::Stay {
+    fn from(row: Stay) -> Self {
+        let dates = row.start_date.zip(row.end_date);
+        proto::Stay {
+            stay_id: row.id.to_string(),
+            customer_id: row.customer.unwrap_or_default(),
+            resort_id: row.resort.unwrap_or_default(),
+            resort_name: row.resort_name.unwrap_or_default(),
+            dates: dates.map(|(start_date, end_date)| Dates { start_date, end_date }),
+            price: money(row.currency, row.price_minor),
+            begin_time: time(row.begins_at),
+            end_time: time(row.ends_at),
+            stay_state: row.stay_state,
+            cancellation_cause: row.cause,
+            payment_id: row.payment.unwrap_or_default(),
+            payment_state: row.payment_state,
+            voucher_id: row.voucher.unwrap_or_default(),
+            voucher_code: row.voucher_code.map(|Secret(code)| code).unwrap_or_default(),
+            voucher_state: row.voucher_state,
+            reserve_time: time(row.reserved_at),
+            confirm_time: time(row.confirmed_at),
+            complete_time: time(row.completed_at),
+            cancel_time: time(row.cancelled_at),
         }
     }
 }
@@ -103,7 +117,8 @@ impl Stay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::testing::{FLOW, check_every_order, envelope, page, paid};
+    use crate::summary::testing::{FLOW, check_every_order, envelope, paid, summary};
+    use contracts::money::v1::Money;
     use contracts::payment::v1::{
         PaymentApproved, PaymentCancellationRequested, PaymentCancelled, PaymentRefused, PaymentRequested,
         PaymentSettled, PaymentState,
@@ -111,26 +126,26 @@ mod tests {
     use contracts::stay::v1::{CancellationCause, StayState};
     use contracts::voucher::v1::VoucherState;
 
-    fn told(state: StayState, cause: CancellationCause) -> Option<stay::v1::Stay> {
+    fn changed(state: StayState, cause: CancellationCause) -> Option<contract::Stay> {
         let time = |seconds: i64| Some(prost_types::Timestamp { seconds, nanos: 0 });
-        Some(stay::v1::Stay {
+        Some(contract::Stay {
             stay_id: FLOW.into(),
             customer_id: "ann".into(),
             resort_id: "villa".into(),
-            resort_name: "Sea Projection".into(),
-            dates: Some(period::v1::Dates { start_date: "1970-01-02".into(), end_date: "1970-01-03".into() }),
-            price: Some(money::v1::Money { currency_code: "KRW".into(), amount_minor: 120_000 }),
+            resort_name: "Sea View".into(),
+            dates: Some(Dates { start_date: "1970-01-02".into(), end_date: "1970-01-03".into() }),
+            price: Some(Money { currency_code: "KRW".into(), amount_minor: 120_000 }),
             begin_time: time(86_400),
             end_time: time(3 * 86_400),
             create_time: time(7),
             state: state.into(),
             cancellation_cause: cause.into(),
-            ..stay::v1::Stay::default()
+            ..contract::Stay::default()
         })
     }
 
-    fn so(state: StayState) -> Option<stay::v1::Stay> {
-        told(state, CancellationCause::Unspecified)
+    fn so(state: StayState) -> Option<contract::Stay> {
+        changed(state, CancellationCause::Unspecified)
     }
 
     fn voucher(state: VoucherState) -> Option<Voucher> {
@@ -162,40 +177,40 @@ mod tests {
             envelope(&StayConfirmed { stay: so(S::Confirmed) }, 2),
             envelope(&VoucherSent { voucher: voucher(V::Sent) }, 2),
             envelope(&PaymentCancellationRequested { payment: paid("stay", P::Cancelling) }, 6),
-            envelope(&StayCancelled { stay: told(S::Cancelled, CancellationCause::Payment) }, 3),
+            envelope(&StayCancelled { stay: changed(S::Cancelled, CancellationCause::Payment) }, 3),
             envelope(&VoucherDeactivated { voucher: voucher(V::Deactivated) }, 3),
             envelope(&PaymentCancelled { payment: paid("stay", P::Cancelled) }, 8),
         ]
     }
 
     #[test]
-    fn r10_a_page_is_the_same_in_whatever_order_the_events_come() {
+    fn r10_a_summary_is_the_same_in_whatever_order_the_events_come() {
         check_every_order::<Stay>(completed());
         check_every_order::<Stay>(refunded());
     }
 
     #[test]
-    fn r10_a_page_shows_reservation_payment_and_voucher() {
+    fn r10_a_summary_shows_reservation_payment_and_voucher() {
         let at = |seconds: i64| Some(Timestamp::from_micros(seconds * 1_000_000));
-        let page: Stay = page(&completed());
-        assert_eq!(page.stay_state, i32::from(StayState::Completed));
-        assert_eq!(page.payment_state, i32::from(PaymentState::Settled));
-        assert_eq!(page.voucher_state, i32::from(VoucherState::Redeemed));
-        assert_eq!(page.voucher_code, Some(Secret("01AB-CDEF".into())));
-        assert_eq!((page.reserved_at, page.confirmed_at, page.completed_at), (at(7), at(2), at(3)));
-        assert_eq!((page.customer.as_deref(), page.cancelled_at), (Some("ann"), None));
+        let summary: Stay = summary(&completed());
+        assert_eq!(summary.stay_state, i32::from(StayState::Completed));
+        assert_eq!(summary.payment_state, i32::from(PaymentState::Settled));
+        assert_eq!(summary.voucher_state, i32::from(VoucherState::Redeemed));
+        assert_eq!(summary.voucher_code, Some(Secret("01AB-CDEF".into())));
+        assert_eq!((summary.reserved_at, summary.confirmed_at, summary.completed_at), (at(7), at(2), at(3)));
+        assert_eq!((summary.customer.as_deref(), summary.cancelled_at), (Some("ann"), None));
     }
 
     #[test]
     fn what_is_heard_of_first_shows_no_customer_yet() {
-        let page: Stay = page(&completed()[4..6]);
-        assert_eq!((page.customer, page.voucher_state), (None, i32::from(VoucherState::Redeemed)));
+        let summary: Stay = summary(&completed()[4..6]);
+        assert_eq!((summary.customer, summary.voucher_state), (None, i32::from(VoucherState::Redeemed)));
     }
 
     #[test]
-    fn the_code_is_not_shown_where_pages_are_printed() {
-        let page: Stay = page(&completed());
-        let shown = format!("{page:?} {:?}", contracts::mypage::v1::Stay::from(page.clone()));
+    fn the_code_is_not_shown_where_summaries_are_printed() {
+        let summary: Stay = summary(&completed());
+        let shown = format!("{summary:?} {:?}", proto::Stay::from(summary.clone()));
         assert!(!shown.contains("01AB"), "{shown}");
     }
 }

@@ -1,91 +1,135 @@
 //! Taxi rides with fare and payment, made from the events of `dispatch`, `driving` and `payment`.
 
-mod table;
-
-use std::sync::LazyLock;
-
-use chassis::{Envelope, Malformed, decode};
+use chassis::db::prelude::*;
+use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::dispatch::v1::{
-    Hail, HailCancellationRefused, HailCancellationRequested, HailCancelled, TaxiAllocated, TaxiHailed,
+    Hail, HailCancellationRefused, HailCancellationRequested, HailCancelled, HailState, TaxiAllocated, TaxiHailed,
 };
-use contracts::driving::v1::{Drive, DriveAccepted, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted};
+use contracts::driving::v1::{
+    Drive, DriveAccepted, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted, DriveState,
+};
+use contracts::mypage::v1 as proto;
 
-pub use self::table::TaxiRide;
-use crate::pages::{News, Rules};
+use crate::summary::{Rules, Update, money, place, summary, time};
 
-/// The events that the page is made from.
-pub static RULES: LazyLock<Rules<TaxiRide>> = LazyLock::new(|| {
+summary! {
+    /// A taxi ride, as far as it is known.
+    taxi_rides as TaxiRide, "taxi ride" of a "hail", newest by hailed_at, paid {
+        pickup: Option<String> as Nullable<Text>,
+        pickup_latitude: Option<f64> as Nullable<Double>,
+        pickup_longitude: Option<f64> as Nullable<Double>,
+        destination: Option<String> as Nullable<Text>,
+        destination_latitude: Option<f64> as Nullable<Double>,
+        destination_longitude: Option<f64> as Nullable<Double>,
+        hail_sequence: i64 as BigInt,
+        hail_state: i32 as Integer,
+        drive: Option<String> as Nullable<Text>,
+        driver: Option<String> as Nullable<Text>,
+        drive_sequence: i64 as BigInt,
+        drive_state: i32 as Integer,
+        fare_minor: Option<i64> as Nullable<BigInt>,
+        currency: Option<String> as Nullable<Text>,
+        hailed_at: Option<Timestamp> as Nullable<SqlTime>,
+        started_at: Option<Timestamp> as Nullable<SqlTime>,
+        finished_at: Option<Timestamp> as Nullable<SqlTime>,
+        cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
+    }
+}
+
+fn rules() -> Rules<TaxiRide> {
     Rules::new()
-        .on(|event: TaxiHailed, e| hail(event.hail, e, false))
-        .on(|event: TaxiAllocated, e| hail(event.hail, e, false))
-        .on(|event: HailCancellationRequested, e| hail(event.hail, e, false))
-        .on(|event: HailCancellationRefused, e| hail(event.hail, e, false))
-        .on(|event: HailCancelled, e| hail(event.hail, e, true))
+        .on(|event: TaxiHailed, e| hail(event.hail, e, |_, _| {}))
+        .on(|event: TaxiAllocated, e| hail(event.hail, e, |_, _| {}))
+        .on(|event: HailCancellationRequested, e| hail(event.hail, e, |_, _| {}))
+        .on(|event: HailCancellationRefused, e| hail(event.hail, e, |_, _| {}))
+        .on(|event: HailCancelled, e| hail(event.hail, e, |ride, at| ride.cancelled_at = Some(at)))
         .on(|event: DriveAccepted, e| drive(event.drive, e))
         .on(|event: DriveStarted, e| drive(event.drive, e))
         .on(|event: DriveFinished, e| drive(event.drive, e))
         .on(|event: DriveCancelled, e| drive(event.drive, e))
         .on(|event: DriveLapsed, e| drive(event.drive, e))
         .payments_of("driving")
-});
+}
 
-fn hail(hail: Option<Hail>, event: &Envelope, is_cancelled: bool) -> Result<News<TaxiRide>, Malformed> {
+fn hail(
+    hail: Option<Hail>,
+    event: &Envelope,
+    set_time: fn(&mut TaxiRide, Timestamp),
+) -> Result<Update<TaxiRide>, Malformed> {
     let hail = decode::present("hail", hail)?;
-    let flow = decode::parsed("hail_id", &hail.hail_id)?;
+    let id = decode::parsed("hail_id", &hail.hail_id)?;
     let hailed_at = decode::time("create_time", hail.create_time)?;
     let pickup = decode::present("pickup", hail.pickup)?;
     let destination = decode::present("destination", hail.destination)?;
-    let (customer, state, sequence, at) = (hail.customer_id, hail.state, event.sequence, event.at);
-    Ok(News::of(flow, move |page: &mut TaxiRide| {
-        page.customer = Some(customer.clone());
-        page.pickup = Some(pickup.name.clone());
-        (page.pickup_latitude, page.pickup_longitude) = (pickup.latitude, pickup.longitude);
-        page.destination = Some(destination.name.clone());
-        (page.destination_latitude, page.destination_longitude) = (destination.latitude, destination.longitude);
-        page.hailed_at = Some(hailed_at);
-        if is_cancelled {
-            page.cancelled_at = Some(at);
+    let (sequence, at) = (event.sequence, event.at);
+    Ok(Update::of(id, move |ride: &mut TaxiRide| {
+        ride.customer = Some(hail.customer_id);
+        ride.pickup = Some(pickup.name);
+        (ride.pickup_latitude, ride.pickup_longitude) = (pickup.latitude, pickup.longitude);
+        ride.destination = Some(destination.name);
+        (ride.destination_latitude, ride.destination_longitude) = (destination.latitude, destination.longitude);
+        ride.hailed_at = Some(hailed_at);
+        if sequence > ride.hail_sequence {
+            (ride.hail_sequence, ride.hail_state) = (sequence, hail.state);
         }
-        if sequence > page.hail_sequence {
-            (page.hail_sequence, page.hail_state) = (sequence, state);
+        set_time(ride, at);
+    }))
+}
+
+fn drive(drive: Option<Drive>, event: &Envelope) -> Result<Update<TaxiRide>, Malformed> {
+    let drive = decode::present("drive", drive)?;
+    let id = decode::parsed("hail_id", &drive.hail_id)?;
+    let started_at = drive.start_time.map(|time| decode::time("start_time", Some(time))).transpose()?;
+    let finished_at = drive.finish_time.map(|time| decode::time("finish_time", Some(time))).transpose()?;
+    let sequence = event.sequence;
+    Ok(Update::of(id, move |ride: &mut TaxiRide| {
+        if sequence <= ride.drive_sequence {
+            return;
+        }
+        (ride.drive_sequence, ride.drive_state) = (sequence, drive.state);
+        (ride.started_at, ride.finished_at) = (started_at, finished_at);
+        // Of a drive that nobody took there is nothing to see.
+        if !drive.driver_id.is_empty() {
+            (ride.drive, ride.driver) = (Some(drive.drive_id), Some(drive.driver_id));
+        }
+        if let Some(fare) = drive.fare {
+            (ride.fare_minor, ride.currency) = (Some(fare.amount_minor), Some(fare.currency_code));
         }
     }))
 }
 
-fn drive(drive: Option<Drive>, event: &Envelope) -> Result<News<TaxiRide>, Malformed> {
-    let drive = decode::present("drive", drive)?;
-    let flow = decode::parsed("hail_id", &drive.hail_id)?;
-    let moment = |field: &str, proto: Option<prost_types::Timestamp>| {
-        proto.map(|proto| decode::time(field, Some(proto))).transpose()
-    };
-    let started_at = moment("start_time", drive.start_time)?;
-    let finished_at = moment("finish_time", drive.finish_time)?;
-    let sequence = event.sequence;
-    Ok(News::of(flow, move |page: &mut TaxiRide| {
-        if sequence <= page.drive_sequence {
-            return;
+impl From<TaxiRide> for proto::TaxiRide {
+    fn from(row: TaxiRide) -> Self {
+        proto::TaxiRide {
+            hail_id: row.id.to_string(),
+            customer_id: row.customer.unwrap_or_default(),
+            pickup: place(row.pickup, row.pickup_latitude, row.pickup_longitude),
+            destination: place(row.destination, row.destination_latitude, row.destination_longitude),
+            // Once the drive has started, its state is that of the request.
+            hail_state: match DriveState::try_from(row.drive_state) {
+                Ok(DriveState::Started) => HailState::UnderWay.into(),
+                Ok(DriveState::Finished) => HailState::Finished.into(),
+                _ => row.hail_state,
+            },
+            drive_id: row.drive.unwrap_or_default(),
+            driver_id: row.driver.unwrap_or_default(),
+            drive_state: row.drive_state,
+            start_time: time(row.started_at),
+            finish_time: time(row.finished_at),
+            fare: money(row.currency, row.fare_minor),
+            payment_id: row.payment.unwrap_or_default(),
+            payment_state: row.payment_state,
+            hail_time: time(row.hailed_at),
+            cancel_time: time(row.cancelled_at),
         }
-        (page.drive_sequence, page.drive_state) = (sequence, drive.state);
-        (page.started_at, page.finished_at) = (started_at, finished_at);
-        // Of a drive that nobody took there is nothing to see.
-        if !drive.driver_id.is_empty() {
-            (page.drive, page.driver) = (Some(drive.drive_id.clone()), Some(drive.driver_id.clone()));
-        }
-        if let Some(fare) = &drive.fare {
-            (page.fare_minor, page.currency) = (Some(fare.amount_minor), Some(fare.currency_code.clone()));
-        }
-    }))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::testing::{FLOW, check_every_order, envelope, page, paid};
-    use chassis::Timestamp;
-    use contracts::dispatch::v1::HailState;
-    use contracts::driving::v1::DriveState;
+    use crate::summary::testing::{FLOW, check_every_order, envelope, paid, summary};
     use contracts::money::v1::Money;
-    use contracts::mypage::v1 as proto;
     use contracts::payment::v1::{PaymentApproved, PaymentRequested, PaymentSettled, PaymentState};
     use contracts::place::v1::Place;
 
@@ -147,25 +191,25 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_the_same_in_whatever_order_the_events_come() {
+    fn a_summary_is_the_same_in_whatever_order_the_events_come() {
         check_every_order::<TaxiRide>(ridden());
         check_every_order::<TaxiRide>(cancelled());
     }
 
     #[test]
-    fn t9_a_page_shows_request_allocation_drive_fare_and_payment() {
-        let page: proto::TaxiRide = page::<TaxiRide>(&ridden()).into();
-        assert_eq!((page.hail_state(), page.drive_state()), (HailState::Finished, DriveState::Finished));
-        assert_eq!((page.drive_id.as_str(), page.driver_id.as_str()), ("drive", "kim"));
-        assert_eq!((page.hail_time, page.start_time, page.finish_time), (at(1), at(5), at(9)));
-        assert_eq!(page.fare.as_ref().map(|fare| fare.amount_minor), Some(12_000));
-        assert_eq!((page.payment_id.as_str(), page.payment_state()), ("pay", PaymentState::Settled));
+    fn t9_a_summary_shows_request_allocation_drive_fare_and_payment() {
+        let summary: proto::TaxiRide = summary::<TaxiRide>(&ridden()).into();
+        assert_eq!((summary.hail_state(), summary.drive_state()), (HailState::Finished, DriveState::Finished));
+        assert_eq!((summary.drive_id.as_str(), summary.driver_id.as_str()), ("drive", "kim"));
+        assert_eq!((summary.hail_time, summary.start_time, summary.finish_time), (at(1), at(5), at(9)));
+        assert_eq!(summary.fare.as_ref().map(|fare| fare.amount_minor), Some(12_000));
+        assert_eq!((summary.payment_id.as_str(), summary.payment_state()), ("pay", PaymentState::Settled));
     }
 
     #[test]
     fn a_cancelled_ride_shows_when_and_no_fare() {
-        let page = page::<TaxiRide>(&cancelled());
-        assert_eq!(page.cancelled_at, Some(Timestamp::from_micros(3_000_000)));
-        assert_eq!((page.hail_state, page.fare_minor), (HailState::Cancelled.into(), None));
+        let summary = summary::<TaxiRide>(&cancelled());
+        assert_eq!(summary.cancelled_at, Some(Timestamp::from_micros(3_000_000)));
+        assert_eq!((summary.hail_state, summary.fare_minor), (HailState::Cancelled.into(), None));
     }
 }

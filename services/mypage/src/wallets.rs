@@ -1,20 +1,28 @@
-//! What customers have with the company, shown beside their bike rides: made from the events of `wallet`.
+//! Wallets, shown beside bike rides: made from the events of `wallet`.
 
-mod table;
-
-use std::sync::LazyLock;
-
-use chassis::{Envelope, Malformed, decode};
-use contracts::wallet::v1 as wallet;
+use chassis::db::prelude::*;
+use chassis::{Envelope, Id, Malformed, Timestamp, decode, ids};
+use contracts::money::v1::Money;
 use contracts::wallet::v1::{
-    BillDropped, BillPaid, BillRefunded, BillUnpaid, DepositToppedUp, PointsConverted, PointsEarned,
+    self as proto, BillDropped, BillPaid, BillRefunded, BillUnpaid, DepositToppedUp, PointsConverted, PointsEarned,
 };
 
-pub use self::table::Wallet;
-use crate::pages::{FlowId, News, Rules};
+use crate::summary::{Rules, Update, summary, time};
 
-/// The events that the page is made from.
-pub static RULES: LazyLock<Rules<Wallet>> = LazyLock::new(|| {
+// `id_of` hashes the word "flow", so it must not change.
+summary! {
+    /// A wallet, as it was last known.
+    wallets as Wallet, "wallet" of a "flow", newest by updated_at {
+        deposit_minor: i64 as BigInt,
+        points: i64 as BigInt,
+        arrears_minor: Option<i64> as Nullable<BigInt>,
+        currency: String as Text,
+        sequence: i64 as BigInt,
+        updated_at: Option<Timestamp> as Nullable<SqlTime>,
+    }
+}
+
+fn rules() -> Rules<Wallet> {
     Rules::new()
         .on(|event: DepositToppedUp, e| changed(event.wallet, e))
         .on(|event: BillPaid, e| changed(event.wallet, e))
@@ -23,42 +31,55 @@ pub static RULES: LazyLock<Rules<Wallet>> = LazyLock::new(|| {
         .on(|event: BillDropped, e| changed(event.wallet, e))
         .on(|event: PointsEarned, e| changed(event.wallet, e))
         .on(|event: PointsConverted, e| changed(event.wallet, e))
-});
-
-/// The page of an owner: a wallet is no flow, but goes on for as long as they are with us.
-pub fn page_of(owner: &str) -> FlowId {
-    FlowId::derived_from(chassis::ids::hash(&[owner.as_bytes()]))
 }
 
-fn changed(wallet: Option<wallet::Wallet>, event: &Envelope) -> Result<News<Wallet>, Malformed> {
-    let wallet = decode::present("wallet", wallet)?;
-    let deposit = decode::money("deposit", wallet.deposit)?;
-    let updated_at = decode::time("update_time", wallet.update_time)?;
+/// The id of an owner's wallet. A wallet is no flow: it lasts for as long as its owner is a customer.
+pub fn id_of(owner: &str) -> Id<Wallet> {
+    Id::derived_from(ids::hash(&[owner.as_bytes()]))
+}
+
+fn changed(decoded: Option<proto::Wallet>, event: &Envelope) -> Result<Update<Wallet>, Malformed> {
+    let decoded = decode::present("wallet", decoded)?;
+    let deposit = decode::money("deposit", decoded.deposit)?;
+    let updated_at = decode::time("update_time", decoded.update_time)?;
     let sequence = event.sequence;
-    Ok(News::of(page_of(&wallet.owner_id), move |page: &mut Wallet| {
-        if sequence > page.sequence {
-            (page.sequence, page.customer) = (sequence, Some(wallet.owner_id.clone()));
-            (page.deposit_minor, page.currency) = (deposit.minor, deposit.currency.to_string());
-            (page.points, page.updated_at) = (wallet.points, Some(updated_at));
-            page.arrears_minor = wallet.arrears.as_ref().map(|arrears| arrears.amount_minor);
+    Ok(Update::of(id_of(&decoded.owner_id), move |wallet: &mut Wallet| {
+        if sequence > wallet.sequence {
+            (wallet.sequence, wallet.customer) = (sequence, Some(decoded.owner_id));
+            (wallet.deposit_minor, wallet.currency) = (deposit.minor, deposit.currency.to_string());
+            (wallet.points, wallet.updated_at) = (decoded.points, Some(updated_at));
+            wallet.arrears_minor = decoded.arrears.map(|arrears| arrears.amount_minor);
         }
     }))
+}
+
+impl From<Wallet> for proto::Wallet {
+    fn from(row: Wallet) -> Self {
+        let money = |amount_minor| Money { currency_code: row.currency.clone(), amount_minor };
+        proto::Wallet {
+            deposit: Some(money(row.deposit_minor)),
+            arrears: row.arrears_minor.map(money),
+            owner_id: row.customer.unwrap_or_default(),
+            points: row.points,
+            update_time: time(row.updated_at),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::Page;
-    use crate::pages::testing::envelope;
-    use chassis::values::{Currency, Money};
+    use crate::summary::Summary;
+    use crate::summary::testing::envelope;
+    use chassis::values::{Currency, Money as Amount};
 
-    fn wallet(deposit: i64) -> Option<wallet::Wallet> {
+    fn wallet(deposit: i64) -> Option<proto::Wallet> {
         let currency = Currency::parse("KRW").expect("the test gives a currency");
-        Some(wallet::Wallet {
+        Some(proto::Wallet {
             owner_id: "ann".into(),
-            deposit: Some(Money { minor: deposit, currency }.into()),
+            deposit: Some(Amount { minor: deposit, currency }.into()),
             update_time: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
-            ..wallet::Wallet::default()
+            ..proto::Wallet::default()
         })
     }
 
@@ -67,11 +88,11 @@ mod tests {
         let older = envelope(&DepositToppedUp { wallet: wallet(5_000), entry: None }, 1);
         let newer = envelope(&BillPaid { wallet: wallet(4_000), ..BillPaid::default() }, 2);
         for events in [[&older, &newer], [&newer, &older]] {
-            let mut page = Wallet::blank(page_of("ann"));
+            let mut summary = Wallet::blank(id_of("ann"));
             for event in events {
-                Wallet::rules().take(event, &mut page);
+                Wallet::rules().apply(event, &mut summary);
             }
-            let shown: wallet::Wallet = page.into();
+            let shown: proto::Wallet = summary.into();
             assert_eq!(shown, wallet(4_000).expect("the test gives a wallet"));
         }
     }

@@ -4,7 +4,7 @@
 
 use futures::future::BoxFuture;
 
-use crate::domain::{Letter, Message};
+use crate::domain::{Content, Message};
 
 /// Brings messages to customers.
 pub trait Carrier: Send + Sync {
@@ -12,18 +12,18 @@ pub trait Carrier: Send + Sync {
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), NotDelivered>>;
 }
 
-/// It did not take the message, or did not say.
+/// It did not take the message, or did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the message was not delivered: {0}")]
 pub struct NotDelivered(pub String);
 
-/// A carrier for trying things out: the log.
+/// A carrier for trials: it writes messages to the log.
 pub struct LogCarrier;
 
 impl Carrier for LogCarrier {
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), NotDelivered>> {
-        let Letter { customer, topic, text, registered, .. } = &message.letter;
-        let text = if *registered { "(for its customer alone)" } else { text };
+        let Content { customer, topic, text, sensitive, .. } = &message.content;
+        let text = if *sensitive { "(for its customer alone)" } else { text };
         tracing::info!(id = %message.id, customer, topic, text, "message");
         Box::pin(std::future::ready(Ok(())))
     }

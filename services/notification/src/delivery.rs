@@ -1,4 +1,4 @@
-//! Hands messages to the carrier, and writes down what it said.
+//! Hands messages to the carrier, and records its answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::domain::{Command, Message, MessageId, State};
 pub struct Delivery {
     /// Changes messages.
     pub writer: Writer<Message>,
-    /// Finds messages.
+    /// Loads messages.
     pub loader: Loader<MessageId, Message>,
     /// Takes them.
     pub carrier: Arc<dyn Carrier>,
-    /// How long the carrier is waited for.
+    /// How long the carrier may take.
     pub deadline: Duration,
 }
 
 impl Delivery {
-    /// Hands a message over, if it is still to be delivered. What a message is woken for.
+    /// Hands a message over, if it is still to be delivered. The timer of a message calls it.
     pub async fn attempt(&self, id: MessageId) -> Result<(), Error> {
         let Some(message) = self.loader.get(id).await? else { return Ok(()) };
         let State::Pending { attempt, .. } = message.state else { return Ok(()) };

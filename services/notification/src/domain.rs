@@ -1,6 +1,6 @@
-//! What a message is, and how often it is tried to deliver it. Pure: no clock, no database, no network.
+//! Messages, and how often their delivery is attempted. Pure: no clock, no database, no network.
 //!
-//! There is one message for an event, so nobody is told twice: it has the event's id.
+//! A message has the id of its event, so an event leads to one message only.
 //!
 //! ```text
 //! (none) --Write--> Pending --Confirm--> Delivered
@@ -21,7 +21,7 @@ chassis::ids! {
     FlowId = "flow";
 }
 
-/// How often it is tried to deliver a message.
+/// The attempts to deliver a message, at most.
 pub const ATTEMPTS: u32 = 10;
 
 /// The pause after a failed attempt, counted from 0: twice as long each time, from 5 seconds to 21 minutes.
@@ -35,26 +35,26 @@ pub struct Message {
     /// Its id.
     pub id: MessageId,
     /// What it says, and to whom.
-    pub letter: Letter,
+    pub content: Content,
     /// Where it stands.
     pub state: State,
     /// When it was written.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// What a message says, and to whom.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Letter {
+pub struct Content {
     /// The subject of the customer.
     pub customer: String,
     /// What it is about.
     pub flow: FlowId,
-    /// What is told, `UPPER_SNAKE_CASE` and stable.
+    /// The kind of message, `UPPER_SNAKE_CASE` and stable.
     pub topic: String,
     /// The same in words.
     pub text: String,
-    /// As registered mail: it holds something of value, so it is not shown in a log, and it is told when it is delivered.
-    pub registered: bool,
+    /// It holds something of value: no log and no other reader shows its text, and its delivery is published.
+    pub sensitive: bool,
 }
 
 /// Where a message stands.
@@ -73,11 +73,11 @@ pub enum State {
     Undeliverable,
 }
 
-/// What a message is told.
+/// A command to a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Something happened that its customer should know.
-    Write(MessageId, Letter),
+    Write(MessageId, Content),
     /// The carrier took it.
     Confirm,
     /// The carrier did not take it.
@@ -85,7 +85,7 @@ pub enum Command {
         /// In this attempt, counted from 0: two that ran at the same time are one.
         attempt: u32,
     },
-    /// It is time to hand it to the carrier. Decides nothing: the carrier is asked first.
+    /// Its timer is due. Decides nothing: the carrier is asked first.
     Deliver,
 }
 
@@ -93,16 +93,16 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It was written, and is due at once.
-    Written(MessageId, Letter, Timestamp),
+    Written(MessageId, Content, Timestamp),
     /// The carrier took it.
     Delivered(Timestamp),
-    /// An attempt failed; the next one is at this time.
+    /// An attempt failed; the next one is due at this time.
     Postponed(Timestamp),
     /// The last attempt failed.
     GivenUp,
 }
 
-/// Why a message said no.
+/// Why a command is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// It was not written.
@@ -120,7 +120,7 @@ impl Aggregate for Message {
     fn decide(message: Option<&Message>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let state = message.map(|message| &message.state);
         match (state, command) {
-            (None, Command::Write(id, letter)) => Ok(vec![Event::Written(*id, letter.clone(), now)]),
+            (None, Command::Write(id, content)) => Ok(vec![Event::Written(*id, content.clone(), now)]),
             (None, _) => Err(Refusal::NoSuchMessage),
             (Some(State::Pending { .. }), Command::Confirm) => Ok(vec![Event::Delivered(now)]),
             (Some(State::Pending { attempt, .. }), Command::Postpone { attempt: failed }) if attempt == failed => {
@@ -134,9 +134,9 @@ impl Aggregate for Message {
 
     fn evolve(message: Option<Message>, event: &Event) -> Message {
         match (message, event) {
-            (_, Event::Written(id, letter, now)) => {
+            (_, Event::Written(id, content, now)) => {
                 let state = State::Pending { attempt: 0, deliver_at: *now };
-                Message { id: *id, letter: letter.clone(), state, created: *now }
+                Message { id: *id, content: content.clone(), state, created_at: *now }
             }
             (Some(message), event) => Message { state: message.state.after(event), ..message },
             (None, event) => unreachable!("{event:?} can't be the first event of a message"),
@@ -192,19 +192,19 @@ mod tests {
         "00000000-0000-4000-8000-000000000001".parse().expect("the test gives a UUID")
     }
 
-    fn letter(text: &str) -> Letter {
+    fn content(text: &str) -> Content {
         let flow = FlowId::new(id().uuid());
-        Letter {
+        Content {
             customer: "ann".to_owned(),
             flow,
             topic: "CAR_RESERVED".to_owned(),
             text: text.to_owned(),
-            registered: false,
+            sensitive: false,
         }
     }
 
     fn written() -> Event {
-        Event::Written(id(), letter("hello"), NOW)
+        Event::Written(id(), content("hello"), NOW)
     }
 
     /// Written, and failed so often.
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn a_message_is_written_once() {
-        check(&[], Command::Write(id(), letter("hello")), Ok(&[written()]));
-        check(&[written()], Command::Write(id(), letter("again")), Ok(&[]));
+        check(&[], Command::Write(id(), content("hello")), Ok(&[written()]));
+        check(&[written()], Command::Write(id(), content("again")), Ok(&[]));
     }
 
     #[test]
@@ -266,7 +266,8 @@ mod tests {
     #[test]
     fn what_is_delivered_or_given_up_stays_so() {
         for last in [Event::Delivered(NOW), Event::GivenUp] {
-            for command in [Command::Confirm, Command::Postpone { attempt: 0 }, Command::Write(id(), letter("again"))] {
+            for command in [Command::Confirm, Command::Postpone { attempt: 0 }, Command::Write(id(), content("again"))]
+            {
                 check(&[written(), last.clone()], command, Ok(&[]));
             }
         }

@@ -1,21 +1,22 @@
 //! Messages to customers about what happened to what is theirs. Serves every line of business, and decides nothing.
 //!
-//! What leads to a message is in [`policy`], its words in a module for each line of business, how often it is tried to
-//! deliver it in [`domain`], the outside runtime in [`carrier`].
+//! The events that lead to messages are in [`policy`], the texts in a module for each line of business, the attempts to
+//! deliver them in [`domain`], the outside world in [`carrier`].
 
-pub mod bikes;
+mod bikes;
 pub mod carrier;
-pub mod cars;
+mod cars;
 mod delivery;
 pub mod domain;
-pub mod orders;
-pub mod payments;
+mod orders;
+mod payments;
 pub mod policy;
 mod service;
-pub mod stays;
+mod stays;
 mod store;
-pub mod taxis;
-pub mod text;
+mod taxis;
+mod template;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,6 @@ pub const CONTEXT: Context = Context {
     name: "notification",
     about: "messages to customers: written once for an event, delivered, listed",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &[],
     start: |host| start(host, Arc::new(LogCarrier)),
 };
@@ -42,7 +42,7 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How long the carrier is waited for, in milliseconds.
+    /// How long the carrier may take, in milliseconds.
     pub carrier_deadline_ms: u64,
 }
 

@@ -1,78 +1,82 @@
 //! What customers are told about their orders, and the deliveries of these.
 
-use chassis::Malformed;
 use contracts::delivery::v1::{Delivery, DeliveryCompleted, DeliveryStarted};
 use contracts::order::v1::{
     CancellationCause, Order, OrderCancellationRefused, OrderCancelled, OrderConfirmed, OrderPlaced, OrderState,
 };
 
-use crate::policy::{Told, Words};
+use crate::template::{Rendered, Templates, render};
 use crate::text;
 
-/// Tells the customer something that begins with how many of what they ordered, for how much.
-fn about(order: Option<Order>, tell: impl FnOnce(&Order, String, String) -> String) -> Told {
-    let order = order.ok_or_else(|| Malformed("no order".into()))?;
-    let price = text::amount(order.price.as_ref())?;
-    let text = tell(&order, what(order.quantity, &order.product_name), price);
-    Ok(Some(Words { customer: order.customer_id, text }))
+/// Registers the templates.
+pub fn register(templates: Templates) -> Templates {
+    templates
+        .on("ORDER_PLACED", |event: OrderPlaced| about(event.order, placed))
+        .on("ORDER_CONFIRMED", |event: OrderConfirmed| about(event.order, confirmed))
+        .on("ORDER_CANCELLED", |event: OrderCancelled| about(event.order, cancelled))
+        .on("ORDER_CANCELLATION_REFUSED", |event: OrderCancellationRefused| about(event.order, cancellation_refused))
+        .on("DELIVERY_STARTED", |event: DeliveryStarted| about_delivery(event.delivery, started))
+        .on("DELIVERY_COMPLETED", |event: DeliveryCompleted| about_delivery(event.delivery, completed))
 }
 
-fn about_delivery(delivery: Option<Delivery>, tell: impl FnOnce(&Delivery, String) -> String) -> Told {
-    let delivery = delivery.ok_or_else(|| Malformed("no delivery".into()))?;
-    let text = tell(&delivery, what(delivery.quantity, &delivery.product_name));
-    Ok(Some(Words { customer: delivery.customer_id, text }))
+/// The texts say what was ordered, and for how much.
+fn about(order: Option<Order>, text: fn(&Order, String, String) -> String) -> Rendered {
+    render(
+        "order",
+        order,
+        |order| order.customer_id,
+        |order| Ok(text(order, what(order.quantity, &order.product_name), text::amount(&order.price)?)),
+    )
+}
+
+fn about_delivery(delivery: Option<Delivery>, text: fn(&Delivery, String) -> String) -> Rendered {
+    render(
+        "delivery",
+        delivery,
+        |delivery| delivery.customer_id,
+        |delivery| Ok(text(delivery, what(delivery.quantity, &delivery.product_name))),
+    )
 }
 
 fn what(quantity: i32, product: &str) -> String {
     format!("{quantity} × {product}")
 }
 
-/// It is paid.
-pub fn placed(event: OrderPlaced) -> Told {
-    about(event.order, |_, what, price| format!("You ordered {what}, and we received {price}. Thank you!"))
+fn placed(_: &Order, what: String, price: String) -> String {
+    format!("You ordered {what}, and we received {price}. Thank you!")
 }
 
-/// It has its stock.
-pub fn confirmed(event: OrderConfirmed) -> Told {
-    about(event.order, |_, what, _| format!("{what} is in stock. We prepare the delivery."))
+fn confirmed(_: &Order, what: String, _: String) -> String {
+    format!("{what} is in stock. We prepare the delivery.")
 }
 
-/// It is off.
-pub fn cancelled(event: OrderCancelled) -> Told {
-    about(event.order, |order, what, price| {
-        let why = match order.cancellation_cause() {
-            CancellationCause::Customer => "was cancelled by you",
-            CancellationCause::Payment => "was cancelled because you cancelled its payment",
-            CancellationCause::OutOfStock => "had to be cancelled by us: there is not enough left",
-            CancellationCause::Unspecified => "was cancelled",
-        };
-        format!("Your order of {what} {why}. We give {price} back to you.")
-    })
+fn cancelled(order: &Order, what: String, price: String) -> String {
+    let why = match order.cancellation_cause() {
+        CancellationCause::Customer => "was cancelled by you",
+        CancellationCause::Payment => "was cancelled because you cancelled its payment",
+        CancellationCause::OutOfStock => "had to be cancelled by us: there is not enough left",
+        CancellationCause::Unspecified => "was cancelled",
+    };
+    format!("Your order of {what} {why}. We give {price} back to you.")
 }
 
-/// It can't be taken back.
-pub fn cancellation_refused(event: OrderCancellationRefused) -> Told {
-    about(event.order, |order, what, _| {
-        let why = if order.state() == OrderState::Delivered { "was delivered" } else { "is on its way to you" };
-        format!("Your order of {what} can't be cancelled any more: it {why}.")
-    })
+fn cancellation_refused(order: &Order, what: String, _: String) -> String {
+    let why = if order.state() == OrderState::Delivered { "was delivered" } else { "is on its way to you" };
+    format!("Your order of {what} can't be cancelled any more: it {why}.")
 }
 
-/// A courier is on the way.
-pub fn started(event: DeliveryStarted) -> Told {
-    about_delivery(event.delivery, |delivery, what| format!("{what} is on its way to {}.", delivery.address))
+fn started(delivery: &Delivery, what: String) -> String {
+    format!("{what} is on its way to {}.", delivery.address)
 }
 
-/// The customer has it.
-pub fn completed(event: DeliveryCompleted) -> Told {
-    about_delivery(event.delivery, |delivery, what| {
-        format!("{what} was delivered to {}. Thank you for ordering!", delivery.address)
-    })
+fn completed(delivery: &Delivery, what: String) -> String {
+    format!("{what} was delivered to {}. Thank you for ordering!", delivery.address)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::testing::{check, check_malformed};
     use contracts::money;
 
     fn order() -> Option<Order> {
@@ -90,19 +94,24 @@ mod tests {
         Some(Delivery { customer_id, product_name, quantity: 2, address, ..Delivery::default() })
     }
 
-    #[track_caller]
-    fn check(told: Told, says: &str) {
-        assert_eq!(told.expect("it is right"), Some(Words { customer: "ann".into(), text: says.into() }));
-    }
-
     #[test]
     fn o6_each_change_is_told_with_what_was_ordered() {
         let says = "You ordered 2 × Tent, and we received KRW 240,000. Thank you!";
-        check(placed(OrderPlaced { order: order() }), says);
-        check(confirmed(OrderConfirmed { order: order() }), "2 × Tent is in stock. We prepare the delivery.");
-        check(started(DeliveryStarted { delivery: delivery() }), "2 × Tent is on its way to 1 Sejong-daero.");
+        check(register, &OrderPlaced { order: order() }, "ORDER_PLACED", says);
+        check(
+            register,
+            &OrderConfirmed { order: order() },
+            "ORDER_CONFIRMED",
+            "2 × Tent is in stock. We prepare the delivery.",
+        );
+        check(
+            register,
+            &DeliveryStarted { delivery: delivery() },
+            "DELIVERY_STARTED",
+            "2 × Tent is on its way to 1 Sejong-daero.",
+        );
         let says = "2 × Tent was delivered to 1 Sejong-daero. Thank you for ordering!";
-        check(completed(DeliveryCompleted { delivery: delivery() }), says);
+        check(register, &DeliveryCompleted { delivery: delivery() }, "DELIVERY_COMPLETED", says);
     }
 
     #[test]
@@ -115,7 +124,7 @@ mod tests {
         ] {
             let order = order().map(|order| Order { cancellation_cause: cause.into(), ..order });
             let says = format!("Your order of 2 × Tent {why}. We give KRW 240,000 back to you.");
-            check(cancelled(OrderCancelled { order }), &says);
+            check(register, &OrderCancelled { order }, "ORDER_CANCELLED", &says);
         }
     }
 
@@ -125,14 +134,14 @@ mod tests {
         {
             let order = order().map(|order| Order { state: state.into(), ..order });
             let says = format!("Your order of 2 × Tent can't be cancelled any more: it {why}.");
-            check(cancellation_refused(OrderCancellationRefused { order }), &says);
+            check(register, &OrderCancellationRefused { order }, "ORDER_CANCELLATION_REFUSED", &says);
         }
     }
 
     #[test]
     fn an_event_that_breaks_its_contract_is_malformed() {
-        assert!(placed(OrderPlaced { order: None }).is_err());
-        assert!(confirmed(OrderConfirmed { order: Some(Order::default()) }).is_err());
-        assert!(started(DeliveryStarted { delivery: None }).is_err());
+        check_malformed(register, &OrderPlaced { order: None }, "no order");
+        check_malformed(register, &OrderConfirmed { order: Some(Order::default()) }, "no amount");
+        check_malformed(register, &DeliveryStarted { delivery: None }, "no delivery");
     }
 }

@@ -1,50 +1,48 @@
 //! What customers are told about their payments, of whatever line of business.
 
-use chassis::Malformed;
+use chassis::decode;
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancelled, PaymentRefused};
 
-use crate::policy::{Told, Words};
-use crate::text;
+use crate::template::{Notice, Rendered, Templates, Text};
+use crate::text::amount;
 
-fn about(payment: Payment, tell: impl FnOnce(&Payment, String) -> String) -> Told {
-    let amount = text::amount(payment.amount.as_ref())?;
-    let text = tell(&payment, amount);
-    Ok(Some(Words { customer: payment.customer_id, text }))
+/// Registers the templates.
+pub fn register(templates: Templates) -> Templates {
+    templates
+        .on("PAYMENT_RECEIVED", |event: PaymentApproved| about(event.payment, received))
+        .on("PAYMENT_REFUSED", |event: PaymentRefused| about(event.payment, refused))
+        .on("PAYMENT_REFUNDED", |event: PaymentCancelled| about(event.payment, refunded))
 }
 
-fn present(payment: Option<Payment>) -> Result<Payment, Malformed> {
-    payment.ok_or_else(|| Malformed("no payment".into()))
+fn about(payment: Option<Payment>, text: fn(&Payment) -> Option<Text>) -> Rendered {
+    let payment = decode::present("payment", payment)?;
+    let text = text(&payment).transpose()?;
+    Ok(text.map(|text| Notice { customer: payment.customer_id, text }))
 }
 
 /// What was used already is paid. Of what is still to come, its seller tells.
-pub fn received(event: PaymentApproved) -> Told {
-    let payment = present(event.payment)?;
-    if !payment.used {
-        return Ok(None);
-    }
-    about(payment, |_, amount| format!("We received {amount}. Thank you!"))
+fn received(payment: &Payment) -> Option<Text> {
+    payment.used.then(|| Ok(format!("We received {}. Thank you!", amount(&payment.amount)?)))
 }
 
-/// The processor declined.
-pub fn refused(event: PaymentRefused) -> Told {
-    about(present(event.payment)?, |payment, amount| {
+fn refused(payment: &Payment) -> Option<Text> {
+    let text = |amount| {
         let why = &payment.refusal;
         format!("Your payment of {amount} was refused: {why}. You can try again, or take another payment method.")
-    })
+    };
+    Some(amount(&payment.amount).map(text))
 }
 
-/// The money went back, if any was taken.
-pub fn refunded(event: PaymentCancelled) -> Told {
-    let payment = present(event.payment)?;
-    if !payment.refunded {
-        return Ok(None);
-    }
-    about(payment, |_, amount| format!("Your payment was cancelled, and {amount} went back to you."))
+/// Nothing is said if no money was taken.
+fn refunded(payment: &Payment) -> Option<Text> {
+    let text = |amount| format!("Your payment was cancelled, and {amount} went back to you.");
+    payment.refunded.then(|| amount(&payment.amount).map(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::testing::{check, check_malformed, check_silent};
     use contracts::money::v1::Money;
 
     fn payment() -> Payment {
@@ -53,35 +51,35 @@ mod tests {
         Payment { customer_id: "ann".into(), amount, refusal, ..Payment::default() }
     }
 
-    #[track_caller]
-    fn check(told: Told, says: &str) {
-        assert_eq!(told.expect("it is right"), Some(Words { customer: "ann".into(), text: says.into() }));
-    }
-
     #[test]
     fn a_refused_payment_tells_why() {
         let says = "Your payment of KRW 120,000 was refused: the card was declined. \
                     You can try again, or take another payment method.";
-        check(refused(PaymentRefused { payment: Some(payment()) }), says);
+        check(register, &PaymentRefused { payment: Some(payment()) }, "PAYMENT_REFUSED", says);
     }
 
     #[test]
     fn a_cancelled_payment_is_told_only_if_money_went_back() {
         let cancelled = |refunded| PaymentCancelled { payment: Some(Payment { refunded, ..payment() }) };
-        assert_eq!(refunded(cancelled(false)).expect("it is right"), None);
-        check(refunded(cancelled(true)), "Your payment was cancelled, and KRW 120,000 went back to you.");
+        check_silent(register, &cancelled(false));
+        check(
+            register,
+            &cancelled(true),
+            "PAYMENT_REFUNDED",
+            "Your payment was cancelled, and KRW 120,000 went back to you.",
+        );
     }
 
     #[test]
     fn a_payment_is_told_only_if_nobody_else_tells_of_it() {
         let approved = |used| PaymentApproved { payment: Some(Payment { used, ..payment() }) };
-        assert_eq!(received(approved(false)).expect("it is right"), None);
-        check(received(approved(true)), "We received KRW 120,000. Thank you!");
+        check_silent(register, &approved(false));
+        check(register, &approved(true), "PAYMENT_RECEIVED", "We received KRW 120,000. Thank you!");
     }
 
     #[test]
     fn an_event_that_breaks_its_contract_is_malformed() {
-        assert!(received(PaymentApproved { payment: None }).is_err());
-        assert!(refused(PaymentRefused { payment: Some(Payment::default()) }).is_err());
+        check_malformed(register, &PaymentApproved { payment: None }, "no payment");
+        check_malformed(register, &PaymentRefused { payment: Some(Payment::default()) }, "no amount");
     }
 }

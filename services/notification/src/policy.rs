@@ -19,7 +19,7 @@
 //! | `stay.v1.StayCancelled`               | it is off, and why                             |
 //! | `stay.v1.StayCancellationRefused`     | the money stays: the stay is too near or over  |
 //! | `stay.v1.StayCompleted`               | thank you                                      |
-//! | `voucher.v1.VoucherIssued`            | the code of the voucher, as registered mail    |
+//! | `voucher.v1.VoucherIssued`            | the code of the voucher, for their eyes alone  |
 //! | `ride.v1.RideStarted`                 | the bike is theirs                             |
 //! | `ride.v1.RideVoided`                  | the ride costs nothing                         |
 //! | `billing.v1.BillClosed`               | what the ride cost                             |
@@ -34,122 +34,53 @@
 //! | `payment.v1.PaymentRefused`           | why, and that they may try again               |
 //! | `payment.v1.PaymentCancelled`         | the money went back, if any was taken          |
 //!
-//! The words of each line of business are in a module of its name. The topics never change: apps know them.
+//! Each line of business has its templates in a module of its name. The topics never change: apps know them.
 
-use chassis::{Envelope, Malformed, Policy};
-use contracts::voucher::v1::VoucherIssued;
-use prost::Name;
+use chassis::Policy;
 
-use crate::domain::{Command, FlowId, Letter, Message, MessageId};
+use crate::domain::Message;
+use crate::template::Templates;
 use crate::{bikes, cars, orders, payments, stays, taxis};
-
-/// Who is told what; nobody, if there is nothing to tell.
-pub type Told = Result<Option<Words>, Malformed>;
-
-/// What is said, and to whom.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Words {
-    /// The subject of the customer.
-    pub customer: String,
-    /// The text.
-    pub text: String,
-}
 
 /// The table above.
 pub fn policy() -> Policy<Message> {
-    let policy = Policy::new();
-    let policy = tell(policy, "CAR_RESERVED", cars::reserved);
-    let policy = tell(policy, "CAR_RENTED", cars::rented);
-    let policy = tell(policy, "CAR_RETURNED", cars::returned);
-    let policy = tell(policy, "RESERVATION_CANCELLED", cars::cancelled);
-    let policy = tell(policy, "CANCELLATION_REFUSED", cars::cancellation_refused);
-    let policy = tell(policy, "TAXI_HAILED", taxis::hailed);
-    let policy = tell(policy, "TAXI_ALLOCATED", taxis::allocated);
-    let policy = tell(policy, "NO_TAXI_FREE", taxis::cancelled);
-    let policy = tell(policy, "TAXI_CANCELLATION_REFUSED", taxis::cancellation_refused);
-    let policy = tell(policy, "DRIVE_STARTED", taxis::started);
-    let policy = tell(policy, "DRIVE_FINISHED", taxis::finished);
-    let policy = tell(policy, "STAY_RESERVED", stays::reserved);
-    let policy = tell(policy, "STAY_CONFIRMED", stays::confirmed);
-    let policy = tell(policy, "STAY_CANCELLED", stays::cancelled);
-    let policy = tell(policy, "STAY_CANCELLATION_REFUSED", stays::cancellation_refused);
-    let policy = tell(policy, "STAY_COMPLETED", stays::completed);
-    let policy = policy.on(|told: VoucherIssued, event| write(event, "VOUCHER_ISSUED", stays::voucher(told)?, true));
-    let policy = tell(policy, "BIKE_RENTED", bikes::started);
-    let policy = tell(policy, "RIDE_VOIDED", bikes::voided);
-    let policy = tell(policy, "BILL_SETTLED", bikes::settled);
-    let policy = tell(policy, "BILL_IN_ARREARS", bikes::in_arrears);
-    let policy = tell(policy, "DEPOSIT_TOPPED_UP", bikes::topped_up);
-    let policy = tell(policy, "ORDER_PLACED", orders::placed);
-    let policy = tell(policy, "ORDER_CONFIRMED", orders::confirmed);
-    let policy = tell(policy, "ORDER_CANCELLED", orders::cancelled);
-    let policy = tell(policy, "ORDER_CANCELLATION_REFUSED", orders::cancellation_refused);
-    let policy = tell(policy, "DELIVERY_STARTED", orders::started);
-    let policy = tell(policy, "DELIVERY_COMPLETED", orders::completed);
-    let policy = tell(policy, "PAYMENT_RECEIVED", payments::received);
-    let policy = tell(policy, "PAYMENT_REFUSED", payments::refused);
-    tell(policy, "PAYMENT_REFUNDED", payments::refunded)
-}
-
-/// Whenever there is an `M`, these words are written, under the topic.
-fn tell<M>(policy: Policy<Message>, topic: &'static str, words: fn(M) -> Told) -> Policy<Message>
-where
-    M: prost::Message + Name + Default + 'static,
-{
-    policy.on(move |told: M, event| write(event, topic, words(told)?, false))
-}
-
-fn write(
-    event: &Envelope,
-    topic: &str,
-    words: Option<Words>,
-    registered: bool,
-) -> Result<Vec<(MessageId, Command)>, Malformed> {
-    let Some(Words { customer, text }) = words else { return Ok(vec![]) };
-    if customer.is_empty() {
-        return Err(Malformed("no customer_id".into()));
-    }
-    let (id, flow) = (MessageId::new(event.event_id), FlowId::new(event.correlation_id));
-    Ok(vec![(id, Command::Write(id, Letter { customer, flow, topic: topic.to_owned(), text, registered }))])
+    let lines =
+        [cars::register, taxis::register, stays::register, bikes::register, orders::register, payments::register];
+    lines.into_iter().fold(Templates::default(), |templates, register| register(templates)).into_policy()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chassis::Timestamp;
+    use crate::domain::{Command, Content, FlowId, MessageId};
+    use crate::template::testing::envelope;
     use contracts::rental::v1::{CarReturned, Reservation};
-    use prost::Message as _;
+    use contracts::voucher::v1::{Voucher, VoucherIssued};
 
-    fn returned(customer: &str) -> Envelope {
-        let id: MessageId = "00000000-0000-4000-8000-000000000001".parse().expect("the test gives a UUID");
-        let flow: FlowId = "00000000-0000-4000-8000-000000000002".parse().expect("the test gives a UUID");
-        let reservation =
-            Some(Reservation { customer_id: customer.into(), car_id: "K5".into(), ..Reservation::default() });
-        Envelope {
-            event_id: id.uuid(),
-            kind: CarReturned::full_name(),
-            source: String::new(),
-            subject: String::new(),
-            at: Timestamp::from_micros(0),
-            correlation_id: flow.uuid(),
-            causation_id: None,
-            sequence: 1,
-            traceparent: None,
-            body: CarReturned { reservation }.encode_to_vec(),
-        }
+    fn returned(customer: &str) -> CarReturned {
+        let (customer_id, car_id) = (customer.into(), "K5".into());
+        CarReturned { reservation: Some(Reservation { customer_id, car_id, ..Reservation::default() }) }
     }
 
     #[test]
     fn a_message_has_the_id_of_its_event_and_goes_to_its_customer() {
-        let event = returned("ann");
+        let event = envelope(&returned("ann"));
         let (id, flow) = (MessageId::new(event.event_id), FlowId::new(event.correlation_id));
         let text = "Thank you for bringing car K5 back. How many stars do you give it?".into();
-        let letter = Letter { customer: "ann".into(), flow, topic: "CAR_RETURNED".into(), text, registered: false };
-        assert_eq!(policy().react(&event).expect("it is right"), [(id, Command::Write(id, letter))]);
+        let content = Content { customer: "ann".into(), flow, topic: "CAR_RETURNED".into(), text, sensitive: false };
+        assert_eq!(policy().react(&event).expect("it is right"), [(id, Command::Write(id, content))]);
+    }
+
+    #[test]
+    fn only_the_code_of_a_voucher_is_sensitive() {
+        let dates = Some(contracts::period::v1::Dates::default());
+        let voucher = Some(Voucher { customer_id: "ann".into(), dates, ..Voucher::default() });
+        let commands = policy().react(&envelope(&VoucherIssued { voucher })).expect("it is right");
+        assert!(matches!(&*commands, [(_, Command::Write(_, content))] if content.sensitive), "{commands:?}");
     }
 
     #[test]
     fn an_event_without_a_customer_is_malformed() {
-        assert!(policy().react(&returned("")).is_err());
+        assert!(policy().react(&envelope(&returned(""))).is_err());
     }
 }

@@ -1,45 +1,44 @@
-//! Messages in a table.
+//! Messages in a table, and the event that a sensitive one was delivered.
 
-use chassis::db::prelude::*;
+use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
-use chassis::{Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
+use chassis::{Error, EventId, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::notification::v1 as proto;
 
-use crate::domain::{Command, Event, FlowId, Letter, Message, MessageId, State};
+use crate::domain::{Command, Content, Event, FlowId, Message, MessageId, State};
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    messages (id) {
-        id -> SqlUuid,
-        version -> BigInt,
-        wake_at -> Nullable<SqlTime>,
-        customer -> Text,
-        flow -> SqlUuid,
-        topic -> Text,
-        text -> Text,
-        registered -> Bool,
-        state -> Text,
-        attempt -> Integer,
-        created_at -> SqlTime,
-        delivered_at -> Nullable<SqlTime>,
+chassis::table! {
+    /// A message.
+    messages (id) of Message as Row with version, wake_at {
+        id: MessageId as SqlUuid,
+        created_at: Timestamp as SqlTime,
     }
-}
-
-chassis::rows! {
-    /// A message, flat.
-    struct Row in messages (id) {
-        id: MessageId,
-        version: i64,
-        wake_at: Option<Timestamp>,
-        customer: String,
-        flow: FlowId,
-        topic: String,
-        text: String,
-        registered: bool,
-        state: String,
-        attempt: i32,
-        created_at: Timestamp,
-        delivered_at: Option<Timestamp>,
+    columns |message| {
+        customer: String as Text = message.content.customer.clone(),
+        flow: FlowId as SqlUuid = message.content.flow,
+        topic: String as Text = message.content.topic.clone(),
+        text: String as Text = message.content.text.clone(),
+        registered: bool as Bool = message.content.sensitive,
+        state: Name<proto::MessageState> as Text = Name(shown(&message.state)),
+        attempt: u32 as Integer = if let State::Pending { attempt, .. } = message.state { attempt } else { 0 },
+        delivered_at: Option<Timestamp> as Nullable<SqlTime> = delivered_at(&message.state),
+    }
+    fields |row, corrupt| {
+        content: Content {
+            customer: row.customer,
+            flow: row.flow,
+            topic: row.topic,
+            text: row.text,
+            sensitive: row.registered,
+        },
+        state: match (Name::parse(&row.state), row.wake_at, row.delivered_at) {
+            (Some(proto::MessageState::Pending), Some(deliver_at), None) => {
+                State::Pending { attempt: row.attempt as u32, deliver_at }
+            }
+            (Some(proto::MessageState::Delivered), None, Some(at)) => State::Delivered(at),
+            (Some(proto::MessageState::Undeliverable), None, None) => State::Undeliverable,
+            _ => return Err(corrupt("state")),
+        },
     }
 }
 
@@ -54,19 +53,20 @@ impl Store for Message {
         self.into()
     }
 
-    /// That it was delivered, if it was registered. What else customers were told is nobody's business.
+    /// Publishes the delivery of a sensitive message. The rest is no other context's business.
     fn publish(&self, event: &Event) -> Option<Publication> {
-        if !(self.letter.registered && matches!(event, Event::Delivered(_))) {
+        if !(self.content.sensitive && matches!(event, Event::Delivered(_))) {
             return None;
         }
-        let (told, flow) = (proto::MessageDelivered { message: Some(self.into()) }, Some(self.letter.flow.uuid()));
-        // It is delivered when its time has come, since the event that it tells of.
-        Some(Publication::of(&told, self.id, flow).after(Some(EventId::new(self.id.uuid()))))
+        let delivered = proto::MessageDelivered { message: Some(self.into()) };
+        // Its timer delivers it, and has waited since the event that the message is about.
+        let cause = Some(EventId::new(self.id.uuid()));
+        Some(Publication::of(&delivered, self.id, Some(self.content.flow.uuid())).after(cause))
     }
 }
 
-/// A page of messages, newest first: those to a customer, or to all; about a flow, or about all. What is registered is
-/// for its customer: other readers see that there is a message, not what it says.
+/// A page of messages, newest first: those to a customer, or to all; about a flow, or about all. Only its customer reads
+/// the text of a sensitive message; other readers see that there is one.
 pub async fn list(
     tx: Tx<'_>,
     reader: &str,
@@ -74,78 +74,97 @@ pub async fn list(
     flow: Option<FlowId>,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Message>, String), Error> {
-    let (rows, next) = newest!(
+    newest!(
         tx, page, Row in messages by created_at;
-        customer: messages::customer.eq(customer), flow: messages::flow.eq(flow)
-    );
-    let shown = |row: Row| {
-        let is_readable = !row.registered || row.customer == reader;
-        let full = proto::Message::from(&Loaded::try_from(row)?.state);
-        Ok(if is_readable { full } else { proto::Message { text: String::new(), ..full } })
-    };
-    let messages = rows.into_iter().map(shown);
-    Ok((messages.collect::<Result<_, Error>>()?, next))
-}
-
-impl Row {
-    fn new(message: &Message, version: i64) -> Row {
-        let (state, attempt, delivered_at) = match message.state {
-            State::Pending { attempt, .. } => ("pending", attempt, None),
-            State::Delivered(at) => ("delivered", 0, Some(at)),
-            State::Undeliverable => ("undeliverable", 0, None),
-        };
-        let Letter { customer, flow, topic, text, registered } = message.letter.clone();
-        Row {
-            id: message.id,
-            version,
-            wake_at: chassis::Aggregate::due_at(message).map(|(at, _)| at),
-            customer,
-            flow,
-            topic,
-            text,
-            registered,
-            state: state.to_owned(),
-            attempt: attempt as i32,
-            created_at: message.created,
-            delivered_at,
+        customer: messages::customer.eq(customer), flow: messages::flow.eq(flow);
+        |row| {
+            let is_readable = !row.registered || row.customer == reader;
+            let message = proto::Message::from(&row.read()?);
+            if is_readable { message } else { proto::Message { text: String::new(), ..message } }
         }
+    )
+}
+
+/// The contract's name of a state.
+fn shown(state: &State) -> proto::MessageState {
+    match state {
+        State::Pending { .. } => proto::MessageState::Pending,
+        State::Delivered(_) => proto::MessageState::Delivered,
+        State::Undeliverable => proto::MessageState::Undeliverable,
     }
 }
 
-impl TryFrom<Row> for Loaded<Message> {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self, Error> {
-        let state = match (row.state.as_str(), row.wake_at, row.delivered_at) {
-            ("pending", Some(deliver_at), None) => State::Pending { attempt: row.attempt as u32, deliver_at },
-            ("delivered", None, Some(at)) => State::Delivered(at),
-            ("undeliverable", None, None) => State::Undeliverable,
-            _ => return Err(Error::Internal(format!("message {}: corrupt state", row.id))),
-        };
-        let (customer, flow, topic, text) = (row.customer, row.flow, row.topic, row.text);
-        let letter = Letter { customer, flow, topic, text, registered: row.registered };
-        let state = Message { id: row.id, letter, state, created: row.created_at };
-        Ok(Loaded { id: row.id, version: row.version, state })
-    }
+fn delivered_at(state: &State) -> Option<Timestamp> {
+    if let State::Delivered(at) = state { Some(*at) } else { None }
 }
 
 impl From<&Message> for proto::Message {
     fn from(message: &Message) -> Self {
-        let (state, delivered) = match message.state {
-            State::Pending { .. } => (proto::MessageState::Pending, None),
-            State::Delivered(at) => (proto::MessageState::Delivered, Some(at)),
-            State::Undeliverable => (proto::MessageState::Undeliverable, None),
-        };
-        let Letter { customer, flow, topic, text, .. } = message.letter.clone();
+        let Content { customer, flow, topic, text, .. } = message.content.clone();
         proto::Message {
             message_id: message.id.to_string(),
             customer_id: customer,
             flow_id: flow.to_string(),
             topic,
             text,
-            state: state.into(),
-            create_time: Some(message.created.to_proto()),
-            deliver_time: delivered.map(Timestamp::to_proto),
+            state: shown(&message.state).into(),
+            create_time: Some(message.created_at.to_proto()),
+            deliver_time: delivered_at(&message.state).map(Timestamp::to_proto),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chassis::db::{Database, Durability, Metadata, Unit};
+    use chassis::runtime::Runtime;
+    use chassis::{Aggregate, Change, Fields, LoadRequest};
+    use futures::executor::block_on;
+
+    fn message(number: u64, state: State) -> Message {
+        let uuid = format!("00000000-0000-4000-8000-{number:012}");
+        let id: MessageId = uuid.parse().expect("the test gives a UUID");
+        let (customer, topic, text) = ("ann".to_owned(), "VOUCHER_ISSUED".to_owned(), format!("code {number}"));
+        let content = Content { customer, flow: FlowId::new(id.uuid()), topic, text, sensitive: number == 3 };
+        Message { id, content, state, created_at: Timestamp::from_micros(number as i64) }
+    }
+
+    fn change(state: &Message) -> Change<'_, Message> {
+        let metadata = Metadata { version: 1, wake_at: state.due_at().map(|(at, _)| at), ..Metadata::default() };
+        Change { id: state.id, state, events: &[], read: 0, metadata }
+    }
+
+    #[test]
+    fn messages_are_read_as_they_were_written_and_only_their_customer_reads_sensitive_ones() {
+        let (store, runtime) = ("sqlite:file:messages?mode=memory&cache=shared", Runtime::real());
+        let database = block_on(Database::open(store, "notification", &runtime)).expect("it can be opened");
+        block_on(crate::CONTEXT.migrate(&database)).expect("it can be migrated");
+        let at = Timestamp::from_micros(9);
+        let states = [State::Pending { attempt: 4, deliver_at: at }, State::Delivered(at), State::Undeliverable];
+        let messages: Vec<Message> = (1..).zip(states).map(|(number, state)| message(number, state)).collect();
+        let written = messages.clone();
+        let unit: Unit<'static, _> = Box::new(|tx| {
+            Box::pin(async move {
+                let changes: Vec<_> = written.iter().map(change).collect();
+                Message::save(tx, &changes).await
+            })
+        });
+        block_on(database.write(Durability::Full, unit)).expect("they can be written");
+        let reader = block_on(database.reader()).expect("it is open");
+        let mut request = LoadRequest::new();
+        messages.iter().for_each(|message| request.add(message.id, None));
+        let mut loaded = block_on(Message::load(reader.tx(), &request)).expect("they can be read");
+        loaded.sort_by_key(|loaded| loaded.id);
+        assert_eq!(loaded.into_iter().map(|loaded| loaded.state).collect::<Vec<_>>(), messages);
+
+        let page = Page::parse(&mut Fields::new(), 0, "", &[]).expect("it is right");
+        let texts = |subject: &str, flow| {
+            let (listed, _) = block_on(list(reader.tx(), subject, None, flow, &page)).expect("they can be listed");
+            listed.into_iter().map(|message| message.text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("ann", None), ["code 3", "code 2", "code 1"]);
+        assert_eq!(texts("admin", None), ["", "code 2", "code 1"]);
+        assert_eq!(texts("admin", Some(messages[0].content.flow)), ["code 1"]);
     }
 }

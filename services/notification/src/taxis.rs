@@ -1,82 +1,73 @@
-//! What customers are told about their taxis. Of a cancelled hail, nothing: who cancelled it knows.
+//! What customers are told about their taxis. Of a hail that they cancelled, nothing.
 
-use chassis::Malformed;
+use chassis::decode;
 use contracts::dispatch::v1::{
     CancellationCause, Hail, HailCancellationRefused, HailCancelled, TaxiAllocated, TaxiHailed,
 };
 use contracts::driving::v1::{Drive, DriveFinished, DriveStarted};
 use contracts::place::v1::Place;
 
-use crate::policy::{Told, Words};
-use crate::text;
+use crate::template::{Rendered, Templates, Text, render};
+use crate::text::amount;
 
-/// A taxi was asked for.
-pub fn hailed(event: TaxiHailed) -> Told {
-    about_hail(event.hail, |hail| {
-        let (pickup, destination) = (name(hail.pickup.as_ref())?, name(hail.destination.as_ref())?);
-        Ok(format!("We look for a taxi for you, from {pickup} to {destination}."))
-    })
+/// Registers the templates.
+pub fn register(templates: Templates) -> Templates {
+    templates
+        .on("TAXI_HAILED", |event: TaxiHailed| about_hail(event.hail, hailed))
+        .on("TAXI_ALLOCATED", |event: TaxiAllocated| about_hail(event.hail, allocated))
+        .on("NO_TAXI_FREE", cancelled)
+        .on("TAXI_CANCELLATION_REFUSED", |event: HailCancellationRefused| about_hail(event.hail, cancellation_refused))
+        .on("DRIVE_STARTED", |event: DriveStarted| about_drive(event.drive, started))
+        .on("DRIVE_FINISHED", |event: DriveFinished| about_drive(event.drive, finished))
 }
 
-/// A driver is on the way.
-pub fn allocated(event: TaxiAllocated) -> Told {
-    about_hail(event.hail, |hail| {
-        let (driver, pickup) = (&hail.driver_id, name(hail.pickup.as_ref())?);
-        Ok(format!("Your taxi is on the way to {pickup}. Your driver is {driver}."))
-    })
+fn about_hail(hail: Option<Hail>, text: fn(&Hail) -> Text) -> Rendered {
+    render("hail", hail, |hail| hail.customer_id, text)
 }
 
-/// The cancellation came too late.
-pub fn cancellation_refused(event: HailCancellationRefused) -> Told {
-    about_hail(event.hail, |_| Ok("Your taxi can't be cancelled any more, for the drive has started.".to_owned()))
+fn about_drive(drive: Option<Drive>, text: fn(&Drive) -> Text) -> Rendered {
+    render("drive", drive, |drive| drive.customer_id, text)
 }
 
-/// No driver took it.
-pub fn cancelled(event: HailCancelled) -> Told {
+fn hailed(hail: &Hail) -> Text {
+    Ok(format!("We look for a taxi for you, from {} to {}.", name(&hail.pickup)?, name(&hail.destination)?))
+}
+
+fn allocated(hail: &Hail) -> Text {
+    Ok(format!("Your taxi is on the way to {}. Your driver is {}.", name(&hail.pickup)?, hail.driver_id))
+}
+
+fn cancellation_refused(_: &Hail) -> Text {
+    Ok("Your taxi can't be cancelled any more, for the drive has started.".to_owned())
+}
+
+fn cancelled(event: HailCancelled) -> Rendered {
     match &event.hail {
         Some(hail) if hail.cancellation_cause() == CancellationCause::Customer => Ok(None),
         _ => about_hail(event.hail, |hail| {
-            let pickup = name(hail.pickup.as_ref())?;
+            let pickup = name(&hail.pickup)?;
             Ok(format!("We are sorry: no taxi near {pickup} was free. Please try again."))
         }),
     }
 }
 
-/// The drive started.
-pub fn started(event: DriveStarted) -> Told {
-    about_drive(event.drive, |drive| {
-        let destination = name(drive.destination.as_ref())?;
-        Ok(format!("You are on your way to {destination}. Have a good ride!"))
-    })
+fn started(drive: &Drive) -> Text {
+    Ok(format!("You are on your way to {}. Have a good ride!", name(&drive.destination)?))
 }
 
-/// The drive is over.
-pub fn finished(event: DriveFinished) -> Told {
-    about_drive(event.drive, |drive| {
-        let (destination, fare) = (name(drive.destination.as_ref())?, text::amount(drive.fare.as_ref())?);
-        Ok(format!("You have arrived at {destination}. The fare is {fare}."))
-    })
+fn finished(drive: &Drive) -> Text {
+    let (destination, fare) = (name(&drive.destination)?, amount(&drive.fare)?);
+    Ok(format!("You have arrived at {destination}. The fare is {fare}."))
 }
 
-fn about_hail(hail: Option<Hail>, tell: impl FnOnce(&Hail) -> Result<String, Malformed>) -> Told {
-    let hail = hail.ok_or_else(|| Malformed("no hail".into()))?;
-    let text = tell(&hail)?;
-    Ok(Some(Words { customer: hail.customer_id, text }))
-}
-
-fn about_drive(drive: Option<Drive>, tell: impl FnOnce(&Drive) -> Result<String, Malformed>) -> Told {
-    let drive = drive.ok_or_else(|| Malformed("no drive".into()))?;
-    let text = tell(&drive)?;
-    Ok(Some(Words { customer: drive.customer_id, text }))
-}
-
-fn name(place: Option<&Place>) -> Result<&str, Malformed> {
-    place.map(|place| place.name.as_str()).ok_or_else(|| Malformed("no place".into()))
+fn name(place: &Option<Place>) -> Result<&str, chassis::Malformed> {
+    decode::present("place", place.as_ref()).map(|place| place.name.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::testing::{check, check_malformed, check_silent};
     use contracts::money::v1::Money;
 
     fn place(name: &str) -> Option<Place> {
@@ -99,37 +90,32 @@ mod tests {
         Some(Drive { customer_id: "ann".into(), destination: place("Gimpo Airport"), fare, ..Drive::default() })
     }
 
-    #[track_caller]
-    fn check(told: Told, says: &str) {
-        assert_eq!(told.expect("it is right"), Some(Words { customer: "ann".into(), text: says.into() }));
-    }
-
     #[test]
     fn t6_a_customer_is_told_of_each_step() {
         let hail = || hail(CancellationCause::Unspecified);
         let says = "We look for a taxi for you, from City Hall to Gimpo Airport.";
-        check(hailed(TaxiHailed { hail: hail() }), says);
+        check(register, &TaxiHailed { hail: hail() }, "TAXI_HAILED", says);
         let says = "Your taxi is on the way to City Hall. Your driver is kim.";
-        check(allocated(TaxiAllocated { hail: hail() }), says);
+        check(register, &TaxiAllocated { hail: hail() }, "TAXI_ALLOCATED", says);
         let says = "You are on your way to Gimpo Airport. Have a good ride!";
-        check(started(DriveStarted { drive: drive() }), says);
+        check(register, &DriveStarted { drive: drive() }, "DRIVE_STARTED", says);
         let says = "You have arrived at Gimpo Airport. The fare is KRW 12,000.";
-        check(finished(DriveFinished { drive: drive() }), says);
+        check(register, &DriveFinished { drive: drive() }, "DRIVE_FINISHED", says);
         let says = "Your taxi can't be cancelled any more, for the drive has started.";
-        check(cancellation_refused(HailCancellationRefused { hail: hail() }), says);
+        check(register, &HailCancellationRefused { hail: hail() }, "TAXI_CANCELLATION_REFUSED", says);
     }
 
     #[test]
     fn t6_nobody_is_told_of_what_they_cancelled() {
-        let cancelled = |cause| cancelled(HailCancelled { hail: hail(cause) });
-        assert_eq!(cancelled(CancellationCause::Customer).expect("it is right"), None);
+        let cancelled = |cause| HailCancelled { hail: hail(cause) };
+        check_silent(register, &cancelled(CancellationCause::Customer));
         let says = "We are sorry: no taxi near City Hall was free. Please try again.";
-        check(cancelled(CancellationCause::NoDriver), says);
+        check(register, &cancelled(CancellationCause::NoDriver), "NO_TAXI_FREE", says);
     }
 
     #[test]
     fn an_event_that_breaks_its_contract_is_malformed() {
-        assert!(hailed(TaxiHailed { hail: None }).is_err());
-        assert!(finished(DriveFinished { drive: Some(Drive::default()) }).is_err());
+        check_malformed(register, &TaxiHailed { hail: None }, "no hail");
+        check_malformed(register, &DriveFinished { drive: Some(Drive::default()) }, "no place");
     }
 }

@@ -1,14 +1,15 @@
-//! The words: amounts, times and periods as people read them.
+//! Amounts, times and periods as people read them.
 
-use chassis::{Malformed, Timestamp};
+use chassis::values::Currency;
+use chassis::{Malformed, Timestamp, decode};
 use contracts::money::v1::Money;
 use contracts::period::v1::{Dates, Period};
 
 /// An amount, such as `KRW 120,000` or `USD 1,234.50`.
-pub fn amount(money: Option<&Money>) -> Result<String, Malformed> {
-    let Money { currency_code: currency, amount_minor } = money.ok_or_else(|| Malformed("no amount".into()))?;
-    let minor = u64::try_from(*amount_minor).map_err(|_| Malformed("amount_minor".into()))?;
-    let digits = minor_digits(currency);
+pub fn amount(money: &Option<Money>) -> Result<String, Malformed> {
+    let money = decode::money("amount", money.clone())?;
+    let minor = u64::try_from(money.minor).map_err(|_| Malformed("amount_minor".into()))?;
+    let (currency, digits) = (money.currency, minor_digits(money.currency));
     let unit = 10_u64.pow(digits as u32);
     let whole = grouped(minor / unit);
     Ok(match digits {
@@ -18,33 +19,32 @@ pub fn amount(money: Option<&Money>) -> Result<String, Malformed> {
 }
 
 /// A period, such as `from 2026-07-01 10:00 to 2026-07-03 10:00 UTC`.
-pub fn period(period: Option<&Period>) -> Result<String, Malformed> {
-    let period = period.ok_or_else(|| Malformed("no period".into()))?;
-    let (start, end) = (time(period.start_time.as_ref())?, time(period.end_time.as_ref())?);
-    Ok(format!("from {start} to {end} UTC"))
+pub fn period(period: &Option<Period>) -> Result<String, Malformed> {
+    let period = decode::present("period", period.as_ref())?;
+    Ok(format!("from {} to {} UTC", time(&period.start_time)?, time(&period.end_time)?))
 }
 
 /// Dates, such as `from 2026-07-01 to 2026-07-03`.
-pub fn dates(dates: Option<&Dates>) -> Result<String, Malformed> {
-    let Dates { start_date, end_date } = dates.ok_or_else(|| Malformed("no dates".into()))?;
+pub fn dates(dates: &Option<Dates>) -> Result<String, Malformed> {
+    let Dates { start_date, end_date } = decode::present("dates", dates.as_ref())?;
     Ok(format!("from {start_date} to {end_date}"))
 }
 
 /// A moment, such as `2026-07-01 10:00 UTC`.
-pub fn moment(proto: Option<&prost_types::Timestamp>) -> Result<String, Malformed> {
-    time(proto).map(|time| format!("{time} UTC"))
+pub fn moment(moment: &Option<prost_types::Timestamp>) -> Result<String, Malformed> {
+    Ok(format!("{} UTC", time(moment)?))
 }
 
-fn time(proto: Option<&prost_types::Timestamp>) -> Result<String, Malformed> {
+fn time(proto: &Option<prost_types::Timestamp>) -> Result<String, Malformed> {
     let malformed = || Malformed("period".into());
-    let time = proto.and_then(Timestamp::from_proto).ok_or_else(malformed)?;
+    let time = proto.as_ref().and_then(Timestamp::from_proto).ok_or_else(malformed)?;
     let time = jiff::Timestamp::from_microsecond(time.micros()).map_err(|_| malformed())?;
     Ok(time.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// How many digits a currency's minor unit has in ISO 4217. Most have 2.
-fn minor_digits(currency: &str) -> usize {
-    match currency {
+fn minor_digits(currency: Currency) -> usize {
+    match currency.code() {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
         | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
@@ -72,7 +72,7 @@ mod tests {
     #[track_caller]
     fn check(currency: &str, amount_minor: i64, text: &str) {
         let money = Money { currency_code: currency.to_owned(), amount_minor };
-        assert_eq!(amount(Some(&money)).expect("it is right"), text);
+        assert_eq!(amount(&Some(money)).expect("it is right"), text);
     }
 
     #[test]
@@ -87,16 +87,16 @@ mod tests {
     }
 
     #[test]
-    fn a_period_is_told_to_the_minute() {
+    fn a_period_is_written_to_the_minute() {
         let time = |seconds: i64| Some(prost_types::Timestamp { seconds, nanos: 0 });
-        let told = period(Some(&Period { start_time: time(0), end_time: time(90_000) })).expect("it is right");
-        assert_eq!(told, "from 1970-01-01 00:00 to 1970-01-02 01:00 UTC");
+        let text = period(&Some(Period { start_time: time(0), end_time: time(90_000) })).expect("it is right");
+        assert_eq!(text, "from 1970-01-01 00:00 to 1970-01-02 01:00 UTC");
     }
 
     #[test]
     fn what_breaks_its_contract_is_malformed() {
         let negative = Money { currency_code: "KRW".to_owned(), amount_minor: -1 };
-        assert!(amount(Some(&negative)).is_err() && amount(None).is_err());
-        assert!(period(Some(&Period::default())).is_err() && period(None).is_err());
+        assert!(amount(&Some(negative)).is_err() && amount(&None).is_err());
+        assert!(period(&Some(Period::default())).is_err() && period(&None).is_err());
     }
 }

@@ -27,6 +27,8 @@ pub struct Metadata {
 /// }
 /// ```
 ///
+/// Other modules see the row of a table `as pub DeclinedRow`.
+///
 /// A table of aggregates, with columns of the chassis ([`Metadata`]). In braces stand the columns that are fields of the same
 /// name, then those that are made of the aggregate, then the fields that are made of a row, whose columns have the types
 /// that are stored. `corrupt` makes the error for a row that no aggregate has.
@@ -57,7 +59,7 @@ pub struct Metadata {
 /// not in the value, and are given to `Row::of(&ride, rider, id)`.
 #[macro_export]
 macro_rules! table {
-    ($(#[$attribute:meta])* $table:ident ($($key:ident),+) as $Row:ident {
+    ($(#[$attribute:meta])* $table:ident ($($key:ident),+) as $vis:vis $Row:ident {
         $($column:ident: $type:ty as $sql:ty),+ $(,)?
     }) => {
         diesel::table! {
@@ -66,7 +68,7 @@ macro_rules! table {
         }
         $crate::rows! {
             $(#[$attribute])*
-            struct $Row in $table ($($key),+) { $($column: <$type as $crate::db::Column>::Stored),+ }
+            $vis struct $Row in $table ($($key),+) { $($column: <$type as $crate::db::Column>::Stored),+ }
         }
     };
 

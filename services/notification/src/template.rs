@@ -1,0 +1,136 @@
+//! Templates: what a message about an event says, and to whom. The lines of business register theirs, each in a module of
+//! its own; this one knows none of them.
+
+use chassis::consumer::Reactions;
+use chassis::{Envelope, Malformed, Policy, decode};
+use prost::Name;
+
+use crate::domain::{Command, Content, FlowId, Message, MessageId};
+
+/// The text of a message.
+pub type Text = Result<String, Malformed>;
+
+/// What a template makes of an event; none if its customer need not know.
+pub type Rendered = Result<Option<Notice>, Malformed>;
+
+/// What is said, and to whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// The subject of the customer.
+    pub customer: String,
+    /// The text.
+    pub text: String,
+}
+
+/// Tells the customer of a resource about it.
+pub fn render<T>(
+    name: &str,
+    resource: Option<T>,
+    customer: fn(T) -> String,
+    text: impl FnOnce(&T) -> Text,
+) -> Rendered {
+    let resource = decode::present(name, resource)?;
+    let text = text(&resource)?;
+    Ok(Some(Notice { customer: customer(resource), text }))
+}
+
+/// The templates, by event.
+#[derive(Default)]
+pub struct Templates(Policy<Message>);
+
+impl Templates {
+    /// Whenever there is an `M`, this message is written, under the topic.
+    #[must_use]
+    pub fn on<M>(self, topic: &'static str, template: fn(M) -> Rendered) -> Templates
+    where
+        M: prost::Message + Name + Default + 'static,
+    {
+        Templates(self.0.on(move |decoded: M, event| write(event, topic, template(decoded)?, false)))
+    }
+
+    /// The same for a message that only its customer may read.
+    #[must_use]
+    pub fn on_sensitive<M>(self, topic: &'static str, template: fn(M) -> Rendered) -> Templates
+    where
+        M: prost::Message + Name + Default + 'static,
+    {
+        Templates(self.0.on(move |decoded: M, event| write(event, topic, template(decoded)?, true)))
+    }
+
+    /// The policy that writes the messages.
+    pub fn into_policy(self) -> Policy<Message> {
+        self.0
+    }
+}
+
+fn write(
+    event: &Envelope,
+    topic: &str,
+    notice: Option<Notice>,
+    sensitive: bool,
+) -> Result<Reactions<Message>, Malformed> {
+    let Some(Notice { customer, text }) = notice else { return Ok(vec![]) };
+    if customer.is_empty() {
+        return Err(Malformed("no customer_id".into()));
+    }
+    let (id, flow) = (MessageId::new(event.event_id), FlowId::new(event.correlation_id));
+    Ok(vec![(id, Command::Write(id, Content { customer, flow, topic: topic.to_owned(), text, sensitive }))])
+}
+
+/// What the tests of all lines of business need.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+    use chassis::Timestamp;
+
+    /// How a line registers its templates.
+    type Register = fn(Templates) -> Templates;
+
+    pub fn envelope<M: prost::Message + Name>(message: &M) -> Envelope {
+        let id = |text: &str| text.parse().map(FlowId::uuid).expect("the test gives a UUID");
+        Envelope {
+            event_id: id("00000000-0000-4000-8000-000000000001"),
+            kind: M::full_name(),
+            source: String::new(),
+            subject: String::new(),
+            at: Timestamp::from_micros(0),
+            correlation_id: id("00000000-0000-4000-8000-000000000002"),
+            causation_id: None,
+            sequence: 1,
+            traceparent: None,
+            body: message.encode_to_vec(),
+        }
+    }
+
+    /// What is written about an event, by a line that has a template for it.
+    fn written<M: prost::Message + Name>(register: Register, event: &M) -> Result<Vec<Content>, Malformed> {
+        let policy = register(Templates::default()).into_policy();
+        assert!(policy.subscription().matches(&M::full_name()), "{} has no template", M::full_name());
+        let content = |(_, command)| match command {
+            Command::Write(_, content) => content,
+            other => panic!("{other:?} writes nothing"),
+        };
+        Ok(policy.react(&envelope(event))?.into_iter().map(content).collect())
+    }
+
+    /// Checks what Ann is told of an event.
+    #[track_caller]
+    pub fn check<M: prost::Message + Name>(register: Register, event: &M, topic: &str, text: &str) {
+        let contents = written(register, event).expect("it is right");
+        let told: Vec<_> =
+            contents.iter().map(|content| (&*content.customer, &*content.topic, &*content.text)).collect();
+        assert_eq!(told, [("ann", topic, text)]);
+    }
+
+    /// Checks that nobody is told of an event.
+    #[track_caller]
+    pub fn check_silent<M: prost::Message + Name>(register: Register, event: &M) {
+        assert_eq!(written(register, event).expect("it is right"), []);
+    }
+
+    /// Checks what an event breaks its contract by.
+    #[track_caller]
+    pub fn check_malformed<M: prost::Message + Name>(register: Register, event: &M, why: &str) {
+        assert_eq!(written(register, event).expect_err("it is malformed").0, why);
+    }
+}
