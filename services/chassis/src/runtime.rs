@@ -173,7 +173,9 @@ impl Tasks {
         self.spawn(supervise(context, name, state, work));
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Starts a task that somebody waits for, such as the stream of one call: if it panics, it ends. It ends by itself soon
+    /// after [`Tasks::stopping`].
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if self.kill.is_cancelled() {
             return;
         }
