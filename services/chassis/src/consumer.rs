@@ -1,7 +1,7 @@
 //! Reactions to events: "whenever X there, do Y here", each exactly once in effect.
 //!
 //! An infrastructure that is away is waited for, with the events in hand and unacknowledged; a command that is refused is
-//! an answer; an event that can't be understood, or that a rule panics on, is put aside among the dead letters, so that
+//! an answer; an event that can't be understood, or that a rule panics on, becomes a dead letter, so that
 //! those behind it go on.
 
 use std::collections::BTreeMap;
@@ -15,26 +15,16 @@ use crate::aggregate::{Aggregate, Cause, Store};
 use crate::bus::{Handler, Stopped, Subscription};
 use crate::db::{Durability, Unit};
 use crate::dead_letters::{self, DeadLetter};
+use crate::decode::Malformed;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::idempotency::Key;
-use crate::runtime::Tasks;
+use crate::runtime::{Tasks, guarded};
 use crate::telemetry::{self, Meters};
 use crate::writer::{CommandMessage, Resources, Writer};
 
 /// The pauses between attempts, from the first to the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
-
-/// An event that can't be understood: it breaks its contract.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("malformed: {0}")]
-pub struct Malformed(pub String);
-
-impl From<prost::DecodeError> for Malformed {
-    fn from(error: prost::DecodeError) -> Malformed {
-        Malformed(error.to_string())
-    }
-}
 
 /// The commands that an event leads to, each with the aggregate that it is for.
 pub type Reactions<A> = Vec<(<A as Aggregate>::Id, <A as Aggregate>::Command)>;
@@ -51,7 +41,7 @@ impl<A: Aggregate> Policy<A> {
         Policy { rules: BTreeMap::new() }
     }
 
-    /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw chance, but do
+    /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw random numbers, but do
     /// nothing: it is called again for an event that could not be handled yet.
     #[must_use]
     pub fn on<M, R>(self, react: R) -> Self
@@ -93,6 +83,7 @@ impl<A: Aggregate> Default for Policy<A> {
 
 /// Handles events by a policy.
 pub(crate) struct Reactor<A: Store> {
+    pub context: &'static str,
     pub policy: Policy<A>,
     pub writer: Writer<A>,
 }
@@ -124,7 +115,9 @@ impl<A: Store> React for Reactor<A> {
 
 impl<A: Store> Reactor<A> {
     fn enqueue(&self, event: &Envelope) -> Result<Vec<impl Future<Output = Result<A::Answer, Error>> + use<A>>, Error> {
-        let commands = self.policy.react(event).map_err(|malformed| Error::Internal(malformed.to_string()))?;
+        let reactions = guarded(self.context, "policy", || self.policy.react(event));
+        let reactions = reactions.ok_or_else(|| Error::Internal("the policy panicked".into()))?;
+        let commands = reactions.map_err(|malformed| Error::Internal(malformed.to_string()))?;
         let traceparent = telemetry::consumed(event);
         let enqueue = |(index, (id, command)): (usize, (A::Id, A::Command))| {
             let key = Key::event(event.event_id, &[A::NAME.as_bytes(), &index.to_be_bytes()].concat());
@@ -140,7 +133,7 @@ impl<A: Store> Reactor<A> {
     }
 }
 
-/// Tries until every event is handled or put aside, or the tasks stop.
+/// Tries until every event is handled or a dead letter, or the tasks stop.
 pub(crate) struct Persistent {
     pub reactors: Vec<(Subscription, Arc<dyn React>)>,
     pub resources: Resources,
@@ -190,7 +183,7 @@ impl Persistent {
 
     async fn dead_letter(&self, event: Envelope, reason: String) -> Result<(), Stopped> {
         let context = self.resources.context;
-        tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event is put aside as a dead letter");
+        tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event is a dead letter");
         Meters::dead_letter(context);
         let mut pause = *PAUSES.start();
         loop {

@@ -32,7 +32,7 @@ const POSTGRES_SHARDS: usize = 2;
 pub struct CommandMessage<A: Aggregate> {
     /// Which aggregate.
     pub id: A::Id,
-    /// What it is told to do.
+    /// What it is asked to do.
     pub command: A::Command,
     /// Makes it happen once, however often it comes.
     pub key: Option<Key>,
@@ -43,7 +43,7 @@ pub struct CommandMessage<A: Aggregate> {
 /// Takes commands for the aggregates of one kind.
 pub struct Writer<A: Store> {
     database: Database,
-    shards: Arc<[Queue<A>]>,
+    shards: Arc<[mpsc::Sender<Submitted<A>>]>,
 }
 
 impl<A: Store> Clone for Writer<A> {
@@ -67,13 +67,15 @@ enum Wants {
 }
 
 type Reply<A> = oneshot::Sender<Result<Outcome<A>, Error>>;
-type Queue<A> = mpsc::Sender<(Job<A>, Reply<A>)>;
 
 /// A command in line, and what its sender wants to know.
 struct Job<A: Store> {
     message: CommandMessage<A>,
     wants: Wants,
 }
+
+/// What a shard takes from its queue.
+type Submitted<A> = (Job<A>, Reply<A>);
 
 /// What the shards of a context share.
 #[derive(Clone)]
@@ -82,9 +84,9 @@ pub struct Resources {
     pub context: &'static str,
     /// Its store.
     pub database: Database,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
-    /// Wakes the relay when there are new events.
+    /// Signals the relay that there are new events.
     pub published: Arc<Notify>,
 }
 
@@ -97,7 +99,10 @@ impl<A: Store> Writer<A> {
         };
         let start_shard = |_| {
             let (jobs, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(Shard::new(resources.clone()).run(queue, tasks.clone()));
+            let state = (Shard::new(resources.clone()), queue, tasks.clone());
+            tasks.supervise(resources.context, "writer", state, |(shard, queue, tasks)| {
+                Box::pin(shard.run(queue, tasks))
+            });
             jobs
         };
         Writer { database: resources.database.clone(), shards: (0..shards).map(start_shard).collect() }

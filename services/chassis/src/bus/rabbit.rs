@@ -87,7 +87,10 @@ impl Bus for Rabbit {
     }
 
     fn consume(&self, consumer: Consumer, tasks: &Tasks) {
-        tasks.spawn(self.clone().consume_until_stopped(consumer, tasks.clone()));
+        let (context, state) = (consumer.context, (self.clone(), consumer, tasks.clone()));
+        tasks.supervise(context, "consumer", state, |(rabbit, consumer, tasks)| {
+            Box::pin(rabbit.consume_until_stopped(consumer, tasks))
+        });
     }
 }
 
@@ -151,10 +154,10 @@ impl Inner {
 }
 
 impl Rabbit {
-    async fn consume_until_stopped(self, consumer: Consumer, tasks: Tasks) {
+    async fn consume_until_stopped(&self, consumer: &Consumer, tasks: &Tasks) {
         let mut pause = *PAUSES.start();
         loop {
-            let consuming = self.consume_until_lost(&consumer, &tasks);
+            let consuming = self.consume_until_lost(consumer, tasks);
             let outcome = tokio::select! {
                 biased;
                 outcome = consuming => outcome,
@@ -223,8 +226,9 @@ impl Rabbit {
         let mut deliveries = subscribe(connection, &queue).await?;
         while let Some(delivery) = deliveries.try_next().await.map_err(failed)? {
             if let Some(event) = wire::envelope(&delivery) {
-                let buried = consumer.handler.dead_letter(event, "it was delivered again and again and never handled");
-                buried.await.map_err(|_| failed("stopping"))?;
+                let dead_lettered =
+                    consumer.handler.dead_letter(event, "it was delivered again and again and never handled");
+                dead_lettered.await.map_err(|_| failed("stopping"))?;
             }
             delivery.acker.ack(BasicAckOptions::default()).await.map_err(failed)?;
         }

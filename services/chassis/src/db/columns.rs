@@ -11,8 +11,8 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 use jiff::civil::Date;
 
 use crate::clock::Timestamp;
-use crate::db::types::Secret;
 use crate::ids::Id;
+use crate::secret::Secret;
 use crate::values::{self, Currency};
 
 /// A type that a column can hold.
