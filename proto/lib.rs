@@ -1,7 +1,8 @@
 //! What the contexts say to each other and to the world, generated from `proto/`.
 //!
 //! The messages, clients and servers of a package `nadeuri.rental.v1` are in [`rental::v1`]. [`RPCS`] and [`EVENTS`] are
-//! what the options in the contracts say: who may call, what may be retried, which events nobody needs to react to.
+//! what the options in the contracts say: who may call, what may be retried, which events nobody needs to react to. Every
+//! request implements [`Request`], which says what it is sent to and answered with.
 
 mod generated {
     // The comments of the contracts are the documentation; enum and module items that prost adds have none.
@@ -15,8 +16,11 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/nadeuri.rs"));
 }
 
+mod request;
+
 pub use generated::nadeuri::*;
 pub use options::v1::Role;
+pub use request::{Paged, Request, Streaming, Unary};
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
