@@ -7,6 +7,7 @@
 mod go;
 mod java;
 mod python;
+mod rust;
 mod typescript;
 
 use std::fs;
@@ -34,6 +35,8 @@ pub enum Language {
     Go,
     /// grpc-java.
     Java,
+    /// tonic.
+    Rust,
 }
 
 /// What is asked for.
@@ -59,6 +62,7 @@ impl Language {
             Self::Typescript => "TypeScript",
             Self::Go => "Go",
             Self::Java => "Java",
+            Self::Rust => "Rust",
         }
     }
 
@@ -69,6 +73,8 @@ impl Language {
             Self::Typescript => typescript::generate(),
             Self::Go => go::generate(),
             Self::Java => java::generate(),
+            // Its build script does.
+            Self::Rust => Ok(()),
         }
         .with_context(|| format!("cannot generate the code for {}", self.name()))
     }
@@ -80,6 +86,7 @@ impl Language {
             Self::Typescript => typescript::test(),
             Self::Go => go::test(),
             Self::Java => java::test(),
+            Self::Rust => rust::test(),
         }
     }
 
@@ -90,6 +97,7 @@ impl Language {
             Self::Typescript => typescript::example(),
             Self::Go => go::example(),
             Self::Java => java::example()?,
+            Self::Rust => rust::example(),
         })
     }
 }
