@@ -16,8 +16,6 @@ mod fate;
 mod invariants;
 mod outside;
 mod people;
-#[path = "../support/rpcs.rs"]
-mod rpcs;
 mod town;
 
 use std::collections::BTreeSet;

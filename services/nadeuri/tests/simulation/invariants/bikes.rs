@@ -35,12 +35,12 @@ impl Bikes {
     pub async fn look(town: &Town) -> Result<Bikes, String> {
         let removed =
             |page_token: String| ListBikesRequest { state: BikeState::Removed.into(), page_size: 1_000, page_token };
-        let mut bikes = all_pages!(town, ListBikesRequest, bikes);
+        let mut bikes = all_pages::<ListBikesRequest>(town).await?;
         bikes.extend(read(town, removed(String::new())).await?.map(|answer| answer.bikes).unwrap_or_default());
-        let rides = all_pages!(town, ListRidesRequest, rides).into_iter();
-        let bills = all_pages!(town, ListBillsRequest, bills).into_iter();
-        let reports = all_pages!(town, ListReportsRequest, reports).into_iter();
-        let pages = all_pages!(town, ListBikeRidesRequest, bike_rides).into_iter();
+        let rides = all_pages::<ListRidesRequest>(town).await?.into_iter();
+        let bills = all_pages::<ListBillsRequest>(town).await?.into_iter();
+        let reports = all_pages::<ListReportsRequest>(town).await?.into_iter();
+        let pages = all_pages::<ListBikeRidesRequest>(town).await?.into_iter();
         let (mut managers, mut wallets) = (Vec::new(), BTreeMap::new());
         for owner in town.people() {
             let manager = read(town, GetManagerRequest { manager_id: owner.clone() }).await?;
@@ -66,7 +66,7 @@ impl Bikes {
 
     /// What still moves, if anything does.
     pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
-        let bills = all_pages!(town, ListBillsRequest, bills);
+        let bills = all_pages::<ListBillsRequest>(town).await?;
         Ok(bills
             .iter()
             .find(|bill: &&Bill| bill.state() == BillState::Due)

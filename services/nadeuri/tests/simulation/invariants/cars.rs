@@ -43,9 +43,9 @@ impl Cars {
         let by_id = |reservation: Reservation| (reservation.reservation_id.clone(), reservation);
         let by_flow = |page: CarRental| (page.reservation_id.clone(), page);
         Ok(Cars {
-            reservations: all_pages!(town, ListReservationsRequest, reservations).into_iter().map(by_id).collect(),
-            cars: all_pages!(town, ListCarsRequest, cars),
-            pages: all_pages!(town, ListCarRentalsRequest, car_rentals).into_iter().map(by_flow).collect(),
+            reservations: all_pages::<ListReservationsRequest>(town).await?.into_iter().map(by_id).collect(),
+            cars: all_pages::<ListCarsRequest>(town).await?,
+            pages: all_pages::<ListCarRentalsRequest>(town).await?.into_iter().map(by_flow).collect(),
         })
     }
 

@@ -42,10 +42,10 @@ impl Orders {
             let of_kind = events.iter().filter(|event| event.r#type.ends_with(kind));
             of_kind.map(|event| event.subject.clone()).collect()
         };
-        let orders = all_pages!(town, ListOrdersRequest, orders).into_iter();
-        let products = all_pages!(town, ListProductsRequest, products).into_iter();
-        let deliveries = all_pages!(town, ListDeliveriesRequest, deliveries).into_iter();
-        let pages = all_pages!(town, ListPagesRequest, orders).into_iter();
+        let orders = all_pages::<ListOrdersRequest>(town).await?.into_iter();
+        let products = all_pages::<ListProductsRequest>(town).await?.into_iter();
+        let deliveries = all_pages::<ListDeliveriesRequest>(town).await?.into_iter();
+        let pages = all_pages::<ListPagesRequest>(town).await?.into_iter();
         Ok(Orders {
             orders: orders.map(|order: Order| (order.order_id.clone(), order)).collect(),
             products: products.map(|product: Product| (product.product_id.clone(), product)).collect(),
@@ -59,7 +59,7 @@ impl Orders {
     /// What still moves, if anything does.
     pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
         let is_moving = |order: &&Order| matches!(order.state(), OrderState::Placed | OrderState::Cancelling);
-        let orders = all_pages!(town, ListOrdersRequest, orders);
+        let orders = all_pages::<ListOrdersRequest>(town).await?;
         Ok(orders.iter().find(is_moving).map(|order| format!("{order:?} waits")))
     }
 

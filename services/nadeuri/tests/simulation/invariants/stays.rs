@@ -38,10 +38,10 @@ impl Stays {
         let by_stay = |voucher: Voucher| (voucher.stay_id.clone(), voucher);
         let by_flow = |page: mypage::Stay| (page.stay_id.clone(), page);
         Ok(Stays {
-            stays: all_pages!(town, ListStaysRequest, stays).into_iter().map(by_id).collect(),
-            resorts: all_pages!(town, ListResortsRequest, resorts),
-            vouchers: all_pages!(town, ListVouchersRequest, vouchers).into_iter().map(by_stay).collect(),
-            pages: all_pages!(town, ListPagesRequest, stays).into_iter().map(by_flow).collect(),
+            stays: all_pages::<ListStaysRequest>(town).await?.into_iter().map(by_id).collect(),
+            resorts: all_pages::<ListResortsRequest>(town).await?,
+            vouchers: all_pages::<ListVouchersRequest>(town).await?.into_iter().map(by_stay).collect(),
+            pages: all_pages::<ListPagesRequest>(town).await?.into_iter().map(by_flow).collect(),
         })
     }
 

@@ -35,9 +35,9 @@ pub enum Lasts {
 impl Taxis {
     pub async fn look(town: &Town, events: &[Event]) -> Result<Taxis, String> {
         let refused = events.iter().filter(|event| event.r#type.ends_with(".HailCancellationRefused"));
-        let hails = all_pages!(town, ListHailsRequest, hails).into_iter();
-        let drives = all_pages!(town, ListDrivesRequest, drives).into_iter();
-        let pages = all_pages!(town, ListTaxiRidesRequest, taxi_rides).into_iter();
+        let hails = all_pages::<ListHailsRequest>(town).await?.into_iter();
+        let drives = all_pages::<ListDrivesRequest>(town).await?.into_iter();
+        let pages = all_pages::<ListTaxiRidesRequest>(town).await?.into_iter();
         Ok(Taxis {
             refused: refused.map(|event| event.subject.clone()).collect(),
             hails: hails.map(|hail: Hail| (hail.hail_id.clone(), hail)).collect(),
@@ -48,12 +48,12 @@ impl Taxis {
 
     /// What still moves, if anything does.
     pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
-        let hails = all_pages!(town, ListHailsRequest, hails);
+        let hails = all_pages::<ListHailsRequest>(town).await?;
         if let Some(hail) = hails.iter().find(|hail: &&Hail| hail.state() == HailState::Cancelling) {
             return Ok(Some(format!("hail {} is being cancelled", hail.hail_id)));
         }
         let is_moving = |drive: &&Drive| drive.state() == DriveState::Offered || drive.fare_state() == FareState::Due;
-        let moving = all_pages!(town, ListDrivesRequest, drives);
+        let moving = all_pages::<ListDrivesRequest>(town).await?;
         Ok(moving.iter().find(is_moving).map(|drive| format!("drive {} waits", drive.drive_id)))
     }
 
