@@ -10,12 +10,12 @@ use anyhow::Context as _;
 use chassis::Envelope;
 use chassis::access::{self, Guard};
 use chassis::auth::Auth;
-use chassis::bus::{Bus, Interest, rabbit::Rabbit};
+use chassis::bus::{Bus, Subscription, rabbit::Rabbit};
 use chassis::context::Environment;
 use chassis::db::Database;
-use chassis::edge::{Limits, Peers};
+use chassis::peer::{Limits, Peers};
 use chassis::identity::Identity;
-use chassis::world::World;
+use chassis::runtime::Runtime;
 use futures::StreamExt;
 use hdrhistogram::Histogram;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
@@ -46,27 +46,27 @@ pub async fn measure(postgres: &str, amqp: &str, table: &mut Table) -> anyhow::R
 }
 
 async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Duration> {
-    let world = World::real();
+    let runtime = Runtime::real();
     let name = format!("bench{}", Uuid::now_v7().simple());
-    let bus = Rabbit::new(amqp, &name, vec![("chronicle", Interest::All)], &world);
+    let bus = Rabbit::new(amqp, &name, vec![("chronicle", Subscription::All)], &runtime);
     let environment = Environment {
-        world: world.clone(),
+        runtime: runtime.clone(),
         bus: Arc::new(bus.clone()),
         peers: Peers::default(),
         identity: Identity::Named,
         limits: Limits::default(),
-        guard: Guard::new(Auth::Off, world.clock.clone(), access::Limits::default()),
+        guard: Guard::new(Auth::Off, runtime.clock.clone(), access::Limits::default()),
         settings: Default::default(),
         remember: Duration::from_secs(3_600),
     };
-    let database = Database::open(&format!("{postgres}{name}"), "chronicle", &world).await?;
+    let database = Database::open(&format!("{postgres}{name}"), "chronicle", &runtime).await?;
     chronicle::CONTEXT.migrate(&database).await?;
     let running = chronicle::CONTEXT.start(database.clone(), &environment)?;
-    while !running.parts.iter().all(chassis::health::Part::is_up) {
+    while !running.parts.iter().all(chassis::health::HealthCheck::is_up) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let started = Instant::now();
-    for batch in envelopes(&world).chunks(BATCH) {
+    for batch in envelopes(&runtime).chunks(BATCH) {
         bus.publish("rental", batch).await?;
     }
     while count(&database).await? < EVENTS as i64 {
@@ -77,10 +77,10 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
     Ok(took)
 }
 
-fn envelopes(world: &World) -> Vec<Envelope> {
+fn envelopes(runtime: &Runtime) -> Vec<Envelope> {
     let envelope = |_| {
-        let at = world.now();
-        let id = world.ids.uuid(at);
+        let at = runtime.now();
+        let id = runtime.ids.uuid(at);
         Envelope {
             event_id: id,
             kind: "nadeuri.rental.v1.CarReserved".to_owned(),

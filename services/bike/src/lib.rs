@@ -18,7 +18,7 @@ pub const CONTEXT: Context = Context {
     name: "bike",
     about: "bikes: status, place, battery",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };
@@ -26,8 +26,8 @@ pub const CONTEXT: Context = Context {
 fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Bike>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder_of::<Bike>();
-    let service = service::Service { writer, finder, database: host.database().clone(), world: host.world().clone() };
+    let loader = host.loader_of::<Bike>();
+    let service = service::Service { writer, loader, database: host.database().clone(), runtime: host.runtime().clone() };
     host.serve(BikeServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! | `ride.v1.RideReturned`  | the bike is back at that place; if it was written off meanwhile, that is told         |
 //! | `ride.v1.RideAbandoned` | the bike is back where it was taken: the ride never started                           |
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::ride::v1::{RideAbandoned, RideReturned};
 
 use crate::domain::{Bike, BikeId, Command};
@@ -18,13 +18,13 @@ pub fn policy() -> Policy<Bike> {
 }
 
 fn returned(event: RideReturned) -> Reaction {
-    let ride = told::present("ride", event.ride)?;
-    let place = told::place("to", ride.to)?;
-    let back = Command::GiveBack(told::parsed("ride_id", &ride.ride_id)?, ride.customer_id, Some(place));
-    Ok(vec![(told::parsed("bike_id", &ride.bike_id)?, back)])
+    let ride = decode::present("ride", event.ride)?;
+    let place = decode::place("to", ride.to)?;
+    let back = Command::GiveBack(decode::parsed("ride_id", &ride.ride_id)?, ride.customer_id, Some(place));
+    Ok(vec![(decode::parsed("bike_id", &ride.bike_id)?, back)])
 }
 
 fn abandoned(event: RideAbandoned) -> Reaction {
-    let back = Command::GiveBack(told::parsed("ride_id", &event.ride_id)?, event.customer_id, None);
-    Ok(vec![(told::parsed("bike_id", &event.bike_id)?, back)])
+    let back = Command::GiveBack(decode::parsed("ride_id", &event.ride_id)?, event.customer_id, None);
+    Ok(vec![(decode::parsed("bike_id", &event.bike_id)?, back)])
 }

@@ -1,12 +1,12 @@
 //! The gRPC face of bikes: parse, handle, answer.
 
 use chassis::db::Database;
-use chassis::done::Key;
-use chassis::near::{Around, Near};
-use chassis::page::Spot;
+use chassis::idempotency::Key;
+use chassis::geo::{GeoQuery, GeoCursor};
+use chassis::page::Cursor;
 use chassis::values::Place;
-use chassis::world::World;
-use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
 use contracts::bike::v1 as proto;
 use contracts::bike::v1::bike_service_server::BikeService;
 use tonic::{Request, Response, Status};
@@ -23,11 +23,11 @@ pub struct Service {
     /// Changes bikes.
     pub writer: Writer<Bike>,
     /// Finds bikes.
-    pub finder: Finder<BikeId, Bike>,
+    pub loader: Loader<BikeId, Bike>,
     /// Lists bikes.
     pub database: Database,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
 }
 
 fn battery(fields: &mut Fields, percent: Option<i32>) -> Option<u8> {
@@ -55,9 +55,9 @@ impl BikeService for Service {
         let usable = fields.take("state", usable);
         let battery = battery(&mut fields, request.battery_percent);
         let (key, name, place, usable, battery_percent) = fields.finish(all!(key, name, place, usable, battery))?;
-        let id = self.world.ids.mint(self.world.now());
+        let id = self.runtime.ids.mint(self.runtime.now());
         let command = Command::Register(id, name, place, Condition { battery_percent, usable });
-        let bike = self.writer.handle(call.intent(id, command, key)).await?;
+        let bike = self.writer.handle(call.command(id, command, key)).await?;
         Ok(Response::new(proto::RegisterBikeResponse { bike: Some(bike) }))
     }
 
@@ -71,7 +71,7 @@ impl BikeService for Service {
         let id = fields.id("bike_id", &request.bike_id);
         let (key, id) = fields.finish(all!(key, id))?;
         let command = Command::Remove { written_off: request.written_off };
-        let bike = self.writer.handle(call.intent(id, command, key)).await?;
+        let bike = self.writer.handle(call.command(id, command, key)).await?;
         Ok(Response::new(proto::RemoveBikeResponse { bike: Some(bike) }))
     }
 
@@ -83,7 +83,7 @@ impl BikeService for Service {
         let mut fields = Fields::new();
         let id = fields.id("bike_id", &request.bike_id);
         let id = fields.finish(id)?;
-        let bike = self.finder.get(id).await?.ok_or_else(|| Error::not_found("bike", id))?;
+        let bike = self.loader.get(id).await?.ok_or_else(|| Error::not_found("bike", id))?;
         Ok(Response::new(proto::GetBikeResponse { bike: Some((&bike).into()) }))
     }
 
@@ -94,7 +94,7 @@ impl BikeService for Service {
         let (_, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let filter = [&request.state.to_be_bytes()[..]];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let known = proto::BikeState::try_from(request.state);
         let state = fields.take("state", known.map_err(|_| "must be a value of BikeState"));
         let (page, state) = fields.finish(all!(page, state))?;
@@ -110,9 +110,9 @@ impl BikeService for Service {
         let (_, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let (latitude, longitude) = (request.latitude, request.longitude);
-        let around = Around::parse(&mut fields, latitude, longitude, request.within_km, WITHIN_KM);
+        let around = GeoQuery::parse(&mut fields, latitude, longitude, request.within_km, WITHIN_KM);
         let asked = around.map(|around| around.bytes()).unwrap_or_default();
-        let page = Page::<Near>::parse(&mut fields, request.page_size, &request.page_token, &[&asked]);
+        let page = Page::<GeoCursor>::parse(&mut fields, request.page_size, &request.page_token, &[&asked]);
         let (around, page) = fields.finish(all!(around, page))?;
         let reader = self.database.reader().await?;
         let (bikes, next_page_token) = store::near(reader.tx(), &around, &page).await?;
@@ -130,7 +130,7 @@ impl BikeService for Service {
         let ride = fields.id("ride_id", &request.ride_id);
         let customer = fields.text("customer_id", &request.customer_id, 1..=128);
         let (key, id, ride, customer) = fields.finish(all!(key, id, ride, customer))?;
-        let bike = self.writer.handle(call.intent(id, Command::Take(ride, customer), key)).await?;
+        let bike = self.writer.handle(call.command(id, Command::Take(ride, customer), key)).await?;
         Ok(Response::new(proto::TakeBikeResponse { bike: Some(bike) }))
     }
 
@@ -155,7 +155,7 @@ impl BikeService for Service {
             &proto::InspectBikeRequest { request_id: String::new(), ..request },
         );
         let command = Command::Inspect(report, manager, Condition { battery_percent, usable });
-        let bike = self.writer.handle(call.intent(id, command, Some(key))).await?;
+        let bike = self.writer.handle(call.command(id, command, Some(key))).await?;
         Ok(Response::new(proto::InspectBikeResponse { bike: Some(bike) }))
     }
 }

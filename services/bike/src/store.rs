@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
-use chassis::near::{self, Area, Around, Near};
-use chassis::page::Spot;
+use chassis::geo::{self, BoundingBox, GeoQuery, GeoCursor};
+use chassis::page::Cursor;
 use chassis::values::Place;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql, squared_distance};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, newest, sql, squared_distance};
 use contracts::bike::v1 as proto;
 use diesel::dsl::not;
 
@@ -61,9 +61,9 @@ chassis::rows! {
 impl Store for Bike {
     type Answer = proto::Bike;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let ids = wanted.ids();
-        let mentioned: Vec<RideId> = wanted.commands().filter_map(Command::ride).collect();
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
+        let mentioned: Vec<RideId> = request.commands().filter_map(Command::ride).collect();
         let takings = async {
             sql!(tx, |c| {
                 // Written out, so that each half has an index, whatever has piled up.
@@ -146,7 +146,7 @@ fn touched(change: &Change<'_, Bike>) -> Vec<TakingRow> {
 }
 
 /// A page of bikes, newest first: those in a state, or all that were not removed.
-pub async fn list(tx: Tx<'_>, state: proto::BikeState, page: &Page<Spot>) -> Result<(Vec<proto::Bike>, String), Error> {
+pub async fn list(tx: Tx<'_>, state: proto::BikeState, page: &Page<Cursor>) -> Result<(Vec<proto::Bike>, String), Error> {
     let (state, kept) = match state {
         proto::BikeState::Unspecified => (None, Some(name(proto::BikeState::Removed))),
         state => (Some(name(state)), None),
@@ -160,8 +160,8 @@ pub async fn list(tx: Tx<'_>, state: proto::BikeState, page: &Page<Spot>) -> Res
 }
 
 /// A page of the bikes that can be rented near a position, nearest first. There is an index for them, `bikes_available`.
-pub async fn near(tx: Tx<'_>, around: &Around, page: &Page<Near>) -> Result<(Vec<proto::NearbyBike>, String), Error> {
-    let find = |area: Area| async move {
+pub async fn near(tx: Tx<'_>, around: &GeoQuery, page: &Page<GeoCursor>) -> Result<(Vec<proto::NearbyBike>, String), Error> {
+    let find = |area: BoundingBox| async move {
         let squared = || squared_distance!(area, bikes::latitude, bikes::longitude);
         Ok(sql!(tx, |c| {
             let mut query = bikes::table
@@ -172,14 +172,14 @@ pub async fn near(tx: Tx<'_>, around: &Around, page: &Page<Near>) -> Result<(Vec
                 .filter(squared().le(area.high * area.high))
                 .select((squared(), BikeRow::as_select()))
                 .into_boxed();
-            if let Some(Near { squared: after, id }) = page.after {
+            if let Some(GeoCursor { squared: after, id }) = page.after {
                 let id = BikeId::new(id);
                 query = query.filter(squared().gt(after).or(squared().eq(after).and(bikes::id.gt(id))));
             }
             query.order((squared().asc(), bikes::id.asc())).limit(page.limit()).load(c)
         })?)
     };
-    let (rows, next) = near::page(around, page, |row: &BikeRow| row.id.uuid(), find).await?;
+    let (rows, next) = geo::page(around, page, |row: &BikeRow| row.id.uuid(), find).await?;
     let bike = |(distance_km, row): (f64, BikeRow)| {
         Ok(proto::NearbyBike { bike: Some((&row.bike(BTreeMap::new())?).into()), distance_km })
     };

@@ -20,7 +20,7 @@ pub const CONTEXT: Context = Context {
     name: "billing",
     about: "bills of bike rides",
     migrations: chassis::migrations!(),
-    interest: || policy::policy(Tariff::default()).interest(),
+    subscription: || policy::policy(Tariff::default()).subscription(),
     calls: &[],
     start,
 };
@@ -51,7 +51,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let tariff = Tariff { per_minute, least_minutes: settings.least_minutes };
     let writer = host.writer::<Bill>();
     host.react(policy::policy(tariff), &writer);
-    let service = service::Service { finder: host.finder_of::<Bill>(), database: host.database().clone() };
+    let service = service::Service { loader: host.loader_of::<Bill>(), database: host.database().clone() };
     host.serve(BillingServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

@@ -8,7 +8,7 @@
 //! | `wallet.v1.BillPaid`    | close it                                                      |
 //! | `wallet.v1.BillUnpaid`  | it is in arrears, until a later `BillPaid`                    |
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::ride::v1::{Ride, RideReturned, RideStarted, RideVoided};
 use contracts::wallet::v1::{BillPaid, BillUnpaid};
 
@@ -21,16 +21,16 @@ pub fn policy(tariff: Tariff) -> Policy<Bill> {
     Policy::new()
         .on(|event: RideStarted, _| about(event.ride, |rode, _| Ok(Command::Open(rode))))
         .on(move |event: RideReturned, _| {
-            about(event.ride, |rode, ride| Ok(Command::Charge(rode, told::time("end_time", ride.end_time)?, tariff)))
+            about(event.ride, |rode, ride| Ok(Command::Charge(rode, decode::time("end_time", ride.end_time)?, tariff)))
         })
         .on(|event: RideVoided, _| about(event.ride, |rode, _| Ok(Command::Void(rode))))
-        .on(|event: BillPaid, _| Ok(vec![(told::parsed("bill_id", &event.bill_id)?, Command::Pay)]))
-        .on(|event: BillUnpaid, _| Ok(vec![(told::parsed("bill_id", &event.bill_id)?, Command::FallShort)]))
+        .on(|event: BillPaid, _| Ok(vec![(decode::parsed("bill_id", &event.bill_id)?, Command::Pay)]))
+        .on(|event: BillUnpaid, _| Ok(vec![(decode::parsed("bill_id", &event.bill_id)?, Command::FallShort)]))
 }
 
 fn about(ride: Option<Ride>, react: impl FnOnce(Rode, &Ride) -> Result<Command, Malformed>) -> Reaction {
-    let ride = told::present("ride", ride)?;
-    let id = told::parsed("ride_id", &ride.ride_id)?;
-    let rode = Rode { ride: id, customer: ride.customer_id.clone(), start: told::time("start_time", ride.start_time)? };
+    let ride = decode::present("ride", ride)?;
+    let id = decode::parsed("ride_id", &ride.ride_id)?;
+    let rode = Rode { ride: id, customer: ride.customer_id.clone(), start: decode::time("start_time", ride.start_time)? };
     Ok(vec![(bill_of(id), react(rode, &ride)?)])
 }

@@ -1,8 +1,8 @@
 //! The gRPC face of bills: they are only read.
 
 use chassis::db::Database;
-use chassis::page::Spot;
-use chassis::{Call, Error, Fields, Finder, Page, all};
+use chassis::page::Cursor;
+use chassis::{Call, Error, Fields, Loader, Page, all};
 use contracts::Role;
 use contracts::billing::v1 as proto;
 use contracts::billing::v1::billing_service_server::BillingService;
@@ -15,7 +15,7 @@ use crate::store;
 #[derive(Clone)]
 pub struct Service {
     /// Finds bills.
-    pub finder: Finder<BillId, Bill>,
+    pub loader: Loader<BillId, Bill>,
     /// Lists bills.
     pub database: Database,
 }
@@ -31,7 +31,7 @@ impl BillingService for Service {
         let id = fields.id("bill_id", &request.bill_id);
         let id = fields.finish(id)?;
         let sees = |bill: &Bill| bill.customer == call.caller.subject() || call.caller.has(Role::Admin);
-        let bill = self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("bill", id))?;
+        let bill = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("bill", id))?;
         Ok(Response::new(proto::GetBillResponse { bill: Some((&bill).into()) }))
     }
 
@@ -43,7 +43,7 @@ impl BillingService for Service {
         let mut fields = Fields::new();
         let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let known = proto::BillState::try_from(request.state);
         let state = fields.take("state", known.map_err(|_| "must be a value of BillState"));
         let (page, state) = fields.finish(all!(page, state))?;

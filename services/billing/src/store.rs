@@ -1,7 +1,7 @@
 //! Bills in a table, and what others hear of them.
 
 use chassis::db::prelude::*;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::{Currency, Money};
 use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::billing::v1 as proto;
@@ -72,7 +72,7 @@ pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
     state: proto::BillState,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Bill>, String), Error> {
     let state = Some(state).filter(|state| *state != proto::BillState::Unspecified);
     let (rows, next) = newest!(

@@ -32,7 +32,7 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     fn evolve(state: Option<Self>, event: &Self::Event) -> Self;
 
     /// When it wants to be woken, and with what.
-    fn wake_at(&self) -> Option<(Timestamp, Self::Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Self::Command)> {
         None
     }
 }
@@ -43,7 +43,7 @@ pub trait Store: Aggregate {
     type Answer: prost::Message + Default + Clone + 'static;
 
     /// Reads aggregates, all in a statement or few. Those that don't exist are missing in the result.
-    fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
+    fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
 
     /// Writes changed aggregates, all in a statement or few. [`Error::Conflict`] if one is not at the version it was read at.
     fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> impl Future<Output = Result<(), Error>> + Send;
@@ -54,7 +54,7 @@ pub trait Store: Aggregate {
         std::future::ready(Ok(Vec::new()))
     }
 
-    /// The answer to a command that was just obeyed.
+    /// The answer to a command that was just executed.
     fn answer(&self, command: &Self::Command) -> Self::Answer;
 
     /// What others hear of an event, told after it: the state is the one it led to.
@@ -68,12 +68,12 @@ pub trait Store: Aggregate {
 }
 
 /// The aggregates that a batch is about, each with the commands for it.
-pub struct Wanted<'a, A: Aggregate>(BTreeMap<A::Id, Vec<&'a A::Command>>);
+pub struct LoadRequest<'a, A: Aggregate>(BTreeMap<A::Id, Vec<&'a A::Command>>);
 
-impl<'a, A: Aggregate> Wanted<'a, A> {
+impl<'a, A: Aggregate> LoadRequest<'a, A> {
     /// No aggregate yet.
     pub fn new() -> Self {
-        Wanted(BTreeMap::new())
+        LoadRequest(BTreeMap::new())
     }
 
     /// One more aggregate, or one more command for it.
@@ -92,7 +92,7 @@ impl<'a, A: Aggregate> Wanted<'a, A> {
     }
 }
 
-impl<A: Aggregate> Default for Wanted<'_, A> {
+impl<A: Aggregate> Default for LoadRequest<'_, A> {
     fn default() -> Self {
         Self::new()
     }

@@ -15,11 +15,11 @@ use crate::access::Deadline;
 use crate::aggregate::{Aggregate, Cause};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
-use crate::done::Key;
+use crate::idempotency::Key;
 use crate::error::{Error, Violation};
 use crate::ids::{Id, Kind};
 use crate::telemetry;
-use crate::writer::Intent;
+use crate::writer::CommandMessage;
 
 /// Who calls, until when, and why.
 #[derive(Clone, Debug)]
@@ -45,9 +45,9 @@ impl Call {
     }
 
     /// A command of this call.
-    pub fn intent<A: Aggregate>(&self, id: A::Id, command: A::Command, key: Option<Key>) -> Intent<A> {
+    pub fn command<A: Aggregate>(&self, id: A::Id, command: A::Command, key: Option<Key>) -> CommandMessage<A> {
         let cause = Cause { traceparent: telemetry::current_traceparent(), ..Cause::default() };
-        Intent { id, command, key, cause }
+        CommandMessage { id, command, key, cause }
     }
 }
 

@@ -12,15 +12,15 @@ use futures::future::{BoxFuture, join_all};
 use prost::{Message, Name};
 
 use crate::aggregate::{Aggregate, Cause, Store};
-use crate::bus::{Handler, Interest, Stopped};
+use crate::bus::{Handler, Subscription, Stopped};
 use crate::db::{Durability, Unit};
-use crate::dead::{self, DeadLetter};
-use crate::done::Key;
+use crate::dead_letters::{self, DeadLetter};
+use crate::idempotency::Key;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::telemetry::{self, Meters};
-use crate::world::Tasks;
-use crate::writer::{Intent, Scene, Writer};
+use crate::runtime::Tasks;
+use crate::writer::{CommandMessage, Resources, Writer};
 
 /// The pauses between attempts, from the first to the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
@@ -51,7 +51,7 @@ impl<A: Aggregate> Policy<A> {
         Policy { rules: BTreeMap::new() }
     }
 
-    /// Whenever there is an `M`, obey the commands that `react` makes of it. It may draw chance, but do
+    /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw chance, but do
     /// nothing: it is called again for an event that could not be handled yet.
     #[must_use]
     pub fn on<M, R>(mut self, react: R) -> Self
@@ -71,8 +71,8 @@ impl<A: Aggregate> Policy<A> {
     }
 
     /// Which events it reacts to.
-    pub fn interest(&self) -> Interest {
-        Interest::Kinds(self.rules.keys().cloned().collect())
+    pub fn subscription(&self) -> Subscription {
+        Subscription::Kinds(self.rules.keys().cloned().collect())
     }
 }
 
@@ -125,7 +125,7 @@ impl<A: Store> Reactor<A> {
                 is_time: false,
                 traceparent: traceparent.clone(),
             };
-            self.writer.enqueue(Intent { id, command, key: Some(key), cause })
+            self.writer.enqueue(CommandMessage { id, command, key: Some(key), cause })
         };
         commands.into_iter().enumerate().map(enqueue).collect()
     }
@@ -133,25 +133,25 @@ impl<A: Store> Reactor<A> {
 
 /// Tries until every event is handled or put aside, or the tasks stop.
 pub(crate) struct Persistent {
-    pub reactors: Vec<(Interest, Arc<dyn React>)>,
-    pub scene: Scene,
+    pub reactors: Vec<(Subscription, Arc<dyn React>)>,
+    pub resources: Resources,
     pub tasks: Tasks,
 }
 
 impl Handler for Persistent {
     fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>> {
         Box::pin(async move {
-            Meters::consumed(self.scene.context, &events, self.scene.world.now());
-            for (interest, reactor) in &self.reactors {
-                let wanted = events.iter().filter(|event| interest.wants(&event.kind)).cloned().collect();
+            Meters::consumed(self.resources.context, &events, self.resources.runtime.now());
+            for (subscription, reactor) in &self.reactors {
+                let wanted = events.iter().filter(|event| subscription.matches(&event.kind)).cloned().collect();
                 self.handle_with(&**reactor, wanted).await?;
             }
             Ok(())
         })
     }
 
-    fn bury(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>> {
-        Box::pin(self.put_aside(event, reason.to_owned()))
+    fn dead_letter(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(self.dead_letter(event, reason.to_owned()))
     }
 }
 
@@ -165,12 +165,12 @@ impl Persistent {
                 match outcome {
                     Ok(()) => {}
                     Err(error) if error.is_transient() => again.push((event, error)),
-                    Err(Error::Internal(reason)) => self.put_aside(event, reason).await?,
-                    Err(error) => self.put_aside(event, error.to_string()).await?,
+                    Err(Error::Internal(reason)) => self.dead_letter(event, reason).await?,
+                    Err(error) => self.dead_letter(event, error.to_string()).await?,
                 }
             }
             if let Some((event, error)) = again.first() {
-                let (context, kind) = (self.scene.context, &event.kind);
+                let (context, kind) = (self.resources.context, &event.kind);
                 tracing::warn!(context, kind, error = %error.for_log(), waiting = again.len(), "events can't be handled yet; trying again");
                 self.pause(&mut pause).await?;
             }
@@ -179,15 +179,15 @@ impl Persistent {
         Ok(())
     }
 
-    async fn put_aside(&self, event: Envelope, reason: String) -> Result<(), Stopped> {
-        let context = self.scene.context;
+    async fn dead_letter(&self, event: Envelope, reason: String) -> Result<(), Stopped> {
+        let context = self.resources.context;
         tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event is put aside as a dead letter");
         Meters::dead_letter(context);
         let mut pause = *PAUSES.start();
         loop {
-            let letter = DeadLetter { event: event.clone(), reason: reason.clone(), dead_at: self.scene.world.now() };
-            let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { dead::bury(tx, letter).await }));
-            match self.scene.database.write(Durability::Full, unit).await {
+            let letter = DeadLetter { event: event.clone(), reason: reason.clone(), dead_at: self.resources.runtime.now() };
+            let unit: Unit<'static, _> = Box::new(move |tx| Box::pin(async move { dead_letters::dead_letter(tx, letter).await }));
+            match self.resources.database.write(Durability::Full, unit).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     tracing::warn!(context, error = %error.for_log(), "a dead letter can't be written yet; trying again")
@@ -198,7 +198,7 @@ impl Persistent {
     }
 
     async fn pause(&self, pause: &mut Duration) -> Result<(), Stopped> {
-        let goes_on = self.tasks.sleep(self.scene.world.jitter(*pause)).await;
+        let goes_on = self.tasks.sleep(self.resources.runtime.jitter(*pause)).await;
         *pause = (*pause * 2).min(*PAUSES.end());
         if goes_on { Ok(()) } else { Err(Stopped) }
     }

@@ -2,7 +2,7 @@
 //!
 //! A context's crate declares a [`Context`]; its `start` takes what it needs from a [`Host`]: a writer for its aggregates,
 //! its policy, edges to others, a gRPC service. The host does the rest the same way for all: migrations, relay, consumer,
-//! waker, health.
+//! timers, health.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -17,20 +17,20 @@ use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::access::Guard;
-use crate::aggregate::{Store, Wanted};
-use crate::bus::{Bus, Consumer, Handler, Interest};
+use crate::aggregate::{Store, LoadRequest};
+use crate::bus::{Bus, Consumer, Handler, Subscription};
 use crate::consumer::{Persistent, Policy, React, Reactor};
 use crate::db::{Database, Migrations, OpenError};
-use crate::edge::{self, Edge, Limits, Peers};
-use crate::finder::{Find, Finder};
-use crate::health::Part;
+use crate::peer::{self, PeerClient, Limits, Peers};
+use crate::loader::{Find, Loader};
+use crate::health::HealthCheck;
 use crate::identity::Identity;
 use crate::relay::{self, Relay};
 use crate::telemetry::Meters;
-use crate::view::{History, Rebuild, Rebuilder, View, Viewer};
-use crate::waker::{self, Wake};
-use crate::world::{Tasks, World};
-use crate::writer::{Scene, Writer};
+use crate::projection::{History, Rebuild, Rebuilder, Projection, ProjectionWorker};
+use crate::timers::{self, OnDue};
+use crate::runtime::{Tasks, Runtime};
+use crate::writer::{Resources, Writer};
 
 /// One bounded context.
 pub struct Context {
@@ -41,7 +41,7 @@ pub struct Context {
     /// Its tables.
     pub migrations: Migrations,
     /// Which events it wants.
-    pub interest: fn() -> Interest,
+    pub subscription: fn() -> Subscription,
     /// The contexts that it waits for when it calls them.
     pub calls: &'static [&'static str],
     /// Starts it.
@@ -52,8 +52,8 @@ pub struct Context {
 #[derive(Clone)]
 pub struct Environment {
     /// Time, chance and misfortune.
-    pub world: World,
-    /// The fabric.
+    pub runtime: Runtime,
+    /// The bus.
     pub bus: Arc<dyn Bus>,
     /// The other contexts.
     pub peers: Peers,
@@ -101,10 +101,10 @@ struct Served {
 
 /// What a starting context takes what it needs from.
 pub struct Host {
-    scene: Scene,
+    resources: Resources,
     tasks: Tasks,
     environment: Environment,
-    reactors: Vec<(Interest, Arc<dyn React>)>,
+    reactors: Vec<(Subscription, Arc<dyn React>)>,
     services: Vec<Served>,
     rebuild: Option<Arc<dyn Rebuild>>,
     has_view: bool,
@@ -114,12 +114,12 @@ pub struct Host {
 impl Host {
     /// Its store.
     pub fn database(&self) -> &Database {
-        &self.scene.database
+        &self.resources.database
     }
 
     /// Time and chance.
-    pub fn world(&self) -> &World {
-        &self.scene.world
+    pub fn runtime(&self) -> &Runtime {
+        &self.resources.runtime
     }
 
     /// Its tasks, for what runs beside the calls.
@@ -129,28 +129,28 @@ impl Host {
 
     /// What changes its aggregates of one kind.
     pub fn writer<A: Store>(&mut self) -> Writer<A> {
-        Writer::start(&self.scene, &self.tasks)
+        Writer::start(&self.resources, &self.tasks)
     }
 
     /// Has aggregates woken.
-    pub fn wake<A: Store>(&mut self, wake: Wake<A>) {
-        self.tasks.spawn(waker::run::<A>(self.scene.clone(), wake, self.tasks.clone()));
+    pub fn on_due<A: Store>(&mut self, wake: OnDue<A>) {
+        self.tasks.spawn(timers::run::<A>(self.resources.clone(), wake, self.tasks.clone()));
     }
 
     /// Reads by id, gathered.
-    pub fn finder<K, V>(&mut self, find: Find<K, V>) -> Finder<K, V>
+    pub fn loader<K, V>(&mut self, find: Find<K, V>) -> Loader<K, V>
     where
         K: Copy + Ord + Send + Sync + 'static,
         V: Clone + Send + Sync + 'static,
     {
-        Finder::start(&self.scene.database, &self.tasks, find)
+        Loader::start(&self.resources.database, &self.tasks, find)
     }
 
     /// Reads its aggregates by id, gathered.
-    pub fn finder_of<A: Store + Clone>(&mut self) -> Finder<A::Id, A> {
-        self.finder(|tx, ids| {
+    pub fn loader_of<A: Store + Clone>(&mut self) -> Loader<A::Id, A> {
+        self.loader(|tx, ids| {
             Box::pin(async move {
-                let mut wanted = Wanted::<A>::new();
+                let mut wanted = LoadRequest::<A>::new();
                 ids.into_iter().for_each(|id| wanted.add(id, None));
                 Ok(A::load(tx, &wanted).await?.into_iter().map(|loaded| (loaded.id, loaded.state)).collect())
             })
@@ -159,30 +159,30 @@ impl Host {
 
     /// Reacts to events.
     pub fn react<A: Store>(&mut self, policy: Policy<A>, writer: &Writer<A>) {
-        let interest = policy.interest();
-        self.reactors.push((interest, Arc::new(Reactor { policy, writer: writer.clone() })));
+        let subscription = policy.subscription();
+        self.reactors.push((subscription, Arc::new(Reactor { policy, writer: writer.clone() })));
     }
 
     /// Keeps a view, which can be made anew from a history.
-    pub fn view<V: View>(&mut self, history: Option<Box<dyn History>>) {
+    pub fn view<V: Projection>(&mut self, history: Option<Box<dyn History>>) {
         // One view a context: two would take each other's keys for their own.
-        assert!(!self.has_view, "{} keeps a view already", self.scene.context);
+        assert!(!self.has_view, "{} keeps a view already", self.resources.context);
         self.has_view = true;
-        let viewer = Viewer::<V>::start(&self.scene, &self.tasks);
-        self.reactors.push((V::interest(), Arc::new(viewer.clone())));
-        let scene = self.scene.clone();
-        self.rebuild = history.map(|history| Arc::new(Rebuilder { scene, viewer, history }) as Arc<dyn Rebuild>);
+        let worker = ProjectionWorker::<V>::start(&self.resources, &self.tasks);
+        self.reactors.push((V::subscription(), Arc::new(worker.clone())));
+        let resources = self.resources.clone();
+        self.rebuild = history.map(|history| Arc::new(Rebuilder { resources, worker, history }) as Arc<dyn Rebuild>);
     }
 
     /// The way to another context.
-    pub fn edge(&self, to: &'static str) -> Edge {
-        let Environment { peers, identity, limits, world, .. } = &self.environment;
-        Edge::new(self.scene.context, to, peers.clone(), identity.clone(), world.clock.clone(), *limits)
+    pub fn peer(&self, to: &'static str) -> PeerClient {
+        let Environment { peers, identity, limits, runtime, .. } = &self.environment;
+        PeerClient::new(self.resources.context, to, peers.clone(), identity.clone(), runtime.clock.clone(), *limits)
     }
 
     /// Its settings: its table in the configuration.
     pub fn settings<S: DeserializeOwned + Default>(&self) -> Result<S, StartError> {
-        let context = self.scene.context;
+        let context = self.resources.context;
         self.has_settings.set(true);
         let Some(table) = self.environment.settings.get(context) else { return Ok(S::default()) };
         table
@@ -206,7 +206,7 @@ impl Host {
 
     /// Settings that can be read but make no sense.
     pub fn bad_settings(&self, cause: impl ToString) -> StartError {
-        StartError::Settings { context: self.scene.context, cause: cause.to_string() }
+        StartError::Settings { context: self.resources.context, cause: cause.to_string() }
     }
 
     /// Serves a gRPC service.
@@ -237,7 +237,7 @@ pub struct Running {
     /// Its name.
     pub name: &'static str,
     /// What it needs to work.
-    pub parts: Vec<Part>,
+    pub parts: Vec<HealthCheck>,
     pub(crate) database: Database,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) rebuild: Option<Arc<dyn Rebuild>>,
@@ -259,12 +259,12 @@ impl Context {
     /// Starts it on a store whose tables are up to date.
     pub fn start(&self, database: Database, environment: &Environment) -> Result<Running, StartError> {
         let tasks = Tasks::default();
-        let world = environment.world.clone();
-        let scene = Scene { context: self.name, database, world, published: Arc::new(Notify::new()) };
+        let runtime = environment.runtime.clone();
+        let resources = Resources { context: self.name, database, runtime, published: Arc::new(Notify::new()) };
         let (reactors, services, rebuild) = (Vec::new(), Vec::new(), None);
         let environment = environment.clone();
         let mut host = Host {
-            scene,
+            resources,
             tasks,
             environment,
             reactors,
@@ -278,25 +278,25 @@ impl Context {
             return Err(host.bad_settings("it has none"));
         }
 
-        let Host { scene, tasks, environment, reactors, services, rebuild, .. } = host;
-        let (store, fabric) = (Part::new("store"), Part::new("fabric"));
-        let handler = Arc::new(Persistent { reactors, scene: scene.clone(), tasks: tasks.clone() });
-        let interest = (self.interest)();
-        if interest.is_none() {
-            fabric.set(true);
+        let Host { resources, tasks, environment, reactors, services, rebuild, .. } = host;
+        let (store, bus) = (HealthCheck::new("store"), HealthCheck::new("bus"));
+        let handler = Arc::new(Persistent { reactors, resources: resources.clone(), tasks: tasks.clone() });
+        let subscription = (self.subscription)();
+        if subscription.is_none() {
+            bus.set(true);
         } else {
-            let (context, handler, fabric) = (self.name, handler.clone(), fabric.clone());
-            environment.bus.consume(Consumer { context, interest, handler, fabric }, &tasks);
+            let (context, handler, bus) = (self.name, handler.clone(), bus.clone());
+            environment.bus.consume(Consumer { context, subscription, handler, bus }, &tasks);
         }
-        let relay = Relay { scene: scene.clone(), bus: environment.bus.clone() };
+        let relay = Relay { resources: resources.clone(), bus: environment.bus.clone() };
         tasks.spawn(relay.run(tasks.clone()));
-        tasks.spawn(relay::forget_old_keys(scene.clone(), environment.remember, tasks.clone()));
-        tasks.spawn(watch_store(scene.context, scene.database.clone(), store.clone(), tasks.clone()));
+        tasks.spawn(relay::prune_keys(resources.clone(), environment.remember, tasks.clone()));
+        tasks.spawn(watch_store(resources.context, resources.database.clone(), store.clone(), tasks.clone()));
 
         let running = Running {
             name: self.name,
-            parts: vec![store, fabric],
-            database: scene.database,
+            parts: vec![store, bus],
+            database: resources.database,
             handler,
             rebuild,
             services,
@@ -305,7 +305,7 @@ impl Context {
         };
         let mut routes = Routes::builder();
         running.add_services(&mut routes);
-        running.peers.set(self.name, Some(edge::within(&environment.guard, routes.routes())));
+        running.peers.set(self.name, Some(peer::within(&environment.guard, routes.routes())));
         Ok(running)
     }
 }
@@ -334,7 +334,7 @@ impl Running {
     }
 }
 
-async fn watch_store(context: &'static str, database: Database, store: Part, tasks: Tasks) {
+async fn watch_store(context: &'static str, database: Database, store: HealthCheck, tasks: Tasks) {
     const PERIOD: Duration = Duration::from_secs(2);
     loop {
         if let Some((used, size)) = database.connections() {

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Something a context needs: its store, the fabric. Whoever uses it says how it is.
+/// Something a context needs: its store, the bus. Whoever uses it says how it is.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct HealthCheck {
     name: &'static str,
     is_up: Arc<AtomicBool>,
 }
 
-impl Part {
+impl HealthCheck {
     /// A part that is not up yet.
-    pub fn new(name: &'static str) -> Part {
-        Part { name, is_up: Arc::default() }
+    pub fn new(name: &'static str) -> HealthCheck {
+        HealthCheck { name, is_up: Arc::default() }
     }
 
     /// Its name, such as `store`.

@@ -11,10 +11,10 @@ use crate::bus::Handler;
 use crate::call::Fields;
 use crate::context::Running;
 use crate::db::{Database, Durability, Unit};
-use crate::dead::{self, DeadLetter};
+use crate::dead_letters::{self, DeadLetter};
 use crate::error::{Error, RefusalCode};
 use crate::ids::{Id, Kind};
-use crate::view::Rebuild;
+use crate::projection::Rebuild;
 
 /// Letters replayed or dropped in one transaction.
 const AT_ONCE: i64 = 256;
@@ -52,7 +52,7 @@ impl Operations {
 
 impl Operated {
     async fn letters(&self, event: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
-        dead::list(self.database.reader().await?.tx(), event, limit).await
+        dead_letters::list(self.database.reader().await?.tx(), event, limit).await
     }
 
     /// Removes letters as they were read. One that was put aside again meanwhile stays.
@@ -60,13 +60,13 @@ impl Operated {
         let Some(latest) = letters.iter().map(|letter| letter.dead_at).max() else { return Ok(0) };
         let ids: Vec<Id<()>> = letters.iter().map(|letter| Id::new(letter.event.event_id)).collect();
         let unit: Unit<'static, usize> =
-            Box::new(move |tx| Box::pin(async move { dead::drop(tx, &ids, latest).await }));
+            Box::new(move |tx| Box::pin(async move { dead_letters::drop(tx, &ids, latest).await }));
         self.database.write(Durability::Full, unit).await
     }
 
     /// Handles letters again. Those that still can't be handled are put aside again, with a later time.
     async fn replay(&self, event: Option<Id<()>>) -> Result<i64, Error> {
-        let mut left = dead::count(self.database.reader().await?.tx()).await?;
+        let mut left = dead_letters::count(self.database.reader().await?.tx()).await?;
         let mut replayed = 0;
         while left > 0 {
             let letters = self.letters(event, AT_ONCE.min(left)).await?;
@@ -109,7 +109,7 @@ impl OperationsService for Operations {
         let size = fields.finish(size)?;
         let context = self.context(&request.context)?;
         let letters = context.letters(None, size).await?;
-        let total_size = dead::count(context.database.reader().await?.tx()).await?;
+        let total_size = dead_letters::count(context.database.reader().await?.tx()).await?;
         let dead_letters = letters.into_iter().map(|DeadLetter { event, reason, dead_at }| proto::DeadLetter {
             event_id: event.event_id.to_string(),
             r#type: event.kind,

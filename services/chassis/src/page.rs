@@ -65,25 +65,25 @@ impl<K: FromStr + ToString> Page<K> {
 
 /// A row in an order by time, then by id: times can be equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spot {
+pub struct Cursor {
     /// Its time.
     pub at: Timestamp,
     /// Its id.
     pub id: Uuid,
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}", self.at.micros(), self.id.simple())
     }
 }
 
-impl FromStr for Spot {
+impl FromStr for Cursor {
     type Err = ();
-    fn from_str(text: &str) -> Result<Spot, ()> {
+    fn from_str(text: &str) -> Result<Cursor, ()> {
         let (at, id) = text.split_once('_').ok_or(())?;
         let at = Timestamp::from_micros(at.parse().map_err(drop)?);
-        Ok(Spot { at, id: Uuid::try_parse(id).map_err(drop)? })
+        Ok(Cursor { at, id: Uuid::try_parse(id).map_err(drop)? })
     }
 }
 

@@ -16,8 +16,8 @@ use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::outbox;
 use crate::telemetry::Meters;
-use crate::world::{Point, Tasks};
-use crate::writer::Scene;
+use crate::runtime::{CrashPoint, Tasks};
+use crate::writer::Resources;
 
 /// Events published together.
 const BATCH: i64 = 256;
@@ -27,7 +27,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Relay {
-    pub scene: Scene,
+    pub resources: Resources,
     pub bus: Arc<dyn Bus>,
 }
 
@@ -53,11 +53,11 @@ impl Relay {
                 }
                 Err(error) => {
                     turn = None;
-                    tracing::warn!(context = self.scene.context, error = %error.for_log(), "events wait in the outbox; trying again");
+                    tracing::warn!(context = self.resources.context, error = %error.for_log(), "events wait in the outbox; trying again");
                     if stopping {
                         return;
                     }
-                    tasks.sleep(self.scene.world.jitter(pause)).await;
+                    tasks.sleep(self.resources.runtime.jitter(pause)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
@@ -65,8 +65,8 @@ impl Relay {
     }
 
     async fn wait(&self, tasks: &Tasks) {
-        let published: &Notify = &self.scene.published;
-        let has_replicas = matches!(self.scene.database, Database::Postgres(_));
+        let published: &Notify = &self.resources.published;
+        let has_replicas = matches!(self.resources.database, Database::Postgres(_));
         tokio::select! {
             biased;
             () = tasks.stopping() => {}
@@ -82,35 +82,35 @@ impl Relay {
         }
         let Some(turn) = turn else {
             // What waits is told by who has the turn; what was told when it was one's own would otherwise stand forever.
-            Meters::outbox(self.scene.context, 0, None);
+            Meters::outbox(self.resources.context, 0, None);
             return Ok(());
         };
         loop {
             let waiting = self.oldest(turn).await?;
             Meters::outbox(
-                self.scene.context,
+                self.resources.context,
                 waiting.len(),
-                waiting.first().map(|(_, e)| self.scene.world.now().since(e.at)),
+                waiting.first().map(|(_, e)| self.resources.runtime.now().since(e.at)),
             );
             if waiting.is_empty() {
                 return Ok(());
             }
             let is_last = waiting.len() < BATCH as usize;
             let (seqs, envelopes): (Vec<i64>, Vec<Envelope>) = waiting.into_iter().unzip();
-            let published = self.bus.publish(self.scene.context, &envelopes).await;
+            let published = self.bus.publish(self.resources.context, &envelopes).await;
             published.map_err(|error| Error::Unavailable(error.to_string()))?;
-            self.scene.world.pass(self.scene.context, Point::AfterPublish).await;
+            self.resources.runtime.crash_point(self.resources.context, CrashPoint::AfterPublish).await;
             self.remove(turn, seqs).await?;
-            Meters::published(self.scene.context, &envelopes);
+            Meters::published(self.resources.context, &envelopes);
             if is_last {
-                Meters::outbox(self.scene.context, 0, None);
+                Meters::outbox(self.resources.context, 0, None);
                 return Ok(());
             }
         }
     }
 
     async fn take_turn(&self) -> Result<Option<Turn>, Error> {
-        let Database::Postgres(postgres) = &self.scene.database else { return Ok(Some(Turn::Sqlite)) };
+        let Database::Postgres(postgres) = &self.resources.database else { return Ok(Some(Turn::Sqlite)) };
         let mut connection = postgres.connect().await?;
         let lock =
             diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
@@ -125,7 +125,7 @@ impl Relay {
 
     async fn oldest(&self, turn: &mut Turn) -> Result<Vec<(i64, Envelope)>, Error> {
         match turn {
-            Turn::Sqlite => outbox::oldest(self.scene.database.reader().await?.tx(), BATCH).await,
+            Turn::Sqlite => outbox::oldest(self.resources.database.reader().await?.tx(), BATCH).await,
             Turn::Postgres(connection) => in_time(outbox::oldest(Tx::Postgres(connection), BATCH)).await,
         }
     }
@@ -135,7 +135,7 @@ impl Relay {
             Turn::Sqlite => {
                 let unit: Unit<'static, _> =
                     Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &seqs).await }));
-                self.scene.database.write(Durability::Lazy, unit).await
+                self.resources.database.write(Durability::Lazy, unit).await
             }
             Turn::Postgres(connection) => in_time(outbox::remove(Tx::Postgres(connection), &seqs)).await,
         }
@@ -147,18 +147,18 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, E
 }
 
 /// Forgets old keys, so that the table of what was done does not grow for ever.
-pub(crate) async fn forget_old_keys(scene: Scene, keep: Duration, tasks: Tasks) {
+pub(crate) async fn prune_keys(resources: Resources, keep: Duration, tasks: Tasks) {
     const PAUSE: Duration = Duration::from_secs(60);
     const AT_ONCE: i64 = 1_000;
     while tasks.sleep(PAUSE).await {
-        let before = scene.world.now() - keep;
+        let before = resources.runtime.now() - keep;
         let mut forgotten = AT_ONCE as usize;
         while forgotten == AT_ONCE as usize && !tasks.is_stopping() {
             let unit: Unit<'static, _> =
-                Box::new(move |tx| Box::pin(async move { crate::done::forget(tx, before, AT_ONCE).await }));
-            forgotten = scene.database.write(Durability::Lazy, unit).await.unwrap_or_else(|error| {
+                Box::new(move |tx| Box::pin(async move { crate::idempotency::forget(tx, before, AT_ONCE).await }));
+            forgotten = resources.database.write(Durability::Lazy, unit).await.unwrap_or_else(|error| {
                 let error = error.for_log();
-                tracing::warn!(context = scene.context, %error, "old keys were not forgotten; trying again");
+                tracing::warn!(context = resources.context, %error, "old keys were not forgotten; trying again");
                 0
             });
         }

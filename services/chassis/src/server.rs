@@ -13,7 +13,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::access::Guard;
 use crate::context::Running;
-use crate::health::Part;
+use crate::health::HealthCheck;
 use crate::operations::Operations;
 
 /// Calls under way at once on one connection.
@@ -98,7 +98,7 @@ fn reflection<'a>(names: &[&str]) -> tonic_reflection::server::Builder<'a> {
 struct Watched {
     name: &'static str,
     services: Vec<&'static str>,
-    parts: Vec<Part>,
+    parts: Vec<HealthCheck>,
 }
 
 impl Watched {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::call::Fields;
 use crate::clock::Timestamp;
-use crate::near::MAX_LATITUDE;
+use crate::geo::MAX_LATITUDE;
 
 /// A currency of ISO 4217.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -171,7 +171,7 @@ fn record_each_meter() {
     Meters::published("rental", &events);
     Meters::consumed("fleet", &events, Timestamp::from_micros(1_000_000));
     Meters::dead_letter("fleet");
-    Meters::edge("rental", "payment", Position::Open, true);
+    Meters::peer_call("rental", "payment", Position::Open, true);
     Meters::pool("rental", 1, 8);
 }
 

@@ -5,19 +5,19 @@
 
 mod service;
 mod store;
-pub mod view;
+pub mod projection;
 
-use chassis::{Context, Host, Interest, StartError};
+use chassis::{Context, Host, Subscription, StartError};
 use contracts::chronicle::v1::chronicle_service_server::ChronicleServiceServer;
 
-use crate::view::Chronicle;
+use crate::projection::Chronicle;
 
 /// The context.
 pub const CONTEXT: Context = Context {
     name: "chronicle",
     about: "every event that happened: the story of each flow, the source of every view",
     migrations: chassis::migrations!(),
-    interest: || Interest::All,
+    subscription: || Subscription::All,
     calls: &[],
     start,
 };
@@ -25,7 +25,7 @@ pub const CONTEXT: Context = Context {
 /// Starts the context.
 pub fn start(host: &mut Host) -> Result<(), StartError> {
     // It has no history to be made anew from: it is the history.
-    host.view::<Chronicle>(None);
+    host.projection::<Chronicle>(None);
     let service = service::Service::new(host.database().clone(), host.tasks().clone());
     host.serve(ChronicleServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())

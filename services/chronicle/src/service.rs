@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::db::Database;
-use chassis::world::Tasks;
+use chassis::runtime::Tasks;
 use chassis::{Call, Error, Fields, Page, all};
 use contracts::chronicle::v1 as proto;
 use contracts::chronicle::v1::chronicle_service_server::ChronicleService;

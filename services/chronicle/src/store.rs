@@ -43,7 +43,7 @@ chassis::ids! {
 /// transaction at a time, positions become visible in order. SQLite has one writer anyway.
 pub async fn append(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
     let rows: Vec<Row> = events.iter().cloned().map(Row::new).collect();
-    // The first is sent first, and PostgreSQL obeys in order.
+    // The first is sent first, and PostgreSQL executes in order.
     db::try_join!(take_turn(tx), db::insert(tx, &rows))?;
     Ok(())
 }

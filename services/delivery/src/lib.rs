@@ -18,7 +18,7 @@ pub const CONTEXT: Context = Context {
     name: "delivery",
     about: "deliveries of orders: prepared, started by a courier, completed",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };
@@ -26,8 +26,8 @@ pub const CONTEXT: Context = Context {
 fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Delivery>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder_of::<Delivery>();
-    let service = service::Service { writer, finder, database: host.database().clone() };
+    let loader = host.loader_of::<Delivery>();
+    let service = service::Service { writer, loader, database: host.database().clone() };
     host.serve(DeliveryServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

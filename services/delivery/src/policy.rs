@@ -5,7 +5,7 @@
 //! | `order.v1.OrderConfirmed`             | prepare the delivery                                                 |
 //! | `order.v1.OrderCancellationRequested` | cancel it; if it has started, refuse; if it is not there yet, bar it |
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::order::v1::{Order, OrderCancellationRequested, OrderConfirmed};
 
 use crate::domain::{Command, Delivery, DeliveryId, OrderId, Parcel, delivery_of};
@@ -20,8 +20,8 @@ pub fn policy() -> Policy<Delivery> {
 }
 
 fn about(order: Option<Order>, command: impl FnOnce(OrderId, Parcel) -> Command) -> Reaction {
-    let order = told::present("order", order)?;
-    let id: OrderId = told::parsed("order_id", &order.order_id)?;
+    let order = decode::present("order", order)?;
+    let id: OrderId = decode::parsed("order_id", &order.order_id)?;
     let parcel = Parcel {
         customer: order.customer_id,
         product_name: order.product_name,

@@ -1,9 +1,9 @@
 //! The gRPC face of deliveries: parse, handle, answer.
 
 use chassis::db::Database;
-use chassis::done::Key;
-use chassis::page::Spot;
-use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
+use chassis::idempotency::Key;
+use chassis::page::Cursor;
+use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
 use contracts::Role;
 use contracts::delivery::v1 as proto;
 use contracts::delivery::v1::delivery_service_server::DeliveryService;
@@ -18,7 +18,7 @@ pub struct Service {
     /// Changes deliveries.
     pub writer: Writer<Delivery>,
     /// Finds deliveries.
-    pub finder: Finder<DeliveryId, Delivery>,
+    pub loader: Loader<DeliveryId, Delivery>,
     /// Lists deliveries.
     pub database: Database,
 }
@@ -45,7 +45,7 @@ impl DeliveryService for Service {
         let (call, request) = Call::take(request)?;
         let (key, id) = parse(&call, &request, &request.request_id, &request.delivery_id)?;
         let command = Command::Start(call.caller.subject().to_owned());
-        let delivery = self.writer.handle(call.intent(id, command, key)).await?;
+        let delivery = self.writer.handle(call.command(id, command, key)).await?;
         Ok(Response::new(proto::StartDeliveryResponse { delivery: Some(delivery) }))
     }
 
@@ -56,7 +56,7 @@ impl DeliveryService for Service {
         let (call, request) = Call::take(request)?;
         let (key, id) = parse(&call, &request, &request.request_id, &request.delivery_id)?;
         let command = Command::Complete(call.caller.subject().to_owned());
-        let delivery = self.writer.handle(call.intent(id, command, key)).await?;
+        let delivery = self.writer.handle(call.command(id, command, key)).await?;
         Ok(Response::new(proto::CompleteDeliveryResponse { delivery: Some(delivery) }))
     }
 
@@ -72,7 +72,7 @@ impl DeliveryService for Service {
             let is_mine = delivery.is_of(call.caller.subject()) || delivery.state == State::Prepared;
             is_mine || call.caller.has(Role::Admin)
         };
-        let delivery = self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("delivery", id))?;
+        let delivery = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("delivery", id))?;
         Ok(Response::new(proto::GetDeliveryResponse { delivery: Some((&delivery).into()) }))
     }
 
@@ -87,7 +87,7 @@ impl DeliveryService for Service {
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let known = proto::DeliveryState::try_from(request.state);
         let state = fields.take("state", known.map_err(|_| "must be a value of DeliveryState"));
-        let (page, state): (Page<Spot>, _) = fields.finish(all!(page, state))?;
+        let (page, state): (Page<Cursor>, _) = fields.finish(all!(page, state))?;
         let reader = self.database.reader().await?;
         let listed = store::list(reader.tx(), courier, store::state_named(state), &page).await?;
         let (deliveries, next_page_token) = listed;

@@ -1,7 +1,7 @@
 //! Deliveries in a table, and what others hear of them.
 
 use chassis::db::prelude::*;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::delivery::v1 as proto;
 
@@ -74,7 +74,7 @@ pub async fn list(
     tx: Tx<'_>,
     courier: Option<&str>,
     state: Option<State>,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Delivery>, String), Error> {
     let (rows, next) = newest!(
         tx, page, Row in deliveries by created_at;

@@ -18,7 +18,7 @@ pub const CONTEXT: Context = Context {
     name: "dispatch",
     about: "hails: customers' requests for taxis",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };
@@ -27,9 +27,9 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Hail>();
     host.react(policy::policy(), &writer);
     let service = service::Service {
-        finder: host.finder_of::<Hail>(),
+        loader: host.loader_of::<Hail>(),
         database: host.database().clone(),
-        world: host.world().clone(),
+        runtime: host.runtime().clone(),
         writer,
     };
     host.serve(DispatchServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));

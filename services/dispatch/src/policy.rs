@@ -9,7 +9,7 @@
 //! | `driving.v1.DriveCancellationRefused` | it is under way, for the drive had started                       |
 //! | `driving.v1.DriveLapsed`              | it is cancelled, for no driver took it                           |
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::driving::v1::{
     Drive, DriveAccepted, DriveCancellationRefused, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted,
 };
@@ -31,11 +31,11 @@ pub fn policy() -> Policy<Hail> {
 
 fn by_driver(drive: Option<Drive>, command: fn(Allocation) -> Command) -> Reaction {
     about(drive, |drive| {
-        Ok(command(Allocation { drive: told::parsed("drive_id", &drive.drive_id)?, driver: drive.driver_id }))
+        Ok(command(Allocation { drive: decode::parsed("drive_id", &drive.drive_id)?, driver: drive.driver_id }))
     })
 }
 
 fn about(drive: Option<Drive>, command: impl FnOnce(Drive) -> Result<Command, Malformed>) -> Reaction {
-    let drive = told::present("drive", drive)?;
-    Ok(vec![(told::parsed("hail_id", &drive.hail_id)?, command(drive)?)])
+    let drive = decode::present("drive", drive)?;
+    Ok(vec![(decode::parsed("hail_id", &drive.hail_id)?, command(drive)?)])
 }

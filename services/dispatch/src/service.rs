@@ -2,8 +2,8 @@
 
 use chassis::db::Database;
 use chassis::values::Place;
-use chassis::world::World;
-use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
 use contracts::Role;
 use contracts::dispatch::v1 as proto;
 use contracts::dispatch::v1::dispatch_service_server::DispatchService;
@@ -18,18 +18,18 @@ pub struct Service {
     /// Changes hails.
     pub writer: Writer<Hail>,
     /// Finds hails.
-    pub finder: Finder<HailId, Hail>,
+    pub loader: Loader<HailId, Hail>,
     /// Lists hails.
     pub database: Database,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
 }
 
 impl Service {
     /// The hail, if it is the caller's own, or may be seen as an admin.
     async fn find(&self, call: &Call, id: HailId, for_admins: bool) -> Result<Hail, Error> {
         let is_admin = for_admins && call.caller.has(Role::Admin);
-        let found = self.finder.get(id).await?.filter(|hail| is_admin || hail.trip.customer == call.caller.subject());
+        let found = self.loader.get(id).await?.filter(|hail| is_admin || hail.trip.customer == call.caller.subject());
         found.ok_or_else(|| Error::not_found("hail", id))
     }
 }
@@ -48,8 +48,8 @@ impl DispatchService for Service {
         let method = fields.text("payment_method", &request.payment_method, 1..=100);
         let (key, pickup, destination, payment_method) = fields.finish(all!(key, pickup, destination, method))?;
         let trip = Trip { customer: call.caller.subject().to_owned(), pickup, destination, payment_method };
-        let id = self.world.ids.mint(self.world.now());
-        let hail = self.writer.handle(call.intent(id, Command::Request(id, trip), key)).await?;
+        let id = self.runtime.ids.mint(self.runtime.now());
+        let hail = self.writer.handle(call.command(id, Command::Request(id, trip), key)).await?;
         Ok(Response::new(proto::HailTaxiResponse { hail: Some(hail) }))
     }
 
@@ -63,7 +63,7 @@ impl DispatchService for Service {
         let id = fields.id("hail_id", &request.hail_id);
         let (key, id) = fields.finish(all!(key, id))?;
         self.find(&call, id, false).await?;
-        let hail = self.writer.handle(call.intent(id, Command::Cancel, key)).await?;
+        let hail = self.writer.handle(call.command(id, Command::Cancel, key)).await?;
         Ok(Response::new(proto::CancelHailResponse { hail: Some(hail) }))
     }
 

@@ -4,7 +4,7 @@
 //! charged. Asking twice is harmless, for there is one payment for a purchase. An answer that is lost comes as the event
 //! `PaymentApproved`.
 
-use chassis::{Call, Cause, Edge, Error, Finder, Intent, NoAnswer, Writer};
+use chassis::{Call, Cause, PeerClient, Error, Loader, CommandMessage, NoAnswer, Writer};
 use contracts::driving::v1 as proto;
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
@@ -18,9 +18,9 @@ pub struct Collection {
     /// Changes drives.
     pub writer: Writer<Drive>,
     /// Finds drives.
-    pub finder: Finder<DriveId, Drive>,
+    pub loader: Loader<DriveId, Drive>,
     /// Takes the money.
-    pub payment: Edge,
+    pub payment: PeerClient,
     /// How often a fare is tried before it is given up.
     pub attempts: u32,
 }
@@ -28,7 +28,7 @@ pub struct Collection {
 impl Collection {
     /// Tries to charge the fare of a drive, if it is due. What a finished drive is woken for, too.
     pub async fn collect(&self, id: DriveId, call: Option<&Call>, cause: Cause) -> Result<proto::Drive, Error> {
-        let drive = self.finder.get(id).await?.ok_or_else(|| Error::not_found("drive", id))?;
+        let drive = self.loader.get(id).await?.ok_or_else(|| Error::not_found("drive", id))?;
         let Some(Fare { amount, state: FareState::Due { attempt, .. } }) = drive.fare else {
             return Ok((&drive).into());
         };
@@ -59,6 +59,6 @@ impl Collection {
             }
             Err(NoAnswer::Away { .. }) => later,
         };
-        self.writer.handle(Intent { id, command, key: None, cause }).await
+        self.writer.handle(CommandMessage { id, command, key: None, cause }).await
     }
 }

@@ -353,7 +353,7 @@ impl Aggregate for Drive {
         }
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         match (self.state, self.fare) {
             (State::Offered { until }, _) => Some((until, Command::Lapse)),
             (State::Finished, Some(Fare { state: FareState::Due { at, .. }, .. })) => Some((at, Command::Collect)),

@@ -25,7 +25,7 @@ pub const CONTEXT: Context = Context {
     name: "driving",
     about: "drives of taxis: offered, accepted, started, finished, their fares",
     migrations: chassis::migrations!(),
-    interest: || policy::policy(Duration::ZERO).interest(),
+    subscription: || policy::policy(Duration::ZERO).subscription(),
     calls: &["payment"],
     start,
 };
@@ -61,19 +61,19 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Drive>();
     let offered = Duration::from_secs(settings.offered_seconds);
     host.react(policy::policy(offered), &writer);
-    let finder = host.finder_of::<Drive>();
-    let (payment, attempts) = (host.edge("payment"), settings.charge_attempts);
-    let collection = Collection { writer: writer.clone(), finder: finder.clone(), payment, attempts };
-    let (woken, obeys) = (collection.clone(), chassis::waker::by_writer(&writer));
-    host.wake::<Drive>(Arc::new(move |id, command| match command {
+    let loader = host.loader_of::<Drive>();
+    let (payment, attempts) = (host.peer("payment"), settings.charge_attempts);
+    let collection = Collection { writer: writer.clone(), loader: loader.clone(), payment, attempts };
+    let (woken, executes) = (collection.clone(), chassis::timers::by_writer(&writer));
+    host.on_due::<Drive>(Arc::new(move |id, command| match command {
         Command::Collect => {
             let collection = woken.clone();
             Box::pin(async move { collection.collect(id, None, Cause::time()).await.map(drop) })
         }
-        command => obeys(id, command),
+        command => executes(id, command),
     }));
     let database = host.database().clone();
-    let service = service::Service { writer, finder, database, collection, tariff };
+    let service = service::Service { writer, loader, database, collection, tariff };
     host.serve(DrivingServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

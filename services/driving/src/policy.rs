@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::dispatch::v1::{Hail, HailCancellationRequested, TaxiHailed};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentRefused};
 
@@ -24,11 +24,11 @@ pub fn policy(open_for: Duration) -> Policy<Drive> {
     Policy::new()
         .on(move |event: TaxiHailed, _| offer(event.hail, open_for))
         .on(|event: HailCancellationRequested, _| {
-            let hail: HailId = told::parsed("hail_id", &told::present("hail", event.hail)?.hail_id)?;
+            let hail: HailId = decode::parsed("hail_id", &decode::present("hail", event.hail)?.hail_id)?;
             Ok(vec![(drive_of(hail), Command::CallOff(hail))])
         })
         .on(|event: PaymentApproved, _| {
-            about(event.payment, |payment| Ok(Command::Paid(told::parsed("payment_id", &payment.payment_id)?)))
+            about(event.payment, |payment| Ok(Command::Paid(decode::parsed("payment_id", &payment.payment_id)?)))
         })
         .on(|event: PaymentRefused, _| about(event.payment, |_| Ok(Command::Refused)))
 }
@@ -39,18 +39,18 @@ pub fn reference(drive: DriveId) -> String {
 }
 
 fn offer(hail: Option<Hail>, open_for: Duration) -> Reaction {
-    let Hail { hail_id, customer_id, pickup, destination, payment_method, .. } = told::present("hail", hail)?;
-    let (pickup, destination) = (told::place("pickup", pickup)?, told::place("destination", destination)?);
+    let Hail { hail_id, customer_id, pickup, destination, payment_method, .. } = decode::present("hail", hail)?;
+    let (pickup, destination) = (decode::place("pickup", pickup)?, decode::place("destination", destination)?);
     if pickup.position.is_none() {
         return Err(Malformed("pickup without position".into()));
     }
-    let hail: HailId = told::parsed("hail_id", &hail_id)?;
+    let hail: HailId = decode::parsed("hail_id", &hail_id)?;
     let trip = Trip { customer: customer_id, pickup, destination, payment_method };
     Ok(vec![(drive_of(hail), Command::Offer { hail, trip, open_for })])
 }
 
 fn about(payment: Option<Payment>, command: impl FnOnce(Payment) -> Result<Command, Malformed>) -> Reaction {
-    let payment = told::present("payment", payment)?;
+    let payment = decode::present("payment", payment)?;
     let Some(drive) = payment.seller_reference.strip_prefix("taxi/") else { return Ok(vec![]) };
-    Ok(vec![(told::parsed("seller_reference", drive)?, command(payment)?)])
+    Ok(vec![(decode::parsed("seller_reference", drive)?, command(payment)?)])
 }

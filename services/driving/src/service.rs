@@ -1,9 +1,9 @@
 //! The gRPC face of drives: parse, handle, charge, answer.
 
 use chassis::db::Database;
-use chassis::done::Key;
-use chassis::near::Around;
-use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
+use chassis::idempotency::Key;
+use chassis::geo::GeoQuery;
+use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
 use contracts::Role;
 use contracts::driving::v1 as proto;
 use contracts::driving::v1::driving_service_server::DrivingService;
@@ -22,7 +22,7 @@ pub struct Service {
     /// Changes drives.
     pub writer: Writer<Drive>,
     /// Finds drives.
-    pub finder: Finder<DriveId, Drive>,
+    pub loader: Loader<DriveId, Drive>,
     /// Lists drives.
     pub database: Database,
     /// Charges fares.
@@ -46,13 +46,13 @@ impl Service {
     }
 
     async fn find(&self, id: DriveId) -> Result<Drive, Error> {
-        self.finder.get(id).await?.ok_or_else(|| Error::not_found("drive", id))
+        self.loader.get(id).await?.ok_or_else(|| Error::not_found("drive", id))
     }
 
     /// Has a fare charged once, with the caller waiting, and keeps the answer for who repeats the request. Whatever comes
     /// of it, the drive is as it is: what could not be charged now is charged later.
     async fn charge(&self, call: &Call, id: DriveId, key: Option<Key>) -> Result<proto::Drive, Error> {
-        let last: chassis::Intent<Drive> = call.intent(id, Command::Collect, key);
+        let last: chassis::CommandMessage<Drive> = call.command(id, Command::Collect, key);
         if let Err(error) = self.collection.collect(id, Some(call), last.cause.clone()).await {
             tracing::warn!(%id, error = %error.for_log(), "the fare is charged later");
         }
@@ -69,7 +69,7 @@ impl DrivingService for Service {
         let (call, request) = Call::take(request)?;
         let mut fields = Fields::new();
         let (latitude, longitude) = (request.latitude, request.longitude);
-        let around = Around::parse(&mut fields, latitude, longitude, request.within_km, WITHIN_KM);
+        let around = GeoQuery::parse(&mut fields, latitude, longitude, request.within_km, WITHIN_KM);
         let asked = around.map(|around| around.bytes()).unwrap_or_default();
         let filter = [call.caller.subject().as_bytes(), &asked];
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
@@ -87,7 +87,7 @@ impl DrivingService for Service {
         let (call, request) = Call::take(request)?;
         let (key, id) = Self::parse(&call, &request, &request.request_id, &request.drive_id)?;
         let command = Command::Accept(call.caller.subject().to_owned());
-        let drive = self.writer.handle(call.intent(id, command, key)).await?;
+        let drive = self.writer.handle(call.command(id, command, key)).await?;
         Ok(Response::new(proto::AcceptDriveResponse { drive: Some(drive) }))
     }
 
@@ -98,7 +98,7 @@ impl DrivingService for Service {
         let (call, request) = Call::take(request)?;
         let (key, id) = Self::parse(&call, &request, &request.request_id, &request.drive_id)?;
         let command = Command::Decline(call.caller.subject().to_owned());
-        let drive = self.writer.handle(call.intent(id, command, key)).await?;
+        let drive = self.writer.handle(call.command(id, command, key)).await?;
         Ok(Response::new(proto::DeclineDriveResponse { drive: Some(drive) }))
     }
 
@@ -108,7 +108,7 @@ impl DrivingService for Service {
     ) -> Result<Response<proto::StartDriveResponse>, Status> {
         let (call, request) = Call::take(request)?;
         let (key, id) = Self::parse(&call, &request, &request.request_id, &request.drive_id)?;
-        let drive = self.writer.handle(call.intent(id, Command::Start(call.caller.subject().to_owned()), key)).await?;
+        let drive = self.writer.handle(call.command(id, Command::Start(call.caller.subject().to_owned()), key)).await?;
         Ok(Response::new(proto::StartDriveResponse { drive: Some(drive) }))
     }
 
@@ -122,7 +122,7 @@ impl DrivingService for Service {
             return Ok(Response::new(proto::FinishDriveResponse { drive: Some(first) }));
         }
         let command = Command::Finish(call.caller.subject().to_owned(), self.tariff);
-        self.writer.handle(call.intent(id, command, None)).await?;
+        self.writer.handle(call.command(id, command, None)).await?;
         let drive = self.charge(&call, id, key).await?;
         Ok(Response::new(proto::FinishDriveResponse { drive: Some(drive) }))
     }
@@ -136,7 +136,7 @@ impl DrivingService for Service {
         if let Some(first) = self.writer.first_answer(key).await? {
             return Ok(Response::new(proto::CollectFareResponse { drive: Some(first) }));
         }
-        self.writer.handle(call.intent(id, Command::Retry, None)).await?;
+        self.writer.handle(call.command(id, Command::Retry, None)).await?;
         let drive = self.charge(&call, id, key).await?;
         Ok(Response::new(proto::CollectFareResponse { drive: Some(drive) }))
     }

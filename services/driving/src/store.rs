@@ -5,10 +5,10 @@ pub mod offers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::{Currency, Money, Place};
 use chassis::{
-    Aggregate as _, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
+    Aggregate as _, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, newest, sql,
 };
 use contracts::driving::v1 as proto;
 
@@ -95,8 +95,8 @@ chassis::rows! {
 impl Store for Drive {
     type Answer = proto::Drive;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let ids = wanted.ids();
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
         let drives = async {
             let query = drives::table.filter(drives::id.eq_any(&ids));
             sql!(tx, |c| query.select(Row::as_select()).load::<Row>(c))
@@ -178,7 +178,7 @@ impl Store for Drive {
 }
 
 /// A page of drives, newest first: those of a driver, or all.
-pub async fn list(tx: Tx<'_>, driver: Option<&str>, page: &Page<Spot>) -> Result<(Vec<proto::Drive>, String), Error> {
+pub async fn list(tx: Tx<'_>, driver: Option<&str>, page: &Page<Cursor>) -> Result<(Vec<proto::Drive>, String), Error> {
     let (rows, next) = newest!(tx, page, Row in drives by created_at; driver: drives::driver.eq(driver));
     let drives = rows.into_iter().map(|row| row.drive(BTreeSet::new()).map(|drive| (&drive).into()));
     Ok((drives.collect::<Result<_, Error>>()?, next))
@@ -213,7 +213,7 @@ impl Row {
         Row {
             id: drive.id,
             version,
-            wake_at: drive.wake_at().map(|(at, _)| at),
+            wake_at: drive.due_at().map(|(at, _)| at),
             hail: drive.hail,
             customer: trip.customer,
             pickup: trip.pickup.name,

@@ -17,7 +17,7 @@ pub const CONTEXT: Context = Context {
     name: "fleet",
     about: "cars: registration, status, price, average stars",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &["rental"],
     start,
 };
@@ -25,9 +25,9 @@ pub const CONTEXT: Context = Context {
 fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Car>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
-    let (database, world) = (host.database().clone(), host.world().clone());
-    let service = service::Service { writer, finder, database, rental: host.edge("rental"), world };
+    let loader = host.loader(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, runtime) = (host.database().clone(), host.runtime().clone());
+    let service = service::Service { writer, loader, database, rental: host.peer("rental"), runtime };
     host.serve(FleetServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

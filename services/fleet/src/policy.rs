@@ -9,7 +9,7 @@
 //! | `rental.v1.RentalRated`          | the car gets the stars                          |
 //! | `rental.v1.CarRetired`           | the car is removed, if that was not done yet    |
 
-use chassis::{Envelope, Malformed, Policy, told};
+use chassis::{Envelope, Malformed, Policy, decode};
 use contracts::rental::v1::{
     CarRented, CarReserved, CarRetired, CarReturned, RentalRated, Reservation, ReservationCancelled,
 };
@@ -30,7 +30,7 @@ pub fn policy() -> Policy<Car> {
             let (car, reservation, engagement) = engagement(event.reservation, envelope, Stage::Over)?;
             Ok(vec![(car, Command::Rate(reservation, engagement, stars))])
         })
-        .on(|event: CarRetired, _| Ok(vec![(told::parsed("car_id", &event.car_id)?, Command::Remove)]))
+        .on(|event: CarRetired, _| Ok(vec![(decode::parsed("car_id", &event.car_id)?, Command::Remove)]))
 }
 
 fn observe(reservation: Option<Reservation>, envelope: &Envelope, stage: Stage) -> Reaction {
@@ -43,9 +43,9 @@ fn engagement(
     envelope: &Envelope,
     stage: Stage,
 ) -> Result<(CarId, ReservationId, Engagement), Malformed> {
-    let reservation = told::present("reservation", reservation)?;
-    let car = told::parsed("car_id", &reservation.car_id)?;
-    let id = told::parsed("reservation_id", &reservation.reservation_id)?;
-    let period = told::period("period", reservation.period)?;
+    let reservation = decode::present("reservation", reservation)?;
+    let car = decode::parsed("car_id", &reservation.car_id)?;
+    let id = decode::parsed("reservation_id", &reservation.reservation_id)?;
+    let period = decode::period("period", reservation.period)?;
     Ok((car, id, Engagement { period, stage, sequence: envelope.sequence, rated: false }))
 }

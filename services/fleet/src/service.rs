@@ -2,8 +2,8 @@
 
 use chassis::db::Database;
 use chassis::values::{Money, Period, Place};
-use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, PeerClient, Error, Fields, Loader, Page, Writer, all};
 use contracts::fleet::v1 as proto;
 use contracts::fleet::v1::fleet_service_server::FleetService;
 use contracts::rental::v1::RetireCarRequest;
@@ -20,18 +20,18 @@ pub struct Service {
     /// Changes cars.
     pub writer: Writer<Car>,
     /// Finds cars.
-    pub finder: Finder<CarId, proto::Car>,
+    pub loader: Loader<CarId, proto::Car>,
     /// Lists cars.
     pub database: Database,
     /// Asks `rental`, which keeps the calendars.
-    pub rental: Edge,
+    pub rental: PeerClient,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
 }
 
 impl Service {
     async fn find(&self, id: CarId) -> Result<proto::Car, Error> {
-        self.finder.get(id).await?.ok_or_else(|| Error::not_found("car", id))
+        self.loader.get(id).await?.ok_or_else(|| Error::not_found("car", id))
     }
 
     /// `rental` takes the car out of its calendar, or says that it can't. Should this process die after that, the event
@@ -42,7 +42,7 @@ impl Service {
             RentalServiceClient::new(transport).retire_car(request).await
         });
         let away = "rental can't be asked at the moment whether the car is in use; try a little later";
-        retired.await.map(drop).map_err(|none| none.told("RENTAL_AWAY", away))
+        retired.await.map(drop).map_err(|none| none.into_error("RENTAL_AWAY", away))
     }
 }
 
@@ -62,8 +62,8 @@ impl FleetService for Service {
             Some(Listing { model: model?, place: place?, daily_rate: daily_rate? })
         });
         let (key, listing) = fields.finish(all!(key, listing))?;
-        let id = self.world.ids.mint(self.world.now());
-        let car = self.writer.handle(call.intent(id, Command::Register(id, listing), key)).await?;
+        let id = self.runtime.ids.mint(self.runtime.now());
+        let car = self.writer.handle(call.command(id, Command::Register(id, listing), key)).await?;
         Ok(Response::new(proto::RegisterCarResponse { car: Some(car) }))
     }
 
@@ -81,7 +81,7 @@ impl FleetService for Service {
         }
         self.find(id).await?;
         self.retire(&call, id).await?;
-        let car = self.writer.handle(call.intent(id, Command::Remove, key)).await?;
+        let car = self.writer.handle(call.command(id, Command::Remove, key)).await?;
         Ok(Response::new(proto::RemoveCarResponse { car: Some(car) }))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money, Period, Place};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, sql};
 use contracts::fleet::v1 as proto;
 use diesel::dsl::{exists, not};
 
@@ -80,9 +80,9 @@ chassis::rows! {
 impl Store for Car {
     type Answer = proto::Car;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let ids = wanted.ids();
-        let mentioned: Vec<ReservationId> = wanted.commands().filter_map(Command::reservation).collect();
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
+        let mentioned: Vec<ReservationId> = request.commands().filter_map(Command::reservation).collect();
         let engagements = async {
             sql!(tx, |c| {
                 let open = engagements::car_id.eq_any(&ids).and(engagements::is_open);

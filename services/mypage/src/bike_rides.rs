@@ -4,7 +4,7 @@ mod table;
 
 use std::sync::LazyLock;
 
-use chassis::{Envelope, Malformed, told};
+use chassis::{Envelope, Malformed, decode};
 use contracts::billing::v1::{Bill, BillClosed, BillDue, BillInArrears, BillOpened, BillVoided};
 use contracts::ride::v1::{Ride, RideReturned, RideStarted, RideVoided};
 
@@ -25,11 +25,11 @@ pub static RULES: LazyLock<Rules<BikeRide>> = LazyLock::new(|| {
 });
 
 fn ride(ride: Option<Ride>, event: &Envelope) -> Result<News<BikeRide>, Malformed> {
-    let ride = told::present("ride", ride)?;
-    let flow = told::parsed("ride_id", &ride.ride_id)?;
-    let started_at = told::time("start_time", ride.start_time)?;
-    let ended_at = ride.end_time.map(|time| told::time("end_time", Some(time))).transpose()?;
-    let from = told::present("from", ride.from)?;
+    let ride = decode::present("ride", ride)?;
+    let flow = decode::parsed("ride_id", &ride.ride_id)?;
+    let started_at = decode::time("start_time", ride.start_time)?;
+    let ended_at = ride.end_time.map(|time| decode::time("end_time", Some(time))).transpose()?;
+    let from = decode::present("from", ride.from)?;
     let sequence = event.sequence;
     Ok(News::of(flow, move |page: &mut BikeRide| {
         page.customer = Some(ride.customer_id.clone());
@@ -47,8 +47,8 @@ fn ride(ride: Option<Ride>, event: &Envelope) -> Result<News<BikeRide>, Malforme
 }
 
 fn bill(bill: Option<Bill>, event: &Envelope) -> Result<News<BikeRide>, Malformed> {
-    let bill = told::present("bill", bill)?;
-    let (flow, sequence) = (told::parsed("ride_id", &bill.ride_id)?, event.sequence);
+    let bill = decode::present("bill", bill)?;
+    let (flow, sequence) = (decode::parsed("ride_id", &bill.ride_id)?, event.sequence);
     Ok(News::of(flow, move |page: &mut BikeRide| {
         page.bill = Some(bill.bill_id.clone());
         if sequence > page.bill_sequence {

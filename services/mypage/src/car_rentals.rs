@@ -4,7 +4,7 @@ mod table;
 
 use std::sync::LazyLock;
 
-use chassis::{Envelope, Malformed, Timestamp, told};
+use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::money::v1::Money;
 use contracts::rental::v1::{CarRented, CarReserved, CarReturned, RentalRated, Reservation, ReservationCancelled};
 
@@ -39,16 +39,16 @@ fn rental(
     event: &Envelope,
     note_time: fn(&mut CarRental, Timestamp),
 ) -> Result<News<CarRental>, Malformed> {
-    let reservation = told::present("reservation", reservation)?;
-    let flow = told::parsed("reservation_id", &reservation.reservation_id)?;
-    let period = told::present("period", reservation.period)?;
+    let reservation = decode::present("reservation", reservation)?;
+    let flow = decode::parsed("reservation_id", &reservation.reservation_id)?;
+    let period = decode::present("period", reservation.period)?;
     let rental = Rental {
-        starts_at: told::time("start_time", period.start_time)?,
-        ends_at: told::time("end_time", period.end_time)?,
-        reserved_at: told::time("create_time", reservation.create_time)?,
+        starts_at: decode::time("start_time", period.start_time)?,
+        ends_at: decode::time("end_time", period.end_time)?,
+        reserved_at: decode::time("create_time", reservation.create_time)?,
         customer: reservation.customer_id,
         car: reservation.car_id,
-        price: told::present("price", reservation.price)?,
+        price: decode::present("price", reservation.price)?,
         state: reservation.state,
         stars: reservation.stars,
     };

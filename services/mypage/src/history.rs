@@ -1,7 +1,7 @@
 //! Events of the past, from the chronicle.
 
-use chassis::view::History;
-use chassis::{Edge, Envelope, Error, Id, Interest, Timestamp};
+use chassis::projection::History;
+use chassis::{PeerClient, Envelope, Error, Id, Subscription, Timestamp};
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
 use contracts::chronicle::v1::{Event, ListEventsRequest};
 use futures::future::BoxFuture;
@@ -11,17 +11,17 @@ const PAGE_SIZE: i32 = 1_000;
 
 /// Asks the chronicle for the events that a view is made from.
 pub struct FromChronicle {
-    edge: Edge,
+    edge: PeerClient,
     /// Full names; all if there are none.
     types: Vec<String>,
 }
 
 impl FromChronicle {
     /// Asks on this way for these events.
-    pub fn new(edge: Edge, interest: Interest) -> FromChronicle {
-        let types = match interest {
-            Interest::All => Vec::new(),
-            Interest::Kinds(kinds) => kinds,
+    pub fn new(edge: PeerClient, subscription: Subscription) -> FromChronicle {
+        let types = match subscription {
+            Subscription::All => Vec::new(),
+            Subscription::Kinds(kinds) => kinds,
         };
         FromChronicle { edge, types }
     }
@@ -37,7 +37,7 @@ impl History for FromChronicle {
                 ChronicleServiceClient::new(transport).list_events(request).await
             });
             let away = "the chronicle can't be asked at the moment, so the view is incomplete; make it anew later";
-            let events = answer.await.map_err(|none| none.told("CHRONICLE_AWAY", away))?.events;
+            let events = answer.await.map_err(|none| none.into_error("CHRONICLE_AWAY", away))?.events;
             let last = events.last().map_or(position, |event| event.position);
             Ok((events.into_iter().map(envelope).collect::<Result<_, Error>>()?, last))
         })

@@ -13,7 +13,7 @@ mod stays;
 mod taxi_rides;
 mod wallets;
 
-use chassis::{Context, Host, StartError, View};
+use chassis::{Context, Host, StartError, Projection};
 use contracts::mypage::v1::mypage_service_server::MypageServiceServer;
 
 use crate::history::FromChronicle;
@@ -24,30 +24,30 @@ pub const CONTEXT: Context = Context {
     name: "mypage",
     about: "views for customers: each line's flows, with what belongs to them, in one place",
     migrations: chassis::migrations!(),
-    interest: Pages::interest,
+    subscription: Pages::subscription,
     calls: &["chronicle"],
     start,
 };
 
 /// Starts the context.
 pub fn start(host: &mut Host) -> Result<(), StartError> {
-    let history = FromChronicle::new(host.edge("chronicle"), Pages::interest());
-    host.view::<Pages>(Some(Box::new(history)));
+    let history = FromChronicle::new(host.peer("chronicle"), Pages::subscription());
+    host.projection::<Pages>(Some(Box::new(history)));
     let service = service::Service {
-        car_rentals: finder(host),
-        taxi_rides: finder(host),
-        stays: finder(host),
-        bike_rides: finder(host),
-        wallets: finder(host),
-        orders: finder(host),
+        car_rentals: loader(host),
+        taxi_rides: loader(host),
+        stays: loader(host),
+        bike_rides: loader(host),
+        wallets: loader(host),
+        orders: loader(host),
         database: host.database().clone(),
     };
     host.serve(MypageServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }
 
-fn finder<P: Page + Clone>(host: &mut Host) -> chassis::Finder<pages::FlowId, P> {
-    host.finder(|tx, flows| {
+fn loader<P: Page + Clone>(host: &mut Host) -> chassis::Loader<pages::FlowId, P> {
+    host.loader(|tx, flows| {
         Box::pin(async move {
             let found = P::read(tx, &flows).await?;
             Ok(found.into_iter().map(|page| (page.flow(), page)).collect())

@@ -4,7 +4,7 @@ mod table;
 
 use std::sync::LazyLock;
 
-use chassis::{Envelope, Malformed, Timestamp, told};
+use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::delivery::v1::{
     Delivery, DeliveryCancellationRefused, DeliveryCancelled, DeliveryCompleted, DeliveryPrepared, DeliveryStarted,
 };
@@ -47,10 +47,10 @@ fn order(
     event: &Envelope,
     note_time: fn(&mut Order, Timestamp),
 ) -> Result<News<Order>, Malformed> {
-    let mut order = told::present("order", order)?;
-    let flow = told::parsed("order_id", &order.order_id)?;
-    let ordered_at = told::time("create_time", order.create_time)?;
-    let told = Told { price: told::present("price", order.price.take())?, ordered_at, order };
+    let mut order = decode::present("order", order)?;
+    let flow = decode::parsed("order_id", &order.order_id)?;
+    let ordered_at = decode::time("create_time", order.create_time)?;
+    let told = Told { price: decode::present("price", order.price.take())?, ordered_at, order };
     let (sequence, at) = (event.sequence, event.at);
     Ok(News::of(flow, move |page: &mut Order| {
         page.fold(&told, sequence);
@@ -63,8 +63,8 @@ fn delivery(
     event: &Envelope,
     note_time: fn(&mut Order, Timestamp),
 ) -> Result<News<Order>, Malformed> {
-    let delivery = told::present("delivery", delivery)?;
-    let flow = told::parsed("order_id", &delivery.order_id)?;
+    let delivery = decode::present("delivery", delivery)?;
+    let flow = decode::parsed("order_id", &delivery.order_id)?;
     let (sequence, at) = (event.sequence, event.at);
     Ok(News::of(flow, move |page: &mut Order| {
         page.delivery = Some(delivery.delivery_id.clone());

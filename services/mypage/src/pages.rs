@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::page::Spot;
-use chassis::{Envelope, Error, Interest, Malformed, Tx, View, db, told};
+use chassis::page::Cursor;
+use chassis::{Envelope, Error, Subscription, Malformed, Tx, Projection, db, decode};
 use contracts::payment::v1::{
     Payment, PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled,
     PaymentRefused, PaymentRequested, PaymentSettled,
@@ -29,12 +29,12 @@ chassis::ids! {
 /// All pages. They are made anew together.
 pub enum Pages {}
 
-impl View for Pages {
-    fn interest() -> Interest {
+impl Projection for Pages {
+    fn subscription() -> Subscription {
         let lines = [CarRental::rules().kinds(), TaxiRide::rules().kinds(), Stay::rules().kinds()];
         let others = [BikeRide::rules().kinds(), Wallet::rules().kinds(), Order::rules().kinds()];
         let kinds: BTreeSet<String> = lines.into_iter().chain(others).flatten().collect();
-        Interest::Kinds(kinds.into_iter().collect())
+        Subscription::Kinds(kinds.into_iter().collect())
     }
 
     async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
@@ -81,7 +81,7 @@ pub trait Page: db::Row {
     fn list(
         tx: Tx<'_>,
         customer: Option<&str>,
-        which: &chassis::Page<Spot>,
+        which: &chassis::Page<Cursor>,
     ) -> impl Future<Output = Result<(Vec<Self>, String), Error>> + Send;
     /// Removes all of them.
     fn clear(tx: Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
@@ -137,7 +137,7 @@ macro_rules! page {
             async fn list(
                 tx: chassis::Tx<'_>,
                 customer: Option<&str>,
-                which: &chassis::Page<chassis::page::Spot>,
+                which: &chassis::Page<chassis::page::Cursor>,
             ) -> Result<(Vec<$Row>, String), chassis::Error> {
                 let began_at = $table::$at.assume_not_null();
                 let mut rows: Vec<(chassis::Timestamp, $Row)> = chassis::sql!(tx, |c| {
@@ -146,13 +146,13 @@ macro_rules! page {
                     if let Some(customer) = customer {
                         query = query.filter($table::customer.eq(customer));
                     }
-                    if let Some(chassis::page::Spot { at, id }) = which.after {
+                    if let Some(chassis::page::Cursor { at, id }) = which.after {
                         let id = $crate::pages::FlowId::new(id);
                         query = query.filter(began_at.lt(at).or(began_at.eq(at).and($table::id.lt(id))));
                     }
                     query.order((began_at.desc(), $table::id.desc())).limit(which.limit()).load(c)
                 })?;
-                let next = which.cut(&mut rows, |(at, row)| chassis::page::Spot { at: *at, id: row.id.uuid() });
+                let next = which.cut(&mut rows, |(at, row)| chassis::page::Cursor { at: *at, id: row.id.uuid() });
                 Ok((rows.into_iter().map(|(_, row)| row).collect(), next))
             }
 
@@ -239,11 +239,11 @@ impl<P: PaidPage> Rules<P> {
         M: Message + Name + Default + 'static,
     {
         let rule: Rule<P> = Box::new(move |event| {
-            let payment = told::present("payment", payment(event.decode::<M>()?))?;
+            let payment = decode::present("payment", payment(event.decode::<M>()?))?;
             if payment.seller_reference.split('/').next() != Some(line) {
                 return Ok(None);
             }
-            let (sequence, flow) = (event.sequence, told::parsed("purchase_id", &payment.purchase_id)?);
+            let (sequence, flow) = (event.sequence, decode::parsed("purchase_id", &payment.purchase_id)?);
             Ok(Some(News::of(flow, move |page: &mut P| {
                 let shown = page.payment();
                 *shown.id = Some(payment.payment_id.clone());

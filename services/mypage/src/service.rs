@@ -2,8 +2,8 @@
 
 use chassis::db::Database;
 use chassis::ids::Kind;
-use chassis::page::Spot;
-use chassis::{Call, Error, Fields, Finder, Id};
+use chassis::page::Cursor;
+use chassis::{Call, Error, Fields, Loader, Id};
 use contracts::Role;
 use contracts::mypage::v1 as proto;
 use contracts::mypage::v1::mypage_service_server::MypageService;
@@ -21,17 +21,17 @@ use crate::wallets::{self, Wallet};
 #[derive(Clone)]
 pub(crate) struct Service {
     /// Finds car rentals.
-    pub car_rentals: Finder<FlowId, CarRental>,
+    pub car_rentals: Loader<FlowId, CarRental>,
     /// Finds taxi rides.
-    pub taxi_rides: Finder<FlowId, TaxiRide>,
+    pub taxi_rides: Loader<FlowId, TaxiRide>,
     /// Finds stays.
-    pub stays: Finder<FlowId, Stay>,
+    pub stays: Loader<FlowId, Stay>,
     /// Finds bike rides.
-    pub bike_rides: Finder<FlowId, BikeRide>,
+    pub bike_rides: Loader<FlowId, BikeRide>,
     /// Finds wallets.
-    pub wallets: Finder<FlowId, Wallet>,
+    pub wallets: Loader<FlowId, Wallet>,
     /// Finds orders.
-    pub orders: Finder<FlowId, Order>,
+    pub orders: Loader<FlowId, Order>,
     /// Lists pages.
     pub database: Database,
 }
@@ -74,7 +74,7 @@ fn shown(call: &Call, stay: proto::Stay) -> proto::Stay {
 /// The page of this id, if the caller may see it: their own, an admin any. One of which only others' events were heard
 /// has no owner yet, so nobody sees it.
 async fn find<P: Page + Clone, K: Kind>(
-    pages: &Finder<FlowId, P>,
+    pages: &Loader<FlowId, P>,
     call: &Call,
     (field, id): (&str, &str),
     what: &'static str,
@@ -94,7 +94,7 @@ fn listing<'a>(
     of: &str,
     size: i32,
     token: &str,
-) -> Result<(Option<&'a str>, chassis::Page<Spot>), Error> {
+) -> Result<(Option<&'a str>, chassis::Page<Cursor>), Error> {
     let mut fields = Fields::new();
     let customer = call.own();
     let page =

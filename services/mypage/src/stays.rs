@@ -5,7 +5,7 @@ mod table;
 use std::sync::LazyLock;
 
 use chassis::db::types::Secret;
-use chassis::{Envelope, Malformed, Timestamp, told};
+use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::stay::v1::{StayCancelled, StayCompleted, StayConfirmed, StayReserved};
 use contracts::voucher::v1::{Voucher, VoucherDeactivated, VoucherIssued, VoucherRedeemed, VoucherSent};
 use contracts::{money, period, stay};
@@ -46,17 +46,17 @@ fn stay(
     event: &Envelope,
     note_time: fn(&mut Stay, Timestamp),
 ) -> Result<News<Stay>, Malformed> {
-    let stay = told::present("stay", stay)?;
-    let flow = told::parsed("stay_id", &stay.stay_id)?;
+    let stay = decode::present("stay", stay)?;
+    let flow = decode::parsed("stay_id", &stay.stay_id)?;
     let told = Told {
-        begins_at: told::time("begin_time", stay.begin_time)?,
-        ends_at: told::time("end_time", stay.end_time)?,
-        reserved_at: told::time("create_time", stay.create_time)?,
+        begins_at: decode::time("begin_time", stay.begin_time)?,
+        ends_at: decode::time("end_time", stay.end_time)?,
+        reserved_at: decode::time("create_time", stay.create_time)?,
         customer: stay.customer_id,
         resort: stay.resort_id,
         resort_name: stay.resort_name,
-        dates: told::present("dates", stay.dates)?,
-        price: told::present("price", stay.price)?,
+        dates: decode::present("dates", stay.dates)?,
+        price: decode::present("price", stay.price)?,
         state: stay.state,
         cause: stay.cancellation_cause,
     };
@@ -68,8 +68,8 @@ fn stay(
 }
 
 fn voucher(voucher: Option<Voucher>, event: &Envelope) -> Result<News<Stay>, Malformed> {
-    let voucher = told::present("voucher", voucher)?;
-    let (flow, sequence) = (told::parsed("stay_id", &voucher.stay_id)?, event.sequence);
+    let voucher = decode::present("voucher", voucher)?;
+    let (flow, sequence) = (decode::parsed("stay_id", &voucher.stay_id)?, event.sequence);
     Ok(News::of(flow, move |page: &mut Stay| {
         page.voucher = Some(voucher.voucher_id.clone());
         page.voucher_code = Some(Secret(voucher.code.clone()));
@@ -117,7 +117,7 @@ mod tests {
             stay_id: FLOW.into(),
             customer_id: "ann".into(),
             resort_id: "villa".into(),
-            resort_name: "Sea View".into(),
+            resort_name: "Sea Projection".into(),
             dates: Some(period::v1::Dates { start_date: "1970-01-02".into(), end_date: "1970-01-03".into() }),
             price: Some(money::v1::Money { currency_code: "KRW".into(), amount_minor: 120_000 }),
             begin_time: time(86_400),

@@ -4,7 +4,7 @@ mod table;
 
 use std::sync::LazyLock;
 
-use chassis::{Envelope, Malformed, told};
+use chassis::{Envelope, Malformed, decode};
 use contracts::dispatch::v1::{
     Hail, HailCancellationRefused, HailCancellationRequested, HailCancelled, TaxiAllocated, TaxiHailed,
 };
@@ -30,11 +30,11 @@ pub static RULES: LazyLock<Rules<TaxiRide>> = LazyLock::new(|| {
 });
 
 fn hail(hail: Option<Hail>, event: &Envelope, is_cancelled: bool) -> Result<News<TaxiRide>, Malformed> {
-    let hail = told::present("hail", hail)?;
-    let flow = told::parsed("hail_id", &hail.hail_id)?;
-    let hailed_at = told::time("create_time", hail.create_time)?;
-    let pickup = told::present("pickup", hail.pickup)?;
-    let destination = told::present("destination", hail.destination)?;
+    let hail = decode::present("hail", hail)?;
+    let flow = decode::parsed("hail_id", &hail.hail_id)?;
+    let hailed_at = decode::time("create_time", hail.create_time)?;
+    let pickup = decode::present("pickup", hail.pickup)?;
+    let destination = decode::present("destination", hail.destination)?;
     let (customer, state, sequence, at) = (hail.customer_id, hail.state, event.sequence, event.at);
     Ok(News::of(flow, move |page: &mut TaxiRide| {
         page.customer = Some(customer.clone());
@@ -53,10 +53,10 @@ fn hail(hail: Option<Hail>, event: &Envelope, is_cancelled: bool) -> Result<News
 }
 
 fn drive(drive: Option<Drive>, event: &Envelope) -> Result<News<TaxiRide>, Malformed> {
-    let drive = told::present("drive", drive)?;
-    let flow = told::parsed("hail_id", &drive.hail_id)?;
+    let drive = decode::present("drive", drive)?;
+    let flow = decode::parsed("hail_id", &drive.hail_id)?;
     let moment = |field: &str, proto: Option<prost_types::Timestamp>| {
-        proto.map(|proto| told::time(field, Some(proto))).transpose()
+        proto.map(|proto| decode::time(field, Some(proto))).transpose()
     };
     let started_at = moment("start_time", drive.start_time)?;
     let finished_at = moment("finish_time", drive.finish_time)?;

@@ -4,7 +4,7 @@ mod table;
 
 use std::sync::LazyLock;
 
-use chassis::{Envelope, Malformed, told};
+use chassis::{Envelope, Malformed, decode};
 use contracts::wallet::v1 as wallet;
 use contracts::wallet::v1::{
     BillDropped, BillPaid, BillRefunded, BillUnpaid, DepositToppedUp, PointsConverted, PointsEarned,
@@ -31,9 +31,9 @@ pub fn page_of(owner: &str) -> FlowId {
 }
 
 fn changed(wallet: Option<wallet::Wallet>, event: &Envelope) -> Result<News<Wallet>, Malformed> {
-    let wallet = told::present("wallet", wallet)?;
-    let deposit = told::money("deposit", wallet.deposit)?;
-    let updated_at = told::time("update_time", wallet.update_time)?;
+    let wallet = decode::present("wallet", wallet)?;
+    let deposit = decode::money("deposit", wallet.deposit)?;
+    let updated_at = decode::time("update_time", wallet.update_time)?;
     let sequence = event.sequence;
     Ok(News::of(page_of(&wallet.owner_id), move |page: &mut Wallet| {
         if sequence > page.sequence {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use chassis::auth::{DevKey, Roles, Signer};
 use chassis::clock::Clock;
 use chassis::db::Database;
-use chassis::world::World;
+use chassis::runtime::Runtime;
 use clap::{Parser, Subcommand};
 use nadeuri::operate::{self, DeadCommand, LedgerCommand, Target};
 use nadeuri::options::{ServeOptions, StoreOptions};
@@ -146,10 +146,10 @@ async fn run(command: Option<Command>) -> anyhow::Result<()> {
 }
 
 async fn migrate(names: &[String], stores: &StoreOptions) -> anyhow::Result<()> {
-    let world = World::real();
+    let runtime = Runtime::real();
     stores.check()?;
     for context in contexts::named(names).map_err(anyhow::Error::msg)? {
-        let database = Database::open(&stores.store(context.name), context.name, &world).await?;
+        let database = Database::open(&stores.store(context.name), context.name, &runtime).await?;
         context.migrate(&database).await?;
         println!("{} is up to date", context.name);
     }

@@ -164,7 +164,7 @@ pub async fn health(target: &Target, what: &str) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     let known = crate::contexts::ALL.iter().map(|context| context.name).filter(|name| what.is_empty() || *name == what);
     for context in known {
-        for part in ["store", "fabric"] {
+        for part in ["store", "bus"] {
             let name = format!("{context}.{part}");
             if let Some(status) = check(name.clone()).await? {
                 println!("{name}: {}", status.as_str_name());

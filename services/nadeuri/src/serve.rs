@@ -11,11 +11,11 @@ use chassis::auth::{Auth, JwtSettings, Signer, Verifier};
 use chassis::bus::{Bus, local::Local, rabbit::Rabbit};
 use chassis::context::{Environment, Running};
 use chassis::db::Database;
-use chassis::edge::{self, Peers};
+use chassis::peer::{self, Peers};
 use chassis::identity::Identity;
 use chassis::server;
 use chassis::telemetry::{self, Telemetry};
-use chassis::world::World;
+use chassis::runtime::Runtime;
 use tokio::net::TcpListener;
 
 use crate::contexts;
@@ -45,14 +45,14 @@ impl Served {
             None
         };
         let listener = server::listen(options.listen).await?;
-        let world = World::real();
+        let runtime = Runtime::real();
         let (auth, identity) = auth(options).await?;
         let limits = Limits { rate: options.rate(), in_flight: options.in_flight, ..Limits::default() };
-        let guard = Guard::new(auth, world.clock.clone(), limits);
-        let environment = environment(options, &world, &guard, identity)?;
+        let guard = Guard::new(auth, runtime.clock.clone(), limits);
+        let environment = environment(options, &runtime, &guard, identity)?;
         let mut running = Vec::new();
         for context in chosen {
-            let database = Database::open(&options.stores.store(context.name), context.name, &world).await?;
+            let database = Database::open(&options.stores.store(context.name), context.name, &runtime).await?;
             if !options.no_migrate {
                 context.migrate(&database).await?;
             }
@@ -131,14 +131,14 @@ fn check(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<
 
 fn environment(
     options: &ServeOptions,
-    world: &World,
+    runtime: &Runtime,
     guard: &Guard,
     identity: Identity,
 ) -> anyhow::Result<Environment> {
-    let edges = edge::Limits { retry: !options.mesh_retries, ..edge::Limits::default() };
+    let edges = peer::Limits { retry: !options.mesh_retries, ..peer::Limits::default() };
     Ok(Environment {
-        world: world.clone(),
-        bus: bus(options, world)?,
+        runtime: runtime.clone(),
+        bus: bus(options, runtime)?,
         peers: Peers::new(options.peers()?),
         identity,
         limits: edges,
@@ -148,15 +148,15 @@ fn environment(
     })
 }
 
-fn bus(options: &ServeOptions, world: &World) -> anyhow::Result<Arc<dyn Bus>> {
-    let interests = contexts::ALL.iter().map(|context| (context.name, (context.interest)())).collect();
+fn bus(options: &ServeOptions, runtime: &Runtime) -> anyhow::Result<Arc<dyn Bus>> {
+    let subscriptions = contexts::ALL.iter().map(|context| (context.name, (context.subscription)())).collect();
     if options.bus == "local" {
-        return Ok(Arc::new(Local::new(interests)));
+        return Ok(Arc::new(Local::new(subscriptions)));
     }
     if !options.bus.starts_with("amqp://") && !options.bus.starts_with("amqps://") {
         bail!("--bus must be local or amqp://USER:PASSWORD@HOST/VHOST");
     }
-    Ok(Arc::new(Rabbit::new(&options.bus, &options.bus_prefix, interests, world)))
+    Ok(Arc::new(Rabbit::new(&options.bus, &options.bus_prefix, subscriptions, runtime)))
 }
 
 async fn auth(options: &ServeOptions) -> anyhow::Result<(Auth, Identity)> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chassis::{Context, Interest};
+use chassis::{Context, Subscription};
 use contracts::Idempotency;
 use nadeuri::contexts;
 use prost::Message;
@@ -222,9 +222,9 @@ fn no_context_depends_on_another() {
 
 /// The kinds of events that a context asks for one by one; none if it asks for all.
 fn kinds(context: &Context) -> BTreeSet<String> {
-    match (context.interest)() {
-        Interest::All => BTreeSet::new(),
-        Interest::Kinds(kinds) => kinds.into_iter().collect(),
+    match (context.subscription)() {
+        Subscription::All => BTreeSet::new(),
+        Subscription::Kinds(kinds) => kinds.into_iter().collect(),
     }
 }
 
@@ -284,7 +284,7 @@ fn the_readme_lists_the_contexts() {
         let sources: BTreeSet<String> = kinds(context).iter().map(|kind| source(kind).to_owned()).collect();
         let mut sources: Vec<&str> =
             contexts::ALL.iter().map(|context| context.name).filter(|name| sources.contains(*name)).collect();
-        if matches!((context.interest)(), Interest::All) {
+        if matches!((context.subscription)(), Subscription::All) {
             sources.push("all");
         }
         vec![format!("`{}`", context.name), context.about.to_owned(), sources.join(", "), context.calls.join(", ")]

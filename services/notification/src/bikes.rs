@@ -1,6 +1,6 @@
 //! What customers are told about their bike rides and deposits.
 
-use chassis::{Malformed, told};
+use chassis::{Malformed, decode};
 use contracts::billing::v1::{Bill, BillClosed, BillInArrears};
 use contracts::ride::v1::{Ride, RideStarted, RideVoided};
 use contracts::wallet::v1::DepositToppedUp;
@@ -11,7 +11,7 @@ use crate::text;
 /// A ride started.
 pub fn started(event: RideStarted) -> Told {
     about_ride(event.ride, |ride| {
-        let from = told::present("from", ride.from.as_ref())?;
+        let from = decode::present("from", ride.from.as_ref())?;
         Ok(format!("Bike {} is yours, from {}. Have a good ride!", ride.bike_name, from.name))
     })
 }
@@ -26,7 +26,7 @@ pub fn voided(event: RideVoided) -> Told {
 /// A bill is settled.
 pub fn settled(event: BillClosed) -> Told {
     about_bill(event.bill, |bill| {
-        let fee = told::present("fee", bill.fee.as_ref())?;
+        let fee = decode::present("fee", bill.fee.as_ref())?;
         if fee.amount_minor == 0 {
             return Ok("Your ride was free.".to_owned());
         }
@@ -48,21 +48,21 @@ pub fn in_arrears(event: BillInArrears) -> Told {
 
 /// A deposit was topped up.
 pub fn topped_up(event: DepositToppedUp) -> Told {
-    let wallet = told::present("wallet", event.wallet)?;
-    let entry = told::present("entry", event.entry)?;
+    let wallet = decode::present("wallet", event.wallet)?;
+    let entry = decode::present("entry", event.entry)?;
     let (amount, deposit) = (text::amount(entry.amount.as_ref())?, text::amount(wallet.deposit.as_ref())?);
     let text = format!("You topped your deposit up by {amount}. It is {deposit} now.");
     Ok(Some(Words { customer: wallet.owner_id, text }))
 }
 
 fn about_ride(ride: Option<Ride>, tell: impl FnOnce(&Ride) -> Result<String, Malformed>) -> Told {
-    let ride = told::present("ride", ride)?;
+    let ride = decode::present("ride", ride)?;
     let text = tell(&ride)?;
     Ok(Some(Words { customer: ride.customer_id, text }))
 }
 
 fn about_bill(bill: Option<Bill>, tell: impl FnOnce(&Bill) -> Result<String, Malformed>) -> Told {
-    let bill = told::present("bill", bill)?;
+    let bill = decode::present("bill", bill)?;
     let text = tell(&bill)?;
     Ok(Some(Words { customer: bill.customer_id, text }))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Cause, Error, Finder, Intent, Writer};
+use chassis::{Cause, Error, Loader, CommandMessage, Writer};
 
 use crate::carrier::{Carrier, NotDelivered};
 use crate::domain::{Command, Message, MessageId, State};
@@ -14,7 +14,7 @@ pub struct Delivery {
     /// Changes messages.
     pub writer: Writer<Message>,
     /// Finds messages.
-    pub finder: Finder<MessageId, Message>,
+    pub loader: Loader<MessageId, Message>,
     /// Takes them.
     pub carrier: Arc<dyn Carrier>,
     /// How long the carrier is waited for.
@@ -24,7 +24,7 @@ pub struct Delivery {
 impl Delivery {
     /// Hands a message over, if it is still to be delivered. What a message is woken for.
     pub async fn attempt(&self, id: MessageId) -> Result<(), Error> {
-        let Some(message) = self.finder.get(id).await? else { return Ok(()) };
+        let Some(message) = self.loader.get(id).await? else { return Ok(()) };
         let State::Pending { attempt, .. } = message.state else { return Ok(()) };
         let delivered = tokio::time::timeout(self.deadline, self.carrier.deliver(&message)).await;
         let command = match delivered.unwrap_or_else(|_| Err(NotDelivered("no answer in time".to_owned()))) {
@@ -34,6 +34,6 @@ impl Delivery {
                 Command::Postpone { attempt }
             }
         };
-        self.writer.handle(Intent { id, command, key: None, cause: Cause::time() }).await.map(drop)
+        self.writer.handle(CommandMessage { id, command, key: None, cause: Cause::time() }).await.map(drop)
     }
 }

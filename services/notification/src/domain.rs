@@ -143,7 +143,7 @@ impl Aggregate for Message {
         }
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         match self.state {
             State::Pending { deliver_at, .. } => Some((deliver_at, Command::Deliver)),
             State::Delivered(_) | State::Undeliverable => None,
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_message_is_due_at_once_and_no_more_when_it_was_delivered() {
-        let due = |given: &[Event]| message(given).and_then(|message| message.wake_at());
+        let due = |given: &[Event]| message(given).and_then(|message| message.due_at());
         assert_eq!(due(&[written()]), Some((NOW, Command::Deliver)));
         assert_eq!(due(&[written(), Event::Postponed(at(5))]), Some((at(5), Command::Deliver)));
         assert_eq!(due(&[written(), Event::Delivered(NOW)]), None);

@@ -1,7 +1,7 @@
 //! Messages to customers about what happened to what is theirs. Serves every line of business, and decides nothing.
 //!
 //! What leads to a message is in [`policy`], its words in a module for each line of business, how often it is tried to
-//! deliver it in [`domain`], the outside world in [`carrier`].
+//! deliver it in [`domain`], the outside runtime in [`carrier`].
 
 pub mod bikes;
 pub mod carrier;
@@ -33,7 +33,7 @@ pub const CONTEXT: Context = Context {
     name: "notification",
     about: "messages to customers: written once for an event, delivered, listed",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &[],
     start: |host| start(host, Arc::new(LogCarrier)),
 };
@@ -57,11 +57,11 @@ pub fn start(host: &mut Host, carrier: Arc<dyn Carrier>) -> Result<(), StartErro
     let settings: Settings = host.settings()?;
     let writer = host.writer::<Message>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder_of::<Message>();
+    let loader = host.loader_of::<Message>();
     host.within("carrier_deadline_ms", settings.carrier_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.carrier_deadline_ms);
-    let delivery = Delivery { writer, finder, carrier, deadline };
-    host.wake::<Message>(Arc::new(move |id, _| {
+    let delivery = Delivery { writer, loader, carrier, deadline };
+    host.on_due::<Message>(Arc::new(move |id, _| {
         let delivery = delivery.clone();
         Box::pin(async move { delivery.attempt(id).await })
     }));

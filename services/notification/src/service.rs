@@ -1,7 +1,7 @@
 //! The gRPC face of messages: customers read again what they were told.
 
 use chassis::db::Database;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::{Call, Fields, Page, all};
 use contracts::notification::v1 as proto;
 use contracts::notification::v1::notification_service_server::NotificationService;
@@ -26,7 +26,7 @@ impl NotificationService for Service {
         let mut fields = Fields::new();
         let customer = call.own();
         let filter = [b"messages", customer.unwrap_or_default().as_bytes(), request.flow_id.as_bytes()];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let flow = fields.optional_id("flow_id", &request.flow_id);
         let (page, flow) = fields.finish(all!(page, flow))?;
         let reader = self.database.reader().await?;

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use contracts::{money, period, voucher};
 
-    const PLACE: &str = "Sea View from 2026-07-10 to 2026-07-12";
+    const PLACE: &str = "Sea Projection from 2026-07-10 to 2026-07-12";
 
     fn dates() -> Option<period::v1::Dates> {
         Some(period::v1::Dates { start_date: "2026-07-10".into(), end_date: "2026-07-12".into() })
@@ -85,7 +85,7 @@ mod tests {
     fn stay() -> Stay {
         Stay {
             customer_id: "ann".into(),
-            resort_name: "Sea View".into(),
+            resort_name: "Sea Projection".into(),
             dates: dates(),
             price: Some(money::v1::Money { currency_code: "KRW".into(), amount_minor: 180_000 }),
             expire_time: Some(prost_types::Timestamp { seconds: 5_400, nanos: 0 }),
@@ -138,7 +138,7 @@ mod tests {
     fn a_voucher_tells_its_code() {
         let voucher = Some(voucher::v1::Voucher {
             customer_id: "ann".into(),
-            resort_name: "Sea View".into(),
+            resort_name: "Sea Projection".into(),
             code: "01AB-CDEF-GHJK-MNPQ".into(),
             dates: dates(),
             ..Default::default()

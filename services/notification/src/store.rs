@@ -1,7 +1,7 @@
 //! Messages in a table.
 
 use chassis::db::prelude::*;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::{Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::notification::v1 as proto;
 
@@ -72,7 +72,7 @@ pub async fn list(
     reader: &str,
     customer: Option<&str>,
     flow: Option<FlowId>,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Message>, String), Error> {
     let (rows, next) = newest!(
         tx, page, Row in messages by created_at;
@@ -98,7 +98,7 @@ impl Row {
         Row {
             id: message.id,
             version,
-            wake_at: chassis::Aggregate::wake_at(message).map(|(at, _)| at),
+            wake_at: chassis::Aggregate::due_at(message).map(|(at, _)| at),
             customer,
             flow,
             topic,

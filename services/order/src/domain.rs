@@ -233,7 +233,7 @@ impl Aggregate for Order {
         }
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         match self.state {
             State::Draft { expires } => Some((expires, Command::Lapse)),
             _ => None,

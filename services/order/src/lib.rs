@@ -12,7 +12,7 @@ mod store;
 
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError, waker};
+use chassis::{Context, Host, StartError, timers};
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ pub const CONTEXT: Context = Context {
     name: "order",
     about: "orders: paid, confirmed, delivered, cancelled",
     migrations: chassis::migrations!(),
-    interest: policy::interest,
+    subscription: policy::subscription,
     calls: &["payment"],
     start,
 };
@@ -50,14 +50,14 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let (writer, offers) = (host.writer::<Order>(), host.writer::<Offer>());
     host.react(policy::orders(), &writer);
     host.react(policy::offers(), &offers);
-    host.wake::<Order>(waker::by_writer(&writer));
+    host.on_due::<Order>(timers::by_writer(&writer));
     let service = service::Service {
         writer,
-        finder: host.finder_of::<Order>(),
-        offers: host.finder_of::<Offer>(),
+        loader: host.loader_of::<Order>(),
+        offers: host.loader_of::<Offer>(),
         database: host.database().clone(),
-        payment: host.edge("payment"),
-        world: host.world().clone(),
+        payment: host.peer("payment"),
+        runtime: host.runtime().clone(),
         pay_within: Duration::from_secs(settings.pay_within_seconds),
     };
     host.serve(OrderServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));

@@ -16,7 +16,7 @@
 //!
 //! Payments of other lines of business are not ours: the reference that we gave ours tells.
 
-use chassis::{Envelope, Interest, Malformed, Policy, told};
+use chassis::{Envelope, Subscription, Malformed, Policy, decode};
 use contracts::delivery::v1::{
     Delivery, DeliveryCancellationRefused, DeliveryCancelled, DeliveryCompleted, DeliveryStarted,
 };
@@ -50,12 +50,12 @@ pub fn offers() -> Policy<Offer> {
 }
 
 /// Which events the table above is about.
-pub fn interest() -> Interest {
-    let kinds = |interest| match interest {
-        Interest::Kinds(kinds) => kinds,
-        Interest::All => Vec::new(),
+pub fn subscription() -> Subscription {
+    let kinds = |subscription| match subscription {
+        Subscription::Kinds(kinds) => kinds,
+        Subscription::All => Vec::new(),
     };
-    Interest::Kinds([kinds(orders().interest()), kinds(offers().interest())].concat())
+    Subscription::Kinds([kinds(orders().subscription()), kinds(offers().subscription())].concat())
 }
 
 /// What we note with a payment: which order it is for.
@@ -67,21 +67,21 @@ pub fn reference(order: &str) -> String {
 const REFERENCE: &str = "order/";
 
 fn paid(payment: Option<Payment>, command: impl FnOnce(PaymentId) -> Command) -> Reaction {
-    let payment = told::present("payment", payment)?;
+    let payment = decode::present("payment", payment)?;
     let Some(order) = payment.seller_reference.strip_prefix(REFERENCE) else { return Ok(vec![]) };
-    Ok(vec![(told::parsed("seller_reference", order)?, command(told::parsed("payment_id", &payment.payment_id)?))])
+    Ok(vec![(decode::parsed("seller_reference", order)?, command(decode::parsed("payment_id", &payment.payment_id)?))])
 }
 
 fn stocked(taking: Option<Taking>, command: Command) -> Reaction {
-    Ok(vec![(told::parsed("order_id", &told::present("taking", taking)?.order_id)?, command)])
+    Ok(vec![(decode::parsed("order_id", &decode::present("taking", taking)?.order_id)?, command)])
 }
 
 fn delivered(delivery: Option<Delivery>, command: Command) -> Reaction {
-    Ok(vec![(told::parsed("order_id", &told::present("delivery", delivery)?.order_id)?, command)])
+    Ok(vec![(decode::parsed("order_id", &decode::present("delivery", delivery)?.order_id)?, command)])
 }
 
 fn offered(product: Option<Product>, envelope: &Envelope) -> Result<Vec<(ProductId, Learn)>, Malformed> {
-    let product = told::present("product", product)?;
-    let (id, price) = (told::parsed("product_id", &product.product_id)?, told::money("price", product.price)?);
+    let product = decode::present("product", product)?;
+    let (id, price) = (decode::parsed("product_id", &product.product_id)?, decode::money("price", product.price)?);
     Ok(vec![(id, Learn(Offer { product: id, name: product.name, price, sequence: envelope.sequence }))])
 }

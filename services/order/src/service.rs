@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chassis::db::Database;
-use chassis::done::Key;
+use chassis::idempotency::Key;
 use chassis::error::RefusalCode;
-use chassis::page::Spot;
-use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
+use chassis::page::Cursor;
+use chassis::runtime::Runtime;
+use chassis::{Call, PeerClient, Error, Fields, Loader, Page, Writer, all};
 use contracts::order::v1 as proto;
 use contracts::order::v1::OrderState;
 use contracts::order::v1::order_service_server::OrderService;
@@ -26,15 +26,15 @@ pub struct Service {
     /// Changes orders.
     pub writer: Writer<Order>,
     /// Finds orders, and what is none yet.
-    pub finder: Finder<OrderId, Order>,
+    pub loader: Loader<OrderId, Order>,
     /// Finds what is known of products.
-    pub offers: Finder<ProductId, Offer>,
+    pub offers: Loader<ProductId, Offer>,
     /// Lists orders.
     pub database: Database,
     /// Charges payments.
-    pub payment: Edge,
+    pub payment: PeerClient,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
     /// How long what is asked for waits for its payment.
     pub pay_within: Duration,
 }
@@ -53,8 +53,8 @@ impl Service {
             return placed(first);
         }
         // A request that is repeated goes on with what its first attempt drafted.
-        let id: OrderId = self.world.id_for(key);
-        let draft = match self.finder.get(id).await? {
+        let id: OrderId = self.runtime.id_for(key);
+        let draft = match self.loader.get(id).await? {
             Some(order) => (&order).into(),
             None => self.draft(call, id, &wish, key.map(Key::begun)).await?,
         };
@@ -69,7 +69,7 @@ impl Service {
                 Err(_) => return placed(draft),
             },
         };
-        placed(self.writer.handle(call.intent(id, Command::Place(payment), key)).await?)
+        placed(self.writer.handle(call.command(id, Command::Place(payment), key)).await?)
     }
 
     /// Writes down what is to be paid for. Should this process die after the payment, the event `PaymentApproved` does the
@@ -87,13 +87,13 @@ impl Service {
             price,
             address: wish.address.clone(),
         };
-        self.writer.handle(call.intent(id, Command::Draft(id, purchase, self.pay_within), key)).await
+        self.writer.handle(call.command(id, Command::Draft(id, purchase, self.pay_within), key)).await
     }
 
     /// The payment of an order that is one by now, whatever the call that should have paid it was told: the payment was
     /// heard of by its event, and the order may even be cancelled again.
     async fn paid_meanwhile(&self, id: OrderId) -> Result<Option<PaymentId>, Error> {
-        Ok(self.finder.get(id).await?.and_then(|order| order.payment))
+        Ok(self.loader.get(id).await?.and_then(|order| order.payment))
     }
 
     /// Has it paid, and waits.
@@ -113,7 +113,7 @@ impl Service {
         });
         let away = "payments can't be taken at the moment; there is no order yet: repeat the request with the same \
                     request id a little later";
-        let payment = paid.await.map_err(|none| none.told("PAYMENT_AWAY", away))?.payment;
+        let payment = paid.await.map_err(|none| none.into_error("PAYMENT_AWAY", away))?.payment;
         let id = payment.and_then(|payment| payment.payment_id.parse().ok());
         id.ok_or_else(|| Error::Internal("payment answered without a payment".into()))
     }
@@ -121,7 +121,7 @@ impl Service {
     /// The order, if this customer made it, or whoever it is may see all. What is not paid is none.
     async fn visible(&self, customer: Option<&str>, id: OrderId) -> Result<Order, Error> {
         let sees = |order: &Order| order.is_order() && customer.is_none_or(|me| order.purchase.customer == me);
-        self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("order", id))
+        self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("order", id))
     }
 }
 
@@ -175,7 +175,7 @@ impl OrderService for Service {
         let id = fields.id("order_id", &request.order_id);
         let (key, id) = fields.finish(all!(key, id))?;
         self.visible(Some(call.caller.subject()), id).await?;
-        let order = self.writer.handle(call.intent(id, Command::Cancel, key)).await?;
+        let order = self.writer.handle(call.command(id, Command::Cancel, key)).await?;
         Ok(Response::new(proto::CancelOrderResponse { order: Some(order) }))
     }
 
@@ -203,7 +203,7 @@ impl OrderService for Service {
         let known = OrderState::try_from(request.state).ok();
         let known = known.filter(|state| !matches!(state, OrderState::Draft | OrderState::Lapsed));
         let state = fields.take("state", known.ok_or("must be a state that an order has"));
-        let (page, state): (Page<Spot>, _) = fields.finish(all!(page, state))?;
+        let (page, state): (Page<Cursor>, _) = fields.finish(all!(page, state))?;
         let reader = self.database.reader().await?;
         let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;
         let (orders, next_page_token) = listed;

@@ -3,7 +3,7 @@
 mod offers;
 
 use chassis::db::prelude::*;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::{Currency, Money};
 use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::order::v1 as proto;
@@ -95,7 +95,7 @@ pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
     state: Option<&'static str>,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Order>, String), Error> {
     let (rows, next) = newest!(
         tx, page, Row in orders by created_at where orders::is_order;
@@ -148,7 +148,7 @@ impl Row {
         Row {
             id: order.id,
             version,
-            wake_at: order.wake_at().map(|(at, _)| at),
+            wake_at: order.due_at().map(|(at, _)| at),
             product_id: product,
             product_name,
             quantity: quantity as i32,

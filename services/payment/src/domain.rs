@@ -12,7 +12,7 @@
 //! What was used up before it is paid can't be cancelled by the customer, and is settled as soon as it is approved.
 //! `Cancel` is the customer's wish, `Void` the seller's word. A paid purchase is refunded on the seller's word alone: who
 //! wants the money back is asked about first (`Cancelling`), and the seller answers with `Void` or `Keep`.
-//! A `Void` while the processor is asked is remembered and obeyed when its answer is known.
+//! A `Void` while the processor is asked is remembered and executed when its answer is known.
 
 use std::time::Duration;
 
@@ -278,7 +278,7 @@ impl Aggregate for Payment {
         payment
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         match self.state {
             State::Charging { ask_at, .. } | State::Refunding { ask_at, .. } => Some((ask_at, Command::Ask)),
             _ => None,

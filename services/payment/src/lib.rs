@@ -1,6 +1,6 @@
 //! Payments: what customers owe for a purchase, and how it was paid or given back. Serves every line of business.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside world in [`processor`].
+//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside runtime in [`processor`].
 
 pub mod domain;
 pub mod policy;
@@ -23,7 +23,7 @@ pub const CONTEXT: Context = Context {
     name: "payment",
     about: "payments: requested, approved, refused, cancelled, refunded",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &[],
     start: |host| start(host, Arc::new(Sandbox::default())),
 };
@@ -47,12 +47,12 @@ pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), Start
     let settings: Settings = host.settings()?;
     let writer = host.writer::<Payment>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder_of::<Payment>();
+    let loader = host.loader_of::<Payment>();
     host.within("processor_deadline_ms", settings.processor_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.processor_deadline_ms);
-    let service = service::Service { writer, finder, database: host.database().clone(), processor, deadline };
+    let service = service::Service { writer, loader, database: host.database().clone(), processor, deadline };
     let woken = service.clone();
-    host.wake::<Payment>(Arc::new(move |id, _| {
+    host.on_due::<Payment>(Arc::new(move |id, _| {
         let service = woken.clone();
         Box::pin(async move { service.ask_processor(id, Cause::time()).await.map(drop) })
     }));

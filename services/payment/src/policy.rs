@@ -18,7 +18,7 @@
 //! | `order.v1.OrderCancellationRefused`   | keep the money                                 |
 //! | `order.v1.OrderDelivered`             | settle: it can't be cancelled any more         |
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::order::v1::{
     Order, OrderCancellationRefused, OrderCancelled, OrderDelivered, OrderDrafted, OrderLapsed,
 };
@@ -45,7 +45,7 @@ pub fn policy() -> Policy<Payment> {
         .on(|event: StayCancellationRefused, _| about_stay(event.stay, |_, _| Ok(Command::Keep)))
         .on(|event: StayCompleted, _| about_stay(event.stay, |_, _| Ok(Command::Settle)))
         .on(|event: DepositToppedUp, _| {
-            let purchase = told::parsed("reason_id", &told::present("entry", event.entry)?.reason_id)?;
+            let purchase = decode::parsed("reason_id", &decode::present("entry", event.entry)?.reason_id)?;
             Ok(vec![(payment_of(purchase), Command::Settle)])
         })
         .on(|event: OrderDrafted, _| about_order(event.order, |id, o| Ok(Command::Request(id, owed_for_order(o)?))))
@@ -59,34 +59,34 @@ fn about(
     reservation: Option<Reservation>,
     react: impl FnOnce(PurchaseId, Reservation) -> Result<Command, Malformed>,
 ) -> Reaction {
-    let reservation = told::present("reservation", reservation)?;
-    let purchase: PurchaseId = told::parsed("reservation_id", &reservation.reservation_id)?;
+    let reservation = decode::present("reservation", reservation)?;
+    let purchase: PurchaseId = decode::parsed("reservation_id", &reservation.reservation_id)?;
     Ok(vec![(payment_of(purchase), react(purchase, reservation)?)])
 }
 
 fn owed(reservation: Reservation) -> Result<Owed, Malformed> {
-    let (amount, reference) = (told::money("price", reservation.price)?, format!("car/{}", reservation.car_id));
+    let (amount, reference) = (decode::money("price", reservation.price)?, format!("car/{}", reservation.car_id));
     Ok(Owed { customer: reservation.customer_id, amount, reference, used: false })
 }
 
 fn about_stay(stay: Option<Stay>, react: impl FnOnce(PurchaseId, Stay) -> Result<Command, Malformed>) -> Reaction {
-    let stay = told::present("stay", stay)?;
-    let purchase: PurchaseId = told::parsed("stay_id", &stay.stay_id)?;
+    let stay = decode::present("stay", stay)?;
+    let purchase: PurchaseId = decode::parsed("stay_id", &stay.stay_id)?;
     Ok(vec![(payment_of(purchase), react(purchase, stay)?)])
 }
 
 fn owed_for(stay: Stay) -> Result<Owed, Malformed> {
-    let (amount, reference) = (told::money("price", stay.price)?, format!("stay/{}", stay.stay_id));
+    let (amount, reference) = (decode::money("price", stay.price)?, format!("stay/{}", stay.stay_id));
     Ok(Owed { customer: stay.customer_id, amount, reference, used: false })
 }
 
 fn about_order(order: Option<Order>, react: impl FnOnce(PurchaseId, Order) -> Result<Command, Malformed>) -> Reaction {
-    let order = told::present("order", order)?;
-    let purchase: PurchaseId = told::parsed("order_id", &order.order_id)?;
+    let order = decode::present("order", order)?;
+    let purchase: PurchaseId = decode::parsed("order_id", &order.order_id)?;
     Ok(vec![(payment_of(purchase), react(purchase, order)?)])
 }
 
 fn owed_for_order(order: Order) -> Result<Owed, Malformed> {
-    let (amount, reference) = (told::money("price", order.price)?, format!("order/{}", order.order_id));
+    let (amount, reference) = (decode::money("price", order.price)?, format!("order/{}", order.order_id));
     Ok(Owed { customer: order.customer_id, amount, reference, used: false })
 }

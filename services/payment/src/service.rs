@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use chassis::auth::Caller;
 use chassis::db::Database;
-use chassis::done::Key;
+use chassis::idempotency::Key;
 use chassis::error::RefusalCode;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::Money;
-use chassis::{Call, Cause, Error, Fields, Finder, Intent, Page, Writer, all};
+use chassis::{Call, Cause, Error, Fields, Loader, CommandMessage, Page, Writer, all};
 use contracts::Role;
 use contracts::payment::v1 as proto;
 use contracts::payment::v1::PaymentState;
@@ -26,7 +26,7 @@ pub struct Service {
     /// Changes payments.
     pub writer: Writer<Payment>,
     /// Finds payments.
-    pub finder: Finder<PaymentId, Payment>,
+    pub loader: Loader<PaymentId, Payment>,
     /// Lists payments.
     pub database: Database,
     /// Takes the money.
@@ -40,7 +40,7 @@ impl Service {
     ///
     /// Asking twice at once is harmless: the processor knows the charge by its key.
     pub async fn ask_processor(&self, id: PaymentId, cause: Cause) -> Result<proto::Payment, Error> {
-        let payment = self.finder.get(id).await?.ok_or_else(|| Error::not_found("payment", id))?;
+        let payment = self.loader.get(id).await?.ok_or_else(|| Error::not_found("payment", id))?;
         let Some(step) = payment.next_step() else { return Ok((&payment).into()) };
         let answer = tokio::time::timeout(self.deadline, self.ask(id, &step)).await.unwrap_or(Err(NoAnswer));
         let command = match (step, answer) {
@@ -50,7 +50,7 @@ impl Service {
             (Step::GiveUp(charge), Ok(_)) => Command::Refuse(charge, "the processor did not answer".to_owned()),
             (Step::Refund(_), Ok(_)) => Command::Refunded,
         };
-        self.writer.handle(Intent { id, command, key: None, cause }).await
+        self.writer.handle(CommandMessage { id, command, key: None, cause }).await
     }
 
     async fn ask(&self, id: PaymentId, step: &Step) -> Result<Verdict, NoAnswer> {
@@ -75,7 +75,7 @@ impl Service {
         if let Some(first) = self.writer.first_answer(key).await? {
             return Ok(first);
         }
-        let started = call.intent::<Payment>(id, charge, None);
+        let started = call.command::<Payment>(id, charge, None);
         let cause = started.cause.clone();
         let mut payment = self.writer.handle(started).await?;
         if payment.state() == PaymentState::Charging {
@@ -85,7 +85,7 @@ impl Service {
             (PaymentState::Approved | PaymentState::Settled, None) => Ok(payment),
             // The answer is kept under the caller's key once it is final.
             (PaymentState::Approved | PaymentState::Settled, key) => {
-                self.writer.handle(call.intent(id, Command::Ask, key)).await
+                self.writer.handle(call.command(id, Command::Ask, key)).await
             }
             (PaymentState::Refused, _) => {
                 Err(refused("PAYMENT_REFUSED", format!("the payment was refused: {}", payment.refusal)))
@@ -103,12 +103,12 @@ impl Service {
     /// The payment, if it is the caller's own.
     async fn own(&self, caller: &Caller, id: PaymentId) -> Result<Payment, Error> {
         let is_own = |payment: &Payment| payment.owed.as_ref().is_some_and(|owed| owed.customer == caller.subject());
-        self.finder.get(id).await?.filter(is_own).ok_or_else(|| Error::not_found("payment", id))
+        self.loader.get(id).await?.filter(is_own).ok_or_else(|| Error::not_found("payment", id))
     }
 
     /// The payment, if the caller may see it.
     async fn visible(&self, caller: &Caller, id: PaymentId) -> Result<Payment, Error> {
-        let payment = self.finder.get(id).await?.filter(|payment| {
+        let payment = self.loader.get(id).await?.filter(|payment| {
             let is_owner = payment.owed.as_ref().is_some_and(|owed| owed.customer == caller.subject());
             let is_known = payment.owed.is_some();
             is_owner || is_known && (caller.has(Role::Admin) || caller.has(Role::Service))
@@ -143,7 +143,7 @@ impl PaymentService for Service {
         let mut fields = Fields::new();
         let customer = call.own();
         let filter = [b"payments", customer.unwrap_or_default().as_bytes(), request.purchase_id.as_bytes()];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let purchase = fields.optional_id("purchase_id", &request.purchase_id);
         let (page, purchase) = fields.finish(all!(page, purchase))?;
         let reader = self.database.reader().await?;
@@ -195,7 +195,7 @@ impl PaymentService for Service {
         let id = fields.id("payment_id", &request.payment_id);
         let (key, id) = fields.finish(all!(key, id))?;
         self.own(&call.caller, id).await?;
-        let payment = self.writer.handle(call.intent(id, Command::Cancel, key)).await?;
+        let payment = self.writer.handle(call.command(id, Command::Cancel, key)).await?;
         Ok(Response::new(proto::CancelPaymentResponse { payment: Some(payment) }))
     }
 }

@@ -1,7 +1,7 @@
 //! Payments in a table, and what others hear of them.
 
 use chassis::db::prelude::*;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::{Currency, Money};
 use chassis::{Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::payment::v1 as proto;
@@ -104,7 +104,7 @@ pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
     purchase: Option<PurchaseId>,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Payment>, String), Error> {
     let (rows, next) = newest!(
         tx, page, Row in payments by created_at where payments::customer.is_not_null();
@@ -134,7 +134,7 @@ impl Row {
         Row {
             id: payment.id,
             version,
-            wake_at: chassis::Aggregate::wake_at(payment).map(|(at, _)| at),
+            wake_at: chassis::Aggregate::due_at(payment).map(|(at, _)| at),
             purchase: payment.purchase,
             customer: payment.owed.as_ref().map(|owed| owed.customer.clone()),
             amount_minor: payment.owed.as_ref().map(|owed| owed.amount.minor),

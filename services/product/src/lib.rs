@@ -18,7 +18,7 @@ pub const CONTEXT: Context = Context {
     name: "product",
     about: "products and their stock: added, taken by orders, restored",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };
@@ -26,9 +26,9 @@ pub const CONTEXT: Context = Context {
 fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Product>();
     host.react(policy::policy(), &writer);
-    let finder = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
-    let (database, world) = (host.database().clone(), host.world().clone());
-    let service = service::Service { writer, finder, database, world };
+    let loader = host.loader(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, runtime) = (host.database().clone(), host.runtime().clone());
+    let service = service::Service { writer, loader, database, runtime };
     host.serve(ProductServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

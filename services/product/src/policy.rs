@@ -5,7 +5,7 @@
 //! | `order.v1.OrderPlaced`    | take its stock; if there is not enough, refuse it                        |
 //! | `order.v1.OrderCancelled` | restore what it took; if it comes before the order, the order takes none |
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::order::v1::{Order, OrderCancelled, OrderPlaced};
 
 use crate::domain::{Command, OrderId, Product, ProductId};
@@ -20,8 +20,8 @@ pub fn policy() -> Policy<Product> {
 }
 
 fn about(order: Option<Order>, command: impl FnOnce(OrderId, u32) -> Command) -> Reaction {
-    let order = told::present("order", order)?;
+    let order = decode::present("order", order)?;
     let quantity = u32::try_from(order.quantity).map_err(|_| Malformed("a bad quantity".into()))?;
-    let command = command(told::parsed("order_id", &order.order_id)?, quantity);
-    Ok(vec![(told::parsed("product_id", &order.product_id)?, command)])
+    let command = command(decode::parsed("order_id", &order.order_id)?, quantity);
+    Ok(vec![(decode::parsed("product_id", &order.product_id)?, command)])
 }

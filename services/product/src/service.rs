@@ -2,8 +2,8 @@
 
 use chassis::db::Database;
 use chassis::values::Money;
-use chassis::world::World;
-use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
 use contracts::product::v1 as proto;
 use contracts::product::v1::product_service_server::ProductService;
 use tonic::{Request, Response, Status};
@@ -17,11 +17,11 @@ pub struct Service {
     /// Changes products.
     pub writer: Writer<Product>,
     /// Finds products.
-    pub finder: Finder<ProductId, proto::Product>,
+    pub loader: Loader<ProductId, proto::Product>,
     /// Lists products.
     pub database: Database,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
 }
 
 /// A number of things in stock, of at least `least`.
@@ -48,8 +48,8 @@ impl ProductService for Service {
         let key = fields.key(&call, &request.request_id, &request);
         let product = fields.required("product", request.product).and_then(|product| listing(&mut fields, &product));
         let (key, (listing, stock)) = fields.finish(all!(key, product))?;
-        let id = self.world.ids.mint(self.world.now());
-        let product = self.writer.handle(call.intent(id, Command::Create(id, listing, stock), key)).await?;
+        let id = self.runtime.ids.mint(self.runtime.now());
+        let product = self.writer.handle(call.command(id, Command::Create(id, listing, stock), key)).await?;
         Ok(Response::new(proto::CreateProductResponse { product: Some(product) }))
     }
 
@@ -63,7 +63,7 @@ impl ProductService for Service {
         let id = fields.id("product_id", &request.product_id);
         let price = Money::price(&mut fields, "price", request.price.as_ref());
         let (key, id, price) = fields.finish(all!(key, id, price))?;
-        let product = self.writer.handle(call.intent(id, Command::Reprice(price), key)).await?;
+        let product = self.writer.handle(call.command(id, Command::Reprice(price), key)).await?;
         Ok(Response::new(proto::RepriceProductResponse { product: Some(product) }))
     }
 
@@ -77,7 +77,7 @@ impl ProductService for Service {
         let id = fields.id("product_id", &request.product_id);
         let quantity = count(&mut fields, "quantity", request.quantity, 1);
         let (key, id, quantity) = fields.finish(all!(key, id, quantity))?;
-        let product = self.writer.handle(call.intent(id, Command::Add(quantity), key)).await?;
+        let product = self.writer.handle(call.command(id, Command::Add(quantity), key)).await?;
         Ok(Response::new(proto::AddStockResponse { product: Some(product) }))
     }
 
@@ -89,7 +89,7 @@ impl ProductService for Service {
         let mut fields = Fields::new();
         let id = fields.id("product_id", &request.product_id);
         let id = fields.finish(id)?;
-        let product = self.finder.get(id).await?.ok_or_else(|| Error::not_found("product", id))?;
+        let product = self.loader.get(id).await?.ok_or_else(|| Error::not_found("product", id))?;
         Ok(Response::new(proto::GetProductResponse { product: Some(product) }))
     }
 

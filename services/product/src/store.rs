@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, sql};
 use contracts::product::v1 as proto;
 
 use crate::domain::{Command, Event, Listing, OrderId, Product, ProductId, State, Taking};
@@ -55,9 +55,9 @@ chassis::rows! {
 impl Store for Product {
     type Answer = proto::Product;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let mentioned: Vec<OrderId> = wanted.commands().filter_map(Command::order).collect();
-        load(tx, &wanted.ids(), &mentioned).await
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let mentioned: Vec<OrderId> = request.commands().filter_map(Command::order).collect();
+        load(tx, &request.ids(), &mentioned).await
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {

@@ -338,7 +338,7 @@ impl Aggregate for Calendar {
         calendar
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         let expiries = self.reservations.values().filter_map(|reservation| match reservation.state {
             State::Reserved { expires } => Some(expires),
             _ => None,

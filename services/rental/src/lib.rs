@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::values::Currency;
-use chassis::{Context, Host, StartError, waker};
+use chassis::{Context, Host, StartError, timers};
 use contracts::rental::v1::rental_service_server::RentalServiceServer;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ pub const CONTEXT: Context = Context {
     name: "rental",
     about: "reservations, rentals and ratings of cars",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &["payment"],
     start,
 };
@@ -88,12 +88,12 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let region = settings.region().map_err(|cause| host.bad_settings(cause))?;
     let writer = host.writer::<Calendar>();
     host.react(policy::policy(), &writer);
-    host.wake::<Calendar>(waker::by_writer(&writer));
+    host.on_due::<Calendar>(timers::by_writer(&writer));
     let service = service::Service {
-        finder: host.finder(|tx, ids| Box::pin(store::read(tx, ids))),
+        loader: host.loader(|tx, ids| Box::pin(store::read(tx, ids))),
         database: host.database().clone(),
-        payment: host.edge("payment"),
-        world: host.world().clone(),
+        payment: host.peer("payment"),
+        runtime: host.runtime().clone(),
         region: Arc::new(region),
         writer,
     };

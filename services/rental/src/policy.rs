@@ -9,7 +9,7 @@
 //!
 //! Payments of other lines of business are not ours: the reference that we gave ours tells.
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::fleet::v1::{Car, CarRegistered};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 
@@ -32,16 +32,16 @@ pub fn reference(car: CarId) -> String {
 }
 
 fn register(car: Option<Car>) -> Reaction {
-    let car = told::present("car", car)?;
-    let daily_rate = told::money("daily_rate", car.daily_rate)?;
-    let id = told::parsed("car_id", &car.car_id)?;
+    let car = decode::present("car", car)?;
+    let daily_rate = decode::money("daily_rate", car.daily_rate)?;
+    let id = decode::parsed("car_id", &car.car_id)?;
     Ok(vec![(id, Command::Register(id, daily_rate))])
 }
 
 fn about(payment: Option<Payment>, command: impl FnOnce(ReservationId, PaymentId) -> Command) -> Reaction {
-    let payment = told::present("payment", payment)?;
+    let payment = decode::present("payment", payment)?;
     let Some(car) = payment.seller_reference.strip_prefix("car/") else { return Ok(vec![]) };
-    let reservation = told::parsed("purchase_id", &payment.purchase_id)?;
-    let command = command(reservation, told::parsed("payment_id", &payment.payment_id)?);
-    Ok(vec![(told::parsed("seller_reference", car)?, command)])
+    let reservation = decode::parsed("purchase_id", &payment.purchase_id)?;
+    let command = command(reservation, decode::parsed("payment_id", &payment.payment_id)?);
+    Ok(vec![(decode::parsed("seller_reference", car)?, command)])
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::db::Database;
-use chassis::done::Key;
+use chassis::idempotency::Key;
 use chassis::error::RefusalCode;
 use chassis::values::Period;
-use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, PeerClient, Error, Fields, Loader, Page, Writer, all};
 use contracts::Role;
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
@@ -26,13 +26,13 @@ pub struct Service {
     /// Changes calendars.
     pub writer: Writer<Calendar>,
     /// Finds reservations.
-    pub finder: Finder<ReservationId, Found>,
+    pub loader: Loader<ReservationId, Found>,
     /// Lists reservations.
     pub database: Database,
     /// Charges payments.
-    pub payment: Edge,
+    pub payment: PeerClient,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
     /// Where the company rents cars out.
     pub region: Arc<Region>,
 }
@@ -41,17 +41,17 @@ impl Service {
     /// The reservation, if the caller may see it.
     async fn visible(&self, call: &Call, id: ReservationId) -> Result<Found, Error> {
         let sees = |found: &Found| found.reservation.customer == call.caller.subject() || call.caller.has(Role::Admin);
-        self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("reservation", id))
+        self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("reservation", id))
     }
 
     /// The car of the reservation, if it is the caller's own.
     async fn car_of(&self, call: &Call, id: ReservationId) -> Result<Found, Error> {
-        let found = self.finder.get(id).await?.filter(|found| found.reservation.customer == call.caller.subject());
+        let found = self.loader.get(id).await?.filter(|found| found.reservation.customer == call.caller.subject());
         found.ok_or_else(|| Error::not_found("reservation", id))
     }
 
-    /// Has a command about the caller's own reservation obeyed.
-    async fn obey(
+    /// Has a command about the caller's own reservation executed.
+    async fn execute(
         &self,
         call: &Call,
         id: ReservationId,
@@ -59,7 +59,7 @@ impl Service {
         key: Option<Key>,
     ) -> Result<Option<proto::Reservation>, Error> {
         let car = self.car_of(call, id).await?.car;
-        self.writer.handle(call.intent(car, command, key)).await.map(Some)
+        self.writer.handle(call.command(car, command, key)).await.map(Some)
     }
 
     /// Pays for the reservation, and waits. Should this process die after that, the event `PaymentApproved` does the rest.
@@ -78,7 +78,7 @@ impl Service {
             PaymentServiceClient::new(transport).collect_payment(request).await
         });
         let away = "payments can't be taken at the moment; the reservation is kept: pay a little later";
-        let payment = paid.await.map_err(|none| none.told("PAYMENT_AWAY", away))?.payment;
+        let payment = paid.await.map_err(|none| none.into_error("PAYMENT_AWAY", away))?.payment;
         let id = payment.and_then(|payment| payment.payment_id.parse().ok());
         id.ok_or_else(|| Error::Internal("payment answered without a payment".into()))
     }
@@ -99,7 +99,7 @@ impl Service {
             (State::Rented, Some(payment)) => payment,
             _ => return rented(store::to_proto(id, found.car, &found.reservation)),
         };
-        rented(self.writer.handle(call.intent(found.car, Command::Rent(id, payment), key)).await?)
+        rented(self.writer.handle(call.command(found.car, Command::Rent(id, payment), key)).await?)
     }
 }
 
@@ -120,7 +120,7 @@ impl RentalService for Service {
         request: Request<proto::ReserveCarRequest>,
     ) -> Result<Response<proto::ReserveCarResponse>, Status> {
         let (call, request) = Call::take(request)?;
-        let now = self.world.now();
+        let now = self.runtime.now();
         let mut fields = Fields::new();
         let key = fields.key(&call, &request.request_id, &request);
         let car: Option<CarId> = fields.id("car_id", &request.car_id);
@@ -135,14 +135,14 @@ impl RentalService for Service {
             }
         };
         let command = Command::Reserve {
-            id: self.world.ids.mint(now),
+            id: self.runtime.ids.mint(now),
             customer: call.caller.subject().to_owned(),
             period,
             days,
             currency: self.region.currency,
             pay_within: self.region.pay_within,
         };
-        let reservation = self.writer.handle(call.intent(car, command, key)).await?;
+        let reservation = self.writer.handle(call.command(car, command, key)).await?;
         Ok(Response::new(proto::ReserveCarResponse { reservation: Some(reservation) }))
     }
 
@@ -155,7 +155,7 @@ impl RentalService for Service {
         let key = fields.key(&call, &request.request_id, &request);
         let id = fields.id("reservation_id", &request.reservation_id);
         let (key, id) = fields.finish(all!(key, id))?;
-        let reservation = self.obey(&call, id, Command::Cancel(id), key).await?;
+        let reservation = self.execute(&call, id, Command::Cancel(id), key).await?;
         Ok(Response::new(proto::CancelReservationResponse { reservation }))
     }
 
@@ -182,7 +182,7 @@ impl RentalService for Service {
         let key = fields.key(&call, &request.request_id, &request);
         let id = fields.id("reservation_id", &request.reservation_id);
         let (key, id) = fields.finish(all!(key, id))?;
-        let reservation = self.obey(&call, id, Command::Return(id), key).await?;
+        let reservation = self.execute(&call, id, Command::Return(id), key).await?;
         Ok(Response::new(proto::ReturnCarResponse { reservation }))
     }
 
@@ -197,7 +197,7 @@ impl RentalService for Service {
         let stars = u8::try_from(request.stars).ok().filter(|stars| (1..=5).contains(stars)).ok_or("must be 1 to 5");
         let stars = fields.take("stars", stars);
         let (key, id, stars) = fields.finish(all!(key, id, stars))?;
-        let reservation = self.obey(&call, id, Command::Rate(id, stars), key).await?;
+        let reservation = self.execute(&call, id, Command::Rate(id, stars), key).await?;
         Ok(Response::new(proto::RateRentalResponse { reservation }))
     }
 
@@ -258,7 +258,7 @@ impl RentalService for Service {
         let key = fields.key(&call, &request.request_id, &request);
         let car = fields.id("car_id", &request.car_id);
         let (key, car) = fields.finish(all!(key, car))?;
-        self.writer.handle(call.intent(car, Command::Retire(car), key)).await?;
+        self.writer.handle(call.command(car, Command::Retire(car), key)).await?;
         Ok(Response::new(proto::RetireCarResponse {}))
     }
 }

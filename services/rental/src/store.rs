@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money, Period};
-use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, sql};
 use contracts::rental::v1 as proto;
 
 use crate::domain::{Calendar, CarId, Cause, Command, Event, PaymentId, Reservation, ReservationId, State};
@@ -82,10 +82,10 @@ chassis::rows! {
 impl Store for Calendar {
     type Answer = proto::Reservation;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let ids = wanted.ids();
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
         // What is reserved only now is not there yet.
-        let existing = wanted.commands().filter(|command| !matches!(command, Command::Reserve { .. }));
+        let existing = request.commands().filter(|command| !matches!(command, Command::Reserve { .. }));
         let mentioned: Vec<ReservationId> = existing.filter_map(Command::reservation).collect();
         let reservations = async {
             sql!(tx, |c| {
@@ -230,7 +230,7 @@ impl CalendarRow {
         CalendarRow {
             car_id: calendar.car,
             version,
-            wake_at: calendar.wake_at().map(|(at, _)| at),
+            wake_at: calendar.due_at().map(|(at, _)| at),
             daily_rate_minor: calendar.daily_rate.map(|rate| rate.minor),
             currency: calendar.daily_rate.map(|rate| rate.currency.to_string()),
             retired: calendar.retired,

@@ -8,9 +8,9 @@ use std::time::Duration;
 use chassis::clock::Timestamp;
 use chassis::db::Database;
 use chassis::values::{Currency, Money, Period};
-use chassis::world::{Tasks, World};
-use chassis::writer::Scene;
-use chassis::{Cause, Error, Intent, Writer, outbox};
+use chassis::runtime::{Tasks, Runtime};
+use chassis::writer::Resources;
+use chassis::{Cause, Error, CommandMessage, Writer, outbox};
 use rental::domain::{Calendar, CarId, Command};
 
 /// Periods that both want, one after the other. Fewer than a car may have open.
@@ -19,27 +19,27 @@ const PERIODS: u64 = 100;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c3_two_replicas_never_promise_one_period_twice() {
     let server = std::env::var("NADEURI_TEST_POSTGRES").expect("needs PostgreSQL: run `cargo xtask test`");
-    let (world, tasks) = (World::real(), Tasks::default());
-    let car: CarId = world.ids.mint(world.now());
+    let (runtime, tasks) = (Runtime::real(), Tasks::default());
+    let car: CarId = runtime.ids.mint(runtime.now());
     let url = format!("{server}replicas{}", car.uuid().simple());
-    let database = Database::open(&url, "rental", &world).await.unwrap();
+    let database = Database::open(&url, "rental", &runtime).await.unwrap();
     rental::CONTEXT.migrate(&database).await.unwrap();
-    let scene =
-        || Scene { context: "rental", database: database.clone(), world: world.clone(), published: Arc::default() };
-    let replicas: [Writer<Calendar>; 2] = [Writer::start(&scene(), &tasks), Writer::start(&scene(), &tasks)];
+    let resources =
+        || Resources { context: "rental", database: database.clone(), runtime: runtime.clone(), published: Arc::default() };
+    let replicas: [Writer<Calendar>; 2] = [Writer::start(&resources(), &tasks), Writer::start(&resources(), &tasks)];
 
     let currency = Currency::parse("KRW").unwrap();
-    obey(&replicas[0], car, Command::Register(car, Money { minor: 50_000, currency })).await.unwrap();
+    execute(&replicas[0], car, Command::Register(car, Money { minor: 50_000, currency })).await.unwrap();
     for number in 0..PERIODS {
         let reserve = |customer: &str| Command::Reserve {
-            id: world.ids.mint(world.now()),
+            id: runtime.ids.mint(runtime.now()),
             customer: customer.to_owned(),
-            period: hour(world.now(), number),
+            period: hour(runtime.now(), number),
             days: 1,
             currency,
             pay_within: Duration::from_secs(900),
         };
-        let (ann, ben) = tokio::join!(obey(&replicas[0], car, reserve("ann")), obey(&replicas[1], car, reserve("ben")));
+        let (ann, ben) = tokio::join!(execute(&replicas[0], car, reserve("ann")), execute(&replicas[1], car, reserve("ben")));
         let winners = [&ann, &ben].iter().filter(|outcome| outcome.is_ok()).count();
         assert_eq!(winners, 1, "one of two gets period {number}: {ann:?}, {ben:?}");
         let lost = ann.and(ben).expect_err("the other one does not");
@@ -53,12 +53,12 @@ async fn c3_two_replicas_never_promise_one_period_twice() {
     tasks.stop(Duration::from_secs(5)).await;
 }
 
-async fn obey(
+async fn execute(
     replica: &Writer<Calendar>,
     id: CarId,
     command: Command,
 ) -> Result<contracts::rental::v1::Reservation, Error> {
-    replica.handle(Intent { id, command, key: None, cause: Cause::default() }).await
+    replica.handle(CommandMessage { id, command, key: None, cause: Cause::default() }).await
 }
 
 /// The hour that begins so many hours and a day from now.

@@ -320,7 +320,7 @@ impl Aggregate for Resort {
         resort
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         let expiries = self.holds.values().filter_map(|hold| match hold.state {
             State::Held { expires } => Some(expires),
             _ => None,

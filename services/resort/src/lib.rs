@@ -10,7 +10,7 @@ mod store;
 
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError, waker};
+use chassis::{Context, Host, StartError, timers};
 use contracts::resort::v1::resort_service_server::ResortServiceServer;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub const CONTEXT: Context = Context {
     name: "resort",
     about: "resorts: what they offer, which of their nights are held, reserved, booked",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };
@@ -59,10 +59,10 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let limits = Limits { hold_for, longest_nights: settings.longest_nights, horizon_days: settings.horizon_days };
     let writer = host.writer::<Resort>();
     host.react(policy::policy(), &writer);
-    host.wake::<Resort>(waker::by_writer(&writer));
-    let finder = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
-    let (database, world) = (host.database().clone(), host.world().clone());
-    let service = service::Service { writer, finder, database, world, zone, limits };
+    host.on_due::<Resort>(timers::by_writer(&writer));
+    let loader = host.loader(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, runtime) = (host.database().clone(), host.runtime().clone());
+    let service = service::Service { writer, loader, database, runtime, zone, limits };
     host.serve(ResortServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

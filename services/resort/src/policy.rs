@@ -8,7 +8,7 @@
 //! | `stay.v1.StayCompleted` | the same: it is over                                                          |
 
 use chassis::values::Money;
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::stay::v1::{Stay, StayCancelled, StayCompleted, StayConfirmed, StayReserved};
 
 use crate::domain::{Claim, Command, Resort, ResortId, StayId};
@@ -25,8 +25,8 @@ pub fn policy() -> Policy<Resort> {
 }
 
 fn about(stay: Option<Stay>, command: impl FnOnce(StayId, Claim, Money) -> Command) -> Reaction {
-    let stay = told::present("stay", stay)?;
-    let claim = Claim { dates: told::dates("dates", stay.dates)?, customer: stay.customer_id };
-    let command = command(told::parsed("stay_id", &stay.stay_id)?, claim, told::money("price", stay.price)?);
-    Ok(vec![(told::parsed("resort_id", &stay.resort_id)?, command)])
+    let stay = decode::present("stay", stay)?;
+    let claim = Claim { dates: decode::dates("dates", stay.dates)?, customer: stay.customer_id };
+    let command = command(decode::parsed("stay_id", &stay.stay_id)?, claim, decode::money("price", stay.price)?);
+    Ok(vec![(decode::parsed("resort_id", &stay.resort_id)?, command)])
 }

@@ -2,8 +2,8 @@
 
 use chassis::db::Database;
 use chassis::values::{Dates, Money};
-use chassis::world::World;
-use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
 use contracts::resort::v1 as proto;
 use contracts::resort::v1::resort_service_server::ResortService;
 use jiff::tz::TimeZone;
@@ -19,11 +19,11 @@ pub struct Service {
     /// Changes resorts.
     pub writer: Writer<Resort>,
     /// Finds resorts.
-    pub finder: Finder<ResortId, proto::Resort>,
+    pub loader: Loader<ResortId, proto::Resort>,
     /// Lists resorts.
     pub database: Database,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
     /// Where resorts are that don't say.
     pub zone: TimeZone,
     /// What limits holds.
@@ -89,8 +89,8 @@ impl ResortService for Service {
             Some((listing?, offered?))
         });
         let (key, (listing, offered)) = fields.finish(all!(key, resort))?;
-        let id = self.world.ids.mint(self.world.now());
-        let answer = self.writer.handle(call.intent(id, Command::Register(id, listing, offered), key)).await?;
+        let id = self.runtime.ids.mint(self.runtime.now());
+        let answer = self.writer.handle(call.command(id, Command::Register(id, listing, offered), key)).await?;
         Ok(Response::new(proto::RegisterResortResponse { resort: answer.resort }))
     }
 
@@ -104,7 +104,7 @@ impl ResortService for Service {
         let id = fields.id("resort_id", &request.resort_id);
         let dates = Dates::parse(&mut fields, "dates", request.dates.as_ref());
         let (key, id, dates) = fields.finish(all!(key, id, dates))?;
-        let answer = self.writer.handle(call.intent(id, Command::Offer(dates), key)).await?;
+        let answer = self.writer.handle(call.command(id, Command::Offer(dates), key)).await?;
         Ok(Response::new(proto::OfferDatesResponse { resort: answer.resort }))
     }
 
@@ -116,7 +116,7 @@ impl ResortService for Service {
         let mut fields = Fields::new();
         let id = fields.id("resort_id", &request.resort_id);
         let id = fields.finish(id)?;
-        let resort = self.finder.get(id).await?.ok_or_else(|| Error::not_found("resort", id))?;
+        let resort = self.loader.get(id).await?.ok_or_else(|| Error::not_found("resort", id))?;
         Ok(Response::new(proto::GetResortResponse { resort: Some(resort) }))
     }
 
@@ -148,7 +148,7 @@ impl ResortService for Service {
         let dates = Dates::parse(&mut fields, "dates", request.dates.as_ref());
         let (key, id, stay, customer, dates) = fields.finish(all!(key, id, stay, customer, dates))?;
         let command = Command::Hold(stay, Claim { customer, dates }, self.limits);
-        let answer = self.writer.handle(call.intent(id, command, key)).await?;
+        let answer = self.writer.handle(call.command(id, command, key)).await?;
         Ok(Response::new(proto::HoldDatesResponse { hold: answer.hold }))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Dates, Money};
-use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, sql};
 use contracts::resort::v1 as proto;
 use diesel::dsl::{exists, not};
 use jiff::tz::TimeZone;
@@ -102,9 +102,9 @@ pub struct Answer {
 impl Store for Resort {
     type Answer = Answer;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let mentioned: Vec<StayId> = wanted.commands().filter_map(Command::stay).collect();
-        load(tx, &wanted.ids(), &mentioned).await
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let mentioned: Vec<StayId> = request.commands().filter_map(Command::stay).collect();
+        load(tx, &request.ids(), &mentioned).await
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
@@ -273,7 +273,7 @@ impl ResortRow {
         ResortRow {
             id: resort.id,
             version,
-            wake_at: resort.wake_at().map(|(at, _)| at),
+            wake_at: resort.due_at().map(|(at, _)| at),
             name: name.clone(),
             kind: kind.clone(),
             nightly_rate_minor: nightly_rate.minor,

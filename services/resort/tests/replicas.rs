@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::values::{Currency, Dates, Money};
-use chassis::world::{Tasks, World};
-use chassis::writer::Scene;
-use chassis::{Aggregate, Cause, Error, Intent, Writer, outbox};
+use chassis::runtime::{Tasks, Runtime};
+use chassis::writer::Resources;
+use chassis::{Aggregate, Cause, Error, CommandMessage, Writer, outbox};
 use jiff::tz::TimeZone;
 use resort::domain::{Claim, Command, Limits, Listing, Resort, ResortId};
 
@@ -22,29 +22,29 @@ const LIMITS: Limits = Limits { hold_for: Duration::from_secs(900), longest_nigh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r2_two_replicas_never_hold_one_night_twice() {
     let server = std::env::var("NADEURI_TEST_POSTGRES").expect("needs PostgreSQL: run `cargo xtask test`");
-    let (world, tasks) = (World::real(), Tasks::default());
-    let resort: ResortId = world.ids.mint(world.now());
+    let (runtime, tasks) = (Runtime::real(), Tasks::default());
+    let resort: ResortId = runtime.ids.mint(runtime.now());
     let url = format!("{server}replicas{}", resort.uuid().simple());
-    let database = Database::open(&url, Resort::NAME, &world).await.unwrap();
+    let database = Database::open(&url, Resort::NAME, &runtime).await.unwrap();
     resort::CONTEXT.migrate(&database).await.unwrap();
-    let scene =
-        || Scene { context: "resort", database: database.clone(), world: world.clone(), published: Arc::default() };
-    let replicas: [Writer<Resort>; 2] = [Writer::start(&scene(), &tasks), Writer::start(&scene(), &tasks)];
+    let resources =
+        || Resources { context: "resort", database: database.clone(), runtime: runtime.clone(), published: Arc::default() };
+    let replicas: [Writer<Resort>; 2] = [Writer::start(&resources(), &tasks), Writer::start(&resources(), &tasks)];
 
-    let today = jiff::Timestamp::from_microsecond(world.now().micros()).unwrap().to_zoned(TimeZone::UTC).date();
+    let today = jiff::Timestamp::from_microsecond(runtime.now().micros()).unwrap().to_zoned(TimeZone::UTC).date();
     let dates = |start: i64, nights: i64| {
         let start = today + jiff::Span::new().days(start);
         Dates { start, end: start + jiff::Span::new().days(nights) }
     };
     let nightly_rate = Money { minor: 90_000, currency: Currency::parse("KRW").unwrap() };
-    let listing = Listing { name: "Sea View".to_owned(), kind: "villa".to_owned(), nightly_rate, zone: TimeZone::UTC };
-    obey(&replicas[0], resort, Command::Register(resort, listing, vec![dates(0, 365)])).await.unwrap();
+    let listing = Listing { name: "Sea Projection".to_owned(), kind: "villa".to_owned(), nightly_rate, zone: TimeZone::UTC };
+    execute(&replicas[0], resort, Command::Register(resort, listing, vec![dates(0, 365)])).await.unwrap();
     for number in 0..NIGHTS {
         let hold = |customer: &str| {
             let claim = Claim { customer: customer.to_owned(), dates: dates(number, 1) };
-            Command::Hold(world.ids.mint(world.now()), claim, LIMITS)
+            Command::Hold(runtime.ids.mint(runtime.now()), claim, LIMITS)
         };
-        let (ann, ben) = tokio::join!(obey(&replicas[0], resort, hold("ann")), obey(&replicas[1], resort, hold("ben")));
+        let (ann, ben) = tokio::join!(execute(&replicas[0], resort, hold("ann")), execute(&replicas[1], resort, hold("ben")));
         let winners = [&ann, &ben].iter().filter(|outcome| outcome.is_ok()).count();
         assert_eq!(winners, 1, "one of two gets night {number}: {ann:?}, {ben:?}");
         let lost = ann.and(ben).expect_err("the other one does not");
@@ -58,6 +58,6 @@ async fn r2_two_replicas_never_hold_one_night_twice() {
     tasks.stop(Duration::from_secs(5)).await;
 }
 
-async fn obey(replica: &Writer<Resort>, id: ResortId, command: Command) -> Result<(), Error> {
-    replica.handle(Intent { id, command, key: None, cause: Cause::default() }).await.map(drop)
+async fn execute(replica: &Writer<Resort>, id: ResortId, command: Command) -> Result<(), Error> {
+    replica.handle(CommandMessage { id, command, key: None, cause: Cause::default() }).await.map(drop)
 }

@@ -248,7 +248,7 @@ impl Aggregate for Rider {
         rider
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         let ends = self.rides.values().filter_map(|ride| match ride.state {
             State::Expected { until } => Some(until),
             _ => None,

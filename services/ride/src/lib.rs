@@ -8,7 +8,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError, waker};
+use chassis::{Context, Host, StartError, timers};
 use contracts::ride::v1::ride_service_server::RideServiceServer;
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ pub const CONTEXT: Context = Context {
     name: "ride",
     about: "rides with bikes: rent and return",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &["bike"],
     start,
 };
@@ -43,11 +43,11 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let at_once = host.within("bikes_at_once", settings.bikes_at_once, 1..=100)?;
     let writer = host.writer::<Rider>();
     host.react(policy::policy(), &writer);
-    host.wake::<Rider>(waker::by_writer(&writer));
-    let riders = host.finder_of::<Rider>();
-    let rides = host.finder(|tx, ids| Box::pin(store::read(tx, ids)));
-    let (database, world, bike) = (host.database().clone(), host.world().clone(), host.edge("bike"));
-    let service = service::Service { writer, riders, rides, database, bike, world, at_once };
+    host.on_due::<Rider>(timers::by_writer(&writer));
+    let riders = host.loader_of::<Rider>();
+    let rides = host.loader(|tx, ids| Box::pin(store::read(tx, ids)));
+    let (database, runtime, bike) = (host.database().clone(), host.runtime().clone(), host.peer("bike"));
+    let service = service::Service { writer, riders, rides, database, bike, runtime, at_once };
     host.serve(RideServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

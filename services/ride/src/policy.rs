@@ -9,7 +9,7 @@
 //! | `billing.v1.BillClosed`      | note that it is settled, if it was in arrears                                    |
 //! | `billing.v1.BillVoided`      | the same                                                                         |
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::bike::v1::{Bike, BikeReturnRefused, BikeTaken, BikeWrittenOff};
 use contracts::billing::v1::{Bill, BillClosed, BillInArrears, BillVoided};
 
@@ -21,16 +21,16 @@ type Reaction = Result<Vec<(RiderId, Command)>, Malformed>;
 pub fn policy() -> Policy<Rider> {
     Policy::new()
         .on(|event: BikeTaken, _| {
-            let (ride, customer) = (told::parsed("ride_id", &event.ride_id)?, event.customer_id);
+            let (ride, customer) = (decode::parsed("ride_id", &event.ride_id)?, event.customer_id);
             Ok(vec![(rider_of(&customer), Command::Expect(customer, ride, taken(event.bike)?))])
         })
         .on(|event: BikeWrittenOff, _| {
-            let (ride, customer) = (told::parsed::<RideId>("ride_id", &event.ride_id)?, event.customer_id);
+            let (ride, customer) = (decode::parsed::<RideId>("ride_id", &event.ride_id)?, event.customer_id);
             let rider = rider_of(&customer);
             Ok(vec![(rider, Command::Void(ride)), (rider, Command::Abandon(customer, ride, taken(event.bike)?))])
         })
         .on(|event: BikeReturnRefused, _| {
-            Ok(vec![(rider_of(&event.customer_id), Command::Void(told::parsed("ride_id", &event.ride_id)?))])
+            Ok(vec![(rider_of(&event.customer_id), Command::Void(decode::parsed("ride_id", &event.ride_id)?))])
         })
         .on(|event: BillInArrears, envelope| note(event.bill, true, envelope.sequence))
         .on(|event: BillClosed, envelope| note(event.bill, false, envelope.sequence))
@@ -38,17 +38,17 @@ pub fn policy() -> Policy<Rider> {
 }
 
 fn taken(bike: Option<Bike>) -> Result<Taken, Malformed> {
-    let bike = told::present("bike", bike)?;
-    let from = told::place("place", bike.place)?;
-    Ok(Taken { bike: told::parsed("bike_id", &bike.bike_id)?, name: bike.name, from })
+    let bike = decode::present("bike", bike)?;
+    let from = decode::place("place", bike.place)?;
+    Ok(Taken { bike: decode::parsed("bike_id", &bike.bike_id)?, name: bike.name, from })
 }
 
 fn note(bill: Option<Bill>, in_arrears: bool, sequence: i64) -> Reaction {
-    let bill = told::present("bill", bill)?;
+    let bill = decode::present("bill", bill)?;
     // Of most bills there is nothing to keep.
     if bill.arrears_time.is_none() {
         return Ok(vec![]);
     }
-    let id = told::parsed("bill_id", &bill.bill_id)?;
+    let id = decode::parsed("bill_id", &bill.bill_id)?;
     Ok(vec![(rider_of(&bill.customer_id), Command::Note(bill.customer_id, id, Standing { in_arrears, sequence }))])
 }

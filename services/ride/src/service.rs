@@ -1,11 +1,11 @@
 //! The gRPC face of rides: parse, take the bike, handle, answer.
 
 use chassis::db::Database;
-use chassis::done::Key;
-use chassis::page::Spot;
+use chassis::idempotency::Key;
+use chassis::page::Cursor;
 use chassis::values::Place;
-use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all, told};
+use chassis::runtime::Runtime;
+use chassis::{Call, PeerClient, Error, Fields, Loader, Page, Writer, all, decode};
 use contracts::Role;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
 use contracts::bike::v1::{Bike, TakeBikeRequest};
@@ -22,15 +22,15 @@ pub struct Service {
     /// Changes riders.
     pub writer: Writer<Rider>,
     /// Finds riders with what is open of them.
-    pub riders: Finder<RiderId, Rider>,
+    pub riders: Loader<RiderId, Rider>,
     /// Finds rides.
-    pub rides: Finder<RideId, Found>,
+    pub rides: Loader<RideId, Found>,
     /// Lists rides.
     pub database: Database,
     /// Takes bikes.
-    pub bike: Edge,
+    pub bike: PeerClient,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
     /// How many bikes one customer may ride at once.
     pub at_once: usize,
 }
@@ -43,7 +43,7 @@ impl Service {
         let customer = call.caller.subject().to_owned();
         let rider = rider_of(&customer);
         // A request that is repeated meets the bike that its first attempt took.
-        let ride = self.world.id_for(key);
+        let ride = self.runtime.id_for(key);
         let known = self.riders.get(rider).await?;
         if let Some(known) = known.filter(|known| !known.rides.contains_key(&ride)) {
             // No bike is taken for nothing.
@@ -51,10 +51,10 @@ impl Service {
         }
         let bike = self.take(call, ride, bike).await?;
         let start = Command::Start { customer: customer.clone(), ride, bike: bike.clone(), at_once: self.at_once };
-        match self.writer.handle(call.intent(rider, start, key)).await {
+        match self.writer.handle(call.command(rider, start, key)).await {
             Err(refused @ Error::Refused { .. }) => {
                 // Meanwhile the customer may not ride any more: the bike is free again.
-                self.writer.handle(call.intent(rider, Command::Abandon(customer, ride, bike), None)).await?;
+                self.writer.handle(call.command(rider, Command::Abandon(customer, ride, bike), None)).await?;
                 Err(refused)
             }
             outcome => outcome,
@@ -74,7 +74,7 @@ impl Service {
             BikeServiceClient::new(transport).take_bike(request).await
         });
         let away = "bikes can't be rented at the moment: try a little later, with the same request id";
-        let bike = taken.await.map_err(|none| none.told("BIKE_AWAY", away))?.bike;
+        let bike = taken.await.map_err(|none| none.into_error("BIKE_AWAY", away))?.bike;
         let bike = bike.and_then(taken_of);
         bike.ok_or_else(|| Error::Internal("bike answered without a bike".into()))
     }
@@ -90,7 +90,7 @@ impl Service {
 
 /// What is kept of a bike; `None` if the answer breaks its contract.
 fn taken_of(bike: Bike) -> Option<Taken> {
-    let from = told::place("place", bike.place).ok()?;
+    let from = decode::place("place", bike.place).ok()?;
     Some(Taken { bike: bike.bike_id.parse().ok()?, name: bike.name, from })
 }
 
@@ -121,7 +121,7 @@ impl RideService for Service {
         let (key, id, place) = fields.finish(all!(key, id, place))?;
         self.find(&call, id, false).await?;
         let rider = rider_of(call.caller.subject());
-        let ride = self.writer.handle(call.intent(rider, Command::Return(id, place), key)).await?;
+        let ride = self.writer.handle(call.command(rider, Command::Return(id, place), key)).await?;
         Ok(Response::new(proto::ReturnBikeResponse { ride: Some(ride) }))
     }
 
@@ -145,7 +145,7 @@ impl RideService for Service {
         let mut fields = Fields::new();
         let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes()];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let page = fields.finish(page)?;
         let reader = self.database.reader().await?;
         let (rides, next_page_token) = store::list(reader.tx(), customer, &page).await?;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::Place;
 use chassis::{
-    Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql,
+    Aggregate, Change, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, newest, sql,
 };
 use contracts::ride::v1 as proto;
 
@@ -85,10 +85,10 @@ chassis::rows! {
 impl Store for Rider {
     type Answer = proto::Ride;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let ids = wanted.ids();
-        let of_ride: Vec<RideId> = wanted.commands().filter_map(Command::ride).collect();
-        let of_bill: Vec<BillId> = wanted.commands().filter_map(Command::bill).collect();
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
+        let of_ride: Vec<RideId> = request.commands().filter_map(Command::ride).collect();
+        let of_bill: Vec<BillId> = request.commands().filter_map(Command::bill).collect();
         let rides = async {
             sql!(tx, |c| {
                 let open = rides::rider.eq_any(&ids).and(rides::is_open);
@@ -131,7 +131,7 @@ impl Store for Rider {
         let riders = db::save(tx, changes, |rider, version| RiderRow {
             id: crate::domain::rider_of(&rider.customer),
             version,
-            wake_at: rider.wake_at().map(|(at, _)| at),
+            wake_at: rider.due_at().map(|(at, _)| at),
             customer: rider.customer.clone(),
         });
         db::try_join!(riders, db::upsert(tx, &rides), db::upsert(tx, &bills))?;
@@ -219,7 +219,7 @@ pub async fn read(tx: Tx<'_>, ids: Vec<RideId>) -> Result<Vec<(RideId, Found)>, 
 }
 
 /// A page of rides, newest first: those of a customer, or all.
-pub async fn list(tx: Tx<'_>, customer: Option<&str>, page: &Page<Spot>) -> Result<(Vec<proto::Ride>, String), Error> {
+pub async fn list(tx: Tx<'_>, customer: Option<&str>, page: &Page<Cursor>) -> Result<(Vec<proto::Ride>, String), Error> {
     let (rows, next) = newest!(
         tx, page, RideRow in rides by started_at where rides::is_known; customer: rides::customer.eq(customer)
     );

@@ -104,7 +104,7 @@ fn b3_a_ride_starts_once() {
 fn b2_a_bike_that_was_taken_for_nobody_is_given_back() {
     check(&[], expect(1), Ok(&[expected(1)]));
     let waiting = rider(&[expected(1)]).expect("there is one");
-    assert_eq!(waiting.wake_at(), Some((NOW + EXPECTED_FOR, Command::GiveUp)));
+    assert_eq!(waiting.due_at(), Some((NOW + EXPECTED_FOR, Command::GiveUp)));
     check(&[expected(1)], Command::GiveUp, Ok(&[]));
     let late = NOW + EXPECTED_FOR;
     let gone = Event::Abandoned(ann(), id(1), bike(), late);

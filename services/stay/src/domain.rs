@@ -237,7 +237,7 @@ impl Aggregate for Stay {
         stay
     }
 
-    fn wake_at(&self) -> Option<(Timestamp, Command)> {
+    fn due_at(&self) -> Option<(Timestamp, Command)> {
         match self.state {
             State::Reserved { expires } => Some((expires, Command::Lapse)),
             State::Confirmed => Some((self.booking.period.end, Command::Complete)),

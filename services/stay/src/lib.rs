@@ -10,7 +10,7 @@ mod store;
 
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError, waker};
+use chassis::{Context, Host, StartError, timers};
 use contracts::stay::v1::stay_service_server::StayServiceServer;
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ pub const CONTEXT: Context = Context {
     name: "stay",
     about: "reservations of stays: paid, cancelled, completed",
     migrations: chassis::migrations!(),
-    interest: || policy::policy().interest(),
+    subscription: || policy::policy().subscription(),
     calls: &["resort"],
     start,
 };
@@ -53,10 +53,10 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     };
     let writer = host.writer::<Stay>();
     host.react(policy::policy(), &writer);
-    host.wake::<Stay>(waker::by_writer(&writer));
-    let finder = host.finder_of::<Stay>();
-    let (database, world, resort) = (host.database().clone(), host.world().clone(), host.edge("resort"));
-    let service = service::Service { writer, finder, database, resort, world, terms };
+    host.on_due::<Stay>(timers::by_writer(&writer));
+    let loader = host.loader_of::<Stay>();
+    let (database, runtime, resort) = (host.database().clone(), host.runtime().clone(), host.peer("resort"));
+    let service = service::Service { writer, loader, database, resort, runtime, terms };
     host.serve(StayServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

@@ -9,7 +9,7 @@
 //!
 //! Payments of other lines of business are not ours: the reference that ours have tells.
 
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 use contracts::resort::v1::HoldLost;
 
@@ -24,8 +24,8 @@ pub fn policy() -> Policy<Stay> {
         .on(|event: PaymentCancellationRequested, _| about(event.payment, |_| Command::TakeBack))
         .on(|event: PaymentCancelled, _| about(event.payment, |_| Command::Drop))
         .on(|event: HoldLost, _| {
-            let hold = told::present("hold", event.hold)?;
-            Ok(vec![(told::parsed("stay_id", &hold.stay_id)?, Command::Lose)])
+            let hold = decode::present("hold", event.hold)?;
+            Ok(vec![(decode::parsed("stay_id", &hold.stay_id)?, Command::Lose)])
         })
 }
 
@@ -33,7 +33,7 @@ pub fn policy() -> Policy<Stay> {
 const REFERENCE: &str = "stay/";
 
 fn about(payment: Option<Payment>, command: impl FnOnce(PaymentId) -> Command) -> Reaction {
-    let payment = told::present("payment", payment)?;
+    let payment = decode::present("payment", payment)?;
     let Some(stay) = payment.seller_reference.strip_prefix(REFERENCE) else { return Ok(vec![]) };
-    Ok(vec![(told::parsed("seller_reference", stay)?, command(told::parsed("payment_id", &payment.payment_id)?))])
+    Ok(vec![(decode::parsed("seller_reference", stay)?, command(decode::parsed("payment_id", &payment.payment_id)?))])
 }

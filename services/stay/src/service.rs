@@ -1,11 +1,11 @@
 //! The gRPC face of stays: parse, ask the resort, handle, answer.
 
 use chassis::db::Database;
-use chassis::done::Key;
-use chassis::page::Spot;
+use chassis::idempotency::Key;
+use chassis::page::Cursor;
 use chassis::values::{Currency, Dates, Money, Period};
-use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Page, Timestamp, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, PeerClient, Error, Fields, Loader, Page, Timestamp, Writer, all};
 use contracts::Role;
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
 use contracts::resort::v1::{Hold, HoldDatesRequest};
@@ -22,13 +22,13 @@ pub struct Service {
     /// Changes stays.
     pub writer: Writer<Stay>,
     /// Finds stays.
-    pub finder: Finder<StayId, Stay>,
+    pub loader: Loader<StayId, Stay>,
     /// Lists stays.
     pub database: Database,
     /// Holds dates.
-    pub resort: Edge,
+    pub resort: PeerClient,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
     /// On which terms stays are reserved.
     pub terms: Terms,
 }
@@ -45,9 +45,9 @@ impl Service {
             return Ok(first);
         }
         // A request that is repeated meets the hold of its first attempt, and not one of a stranger.
-        let id = self.world.id_for(key);
+        let id = self.runtime.id_for(key);
         let booking = self.hold(call, id, resort, dates).await?;
-        self.writer.handle(call.intent(id, Command::Reserve(id, booking, self.terms), key)).await
+        self.writer.handle(call.command(id, Command::Reserve(id, booking, self.terms), key)).await
     }
 
     /// Has the resort hold the dates, and waits. Should this process die after that, the hold ends by itself.
@@ -64,7 +64,7 @@ impl Service {
             ResortServiceClient::new(transport).hold_dates(request).await
         });
         let away = "resorts can't be reserved at the moment; nothing was reserved: come back in a while";
-        let hold = held.await.map_err(|none| none.told("RESORT_AWAY", away))?.hold;
+        let hold = held.await.map_err(|none| none.into_error("RESORT_AWAY", away))?.hold;
         let booking = hold.and_then(|hold| booking(hold, call.caller.subject()));
         booking.ok_or_else(|| Error::Internal("resort answered without a hold".into()))
     }
@@ -72,7 +72,7 @@ impl Service {
     /// The stay, if the caller may see it.
     async fn visible(&self, call: &Call, id: StayId) -> Result<Stay, Error> {
         let sees = |stay: &Stay| stay.booking.customer == call.caller.subject() || call.caller.has(Role::Admin);
-        self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("stay", id))
+        self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("stay", id))
     }
 }
 
@@ -116,9 +116,9 @@ impl StayService for Service {
         let key = fields.key(&call, &request.request_id, &request);
         let id = fields.id("stay_id", &request.stay_id);
         let (key, id) = fields.finish(all!(key, id))?;
-        let own = self.finder.get(id).await?.filter(|stay| stay.booking.customer == call.caller.subject());
+        let own = self.loader.get(id).await?.filter(|stay| stay.booking.customer == call.caller.subject());
         own.ok_or_else(|| Error::not_found("stay", id))?;
-        let stay = self.writer.handle(call.intent(id, Command::Cancel, key)).await?;
+        let stay = self.writer.handle(call.command(id, Command::Cancel, key)).await?;
         Ok(Response::new(proto::CancelStayResponse { stay: Some(stay) }))
     }
 
@@ -144,7 +144,7 @@ impl StayService for Service {
         let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let known = proto::StayState::try_from(request.state);
         let state = fields.take("state", known.map_err(|_| "must be a value of StayState"));
-        let (page, state): (Page<Spot>, _) = fields.finish(all!(page, state))?;
+        let (page, state): (Page<Cursor>, _) = fields.finish(all!(page, state))?;
         let reader = self.database.reader().await?;
         let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;
         let (stays, next_page_token) = listed;

@@ -1,7 +1,7 @@
 //! Stays in a table, and what others hear of them.
 
 use chassis::db::prelude::*;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::{Currency, Dates, Money, Period};
 use chassis::{Aggregate, Error, EventId, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::stay::v1 as proto;
@@ -95,7 +95,7 @@ pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
     state: Option<&'static str>,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Stay>, String), Error> {
     let (rows, next) = newest!(
         tx, page, Row in stays by created_at;
@@ -131,7 +131,7 @@ impl Row {
         Row {
             id: stay.id,
             version,
-            wake_at: stay.wake_at().map(|(at, _)| at),
+            wake_at: stay.due_at().map(|(at, _)| at),
             resort_id: booking.resort,
             resort_name: booking.resort_name,
             customer: booking.customer,

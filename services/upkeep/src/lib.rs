@@ -18,7 +18,7 @@ pub const CONTEXT: Context = Context {
     name: "upkeep",
     about: "managers of bikes: their reports, and the points that those earned",
     migrations: chassis::migrations!(),
-    interest: || policy::policy(0).interest(),
+    subscription: || policy::policy(0).subscription(),
     calls: &["bike"],
     start,
 };
@@ -42,9 +42,9 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let points = host.within("points_per_report", settings.points_per_report, 1..=1_000_000)?;
     let writer = host.writer::<Manager>();
     host.react(policy::policy(points), &writer);
-    let finder = host.finder_of::<Manager>();
-    let (database, world) = (host.database().clone(), host.world().clone());
-    let service = service::Service { writer, finder, database, bike: host.edge("bike"), world, points };
+    let loader = host.loader_of::<Manager>();
+    let (database, runtime) = (host.database().clone(), host.runtime().clone());
+    let service = service::Service { writer, loader, database, bike: host.peer("bike"), runtime, points };
     host.serve(UpkeepServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

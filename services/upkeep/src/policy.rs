@@ -6,7 +6,7 @@
 //! | `wallet.v1.PointsEarned`    | note how many points are left, unless something newer told that |
 //! | `wallet.v1.PointsConverted` | the same                                                        |
 
-use chassis::{Envelope, Malformed, Policy, told};
+use chassis::{Envelope, Malformed, Policy, decode};
 use contracts::bike::v1::{Bike, BikeInspected};
 use contracts::wallet::v1::{PointsConverted, PointsEarned, Wallet};
 
@@ -19,7 +19,7 @@ pub fn policy(points: i64) -> Policy<Manager> {
     Policy::new()
         .on(move |event: BikeInspected, _| {
             let BikeInspected { bike, report_id, manager_id } = event;
-            let (finding, report) = (finding(bike)?, told::parsed("report_id", &report_id)?);
+            let (finding, report) = (finding(bike)?, decode::parsed("report_id", &report_id)?);
             of(manager_id, |manager| Command::Record(manager, report, finding, points))
         })
         .on(|event: PointsEarned, envelope| left(event.wallet, envelope))
@@ -28,12 +28,12 @@ pub fn policy(points: i64) -> Policy<Manager> {
 
 /// What a bike says was found.
 pub fn finding(bike: Option<Bike>) -> Result<Finding, Malformed> {
-    let Bike { bike_id, battery_percent, usable, .. } = told::present("bike", bike)?;
-    Ok(Finding { bike: told::parsed("bike_id", &bike_id)?, battery_percent, usable })
+    let Bike { bike_id, battery_percent, usable, .. } = decode::present("bike", bike)?;
+    Ok(Finding { bike: decode::parsed("bike_id", &bike_id)?, battery_percent, usable })
 }
 
 fn left(wallet: Option<Wallet>, envelope: &Envelope) -> Reaction {
-    let Wallet { owner_id, points, .. } = told::present("wallet", wallet)?;
+    let Wallet { owner_id, points, .. } = decode::present("wallet", wallet)?;
     let sequence = envelope.sequence;
     of(owner_id, |subject| Command::Note { subject, points, sequence })
 }

@@ -1,10 +1,10 @@
 //! The gRPC face of upkeep: parse, have the bike take the report, handle, answer.
 
 use chassis::db::Database;
-use chassis::done::Key;
-use chassis::page::Spot;
-use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Page, Writer, all};
+use chassis::idempotency::Key;
+use chassis::page::Cursor;
+use chassis::runtime::Runtime;
+use chassis::{Call, PeerClient, Error, Fields, Loader, Page, Writer, all};
 use contracts::Role;
 use contracts::bike::v1::InspectBikeRequest;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
@@ -21,13 +21,13 @@ pub struct Service {
     /// Changes managers.
     pub writer: Writer<Manager>,
     /// Finds managers.
-    pub finder: Finder<ManagerId, Manager>,
+    pub loader: Loader<ManagerId, Manager>,
     /// Lists reports.
     pub database: Database,
     /// Takes reports.
-    pub bike: Edge,
+    pub bike: PeerClient,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
     /// What a report earns.
     pub points: i64,
 }
@@ -38,11 +38,11 @@ impl Service {
             return Ok(first);
         }
         // A request that is repeated meets the report of its first attempt.
-        let id = self.world.id_for(key);
+        let id = self.runtime.id_for(key);
         self.inspect(call, id, finding).await?;
         let manager = call.caller.subject().to_owned();
         let command = Command::Record(manager, id, finding, self.points);
-        self.writer.handle(call.intent(manager_of(call.caller.subject()), command, key)).await
+        self.writer.handle(call.command(manager_of(call.caller.subject()), command, key)).await
     }
 
     /// Has the bike take the report, and waits. Should this process die after that, the event `BikeInspected` does the rest.
@@ -60,7 +60,7 @@ impl Service {
             BikeServiceClient::new(transport).inspect_bike(request).await
         });
         let away = "bikes take no reports at the moment; report a little later, with the same request id";
-        taken.await.map(drop).map_err(|none| none.told("BIKE_AWAY", away))
+        taken.await.map(drop).map_err(|none| none.into_error("BIKE_AWAY", away))
     }
 }
 
@@ -90,7 +90,7 @@ impl UpkeepService for Service {
         let mut fields = Fields::new();
         let manager = call.own();
         let filter = [b"reports", manager.unwrap_or_default().as_bytes()];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let page = fields.finish(page)?;
         let reader = self.database.reader().await?;
         let (reports, next_page_token) = store::list(reader.tx(), manager.map(manager_of), &page).await?;
@@ -110,7 +110,7 @@ impl UpkeepService for Service {
         if subject != own && !call.caller.has(Role::Admin) {
             return Err(Error::not_found("manager", subject).into());
         }
-        let found = self.finder.get(manager_of(&subject)).await?;
+        let found = self.loader.get(manager_of(&subject)).await?;
         let manager = Some((&found.unwrap_or_else(|| Manager::new(&subject))).into());
         Ok(Response::new(proto::GetManagerResponse { manager }))
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chassis::db::{self, prelude::*};
-use chassis::page::Spot;
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, newest, sql};
+use chassis::page::Cursor;
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, newest, sql};
 use contracts::upkeep::v1 as proto;
 
 use crate::domain::{BikeId, Command, Event, Finding, Manager, ManagerId, Report, ReportId};
@@ -66,9 +66,9 @@ chassis::rows! {
 impl Store for Manager {
     type Answer = proto::Report;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let ids = wanted.ids();
-        let about: Vec<ReportId> = wanted.commands().filter_map(Command::report).collect();
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
+        let about: Vec<ReportId> = request.commands().filter_map(Command::report).collect();
         let managers = async {
             let query = managers::table.filter(managers::id.eq_any(&ids));
             sql!(tx, |c| query.select(ManagerRow::as_select()).load::<ManagerRow>(c))
@@ -134,7 +134,7 @@ fn new_reports(change: &Change<'_, Manager>) -> Vec<ReportRow> {
 pub async fn list(
     tx: Tx<'_>,
     manager: Option<ManagerId>,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Report>, String), Error> {
     let (rows, next) = newest!(tx, page, ReportRow in reports by created_at; manager: reports::manager.eq(manager));
     let reports = rows.into_iter().map(|row| to_proto(&row.subject.clone(), &row.into()));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::db::Database;
-use chassis::world::{Tasks, World};
-use chassis::writer::Scene;
-use chassis::{Cause, Error, Intent, Writer, outbox};
+use chassis::runtime::{Tasks, Runtime};
+use chassis::writer::Resources;
+use chassis::{Cause, Error, CommandMessage, Writer, outbox};
 use contracts::upkeep::v1::Report;
 use upkeep::domain::{Command, Finding, Manager, manager_of};
 
@@ -21,34 +21,34 @@ fn record(subject: &str, number: u64) -> Command {
     Command::Record(subject.to_owned(), id(number), finding, 1_000)
 }
 
-async fn obey(writer: &Writer<Manager>, subject: &str, command: Command) -> Result<Report, Error> {
-    writer.handle(Intent { id: manager_of(subject), command, key: None, cause: Cause::default() }).await
+async fn execute(writer: &Writer<Manager>, subject: &str, command: Command) -> Result<Report, Error> {
+    writer.handle(CommandMessage { id: manager_of(subject), command, key: None, cause: Cause::default() }).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b8_a_report_is_kept_and_told_once() {
-    let (folder, world, tasks) = (tempfile::tempdir().unwrap(), World::real(), Tasks::default());
+    let (folder, runtime, tasks) = (tempfile::tempdir().unwrap(), Runtime::real(), Tasks::default());
     let store = format!("sqlite:{}", folder.path().join("upkeep.db").display());
-    let database = Database::open(&store, "upkeep", &world).await.unwrap();
+    let database = Database::open(&store, "upkeep", &runtime).await.unwrap();
     upkeep::CONTEXT.migrate(&database).await.unwrap();
-    let scene =
-        || Scene { context: "upkeep", database: database.clone(), world: world.clone(), published: Arc::default() };
-    let first = obey(&Writer::start(&scene(), &tasks), "boss", record("boss", 1)).await.unwrap();
+    let resources =
+        || Resources { context: "upkeep", database: database.clone(), runtime: runtime.clone(), published: Arc::default() };
+    let first = execute(&Writer::start(&resources(), &tasks), "boss", record("boss", 1)).await.unwrap();
     assert_eq!(
         (first.manager_id.as_str(), first.battery_percent, first.usable, first.points),
         ("boss", 60, false, 1_000)
     );
     // Another writer reads all of it back.
-    let writer = Writer::start(&scene(), &tasks);
+    let writer = Writer::start(&resources(), &tasks);
     for points in [1_000, 1_000] {
         let subject = "boss".to_owned();
-        obey(&writer, "boss", Command::Note { subject, points, sequence: 2 }).await.unwrap();
+        execute(&writer, "boss", Command::Note { subject, points, sequence: 2 }).await.unwrap();
     }
-    assert_eq!(obey(&writer, "boss", record("boss", 1)).await.unwrap(), first, "the report is as it was");
-    obey(&writer, "boss", record("boss", 2)).await.unwrap();
+    assert_eq!(execute(&writer, "boss", record("boss", 1)).await.unwrap(), first, "the report is as it was");
+    execute(&writer, "boss", record("boss", 2)).await.unwrap();
     let events = outbox::oldest(database.reader().await.unwrap().tx(), 100).await.unwrap();
     assert_eq!(events.len(), 2, "an event for each report");
-    let stolen = obey(&writer, "other", record("other", 1)).await;
+    let stolen = execute(&writer, "other", record("other", 1)).await;
     assert!(matches!(stolen, Err(Error::Internal(_))), "a report is one manager's: {stolen:?}");
     tasks.stop(Duration::from_secs(5)).await;
 }

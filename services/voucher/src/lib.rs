@@ -20,16 +20,16 @@ pub const CONTEXT: Context = Context {
     name: "voucher",
     about: "vouchers of paid stays: issued, sent, redeemed, deactivated",
     migrations: chassis::migrations!(),
-    interest: || policy::policy(Ids::system()).interest(),
+    subscription: || policy::policy(Ids::system()).subscription(),
     calls: &[],
     start,
 };
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Voucher>();
-    host.react(policy::policy(host.world().ids.clone()), &writer);
-    let finder = host.finder_of::<Voucher>();
-    let service = service::Service { writer, finder, database: host.database().clone() };
+    host.react(policy::policy(host.runtime().ids.clone()), &writer);
+    let loader = host.loader_of::<Voucher>();
+    let service = service::Service { writer, loader, database: host.database().clone() };
     host.serve(VoucherServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

@@ -8,7 +8,7 @@
 
 use chassis::ids::Ids;
 use chassis::values::Period;
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::notification::v1::{Message, MessageDelivered};
 use contracts::stay::v1::{Stay, StayCancelled, StayConfirmed};
 
@@ -32,11 +32,11 @@ fn issue(stay: Option<Stay>, code: Code) -> Reaction {
     let (id, stay) = known(stay)?;
     let grant = Grant {
         code,
-        resort: told::parsed("resort_id", &stay.resort_id)?,
-        dates: told::dates("dates", stay.dates)?,
+        resort: decode::parsed("resort_id", &stay.resort_id)?,
+        dates: decode::dates("dates", stay.dates)?,
         period: Period {
-            start: told::time("begin_time", stay.begin_time)?,
-            end: told::time("end_time", stay.end_time)?,
+            start: decode::time("begin_time", stay.begin_time)?,
+            end: decode::time("end_time", stay.end_time)?,
         },
         customer: stay.customer_id,
         resort_name: stay.resort_name,
@@ -52,14 +52,14 @@ fn deactivate(stay: Option<Stay>) -> Reaction {
 }
 
 fn sent(message: Option<Message>) -> Reaction {
-    let message = told::present("message", message)?;
+    let message = decode::present("message", message)?;
     if message.topic != TOPIC {
         return Ok(vec![]);
     }
-    Ok(vec![(voucher_of(told::parsed("flow_id", &message.flow_id)?), Command::Send)])
+    Ok(vec![(voucher_of(decode::parsed("flow_id", &message.flow_id)?), Command::Send)])
 }
 
 fn known(stay: Option<Stay>) -> Result<(StayId, Stay), Malformed> {
-    let stay = told::present("stay", stay)?;
-    Ok((told::parsed("stay_id", &stay.stay_id)?, stay))
+    let stay = decode::present("stay", stay)?;
+    Ok((decode::parsed("stay_id", &stay.stay_id)?, stay))
 }

@@ -1,8 +1,8 @@
 //! The gRPC face of vouchers: parse, handle, answer.
 
 use chassis::db::Database;
-use chassis::page::Spot;
-use chassis::{Call, Error, Fields, Finder, Page, Writer, all};
+use chassis::page::Cursor;
+use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
 use contracts::Role;
 use contracts::voucher::v1 as proto;
 use contracts::voucher::v1::voucher_service_server::VoucherService;
@@ -18,7 +18,7 @@ pub struct Service {
     /// Changes vouchers.
     pub writer: Writer<Voucher>,
     /// Finds vouchers.
-    pub finder: Finder<VoucherId, Voucher>,
+    pub loader: Loader<VoucherId, Voucher>,
     /// Lists vouchers, and finds them by their codes.
     pub database: Database,
 }
@@ -53,7 +53,7 @@ impl VoucherService for Service {
             store::by_code(reader.tx(), code).await?
         };
         let id = found.ok_or_else(|| Error::refused(&Refusal::NoSuchVoucher))?;
-        let voucher = self.writer.handle(call.intent(id, Command::Redeem, key)).await?;
+        let voucher = self.writer.handle(call.command(id, Command::Redeem, key)).await?;
         Ok(Response::new(proto::RedeemVoucherResponse { voucher: Some(voucher) }))
     }
 
@@ -66,7 +66,7 @@ impl VoucherService for Service {
         let id = fields.id("voucher_id", &request.voucher_id);
         let id = fields.finish(id)?;
         let sees = |voucher: &Voucher| is_own(&call, voucher) || sees_all(&call) && voucher.grant.is_some();
-        let voucher = self.finder.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("voucher", id))?;
+        let voucher = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("voucher", id))?;
         Ok(Response::new(proto::GetVoucherResponse { voucher: Some(shown(&call, &voucher)) }))
     }
 
@@ -79,7 +79,7 @@ impl VoucherService for Service {
         let customer = (!sees_all(&call)).then(|| call.caller.subject());
         let filter =
             [customer.unwrap_or_default().as_bytes(), request.stay_id.as_bytes(), &request.state.to_be_bytes()];
-        let page = Page::<Spot>::parse(&mut fields, request.page_size, &request.page_token, &filter);
+        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
         let stay = fields.optional_id("stay_id", &request.stay_id);
         let state = match proto::VoucherState::try_from(request.state) {
             Ok(proto::VoucherState::Unspecified) => Some(None),

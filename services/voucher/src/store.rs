@@ -2,7 +2,7 @@
 
 use chassis::db::prelude::*;
 use chassis::db::types::Secret;
-use chassis::page::Spot;
+use chassis::page::Cursor;
 use chassis::values::{Dates, Period};
 use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};
 use contracts::voucher::v1 as proto;
@@ -85,7 +85,7 @@ pub async fn list(
     customer: Option<&str>,
     stay: Option<StayId>,
     state: Option<State>,
-    page: &Page<Spot>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<Voucher>, String), Error> {
     let (rows, next) = newest!(
         tx, page, Row in vouchers by created_at where vouchers::customer.is_not_null();

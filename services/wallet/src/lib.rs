@@ -22,7 +22,7 @@ pub const CONTEXT: Context = Context {
     name: "wallet",
     about: "deposits and points, as a double-entry ledger: top ups, bills, rewards, conversions",
     migrations: chassis::migrations!(),
-    interest: || policy::policy(Currency::default()).interest(),
+    subscription: || policy::policy(Currency::default()).subscription(),
     calls: &["payment"],
     start,
 };
@@ -46,9 +46,9 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let Settings { currency } = host.settings()?;
     let writer = host.writer::<Wallet>();
     host.react(policy::policy(currency), &writer);
-    let finder = host.finder_of::<Wallet>();
-    let (database, world) = (host.database().clone(), host.world().clone());
-    let service = service::Service { writer, finder, database, payment: host.edge("payment"), world, currency };
+    let loader = host.loader_of::<Wallet>();
+    let (database, runtime) = (host.database().clone(), host.runtime().clone());
+    let service = service::Service { writer, loader, database, payment: host.peer("payment"), runtime, currency };
     host.serve(WalletServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

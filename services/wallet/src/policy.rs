@@ -11,7 +11,7 @@
 //! money for a deposit can be taken back: it hears `DepositToppedUp`, and settles.
 
 use chassis::values::Currency;
-use chassis::{Malformed, Policy, told};
+use chassis::{Malformed, Policy, decode};
 use contracts::billing::v1::{Bill, BillDue, BillVoided};
 use contracts::money::v1::Money as MoneyMessage;
 use contracts::payment::v1::PaymentApproved;
@@ -33,33 +33,33 @@ pub fn reference(wallet: WalletId) -> String {
 pub fn policy(currency: Currency) -> Policy<Wallet> {
     Policy::new()
         .on(move |event: PaymentApproved, _| {
-            let payment = told::present("payment", event.payment)?;
+            let payment = decode::present("payment", event.payment)?;
             if !payment.seller_reference.starts_with(REFERENCE) {
                 return Ok(vec![]);
             }
-            let top_up = told::parsed("purchase_id", &payment.purchase_id)?;
+            let top_up = decode::parsed("purchase_id", &payment.purchase_id)?;
             of(payment.customer_id, currency, Order::TopUp(top_up, amount("amount", payment.amount, currency)?))
         })
         .on(move |event: BillDue, _| {
-            let Bill { bill_id, ride_id, customer_id, fee, .. } = told::present("bill", event.bill)?;
+            let Bill { bill_id, ride_id, customer_id, fee, .. } = decode::present("bill", event.bill)?;
             // Of what costs nothing there is nothing to pay.
             if fee.as_ref().is_some_and(|fee| fee.amount_minor == 0) {
                 return Ok(vec![]);
             }
-            let (bill, flow) = (told::parsed("bill_id", &bill_id)?, told::parsed("ride_id", &ride_id)?);
+            let (bill, flow) = (decode::parsed("bill_id", &bill_id)?, decode::parsed("ride_id", &ride_id)?);
             of(customer_id, currency, Order::Pay(bill, flow, amount("fee", fee, currency)?))
         })
         .on(move |event: BillVoided, _| {
-            let Bill { bill_id, ride_id, customer_id, .. } = told::present("bill", event.bill)?;
-            let (bill, flow) = (told::parsed("bill_id", &bill_id)?, told::parsed("ride_id", &ride_id)?);
+            let Bill { bill_id, ride_id, customer_id, .. } = decode::present("bill", event.bill)?;
+            let (bill, flow) = (decode::parsed("bill_id", &bill_id)?, decode::parsed("ride_id", &ride_id)?);
             of(customer_id, currency, Order::Void(bill, flow))
         })
         .on(move |event: ReportTaken, _| {
-            let report = told::present("report", event.report)?;
+            let report = decode::present("report", event.report)?;
             if report.points <= 0 {
                 return Err(Malformed("bad points".into()));
             }
-            let id = told::parsed("report_id", &report.report_id)?;
+            let id = decode::parsed("report_id", &report.report_id)?;
             of(report.manager_id, currency, Order::Earn(id, report.points))
         })
 }
@@ -73,7 +73,7 @@ fn of(owner: String, currency: Currency, order: Order) -> Reaction {
 
 /// An amount of more than 0 in the currency of the ledger. Another is put aside rather than refused: it is not to be lost.
 fn amount(field: &str, money: Option<MoneyMessage>, currency: Currency) -> Result<i64, Malformed> {
-    let money = told::money(field, money)?;
+    let money = decode::money(field, money)?;
     if money.currency != currency {
         return Err(Malformed(format!("{field} in {}, the ledger is in {currency}", money.currency)));
     }

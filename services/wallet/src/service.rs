@@ -1,10 +1,10 @@
 //! The gRPC face of wallets: parse, charge, handle, answer.
 
 use chassis::db::Database;
-use chassis::done::Key;
+use chassis::idempotency::Key;
 use chassis::values::{Currency, Money};
-use chassis::world::World;
-use chassis::{Call, Edge, Error, Fields, Finder, Intent, Page, Writer, all};
+use chassis::runtime::Runtime;
+use chassis::{Call, PeerClient, Error, Fields, Loader, CommandMessage, Page, Writer, all};
 use contracts::Role;
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
@@ -21,13 +21,13 @@ pub struct Service {
     /// Changes wallets.
     pub writer: Writer<Wallet>,
     /// Finds wallets.
-    pub finder: Finder<WalletId, Wallet>,
+    pub loader: Loader<WalletId, Wallet>,
     /// Lists entries.
     pub database: Database,
     /// Charges cards.
-    pub payment: Edge,
+    pub payment: PeerClient,
     /// Time and chance.
-    pub world: World,
+    pub runtime: Runtime,
     /// The currency of the ledger.
     pub currency: Currency,
 }
@@ -37,9 +37,9 @@ impl Service {
         Holder { owner: owner.to_owned(), currency: self.currency }
     }
 
-    fn intent(&self, call: &Call, order: Order, key: Option<Key>) -> Intent<Wallet> {
+    fn command(&self, call: &Call, order: Order, key: Option<Key>) -> CommandMessage<Wallet> {
         let holder = self.holder(call.caller.subject());
-        call.intent(wallet_of(&holder.owner), Command { holder, order }, key)
+        call.command(wallet_of(&holder.owner), Command { holder, order }, key)
     }
 
     async fn top_up(
@@ -53,10 +53,10 @@ impl Service {
             return Ok(first);
         }
         // A request that is repeated meets the payment of its first attempt.
-        let id: TopUpId = self.world.id_for(key);
-        self.writer.handle(self.intent(call, Order::Expect(id, amount), key.map(Key::begun))).await?;
+        let id: TopUpId = self.runtime.id_for(key);
+        self.writer.handle(self.command(call, Order::Expect(id, amount), key.map(Key::begun))).await?;
         self.charge(call, id, amount, method).await?;
-        self.writer.handle(self.intent(call, Order::TopUp(id, amount.minor), key)).await
+        self.writer.handle(self.command(call, Order::TopUp(id, amount.minor), key)).await
     }
 
     /// Charges the card, and waits. Should this process die after that, the event `PaymentApproved` does the rest.
@@ -78,7 +78,7 @@ impl Service {
             PaymentServiceClient::new(transport).collect_payment(request).await
         });
         let away = "payments can't be taken at the moment; top up a little later, with the same request id";
-        paid.await.map(drop).map_err(|none| none.told("PAYMENT_AWAY", away))
+        paid.await.map(drop).map_err(|none| none.into_error("PAYMENT_AWAY", away))
     }
 
     /// Whose wallet is asked for: the caller's own, or an admin's choice.
@@ -92,7 +92,7 @@ impl Service {
 
     /// The wallet, if anything was heard of its owner.
     async fn find(&self, holder: &Holder) -> Result<Option<Wallet>, Error> {
-        self.finder.get(wallet_of(&holder.owner)).await
+        self.loader.get(wallet_of(&holder.owner)).await
     }
 }
 
@@ -119,8 +119,8 @@ impl WalletService for Service {
         let in_range = (1..=Money::MAX_MINOR).contains(&request.points).then_some(request.points);
         let points = fields.take("points", in_range.ok_or(format!("must be 1 to {}", Money::MAX_MINOR)));
         let (key, points) = fields.finish(all!(key, points))?;
-        let id = self.world.id_for(key);
-        let wallet = Some(self.writer.handle(self.intent(&call, Order::Convert(id, points), key)).await?);
+        let id = self.runtime.id_for(key);
+        let wallet = Some(self.writer.handle(self.command(&call, Order::Convert(id, points), key)).await?);
         Ok(Response::new(proto::ConvertPointsResponse { wallet }))
     }
 
@@ -134,7 +134,7 @@ impl WalletService for Service {
         let holder = self.owner(&call, fields.finish(owner)?)?;
         let wallet = match self.find(&holder).await? {
             Some(wallet) => (&wallet).into(),
-            None => proto::Wallet { update_time: None, ..(&Wallet::empty(holder, self.world.now())).into() },
+            None => proto::Wallet { update_time: None, ..(&Wallet::empty(holder, self.runtime.now())).into() },
         };
         Ok(Response::new(proto::GetWalletResponse { wallet: Some(wallet) }))
     }

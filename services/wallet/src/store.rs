@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Page, Publication, Store, Timestamp, Tx, LoadRequest, sql};
 use contracts::wallet::v1 as proto;
 
 use crate::domain::{
@@ -105,10 +105,10 @@ chassis::rows! {
 impl Store for Wallet {
     type Answer = proto::Wallet;
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let ids = wanted.ids();
-        let about: Vec<BillId> = wanted.commands().filter_map(|command| command.order.bill()).collect();
-        let made: Vec<EntryId> = wanted.commands().filter_map(|command| command.order.entry()).collect();
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
+        let about: Vec<BillId> = request.commands().filter_map(|command| command.order.bill()).collect();
+        let made: Vec<EntryId> = request.commands().filter_map(|command| command.order.entry()).collect();
         let wallets = async {
             let query = wallets::table.filter(wallets::id.eq_any(&ids));
             sql!(tx, |c| query.select(WalletRow::as_select()).load::<WalletRow>(c))

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chassis::db::{Database, Durability, Unit};
 use chassis::values::Currency;
-use chassis::world::{Tasks, World};
-use chassis::writer::Scene;
-use chassis::{Cause, Error, Intent, Writer, outbox, sql};
+use chassis::runtime::{Tasks, Runtime};
+use chassis::writer::Resources;
+use chassis::{Cause, Error, CommandMessage, Writer, outbox, sql};
 use contracts::wallet::v1 as proto;
 use wallet::check::check;
 use wallet::domain::{Command, Holder, Order, Wallet, wallet_of};
@@ -35,21 +35,21 @@ fn void(number: u64) -> Order {
     Order::Void(id(number), id(1_000 + number))
 }
 
-async fn open(url: &str, world: &World) -> Database {
-    let database = Database::open(url, "wallet", world).await.expect("the store can be opened");
+async fn open(url: &str, runtime: &Runtime) -> Database {
+    let database = Database::open(url, "wallet", runtime).await.expect("the store can be opened");
     wallet::CONTEXT.migrate(&database).await.expect("the tables can be made");
     database
 }
 
-fn start(database: &Database, world: &World, tasks: &Tasks) -> Writer<Wallet> {
-    let (database, world) = (database.clone(), world.clone());
-    Writer::start(&Scene { context: "wallet", database, world, published: Arc::default() }, tasks)
+fn start(database: &Database, runtime: &Runtime, tasks: &Tasks) -> Writer<Wallet> {
+    let (database, runtime) = (database.clone(), runtime.clone());
+    Writer::start(&Resources { context: "wallet", database, runtime, published: Arc::default() }, tasks)
 }
 
-async fn obey(writer: &Writer<Wallet>, owner: &str, order: Order) -> Result<proto::Wallet, Error> {
+async fn execute(writer: &Writer<Wallet>, owner: &str, order: Order) -> Result<proto::Wallet, Error> {
     let holder = Holder { owner: owner.to_owned(), currency: krw() };
     let command = Command { holder, order };
-    writer.handle(Intent { id: wallet_of(owner), command, key: None, cause: Cause::default() }).await
+    writer.handle(CommandMessage { id: wallet_of(owner), command, key: None, cause: Cause::default() }).await
 }
 
 /// What a wallet holds: deposit, points, arrears.
@@ -74,8 +74,8 @@ fn file(folder: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_ordered_is_kept_once_and_adds_up() {
-    let (folder, world, tasks) = (tempfile::tempdir().unwrap(), World::real(), Tasks::default());
-    let database = open(&file(folder.path()), &world).await;
+    let (folder, runtime, tasks) = (tempfile::tempdir().unwrap(), Runtime::real(), Tasks::default());
+    let database = open(&file(folder.path()), &runtime).await;
     let orders = [
         (pay(7, 200), (0, 0, 200)),
         (pay(8, 50), (0, 0, 250)),
@@ -89,11 +89,11 @@ async fn what_was_ordered_is_kept_once_and_adds_up() {
     ];
     // A writer for each order, so that all of it is read back from the store.
     for (order, then) in orders {
-        let wallet = obey(&start(&database, &world, &tasks), "ann", order).await.unwrap();
+        let wallet = execute(&start(&database, &runtime, &tasks), "ann", order).await.unwrap();
         assert_eq!(holds(&wallet), then, "{order:?}");
     }
     for (order, _) in orders {
-        let wallet = obey(&start(&database, &world, &tasks), "ann", order).await.unwrap();
+        let wallet = execute(&start(&database, &runtime, &tasks), "ann", order).await.unwrap();
         assert_eq!(holds(&wallet), (200, 880, 0), "{order:?} again");
     }
     let checked = check(&database, krw()).await.unwrap();
@@ -101,18 +101,18 @@ async fn what_was_ordered_is_kept_once_and_adds_up() {
     let balances: Vec<i64> = checked.balances.iter().map(|balance| balance.amount_minor).collect();
     assert_eq!(balances, [200, 880, -130, 50, -1_000], "deposit, points, cash, revenue, rewards");
 
-    let stolen = obey(&start(&database, &world, &tasks), "ben", Order::TopUp(id(1), 100)).await;
+    let stolen = execute(&start(&database, &runtime, &tasks), "ben", Order::TopUp(id(1), 100)).await;
     assert!(matches!(stolen, Err(Error::Internal(_))), "a reason serves one wallet: {stolen:?}");
     tasks.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_check_finds_a_paid_bill_that_waits_and_a_replica_of_an_entry() {
-    let (folder, world, tasks) = (tempfile::tempdir().unwrap(), World::real(), Tasks::default());
-    let database = open(&file(folder.path()), &world).await;
-    let writer = start(&database, &world, &tasks);
+    let (folder, runtime, tasks) = (tempfile::tempdir().unwrap(), Runtime::real(), Tasks::default());
+    let database = open(&file(folder.path()), &runtime).await;
+    let writer = start(&database, &runtime, &tasks);
     for order in [Order::TopUp(id(1), 500), pay(7, 200)] {
-        obey(&writer, "ann", order).await.unwrap();
+        execute(&writer, "ann", order).await.unwrap();
     }
     assert_eq!(findings(&database).await, Vec::<String>::new());
     tamper(&database, "UPDATE bills SET state = 'waiting', place = 1").await;
@@ -136,13 +136,13 @@ async fn the_check_finds_a_paid_bill_that_waits_and_a_replica_of_an_entry() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_post_each_top_up_once() {
     let server = std::env::var("NADEURI_TEST_POSTGRES").expect("needs PostgreSQL: run `cargo xtask test`");
-    let (world, tasks) = (World::real(), Tasks::default());
-    let name: chassis::Id<()> = world.ids.mint(world.now());
-    let database = open(&format!("{server}replicas{}", name.uuid().simple()), &world).await;
-    let replicas = [start(&database, &world, &tasks), start(&database, &world, &tasks)];
+    let (runtime, tasks) = (Runtime::real(), Tasks::default());
+    let name: chassis::Id<()> = runtime.ids.mint(runtime.now());
+    let database = open(&format!("{server}replicas{}", name.uuid().simple()), &runtime).await;
+    let replicas = [start(&database, &runtime, &tasks), start(&database, &runtime, &tasks)];
     for number in 0..TOP_UPS {
         let order = Order::TopUp(id(number), 3);
-        let (one, other) = tokio::join!(obey(&replicas[0], "ann", order), obey(&replicas[1], "ann", order));
+        let (one, other) = tokio::join!(execute(&replicas[0], "ann", order), execute(&replicas[1], "ann", order));
         let deposit = 3 * (number as i64 + 1);
         assert_eq!((holds(&one.unwrap()).0, holds(&other.unwrap()).0), (deposit, deposit));
     }

@@ -1,4 +1,4 @@
-//! The fabric within one process.
+//! The bus within one process.
 //!
 //! It keeps nothing: an event stays in its outbox until every interested context has it on disk, so what a crash
 //! interrupts is published again after the start. For that all contexts must be in the process, and it must know of those
@@ -10,18 +10,18 @@ use std::sync::Mutex;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::bus::{Bus, BusError, Consumer, Handler, Interest};
+use crate::bus::{Bus, BusError, Consumer, Handler, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
-use crate::world::Tasks;
+use crate::runtime::Tasks;
 
 /// Parcels that wait for one stream of one context, at most; a publisher waits then.
 const QUEUE: usize = 64;
 /// Parcels handled together.
 const BATCH: usize = 64;
 
-/// The fabric within one process.
+/// The bus within one process.
 pub struct Local {
-    interests: Vec<(&'static str, Interest)>,
+    subscriptions: Vec<(&'static str, Subscription)>,
     started: Mutex<BTreeMap<&'static str, Streams>>,
 }
 
@@ -65,22 +65,22 @@ impl Bus for Local {
             parcels
         };
         let parcels = (0..PARTITIONS).map(start_stream).collect();
-        consumer.fabric.set(true);
+        consumer.bus.set(true);
         self.lock().insert(consumer.context, Streams { consumer, parcels });
     }
 }
 
 impl Local {
-    /// A fabric for contexts with these interests, all of which start sooner or later.
-    pub fn new(interests: Vec<(&'static str, Interest)>) -> Local {
-        Local { interests, started: Mutex::default() }
+    /// A bus for contexts with these subscriptions, all of which start sooner or later.
+    pub fn new(subscriptions: Vec<(&'static str, Subscription)>) -> Local {
+        Local { subscriptions, started: Mutex::default() }
     }
 
     /// Those who want any of the events. All of them must have started.
     fn interested(&self, events: &[Envelope]) -> Result<Vec<Streams>, BusError> {
         let started = self.lock();
-        let wants = |interest: &Interest| events.iter().any(|event| interest.wants(&event.kind));
-        let interested = self.interests.iter().filter(|(_, interest)| wants(interest));
+        let wants = |subscription: &Subscription| events.iter().any(|event| subscription.matches(&event.kind));
+        let interested = self.subscriptions.iter().filter(|(_, subscription)| wants(subscription));
         let streams = interested.map(|(context, _)| started.get(context).cloned().ok_or(*context));
         streams.collect::<Result<_, _>>().map_err(|missing| BusError(format!("{missing} has not started yet")))
     }
@@ -96,7 +96,7 @@ fn gone(context: &str) -> BusError {
 
 fn by_partition(events: &[Envelope], consumer: &Consumer) -> BTreeMap<usize, Vec<Envelope>> {
     let mut streams: BTreeMap<usize, Vec<Envelope>> = BTreeMap::new();
-    for event in events.iter().filter(|event| consumer.interest.wants(&event.kind)) {
+    for event in events.iter().filter(|event| consumer.subscription.matches(&event.kind)) {
         streams.entry(event.partition() as usize).or_default().push(event.clone());
     }
     streams

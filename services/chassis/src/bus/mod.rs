@@ -1,4 +1,4 @@
-//! The fabric: takes events from the outboxes and brings each to every context that is interested in it.
+//! The bus: takes events from the outboxes and brings each to every context that is interested in it.
 //!
 //! Delivery is at least once; the events of a flow come in order, unless something broke on the way. A consumer makes it
 //! exactly once in effect, by writing the event's key with its effect.
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::envelope::Envelope;
-use crate::health::Part;
-use crate::world::Tasks;
+use crate::health::HealthCheck;
+use crate::runtime::Tasks;
 
 /// Carries events between contexts.
 pub trait Bus: Send + Sync {
@@ -23,7 +23,7 @@ pub trait Bus: Send + Sync {
     fn consume(&self, consumer: Consumer, tasks: &Tasks);
 }
 
-/// The fabric can't be used at the moment.
+/// The bus can't be used at the moment.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the bus is not available: {0}")]
 pub struct BusError(pub String);
@@ -34,11 +34,11 @@ pub struct Consumer {
     /// The context's name.
     pub context: &'static str,
     /// Which events it wants.
-    pub interest: Interest,
+    pub subscription: Subscription,
     /// What takes them.
     pub handler: Arc<dyn Handler>,
     /// Whether events can be got at the moment.
-    pub fabric: Part,
+    pub bus: HealthCheck,
 }
 
 /// The context stopped before the events were handled.
@@ -47,38 +47,38 @@ pub struct Stopped;
 
 /// Which events a context wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Interest {
+pub enum Subscription {
     /// Every one.
     All,
     /// Those whose messages have these full names. May be none.
     Kinds(Vec<String>),
 }
 
-impl Interest {
+impl Subscription {
     /// Whether it wants this event.
-    pub fn wants(&self, kind: &str) -> bool {
+    pub fn matches(&self, kind: &str) -> bool {
         match self {
-            Interest::All => true,
-            Interest::Kinds(kinds) => kinds.iter().any(|wanted| wanted == kind),
+            Subscription::All => true,
+            Subscription::Kinds(kinds) => kinds.iter().any(|wanted| wanted == kind),
         }
     }
 
     /// What both of them want.
-    pub fn and(self, other: Interest) -> Interest {
+    pub fn and(self, other: Subscription) -> Subscription {
         match (self, other) {
-            (Interest::Kinds(mut kinds), Interest::Kinds(others)) => {
+            (Subscription::Kinds(mut kinds), Subscription::Kinds(others)) => {
                 kinds.extend(others);
                 kinds.sort();
                 kinds.dedup();
-                Interest::Kinds(kinds)
+                Subscription::Kinds(kinds)
             }
-            _ => Interest::All,
+            _ => Subscription::All,
         }
     }
 
     /// Whether it wants nothing.
     pub fn is_none(&self) -> bool {
-        matches!(self, Interest::Kinds(kinds) if kinds.is_empty())
+        matches!(self, Subscription::Kinds(kinds) if kinds.is_empty())
     }
 }
 
@@ -88,5 +88,5 @@ pub trait Handler: Send + Sync {
     fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>>;
 
     /// Puts an event aside that could not be handled.
-    fn bury(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>>;
+    fn dead_letter(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>>;
 }

@@ -1,4 +1,4 @@
-//! The fabric over RabbitMQ.
+//! The bus over RabbitMQ.
 //!
 //! One durable topic exchange. The routing key is the event's full name and its stream, so that a queue takes just what
 //! its context wants. Each context has a quorum queue a stream with a single active consumer: the events of a flow stay
@@ -18,9 +18,9 @@ use lapin::options::{
 };
 use lapin::{Channel, Connection, ConnectionProperties};
 
-use crate::bus::{Bus, BusError, Consumer, Interest};
+use crate::bus::{Bus, BusError, Consumer, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
-use crate::world::{Tasks, World};
+use crate::runtime::{Tasks, Runtime};
 
 mod topology;
 mod wire;
@@ -35,14 +35,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The pauses between attempts, from the first to the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(1);
 
-/// The fabric over RabbitMQ.
+/// The bus over RabbitMQ.
 #[derive(Clone)]
 pub struct Rabbit(Arc<Inner>);
 
 struct Inner {
     url: String,
     topology: Topology,
-    world: World,
+    runtime: Runtime,
     /// A channel for each context that publishes, on a connection that they share.
     publishers: Mutex<Publishers>,
 }
@@ -56,12 +56,12 @@ struct Publishers {
 }
 
 impl Rabbit {
-    /// A fabric over the broker at `url` (`amqp://…`). `interests` are those of all contexts that there are, also of
+    /// A bus over the broker at `url` (`amqp://…`). `subscriptions` are those of all contexts that there are, also of
     /// other processes: a publisher declares the queues of whoever is interested, so that nobody misses what is published
     /// before it first starts. Names of exchanges and queues begin with `prefix`.
-    pub fn new(url: &str, prefix: &str, interests: Vec<(&'static str, Interest)>, world: &World) -> Rabbit {
-        let topology = Topology::new(prefix, interests);
-        Rabbit(Arc::new(Inner { url: url.to_owned(), topology, world: world.clone(), publishers: Mutex::default() }))
+    pub fn new(url: &str, prefix: &str, subscriptions: Vec<(&'static str, Subscription)>, runtime: &Runtime) -> Rabbit {
+        let topology = Topology::new(prefix, subscriptions);
+        Rabbit(Arc::new(Inner { url: url.to_owned(), topology, runtime: runtime.clone(), publishers: Mutex::default() }))
     }
 }
 
@@ -155,13 +155,13 @@ impl Rabbit {
                 outcome = consuming => outcome,
                 () = tasks.stopping() => return,
             };
-            let was_up = consumer.fabric.set(false);
+            let was_up = consumer.bus.set(false);
             match outcome {
                 Ok(()) => return,
                 Err(error) => tracing::warn!(context = consumer.context, %error, "the bus is away; trying again"),
             }
             pause = if was_up { *PAUSES.start() } else { (pause * 2).min(*PAUSES.end()) };
-            if !tasks.sleep(self.0.world.jitter(pause)).await {
+            if !tasks.sleep(self.0.runtime.jitter(pause)).await {
                 return;
             }
         }
@@ -178,8 +178,8 @@ impl Rabbit {
             streams.push(self.stream(&connection, queue, consumer, tasks).await?);
         }
         let dead = self.0.topology.dead_queue(consumer.context);
-        let dead_letters = self.bury(&connection, dead, consumer);
-        consumer.fabric.set(true);
+        let dead_letters = self.dead_letter(&connection, dead, consumer);
+        consumer.bus.set(true);
         let (_, ()) = futures::try_join!(futures::future::try_join_all(streams), dead_letters)?;
         connection.close(200, "stopping".into()).await.map_err(failed)
     }
@@ -214,11 +214,11 @@ impl Rabbit {
     }
 
     /// Takes what the broker gave up delivering, and puts it aside in the context's own store.
-    async fn bury(&self, connection: &Connection, queue: String, consumer: &Consumer) -> Result<(), BusError> {
+    async fn dead_letter(&self, connection: &Connection, queue: String, consumer: &Consumer) -> Result<(), BusError> {
         let mut deliveries = subscribe(connection, &queue).await?;
         while let Some(delivery) = deliveries.try_next().await.map_err(failed)? {
             if let Some(event) = wire::envelope(&delivery) {
-                let buried = consumer.handler.bury(event, "it was delivered again and again and never handled");
+                let buried = consumer.handler.dead_letter(event, "it was delivered again and again and never handled");
                 buried.await.map_err(|_| failed("stopping"))?;
             }
             delivery.acker.ack(BasicAckOptions::default()).await.map_err(failed)?;

@@ -20,7 +20,7 @@ use diesel_async::AsyncPgConnection;
 use futures::future::BoxFuture;
 
 use crate::error::Error;
-use crate::world::World;
+use crate::runtime::Runtime;
 pub use migrations::Migrations;
 pub use rows::{Row, insert, save, update, upsert};
 
@@ -44,7 +44,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// An open transaction, or a connection to read with.
 ///
 /// Statements that don't need each other's results go together into a `try_join!`: on PostgreSQL they share a round trip
-/// (they are sent without waiting in between, and obeyed in order), on SQLite they run one after the other.
+/// (they are sent without waiting in between, and executed in order), on SQLite they run one after the other.
 #[derive(Clone, Copy)]
 pub enum Tx<'a> {
     /// On PostgreSQL.
@@ -84,9 +84,9 @@ macro_rules! flat {
     ($Row:ident in $table:ident) => {
         async fn load(
             tx: $crate::Tx<'_>,
-            wanted: &$crate::Wanted<'_, Self>,
+            request: &$crate::LoadRequest<'_, Self>,
         ) -> Result<Vec<$crate::Loaded<Self>>, $crate::Error> {
-            let query = $table::table.filter($table::id.eq_any(wanted.ids()));
+            let query = $table::table.filter($table::id.eq_any(request.ids()));
             let rows: Vec<$Row> = $crate::sql!(tx, |c| query.select($Row::as_select()).load(c))?;
             rows.into_iter().map($crate::Loaded::try_from).collect()
         }
@@ -125,13 +125,13 @@ macro_rules! newest {
             $($(if let Some($option) = $option {
                 query = query.filter($filter);
             })+)?
-            if let Some($crate::page::Spot { at, id }) = $page.after {
+            if let Some($crate::page::Cursor { at, id }) = $page.after {
                 let id = $crate::Id::<()>::new(id);
                 query = query.filter($table::$at.lt(at).or($table::$at.eq(at).and($table::id.lt(id))));
             }
             query.order(($table::$at.desc(), $table::id.desc())).limit($page.limit()).load(c)
         })?;
-        let next = $page.cut(&mut rows, |row| $crate::page::Spot { at: row.$at, id: row.id.uuid() });
+        let next = $page.cut(&mut rows, |row| $crate::page::Cursor { at: row.$at, id: row.id.uuid() });
         (rows, next)
     }};
 }
@@ -181,14 +181,14 @@ impl Database {
     ///
     /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS with
     /// `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
-    pub async fn open(url: &str, context: &'static str, world: &World) -> Result<Database, OpenError> {
+    pub async fn open(url: &str, context: &'static str, runtime: &Runtime) -> Result<Database, OpenError> {
         let url = url.replace("{context}", context);
         let failed = |cause: String| OpenError { context, store: without_password(&url), cause };
         if let Some(path) = url.strip_prefix("sqlite:") {
-            return sqlite::Sqlite::open(path, context, world).map(Database::Sqlite).map_err(failed);
+            return sqlite::Sqlite::open(path, context, runtime).map(Database::Sqlite).map_err(failed);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return postgres::Postgres::open(&url, context, world).await.map(Database::Postgres).map_err(failed);
+            return postgres::Postgres::open(&url, context, runtime).await.map(Database::Postgres).map_err(failed);
         }
         Err(failed("a store is sqlite:PATH or postgres://USER@HOST/DATABASE".to_owned()))
     }

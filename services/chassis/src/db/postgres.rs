@@ -9,7 +9,7 @@ use futures::{FutureExt, try_join};
 
 use crate::db::{DEADLINE, Durability, Migrations, Tx, Unit};
 use crate::error::Error;
-use crate::world::{Point, World};
+use crate::runtime::{CrashPoint, Runtime};
 
 mod address;
 
@@ -26,12 +26,12 @@ pub type Pooled = Object<AsyncPgConnection>;
 pub struct Postgres {
     address: Address,
     pool: Pool<AsyncPgConnection>,
-    world: World,
+    runtime: Runtime,
     context: &'static str,
 }
 
 impl Postgres {
-    pub(super) async fn open(url: &str, context: &'static str, world: &World) -> Result<Postgres, String> {
+    pub(super) async fn open(url: &str, context: &'static str, runtime: &Runtime) -> Result<Postgres, String> {
         let address = Address::parse(url)?;
         create_missing(&address).await?;
         let mut config = ManagerConfig::default();
@@ -43,7 +43,7 @@ impl Postgres {
         });
         let manager = AsyncDieselConnectionManager::new_with_config(address.url.as_str(), config);
         let pool = Pool::builder(manager).max_size(CONNECTIONS).build().map_err(|error| error.to_string())?;
-        Ok(Postgres { address, pool, world: world.clone(), context })
+        Ok(Postgres { address, pool, runtime: runtime.clone(), context })
     }
 
     /// Brings the tables up to date, one process at a time.
@@ -77,9 +77,9 @@ impl Postgres {
     ) -> Result<T, Error> {
         let mut connection = self.reader().await?;
         // In a task of its own: a caller that goes away must not leave a transaction open in the pool.
-        let (world, context) = (self.world.clone(), self.context);
+        let (runtime, context) = (self.runtime.clone(), self.context);
         let work = async move {
-            let outcome = transact(&mut connection, durability, unit, &world, context).await;
+            let outcome = transact(&mut connection, durability, unit, &runtime, context).await;
             if matches!(outcome, Err(Error::Unavailable(_))) {
                 // In what state the connection is nobody knows: it is closed, not kept.
                 drop(Object::take(connection));
@@ -95,7 +95,7 @@ pub async fn transact<T>(
     connection: &mut AsyncPgConnection,
     durability: Durability,
     unit: Unit<'_, T>,
-    world: &World,
+    runtime: &Runtime,
     context: &'static str,
 ) -> Result<T, Error> {
     let work = async {
@@ -117,9 +117,9 @@ pub async fn transact<T>(
         let outcome = try_join!(async { Ok((&mut { shared }).batch_execute(begin).await?) }, unit);
         let outcome = outcome.map(|((), value)| value);
         if outcome.is_ok() {
-            world.pass(context, Point::BeforeCommit).await;
+            runtime.crash_point(context, CrashPoint::BeforeCommit).await;
             connection.batch_execute("COMMIT").await?;
-            world.pass(context, Point::AfterCommit).await;
+            runtime.crash_point(context, CrashPoint::AfterCommit).await;
         } else {
             connection.batch_execute("ROLLBACK").await?;
         }

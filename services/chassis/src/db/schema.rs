@@ -19,12 +19,12 @@ diesel::table! {
 
 diesel::table! {
     use crate::db::sql_types::*;
-    done (key) { key -> SqlUuid, fingerprint -> SqlUuid, answer -> Binary, at -> SqlTime, }
+    processed (key) { key -> SqlUuid, fingerprint -> SqlUuid, answer -> Binary, at -> SqlTime, }
 }
 
 diesel::table! {
     use crate::db::sql_types::*;
-    dead (event_id) {
+    dead_letters (event_id) {
         event_id -> SqlUuid,
         kind -> Text,
         source -> Text,

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::db::{Durability, Migrations, Tx, Unit};
 use crate::error::Error;
-use crate::world::{Point, World};
+use crate::runtime::{CrashPoint, Runtime};
 
 /// Reads that can be under way at once before a new connection is opened for one and closed after it.
 const KEPT_READERS: usize = 8;
@@ -43,19 +43,19 @@ const QUEUE: usize = 64;
 struct Connections {
     full: Mutex<SqliteConnection>,
     lazy: Mutex<SqliteConnection>,
-    world: World,
+    runtime: Runtime,
     context: &'static str,
 }
 
 impl Sqlite {
-    pub(super) fn open(path: &str, context: &'static str, world: &World) -> Result<Sqlite, String> {
+    pub(super) fn open(path: &str, context: &'static str, runtime: &Runtime) -> Result<Sqlite, String> {
         if let Some(folder) = Path::new(path).parent().filter(|_| !path.starts_with("file:")) {
             std::fs::create_dir_all(folder).map_err(|error| format!("can't create its folder: {error}"))?;
         }
         let full = connect(path, "FULL").map_err(|error| error.to_string())?;
         let lazy = connect(path, "NORMAL").map_err(|error| error.to_string())?;
-        let connections = Connections { full: Mutex::new(full), lazy: Mutex::new(lazy), world: world.clone(), context };
-        let writer = if world.is_simulated() {
+        let connections = Connections { full: Mutex::new(full), lazy: Mutex::new(lazy), runtime: runtime.clone(), context };
+        let writer = if runtime.is_simulated() {
             Writer::Here(Arc::new(tokio::sync::Mutex::new(connections)))
         } else {
             Writer::Thread(start_thread(context, connections)?)
@@ -110,9 +110,9 @@ impl Connections {
             Durability::Lazy => &self.lazy,
         })?;
         let value = unit(Tx::Sqlite(open.connection)).await?;
-        self.world.pass(self.context, Point::BeforeCommit).await;
+        self.runtime.crash_point(self.context, CrashPoint::BeforeCommit).await;
         open.commit()?;
-        self.world.pass(self.context, Point::AfterCommit).await;
+        self.runtime.crash_point(self.context, CrashPoint::AfterCommit).await;
         Ok(value)
     }
 }

@@ -83,7 +83,7 @@ impl Meters {
         instruments.outbox_age.record(age.unwrap_or_default().as_secs_f64(), &attributes);
     }
 
-    /// Events left a context for the fabric: what happened in the business, by kind.
+    /// Events left a context for the bus: what happened in the business, by kind.
     pub fn published<'a>(context: &'static str, events: impl IntoIterator<Item = &'a Envelope>) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         for event in events {
@@ -111,7 +111,7 @@ impl Meters {
     }
 
     /// A context called another, and this is where its breaker stands: 0 closed, 1 half open, 2 open.
-    pub fn edge(from: &'static str, to: &'static str, position: Position, failed: bool) {
+    pub fn peer(from: &'static str, to: &'static str, position: Position, failed: bool) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         let edge = [KeyValue::new("from", from), KeyValue::new("to", to)];
         let state = match position {

@@ -61,7 +61,7 @@ proptest! {
         story in proptest::collection::vec(commands(), 1..20),
     ) {
         play(&story, |_, command, events, after| {
-            let again = Delivery::decide(after, command, NOW).expect("what was obeyed is not refused");
+            let again = Delivery::decide(after, command, NOW).expect("what was executed is not refused");
             // To the one who asked again in vain it is said again.
             prop_assert!(again.is_empty() || again == [Event::CancellationRefused] && again == events);
             Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chassis::db::prelude::*;
-use chassis::near::{self, Area, Around, Near};
+use chassis::geo::{self, BoundingBox, GeoQuery, GeoCursor};
 use chassis::{Error, Page, Tx, sql, squared_distance};
 use contracts::driving::v1 as proto;
 
@@ -16,12 +16,12 @@ pub struct Search<'a> {
     /// Who looks; what they declined is left out.
     pub driver: &'a str,
     /// Where the customer may be.
-    pub around: Around,
+    pub around: GeoQuery,
 }
 
 /// A page of what a driver looks for.
-pub async fn list(tx: Tx<'_>, search: &Search<'_>, page: &Page<Near>) -> Result<(Vec<proto::Offer>, String), Error> {
-    let find = |area: Area| async move {
+pub async fn list(tx: Tx<'_>, search: &Search<'_>, page: &Page<GeoCursor>) -> Result<(Vec<proto::Offer>, String), Error> {
+    let find = |area: BoundingBox| async move {
         let squared = || squared_distance!(area, drives::latitude, drives::longitude);
         Ok(sql!(tx, |c| {
             let not_wanted = declined::table.filter(declined::driver.eq(search.driver)).select(declined::drive);
@@ -33,14 +33,14 @@ pub async fn list(tx: Tx<'_>, search: &Search<'_>, page: &Page<Near>) -> Result<
                 .filter(drives::id.ne_all(not_wanted))
                 .select((squared(), Row::as_select()))
                 .into_boxed();
-            if let Some(Near { squared: after, id }) = page.after {
+            if let Some(GeoCursor { squared: after, id }) = page.after {
                 let id = DriveId::new(id);
                 query = query.filter(squared().gt(after).or(squared().eq(after).and(drives::id.gt(id))));
             }
             query.order((squared().asc(), drives::id.asc())).limit(page.limit()).load(c)
         })?)
     };
-    let (rows, next) = near::page(&search.around, page, |row: &Row| row.id.uuid(), find).await?;
+    let (rows, next) = geo::page(&search.around, page, |row: &Row| row.id.uuid(), find).await?;
     let offer = |(distance_km, row): (f64, Row)| {
         let drive = row.drive(BTreeSet::new())?;
         Ok(proto::Offer { drive: Some((&drive).into()), distance_km })

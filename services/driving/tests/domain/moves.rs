@@ -112,14 +112,14 @@ fn t8_a_fare_is_tried_again_with_growing_pauses_up_to_a_limit() {
         pauses.push(at.since(NOW).as_secs());
         given.extend(events);
         check(&given, postpone(attempt), NOW, Ok(&[]));
-        let woken = drive(&given).and_then(|drive| drive.wake_at());
+        let woken = drive(&given).and_then(|drive| drive.due_at());
         assert_eq!(woken, Some((at, Command::Collect)));
     }
     assert_eq!(pauses[..6], [2, 4, 8, 16, 32, 64]);
     assert_eq!(pauses[7..10], [256, 300, 300]);
     check(&given, postpone(35), NOW, Ok(&[Event::FareUncollected(NOW)]));
     given.push(Event::FareUncollected(NOW));
-    assert_eq!(drive(&given).and_then(|drive| drive.wake_at()), None);
+    assert_eq!(drive(&given).and_then(|drive| drive.due_at()), None);
     check(&given, Command::Retry, NOW, Ok(&[Event::FareReopened(NOW + COLLECT_FIRST)]));
     check(&given, Command::Paid(payment()), NOW, Ok(&[Event::FarePaid(payment(), NOW)]));
 }
@@ -131,7 +131,7 @@ fn t8_a_declined_card_waits_for_the_customer() {
     check(&refused, Command::Refused, NOW, Ok(&[]));
     check(&refused, Command::Retry, NOW, Ok(&[]));
     check(&refused, Command::Paid(payment()), NOW, Ok(&[Event::FarePaid(payment(), NOW)]));
-    assert_eq!(drive(&refused).and_then(|drive| drive.wake_at()), None);
+    assert_eq!(drive(&refused).and_then(|drive| drive.due_at()), None);
     check(&started(), Command::Paid(payment()), NOW, Err(Refusal::DriveNotFinished));
 }
 

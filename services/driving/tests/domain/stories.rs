@@ -51,7 +51,7 @@ proptest! {
             prop_assert_eq!(after.fare.is_some(), after.state == State::Finished);
             let is_waiting = matches!(after.state, State::Offered { .. })
                 || matches!(after.fare, Some(fare) if matches!(fare.state, FareState::Due { .. }));
-            prop_assert_eq!(after.wake_at().is_some(), is_waiting);
+            prop_assert_eq!(after.due_at().is_some(), is_waiting);
         }
     }
 }

@@ -33,14 +33,14 @@ impl Kept {
         Car::decide(self.load(command).as_ref(), command, NOW).expect("a car that is known refuses nothing")
     }
 
-    fn obey(&mut self, command: &Command) {
+    fn execute(&mut self, command: &Command) {
         let events = self.decide(command);
         self.car = events.iter().fold(self.load(command), |car, event| Some(Car::evolve(car, event)));
         self.all.extend(self.car.iter().flat_map(|car| car.engagements.clone()));
     }
 
-    fn obey_all<'a>(mut self, commands: impl IntoIterator<Item = &'a Command>) -> Kept {
-        commands.into_iter().for_each(|command| self.obey(command));
+    fn execute_all<'a>(mut self, commands: impl IntoIterator<Item = &'a Command>) -> Kept {
+        commands.into_iter().for_each(|command| self.execute(command));
         self
     }
 
@@ -110,8 +110,8 @@ proptest! {
 
     #[test]
     fn c7_the_status_is_the_same_in_whatever_order_and_however_often_it_is_told((ways, commands) in told_anyhow()) {
-        let right = Kept::new().obey_all(&told_in_order(&ways));
-        let kept = Kept::new().obey_all(&commands);
+        let right = Kept::new().execute_all(&told_in_order(&ways));
+        let kept = Kept::new().execute_all(&commands);
         prop_assert_eq!(kept.car().status, right.car().status);
         let stages = |kept: &Kept| kept.all.iter().map(|(id, kept)| (*id, kept.stage, kept.rated)).collect::<Vec<_>>();
         prop_assert_eq!(stages(&kept), stages(&right));
@@ -126,21 +126,21 @@ proptest! {
             (false, true) => Status::Reserved,
             (false, false) => Status::Available,
         };
-        prop_assert_eq!(Kept::new().obey_all(&commands).car().status, status);
+        prop_assert_eq!(Kept::new().execute_all(&commands).car().status, status);
     }
 
     #[test]
     fn c9_stars_are_those_that_were_given_each_once((ways, commands) in told_anyhow()) {
         let stars: Vec<i64> = ways.iter().filter_map(|way| if let Way::Rated(stars) = way { Some(*stars) } else { None })
             .collect();
-        let kept = Kept::new().obey_all(&commands);
+        let kept = Kept::new().execute_all(&commands);
         prop_assert_eq!((kept.car().stars_sum, kept.car().rating_count), (stars.iter().sum(), stars.len() as i64));
     }
 
     #[test]
     fn a_removed_car_stays_so((_, commands) in told_anyhow(), removed_after in 0usize..20) {
         let (before, after) = commands.split_at(removed_after.min(commands.len()));
-        let kept = Kept::new().obey_all(before).obey_all([&Command::Remove]).obey_all(after);
+        let kept = Kept::new().execute_all(before).execute_all([&Command::Remove]).execute_all(after);
         prop_assert_eq!(kept.car().status, Status::Removed);
     }
 
@@ -148,7 +148,7 @@ proptest! {
     fn a_command_that_was_obeyed_decides_nothing_when_it_comes_again((_, commands) in told_anyhow()) {
         let mut kept = Kept::new();
         for command in commands.iter().chain([&Command::Register(car_id(), listing()), &Command::Remove]) {
-            kept.obey(command);
+            kept.execute(command);
             prop_assert_eq!(kept.decide(command), vec![]);
         }
     }

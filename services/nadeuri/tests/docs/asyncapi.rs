@@ -7,7 +7,7 @@ use nadeuri::contexts;
 
 use crate::contract::{Contracts, Enum, Field, Kind, Message, Package};
 use crate::yaml::Yaml;
-use crate::{COMMAND, fabric};
+use crate::{COMMAND, bus};
 
 /// The path of the document.
 pub const PATH: &str = "docs/asyncapi.yaml";
@@ -129,7 +129,7 @@ fn operations(contracts: &Contracts) -> Vec<(String, Yaml)> {
         ));
     }
     for context in contexts::ALL {
-        let wanted = fabric::wanted(context);
+        let wanted = bus::wanted(context);
         for (name, package) in &contracts.packages {
             let wants = |event: &&Message| match &wanted {
                 None => true,
@@ -148,7 +148,7 @@ fn operations(contracts: &Contracts) -> Vec<(String, Yaml)> {
 /// In words, from the table of the context's policy.
 fn reactions(context: &str, package: &Package, events: &[&Message]) -> String {
     let then = |event: &&Message| {
-        let then = fabric::then(context, &full(package, &event.name))?;
+        let then = bus::then(context, &full(package, &event.name))?;
         Some(format!("- {}: {then}\n", event.name))
     };
     let lines: String = events.iter().filter_map(then).collect();

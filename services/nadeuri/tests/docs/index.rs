@@ -6,7 +6,7 @@ use crate::asyncapi::HEADERS;
 use crate::contract::Contracts;
 use crate::reasons::{self, COMMON};
 use crate::reference::{link, linked, repetition, roles};
-use crate::{COMMAND, fabric};
+use crate::{COMMAND, bus};
 
 /// The page.
 pub fn page(contracts: &Contracts) -> String {
@@ -93,7 +93,7 @@ Its body is the message in the binary form of Protocol Buffers. With RabbitMQ it
         "\n[`chronicle`](chronicle.md) keeps every event; who reacts besides:\n\n| event | who reacts |\n|---|---|\n";
     for event in contracts::EVENTS {
         let (package, _, name) = contracts.place(event.name).expect("events are in the contracts");
-        let reactions = fabric::reactions(event.name);
+        let reactions = bus::reactions(event.name);
         let names: Vec<String> =
             reactions.iter().map(|reaction| format!("[`{0}`]({0}.md)", reaction.context)).collect();
         *out += &format!("| [`{package}.{name}`]({}) | {} |\n", link(contracts, package, name), names.join(", "));

@@ -4,7 +4,7 @@
 mod asyncapi;
 mod contract;
 mod errors;
-mod fabric;
+mod bus;
 mod index;
 mod reasons;
 mod reference;

@@ -8,7 +8,7 @@ use contracts::Idempotency;
 use nadeuri::contexts;
 
 use crate::contract::{Comment, Contracts, Enum, Field, Kind, Message, Package, Rpc};
-use crate::{errors, fabric, index};
+use crate::{errors, bus, index};
 
 /// The folder of the pages.
 pub const FOLDER: &str = "docs/reference";
@@ -163,7 +163,7 @@ impl Writer<'_> {
 
     fn reactions(&self, out: &mut String, event: &Message) {
         let full_name = format!("{}.{}", self.package.full_name, event.name);
-        let reactions = fabric::reactions(&full_name);
+        let reactions = bus::reactions(&full_name);
         if reactions.is_empty() {
             *out += "\nNobody else reacts, and that is meant so.\n";
             return;
@@ -177,13 +177,13 @@ impl Writer<'_> {
 
     fn wanted(&self, out: &mut String, context: &Context) {
         *out += "\n## Events it reacts to\n\n";
-        match fabric::wanted(context) {
+        match bus::wanted(context) {
             None => *out += "All: it keeps each event that is published.\n",
             Some(events) if events.is_empty() => *out += "None.\n",
             Some(events) => {
                 *out += "| event | what it does then |\n|---|---|\n";
                 for event in events {
-                    let then = fabric::then(context.name, event).unwrap_or_else(|| "shows it".to_owned());
+                    let then = bus::then(context.name, event).unwrap_or_else(|| "shows it".to_owned());
                     *out += &format!("| {} | {} |\n", self.link_to(event), self.linked(&then));
                 }
             }

@@ -13,7 +13,7 @@ mod bikes;
 mod bikes_down;
 mod cars;
 mod deliveries;
-mod entrance;
+mod gateway;
 mod failures;
 mod hostile;
 mod operations;
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     deliveries::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
-    entrance::add(&mut suite);
+    gateway::add(&mut suite);
     failures::add(&mut suite);
     operations::add(&mut suite);
     traces::add(&mut suite);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::clock::Timestamp;
 use chassis::db::Database;
-use chassis::world::World;
+use chassis::runtime::Runtime;
 use contracts::fleet::v1::CarStatus;
 use contracts::money::v1::Money;
 use contracts::payment::v1::PaymentState;
@@ -92,7 +92,7 @@ async fn store_over_tls() {
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     mina.rent(&trip).await.unwrap();
-    let reader = Database::open(&plain, "rental", &World::real()).await.unwrap().reader().await.unwrap();
+    let reader = Database::open(&plain, "rental", &Runtime::real()).await.unwrap().reader().await.unwrap();
     let others = "SELECT 1 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                   WHERE datname = current_database() AND pid <> pg_backend_pid() AND ssl =";
     let count = async |ssl: &str| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::db::{Database, Durability, Unit};
-use chassis::world::World;
+use chassis::runtime::Runtime;
 use contracts::money::v1::Money;
 use contracts::payment::v1::PaymentState;
 use contracts::wallet::v1::{
@@ -241,7 +241,7 @@ async fn x1_the_ledger_adds_up(app: Arc<Cluster>) {
 /// Changes a table of the wallets behind their back.
 async fn tamper(app: &Cluster, statement: &'static str) {
     let store = format!("sqlite:{}", app.file("data/wallet.db"));
-    let database = Database::open(&store, "wallet", &World::real()).await.unwrap();
+    let database = Database::open(&store, "wallet", &Runtime::real()).await.unwrap();
     let unit: Unit<'static, usize> = Box::new(move |tx| {
         Box::pin(async move { Ok(chassis::sql!(tx, |c| diesel::sql_query(statement).execute(c))?) })
     });

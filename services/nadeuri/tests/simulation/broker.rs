@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::Envelope;
-use chassis::bus::{Bus, BusError, Consumer, Interest};
+use chassis::bus::{Bus, BusError, Consumer, Subscription};
 use chassis::envelope::PARTITIONS;
-use chassis::world::Tasks;
+use chassis::runtime::Tasks;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
-use crate::fate::Chance;
+use crate::faults::Chance;
 
 /// A broker outside of the contexts: their crashes don't touch it.
 pub struct Broker {
     chance: Chance,
-    interests: Vec<(&'static str, Interest)>,
+    subscriptions: Vec<(&'static str, Subscription)>,
     queues: Mutex<BTreeMap<(&'static str, u64), VecDeque<Envelope>>>,
     arrived: BTreeMap<(&'static str, u64), Notify>,
     /// Every event that was ever confirmed.
@@ -27,13 +27,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub fn new(chance: Chance, interests: Vec<(&'static str, Interest)>) -> Broker {
-        let keys = || interests.iter().flat_map(|(context, _)| (0..PARTITIONS).map(|partition| (*context, partition)));
+    pub fn new(chance: Chance, subscriptions: Vec<(&'static str, Subscription)>) -> Broker {
+        let keys = || subscriptions.iter().flat_map(|(context, _)| (0..PARTITIONS).map(|partition| (*context, partition)));
         Broker {
             chance,
             queues: Mutex::new(keys().map(|key| (key, VecDeque::new())).collect()),
             arrived: keys().map(|key| (key, Notify::new())).collect(),
-            interests,
+            subscriptions,
             confirmed: Mutex::default(),
             held: AtomicU64::new(0),
         }
@@ -55,7 +55,7 @@ impl Broker {
 
     fn enqueue(self: &Arc<Self>, event: &Envelope) {
         self.confirmed.lock().expect("one thread").insert(event.event_id);
-        for (context, _) in self.interests.iter().filter(|(_, interest)| interest.wants(&event.kind)) {
+        for (context, _) in self.subscriptions.iter().filter(|(_, subscription)| subscription.matches(&event.kind)) {
             let key = (*context, event.partition());
             // As a dead letter that is replayed: long after what it came before.
             if self.chance.strikes(30) {
@@ -141,7 +141,7 @@ impl Bus for SimulatedBus {
     }
 
     fn consume(&self, consumer: Consumer, tasks: &Tasks) {
-        consumer.fabric.set(true);
+        consumer.bus.set(true);
         for partition in 0..PARTITIONS {
             tasks.spawn(self.0.clone().deliver(consumer.clone(), partition, tasks.clone()));
         }

@@ -10,15 +10,15 @@ pub mod taxis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chassis::{dead, outbox};
+use chassis::{dead_letters, outbox};
 use contracts::chronicle::v1::{Event, ListEventsRequest};
 use contracts::notification::v1::{ListMessagesRequest, Message};
 use contracts::payment::v1::{ListPaymentsRequest, Payment, PaymentCancelled, PaymentState};
 use contracts::{Paged, Unary};
 use prost::Message as _;
 
-use crate::people::{Record, by};
-use crate::town::{Line, Town};
+use crate::actors::{Record, by};
+use crate::harness::{Line, Harness};
 
 /// Longer than any stay is ahead and lasts. What was answered is remembered for longer.
 pub const SEASON: Duration = Duration::from_secs(6 * 86_400);
@@ -40,11 +40,11 @@ pub struct Seen {
 }
 
 /// Everything in a list, as an admin sees it; nothing if the context has no part in the run.
-pub async fn all_pages<M: Paged>(town: &Town) -> Result<Vec<M::Item>, String> {
+pub async fn all_pages<M: Paged>(harness: &Harness) -> Result<Vec<M::Item>, String> {
     let (mut all, mut request) = (Vec::new(), M::default());
     request.set_page_size(1_000);
     loop {
-        let Some(response) = read(town, request.clone()).await? else { break };
+        let Some(response) = read(harness, request.clone()).await? else { break };
         let (items, next_page_token) = M::page(response);
         all.extend(items);
         if next_page_token.is_empty() {
@@ -56,8 +56,8 @@ pub async fn all_pages<M: Paged>(town: &Town) -> Result<Vec<M::Item>, String> {
 }
 
 /// The answer to an admin; none if the context has no part in the run.
-pub async fn read<M: Unary>(town: &Town, request: M) -> Result<Option<M::Response>, String> {
-    let Some(way) = town.environment.peers.here(M::CONTEXT) else { return Ok(None) };
+pub async fn read<M: Unary>(harness: &Harness, request: M) -> Result<Option<M::Response>, String> {
+    let Some(way) = harness.environment.peers.here(M::CONTEXT) else { return Ok(None) };
     let answer = client::call(way, by("admin", "admin", request)).await;
     answer
         .map(|answer| Some(answer.into_inner()))
@@ -70,12 +70,12 @@ pub fn body(event: &Event) -> &[u8] {
 }
 
 /// What still moves, if anything does.
-pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
-    if !town.broker.is_empty() {
+pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
+    if !harness.broker.is_empty() {
         return Ok(Some("events are under way".to_owned()));
     }
-    for context in town.contexts() {
-        let reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
+    for context in harness.contexts() {
+        let reader = harness.store(context).reader().await.map_err(|error| error.to_string())?;
         let (waiting, _) = outbox::waiting(reader.tx()).await.map_err(|error| error.to_string())?;
         if waiting > 0 {
             return Ok(Some(format!("{waiting} events wait in the outbox of {context}")));
@@ -85,63 +85,63 @@ pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
         let state = payment.state();
         matches!(state, PaymentState::Charging | PaymentState::Refunding | PaymentState::Cancelling)
     };
-    if let Some(payment) = payments(town).await?.values().find(moving) {
+    if let Some(payment) = payments(harness).await?.values().find(moving) {
         return Ok(Some(format!("payment {} is {}", payment.payment_id, payment.state().as_str_name())));
     }
-    if let Some(moving) = taxis::Taxis::unrest(town).await? {
+    if let Some(moving) = taxis::Taxis::unrest(harness).await? {
         return Ok(Some(moving));
     }
-    if let Some(moving) = bikes::Bikes::unrest(town).await? {
+    if let Some(moving) = bikes::Bikes::unrest(harness).await? {
         return Ok(Some(moving));
     }
-    if let Some(moving) = orders::Orders::unrest(town).await? {
+    if let Some(moving) = orders::Orders::unrest(harness).await? {
         return Ok(Some(moving));
     }
-    let pending = messages(town).await?.into_values().find(|message| message.deliver_time.is_none());
+    let pending = messages(harness).await?.into_values().find(|message| message.deliver_time.is_none());
     Ok(pending.map(|message| format!("message {} is not delivered", message.message_id)))
 }
 
 /// Looks at everything. Returns the story of the run, by which two runs can be compared.
-pub async fn check(town: &Town, record: &Record) -> Result<String, String> {
-    let events = all_pages::<ListEventsRequest>(town).await?;
+pub async fn check(harness: &Harness, record: &Record) -> Result<String, String> {
+    let events = all_pages::<ListEventsRequest>(harness).await?;
     let seen = Seen {
-        payments: payments(town).await?,
-        messages: messages(town).await?,
-        bikes: bikes::Bikes::look(town).await?,
-        cars: cars::Cars::look(town).await?,
-        orders: orders::Orders::look(town, &events).await?,
-        stays: stays::Stays::look(town).await?,
-        taxis: taxis::Taxis::look(town, &events).await?,
+        payments: payments(harness).await?,
+        messages: messages(harness).await?,
+        bikes: bikes::Bikes::look(harness).await?,
+        cars: cars::Cars::look(harness).await?,
+        orders: orders::Orders::look(harness, &events).await?,
+        stays: stays::Stays::look(harness).await?,
+        taxis: taxis::Taxis::look(harness, &events).await?,
         events,
     };
-    nothing_is_dead(town).await?;
-    every_event_is_told_once(town, &seen)?;
+    nothing_is_dead(harness).await?;
+    every_event_is_told_once(harness, &seen)?;
     every_event_names_its_cause(&seen)?;
     what_is_so_was_told(&seen)?;
     every_payment_has_a_purchase(&seen)?;
-    customers_are_told_once(town, &seen)?;
-    for line in &town.lines {
+    customers_are_told_once(harness, &seen)?;
+    for line in &harness.lines {
         match line {
-            Line::Cars => cars::check(town, &seen)?,
-            Line::Stays => stays::check(town, &seen)?,
-            Line::Taxis => taxis::check(town, &seen)?,
-            Line::Bikes => bikes::check(town, &seen)?,
-            Line::Orders => orders::check(town, &seen)?,
+            Line::Cars => cars::check(harness, &seen)?,
+            Line::Stays => stays::check(harness, &seen)?,
+            Line::Taxis => taxis::check(harness, &seen)?,
+            Line::Bikes => bikes::check(harness, &seen)?,
+            Line::Orders => orders::check(harness, &seen)?,
         }
     }
     record.promises.iter().try_for_each(|promise| promise(&seen))?;
     first_answers_are_repeated(record).await?;
-    if let Some(violation) = town.bank.violation() {
+    if let Some(violation) = harness.bank.violation() {
         return Err(violation);
     }
     let story = seen.events.iter().map(|event| format!("{} {} {}", event.event_id, event.r#type, event.subject));
     Ok(story.collect::<Vec<_>>().join("\n"))
 }
 
-async fn nothing_is_dead(town: &Town) -> Outcome {
-    for context in town.contexts() {
-        let reader = town.store(context).reader().await.map_err(|error| error.to_string())?;
-        let letters = dead::list(reader.tx(), None, 1).await.map_err(|error| error.to_string())?;
+async fn nothing_is_dead(harness: &Harness) -> Outcome {
+    for context in harness.contexts() {
+        let reader = harness.store(context).reader().await.map_err(|error| error.to_string())?;
+        let letters = dead_letters::list(reader.tx(), None, 1).await.map_err(|error| error.to_string())?;
         if let Some(letter) = letters.first() {
             return Err(format!("{context} could not handle {}: {}", letter.event.kind, letter.reason));
         }
@@ -149,12 +149,12 @@ async fn nothing_is_dead(town: &Town) -> Outcome {
     Ok(())
 }
 
-fn every_event_is_told_once(town: &Town, seen: &Seen) -> Outcome {
+fn every_event_is_told_once(harness: &Harness, seen: &Seen) -> Outcome {
     let told: BTreeSet<String> = seen.events.iter().map(|event| event.event_id.clone()).collect();
     if told.len() != seen.events.len() {
         return Err("the chronicle tells an event twice".to_owned());
     }
-    let published: BTreeSet<String> = town.broker.confirmed().iter().map(ToString::to_string).collect();
+    let published: BTreeSet<String> = harness.broker.confirmed().iter().map(ToString::to_string).collect();
     if told != published {
         return Err(format!("{} events were published, the chronicle tells {}", published.len(), told.len()));
     }
@@ -230,7 +230,7 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
     }
 }
 
-fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
+fn customers_are_told_once(harness: &Harness, seen: &Seen) -> Outcome {
     let told = [cars::TOLD, taxis::TOLD, stays::TOLD, bikes::TOLD, orders::TOLD, &["PaymentRefused"]].concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
@@ -243,7 +243,7 @@ fn customers_are_told_once(town: &Town, seen: &Seen) -> Outcome {
         if !events.contains(id) {
             return Err(format!("message {id} tells of nothing that happened"));
         }
-        if town.post.deliveries(id) == 0 {
+        if harness.post.deliveries(id) == 0 {
             return Err(format!("message {id} is marked as delivered and never was"));
         }
     }
@@ -263,12 +263,12 @@ async fn first_answers_are_repeated(record: &Record) -> Outcome {
     Ok(())
 }
 
-async fn payments(town: &Town) -> Result<BTreeMap<String, Payment>, String> {
-    let all = all_pages::<ListPaymentsRequest>(town).await?;
+async fn payments(harness: &Harness) -> Result<BTreeMap<String, Payment>, String> {
+    let all = all_pages::<ListPaymentsRequest>(harness).await?;
     Ok(all.into_iter().map(|payment: Payment| (payment.purchase_id.clone(), payment)).collect())
 }
 
-async fn messages(town: &Town) -> Result<BTreeMap<String, Message>, String> {
-    let all = all_pages::<ListMessagesRequest>(town).await?;
+async fn messages(harness: &Harness) -> Result<BTreeMap<String, Message>, String> {
+    let all = all_pages::<ListMessagesRequest>(harness).await?;
     Ok(all.into_iter().map(|message: Message| (message.message_id.clone(), message)).collect())
 }

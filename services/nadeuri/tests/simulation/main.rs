@@ -1,6 +1,6 @@
 //! The simulation: all contexts in one thread, under a seed.
 //!
-//! The product's own code runs in a world whose time, chance and misfortune come from a seed: events come late, twice and
+//! The product's own code runs in a runtime whose time, chance and misfortune come from a seed: events come late, twice and
 //! in another order, contexts crash before and after each commit and stay away for a while, the card processor and the
 //! carrier of messages fall silent. Then everything heals, and what customers, operators and the bank see must be right:
 //! `invariants` says what that is.
@@ -12,11 +12,11 @@
 //! ```
 
 mod broker;
-mod fate;
+mod faults;
 mod invariants;
 mod outside;
-mod people;
-mod town;
+mod actors;
+mod harness;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ const ENOUGH: u64 = 300;
 fn no_seed_loses_or_doubles_anything() {
     if let Ok(seed) = std::env::var("NADEURI_SEED") {
         let seed = seed.parse().expect("NADEURI_SEED must be a number");
-        town::run(seed, true).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        harness::run(seed, true).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
         return;
     }
     let seeds =
@@ -50,7 +50,7 @@ fn no_seed_loses_or_doubles_anything() {
                 next.store(seeds, Ordering::Relaxed);
                 format!("{violation}\nseed {seed}; see it with NADEURI_SEED={seed}")
             };
-            let story = town::run(seed, false).map_err(violated)?;
+            let story = harness::run(seed, false).map_err(violated)?;
             kinds.extend(story.lines().filter_map(|event| event.split(' ').nth(1)).map(str::to_owned));
         }
     };
@@ -72,8 +72,8 @@ fn no_seed_loses_or_doubles_anything() {
 #[test]
 fn a_seed_replays_exactly() {
     for seed in 0..3 {
-        let first = town::run(seed, false).expect("the seed is good");
-        let second = town::run(seed, false).expect("the seed is good");
+        let first = harness::run(seed, false).expect("the seed is good");
+        let second = harness::run(seed, false).expect("the seed is good");
         assert_eq!(first, second, "seed {seed} told two stories");
     }
 }

@@ -10,7 +10,7 @@ use notification::carrier::{Carrier, NotDelivered};
 use notification::domain::Message;
 use payment::processor::{NoAnswer, Processor, Verdict};
 
-use crate::fate::Chance;
+use crate::faults::Chance;
 
 /// A bank with a ledger. It answers late, not at all, or only after it did what it was asked for.
 pub struct Bank {

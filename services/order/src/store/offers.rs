@@ -2,7 +2,7 @@
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, Loaded, Publication, Store, Tx, Wanted, sql};
+use chassis::{Change, Error, Loaded, Publication, Store, Tx, LoadRequest, sql};
 
 use crate::domain::ProductId;
 use crate::offer::{Learn, Learned, Offer};
@@ -35,8 +35,8 @@ impl Store for Offer {
     /// Nobody asks.
     type Answer = ();
 
-    async fn load(tx: Tx<'_>, wanted: &Wanted<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
-        let query = offers::table.filter(offers::product_id.eq_any(wanted.ids()));
+    async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let query = offers::table.filter(offers::product_id.eq_any(request.ids()));
         let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
         rows.into_iter().map(Loaded::try_from).collect()
     }

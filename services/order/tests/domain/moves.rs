@@ -77,7 +77,7 @@ fn o2_what_is_not_paid_in_time_lapses_and_never_is_an_order() {
 
 #[test]
 fn o2_only_a_draft_wants_to_be_woken() {
-    let wake = |given: &[Event]| order(given).and_then(|order| order.wake_at());
+    let wake = |given: &[Event]| order(given).and_then(|order| order.due_at());
     assert_eq!(wake(&[drafted()]), Some((NOW + PAY_WITHIN, Command::Lapse)));
     for given in [lapsed(), placed(), confirmed(), delivered(), cancelled()] {
         assert_eq!(wake(&given), None);

@@ -8,7 +8,7 @@ use contracts::money::v1::Money as MoneyMessage;
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 use contracts::product::v1::{Product, ProductCreated, ProductRepriced, StockRefused, StockTaken, Taking};
 use order::offer::{Learn, Learned, Offer};
-use order::policy::{interest, offers, orders};
+use order::policy::{subscription, offers, orders};
 use prost::{Message, Name};
 
 use super::*;
@@ -39,7 +39,7 @@ fn ours() -> Option<Payment> {
 
 #[track_caller]
 fn check_policy(event: &Envelope, then: &[Command]) {
-    assert!(interest().wants(&event.kind), "{} never comes", event.kind);
+    assert!(subscription().matches(&event.kind), "{} never comes", event.kind);
     let commands = orders().react(event).expect("the event is right");
     assert_eq!(commands, then.iter().map(|command| (order_id(), command.clone())).collect::<Vec<_>>());
 }
@@ -90,7 +90,7 @@ fn o2_what_is_known_of_a_product_is_what_its_newest_event_says() {
     let (product_id, name) = (id::<OrderId>(1).to_string(), "Tent".to_owned());
     let product = Some(Product { product_id, name, price, ..Product::default() });
     for told in [event(&ProductCreated { product: product.clone() }), event(&ProductRepriced { product })] {
-        assert!(interest().wants(&told.kind));
+        assert!(subscription().matches(&told.kind));
         assert_eq!(offers().react(&told).expect("the event is right"), [(id(1), Learn(offer(120_000, 4)))]);
     }
     let decide =

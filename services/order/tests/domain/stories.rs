@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(story in stories()) {
         play(&story, |_, command, events, after, now| {
-            let again = Order::decide(Some(after), command, now).expect("what was obeyed is not refused");
+            let again = Order::decide(Some(after), command, now).expect("what was executed is not refused");
             // To the one who asked again in vain it is said again.
             prop_assert!(again.is_empty() || again == [Event::CancellationRefused] && again == events);
             Ok(())
@@ -89,7 +89,7 @@ proptest! {
     #[test]
     fn o2_a_draft_that_is_woken_lapses(story in stories()) {
         play(&story, |_, _, _, after, _| {
-            if let Some((at, command)) = after.wake_at() {
+            if let Some((at, command)) = after.due_at() {
                 let events = Order::decide(Some(after), &command, at);
                 prop_assert_eq!(events, Ok(vec![Event::Lapsed(at)]));
             }

@@ -247,7 +247,7 @@ fn money_is_kept_only_against_a_wish_to_have_it_back() {
 
 #[test]
 fn a_payment_is_woken_while_the_processor_is_to_be_asked() {
-    let due = |given: &[Event]| payment(given).and_then(|payment| payment.wake_at());
+    let due = |given: &[Event]| payment(given).and_then(|payment| payment.due_at());
     assert_eq!(due(&given::charging()), Some((seconds(2), Command::Ask)));
     assert_eq!(due(&given::refunding()), Some((NOW, Command::Ask)));
     for given in given::any() {

@@ -96,7 +96,7 @@ impl Play {
         }
     }
 
-    /// What is under way arrives, late; then the waker asks until nothing is to be asked.
+    /// What is under way arrives, late; then the timers asks until nothing is to be asked.
     fn rest(&mut self) {
         for number in 0..self.questions.len() {
             self.reach(number, true);

@@ -203,7 +203,7 @@ fn what_was_not_paid_in_time_lapses_and_not_a_moment_before() {
 
 #[test]
 fn a_calendar_is_woken_when_its_first_reservation_lapses() {
-    let due = |given: &[Event]| calendar(given).and_then(|calendar| calendar.wake_at());
+    let due = |given: &[Event]| calendar(given).and_then(|calendar| calendar.due_at());
     assert_eq!(due(&[registered()]), None);
     assert_eq!(due(&given_reserved()), Some((NOW + PAY_WITHIN, Command::Lapse)));
     for given in [given_rented(), given_returned(), given_cancelled()] {

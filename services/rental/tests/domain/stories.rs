@@ -167,14 +167,14 @@ proptest! {
     #[test]
     fn when_a_calendar_is_woken_what_is_due_lapses_and_it_sleeps_on(story in stories()) {
         play(&story, |_, _, _, kept, _| {
-            let Some((at, command)) = kept.load(&Command::Lapse).and_then(|calendar| calendar.wake_at()) else {
+            let Some((at, command)) = kept.load(&Command::Lapse).and_then(|calendar| calendar.due_at()) else {
                 return Ok(());
             };
             let lapsed = kept.decide(&command, at).expect("lapsing is not refused");
             prop_assert!(!lapsed.is_empty());
             let mut after = kept.clone();
             after.take(&command, &lapsed);
-            let next = after.load(&command).and_then(|calendar| calendar.wake_at());
+            let next = after.load(&command).and_then(|calendar| calendar.due_at());
             prop_assert!(next.is_none_or(|(next, _)| next > at));
             Ok(())
         })?;

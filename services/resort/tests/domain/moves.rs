@@ -203,7 +203,7 @@ fn r2_a_hold_whose_reservation_never_came_ends_by_itself() {
 
 #[test]
 fn a_resort_is_woken_when_its_first_hold_lapses() {
-    let due = |given: &[Event]| resort(given).and_then(|resort| resort.wake_at());
+    let due = |given: &[Event]| resort(given).and_then(|resort| resort.due_at());
     assert_eq!(due(&[registered()]), None);
     assert_eq!(due(&given_held()), Some((after(120), Command::Lapse)));
     for given in [given_reserved(), given_booked(), given_lapsed(), given_freed()] {

@@ -87,7 +87,7 @@ fn a_paid_stay_is_completed_at_its_end_and_not_a_moment_before() {
 
 #[test]
 fn a_stay_is_woken_when_it_lapses_and_when_it_is_over() {
-    let due = |given: &[Event]| stay(given).and_then(|stay| stay.wake_at());
+    let due = |given: &[Event]| stay(given).and_then(|stay| stay.due_at());
     assert_eq!(due(&given_reserved()), Some((NOW + TERMS.pay_within, Command::Lapse)));
     assert_eq!(due(&given_confirmed()), Some((end(), Command::Complete)));
     for given in [given_completed(), given_cancelled()] {

@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(story in stories()) {
         play(&story, |_, command, events, after, now| {
-            let again = Stay::decide(Some(after), command, now).expect("what was obeyed is not refused");
+            let again = Stay::decide(Some(after), command, now).expect("what was executed is not refused");
             // To the one who asked again in vain it is said again.
             prop_assert!(again.is_empty() || again == [Event::CancellationRefused] && again == events);
             Ok(())
@@ -89,10 +89,10 @@ proptest! {
     #[test]
     fn when_a_stay_is_woken_it_lapses_or_is_completed(story in stories()) {
         play(&story, |_, _, _, after, _| {
-            if let Some((at, command)) = after.wake_at() {
+            if let Some((at, command)) = after.due_at() {
                 let events = Stay::decide(Some(after), &command, at).expect("who is woken is not refused");
                 let woken = events.iter().fold(after.clone(), |stay, event| Stay::evolve(Some(stay), event));
-                prop_assert!(!events.is_empty() && woken.wake_at().is_none());
+                prop_assert!(!events.is_empty() && woken.due_at().is_none());
             }
             Ok(())
         })?;

@@ -18,7 +18,7 @@ fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     proptest::collection::vec((0u64..40, commands()), 1..20)
 }
 
-/// Plays a story; `look` sees the voucher before and after each command that was obeyed.
+/// Plays a story; `look` sees the voucher before and after each command that was executed.
 fn play(
     story: &[(u64, Command)],
     mut look: impl FnMut(Option<&Voucher>, &Command, &Voucher, Timestamp) -> Result<(), TestCaseError>,

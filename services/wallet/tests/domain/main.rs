@@ -48,14 +48,14 @@ fn flow(number: u64) -> FlowId {
     id(1_000 + number)
 }
 
-fn obey(wallet: Option<&Wallet>, order: Order) -> Result<Vec<Event>, Refusal> {
+fn execute(wallet: Option<&Wallet>, order: Order) -> Result<Vec<Event>, Refusal> {
     Wallet::decide(wallet, &Command { holder: ann(), order }, NOW)
 }
 
 /// The wallet after these orders, none of which is refused.
 fn after(orders: &[Order]) -> Option<Wallet> {
     orders.iter().fold(None, |wallet, order| {
-        let events = obey(wallet.as_ref(), *order).expect("the order is not refused");
+        let events = execute(wallet.as_ref(), *order).expect("the order is not refused");
         events.iter().fold(wallet, |wallet, event| Some(Wallet::evolve(wallet, event)))
     })
 }

@@ -23,7 +23,7 @@ fn told(event: &Event) -> String {
 
 #[track_caller]
 fn check(given: &[Order], when: Order, then: &[&str]) {
-    let events = obey(after(given).as_ref(), when).expect("it is not refused");
+    let events = execute(after(given).as_ref(), when).expect("it is not refused");
     let then: Vec<&str> =
         if given.is_empty() && !then.is_empty() { [&["opened for ann"], then].concat() } else { then.to_vec() };
     assert_eq!(events.iter().map(told).collect::<Vec<_>>(), then, "given {given:?}, when {when:?}");
@@ -31,7 +31,7 @@ fn check(given: &[Order], when: Order, then: &[&str]) {
 
 #[track_caller]
 fn check_refused(given: &[Order], when: Order, then: Refusal) {
-    assert_eq!(obey(after(given).as_ref(), when), Err(then), "given {given:?}, when {when:?}");
+    assert_eq!(execute(after(given).as_ref(), when), Err(then), "given {given:?}, when {when:?}");
 }
 
 #[test]

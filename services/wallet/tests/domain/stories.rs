@@ -20,7 +20,7 @@ fn order() -> impl Strategy<Value = Order> {
 fn play(orders: &[Order]) -> (Option<Wallet>, Vec<Event>) {
     let mut all = Vec::new();
     let wallet = orders.iter().fold(None, |wallet: Option<Wallet>, order| {
-        let events = obey(wallet.as_ref(), *order).unwrap_or_default();
+        let events = execute(wallet.as_ref(), *order).unwrap_or_default();
         let wallet = events.iter().fold(wallet, |wallet, event| Some(Wallet::evolve(wallet, event)));
         all.extend(events);
         wallet
@@ -56,7 +56,7 @@ proptest! {
                 || events.iter().filter_map(Event::entry).any(|entry| Some(entry.reason.entry()) == order.entry());
             // A void that found its bill paid or not is done either way; a late bill that was barred pays nothing.
             if is_done {
-                prop_assert_eq!(obey(wallet.as_ref(), order), Ok(vec![]), "{:?}", order);
+                prop_assert_eq!(execute(wallet.as_ref(), order), Ok(vec![]), "{:?}", order);
             }
         }
     }

@@ -10,7 +10,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
 use super::{failed, in_time};
-use crate::bus::{BusError, Interest};
+use crate::bus::{BusError, Subscription};
 use crate::envelope::PARTITIONS;
 
 /// How often an event may crash its consumer before the broker gives up delivering it.
@@ -21,7 +21,7 @@ pub struct Topology {
     exchange: String,
     dead_exchange: String,
     prefix: String,
-    interests: Vec<(&'static str, Interest)>,
+    subscriptions: Vec<(&'static str, Subscription)>,
 }
 
 /// The event's full name and its stream: `nadeuri.rental.v1.CarReserved.07`.
@@ -30,9 +30,9 @@ pub fn routing_key(kind: &str, partition: u64) -> String {
 }
 
 impl Topology {
-    pub(super) fn new(prefix: &str, interests: Vec<(&'static str, Interest)>) -> Topology {
+    pub(super) fn new(prefix: &str, subscriptions: Vec<(&'static str, Subscription)>) -> Topology {
         let (exchange, dead_exchange) = (format!("{prefix}.events"), format!("{prefix}.dead"));
-        Topology { exchange, dead_exchange, prefix: prefix.to_owned(), interests }
+        Topology { exchange, dead_exchange, prefix: prefix.to_owned(), subscriptions }
     }
 
     pub(super) fn exchange(&self) -> &str {
@@ -57,15 +57,15 @@ impl Topology {
     pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> Result<(), BusError> {
         in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         let package = format!("nadeuri.{source}.");
-        for (context, interest) in &self.interests {
-            let interest = match interest {
-                Interest::All => Interest::All,
-                Interest::Kinds(kinds) => {
-                    Interest::Kinds(kinds.iter().filter(|kind| kind.starts_with(&package)).cloned().collect())
+        for (context, subscription) in &self.subscriptions {
+            let subscription = match subscription {
+                Subscription::All => Subscription::All,
+                Subscription::Kinds(kinds) => {
+                    Subscription::Kinds(kinds.iter().filter(|kind| kind.starts_with(&package)).cloned().collect())
                 }
             };
-            if !interest.is_none() {
-                self.declare_context(channel, context, &interest).await?;
+            if !subscription.is_none() {
+                self.declare_context(channel, context, &subscription).await?;
             }
         }
         Ok(())
@@ -74,8 +74,8 @@ impl Topology {
     /// Declares the exchanges and the context's own queues.
     pub(super) async fn declare_for_consumer(&self, channel: &Channel, context: &str) -> Result<(), BusError> {
         in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
-        for (_, interest) in self.interests.iter().filter(|(name, _)| *name == context) {
-            self.declare_context(channel, context, interest).await?;
+        for (_, subscription) in self.subscriptions.iter().filter(|(name, _)| *name == context) {
+            self.declare_context(channel, context, subscription).await?;
         }
         Ok(())
     }
@@ -86,15 +86,15 @@ impl Topology {
     }
 
     /// Declares a context's queues and what they take. There are many of them, and the broker can be busy: each step has the
-    /// time that anything has. The interest comes last, so that nothing is routed to a context whose queues are not there yet.
-    async fn declare_context(&self, channel: &Channel, context: &str, interest: &Interest) -> Result<(), BusError> {
+    /// time that anything has. The subscription comes last, so that nothing is routed to a context whose queues are not there yet.
+    async fn declare_context(&self, channel: &Channel, context: &str, subscription: &Subscription) -> Result<(), BusError> {
         in_time(async { declare_exchange(channel, &self.inbox(context), ExchangeKind::Topic).await.map_err(failed) })
             .await?;
         for partition in 0..PARTITIONS {
             in_time(async { self.declare_stream(channel, context, partition).await.map_err(failed) }).await?;
         }
         in_time(async { self.declare_dead(channel, context).await.map_err(failed) }).await?;
-        in_time(async { self.declare_interest(channel, context, interest).await.map_err(failed) }).await
+        in_time(async { self.declare_interest(channel, context, subscription).await.map_err(failed) }).await
     }
 
     /// A queue that takes one stream of what its context wants.
@@ -107,10 +107,10 @@ impl Topology {
     }
 
     /// All bindings but the last are sent without waiting: the answer to the last comes after all of them.
-    async fn declare_interest(&self, channel: &Channel, context: &str, interest: &Interest) -> lapin::Result<()> {
-        let keys: Vec<String> = match interest {
-            Interest::All => vec!["#".to_owned()],
-            Interest::Kinds(kinds) => kinds.iter().map(|kind| format!("{kind}.*")).collect(),
+    async fn declare_interest(&self, channel: &Channel, context: &str, subscription: &Subscription) -> lapin::Result<()> {
+        let keys: Vec<String> = match subscription {
+            Subscription::All => vec!["#".to_owned()],
+            Subscription::Kinds(kinds) => kinds.iter().map(|kind| format!("{kind}.*")).collect(),
         };
         let (inbox, last) = (self.inbox(context), keys.len().saturating_sub(1));
         for (index, key) in keys.into_iter().enumerate() {

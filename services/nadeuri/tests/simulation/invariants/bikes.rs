@@ -14,7 +14,7 @@ use contracts::wallet::v1::{Account, CheckLedgerRequest, Entry, GetWalletRequest
 use prost::Message as _;
 
 use super::{Outcome, Seen, all_pages, body, read};
-use crate::town::Town;
+use crate::harness::Harness;
 
 /// What is seen of the line.
 pub struct Bikes {
@@ -32,26 +32,26 @@ pub struct Bikes {
 }
 
 impl Bikes {
-    pub async fn look(town: &Town) -> Result<Bikes, String> {
+    pub async fn look(harness: &Harness) -> Result<Bikes, String> {
         let removed =
             |page_token: String| ListBikesRequest { state: BikeState::Removed.into(), page_size: 1_000, page_token };
-        let mut bikes = all_pages::<ListBikesRequest>(town).await?;
-        bikes.extend(read(town, removed(String::new())).await?.map(|answer| answer.bikes).unwrap_or_default());
-        let rides = all_pages::<ListRidesRequest>(town).await?.into_iter();
-        let bills = all_pages::<ListBillsRequest>(town).await?.into_iter();
-        let reports = all_pages::<ListReportsRequest>(town).await?.into_iter();
-        let pages = all_pages::<ListBikeRidesRequest>(town).await?.into_iter();
+        let mut bikes = all_pages::<ListBikesRequest>(harness).await?;
+        bikes.extend(read(harness, removed(String::new())).await?.map(|answer| answer.bikes).unwrap_or_default());
+        let rides = all_pages::<ListRidesRequest>(harness).await?.into_iter();
+        let bills = all_pages::<ListBillsRequest>(harness).await?.into_iter();
+        let reports = all_pages::<ListReportsRequest>(harness).await?.into_iter();
+        let pages = all_pages::<ListBikeRidesRequest>(harness).await?.into_iter();
         let (mut managers, mut wallets) = (Vec::new(), BTreeMap::new());
-        for owner in town.people() {
-            let manager = read(town, GetManagerRequest { manager_id: owner.clone() }).await?;
+        for owner in harness.people() {
+            let manager = read(harness, GetManagerRequest { manager_id: owner.clone() }).await?;
             managers.extend(manager.and_then(|answer| answer.manager));
-            let wallet = read(town, GetWalletRequest { owner_id: owner.clone() }).await?;
+            let wallet = read(harness, GetWalletRequest { owner_id: owner.clone() }).await?;
             let Some(wallet) = wallet.and_then(|answer| answer.wallet) else { continue };
             let request = ListEntriesRequest { owner_id: owner.clone(), page_size: 1_000, ..Default::default() };
-            let entries = read(town, request).await?.map(|answer| answer.entries).unwrap_or_default();
+            let entries = read(harness, request).await?.map(|answer| answer.entries).unwrap_or_default();
             wallets.insert(owner, (wallet, entries));
         }
-        let checked = read(town, CheckLedgerRequest {}).await?;
+        let checked = read(harness, CheckLedgerRequest {}).await?;
         Ok(Bikes {
             bikes: bikes.into_iter().map(|bike: Bike| (bike.bike_id.clone(), bike)).collect(),
             rides: rides.map(|ride: Ride| (ride.ride_id.clone(), ride)).collect(),
@@ -65,8 +65,8 @@ impl Bikes {
     }
 
     /// What still moves, if anything does.
-    pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
-        let bills = all_pages::<ListBillsRequest>(town).await?;
+    pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
+        let bills = all_pages::<ListBillsRequest>(harness).await?;
         Ok(bills
             .iter()
             .find(|bill: &&Bill| bill.state() == BillState::Due)
@@ -141,14 +141,14 @@ fn micros(time: &Option<prost_types::Timestamp>) -> i64 {
 }
 
 /// Everything about the line.
-pub fn check(town: &Town, seen: &Seen) -> Outcome {
+pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     let bikes = &seen.bikes;
     if let Some(finding) = bikes.findings.first() {
         return Err(format!("the ledger finds: {finding}"));
     }
     a_bike_has_one_rider(seen)?;
     every_ride_is_billed_once(bikes)?;
-    every_entry_has_its_reason_and_every_reason_its_entry(town, seen)?;
+    every_entry_has_its_reason_and_every_reason_its_entry(harness, seen)?;
     wallets_are_the_sum_of_their_entries(bikes)?;
     reports_earn_points_once(seen)?;
     the_view_shows_rides_and_bills(bikes)
@@ -262,11 +262,11 @@ fn every_ride_is_billed_once(bikes: &Bikes) -> Outcome {
     }
 }
 
-fn every_entry_has_its_reason_and_every_reason_its_entry(town: &Town, seen: &Seen) -> Outcome {
+fn every_entry_has_its_reason_and_every_reason_its_entry(harness: &Harness, seen: &Seen) -> Outcome {
     let bikes = &seen.bikes;
     let mut due: BTreeMap<(String, Account, Account, String), i64> = BTreeMap::new();
     for payment in seen.payments.values().filter(|payment| bikes.tops_up(payment)) {
-        let held = town.bank.holds(&payment.payment_id);
+        let held = harness.bank.holds(&payment.payment_id);
         let is_in = payment.state() == PaymentState::Settled;
         if held != if is_in { minor(payment.amount.as_ref()) } else { 0 } {
             return Err(format!("the bank holds {held} for {payment:?}"));

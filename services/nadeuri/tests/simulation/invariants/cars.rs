@@ -14,7 +14,7 @@ use contracts::rental::v1::{
 use prost::Message as _;
 
 use super::{Outcome, Seen, all_pages, body};
-use crate::town::Town;
+use crate::harness::Harness;
 
 /// What is seen of the line.
 pub struct Cars {
@@ -39,13 +39,13 @@ pub enum Lasts {
 }
 
 impl Cars {
-    pub async fn look(town: &Town) -> Result<Cars, String> {
+    pub async fn look(harness: &Harness) -> Result<Cars, String> {
         let by_id = |reservation: Reservation| (reservation.reservation_id.clone(), reservation);
         let by_flow = |page: CarRental| (page.reservation_id.clone(), page);
         Ok(Cars {
-            reservations: all_pages::<ListReservationsRequest>(town).await?.into_iter().map(by_id).collect(),
-            cars: all_pages::<ListCarsRequest>(town).await?,
-            pages: all_pages::<ListCarRentalsRequest>(town).await?.into_iter().map(by_flow).collect(),
+            reservations: all_pages::<ListReservationsRequest>(harness).await?.into_iter().map(by_id).collect(),
+            cars: all_pages::<ListCarsRequest>(harness).await?,
+            pages: all_pages::<ListCarRentalsRequest>(harness).await?.into_iter().map(by_flow).collect(),
         })
     }
 
@@ -68,9 +68,9 @@ impl Cars {
 }
 
 /// Everything about the line.
-pub fn check(town: &Town, seen: &Seen) -> Outcome {
+pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     no_car_was_ever_promised_twice(seen)?;
-    every_flow_is_done_or_undone(town, seen)?;
+    every_flow_is_done_or_undone(harness, seen)?;
     the_cars_show_their_rentals(seen)?;
     the_view_shows_rentals_and_payments(seen)
 }
@@ -144,11 +144,11 @@ fn overlap(a: &Period, b: &Period) -> bool {
     micros(&a.start_time) < micros(&b.end_time) && micros(&b.start_time) < micros(&a.end_time)
 }
 
-fn every_flow_is_done_or_undone(town: &Town, seen: &Seen) -> Outcome {
+fn every_flow_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
     for (id, reservation) in &seen.cars.reservations {
         let payment = seen.payments.get(id).ok_or_else(|| format!("reservation {id} has no payment"))?;
         let price = reservation.price.as_ref().map_or(0, |price| price.amount_minor);
-        let held = town.bank.holds(&payment.payment_id);
+        let held = harness.bank.holds(&payment.payment_id);
         let (right_payment, right_sum) = match reservation.state() {
             ReservationState::Rented => (PaymentState::Approved, price),
             ReservationState::Returned => (PaymentState::Settled, price),

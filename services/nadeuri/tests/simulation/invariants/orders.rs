@@ -11,7 +11,7 @@ use contracts::product::v1::{ListProductsRequest, Product, ProductCreated, Stock
 use prost::Message as _;
 
 use super::{Outcome, Seen, all_pages, body};
-use crate::town::Town;
+use crate::harness::Harness;
 
 /// What is seen of the line.
 pub struct Orders {
@@ -36,16 +36,16 @@ pub enum Lasts {
 }
 
 impl Orders {
-    pub async fn look(town: &Town, events: &[Event]) -> Result<Orders, String> {
+    pub async fn look(harness: &Harness, events: &[Event]) -> Result<Orders, String> {
         use mypage::ListOrdersRequest as ListPagesRequest;
         let of = |kind: &str| {
             let of_kind = events.iter().filter(|event| event.r#type.ends_with(kind));
             of_kind.map(|event| event.subject.clone()).collect()
         };
-        let orders = all_pages::<ListOrdersRequest>(town).await?.into_iter();
-        let products = all_pages::<ListProductsRequest>(town).await?.into_iter();
-        let deliveries = all_pages::<ListDeliveriesRequest>(town).await?.into_iter();
-        let pages = all_pages::<ListPagesRequest>(town).await?.into_iter();
+        let orders = all_pages::<ListOrdersRequest>(harness).await?.into_iter();
+        let products = all_pages::<ListProductsRequest>(harness).await?.into_iter();
+        let deliveries = all_pages::<ListDeliveriesRequest>(harness).await?.into_iter();
+        let pages = all_pages::<ListPagesRequest>(harness).await?.into_iter();
         Ok(Orders {
             orders: orders.map(|order: Order| (order.order_id.clone(), order)).collect(),
             products: products.map(|product: Product| (product.product_id.clone(), product)).collect(),
@@ -57,9 +57,9 @@ impl Orders {
     }
 
     /// What still moves, if anything does.
-    pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
+    pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
         let is_moving = |order: &&Order| matches!(order.state(), OrderState::Placed | OrderState::Cancelling);
-        let orders = all_pages::<ListOrdersRequest>(town).await?;
+        let orders = all_pages::<ListOrdersRequest>(harness).await?;
         Ok(orders.iter().find(is_moving).map(|order| format!("{order:?} waits")))
     }
 
@@ -94,10 +94,10 @@ impl Orders {
 }
 
 /// Everything about the line.
-pub fn check(town: &Town, seen: &Seen) -> Outcome {
+pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     stock_is_what_was_added_and_not_taken(seen)?;
-    every_order_is_done_or_undone(town, seen)?;
-    what_is_no_order_costs_nothing(town, seen)?;
+    every_order_is_done_or_undone(harness, seen)?;
+    what_is_no_order_costs_nothing(harness, seen)?;
     what_is_delivered_was_ordered(seen)?;
     the_view_shows_orders_payments_and_deliveries(seen)
 }
@@ -194,11 +194,11 @@ fn stock_is_what_was_added_and_not_taken(seen: &Seen) -> Outcome {
     if open == takers { Ok(()) } else { Err(format!("the orders {open:?} are open, but {takers:?} have stock")) }
 }
 
-fn every_order_is_done_or_undone(town: &Town, seen: &Seen) -> Outcome {
+fn every_order_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
     for (id, order) in &seen.orders.orders {
         let payment = seen.payments.get(id).ok_or_else(|| format!("order {id} has no payment"))?;
         let price = order.price.as_ref().map_or(0, |price| price.amount_minor);
-        let held = town.bank.holds(&payment.payment_id);
+        let held = harness.bank.holds(&payment.payment_id);
         let delivery = seen.orders.deliveries.get(id).map(|delivery| delivery.state());
         use DeliveryState as D;
         // One that no courier came for waits, paid.
@@ -233,10 +233,10 @@ fn every_order_is_done_or_undone(town: &Town, seen: &Seen) -> Outcome {
 }
 
 /// What was not paid is no order, and what was paid for it too late went back.
-fn what_is_no_order_costs_nothing(town: &Town, seen: &Seen) -> Outcome {
+fn what_is_no_order_costs_nothing(harness: &Harness, seen: &Seen) -> Outcome {
     for id in seen.orders.drafts.iter().filter(|id| !seen.orders.orders.contains_key(*id)) {
         let payment = seen.payments.get(id).ok_or_else(|| format!("draft {id} has no payment"))?;
-        let held = town.bank.holds(&payment.payment_id);
+        let held = harness.bank.holds(&payment.payment_id);
         if payment.state() != PaymentState::Cancelled || held != 0 {
             return Err(format!("{id} is no order, but its payment is {payment:?}, and the bank holds {held}"));
         }

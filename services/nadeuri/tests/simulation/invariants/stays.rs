@@ -12,7 +12,7 @@ use contracts::voucher::v1::{ListVouchersRequest, Voucher, VoucherState};
 use prost::Message as _;
 
 use super::{Outcome, Seen, all_pages, body};
-use crate::town::Town;
+use crate::harness::Harness;
 
 /// What is seen of the line.
 pub struct Stays {
@@ -32,16 +32,16 @@ pub enum Lasts {
 }
 
 impl Stays {
-    pub async fn look(town: &Town) -> Result<Stays, String> {
+    pub async fn look(harness: &Harness) -> Result<Stays, String> {
         use mypage::ListStaysRequest as ListPagesRequest;
         let by_id = |stay: Stay| (stay.stay_id.clone(), stay);
         let by_stay = |voucher: Voucher| (voucher.stay_id.clone(), voucher);
         let by_flow = |page: mypage::Stay| (page.stay_id.clone(), page);
         Ok(Stays {
-            stays: all_pages::<ListStaysRequest>(town).await?.into_iter().map(by_id).collect(),
-            resorts: all_pages::<ListResortsRequest>(town).await?,
-            vouchers: all_pages::<ListVouchersRequest>(town).await?.into_iter().map(by_stay).collect(),
-            pages: all_pages::<ListPagesRequest>(town).await?.into_iter().map(by_flow).collect(),
+            stays: all_pages::<ListStaysRequest>(harness).await?.into_iter().map(by_id).collect(),
+            resorts: all_pages::<ListResortsRequest>(harness).await?,
+            vouchers: all_pages::<ListVouchersRequest>(harness).await?.into_iter().map(by_stay).collect(),
+            pages: all_pages::<ListPagesRequest>(harness).await?.into_iter().map(by_flow).collect(),
         })
     }
 
@@ -69,9 +69,9 @@ impl Stays {
 }
 
 /// Everything about the line.
-pub fn check(town: &Town, seen: &Seen) -> Outcome {
+pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     no_night_was_ever_kept_for_two(seen)?;
-    every_flow_is_done_or_undone(town, seen)?;
+    every_flow_is_done_or_undone(harness, seen)?;
     vouchers_are_for_paid_stays(seen)?;
     the_view_shows_stays_payments_and_vouchers(seen)
 }
@@ -169,11 +169,11 @@ fn overlap(a: &Dates, b: &Dates) -> bool {
     a.start_date < b.end_date && b.start_date < a.end_date
 }
 
-fn every_flow_is_done_or_undone(town: &Town, seen: &Seen) -> Outcome {
+fn every_flow_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
     for (id, stay) in &seen.stays.stays {
         let payment = seen.payments.get(id).ok_or_else(|| format!("stay {id} has no payment"))?;
         let price = stay.price.as_ref().map_or(0, |price| price.amount_minor);
-        let held = town.bank.holds(&payment.payment_id);
+        let held = harness.bank.holds(&payment.payment_id);
         let (right_payment, right_sum) = match stay.state() {
             StayState::Completed => (PaymentState::Settled, price),
             StayState::Cancelled => (PaymentState::Cancelled, 0),

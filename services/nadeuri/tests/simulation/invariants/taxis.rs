@@ -11,7 +11,7 @@ use contracts::payment::v1::PaymentState;
 use prost::Message as _;
 
 use super::{Outcome, Seen, all_pages, body};
-use crate::town::Town;
+use crate::harness::Harness;
 
 /// What is seen of the line.
 pub struct Taxis {
@@ -33,11 +33,11 @@ pub enum Lasts {
 }
 
 impl Taxis {
-    pub async fn look(town: &Town, events: &[Event]) -> Result<Taxis, String> {
+    pub async fn look(harness: &Harness, events: &[Event]) -> Result<Taxis, String> {
         let refused = events.iter().filter(|event| event.r#type.ends_with(".HailCancellationRefused"));
-        let hails = all_pages::<ListHailsRequest>(town).await?.into_iter();
-        let drives = all_pages::<ListDrivesRequest>(town).await?.into_iter();
-        let pages = all_pages::<ListTaxiRidesRequest>(town).await?.into_iter();
+        let hails = all_pages::<ListHailsRequest>(harness).await?.into_iter();
+        let drives = all_pages::<ListDrivesRequest>(harness).await?.into_iter();
+        let pages = all_pages::<ListTaxiRidesRequest>(harness).await?.into_iter();
         Ok(Taxis {
             refused: refused.map(|event| event.subject.clone()).collect(),
             hails: hails.map(|hail: Hail| (hail.hail_id.clone(), hail)).collect(),
@@ -47,13 +47,13 @@ impl Taxis {
     }
 
     /// What still moves, if anything does.
-    pub async fn unrest(town: &Town) -> Result<Option<String>, String> {
-        let hails = all_pages::<ListHailsRequest>(town).await?;
+    pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
+        let hails = all_pages::<ListHailsRequest>(harness).await?;
         if let Some(hail) = hails.iter().find(|hail: &&Hail| hail.state() == HailState::Cancelling) {
             return Ok(Some(format!("hail {} is being cancelled", hail.hail_id)));
         }
         let is_moving = |drive: &&Drive| drive.state() == DriveState::Offered || drive.fare_state() == FareState::Due;
-        let moving = all_pages::<ListDrivesRequest>(town).await?;
+        let moving = all_pages::<ListDrivesRequest>(harness).await?;
         Ok(moving.iter().find(is_moving).map(|drive| format!("drive {} waits", drive.drive_id)))
     }
 
@@ -88,10 +88,10 @@ impl Taxis {
 }
 
 /// Everything about the line.
-pub fn check(town: &Town, seen: &Seen) -> Outcome {
+pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     one_driver_had_each_request(seen)?;
     hails_and_drives_agree(seen)?;
-    every_drive_is_charged_once_or_not_at_all(town, seen)?;
+    every_drive_is_charged_once_or_not_at_all(harness, seen)?;
     the_view_shows_the_rides(seen)?;
     nobody_is_told_of_a_cancelled_request(seen)
 }
@@ -177,10 +177,10 @@ fn hails_and_drives_agree(seen: &Seen) -> Outcome {
     }
 }
 
-fn every_drive_is_charged_once_or_not_at_all(town: &Town, seen: &Seen) -> Outcome {
+fn every_drive_is_charged_once_or_not_at_all(harness: &Harness, seen: &Seen) -> Outcome {
     for (hail, drive) in &seen.taxis.drives {
         let payment = seen.payments.get(hail);
-        let held = payment.map_or(0, |payment| town.bank.holds(&payment.payment_id));
+        let held = payment.map_or(0, |payment| harness.bank.holds(&payment.payment_id));
         let fare = drive.fare.as_ref().map_or(0, |fare| fare.amount_minor);
         let state = payment.map(|payment| payment.state());
         let is_right = match drive.fare_state() {

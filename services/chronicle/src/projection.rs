@@ -1,18 +1,18 @@
 //! How events get into the chronicle: each once, and none before one that readers have passed.
 
-use chassis::{Envelope, Error, Interest, Tx, View};
+use chassis::{Envelope, Error, Subscription, Tx, Projection};
 
 use crate::store;
 
 /// The view of everything.
 pub enum Chronicle {}
 
-impl View for Chronicle {
+impl Projection for Chronicle {
     /// An event that is there already stays where it is.
     const ONCE: bool = false;
 
-    fn interest() -> Interest {
-        Interest::All
+    fn subscription() -> Subscription {
+        Subscription::All
     }
 
     async fn apply(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {

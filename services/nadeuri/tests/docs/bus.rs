@@ -1,6 +1,6 @@
 //! Who wants which events, and what becomes of them there.
 
-use chassis::Interest;
+use chassis::Subscription;
 use nadeuri::contexts;
 
 use crate::repository::read;
@@ -14,17 +14,17 @@ pub struct Reaction {
 /// Who reacts to this event, but for those who want them all.
 pub fn reactions(event: &str) -> Vec<Reaction> {
     let wants =
-        |interest: Interest| matches!(interest, Interest::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
-    let those = contexts::ALL.iter().filter(|context| wants((context.interest)()));
+        |subscription: Subscription| matches!(subscription, Subscription::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
+    let those = contexts::ALL.iter().filter(|context| wants((context.subscription)()));
     those.map(|context| Reaction { context: context.name, then: then(context.name, event) }).collect()
 }
 
 /// The events that a context wants, in the order of the contracts; `None` if all.
 pub fn wanted(context: &chassis::Context) -> Option<Vec<&'static str>> {
     let names = || contracts::EVENTS.iter().map(|event| event.name);
-    match (context.interest)() {
-        Interest::All => None,
-        Interest::Kinds(kinds) => Some(names().filter(|name| kinds.iter().any(|kind| kind == name)).collect()),
+    match (context.subscription)() {
+        Subscription::All => None,
+        Subscription::Kinds(kinds) => Some(names().filter(|name| kinds.iter().any(|kind| kind == name)).collect()),
     }
 }
 

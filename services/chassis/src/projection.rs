@@ -10,25 +10,25 @@ use futures::future::BoxFuture;
 use futures::try_join;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::bus::Interest;
+use crate::bus::Subscription;
 use crate::consumer::{Outcomes, React};
 use crate::db::{Durability, Tx, Unit};
-use crate::done::{self, Key};
+use crate::idempotency::{self, Key};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::telemetry;
-use crate::world::{Tasks, recv_until_stopped};
-use crate::writer::Scene;
+use crate::runtime::{Tasks, recv_until_stopped};
+use crate::writer::Resources;
 
 /// A view over events.
-pub trait View: Send + Sync + 'static {
+pub trait Projection: Send + Sync + 'static {
     /// Whether to take an event twice would do harm. If not, no key is kept of each, and it can't be rebuilt.
     const ONCE: bool = true;
 
     /// Which events it is made from.
-    fn interest() -> Interest;
+    fn subscription() -> Subscription;
 
-    /// Takes events into the view: each once if [`View::ONCE`], but not in any order.
+    /// Takes events into the view: each once if [`Projection::ONCE`], but not in any order.
     fn apply(tx: Tx<'_>, events: &[Envelope]) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Empties the view.
@@ -42,14 +42,14 @@ const BATCHES: usize = 32;
 
 /// Handles events by putting them into a view. Batches of different streams that come while a transaction commits go
 /// together into the next one.
-pub(crate) struct Viewer<V> {
+pub(crate) struct ProjectionWorker<V> {
     queue: mpsc::Sender<Batch>,
     view: PhantomData<fn() -> V>,
 }
 
-impl<V> Clone for Viewer<V> {
+impl<V> Clone for ProjectionWorker<V> {
     fn clone(&self) -> Self {
-        Viewer { queue: self.queue.clone(), view: PhantomData }
+        ProjectionWorker { queue: self.queue.clone(), view: PhantomData }
     }
 }
 
@@ -58,7 +58,7 @@ struct Batch {
     taken: oneshot::Sender<Result<(), Error>>,
 }
 
-impl<V: View> React for Viewer<V> {
+impl<V: Projection> React for ProjectionWorker<V> {
     fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
             for event in events {
@@ -79,11 +79,11 @@ impl<V: View> React for Viewer<V> {
     }
 }
 
-impl<V: View> Viewer<V> {
-    pub fn start(scene: &Scene, tasks: &Tasks) -> Viewer<V> {
+impl<V: Projection> ProjectionWorker<V> {
+    pub fn start(resources: &Resources, tasks: &Tasks) -> ProjectionWorker<V> {
         let (queue, batches) = mpsc::channel(QUEUE);
-        tasks.spawn(run::<V>(batches, scene.clone(), tasks.clone()));
-        Viewer { queue, view: PhantomData }
+        tasks.spawn(run::<V>(batches, resources.clone(), tasks.clone()));
+        ProjectionWorker { queue, view: PhantomData }
     }
 
     async fn take(&self, events: Vec<Envelope>) -> Result<(), Error> {
@@ -93,30 +93,30 @@ impl<V: View> Viewer<V> {
     }
 }
 
-async fn run<V: View>(mut queue: mpsc::Receiver<Batch>, scene: Scene, tasks: Tasks) {
+async fn run<V: Projection>(mut queue: mpsc::Receiver<Batch>, resources: Resources, tasks: Tasks) {
     let mut batches = Vec::with_capacity(BATCHES);
     while recv_until_stopped(&mut queue, &mut batches, BATCHES, &tasks).await > 0 {
         let all = batches.iter().flat_map(|batch| batch.events.iter().cloned()).collect();
-        let together = apply::<V>(&scene, all).await;
+        let together = apply::<V>(&resources, all).await;
         // The fault is in one of the batches; the others need not suffer.
         let is_faulty = matches!(together, Err(Error::Internal(_)));
         for Batch { events, taken } in batches.drain(..) {
-            let outcome = if is_faulty { apply::<V>(&scene, events).await } else { together.clone() };
+            let outcome = if is_faulty { apply::<V>(&resources, events).await } else { together.clone() };
             // Who no longer waits has stopped.
             let _ = taken.send(outcome);
         }
     }
 }
 
-async fn apply<V: View>(scene: &Scene, events: Vec<Envelope>) -> Result<(), Error> {
-    let now = scene.world.now();
+async fn apply<V: Projection>(resources: &Resources, events: Vec<Envelope>) -> Result<(), Error> {
+    let now = resources.runtime.now();
     let unit: Unit<'static, _> = Box::new(move |tx| {
         Box::pin(async move {
             if !V::ONCE {
                 return V::apply(tx, &events).await;
             }
             let keys: Vec<Key> = events.iter().map(key).collect();
-            let known = done::find(tx, &keys).await?;
+            let known = idempotency::find(tx, &keys).await?;
             let mut seen = HashSet::new();
             let fresh: Vec<Envelope> = events
                 .into_iter()
@@ -126,11 +126,11 @@ async fn apply<V: View>(scene: &Scene, events: Vec<Envelope>) -> Result<(), Erro
                 return Ok(());
             }
             let rows: Vec<_> = fresh.iter().map(|event| key(event).row(Vec::new(), now)).collect();
-            try_join!(V::apply(tx, &fresh), done::write(tx, &rows))?;
+            try_join!(V::apply(tx, &fresh), idempotency::write(tx, &rows))?;
             Ok(())
         })
     });
-    scene.database.write(Durability::Full, unit).await
+    resources.database.write(Durability::Full, unit).await
 }
 
 fn key(event: &Envelope) -> Key {
@@ -150,8 +150,8 @@ pub(crate) trait Rebuild: Send + Sync {
 }
 
 pub(crate) struct Rebuilder<V> {
-    pub scene: Scene,
-    pub viewer: Viewer<V>,
+    pub resources: Resources,
+    pub worker: ProjectionWorker<V>,
     pub history: Box<dyn History>,
 }
 
@@ -159,7 +159,7 @@ pub(crate) struct Rebuilder<V> {
 const PATIENCE: u32 = 100;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-impl<V: View> Rebuild for Rebuilder<V> {
+impl<V: Projection> Rebuild for Rebuilder<V> {
     fn rebuild(&self) -> BoxFuture<'_, Result<i64, Error>> {
         Box::pin(async move {
             let mut missing = self.clear().await?;
@@ -171,7 +171,7 @@ impl<V: View> Rebuild for Rebuilder<V> {
                         break;
                     }
                     position = next;
-                    let wanted: Vec<Envelope> = events.into_iter().filter(|e| V::interest().wants(&e.kind)).collect();
+                    let wanted: Vec<Envelope> = events.into_iter().filter(|e| V::subscription().matches(&e.kind)).collect();
                     count += wanted.len() as i64;
                     for event in &wanted {
                         missing.remove(&key(event).id());
@@ -189,7 +189,7 @@ impl<V: View> Rebuild for Rebuilder<V> {
     }
 }
 
-impl<V: View> Rebuilder<V> {
+impl<V: Projection> Rebuilder<V> {
     /// Empties the view. Returns the keys of events that it had taken lately: the history may not have them yet.
     async fn clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
         for _ in 1..PATIENCE {
@@ -204,21 +204,21 @@ impl<V: View> Rebuilder<V> {
 
     async fn try_clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
         const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
-        let since = self.scene.world.now() - LATELY;
+        let since = self.resources.runtime.now() - LATELY;
         let unit: Unit<'static, _> = Box::new(move |tx| {
             Box::pin(async move {
-                let lately = done::since(tx, since).await?;
+                let lately = idempotency::since(tx, since).await?;
                 V::clear(tx).await?;
-                done::forget_all(tx).await?;
+                idempotency::forget_all(tx).await?;
                 Ok(lately)
             })
         });
-        self.scene.database.write(Durability::Full, unit).await
+        self.resources.database.write(Durability::Full, unit).await
     }
 
     async fn apply(&self, events: Vec<Envelope>) -> Result<(), Error> {
         loop {
-            match self.viewer.take(events.clone()).await {
+            match self.worker.take(events.clone()).await {
                 // A live event came in at the same time.
                 Err(Error::Conflict) => tokio::task::yield_now().await,
                 outcome => return outcome,

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
-use crate::db::schema::dead;
+use crate::db::schema::dead_letters;
 use crate::db::{self, Tx};
 use crate::envelope::Envelope;
 use crate::error::Error;
@@ -11,7 +11,7 @@ use crate::sql;
 
 crate::envelope_rows! {
     /// An event, and why it is here.
-    struct DeadRow in dead { reason: String, dead_at: Timestamp }
+    struct DeadRow in dead_letters { reason: String, dead_at: Timestamp }
 }
 
 /// An event that could not be handled.
@@ -26,7 +26,7 @@ pub struct DeadLetter {
 }
 
 /// Puts an event aside. One that is here already gets the new reason.
-pub async fn bury(tx: Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
+pub async fn dead_letter(tx: Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
     let row = DeadRow::new(letter.event, letter.reason, letter.dead_at);
     db::upsert(tx, &[row]).await
 }
@@ -34,9 +34,9 @@ pub async fn bury(tx: Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
 /// The oldest ones, or one of them.
 pub async fn list(tx: Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
     let rows: Vec<DeadRow> = sql!(tx, |c| {
-        let mut query = dead::table.select(DeadRow::as_select()).order(dead::dead_at).limit(limit).into_boxed();
+        let mut query = dead_letters::table.select(DeadRow::as_select()).order(dead_letters::dead_at).limit(limit).into_boxed();
         if let Some(event_id) = event_id {
-            query = query.filter(dead::event_id.eq(event_id));
+            query = query.filter(dead_letters::event_id.eq(event_id));
         }
         query.load(c)
     })?;
@@ -49,11 +49,11 @@ pub async fn list(tx: Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Result<Ve
 
 /// How many there are.
 pub async fn count(tx: Tx<'_>) -> Result<i64, Error> {
-    Ok(sql!(tx, |c| dead::table.count().get_result(c))?)
+    Ok(sql!(tx, |c| dead_letters::table.count().get_result(c))?)
 }
 
 /// Removes those of them for good that are here since `latest` or before; returns how many there were.
 pub async fn drop(tx: Tx<'_>, event_ids: &[Id<()>], latest: Timestamp) -> Result<usize, Error> {
-    let known = dead::table.filter(dead::event_id.eq_any(event_ids)).filter(dead::dead_at.le(latest));
+    let known = dead_letters::table.filter(dead_letters::event_id.eq_any(event_ids)).filter(dead_letters::dead_at.le(latest));
     Ok(sql!(tx, |c| diesel::delete(known).execute(c))?)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
-use crate::db::schema::done;
+use crate::db::schema::processed;
 use crate::db::{self, Tx};
 use crate::error::Error;
 use crate::ids::{self, Id, Kind};
@@ -20,7 +20,7 @@ use crate::sql;
 
 crate::rows! {
     /// Something that was done.
-    pub(crate) struct DoneRow in done (key) { key: Id<()>, fingerprint: Id<()>, answer: Vec<u8>, at: Timestamp }
+    pub(crate) struct ProcessedRow in processed (key) { key: Id<()>, fingerprint: Id<()>, answer: Vec<u8>, at: Timestamp }
 }
 
 /// Says whether two commands are one.
@@ -60,8 +60,8 @@ impl Key {
         self.id
     }
 
-    pub(crate) fn row(self, answer: Vec<u8>, at: Timestamp) -> DoneRow {
-        DoneRow { key: Id::new(self.id), fingerprint: Id::new(self.fingerprint), answer, at }
+    pub(crate) fn row(self, answer: Vec<u8>, at: Timestamp) -> ProcessedRow {
+        ProcessedRow { key: Id::new(self.id), fingerprint: Id::new(self.fingerprint), answer, at }
     }
 }
 
@@ -87,31 +87,31 @@ pub async fn find(tx: Tx<'_>, keys: &[Key]) -> Result<Known, Error> {
     if wanted.is_empty() {
         return Ok(Known::default());
     }
-    let rows: Vec<DoneRow> =
-        sql!(tx, |c| done::table.filter(done::key.eq_any(&wanted)).select(DoneRow::as_select()).load(c))?;
+    let rows: Vec<ProcessedRow> =
+        sql!(tx, |c| processed::table.filter(processed::key.eq_any(&wanted)).select(ProcessedRow::as_select()).load(c))?;
     Ok(Known(rows.into_iter().map(|row| (row.key.uuid(), (row.fingerprint.uuid(), row.answer))).collect()))
 }
 
 /// Writes keys. [`Error::Conflict`] if another transaction wrote one of them meanwhile.
-pub(crate) async fn write(tx: Tx<'_>, rows: &[DoneRow]) -> Result<(), Error> {
+pub(crate) async fn write(tx: Tx<'_>, rows: &[ProcessedRow]) -> Result<(), Error> {
     if db::insert(tx, rows).await? == rows.len() { Ok(()) } else { Err(Error::Conflict) }
 }
 
 /// Forgets what was done before `before`, at most `limit` of it; returns how much it forgot.
 pub async fn forget(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let keys: Vec<Id<()>> =
-        sql!(tx, |c| done::table.filter(done::at.lt(before)).order(done::at).limit(limit).select(done::key).load(c))?;
-    Ok(sql!(tx, |c| diesel::delete(done::table.filter(done::key.eq_any(&keys))).execute(c))?)
+        sql!(tx, |c| processed::table.filter(processed::at.lt(before)).order(processed::at).limit(limit).select(processed::key).load(c))?;
+    Ok(sql!(tx, |c| diesel::delete(processed::table.filter(processed::key.eq_any(&keys))).execute(c))?)
 }
 
 /// The keys of what was done since a moment.
 pub(crate) async fn since(tx: Tx<'_>, since: Timestamp) -> Result<HashSet<Uuid>, Error> {
-    let keys: Vec<Id<()>> = sql!(tx, |c| done::table.filter(done::at.ge(since)).select(done::key).load(c))?;
+    let keys: Vec<Id<()>> = sql!(tx, |c| processed::table.filter(processed::at.ge(since)).select(processed::key).load(c))?;
     Ok(keys.into_iter().map(Id::uuid).collect())
 }
 
 /// Forgets everything that was done.
 pub(crate) async fn forget_all(tx: Tx<'_>) -> Result<(), Error> {
-    sql!(tx, |c| diesel::delete(done::table).execute(c))?;
+    sql!(tx, |c| diesel::delete(processed::table).execute(c))?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chassis::world::{Fate, Point};
+use chassis::runtime::{FaultInjector, CrashPoint};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -58,8 +58,8 @@ impl Chance {
     }
 }
 
-impl Fate for Chance {
-    fn crashes(&self, context: &str, _: Point) -> bool {
+impl FaultInjector for Chance {
+    fn crashes(&self, context: &str, _: CrashPoint) -> bool {
         const PER_MILLE: u32 = 4;
         let crashes = self.strikes(PER_MILLE);
         if crashes {

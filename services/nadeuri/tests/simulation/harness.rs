@@ -10,16 +10,16 @@ use chassis::auth::Auth;
 use chassis::bus::Bus;
 use chassis::context::{Environment, Running};
 use chassis::db::Database;
-use chassis::edge::{self, Peers};
+use chassis::peer::{self, Peers};
 use chassis::identity::Identity;
-use chassis::world::World;
+use chassis::runtime::Runtime;
 use chassis::{Context, Timestamp};
 
 use crate::broker::{Broker, SimulatedBus};
-use crate::fate::Chance;
+use crate::faults::Chance;
 use crate::invariants;
 use crate::outside::{Bank, Post};
-use crate::people;
+use crate::actors;
 
 /// 2026-07-01T00:00:00Z.
 const MORNING: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
@@ -85,7 +85,7 @@ impl Line {
 }
 
 /// Everything of a run.
-pub struct Town {
+pub struct Harness {
     pub chance: Chance,
     pub broker: Arc<Broker>,
     pub bank: Arc<Bank>,
@@ -105,48 +105,48 @@ pub struct Town {
 pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.map_err(|error| error.to_string())?.block_on(async {
-        let mut town = Town::found(seed, verbose).await?;
-        let record = town.live().await?;
-        town.rest().await?;
-        let story = invariants::check(&town, &record).await?;
-        town.close().await;
+        let mut harness = Harness::found(seed, verbose).await?;
+        let record = harness.live().await?;
+        harness.rest().await?;
+        let story = invariants::check(&harness, &record).await?;
+        harness.close().await;
         Ok(story)
     })
 }
 
-impl Town {
-    async fn found(seed: u64, verbose: bool) -> Result<Town, String> {
+impl Harness {
+    async fn found(seed: u64, verbose: bool) -> Result<Harness, String> {
         let chance = Chance::new(seed);
-        let world = World::simulated(seed, MORNING, Arc::new(chance.clone()));
+        let runtime = Runtime::simulated(seed, MORNING, Arc::new(chance.clone()));
         let lines = Line::of(seed);
         let is_absent =
             |name: &str| Line::ALL.iter().any(|line| !lines.contains(line) && line.contexts().contains(&name));
         let contexts: Vec<&'static Context> = all_contexts().filter(|context| !is_absent(context.name)).collect();
-        let interests = contexts.iter().map(|context| (context.name, (context.interest)())).collect();
-        let broker = Arc::new(Broker::new(chance.clone(), interests));
+        let subscriptions = contexts.iter().map(|context| (context.name, (context.subscription)())).collect();
+        let broker = Arc::new(Broker::new(chance.clone(), subscriptions));
         let (bank, post) = (Arc::new(Bank::new(chance.clone())), Arc::new(Post::new(chance.clone())));
         OUTSIDE.set(Some((bank.clone(), post.clone())));
-        let environment = environment(&world, SimulatedBus(broker.clone()));
+        let environment = environment(&runtime, SimulatedBus(broker.clone()));
         let (stores, keepers, running) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut town =
-            Town { chance, broker, bank, post, environment, verbose, lines, contexts, stores, keepers, running };
-        for context in town.contexts.clone() {
+        let mut harness =
+            Harness { chance, broker, bank, post, environment, verbose, lines, contexts, stores, keepers, running };
+        for context in harness.contexts.clone() {
             // Runs in other threads have other seeds, and a seed that runs twice must not find the first one's store.
-            let run = world.ids.uuid(world.now());
+            let run = runtime.ids.uuid(runtime.now());
             let thread = std::thread::current().id();
             let store = format!("sqlite:file:/{seed}-{run}-{thread:?}-{}?vfs=memdb", context.name);
-            let database = Database::open(&store, context.name, &world).await.map_err(|error| error.to_string())?;
+            let database = Database::open(&store, context.name, &runtime).await.map_err(|error| error.to_string())?;
             context.migrate(&database).await.map_err(|error| error.to_string())?;
-            town.keepers.insert(context.name, database);
-            town.stores.insert(context.name, store);
-            town.start(context.name).await?;
+            harness.keepers.insert(context.name, database);
+            harness.stores.insert(context.name, store);
+            harness.start(context.name).await?;
         }
-        Ok(town)
+        Ok(harness)
     }
 
     async fn start(&mut self, name: &'static str) -> Result<(), String> {
         let context = self.contexts.iter().find(|context| context.name == name).ok_or("no such context")?;
-        let opened = Database::open(&self.stores[name], context.name, &self.environment.world).await;
+        let opened = Database::open(&self.stores[name], context.name, &self.environment.runtime).await;
         let database = opened.map_err(|error| error.to_string())?;
         let running = context.start(database, &self.environment).map_err(|error| error.to_string())?;
         self.running.insert(name, running);
@@ -161,9 +161,9 @@ impl Town {
     }
 
     /// People come, contexts crash and come back.
-    async fn live(&mut self) -> Result<people::Record, String> {
+    async fn live(&mut self) -> Result<actors::Record, String> {
         let record = Arc::default();
-        let people = people::arrive(self, &record);
+        let people = actors::arrive(self, &record);
         let names: Vec<&'static str> = self.contexts().collect();
         let end = tokio::time::Instant::now() + BUSY;
         let mut away: Vec<(&'static str, tokio::time::Instant)> = Vec::new();
@@ -198,7 +198,7 @@ impl Town {
         for person in people {
             person.await.map_err(|error| format!("somebody panicked: {error}"))?;
         }
-        let record: Arc<Mutex<people::Record>> = record;
+        let record: Arc<Mutex<actors::Record>> = record;
         Ok(std::mem::take(&mut *record.lock().expect("one thread")))
     }
 
@@ -252,18 +252,18 @@ impl Town {
     /// Those of the people who have something of their own with the company.
     pub fn people(&self) -> impl Iterator<Item = String> {
         let bikes = self.lines.contains(&Line::Bikes);
-        people::bikes::names().filter(move |_| bikes)
+        actors::bikes::names().filter(move |_| bikes)
     }
 
     /// Says what happens, if somebody wants to know.
     pub fn tell(&self, what: &str) {
         if self.verbose {
-            println!("{} {what}", self.environment.world.now());
+            println!("{} {what}", self.environment.runtime.now());
         }
     }
 }
 
-fn environment(world: &World, bus: SimulatedBus) -> Environment {
+fn environment(runtime: &Runtime, bus: SimulatedBus) -> Environment {
     let pay_within = invariants::PAY_WITHIN.as_secs();
     // A hold is shorter than a delay may be: now and then a reservation finds its nights taken.
     let settings = format!(
@@ -272,12 +272,12 @@ fn environment(world: &World, bus: SimulatedBus) -> Environment {
         pay_within / 60
     );
     Environment {
-        world: world.clone(),
+        runtime: runtime.clone(),
         bus: Arc::new(bus) as Arc<dyn Bus>,
         peers: Peers::default(),
         identity: Identity::Named,
-        limits: edge::Limits::default(),
-        guard: Guard::new(Auth::Off, world.clock.clone(), Limits::default()),
+        limits: peer::Limits::default(),
+        guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default()),
         settings: settings.parse().expect("the settings are TOML"),
         remember: Duration::from_secs(7 * 86_400),
     }

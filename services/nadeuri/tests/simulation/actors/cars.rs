@@ -96,7 +96,7 @@ impl Customer {
         for number in 0..CARS {
             let car = Car {
                 model: format!("car {number}"),
-                place: Some(Place { name: "town".to_owned(), ..Place::default() }),
+                place: Some(Place { name: "harness".to_owned(), ..Place::default() }),
                 daily_rate: Some(Money { currency_code: "KRW".to_owned(), amount_minor: 10_000 }),
                 ..Car::default()
             };
@@ -108,7 +108,7 @@ impl Customer {
     }
 
     async fn reserve(&self, car: &str) {
-        let hour = |hours: u64| (self.me.world.now() + Duration::from_secs(3_600 * hours)).to_proto();
+        let hour = |hours: u64| (self.me.runtime.now() + Duration::from_secs(3_600 * hours)).to_proto();
         let start = 1 + self.me.chance.pick(0..5) * 24;
         let end = start + 24 * self.me.chance.pick(1..3);
         let period = Period { start_time: Some(hour(start)), end_time: Some(hour(end)) };

@@ -1,7 +1,7 @@
 //! What a process gets from outside: time, chance, tasks, and, in a simulation, misfortune.
 //!
-//! The product runs in [`World::real`]. The simulation runs the same code in a world of one thread whose clock it moves,
-//! whose chance it seeds, and whose [`Fate`] decides at which points a context crashes.
+//! The product runs in [`Runtime::real`]. The simulation runs the same code in a runtime of one thread whose clock it moves,
+//! whose chance it seeds, and whose [`FaultInjector`] decides at which points a context crashes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
-use crate::done::Key;
+use crate::idempotency::Key;
 use crate::ids::{Id, Ids, Kind};
 
 /// Time, chance and tasks.
 #[derive(Clone)]
-pub struct World {
+pub struct Runtime {
     /// What time it is.
     pub clock: Clock,
     /// New ids and random numbers.
     pub ids: Ids,
-    fate: Option<Arc<dyn Fate>>,
+    faults: Option<Arc<dyn FaultInjector>>,
 }
 
 /// Where a context may crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub enum CrashPoint {
     /// Everything is written, nothing is committed.
     BeforeCommit,
     /// It is committed, and nobody knows.
@@ -37,25 +37,25 @@ pub enum Point {
 }
 
 /// Decides, in a simulation, what goes wrong.
-pub trait Fate: Send + Sync {
+pub trait FaultInjector: Send + Sync {
     /// True if `context` crashes at this point: whatever got there never goes on.
-    fn crashes(&self, context: &str, point: Point) -> bool;
+    fn crashes(&self, context: &str, point: CrashPoint) -> bool;
 }
 
-impl World {
+impl Runtime {
     /// The machine's clock, unpredictable ids, nothing goes wrong on purpose.
-    pub fn real() -> World {
-        World { clock: Clock::system(), ids: Ids::system(), fate: None }
+    pub fn real() -> Runtime {
+        Runtime { clock: Clock::system(), ids: Ids::system(), faults: None }
     }
 
-    /// A world of one thread, on the runtime's clock.
-    pub fn simulated(seed: u64, origin: Timestamp, fate: Arc<dyn Fate>) -> World {
-        World { clock: Clock::runtime(origin), ids: Ids::seeded(seed), fate: Some(fate) }
+    /// A runtime of one thread, on the runtime's clock.
+    pub fn simulated(seed: u64, origin: Timestamp, faults: Arc<dyn FaultInjector>) -> Runtime {
+        Runtime { clock: Clock::runtime(origin), ids: Ids::seeded(seed), faults: Some(faults) }
     }
 
     /// Whether everything must happen in one thread.
     pub fn is_simulated(&self) -> bool {
-        self.fate.is_some()
+        self.faults.is_some()
     }
 
     /// What time it is.
@@ -69,9 +69,9 @@ impl World {
     }
 
     /// Passes a point at which a simulated context may crash; then this never returns.
-    pub async fn pass(&self, context: &str, point: Point) {
-        if let Some(fate) = &self.fate
-            && fate.crashes(context, point)
+    pub async fn crash_point(&self, context: &str, point: CrashPoint) {
+        if let Some(faults) = &self.faults
+            && faults.crashes(context, point)
         {
             std::future::pending::<()>().await;
         }
@@ -84,9 +84,9 @@ impl World {
     }
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("simulated", &self.is_simulated()).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("simulated", &self.is_simulated()).finish_non_exhaustive()
     }
 }
 

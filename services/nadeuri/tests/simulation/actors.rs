@@ -10,17 +10,17 @@ pub mod taxis;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chassis::edge::Peers;
-use chassis::world::World;
+use chassis::peer::Peers;
+use chassis::runtime::Runtime;
 use contracts::Unary;
 use futures::future::BoxFuture;
 use prost::Message as _;
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status};
 
-use crate::fate::Chance;
+use crate::faults::Chance;
 use crate::invariants::{Outcome, Seen};
-use crate::town::{Line, Town};
+use crate::harness::{Line, Harness};
 
 /// What people were answered.
 #[derive(Default)]
@@ -54,25 +54,25 @@ pub struct Person {
     /// As what.
     pub role: &'static str,
     pub chance: Chance,
-    pub world: World,
+    pub runtime: Runtime,
     peers: Peers,
     verbose: bool,
     record: Arc<Mutex<Record>>,
 }
 
 /// People begin.
-pub fn arrive(town: &Town, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
+pub fn arrive(harness: &Harness, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
     let person = |name: String, role: &'static str| Person {
         name,
         role,
-        chance: town.chance.clone(),
-        world: town.environment.world.clone(),
-        peers: town.environment.peers.clone(),
-        verbose: town.verbose,
+        chance: harness.chance.clone(),
+        runtime: harness.environment.runtime.clone(),
+        peers: harness.environment.peers.clone(),
+        verbose: harness.verbose,
         record: record.clone(),
     };
     let mut arrived = Vec::new();
-    for line in &town.lines {
+    for line in &harness.lines {
         arrived.extend(match line {
             Line::Cars => cars::arrive(person),
             Line::Taxis => taxis::arrive(person),
@@ -117,7 +117,7 @@ impl Person {
         Ok(answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))?.into_inner())
     }
 
-    /// Makes a call, and hangs up at some moment of it: whether it was obeyed, nobody knows.
+    /// Makes a call, and hangs up at some moment of it: whether it was executed, nobody knows.
     pub async fn walk_away_from<M: Unary>(&self, request: M) {
         let mut call = std::pin::pin!(self.call(request));
         for _ in 0..self.chance.pick(0..40) {
@@ -130,12 +130,12 @@ impl Person {
 
     /// Asks, and asks again under the same request id while there is no answer, up to a point.
     pub async fn ask<M: Unary>(&self, mut request: M) -> Option<M::Response> {
-        request.set_request_id(self.world.ids.uuid(self.world.now()).to_string());
+        request.set_request_id(self.runtime.ids.uuid(self.runtime.now()).to_string());
         for _ in 0..6 {
             let answer = self.call(request.clone()).await;
             if self.verbose {
                 let said = answer.as_ref().map(|_| "yes").map_err(|status| (status.code(), status.message()));
-                println!("{} {} asks {request:?}: {said:?}", self.world.now(), self.name);
+                println!("{} {} asks {request:?}: {said:?}", self.runtime.now(), self.name);
             }
             match answer {
                 Ok(answer) => {

@@ -2,19 +2,19 @@
 //!
 //! The time stands in a column of the aggregate, so it survives everything; there are no other timers. An aggregate is
 //! woken until it no longer asks to be: whoever is woken too late, or twice, decides by its state. Replicas wake the same
-//! ones, also at the same time; the outside world is asked under a key that makes it once.
+//! ones, also at the same time; the outside runtime is asked under a key that makes it once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::aggregate::{Cause, Loaded, Store, Wanted};
+use crate::aggregate::{Cause, Loaded, Store, LoadRequest};
 use crate::clock::Timestamp;
 use crate::db::DEADLINE;
 use crate::error::Error;
-use crate::world::Tasks;
-use crate::writer::{Intent, Scene, Writer};
+use crate::runtime::Tasks;
+use crate::writer::{CommandMessage, Resources, Writer};
 
 /// How late an aggregate is woken, at most, while there is nothing else to do.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -22,20 +22,20 @@ const PERIOD: Duration = Duration::from_millis(500);
 const AT_ONCE: i64 = 64;
 
 /// What is done with an aggregate that is due: the command it asked to be woken with goes to its writer, unless a
-/// context must ask the outside world first.
-pub type Wake<A> = Arc<
+/// context must ask the outside runtime first.
+pub type OnDue<A> = Arc<
     dyn Fn(<A as crate::Aggregate>::Id, <A as crate::Aggregate>::Command) -> BoxFuture<'static, Result<(), Error>>
         + Send
         + Sync,
 >;
 
 /// The usual: the command goes to the writer.
-pub fn by_writer<A: Store>(writer: &Writer<A>) -> Wake<A> {
+pub fn by_writer<A: Store>(writer: &Writer<A>) -> OnDue<A> {
     let writer = writer.clone();
     Arc::new(move |id, command| {
         let writer = writer.clone();
         Box::pin(async move {
-            match writer.handle(Intent { id, command, key: None, cause: Cause::time() }).await {
+            match writer.handle(CommandMessage { id, command, key: None, cause: Cause::time() }).await {
                 // It was decided meanwhile.
                 Ok(_) | Err(Error::Refused { .. }) => Ok(()),
                 Err(error) => Err(error),
@@ -45,14 +45,14 @@ pub fn by_writer<A: Store>(writer: &Writer<A>) -> Wake<A> {
 }
 
 /// Wakes what is due until the tasks stop.
-pub async fn run<A: Store>(scene: Scene, wake: Wake<A>, tasks: Tasks) {
+pub async fn run<A: Store>(resources: Resources, wake: OnDue<A>, tasks: Tasks) {
     while tasks.sleep(PERIOD).await {
         loop {
-            match wake_due::<A>(&scene, &wake).await {
+            match fire_due::<A>(&resources, &wake).await {
                 Ok(count) if count == AT_ONCE as usize && !tasks.is_stopping() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(context = scene.context, error = %error.for_log(), "waking failed; trying again");
+                    tracing::warn!(context = resources.context, error = %error.for_log(), "waking failed; trying again");
                     break;
                 }
             }
@@ -60,23 +60,23 @@ pub async fn run<A: Store>(scene: Scene, wake: Wake<A>, tasks: Tasks) {
     }
 }
 
-async fn due<A: Store>(scene: &Scene, now: Timestamp) -> Result<Vec<Loaded<A>>, Error> {
-    let reader = scene.database.reader().await?;
+async fn due<A: Store>(resources: &Resources, now: Timestamp) -> Result<Vec<Loaded<A>>, Error> {
+    let reader = resources.database.reader().await?;
     let ids = A::due(reader.tx(), now, AT_ONCE).await?;
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let mut wanted = Wanted::<A>::new();
+    let mut wanted = LoadRequest::<A>::new();
     ids.iter().for_each(|id| wanted.add(*id, None));
     A::load(reader.tx(), &wanted).await
 }
 
-async fn wake_due<A: Store>(scene: &Scene, wake: &Wake<A>) -> Result<usize, Error> {
-    let now = scene.world.now();
-    let due = tokio::time::timeout(DEADLINE, due::<A>(scene, now)).await;
+async fn fire_due<A: Store>(resources: &Resources, wake: &OnDue<A>) -> Result<usize, Error> {
+    let now = resources.runtime.now();
+    let due = tokio::time::timeout(DEADLINE, due::<A>(resources, now)).await;
     let due = due.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
     let calls = due.iter().filter_map(|loaded| {
-        let (at, command) = loaded.state.wake_at()?;
+        let (at, command) = loaded.state.due_at()?;
         (at <= now).then(|| wake(loaded.id, command))
     });
     let outcomes = futures::future::join_all(calls).await;

@@ -23,7 +23,7 @@ const MAX_KM: i32 = 100;
 
 /// Where to look, and how far.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Around {
+pub struct GeoQuery {
     /// Degrees north, not near a pole.
     pub latitude: f64,
     /// Degrees east.
@@ -32,7 +32,7 @@ pub struct Around {
     pub within_km: f64,
 }
 
-impl Around {
+impl GeoQuery {
     /// Parses `latitude`, `longitude` and `within_km`; the last may be 0 for the usual distance.
     pub fn parse(
         fields: &mut Fields,
@@ -40,7 +40,7 @@ impl Around {
         longitude: Option<f64>,
         within_km: i32,
         usual_km: i32,
-    ) -> Option<Around> {
+    ) -> Option<GeoQuery> {
         let mut degrees = |field: &str, value: Option<f64>, most: f64| {
             let value = fields.required(field, value)?;
             let in_range = (-most..=most).contains(&value);
@@ -55,7 +55,7 @@ impl Around {
         };
         let within_km = fields.take("within_km", within_km).map(f64::from);
         let (latitude, longitude, within_km) = all!(latitude, longitude, within_km)?;
-        Some(Around { latitude, longitude, within_km })
+        Some(GeoQuery { latitude, longitude, within_km })
     }
 
     /// In a form that tells it from others, for [`Page::parse`].
@@ -69,7 +69,7 @@ impl Around {
 
 /// Where to look in one go.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Area {
+pub struct BoundingBox {
     /// Degrees north of its middle.
     pub latitude: f64,
     /// Degrees east of its middle.
@@ -82,48 +82,48 @@ pub struct Area {
     pub shrink: f64,
 }
 
-impl Area {
-    fn new(around: &Around, within_km: f64) -> Area {
+impl BoundingBox {
+    fn new(around: &GeoQuery, within_km: f64) -> BoundingBox {
         let shrink = around.latitude.to_radians().cos();
         let high = within_km / KM_PER_DEGREE;
-        Area { latitude: around.latitude, longitude: around.longitude, high, wide: high / shrink, shrink }
+        BoundingBox { latitude: around.latitude, longitude: around.longitude, high, wide: high / shrink, shrink }
     }
 }
 
 /// A row in the order of distance, then of id.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Near {
+pub struct GeoCursor {
     /// The square of the distance, in degrees of latitude.
     pub squared: f64,
     /// Its id.
     pub id: Uuid,
 }
 
-impl fmt::Display for Near {
+impl fmt::Display for GeoCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}", self.squared, self.id.simple())
     }
 }
 
-impl FromStr for Near {
+impl FromStr for GeoCursor {
     type Err = ();
-    fn from_str(text: &str) -> Result<Near, ()> {
+    fn from_str(text: &str) -> Result<GeoCursor, ()> {
         let (squared, id) = text.split_once('_').ok_or(())?;
         let squared: f64 = squared.parse().map_err(drop)?;
         if !squared.is_finite() {
             return Err(());
         }
-        Ok(Near { squared, id: Uuid::try_parse(id).map_err(drop)? })
+        Ok(GeoCursor { squared, id: Uuid::try_parse(id).map_err(drop)? })
     }
 }
 
 /// A page of what is near, each with its distance in kilometres. `find` reads the rows in an area, those with the least
 /// squared distance first (ties by id), after the page's spot, [`Page::limit`] at most.
 pub async fn page<R, F>(
-    around: &Around,
-    page: &Page<Near>,
+    around: &GeoQuery,
+    page: &Page<GeoCursor>,
     id: impl Fn(&R) -> Uuid,
-    find: impl Fn(Area) -> F,
+    find: impl Fn(BoundingBox) -> F,
 ) -> Result<(Vec<(f64, R)>, String), Error>
 where
     F: Future<Output = Result<Vec<(f64, R)>, Error>>,
@@ -131,10 +131,10 @@ where
     // In a city a small part of the way is enough.
     let mut within_km = around.within_km / 16.0;
     loop {
-        let mut rows = find(Area::new(around, within_km)).await?;
+        let mut rows = find(BoundingBox::new(around, within_km)).await?;
         let is_whole = within_km >= around.within_km;
         if rows.len() as i64 == page.limit() || is_whole {
-            let next = page.cut(&mut rows, |(squared, row)| Near { squared: *squared, id: id(row) });
+            let next = page.cut(&mut rows, |(squared, row)| GeoCursor { squared: *squared, id: id(row) });
             let far = rows.into_iter().map(|(squared, row)| (squared.sqrt() * KM_PER_DEGREE, row));
             return Ok((far.collect(), next));
         }
@@ -142,7 +142,7 @@ where
     }
 }
 
-/// The square of the distance of a row from the middle of an [`Area`], in degrees of latitude, from its columns.
+/// The square of the distance of a row from the middle of an [`BoundingBox`], in degrees of latitude, from its columns.
 #[macro_export]
 macro_rules! squared_distance {
     ($area:expr, $latitude:expr, $longitude:expr) => {

@@ -107,9 +107,9 @@ impl Peers {
 
 /// The way to another context.
 #[derive(Clone)]
-pub struct Edge(Arc<EdgeInner>);
+pub struct PeerClient(Arc<PeerClientInner>);
 
-struct EdgeInner {
+struct PeerClientInner {
     from: &'static str,
     to: &'static str,
     peers: Peers,
@@ -146,7 +146,7 @@ impl NoAnswer {
     }
 
     /// What our own caller is told: the other context's no as it is, or that it is away, for this reason and in these words.
-    pub fn told(self, reason: &'static str, message: &str) -> Error {
+    pub fn into_error(self, reason: &'static str, message: &str) -> Error {
         match self {
             NoAnswer::Refused(status) => Error::Answered(status),
             NoAnswer::Away { retry_after } => Error::Away { reason, message: message.to_owned(), retry_after },
@@ -154,7 +154,7 @@ impl NoAnswer {
     }
 }
 
-impl Edge {
+impl PeerClient {
     /// The way from the context `from` to the context `to`.
     pub fn new(
         from: &'static str,
@@ -163,10 +163,10 @@ impl Edge {
         identity: Identity,
         clock: Clock,
         limits: Limits,
-    ) -> Edge {
+    ) -> PeerClient {
         let bulkhead = Semaphore::new(limits.concurrency);
         let (connected, breaker, budget) = (Mutex::default(), Breaker::default(), Budget::default());
-        Edge(Arc::new(EdgeInner { from, to, peers, connected, identity, clock, limits, bulkhead, breaker, budget }))
+        PeerClient(Arc::new(PeerClientInner { from, to, peers, connected, identity, clock, limits, bulkhead, breaker, budget }))
     }
 
     /// Makes a call: `edge.call(&call, request, |transport, request| async move {
@@ -217,7 +217,7 @@ impl Edge {
         }
         let failed = matches!(&outcome, Err(status) if is_failure(status.code()));
         permit.record(failed, Instant::now());
-        Meters::edge(edge.from, edge.to, edge.breaker.position(), failed);
+        Meters::peer_call(edge.from, edge.to, edge.breaker.position(), failed);
         match outcome {
             Ok(response) => Ok(response.into_inner()),
             Err(status) if failed => {
@@ -244,7 +244,7 @@ fn is_failure(code: Code) -> bool {
     )
 }
 
-impl EdgeInner {
+impl PeerClientInner {
     async fn attempt<M, R, F>(
         &self,
         deadline: Instant,

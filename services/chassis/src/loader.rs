@@ -11,28 +11,28 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::db::{Database, Tx};
 use crate::error::Error;
-use crate::world::{Tasks, recv_until_stopped};
+use crate::runtime::{Tasks, recv_until_stopped};
 
 /// Reads in one statement, at most.
 const BATCH: usize = 256;
 /// Reads that wait, at most.
 const QUEUE: usize = 8192;
 /// Statements under way at once.
-const LANES: usize = 2;
+const SHARDS: usize = 2;
 
 /// Reads what is kept under some ids. What is not there is missing in the result.
 pub type Find<K, V> = for<'t> fn(Tx<'t>, Vec<K>) -> BoxFuture<'t, Result<Vec<(K, V)>, Error>>;
 
 /// Finds what is kept under an id.
-pub struct Finder<K, V> {
+pub struct Loader<K, V> {
     find: Find<K, V>,
     database: Database,
-    lanes: Arc<[mpsc::Sender<Ask<K, V>>]>,
+    shards: Arc<[mpsc::Sender<Ask<K, V>>]>,
 }
 
-impl<K, V> Clone for Finder<K, V> {
+impl<K, V> Clone for Loader<K, V> {
     fn clone(&self) -> Self {
-        Finder { find: self.find, database: self.database.clone(), lanes: self.lanes.clone() }
+        Loader { find: self.find, database: self.database.clone(), shards: self.shards.clone() }
     }
 }
 
@@ -41,31 +41,31 @@ struct Ask<K, V> {
     reply: oneshot::Sender<Result<Option<V>, Error>>,
 }
 
-impl<K, V> Finder<K, V>
+impl<K, V> Loader<K, V>
 where
     K: Copy + Ord + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     /// Starts finding with this function.
-    pub fn start(database: &Database, tasks: &Tasks, find: Find<K, V>) -> Finder<K, V> {
-        let lanes = if matches!(database, Database::Sqlite(_)) { 0 } else { LANES };
-        let start_lane = |_| {
+    pub fn start(database: &Database, tasks: &Tasks, find: Find<K, V>) -> Loader<K, V> {
+        let shards = if matches!(database, Database::Sqlite(_)) { 0 } else { SHARDS };
+        let start_shard = |_| {
             let (asks, queue) = mpsc::channel(QUEUE);
             tasks.spawn(run(queue, database.clone(), find, tasks.clone()));
             asks
         };
-        Finder { find, database: database.clone(), lanes: (0..lanes).map(start_lane).collect() }
+        Loader { find, database: database.clone(), shards: (0..shards).map(start_shard).collect() }
     }
 
     /// What is kept under `key`.
     pub async fn get(&self, key: K) -> Result<Option<V>, Error> {
-        let Some(lane) = self.lanes.iter().max_by_key(|lane| lane.capacity()) else {
+        let Some(shard) = self.shards.iter().max_by_key(|shard| shard.capacity()) else {
             let reader = self.database.reader().await?;
             let found = (self.find)(reader.tx(), vec![key]).await?;
             return Ok(found.into_iter().next().map(|(_, value)| value));
         };
         let (reply, answered) = oneshot::channel();
-        lane.try_send(Ask { key, reply }).map_err(|_| Error::Busy { what: "the queue of reads" })?;
+        shard.try_send(Ask { key, reply }).map_err(|_| Error::Busy { what: "the queue of reads" })?;
         answered.await.map_err(|_| Error::Stopping)?
     }
 }
