@@ -82,15 +82,63 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         for message in file.messages() {
             let is_final =
                 extension(pool, &message.options(), "nadeuri.options.v1.final")?.and_then(|value| value.as_bool());
-            writeln!(
-                code,
-                "    Event {{ name: {:?}, is_final: {} }},",
-                message.full_name(),
-                is_final.unwrap_or(false)
-            )?;
+            let (name, is_final) = (message.full_name(), is_final.unwrap_or(false));
+            let purchase = purchase(pool, &message)?;
+            writeln!(code, "    Event {{ name: {name:?}, is_final: {is_final}, purchase: {purchase} }},")?;
         }
     }
     code.push_str("];\n");
+    Ok(code)
+}
+
+/// What an event means for the payment of a purchase, by its option, and how the purchase is read from it.
+fn purchase(pool: &DescriptorPool, event: &MessageDescriptor) -> Result<String, Box<dyn Error>> {
+    let rule = extension(pool, &event.options(), "nadeuri.options.v1.purchase")?;
+    let Some(rule) = rule.as_ref().and_then(Value::as_message) else { return Ok("None".to_owned()) };
+    let text = |name: &str| {
+        rule.get_field_by_name(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let action = rule.get_field_by_name("action").and_then(|value| value.as_enum_number()).unwrap_or_default();
+    let actions = pool.get_enum_by_name("nadeuri.options.v1.PurchaseAction").ok_or("no enum PurchaseAction")?;
+    let action = actions.get_value(action).filter(|action| action.number() != 0);
+    let action = action.ok_or_else(|| format!("{}: a purchase option says what is done", event.full_name()))?;
+    let action = camel(action.name().trim_start_matches("PURCHASE_ACTION_"));
+    let value = |name: &str, is_needed: bool| match (text(name).as_str(), is_needed) {
+        ("", false) => Ok("Default::default()".to_owned()),
+        (path, _) => read(event, path).map(|field| field + ".clone()"),
+    };
+    let is_request = action == "Request";
+    let (purchase_id, customer_id) = (value("purchase_id", true)?, value("customer_id", is_request)?);
+    let amount = if is_request { format!("Some({})", value("amount", true)?) } else { "None".to_owned() };
+    let seller_reference = match text("seller_reference").trim_end_matches('}').split_once('{') {
+        Some((prefix, path)) => format!("{prefix:?}.to_owned() + &{}", read(event, path)?),
+        None => "Default::default()".to_owned(),
+    };
+    let used = value("used", false)?.replace(".clone()", "");
+    let event = rust_name(event)?;
+    Ok(format!(
+        "Some(PurchaseRule {{ action: options::v1::PurchaseAction::{action}, read: |body| {{
+        let event = <{event} as prost::Message>::decode(body).map_err(|error| error.to_string())?;
+        Ok(payment::v1::Purchase {{
+            purchase_id: {purchase_id}, customer_id: {customer_id}, amount: {amount},
+            seller_reference: {seller_reference}, used: {used},
+        }})
+    }} }})"
+    ))
+}
+
+/// An expression for the field at a path from `event`; a message on the way, or at its end, must be there.
+fn read(event: &MessageDescriptor, path: &str) -> Result<String, Box<dyn Error>> {
+    let (mut code, mut message) = ("event".to_owned(), Some(event.clone()));
+    for name in path.split('.') {
+        let field = message.and_then(|message| message.get_field_by_name(name));
+        let field = field.ok_or_else(|| format!("{}: no field {path:?}", event.full_name()))?;
+        code += &format!(".r#{name}");
+        message = field.kind().as_message().cloned();
+        if message.is_some() {
+            code += &format!(".as_ref().ok_or(\"no {name}\")?");
+        }
+    }
     Ok(code)
 }
 

@@ -1,4 +1,4 @@
-{{/* What the collector does. */}}
+{{/* The collector's configuration. */}}
 {{- define "nadeuri.collectorConfig" -}}
 {{- $onward := ternary (list "otlp") (list "nop") (not (empty .Values.telemetry.otlp)) -}}
 receivers:
@@ -6,23 +6,23 @@ receivers:
     protocols:
       grpc: {endpoint: "0.0.0.0:4317"}
 processors:
-  # Rather drops what is told than being killed.
+  # Drop telemetry rather than be killed for memory.
   memory_limiter: {check_interval: 1s, limit_percentage: 75, spike_limit_percentage: 20}
 exporters:
-  # Names as Prometheus has them, `job` and `instance` from the resource: rules/ and dashboards/ are written for that.
+  # Prometheus' names, with `job` and `instance` of the resource: rules/ and dashboards/ rely on them.
   prometheus: {endpoint: "0.0.0.0:9464", metric_expiration: 5m}
   {{- with .Values.telemetry.otlp }}
   otlp:
     endpoint: {{ . | quote }}
   {{- else }}
-  # Traces and logs have nowhere to go.
+  # Traces and logs have no destination.
   nop: {}
   {{- end }}
 extensions:
   health_check: {endpoint: "0.0.0.0:13133"}
 service:
   extensions: [health_check]
-  # What it measures of itself.
+  # The collector's own metrics.
   telemetry: {metrics: {level: none}}
   pipelines:
     metrics: {receivers: [otlp], processors: [memory_limiter], exporters: {{ toJson (prepend (without $onward "nop") "prometheus") }}}

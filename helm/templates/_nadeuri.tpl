@@ -1,4 +1,4 @@
-{{/* The Deployments that there are, each with all that it needs to be told: a map of name to unit. */}}
+{{/* The Deployments, as a map of name to unit: its arguments, calls, settings, store and workload. */}}
 {{- define "nadeuri.units" -}}
 {{- include "nadeuri.check" . -}}
 {{- $units := dict -}}
@@ -15,10 +15,10 @@
     {{- $settings := dict -}}
     {{- with $context.settings -}}{{- $_ := set $settings $name . -}}{{- end -}}
     {{- $own := $context.store | default dict -}}
-    {{- /* Its own address takes the place of everybody's, whichever of the two it is. */ -}}
+    {{- /* The context's own url or secret replaces both of the shared ones. */ -}}
     {{- $shared := ternary (omit $.Values.store "url" "secret") $.Values.store (or (hasKey $own "url") (hasKey $own "secret")) -}}
     {{- $store := mergeOverwrite (dict "url" "" "secret" "") (deepCopy $shared) (deepCopy $own) -}}
-    {{- /* With the broker away calls are still taken, and events wait in the outbox: only the store makes it ready. */ -}}
+    {{- /* Ready means that the store answers: without the broker it still takes calls, and events wait in the outbox. */ -}}
     {{- $unit := dict "args" (list "serve" $name) "migrate" (list "migrate" $name) "ready" (printf "%s.store" $name) "calls" $context.calls "settings" $settings "store" $store -}}
     {{- $workload := mergeOverwrite (deepCopy $.Values.workload) (omit (deepCopy $context) "calls" "settings" "store") -}}
     {{- $_ := set $units $name (mergeOverwrite $workload $unit) -}}
@@ -27,51 +27,51 @@
 {{- range $name, $unit := $units -}}
   {{- $isCluster := and (eq $unit.store.kind "postgresql") (not (or $unit.store.url $unit.store.secret)) -}}
   {{- if and $isCluster (not $.Values.operators.postgresql.enabled) -}}
-    {{- fail (printf "%s keeps its state in postgresql: say where, in store.url or store.secret, or enable operators.postgresql" $name) -}}
+    {{- fail (printf "%s has a store of kind postgresql without an address: set store.url or store.secret, or enable operators.postgresql" $name) -}}
   {{- end -}}
   {{- $_ := set $unit "store" (merge (dict "isCluster" $isCluster) $unit.store) -}}
   {{- if and (eq $unit.store.kind "postgresql") $unit.store.url $unit.store.secret -}}
-    {{- fail (printf "the store of %s has a url and a secret: name one of them" $name) -}}
+    {{- fail (printf "the store of %s has a url and a secret: set only one of them" $name) -}}
   {{- end -}}
-  {{- /* A file has one writer; and events that stay in a process are not shared with a second. */ -}}
+  {{- /* A SQLite file has one writer, and events that stay in one process don't reach a second one. */ -}}
   {{- $_ := set $unit "single" (or (eq $unit.store.kind "sqlite") (not $hasBus)) -}}
 {{- end -}}
 {{- toYaml $units -}}
 {{- end -}}
 
-{{/* What can't work together, beyond what the schema refuses. */}}
+{{/* Fails on combinations that can't work and that the schema does not reject. */}}
 {{- define "nadeuri.check" -}}
 {{- if and .Values.bus.url .Values.bus.secret -}}
-  {{- fail "bus has a url and a secret: name one of them" -}}
+  {{- fail "bus has a url and a secret: set only one of them" -}}
 {{- end -}}
 {{- if and .Values.operators.rabbitmq.enabled (or .Values.bus.url .Values.bus.secret) -}}
-  {{- fail "bus names a RabbitMQ and operators.rabbitmq makes one: choose" -}}
+  {{- fail "bus names a RabbitMQ and operators.rabbitmq creates one: use only one of them" -}}
 {{- end -}}
 {{- if and .Values.operators.postgresql.enabled (or .Values.store.url .Values.store.secret) -}}
-  {{- fail "store names a PostgreSQL and operators.postgresql makes one: choose" -}}
+  {{- fail "store names a PostgreSQL and operators.postgresql creates one: use only one of them" -}}
 {{- end -}}
 {{- if and .Values.operators.postgresql.enabled (ne .Values.store.kind "postgresql") -}}
-  {{- fail "operators.postgresql makes a PostgreSQL that nothing uses: set store.kind to postgresql" -}}
+  {{- fail "operators.postgresql creates a PostgreSQL that nothing uses: set store.kind to postgresql" -}}
 {{- end -}}
 {{- if and (eq .Values.mode "contexts") (not (include "nadeuri.hasBus" .)) -}}
-  {{- fail "contexts in Deployments of their own speak through RabbitMQ: say where it is, in bus.url or bus.secret, or enable operators.rabbitmq" -}}
+  {{- fail "mode contexts requires RabbitMQ: set bus.url or bus.secret, or enable operators.rabbitmq" -}}
 {{- end -}}
 {{- if and .Values.monitoring.serviceMonitor.enabled (not .Values.monitoring.collector.enabled) -}}
-  {{- fail "monitoring.serviceMonitor is of the collector, and the pods have no metrics to scrape: enable monitoring.collector, or monitor a collector of yours" -}}
+  {{- fail "monitoring.serviceMonitor requires monitoring.collector, because the pods have no metrics to scrape: enable it, or monitor your own collector" -}}
 {{- end -}}
 {{- if and .Values.helmTest.demo (ne .Values.mode "all") -}}
-  {{- fail "helmTest.demo wants one address for all contexts, which there is in mode all" -}}
+  {{- fail "helmTest.demo requires mode all, where one address serves all contexts" -}}
 {{- end -}}
 {{- if eq .Values.mode "all" -}}
   {{- range $name, $context := .Values.contexts -}}
     {{- with omit $context "calls" "settings" -}}
-      {{- fail (printf "contexts.%s has %s, but in mode all it has no Deployment of its own" $name (keys . | sortAlpha | join ", ")) -}}
+      {{- fail (printf "contexts.%s sets %s, but in mode all no context has its own Deployment" $name (keys . | sortAlpha | join ", ")) -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What everything of the chart is labelled with. */}}
+{{/* The labels of every object. */}}
 {{- define "nadeuri.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -79,7 +79,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: {{ .Chart.Name }}
 {{- end -}}
 
-{{/* What the pods of a unit are known by: (list root name). */}}
+{{/* The selector labels of a unit's pods: (list root name). */}}
 {{- define "nadeuri.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ index . 1 }}
@@ -90,7 +90,7 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{/* The Secret of the identity: the operator's, or the one that is made. */}}
+{{/* The Secret of the identity: the one that is named, or the one that the chart creates. */}}
 {{- define "nadeuri.identity" -}}
 {{ .Values.identity.secret | default (printf "%s-identity" .Chart.Name) }}
 {{- end -}}
@@ -99,14 +99,14 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{ .Values.bus.secret | default (printf "%s-bus" .Chart.Name) }}
 {{- end -}}
 
-{{/* The Secret of a unit's store: (list root name unit). One is made for all whose URL is the same. */}}
+{{/* The Secret of a unit's store: (list root name unit). Units with the same URL share one. */}}
 {{- define "nadeuri.store" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $store := (index . 2).store -}}
 {{- $owner := ternary $root.Chart.Name $name (eq $store.url $root.Values.store.url) -}}
 {{ $store.secret | default (printf "%s-store" $owner) }}
 {{- end -}}
 
-{{/* A variable from a Secret: (list variable secret key). */}}
+{{/* An environment variable from a Secret: (list variable secret key). */}}
 {{- define "nadeuri.secretVariable" -}}
 - name: {{ index . 0 }}
   valueFrom:
@@ -115,7 +115,7 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
       key: {{ index . 2 }}
 {{- end -}}
 
-{{/* What the pod security standard "restricted" asks of a pod, and 65532, the user of the image. */}}
+{{/* What the pod security standard "restricted" requires of a pod; 65532 is the user of the image. */}}
 {{- define "nadeuri.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -126,7 +126,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* What it asks of a container, and a root file system that nobody writes to. */}}
+{{/* What it requires of a container, with a read-only root file system. */}}
 {{- define "nadeuri.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

@@ -1,4 +1,4 @@
-{{/* Where a unit keeps its state: (list root name unit). */}}
+{{/* The environment variables of a unit's store: (list root name unit). */}}
 {{- define "nadeuri.storeVariable" -}}
 {{- $root := index . 0 -}}{{- $unit := index . 2 -}}
 {{- if $unit.store.isCluster -}}
@@ -11,7 +11,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Whom the pods tell what they measure. */}}
+{{/* The OTLP endpoint of the pods. */}}
 {{- define "nadeuri.otlp" -}}
 {{- ternary (printf "http://%s:4317" (include "nadeuri.collector" .)) .Values.telemetry.otlp .Values.monitoring.collector.enabled -}}
 {{- end -}}
@@ -20,14 +20,14 @@
 {{ .Chart.Name }}-collector
 {{- end -}}
 
-{{/* Where a container finds the roots of a store's certificate. */}}
+{{/* The mount of the store's certificate authority. */}}
 {{- define "nadeuri.rootsMount" -}}
 - name: postgresql-ca
   mountPath: /run/secrets/postgresql
   readOnly: true
 {{- end -}}
 
-{{/* Where that is, in a container. */}}
+{{/* The mounts of the data volume. */}}
 {{- define "nadeuri.dataMounts" -}}
 - name: data
   mountPath: /var/lib/nadeuri
@@ -35,7 +35,7 @@
   mountPath: /tmp
 {{- end -}}
 
-{{/* The options of `nadeuri serve`: (list root name unit). */}}
+{{/* The options of `nadeuri serve`, as environment variables: (list root name unit). */}}
 {{- define "nadeuri.variables" -}}
 {{- $root := index . 0 -}}{{- $unit := index . 2 -}}{{- $values := $root.Values -}}
 - {name: NADEURI_LISTEN, value: "0.0.0.0:50051"}

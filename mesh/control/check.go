@@ -18,15 +18,15 @@ import (
 	kubeyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// What is known and stays: there is no other way to a rate limit, and neither Istio's injector nor the certificate comes with
-// the files.
+// Known findings that are accepted: a rate limit needs an EnvoyFilter, and neither Istio's injector nor the certificate is
+// among the files.
 var known = []string{
 	"EnvoyFilter exposes internal implementation details",
 	"does not match any Istio injection webhook selectors",
-	`Referenced credentialName not found: "entrance-certificate"`,
+	`Referenced credentialName not found: "gateway-certificate"`,
 }
 
-// check fails unless Istio would admit the files, warns of nothing, and its analyzers find nothing to warn of.
+// check fails unless Istio admits the files without warnings and its analyzers report nothing.
 func check(paths []string) error {
 	all, found, err := read(paths)
 	if err != nil {
@@ -64,7 +64,7 @@ func check(paths []string) error {
 	return nil
 }
 
-// sources are the files, and a pod with a sidecar of each of their Deployments: selectors select pods.
+// sources are the files, and a pod with a sidecar for each of their Deployments, because selectors select pods.
 func sources(paths []string) ([]local.ReaderSource, error) {
 	var all []local.ReaderSource
 	for _, path := range paths {

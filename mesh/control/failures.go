@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// failures is what Istio's server, which its own tests start, tells of: a test that never ends.
+// failures is the test handle that Istio's test server requires: a test that never ends.
 type failures struct {
 	failed chan error
 	mutex  sync.Mutex
@@ -21,7 +21,7 @@ func (f *failures) fail(text string) {
 	case f.failed <- fmt.Errorf("%s", text):
 	default:
 	}
-	// Who fails expects not to go on.
+	// Callers of Fatal expect not to return.
 	runtime.Goexit()
 }
 

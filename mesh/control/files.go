@@ -14,11 +14,11 @@ import (
 	kubeyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// Where the files are thought to be: they name no namespace.
+// The namespace in which the files are read: they name none.
 const namespace = "nadeuri"
 
-// read parses what is Istio's of the files and validates it as Istio's admission does; fields that Istio does not know
-// are errors too. What is Kubernetes' own is left to others.
+// read parses Istio's objects in the files and validates them as Istio's admission does; unknown fields are errors too.
+// Kubernetes' own objects are ignored.
 func read(paths []string) ([]config.Config, []string, error) {
 	var all []config.Config
 	var warnings []string
@@ -76,7 +76,7 @@ func strict(schema resource.Schema, text string) (config.Spec, error) {
 	return spec, config.ApplyJSONStrict(spec, text)
 }
 
-// replace puts what a later file says in the place of what an earlier one said of the same thing.
+// replace lets an object of a later file replace the same object of an earlier one.
 func replace(all []config.Config, one config.Config) []config.Config {
 	for i, other := range all {
 		if other.GroupVersionKind == one.GroupVersionKind && other.Name == one.Name {

@@ -1,5 +1,5 @@
 // Command control is Istio's own control plane on one machine: it checks the files of mesh/istio as istioctl does, or
-// compiles them and tells an Envoy, as istiod does in a cluster. There is no other part of Istio and no Kubernetes.
+// compiles them and configures an Envoy, as istiod does in a cluster. It needs no other part of Istio and no Kubernetes.
 package main
 
 import (
@@ -12,13 +12,13 @@ import (
 )
 
 const usage = `usage: control check FILE...
-       control serve [--jwks FILE] --ads ADDRESS --entrance ADDRESS [--context NAME=ADDRESS]... FILE...
+       control serve [--jwks FILE] --ads ADDRESS --gateway ADDRESS [--context NAME=ADDRESS]... FILE...
 
-check validates and analyzes the files together. serve tells any Envoy that asks at the address of --ads what the files
-mean for the entrance; of two files that say the same thing differently, the later one is right.`
+check validates and analyzes the files together. serve configures each Envoy that connects to the address of --ads as
+the gateway; an object of a later file replaces the same object of an earlier one.`
 
 func main() {
-	// What Istio's parts tell of themselves is in the way of what they found.
+	// Istio's own logs would hide the findings.
 	options := log.DefaultOptions()
 	options.SetDefaultOutputLevel(log.OverrideScopeName, log.ErrorLevel)
 	if err := log.Configure(options); err != nil {

@@ -38,7 +38,7 @@ func (a addresses) Set(text string) error {
 func serve(arguments []string, stop <-chan os.Signal) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	ads := flags.String("ads", "", "where Envoy asks")
-	entrance := flags.String("entrance", "", "where the entrance listens")
+	gateway := flags.String("gateway", "", "the address on which the gateway listens")
 	jwks := flags.String("jwks", "", "the key of development tokens, accepted in place of the issuer's")
 	contexts := addresses{}
 	flags.Var(contexts, "context", "where a replica of a context is")
@@ -49,7 +49,7 @@ func serve(arguments []string, stop <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	if all, err = adapt(all, *entrance, *jwks); err != nil {
+	if all, err = adapt(all, *gateway, *jwks); err != nil {
 		return err
 	}
 	services, err := services(contexts)
@@ -76,7 +76,7 @@ func serve(arguments []string, stop <-chan os.Signal) error {
 	}
 }
 
-// meshConfig is the default without metrics: their filter is in Istio's own build of Envoy alone.
+// meshConfig is the default without metrics: only Istio's own build of Envoy has their filter.
 func meshConfig() *meshconfig.MeshConfig {
 	own := mesh.DefaultMeshConfig()
 	own.DefaultProviders = &meshconfig.MeshConfig_DefaultProviders{}
@@ -85,10 +85,10 @@ func meshConfig() *meshconfig.MeshConfig {
 	return own
 }
 
-// adapt changes what needs a cluster: the entrance listens in the clear on this machine alone, the replicas have no
-// sidecar that would end mutual TLS, and tokens are those of `nadeuri token`. All else stays as it is in the files.
-func adapt(all []config.Config, entrance, jwks string) ([]config.Config, error) {
-	host, port, err := split(entrance)
+// adapt replaces what needs a cluster: the gateway listens on loopback without TLS, the replicas have no sidecar that
+// terminates mutual TLS, and tokens are those of `nadeuri token`. Everything else stays as in the files.
+func adapt(all []config.Config, gateway, jwks string) ([]config.Config, error) {
+	host, port, err := split(gateway)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func adapt(all []config.Config, entrance, jwks string) ([]config.Config, error) 
 	return kept, nil
 }
 
-// services stand for the Services of the contexts, with replicas of the same machine that differ by port.
+// services stand in for the Services of the contexts; their replicas are on this machine and differ by port.
 func services(contexts addresses) ([]config.Config, error) {
 	var all []config.Config
 	for name, replicas := range contexts {

@@ -1,7 +1,7 @@
 // Package nadeuri is the client of Nadeuri.
 //
-// Connect gives a connection; every client generated from the contracts works over it, with request ids, deadlines,
-// retries and typed errors. Items walks through pages, Watch follows the events.
+// Connect returns a connection. Every client generated from the contracts works over it, with request ids, deadlines,
+// retries and typed errors. Items iterates over pages, Watch follows the events.
 package nadeuri
 
 import (
@@ -30,30 +30,30 @@ import (
 const (
 	defaultDeadline = 15 * time.Second
 	defaultAttempts = 4
-	// A connection that carries a stream without events would not notice that the other end is gone.
+	// Without keepalive, a stream without events would not notice a lost connection.
 	keepaliveTime = time.Minute
 )
 
-// Options say who calls and how; the zero value calls as nobody in particular.
+// Options set the caller and the connection; the zero value has no token and no headers.
 type Options struct {
-	// Token is asked for the token of each call, so that it can be renewed; Static always gives the same.
+	// Token returns the token of each call, so that it can be renewed; Static returns a fixed one.
 	Token func(context.Context) (string, error)
 	// CA is a PEM file of the certificates to trust in place of the machine's.
 	CA string
-	// Headers go with each call.
+	// Headers are sent with each call.
 	Headers map[string]string
-	// Deadline is for a call with all its attempts, unless its context has one; 15 seconds if 0.
+	// Deadline limits a call with all its attempts, unless its context has one; 15 seconds if 0.
 	Deadline time.Duration
-	// Attempts is how often a call is made at most; 4 if 0.
+	// Attempts is the highest number of attempts of a call; 4 if 0.
 	Attempts int
 }
 
-// Static is a token that stays the same.
+// Static is a fixed token.
 func Static(token string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return token, nil }
 }
 
-// Connect connects to http://HOST:PORT or, over TLS, to https://HOST:PORT, when the first call is made.
+// Connect connects to http://HOST:PORT or, over TLS, to https://HOST:PORT, at the first call.
 func Connect(address string, options Options) (*grpc.ClientConn, error) {
 	server, err := url.Parse(address)
 	if err != nil || server.Hostname() == "" || (server.Scheme != "http" && server.Scheme != "https") {
@@ -84,7 +84,7 @@ func Connect(address string, options Options) (*grpc.ClientConn, error) {
 		grpc.WithChainStreamInterceptor(added.stream))
 }
 
-// trusted reads certificates; none means those of the machine.
+// trusted reads certificates; an empty path means those of the machine.
 func trusted(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
@@ -100,7 +100,7 @@ func trusted(file string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// layer adds what every call needs, and no generated client has to know of it.
+// layer adds request ids, deadlines, retries and typed errors to every call.
 type layer struct{ options Options }
 
 func (l layer) unary(
@@ -158,7 +158,7 @@ func (l layer) withHeaders(ctx context.Context) (context.Context, error) {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), nil
 }
 
-// wait waits, unless the context would end before: then there is no time for another attempt.
+// wait waits, unless the context ends earlier: then there is no time for another attempt.
 func wait(ctx context.Context, pause time.Duration) bool {
 	if ends, has := ctx.Deadline(); has && time.Now().Add(pause).After(ends) {
 		return false
@@ -173,7 +173,7 @@ func wait(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// isRepeatable is whether the contract says that it does no harm to call it again with the same request id.
+// isRepeatable is whether the contract says that the call is safe to repeat with the same request id.
 func isRepeatable(path string) bool {
 	// /nadeuri.rental.v1.RentalService/ReserveCar is nadeuri.rental.v1.RentalService.ReserveCar in the contracts.
 	name := strings.ReplaceAll(strings.TrimPrefix(path, "/"), "/", ".")
@@ -185,7 +185,7 @@ func isRepeatable(path string) bool {
 	return options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
 }
 
-// withRequestID is the same request with an id of its own, if it wants one; a copy, because the caller may send theirs again.
+// withRequestID returns a copy of the request with a request id, if it has that field; the caller's own stays unchanged.
 func withRequestID(request any) any {
 	message, is := request.(proto.Message)
 	if !is {

@@ -12,40 +12,40 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The pauses between attempts where the server names none: doubled each time, and random, so that clients that failed
-// together don't come back together.
+// The pauses between attempts if the server sets no delay: doubled each time, with jitter so that clients that failed
+// together don't retry together.
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 2 * time.Second
-	// After so many doublings it is the longest, and more would be too many for the number.
+	// After this many doublings the pause is the longest one; more would overflow.
 	doublings = 5
 )
 
-// Error is a call that failed: errors.As finds it, and what status.Code says of it is right.
+// Error is the error of a failed call. It works with errors.As and status.Code.
 type Error struct {
-	// Code is the status.
+	// Code is the status code.
 	Code codes.Code
 	// Message is for people.
 	Message string
-	// Reason is what programs go by, such as PERIOD_TAKEN; empty if no server of Nadeuri answered.
+	// Reason is for programs, such as PERIOD_TAKEN; empty if no server of Nadeuri answered.
 	Reason string
-	// Violations are the fields that can't be taken, when the reason is INVALID_FIELDS.
+	// Violations are the invalid fields, if the reason is INVALID_FIELDS.
 	Violations []Violation
-	// RetryDelay is after how long trying again may help, if the server says so.
+	// RetryDelay is the server's retry delay, if it sets one.
 	RetryDelay *time.Duration
 
 	status *status.Status
 }
 
-// Violation is a field of the request that can't be taken.
+// Violation is an invalid field of the request.
 type Violation struct {
 	// Field is its path, such as car.daily_rate.currency_code.
 	Field string
-	// Description is what would be right.
+	// Description is what is expected.
 	Description string
 }
 
-// Error says the reason, or else the code, and what it means.
+// Error returns the reason, or else the code, and the message.
 func (e *Error) Error() string {
 	if e.Reason != "" {
 		return e.Reason + ": " + e.Message
@@ -53,7 +53,7 @@ func (e *Error) Error() string {
 	return e.Code.String() + ": " + e.Message
 }
 
-// GRPCStatus is what gRPC's own functions read.
+// GRPCStatus is for gRPC's own functions.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
 // Reason is the reason of an error, or empty if there is none.
@@ -65,7 +65,7 @@ func Reason(err error) string {
 	return ""
 }
 
-// typed is what gRPC tells of a failed call.
+// typed converts a gRPC error.
 func typed(err error) *Error {
 	if err == nil {
 		return nil
@@ -88,19 +88,19 @@ func typed(err error) *Error {
 	return failed
 }
 
-// pause is how long to wait after this attempt (the first is 1) until the next, and whether another may help.
+// pause returns the pause after this attempt (the first is 1), and whether another attempt may help.
 func (e *Error) pause(attempt int) (time.Duration, bool) {
 	if e.RetryDelay != nil {
 		return *e.RetryDelay + rand.N(firstPause), true
 	}
-	// Nobody is there at the moment.
+	// No server answered.
 	if e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded {
 		return rand.N(min(longestPause, firstPause<<min(attempt, doublings))), true
 	}
 	return 0, false
 }
 
-// typedStream is a stream whose end in failure is an Error as well.
+// typedStream is a stream whose failure is an Error.
 type typedStream struct{ grpc.ClientStream }
 
 func (s typedStream) RecvMsg(message any) error {

@@ -12,13 +12,13 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// A watch outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+// A watch survives a restart of the server: this many consecutive failures take about a minute, with their pauses.
 const watchFailures = 60
 
-// Page is the answer of a list.
+// Page is the response of a list.
 type Page interface{ GetNextPageToken() string }
 
-// Items are all items of a list, page after page:
+// Items iterates over all items of a list, over all pages:
 //
 //	for car, err := range nadeuri.Items(ctx, fleet.ListCars, &fleetv1.ListCarsRequest{}, (*fleetv1.ListCarsResponse).GetCars)
 func Items[Request proto.Message, Answer Page, Item any](
@@ -48,14 +48,14 @@ func Items[Request proto.Message, Answer Page, Item any](
 	}
 }
 
-// Watch gives events as they are heard, without an end; when the connection breaks, it goes on after the last that came.
+// Watch is an endless stream of events; after a broken connection it continues after the last one received.
 //
-// Without an AfterPosition it begins now; until a first event came, a break makes it begin at a new now.
+// Without an AfterPosition it starts now; if it breaks before the first event, it starts again at that later moment.
 func Watch(
 	ctx context.Context, conn grpc.ClientConnInterface, request *chroniclev1.WatchEventsRequest,
 ) iter.Seq2[*chroniclev1.Event, error] {
 	return func(yield func(*chroniclev1.Event, error) bool) {
-		// It ends the stream, also when the caller has seen enough.
+		// Ends the stream, also when the caller stops iterating.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		asked, failures := proto.CloneOf(request), 0
@@ -78,7 +78,7 @@ func Watch(
 	}
 }
 
-// follow hands the events of one stream on until that is refused, which is no error.
+// follow passes on the events of one stream until the caller stops, which is no error.
 func follow(
 	ctx context.Context, conn grpc.ClientConnInterface, request *chroniclev1.WatchEventsRequest,
 	take func(*chroniclev1.Event) bool,

@@ -2,19 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::process::{cargo, status};
-use crate::servers;
-use crate::test::ThrowAway;
+use crate::process::{cargo, run as run_command, status};
+use crate::servers::{self, Kind, ThrowAway};
 
 /// Measures; the results go to stdout.
 pub fn run(extra: &[String]) -> Result<ExitCode> {
     // First, so that compiling is over when the measuring begins.
-    let built = status(cargo().args(["build", "--release", "-p", "nadeuri", "-p", "bench"]))?;
-    ensure!(built.success(), "the product can't be built");
+    run_command(cargo().args(["build", "--release", "-p", "nadeuri", "-p", "bench"]))?;
     let throw_away = ThrowAway::new()?;
-    let variables = servers::up_all(throw_away.0.path())?;
+    let variables = servers::up(throw_away.path(), &Kind::ALL)?;
     let mut bench = cargo();
     bench.args(["run", "--release", "--quiet", "-p", "bench", "--", "run", "--nadeuri", "target/release/nadeuri"]);
     let measured = status(bench.args(extra).envs(variables))?;

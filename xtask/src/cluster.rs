@@ -13,8 +13,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::{answer, eventually, root, run};
-use crate::{go, helm};
+use crate::files::beneath;
+use crate::process::{answer, eventually, output, root, run};
+use crate::{helm, tools};
 use plane::Plane;
 
 /// What the programs say they are, as xtask/cluster/go.mod pins them.
@@ -75,7 +76,7 @@ struct Case<'a> {
 /// Runs all of it.
 pub fn run_all() -> Result<()> {
     let helm = helm::program()?;
-    let plane = Plane::start(go::programs("cluster", &VERSION)?)?;
+    let plane = Plane::start(tools::go_tools("xtask/cluster", &VERSION)?)?;
     let version = answer(plane.kubectl().args(["get", "--raw", "/version"])).unwrap_or_default();
     ensure!(version.contains("v1.36"), "the API server is another than xtask/cluster/go.mod names: {version}");
     plane.apply(&root().join("xtask/cluster/simulated.yaml"))?;
@@ -84,15 +85,16 @@ pub fn run_all() -> Result<()> {
     let unwatched = Case::new(&plane, &helm, 0, ("its operator missing", None, SWITCHES[3].2));
     unwatched.is_refused("install the Prometheus operator first")?;
     for (module, files) in DEFINITIONS {
-        let folder = go::source("cluster", module)?;
+        let folder = tools::go_source("xtask/cluster", module)?;
         files.iter().try_for_each(|file| plane.apply(&folder.join(file)))?;
     }
     // As the mesh pins it.
-    let istio = go::source("../mesh/control", "istio.io/istio")?;
+    let istio = tools::go_source("mesh/control", "istio.io/istio")?;
     plane.apply(&istio.join("manifests/charts/base/files/crd-all.gen.yaml"))?;
-    let files = helm::files(&root().join("helm/ci"))?;
-    let files = files.iter().map(|file| Ok((helm::name(file)?, Some(helm::name(file)?), "")));
-    let cases: Vec<_> = SWITCHES.into_iter().map(Ok).chain(files).collect::<Result<_>>()?;
+    let files = beneath(&root().join("helm/ci"))?.into_iter().map(|file| file.display().to_string());
+    let files: Vec<String> = files.collect();
+    let cases: Vec<Values> =
+        SWITCHES.into_iter().chain(files.iter().map(|file| (file.as_str(), Some(file.as_str()), ""))).collect();
     for (number, values) in cases.iter().enumerate() {
         let case = Case::new(&plane, &helm, number + 1, *values);
         case.live().with_context(|| case.name.clone())?;
@@ -121,9 +123,8 @@ fn add_volumes(plane: &Plane) -> Result<()> {
 
 impl<'a> Case<'a> {
     fn new(plane: &'a Plane, helm: &'a Path, number: usize, (name, file, switches): Values) -> Case<'a> {
-        let mut values: Vec<String> = Vec::new();
-        values.extend(file.into_iter().flat_map(|file| ["--values".to_owned(), format!("helm/ci/{file}")]));
-        values.extend((!switches.is_empty()).then(|| ["--set".to_owned(), switches.to_owned()]).into_iter().flatten());
+        let mut values: Vec<String> = file.map(|file| format!("--values=helm/ci/{file}")).into_iter().collect();
+        values.extend((!switches.is_empty()).then(|| format!("--set={switches}")));
         Case { plane, helm, name: name.to_owned(), namespace: format!("case-{number}"), values }
     }
 
@@ -135,13 +136,12 @@ impl<'a> Case<'a> {
 
     fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let mut kubectl = self.plane.kubectl();
-        let answered = answer(kubectl.args(arguments).args(["--namespace", &self.namespace]));
-        answered.with_context(|| format!("kubectl {} failed", arguments.join(" ")))
+        Ok(output(kubectl.args(arguments).args(["--namespace", &self.namespace]))?.trim().to_owned())
     }
 
     /// A release from its installation to its end.
     fn live(&self) -> Result<()> {
-        run(self.plane.kubectl().args(["create", "namespace", &self.namespace]).stdout(Stdio::null()))?;
+        output(self.plane.kubectl().args(["create", "namespace", &self.namespace]))?;
         let enforced = "pod-security.kubernetes.io/enforce=restricted";
         self.kubectl(&["label", "namespace", &self.namespace, enforced])?;
         self.change(&["install", "nadeuri", "helm"], true)?;
@@ -156,12 +156,12 @@ impl<'a> Case<'a> {
         self.change(&["rollback", "nadeuri", "1"], false)?;
         ensure!(self.images()? == image, "the rollback left {:?} and not {image:?}", self.images()?);
         ensure!(self.key()? == key, "another key after an upgrade: tokens that are out there are no longer good");
-        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
+        self.change(&["uninstall", "nadeuri"], false)?;
         let kept = self.left()?;
 
         self.change(&["install", "nadeuri", "helm"], true).context("it can't be installed over what it kept")?;
         ensure!(self.key()? == key, "another key after an installation anew");
-        run(self.helm(&["uninstall", "nadeuri", "--wait"]).stdout(Stdio::null()))?;
+        self.change(&["uninstall", "nadeuri"], false)?;
         let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
         println!(
             "xtask: {}: {objects} objects, {pods} pods; upgraded, rolled back, uninstalled; kept {kept}",
@@ -172,9 +172,9 @@ impl<'a> Case<'a> {
 
     /// Whether helm fails and says why.
     fn is_refused(&self, why: &str) -> Result<()> {
-        let output = self.helm(&["install", "nadeuri", "helm", "--create-namespace"]).args(&self.values).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(!output.status.success() && said.contains(why), "{}: not refused with \"{why}\": {said}", self.name);
+        let mut helm = self.helm(&["install", "nadeuri", "helm", "--create-namespace"]);
+        let said = output(helm.args(&self.values)).err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(said.contains(why), "{}: not refused with \"{why}\": {said}", self.name);
         println!("xtask: {}: refused", self.name);
         Ok(())
     }

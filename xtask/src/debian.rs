@@ -1,10 +1,9 @@
-//! The Debian packages the tests need, installed when they are missing.
+//! Packages of Debian, installed when they are missing.
 //!
 //! A fresh machine has only Rust on it, and the tests run against the real PostgreSQL and RabbitMQ everywhere.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -15,7 +14,24 @@ use crate::process::{command, run};
 /// What `apt-get install` asks before it starts the services of a package.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Installs `packages`, which needs root.
+/// Whether xtask may do everything, as it may in a container.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether a program is in the PATH, or where Debian keeps servers out of the way of people.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
+}
+
+/// Installs the packages of those programs that are missing.
+pub fn ensure(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = programs.iter().filter(|(name, _)| !has(name)).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// Installs `packages`, which needs root. Their services are not started: those would take ports and memory.
 pub fn install(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");
     ensure!(
@@ -23,15 +39,19 @@ pub fn install(packages: &[&str]) -> Result<()> {
         "missing: {names}; run `sudo apt-get install --no-install-recommends {names}`, or what does so on this system"
     );
     eprintln!("xtask: installing {names}");
-    let _quiet = NoServices::new()?;
-    run(apt_get().arg("update"))?;
-    run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(packages))
-        .with_context(|| format!("cannot install {names}"))
-}
-
-/// Whether xtask may do everything, as it may in a container.
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    // The images of containers bring a policy of their own.
+    let is_ours = !Path::new(POLICY).exists();
+    if is_ours {
+        // 101 is "action forbidden by policy".
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+        fs::set_permissions(POLICY, Permissions::from_mode(0o755))?;
+    }
+    let installed = run(apt_get().arg("update"))
+        .and_then(|()| run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(packages)));
+    if is_ours {
+        fs::remove_file(POLICY).with_context(|| format!("remove {POLICY}: it keeps services from starting"))?;
+    }
+    installed.with_context(|| format!("cannot install {names}"))
 }
 
 fn apt_get() -> Command {
@@ -40,33 +60,4 @@ fn apt_get() -> Command {
     // Even when it is told to be quiet, dpkg prints its progress there. Errors go elsewhere.
     command.stdout(Stdio::null());
     command
-}
-
-/// While this lives, packages that are installed don't start their services: those would take ports and memory that
-/// nothing here uses.
-struct NoServices {
-    /// Whether the policy is ours to take away again; the images of containers bring their own.
-    ours: bool,
-}
-
-impl NoServices {
-    fn new() -> Result<Self> {
-        if Path::new(POLICY).exists() {
-            return Ok(Self { ours: false });
-        }
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
-        let mut file = file.with_context(|| format!("cannot create {POLICY}"))?;
-        let policy = Self { ours: true };
-        // 101 is "action forbidden by policy".
-        file.write_all(b"#!/bin/sh\nexit 101\n")?;
-        Ok(policy)
-    }
-}
-
-impl Drop for NoServices {
-    fn drop(&mut self) {
-        if self.ours && fs::remove_file(POLICY).is_err() {
-            eprintln!("xtask: {POLICY} is left behind and keeps services from starting: remove it");
-        }
-    }
 }

@@ -7,21 +7,19 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::npm;
-use crate::process::{cargo, command, run, target};
-
-/// The official validator. It is large, so that only this command installs it.
-const ASYNCAPI: npm::Package = npm::Package { name: "@asyncapi/cli", version: "4.1.1", program: "asyncapi" };
+use crate::process::{cargo_test, command, run, target};
+use crate::tools;
 
 /// Writes `docs/reference` and `docs/asyncapi.yaml`.
 pub fn write() -> Result<()> {
-    run(test().arg("the_documents_say_what_the_contracts_do").env("NADEURI_DOCS_WRITE", "1"))
+    run(cargo_test("docs", "the_documents_say_what_the_code_does").env("NADEURI_DOCS_WRITE", "1"))
 }
 
 /// Compares them with the contracts, and has `docs/asyncapi.yaml` validated.
 pub fn check() -> Result<()> {
-    run(&mut test())?;
-    let validator = npm::program(&ASYNCAPI)?;
+    run(&mut cargo_test("docs", ""))?;
+    // The official validator. It is large, so that only this command installs it.
+    let validator = tools::npm("@asyncapi/cli", "4.1.1", "asyncapi")?;
     // Without this it tells its makers how it is used.
     let metrics = target().join("tools/asyncapi-metrics.json");
     fs::write(&metrics, r#"{"analyticsEnabled":"false","infoMessageShown":"true"}"#)
@@ -29,10 +27,4 @@ pub fn check() -> Result<()> {
     let mut validate = command(&validator);
     validate.args(["validate", "docs/asyncapi.yaml", "--fail-severity", "warn"]);
     run(validate.env("ASYNCAPI_METRICS_CONFIG_PATH", &metrics)).context("docs/asyncapi.yaml is no AsyncAPI document")
-}
-
-fn test() -> std::process::Command {
-    let mut test = cargo();
-    test.args(["test", "--quiet", "--package", "nadeuri", "--test", "docs", "--"]);
-    test
 }

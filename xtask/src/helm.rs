@@ -6,12 +6,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
-use crate::process::{command, root, run, target};
-use crate::{go, monitoring, pypi};
+use crate::files::{beneath, empty_folder};
+use crate::process::{command, output, root, run, status, target};
+use crate::{monitoring, tools};
 
 /// What helm says it is: built like this, it would otherwise not know.
 const HELM_VERSION: &str = "helm.sh/helm/v4/internal/version.version=v4.2.4";
@@ -26,120 +26,58 @@ pub const OPERATOR_APIS: [&str; 3] = ["monitoring.coreos.com/v1", "postgresql.cn
 
 /// The helm that the chart is checked with.
 pub fn program() -> Result<PathBuf> {
-    Ok(go::programs("helm", &[HELM_VERSION])?.join("helm"))
+    Ok(programs()?.join("helm"))
+}
+
+fn programs() -> Result<PathBuf> {
+    tools::go_tools("xtask/helm", &[HELM_VERSION])
 }
 
 /// Checks all of it; with `bless`, what is rendered becomes the examples instead of being compared with them.
 pub fn check(bless: bool) -> Result<()> {
-    let tools = Tools::get()?;
-    run(tools.helm().args(["lint", "--strict", "--quiet", "helm"]))?;
-    run(command(tools.programs.join("helm-unittest")).args(["--strict", "helm"]))?;
+    let (helm, validator) = (program()?, tools::pypi("kubernetes-validate", VALIDATE_VERSION, "kubernetes-validate")?);
+    run(command(&helm).args(["lint", "--strict", "--quiet", "helm"]))?;
+    run(command(programs()?.join("helm-unittest")).args(["--strict", "helm"]))?;
     monitoring::check()?;
-    let examples = root().join("helm/examples");
-    let (mut differing, mut expected) = (Vec::new(), Vec::new());
-    for values in files(&root().join("helm/ci"))? {
-        let example = examples.join(name(&values)?);
-        let rendered = tools.render(&values)?;
-        if bless {
-            fs::create_dir_all(&examples)?;
-            fs::write(&example, &rendered).with_context(|| format!("cannot write {}", example.display()))?;
-        } else if fs::read(&example).ok().as_ref() != Some(&rendered) {
-            differing.push(tools.difference(&example, &rendered)?);
-        }
-        let file = tools.folder.join("rendered.yaml");
-        fs::write(&file, without_operators(&rendered))?;
-        for version in KUBERNETES_VERSIONS {
-            tools.validate(&file, version).with_context(|| format!("{} for {version}", values.display()))?;
-        }
-        expected.push(example);
+    let (examples, rendered) = (root().join("helm/examples"), target().join("tools/helm-rendered"));
+    let known = target().join("tools/helm-known");
+    empty_folder(&rendered)?;
+    empty_folder(&known)?;
+    let values = beneath(&root().join("helm/ci"))?;
+    for name in &values {
+        let mut template = command(&helm);
+        template.args(["template", "nadeuri", "helm", "--namespace", "nadeuri", "--values"]);
+        template
+            .arg(Path::new("helm/ci").join(name))
+            .args(OPERATOR_APIS.iter().flat_map(|api| ["--api-versions", api]));
+        let manifests = output(&mut template)?;
+        fs::write(rendered.join(name), &manifests)?;
+        fs::write(known.join(name), without_operators(&manifests))?;
     }
-    let stale = files(&examples)?.into_iter().filter(|file| !expected.contains(file));
-    differing.extend(stale.map(|file| format!("{} has no values in helm/ci", file.display())));
-    ensure!(
-        differing.is_empty(),
-        "{}\nhelm/examples is not what is rendered; `cargo xtask helm --bless` if it is meant",
-        differing.join("\n")
-    );
+    // Also a field that Kubernetes does not know is an error.
+    let mut validate = command(validator);
+    validate
+        .args(["--strict", "--quiet", "--no-warn"])
+        .args(KUBERNETES_VERSIONS.iter().flat_map(|version| ["-k", version]));
+    run(validate.args(values.iter().map(|name| known.join(name))))?;
+    if bless {
+        empty_folder(&examples)?;
+        values.iter().try_for_each(|name| fs::copy(rendered.join(name), examples.join(name)).map(drop))?;
+    }
+    let is_same =
+        status(command("diff").args(["--unified=2", "--recursive", "helm/examples"]).arg(&rendered))?.success();
+    ensure!(is_same, "helm/examples is not what is rendered; `cargo xtask helm --bless` if it is meant");
     println!(
         "xtask: helm lint, unit tests, alerts; {} examples are what is rendered, and valid for Kubernetes {}; no cluster was asked",
-        expected.len(),
+        values.len(),
         KUBERNETES_VERSIONS.join(" and ")
     );
     Ok(())
 }
 
 /// The manifests that Kubernetes itself knows.
-fn without_operators(rendered: &[u8]) -> String {
-    let text = String::from_utf8_lossy(rendered);
+fn without_operators(rendered: &str) -> String {
     let is_known =
         |manifest: &&str| !OPERATOR_APIS.iter().any(|api| manifest.contains(&format!("apiVersion: {api}\n")));
-    text.split("\n---\n").filter(is_known).collect::<Vec<_>>().join("\n---\n")
-}
-
-/// What a file is called.
-pub fn name(file: &Path) -> Result<&str> {
-    file.file_name().and_then(|name| name.to_str()).context("a file has a name")
-}
-
-/// The files of a folder, by name.
-pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
-    Ok(files)
-}
-
-/// What checks the chart, beneath the target folder.
-struct Tools {
-    folder: PathBuf,
-    programs: PathBuf,
-    validator: PathBuf,
-}
-
-impl Tools {
-    /// The pinned ones, installed when they aren't there yet.
-    fn get() -> Result<Tools> {
-        let programs = go::programs("helm", &[HELM_VERSION])?;
-        let validator = pypi::environment("kubernetes-validate", VALIDATE_VERSION)?.join("bin/kubernetes-validate");
-        Ok(Tools { folder: target().join("tools"), programs, validator })
-    }
-
-    fn helm(&self) -> Command {
-        command(self.programs.join("helm"))
-    }
-
-    fn template(&self) -> Command {
-        let mut helm = self.helm();
-        helm.args(["template", "nadeuri", "helm", "--namespace", "nadeuri"]).stdin(Stdio::null());
-        helm.args(OPERATOR_APIS.iter().flat_map(|api| ["--api-versions", api]));
-        helm
-    }
-
-    /// What is installed with these values.
-    fn render(&self, values: &Path) -> Result<Vec<u8>> {
-        let output = self.template().arg("--values").arg(values).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{} can't be rendered: {said}", values.display());
-        Ok(output.stdout)
-    }
-
-    fn difference(&self, example: &Path, rendered: &[u8]) -> Result<String> {
-        let file = self.folder.join("rendered.yaml");
-        fs::write(&file, rendered)?;
-        let output = command("diff").arg("--unified=2").arg("--new-file").arg(example).arg(file).output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    /// Fails unless every manifest is valid and has no field that Kubernetes does not know.
-    fn validate(&self, manifests: &Path, version: &str) -> Result<()> {
-        let mut validate = command(&self.validator);
-        let output = validate.args(["--strict", "-k", version]).arg(manifests).stdin(Stdio::null()).output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        let failed: Vec<&str> = said.lines().filter(|line| !line.starts_with("INFO ")).collect();
-        bail!("not valid:\n{}", failed.join("\n"))
-    }
+    rendered.split("\n---\n").filter(is_known).collect::<Vec<_>>().join("\n---\n")
 }

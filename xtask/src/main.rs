@@ -4,84 +4,83 @@
 //! that the one suite finds the same servers on a laptop and on a fresh machine.
 
 mod bench;
-mod bite;
 mod cluster;
 mod debian;
 mod docs;
-mod go;
+mod files;
 mod helm;
 mod lint;
 mod mesh;
 mod monitoring;
-mod npm;
+mod mutants;
 mod process;
 mod product;
 mod proto;
-mod pypi;
 mod recipes;
 mod sdks;
 mod servers;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The chores of this repository.
+/// Development tasks of this repository.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
-    /// Check formatting, lints, licences and advisories.
+    /// Check formatting, clippy, licences and security advisories.
     Lint,
-    /// Check the contracts, then run every test against a throw-away PostgreSQL and RabbitMQ.
+    /// Check the contracts, then run every test against a temporary PostgreSQL and RabbitMQ.
     Test {
-        /// What `cargo test` is given besides, for example `-p rental a_part_of_a_test_name`.
+        /// Further arguments of `cargo test`, for example `-p rental a_part_of_a_test_name`.
         #[arg(last = true, value_name = "CARGO_TEST_ARGS")]
         extra: Vec<String>,
     },
-    /// Check the style of proto/ and that it breaks no client of the main branch.
+    /// Check the style of proto/, and its compatibility with clients of the main branch.
     Proto,
-    /// Write the reference of the contracts and the AsyncAPI document of the events into docs/.
+    /// Write the API reference and the AsyncAPI document of the events into docs/.
     Docs {
-        /// Write nothing: see that they are true, and have the AsyncAPI document validated.
+        /// Write nothing: check that they match the contracts, and validate the AsyncAPI document.
         #[arg(long)]
         check: bool,
     },
-    /// Check the chart, without a cluster: lint it, and render it for the values in helm/ci.
+    /// Check the Helm chart without a cluster: lint, unit tests, alerts, and the manifests rendered for the values in helm/ci.
     Helm {
-        /// Keep what is rendered in helm/examples, instead of comparing it with them.
+        /// Write the rendered manifests to helm/examples, instead of comparing them.
         #[arg(long)]
         bless: bool,
     },
-    /// Install the chart into a real API server, upgrade, roll back and uninstall it. Builds Kubernetes on first use.
+    /// Install, upgrade, roll back and uninstall the chart in a real API server. Builds Kubernetes on first use.
     Cluster,
     /// Generate the SDKs from proto/, test them, and run the example of each against a server.
     Sdks(sdks::Options),
-    /// Run what README.md and docs/recipes.md tell people to type.
+    /// Run the shell commands of README.md and docs/recipes.md.
     Recipes {
-        /// A `nadeuri` that is built already.
+        /// The `nadeuri` binary; built if not given.
         #[arg(long)]
         program: Option<std::path::PathBuf>,
     },
-    /// Break the product in one place at a time, and see that the simulation sees it.
-    Bite {
-        /// Only mutations whose name contains one of these.
-        names: Vec<String>,
+    /// Break the product in one place at a time, and check that the simulation fails each time.
+    Mutants {
+        /// Only mutants whose name contains one of these words.
+        words: Vec<String>,
     },
-    /// Measure the product beside the raw limits of what it stands on.
+    /// Benchmark the product, and PostgreSQL, tonic and RabbitMQ alone in the same run.
     Bench {
-        /// What the bench is given besides, for example `--seconds 10 --only reserve`.
+        /// Further arguments of the benchmark, for example `--seconds 10 --only reserve`.
         #[arg(last = true, value_name = "BENCH_ARGS")]
         extra: Vec<String>,
     },
-    /// Run the product behind a real Envoy with the rules of mesh/istio, or check those; without a word, run it.
+    /// Run the product behind a real Envoy with the rules of mesh/istio (the default), or check these rules.
     Mesh {
         #[command(subcommand)]
         command: Option<mesh::Command>,
         #[command(flatten)]
         options: mesh::Options,
     },
-    /// Run PostgreSQL and RabbitMQ out of a folder of one's own.
+    /// Run PostgreSQL and RabbitMQ in a folder.
     #[command(subcommand)]
     Servers(servers::Command),
 }
@@ -95,7 +94,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    process::heed_signals()?;
+    process::handle_signals()?;
     match command {
         Command::Lint => lint::run_all()?,
         Command::Test { extra } => return test::run_all(&extra),
@@ -111,7 +110,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cluster => cluster::run_all()?,
         Command::Sdks(options) => sdks::run_all(&options)?,
         Command::Recipes { program } => recipes::run_all(program.as_deref())?,
-        Command::Bite { names } => return bite::run(&names),
+        Command::Mutants { words } => return mutants::run(&words),
         Command::Bench { extra } => return bench::run(&extra),
         Command::Mesh { command, options } => mesh::run(command, options)?,
         Command::Servers(command) => servers::run(&command)?,

@@ -1,7 +1,6 @@
 //! The mesh without a cluster: Istio's own control plane checks and compiles the files of mesh/istio, and a real Envoy runs
 //! them in front of a process a context.
 
-mod child;
 mod envoy;
 mod experiment;
 mod load;
@@ -15,21 +14,21 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::process::{cargo, ensure_uninterrupted, run as run_command};
+use crate::process::{cargo_test, ensure_uninterrupted, run as run_command};
 use local::{Backing, Mesh, contexts, rules};
 
-/// What can be done with the mesh.
+/// What to do with the mesh.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Run a process a context behind Envoy, until Ctrl-C.
+    /// Run each context in a process of its own behind Envoy, until Ctrl-C.
     Up,
-    /// Make the files of mesh/istio that follow from the contracts.
+    /// Generate the files of mesh/istio that follow from the contracts.
     Write,
-    /// Have Istio validate and analyze the files of mesh/istio.
+    /// Validate and analyze the files of mesh/istio with Istio.
     Check,
-    /// Break replicas and overload them behind Envoy, with the rules and without, and see what customers get.
+    /// Break and overload replicas behind Envoy, with the rules and without, and check what customers get.
     Experiment {
-        /// Only the parts whose name contains one of these.
+        /// Only parts whose name contains one of these words.
         names: Vec<String>,
     },
 }
@@ -37,26 +36,26 @@ pub enum Command {
 /// What it runs on.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Where the entrance listens.
+    /// The address of the gateway.
     #[arg(long, default_value = "127.0.0.1:50051", global = true)]
     listen: SocketAddr,
-    /// The product; if not given, it is built for release.
+    /// The `nadeuri` binary; built for release if not given.
     #[arg(long, value_name = "PROGRAM", global = true)]
     nadeuri: Option<PathBuf>,
-    /// A PostgreSQL, as in `postgres://user@host/nadeuri?schema={context}`; if not given, a throw-away one.
+    /// A PostgreSQL, as in `postgres://user@host/nadeuri?schema={context}`; temporary if not given.
     #[arg(long, global = true)]
     store: Option<String>,
-    /// A RabbitMQ, as in `amqp://user:password@host/%2f`; if not given, a throw-away one.
+    /// A RabbitMQ, as in `amqp://user:password@host/%2f`; temporary if not given.
     #[arg(long, global = true)]
     bus: Option<String>,
 }
 
-/// Does what a person asked for; without a word, `up`.
+/// Runs a command; `up` if there is none.
 pub fn run(command: Option<Command>, options: Options) -> Result<()> {
     match command.unwrap_or(Command::Up) {
         Command::Up => up(options),
         Command::Write => {
-            run_command(test().arg("the_rules_are_what_the_contracts_say").env("NADEURI_MESH_WRITE", "1"))
+            run_command(cargo_test("mesh", "the_rules_are_what_the_contracts_say").env("NADEURI_MESH_WRITE", "1"))
         }
         Command::Check => check(),
         Command::Experiment { names } => {
@@ -68,34 +67,28 @@ pub fn run(command: Option<Command>, options: Options) -> Result<()> {
 
 /// Sees that the files are what the contracts say, and that Istio would take them: alone, and with the Services of the chart.
 fn check() -> Result<()> {
-    run_command(&mut test())?;
+    run_command(&mut cargo_test("mesh", ""))?;
     let control = tools::control()?;
     run_command(crate::process::command(control).arg("check").args(rules()?).arg("helm/examples/mesh.yaml"))
 }
 
-fn test() -> std::process::Command {
-    let mut test = cargo();
-    test.args(["test", "--quiet", "--package", "nadeuri", "--test", "mesh", "--"]);
-    test
-}
-
 fn up(options: Options) -> Result<()> {
     let product = tools::product(options.nadeuri.as_deref())?;
-    let grpcurl = tools::grpcurl()?;
+    let grpcurl = crate::tools::go(crate::tools::GRPCURL)?;
     let all: Vec<(String, usize)> = contexts(&product)?.into_iter().map(|name| (name, 1)).collect();
     eprintln!("xtask: starting {} contexts, each in a process of its own", all.len());
     let mut mesh = Mesh::start(product, Backing::new(options.store, options.bus)?, Some(options.listen), &all)?;
-    mesh.heed(&[])?;
-    let (entrance, key, product) = (options.listen, mesh.key(), mesh.product.display().to_string());
+    mesh.apply(&[])?;
+    let (gateway, key, product) = (options.listen, mesh.key(), mesh.product.display().to_string());
     println!(
-        "The entrance listens at {entrance}; it takes the tokens of {key}. In another terminal:
+        "The gateway listens at {gateway}; it takes the tokens of {key}. In another terminal:
 
 call() {{ {grpcurl} -plaintext -H \"authorization: Bearer $({product} token --identity {key} --subject mina --role customer --role admin)\" \"$@\"; }}
-call -d '{{\"car\":{{\"model\":\"Hyundai Casper\",\"place\":{{\"name\":\"Gimpo Airport\"}},\"daily_rate\":{{\"currency_code\":\"KRW\",\"amount_minor\":54000}}}}}}' {entrance} nadeuri.fleet.v1.FleetService/RegisterCar
-call -d '{{\"place_name\":\"Gimpo Airport\"}}' {entrance} nadeuri.fleet.v1.FleetService/ListCars
-call -d '{{\"amount\":{{\"currency_code\":\"KRW\",\"amount_minor\":10000}},\"payment_method\":\"sandbox-approve\"}}' {entrance} nadeuri.wallet.v1.WalletService/TopUp
-{grpcurl} -plaintext {entrance} nadeuri.fleet.v1.FleetService/ListCars    # no token: PERMISSION_DENIED
-{grpcurl} -plaintext {entrance} grpc.health.v1.Health/Check
+call -d '{{\"car\":{{\"model\":\"Hyundai Casper\",\"place\":{{\"name\":\"Gimpo Airport\"}},\"daily_rate\":{{\"currency_code\":\"KRW\",\"amount_minor\":54000}}}}}}' {gateway} nadeuri.fleet.v1.FleetService/RegisterCar
+call -d '{{\"place_name\":\"Gimpo Airport\"}}' {gateway} nadeuri.fleet.v1.FleetService/ListCars
+call -d '{{\"amount\":{{\"currency_code\":\"KRW\",\"amount_minor\":10000}},\"payment_method\":\"sandbox-approve\"}}' {gateway} nadeuri.wallet.v1.WalletService/TopUp
+{grpcurl} -plaintext {gateway} nadeuri.fleet.v1.FleetService/ListCars    # no token: PERMISSION_DENIED
+{grpcurl} -plaintext {gateway} grpc.health.v1.Health/Check
 
 Ctrl-C ends all of it.",
         grpcurl = grpcurl.display(),

@@ -4,13 +4,11 @@
 use anyhow::Result;
 
 use crate::debian;
-use crate::process::{answer, command, run};
+use crate::process::{command, run};
 
 /// Fails unless the alerts are as Prometheus wants them, and fire when helm/rules/tests.yaml says so.
 pub fn check() -> Result<()> {
-    if answer(command("promtool").arg("--version")).is_none() {
-        debian::install(&["prometheus"])?;
-    }
+    debian::ensure(&[("promtool", "prometheus")])?;
     run(command("promtool").args(["check", "rules", "helm/rules/nadeuri.yaml"]))?;
     run(command("promtool").args(["test", "rules", "helm/rules/tests.yaml"]))
 }
@@ -19,8 +17,8 @@ pub fn check() -> Result<()> {
 mod tests {
     use std::collections::BTreeSet;
     use std::fs;
-    use std::path::PathBuf;
 
+    use crate::files::beneath;
     use crate::process::root;
 
     fn read(path: &str) -> String {
@@ -48,22 +46,14 @@ mod tests {
         registered.collect()
     }
 
-    fn watchers() -> Vec<PathBuf> {
-        let dashboards = fs::read_dir(root().join("helm/dashboards")).expect("there are dashboards");
-        let dashboards = dashboards.map(|entry| entry.expect("it can be read").path());
-        dashboards.chain([root().join("helm/rules/nadeuri.yaml")]).collect()
-    }
-
     /// The names that alerts and dashboards ask for.
     fn watched() -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        for path in watchers() {
-            let text = fs::read_to_string(&path).expect("it is text");
-            let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-            let metrics = words.filter(|word| word.starts_with("nadeuri_") || word.starts_with("rpc_server_"));
-            names.extend(metrics.map(str::to_owned));
-        }
-        names
+        let dashboards = beneath(&root().join("helm/dashboards")).expect("there are dashboards").into_iter();
+        let texts = dashboards.map(|file| read(&format!("helm/dashboards/{}", file.display())));
+        let texts = texts.chain([read("helm/rules/nadeuri.yaml")]).collect::<String>();
+        let words = texts.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let metrics = words.filter(|word| word.starts_with("nadeuri_") || word.starts_with("rpc_server_"));
+        metrics.map(str::to_owned).collect()
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! Child processes, each the leader of a process group of its own.
+//! Commands that xtask runs to their end, and processes that it keeps, each the leader of a process group of its own.
 //!
 //! A Ctrl-C in a terminal goes to every process of the foreground group at once, so the servers would stop beneath
 //! the tests that use them. Here it reaches xtask alone, which ends the group it is waiting for and then tidies up.
 //! A SIGTERM, which reaches xtask alone anyway, takes the same path.
 
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -17,16 +18,22 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// How often a child or a condition is looked at.
+/// The pause between two looks at a child or a condition.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How often [`eventually`] looks before it gives up: for two minutes, which a slow disk may need to recover a server.
+/// How often a condition is looked at: for two minutes, which a slow disk may need to recover a server.
 const POLLS_MAX: u32 = 6000;
+
+/// How often a process that was asked to end is looked at before it is killed: for ten seconds.
+const ENDING_POLLS_MAX: u32 = 500;
+
+/// How much of the log of a process that failed is shown.
+const LAST_LINES: usize = 30;
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// From here on SIGINT, SIGTERM and SIGHUP no longer end xtask by themselves.
-pub fn heed_signals() -> Result<()> {
+pub fn handle_signals() -> Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&INTERRUPTED)).context("cannot listen for signals")?;
     }
@@ -44,7 +51,7 @@ pub fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Where what is built goes.
+/// The target folder of cargo.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
@@ -61,16 +68,18 @@ pub fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// The tests of the product in services/nadeuri/tests/`target`, or one of them.
+pub fn cargo_test(target: &str, name: &str) -> Command {
+    let mut test = cargo();
+    test.args(["test", "--quiet", "--package", "nadeuri", "--test", target, "--", name]);
+    test
+}
+
 /// Runs `command` to its end, or until xtask is interrupted.
 pub fn status(command: &mut Command) -> Result<ExitStatus> {
     ensure_uninterrupted()?;
-    let program = command.get_program().to_owned();
-    let mut child = command
-        .process_group(0)
-        .stdin(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    let group = Pid::from_child(&child);
+    let child = command.process_group(0).stdin(Stdio::null()).spawn();
+    let mut child = child.with_context(|| format!("cannot run {}", text(command)))?;
     loop {
         if let Some(status) = child.try_wait()? {
             ensure_uninterrupted()?;
@@ -78,7 +87,7 @@ pub fn status(command: &mut Command) -> Result<ExitStatus> {
         }
         if ensure_uninterrupted().is_err() {
             // The group may have ended since it was looked at, which is as good.
-            let _ = kill_process_group(group, Signal::TERM);
+            let _ = kill_process_group(Pid::from_child(&child), Signal::TERM);
         }
         thread::sleep(POLL);
     }
@@ -91,14 +100,26 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` and returns what it printed, trimmed, or `None` when it failed or isn't installed.
-pub fn answer(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+/// Runs `command`, which must succeed, and returns its output. The error has everything that it wrote.
+pub fn output(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", text(command)))?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{} ended with {}:\n{out}{err}", text(command), output.status);
+    Ok(out.into_owned())
 }
 
-/// Waits until `condition` holds.
+/// Runs `command` and returns its output, trimmed, or `None` when it failed or isn't installed.
+pub fn answer(command: &mut Command) -> Option<String> {
+    output(command).ok().map(|output| output.trim().to_owned())
+}
+
+/// Waits until `condition` holds, or xtask is interrupted.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    eventually_ended(what, || ensure_uninterrupted().and_then(|()| condition()))
+}
+
+/// Waits until `condition` holds, also when xtask is interrupted: for what has to be over before xtask ends.
+pub fn eventually_ended(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     for _ in 0..POLLS_MAX {
         if condition()? {
             return Ok(());
@@ -108,8 +129,89 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Re
     bail!("gave up waiting until {what}")
 }
 
+/// The last lines of a log, or nothing if there is none.
+pub fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
 /// `command` as somebody would type it.
 fn text(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// A process that runs beside xtask, with a log, and ends when this is dropped.
+pub struct Child {
+    child: std::process::Child,
+    log: PathBuf,
+    is_detached: bool,
+}
+
+impl Child {
+    /// Starts it; its output, errors included, is appended to `log`.
+    pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(log)?;
+        Self::spawn_into(command.stdout(file.try_clone()?).stderr(file), log)
+    }
+
+    /// Starts a command that writes to `log` by itself.
+    pub fn spawn_into(command: &mut Command, log: &Path) -> Result<Self> {
+        let child = command.process_group(0).stdin(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot run {}", text(command)))?;
+        Ok(Self { child, log: log.to_owned(), is_detached: false })
+    }
+
+    /// Lets it run on after xtask has ended.
+    pub fn detach(mut self) {
+        self.is_detached = true;
+    }
+
+    /// Fails, with the end of its log, if it ended by itself.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        bail!("the process of {} ended with {status}:\n{}", self.log.display(), tail(&self.log))
+    }
+
+    /// Whether it has ended well; fails if it ended otherwise.
+    pub fn has_succeeded(&mut self) -> Result<bool> {
+        if self.child.try_wait()?.is_some_and(|status| status.success()) {
+            return Ok(true);
+        }
+        self.ensure_running().map(|()| false)
+    }
+
+    /// Everything that it wrote so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal to it and its children.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process_group(Pid::from_child(&self.child), signal).context("cannot send a signal")
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.is_detached || self.has_ended() {
+            return;
+        }
+        // A signal fails if the process has ended meanwhile, which is as good. One that was stopped has to go on to end.
+        let _ = self.signal(Signal::TERM);
+        let _ = self.signal(Signal::CONT);
+        for _ in 0..ENDING_POLLS_MAX {
+            if self.has_ended() {
+                return;
+            }
+            thread::sleep(POLL);
+        }
+        let _ = self.signal(Signal::KILL);
+        let _ = self.child.wait();
+    }
 }

@@ -6,12 +6,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::{answer, command, root, run, target};
-use crate::{debian, go, product, servers};
+use crate::files::empty_folder;
+use crate::process::{command, root, run, tail, target};
+use crate::servers::ports;
+use crate::{debian, product, tools};
 
 /// The documents that have such blocks.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/recipes.md"];
@@ -23,18 +25,7 @@ const SERVER: &str = "127.0.0.1:50051";
 const PROXY_PORT: &str = ":8443";
 
 /// What comes before the blocks.
-const BEFORE: &str = r#"set -Eeuo pipefail
-shopt -s expand_aliases
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-trap 'echo "the block at $AT failed at: $BASH_COMMAND" >&2' ERR
-
-# ghz ends well whatever it was answered.
-ghz() {
-    command ghz "$@" >ghz.txt
-    cat ghz.txt
-    grep -q '\[OK\]' ghz.txt && ! grep -q 'Error distribution' ghz.txt
-}
-"#;
+const BEFORE: &str = include_str!("recipes.sh");
 
 /// Runs every document.
 pub fn run_all(named: Option<&Path>) -> Result<()> {
@@ -45,7 +36,7 @@ pub fn run_all(named: Option<&Path>) -> Result<()> {
         let blocks = blocks(document, &text);
         ensure!(!blocks.is_empty(), "{document} has no block that says `sh run`");
         let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir()?;
-        let server = servers::free_ports(2)?;
+        let server = ports::free(2)?;
         let proxy = server + 1;
         let script = script(&blocks, server).replace(SERVER, &format!("127.0.0.1:{server}"));
         let file = folder.path().join("script.sh");
@@ -54,10 +45,7 @@ pub fn run_all(named: Option<&Path>) -> Result<()> {
         bash.arg(&file).current_dir(folder.path()).env("PATH", &path);
         bash.env("NADEURI_LISTEN", format!("127.0.0.1:{server}")).stdout(fs::File::create(folder.path().join("said"))?);
         if let Err(error) = run(&mut bash) {
-            let said = fs::read_to_string(folder.path().join("said")).unwrap_or_default();
-            let last: Vec<&str> = said.lines().rev().take(20).collect();
-            last.iter().rev().for_each(|line| eprintln!("{line}"));
-            bail!("{document} does not hold: {error:#}");
+            bail!("{}\n{document} does not hold: {error:#}", tail(&folder.path().join("said")));
         }
         println!("xtask: {document}: {} blocks ran", blocks.len());
     }
@@ -87,56 +75,32 @@ fn blocks(document: &str, text: &str) -> Vec<Block> {
 }
 
 fn script(blocks: &[Block], port: u16) -> String {
-    let mut script = BEFORE.to_owned();
+    let mut script = format!("PORT={port}\n{BEFORE}");
     if !blocks.iter().any(|block| block.is_server) {
-        script.push_str(&serve("nadeuri serve", port));
+        script.push_str(&serve("nadeuri serve"));
     }
-    for block in blocks {
-        let text = if block.is_server { serve(&block.text, port) } else { format!("{}\n", block.text) };
-        script.push_str(&format!("\nAT={}\n{text}", block.at));
+    for Block { at, is_server, text } in blocks {
+        let text = if *is_server { serve(text) } else { text.clone() };
+        script.push_str(&format!("\nAT={at}\n{text}\n"));
     }
     script
 }
 
-/// A server in the background, in place of the one before, that is there when the next block begins.
-fn serve(line: &str, port: u16) -> String {
-    format!(
-        r#"if [ -n "${{SERVER-}}" ]; then kill $SERVER; wait $SERVER || true; fi
-{line} >server.txt 2>&1 &
-SERVER=$!
-until (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null; do
-    kill -0 $SERVER 2>/dev/null || {{ cat server.txt >&2; exit 1; }}
-    sleep 0.1
-done
-"#
-    )
+/// A server in the background, in place of the one before, that listens when the next block begins.
+fn serve(line: &str) -> String {
+    format!("end_server\n{line} >server.txt 2>&1 &\nawait_server\n")
 }
 
-/// Where the product and the tools are found.
-fn path(program: &Path) -> Result<std::ffi::OsString> {
-    let mut folders = vec![target().join("tools/recipes")];
-    fs::create_dir_all(&folders[0])?;
-    let link = folders[0].join("nadeuri");
-    if fs::symlink_metadata(&link).is_ok() {
-        fs::remove_file(&link)?;
-    }
-    symlink(program, &link)?;
-    for tool in [go::GRPCURL, go::GHZ] {
-        folders.push(go::installed(tool)?);
-    }
+/// A PATH on which the product and the tools are.
+fn path(program: &Path) -> Result<String> {
+    debian::ensure(&[("nginx", "nginx-light"), ("openssl", "openssl")])?;
+    let folder = target().join("tools/recipes");
+    empty_folder(&folder)?;
+    symlink(program, folder.join("nadeuri"))?;
+    symlink(tools::go(tools::GRPCURL)?, folder.join("grpcurl"))?;
+    symlink(tools::go(tools::GHZ)?, folder.join("ghz"))?;
     // Debian keeps servers out of the way of people.
-    folders.push(PathBuf::from("/usr/sbin"));
-    let missing: Vec<&str> = ["nginx", "openssl"]
-        .into_iter()
-        .filter(|name| answer(command("sh").args(["-c", &format!("PATH=$PATH:/usr/sbin command -v {name}")])).is_none())
-        .map(|name| if name == "nginx" { "nginx-light" } else { name })
-        .collect();
-    if !missing.is_empty() {
-        debian::install(&missing)?;
-    }
-    let before = std::env::var_os("PATH").unwrap_or_default();
-    folders.extend(std::env::split_paths(&before));
-    Ok(std::env::join_paths(folders)?)
+    Ok(format!("{}:/usr/sbin:{}", folder.display(), std::env::var("PATH").unwrap_or_default()))
 }
 
 #[cfg(test)]

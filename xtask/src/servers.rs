@@ -10,27 +10,28 @@ mod postgres;
 mod processes;
 mod rabbitmq;
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use rustix::process::Signal;
+use sysinfo::Signal;
+use tempfile::TempDir;
 
 use crate::debian;
-use ports::Ports;
+use crate::process::tail;
 
-/// What can be done to the servers of a folder.
+/// What to do with the servers of a folder.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Start the servers and print their addresses; without a choice, both.
+    /// Start the servers and print their addresses; both if none is chosen.
     ///
     /// The addresses are kept in FOLDER/env, and stay the same when the servers are started again.
     Up {
-        /// Where the servers keep everything; created when missing.
-        #[arg(long)]
-        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Start PostgreSQL.
         #[arg(long)]
         postgres: bool,
@@ -39,154 +40,114 @@ pub enum Command {
         rabbitmq: bool,
     },
     /// Stop the servers; their data stay.
-    Down {
-        /// The folder given to `up`.
-        #[arg(long)]
-        folder: PathBuf,
-    },
+    Down(Place),
     /// Kill a server with all its processes, as a crash of its machine would.
-    Kill {
-        /// The folder given to `up`.
-        #[arg(long)]
-        folder: PathBuf,
-        /// The server to kill.
-        kind: Kind,
-    },
+    Kill(One),
     /// Start a server again, on the same port and the same data.
-    Start {
-        /// The folder given to `up`.
-        #[arg(long)]
-        folder: PathBuf,
-        /// The server to start.
-        kind: Kind,
-    },
+    Start(One),
 }
 
-/// Of the log of a server that did not start.
-const LAST_LINES: usize = 30;
+#[derive(clap::Args)]
+pub struct Place {
+    /// The folder of the servers' data, created by `up`.
+    #[arg(long)]
+    folder: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct One {
+    #[command(flatten)]
+    place: Place,
+    /// The server.
+    kind: Kind,
+}
 
 /// The servers that the contexts need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// Where state lives.
+    /// Holds the state.
     Postgres,
-    /// Where events travel.
+    /// Carries the events.
     Rabbitmq,
 }
 
-impl Kind {
-    const ALL: [Self; 2] = [Self::Postgres, Self::Rabbitmq];
+/// How a kind of server is installed, started, found and stopped.
+struct Server {
+    name: &'static str,
+    /// Its folder in that of all servers.
+    folder: &'static str,
+    /// The variable that tells tests where the server is.
+    variable: &'static str,
+    url: fn(port: u16) -> String,
+    package: &'static str,
+    is_installed: fn() -> bool,
+    /// How many ports in a row the server needs.
+    ports: u16,
+    /// Starts a server that does not run, and waits until it has recovered and takes connections.
+    start: fn(folder: &Path, port: u16) -> Result<()>,
+    /// The signal on which the server finishes its work and ends, without waiting for clients to leave.
+    stop: Signal,
+}
 
-    fn name(self) -> &'static str {
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Postgres, Self::Rabbitmq];
+
+    fn server(self) -> &'static Server {
         match self {
-            Self::Postgres => "PostgreSQL",
-            Self::Rabbitmq => "RabbitMQ",
+            Self::Postgres => &postgres::SERVER,
+            Self::Rabbitmq => &rabbitmq::SERVER,
         }
     }
 
     /// The variable that tells tests where the server is.
     pub fn variable(self) -> &'static str {
-        match self {
-            Self::Postgres => "NADEURI_TEST_POSTGRES",
-            Self::Rabbitmq => "NADEURI_TEST_AMQP",
-        }
-    }
-
-    fn url(self, port: u16) -> String {
-        match self {
-            Self::Postgres => format!("postgres://postgres@127.0.0.1:{port}/"),
-            Self::Rabbitmq => format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
-        }
-    }
-
-    fn package(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgresql",
-            Self::Rabbitmq => "rabbitmq-server",
-        }
-    }
-
-    fn is_installed(self) -> bool {
-        match self {
-            Self::Postgres => postgres::programs().is_some(),
-            Self::Rabbitmq => Path::new(rabbitmq::PROGRAM).exists(),
-        }
-    }
-
-    /// How many ports in a row the server needs.
-    fn ports(self) -> u16 {
-        match self {
-            Self::Postgres => 1,
-            Self::Rabbitmq => rabbitmq::PORTS,
-        }
-    }
-
-    /// The signal on which the server finishes its work and ends, without waiting for clients to leave.
-    fn stop_signal(self) -> Signal {
-        match self {
-            Self::Postgres => Signal::INT,
-            Self::Rabbitmq => Signal::TERM,
-        }
+        self.server().variable
     }
 
     fn folder(self, folder: &Path) -> PathBuf {
-        folder.join(match self {
-            Self::Postgres => "postgres",
-            Self::Rabbitmq => "rabbitmq",
-        })
+        folder.join(self.server().folder)
+    }
+
+    /// The port on which the server of `folder` was started before.
+    fn port(self, folder: &Path) -> Option<u16> {
+        fs::read_to_string(self.folder(folder).join("port")).ok()?.trim().parse().ok()
     }
 }
 
-/// Does what a person or a fault test asked for.
+/// Runs a command of a person or a fault test.
 pub fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Up { folder, postgres, rabbitmq } => {
+        Command::Up { place, postgres, rabbitmq } => {
             let kinds: &[Kind] = match (postgres, rabbitmq) {
                 (true, false) => &[Kind::Postgres],
                 (false, true) => &[Kind::Rabbitmq],
                 _ => &Kind::ALL,
             };
-            for (variable, url) in up(folder, kinds)? {
-                println!("{variable}={url}");
-            }
+            up(&place.folder, kinds)?.iter().for_each(|(variable, value)| println!("{variable}={value}"));
             Ok(())
         }
-        Command::Down { folder } => {
+        Command::Down(Place { folder }) => {
             let folder = existing(folder)?;
-            Kind::ALL.into_iter().try_for_each(|kind| processes::stop(&kind.folder(&folder), kind.stop_signal()))
+            Kind::ALL.into_iter().try_for_each(|kind| processes::stop(&kind.folder(&folder), kind.server().stop))
         }
-        Command::Kill { folder, kind } => processes::kill(&kind.folder(&existing(folder)?)),
-        Command::Start { folder, kind } => {
-            let folder = existing(folder)?;
-            let port =
-                Ports::read(&folder)?.get(*kind).with_context(|| format!("`up` never started {} here", kind.name()))?;
-            start(&folder, *kind, port)
-        }
+        Command::Kill(One { place, kind }) => kill(&place.folder, *kind),
+        Command::Start(One { place, kind }) => start(&place.folder, *kind),
     }
 }
 
-/// Starts both servers of `folder`; returns the variables that tell where they are.
-pub fn up_all(folder: &Path) -> Result<Vec<(&'static str, String)>> {
-    up(folder, &Kind::ALL)
+/// Kills a server of `folder`.
+pub fn kill(folder: &Path, kind: Kind) -> Result<()> {
+    processes::kill(&kind.folder(&existing(folder)?))
 }
 
-/// The first of so many ports in a row on which nobody listens.
-pub fn free_ports(in_a_row: u16) -> Result<u16> {
-    ports::free(in_a_row)
-}
+/// The environment variables that tell where servers are.
+pub type Variables = BTreeMap<&'static str, String>;
 
-/// Kills every server whose folder is `folder` or lies somewhere beneath it.
-pub fn kill(folder: &Path) -> Result<()> {
-    processes::kill(&existing(folder)?)
-}
-
-/// Starts a PostgreSQL in `folder`; returns the variables that tell where it is.
-pub fn up_postgres(folder: &Path) -> Result<Vec<(&'static str, String)>> {
-    up(folder, &[Kind::Postgres])
-}
-
-fn up(folder: &Path, kinds: &[Kind]) -> Result<Vec<(&'static str, String)>> {
-    let missing: Vec<_> = kinds.iter().filter(|kind| !kind.is_installed()).map(|kind| kind.package()).collect();
+/// Starts servers in `folder`; returns the variables of all that were started there.
+pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Variables> {
+    let missing = kinds.iter().map(|kind| kind.server()).filter(|server| !(server.is_installed)());
+    let missing: Vec<&str> = missing.map(|server| server.package).collect();
     if !missing.is_empty() {
         debian::install(&missing)?;
     }
@@ -194,43 +155,69 @@ fn up(folder: &Path, kinds: &[Kind]) -> Result<Vec<(&'static str, String)>> {
     let folder = existing(folder)?;
     // The servers' own users have to reach what is inside; a temporary folder is closed to them at first.
     fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
-
-    let mut ports = Ports::read(&folder)?;
     for kind in kinds {
-        let port = ports.get_or_choose(*kind)?;
-        ports.write(&folder)?;
-        start(&folder, *kind, port)?;
+        if kind.port(&folder).is_none() {
+            fs::create_dir_all(kind.folder(&folder))?;
+            let port = ports::free(kind.server().ports)?;
+            fs::write(kind.folder(&folder).join("port"), port.to_string())?;
+        }
+        start(&folder, *kind)?;
     }
-    let mut variables = ports.variables();
+    let known = Kind::ALL.into_iter().filter_map(|kind| Some((kind.server(), kind.port(&folder)?)));
+    let mut variables: Variables = known.map(|(server, port)| (server.variable, (server.url)(port))).collect();
+    // What a shell or a container takes for its environment.
+    let env: String = variables.iter().map(|(variable, url)| format!("{variable}={url}\n")).collect();
+    fs::write(folder.join("env"), env).with_context(|| format!("cannot write {}/env", folder.display()))?;
     if kinds.contains(&Kind::Postgres) {
         let certificate = postgres::certificate(&Kind::Postgres.folder(&folder));
-        variables.push(("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string()));
+        variables.insert("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string());
     }
     Ok(variables)
 }
 
-fn start(folder: &Path, kind: Kind, port: u16) -> Result<()> {
-    let folder = kind.folder(folder);
+/// Starts a server of `folder` that was started there before.
+pub fn start(folder: &Path, kind: Kind) -> Result<()> {
+    let (server, folder) = (kind.server(), existing(folder)?);
+    let port = kind.port(&folder).with_context(|| format!("`up` never started {} here", server.name))?;
+    let folder = kind.folder(&folder);
     if processes::are_in(&folder)? {
         return Ok(());
     }
-    eprintln!("xtask: starting {} on port {port}", kind.name());
-    let started = match kind {
-        Kind::Postgres => postgres::start(&folder, port),
-        Kind::Rabbitmq => rabbitmq::start(&folder, port),
-    };
-    started.inspect_err(|_| {
+    eprintln!("xtask: starting {} on port {port}", server.name);
+    (server.start)(&folder, port).inspect_err(|_| {
         // A server that is half there would be in the way of the next attempt.
         if let Err(error) = processes::kill(&folder) {
             eprintln!("xtask: {error:#}");
         }
-        let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-        let last: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
-        last.iter().rev().for_each(|line| eprintln!("{line}"));
+        eprintln!("{}", tail(&folder.join("log")));
     })
 }
 
 /// The full path of a folder, as it stands in the command lines of the servers.
 fn existing(folder: &Path) -> Result<PathBuf> {
     fs::canonicalize(folder).with_context(|| format!("cannot open {}", folder.display()))
+}
+
+/// A temporary folder that takes the servers in it, or somewhere beneath it, along when it goes, however the run ends.
+pub struct ThrowAway(TempDir);
+
+impl ThrowAway {
+    /// An empty one.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir();
+        Ok(Self(folder.context("cannot create a temporary folder")?))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for ThrowAway {
+    fn drop(&mut self) {
+        if let Err(error) = existing(self.path()).and_then(|folder| processes::kill(&folder)) {
+            eprintln!("xtask: servers may be left in {}: {error:#}", self.path().display());
+        }
+    }
 }

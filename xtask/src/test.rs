@@ -7,10 +7,10 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
 use crate::process::{cargo, status};
-use crate::{proto, servers};
+use crate::proto;
+use crate::servers::{self, Kind, ThrowAway};
 
 /// Runs the tests; the exit code is cargo's, unless only the contracts failed.
 pub fn run_all(extra: &[String]) -> Result<ExitCode> {
@@ -19,10 +19,10 @@ pub fn run_all(extra: &[String]) -> Result<ExitCode> {
         eprintln!("xtask: {error:#}; the tests are run all the same");
     }
     let throw_away = ThrowAway::new()?;
-    let variables = servers::up_all(throw_away.0.path())?;
+    let variables = servers::up(throw_away.path(), &Kind::ALL)?;
     let mut test = cargo();
     test.arg("test").args(whole_workspace(extra)).args(extra).envs(variables);
-    test.env("NADEURI_TEST_SERVERS", throw_away.0.path());
+    test.env("NADEURI_TEST_SERVERS", throw_away.path());
     test.env("NADEURI_XTASK", std::env::current_exe().context("cannot tell where xtask is")?);
     let tests = status(&mut test)?;
     drop(throw_away);
@@ -39,25 +39,6 @@ fn whole_workspace(extra: &[String]) -> Option<&'static str> {
     let ours = extra.iter().take_while(|argument| *argument != "--");
     let chosen = ours.into_iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package"));
     (!chosen).then_some("--workspace")
-}
-
-/// A folder that takes the servers in it along when it goes, however the run ends.
-pub struct ThrowAway(pub TempDir);
-
-impl ThrowAway {
-    /// An empty one.
-    pub fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir();
-        Ok(Self(folder.context("cannot create a temporary folder")?))
-    }
-}
-
-impl Drop for ThrowAway {
-    fn drop(&mut self) {
-        if let Err(error) = servers::kill(self.0.path()) {
-            eprintln!("xtask: servers may be left in {}: {error:#}", self.0.path().display());
-        }
-    }
 }
 
 #[cfg(test)]

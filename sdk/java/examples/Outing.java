@@ -70,7 +70,7 @@ public final class Outing {
     }
   }
 
-  /** The server believes these names as long as it runs with auth off; with it on, each gets a token instead. */
+  /** The server trusts these names while auth is off; with auth on, use a token for each. */
   private static Connection as(String user, String role) {
     return Nadeuri.connect(SERVER, new Options().header("x-user", user).header("x-roles", role));
   }
@@ -165,7 +165,7 @@ public final class Outing {
     return drive;
   }
 
-  /** What the company heard of a flow, as it would be followed live. */
+  /** The events of a flow, as a watch receives them. */
   private static List<String> firstEventsOf(String flowId, Connection admin) {
     var seen = new ArrayList<String>();
     try (var events = Nadeuri.watch(admin, WatchEventsRequest.newBuilder().setAfterPosition(0).build())) {

@@ -43,7 +43,7 @@ SERVER = os.environ.get("NADEURI_SERVER", "http://127.0.0.1:50051")
 TOMORROW = datetime.now(timezone.utc) + timedelta(days=1)
 Found = TypeVar("Found")
 
-# The server believes these names as long as it runs with auth off; with it on, each gets a token instead.
+# The server trusts these names while auth is off; with auth on, use a token for each.
 admin = nadeuri.connect(SERVER, headers={"x-user": "admin", "x-roles": "admin"})
 mina = nadeuri.connect(SERVER, headers={"x-user": "mina", "x-roles": "customer"})
 jun = nadeuri.connect(SERVER, headers={"x-user": "jun", "x-roles": "customer"})
@@ -130,7 +130,7 @@ def take_a_taxi() -> Drive:
 
 
 def first_events_of(flow_id: str) -> list[str]:
-    """What the company heard of a flow, as it would be followed live."""
+    """The events of a flow, as a watch receives them."""
     seen: list[str] = []
     for event in nadeuri.watch(admin, after_position=0):
         if event.flow_id == flow_id:

@@ -1,7 +1,7 @@
 """The client of Nadeuri.
 
-`connect` gives a channel; every stub generated from the contracts works over it, with request ids, deadlines, retries and
-typed errors. `items` walks through pages, `watch` follows the events.
+`connect` returns a channel. Every stub generated from the contracts works over it, with request ids, deadlines, retries
+and typed errors. `items` iterates over pages, `watch` follows the events.
 """
 
 from nadeuri.channel import connect

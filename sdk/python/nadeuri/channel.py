@@ -1,4 +1,4 @@
-"""The channel that all stubs work over: it adds what every call needs, and no stub has to know of it."""
+"""The channel under all stubs: it adds request ids, deadlines, retries and typed errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nadeuri.error import Error
 
 DEADLINE_S = 15.0
 ATTEMPTS = 4
-# A connection that carries a stream without events would not notice that the other end is gone.
+# Without keepalive, a stream without events would not notice a lost connection.
 _KEEPALIVE_MS = 60_000
 
 Token = str | Callable[[], str]
@@ -35,11 +35,11 @@ def connect(
     deadline_s: float = DEADLINE_S,
     attempts: int = ATTEMPTS,
 ) -> grpc.Channel:
-    """Connects to a server, when the first call is made; close the channel when you are done.
+    """Connects to a server at the first call. Close the channel when you are done.
 
-    `address` is `http://HOST:PORT` or, over TLS, `https://HOST:PORT`. `token` is sent with each call; a function is asked
-    for it each time, so that it can be renewed. `ca` is a PEM file of the certificates to trust in place of the machine's.
-    `deadline_s` is for a call with all its attempts, unless it is made with a `timeout` of its own.
+    `address` is `http://HOST:PORT` or, for TLS, `https://HOST:PORT`. `token` is sent with each call; a function is called
+    for each, so that the token can be renewed. `ca` is a PEM file of the certificates to trust instead of the machine's.
+    `deadline_s` limits a call with all its attempts, unless the call sets its own `timeout`.
     """
     url = urlsplit(address)
     if url.scheme not in ("http", "https") or not url.hostname:
@@ -68,7 +68,7 @@ class _Details(
     ),
     grpc.ClientCallDetails,
 ):
-    """grpcio names these and leaves it to us to hold them."""
+    """The call details of grpcio, which has no public class for them."""
 
 
 class _Layer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
@@ -108,7 +108,7 @@ class _Layer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
 
 
 class _Stream:
-    """The answers of a stream, whose end in failure is an `Error` as well."""
+    """The responses of a stream; a failure raises `Error`."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
@@ -127,7 +127,7 @@ class _Stream:
 
 
 def _method(path: str) -> MethodDescriptor | None:
-    """What the contracts say of `/nadeuri.rental.v1.RentalService/ReserveCar`; nothing, if it is none of theirs."""
+    """The descriptor of a method such as `/nadeuri.rental.v1.RentalService/ReserveCar`; none if it is not in the contracts."""
     try:
         return descriptor_pool.Default().FindMethodByName(path.removeprefix("/").replace("/", "."))
     except KeyError:
@@ -135,12 +135,12 @@ def _method(path: str) -> MethodDescriptor | None:
 
 
 def _is_repeatable(method: MethodDescriptor | None) -> bool:
-    """Whether the contract says that it does no harm to call it again with the same request id."""
+    """Whether the contract says that the call is safe to repeat with the same request id."""
     return method is not None and method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
 
 
 def _with_request_id(request: Message) -> Message:
-    """The same request with an id of its own, if it wants one; a copy, because the caller may send theirs again."""
+    """A copy of the request with a request id, if it has that field; the caller's own stays unchanged."""
     if "request_id" not in request.DESCRIPTOR.fields_by_name or getattr(request, "request_id"):
         return request
     copy = type(request)()

@@ -1,4 +1,4 @@
-"""What a call that failed raises, and when it may be tried again."""
+"""The error of a failed call, and when to retry."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-# The pauses between attempts where the server names none, in seconds: doubled each time, and random, so that clients that
-# failed together don't come back together.
+# The pauses between attempts if the server sets no delay, in seconds: doubled each time, with jitter so that clients that
+# failed together don't retry together.
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 
-# Codes after which trying again may help even if the server says no more: nobody is there at the moment.
+# Codes on which a retry may help without a delay from the server: no server answered.
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A field of the request that can't be taken."""
+    """An invalid field of the request."""
 
     field: str
     """Its path, such as `car.daily_rate.currency_code`."""
     description: str
-    """What would be right."""
+    """What is expected."""
 
 
 class Error(grpc.RpcError):
-    """A call failed. The gRPC error it was made of is its `__cause__`."""
+    """The error of a failed call. Its `__cause__` is the gRPC error."""
 
     def __init__(self, code: grpc.StatusCode, message: str, found: Sequence[any_pb2.Any] = ()) -> None:
         self._code = code
         self._message = message
         self.reason = ""
-        """What programs go by, such as `PERIOD_TAKEN`; empty if no server of Nadeuri answered."""
+        """The reason for programs, such as `PERIOD_TAKEN`; empty if no server of Nadeuri answered."""
         self.violations: list[Violation] = []
-        """The fields that can't be taken, when the reason is `INVALID_FIELDS`."""
+        """The invalid fields, if the reason is `INVALID_FIELDS`."""
         self.retry_delay: float | None = None
-        """After how many seconds trying again may help, if the server says so."""
+        """The server's retry delay in seconds, if it sets one."""
         for detail in found:
             self._read(detail)
         super().__init__(f"{self.reason or code.name}: {message}")
 
     def code(self) -> grpc.StatusCode:
-        """The status; a method, as it is of every error of gRPC's."""
+        """The status code; a method, as in every error of grpcio."""
         return self._code
 
     def details(self) -> str:
-        """What it says to people."""
+        """The message for people."""
         return self._message
 
     def _read(self, detail: any_pb2.Any) -> None:
@@ -67,7 +67,7 @@ class Error(grpc.RpcError):
 
     @staticmethod
     def of(failed: Any) -> Error:
-        """What gRPC tells of a failed call."""
+        """The typed error of a gRPC error."""
         status = status_pb2.Status()
         for key, value in failed.trailing_metadata() or ():
             if key == "grpc-status-details-bin" and isinstance(value, bytes):
@@ -75,7 +75,7 @@ class Error(grpc.RpcError):
         return Error(failed.code(), failed.details() or "", status.details)
 
     def pause_s(self, attempt: int) -> float | None:
-        """How long to wait after this attempt (the first is 1) until the next; `None` if another would not help."""
+        """The pause after this attempt (the first is 1); `None` if another would not help."""
         if self.retry_delay is not None:
             return self.retry_delay + random.uniform(0, FIRST_PAUSE_S)
         if self._code in _PASSING:

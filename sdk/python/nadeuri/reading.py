@@ -1,4 +1,4 @@
-"""Reading much: lists that come in pages, and events as they happen."""
+"""Pages of lists, and streams of events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nadeuri.chronicle.v1.chronicle_service_pb2 import Event, WatchEventsRequest
 from nadeuri.chronicle.v1.chronicle_service_pb2_grpc import ChronicleServiceStub
 from nadeuri.error import Error
 
-# A watch outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+# A watch survives a restart of the server: this many consecutive failures take about a minute, with their pauses.
 WATCH_FAILURES = 60
 
 Request = TypeVar("Request", bound=Message)
@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 
 
 def items(call: Callable[[Request], Any], request: Request, of: Callable[[Any], Iterable[Item]]) -> Iterator[Item]:
-    """All items of a list, page after page: `items(fleet.ListCars, ListCarsRequest(), lambda page: page.cars)`."""
+    """All items of a list, over all pages: `items(fleet.ListCars, ListCarsRequest(), lambda page: page.cars)`."""
     page_request = type(request)()
     page_request.CopyFrom(request)
     while True:
@@ -33,9 +33,9 @@ def items(call: Callable[[Request], Any], request: Request, of: Callable[[Any], 
 
 
 def watch(channel: grpc.Channel, types: Sequence[str] = (), after_position: int | None = None) -> Iterator[Event]:
-    """Events as they are heard, without an end; when the connection breaks, it goes on after the last that came.
+    """An endless stream of events; after a broken connection it continues after the last one received.
 
-    Without `after_position` it begins now; until a first event came, a break makes it begin at a new now.
+    Without `after_position` it starts now; if it breaks before the first event, it starts again at that later moment.
     """
     chronicle = ChronicleServiceStub(channel)
     failures = 0
@@ -49,7 +49,7 @@ def watch(channel: grpc.Channel, types: Sequence[str] = (), after_position: int 
         except Error as failed:
             error = failed
         finally:
-            # Also when the caller has seen enough.
+            # Also when the caller stops iterating.
             stream.cancel()
         failures += 1
         pause = error.pause_s(failures)

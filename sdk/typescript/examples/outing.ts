@@ -20,7 +20,7 @@ const SERVER = process.env["NADEURI_SERVER"] ?? "http://127.0.0.1:50051";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TOMORROW = Date.now() + DAY_MS;
 
-// The server believes these names as long as it runs with auth off; with it on, each gets a token instead.
+// The server trusts these names while auth is off; with auth on, use a token for each.
 const admin = connect(SERVER, { headers: { "x-user": "admin", "x-roles": "admin" } });
 const mina = connect(SERVER, { headers: { "x-user": "mina", "x-roles": "customer" } });
 const jun = connect(SERVER, { headers: { "x-user": "jun", "x-roles": "customer" } });
@@ -38,7 +38,7 @@ async function eventually<Found>(look: () => Promise<Found | undefined>): Promis
   throw new Error("it did not happen within ten seconds");
 }
 
-/** What an answer always has, though the type of a message can't say so. */
+/** A value that a response always has, though its type is optional. */
 function given<T>(field: T | undefined): T {
   if (field === undefined) {
     throw new Error("the answer lacks a field");
@@ -117,7 +117,7 @@ async function takeATaxi(): Promise<Drive> {
   return drive;
 }
 
-/** What the company heard of a flow, as it would be followed live. */
+/** The events of a flow, as a watch receives them. */
 async function firstEventsOf(flowId: string): Promise<string[]> {
   const seen: string[] = [];
   for await (const event of watch(admin, { afterPosition: 0n })) {

@@ -1,4 +1,4 @@
-/** The transport that all clients work over: it adds what every call needs, and no client has to know of it. */
+/** The transport under all clients: it adds request ids, deadlines, retries and typed errors. */
 
 import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
@@ -12,32 +12,32 @@ import { NadeuriError } from "./error.js";
 
 const DEADLINE_MS = 15_000;
 const ATTEMPTS = 4;
-// A connection that carries a stream without events would not notice that the other end is gone.
+// Without keepalive, a stream without events would not notice a lost connection.
 const PING_INTERVAL_MS = 60_000;
 
-/** A token, or a function that is asked for it each time, so that it can be renewed. */
+/** A token, or a function that returns one for each call, so that it can be renewed. */
 export type Token = string | (() => string | Promise<string>);
 
-/** Who calls, and how. */
+/** The caller, and the settings of the connection. */
 export interface Options {
   token?: Token;
-  /** A PEM file of the certificates to trust in place of the machine's. */
+  /** A PEM file of the certificates to trust instead of the machine's. */
   ca?: string;
-  /** They go with each call. */
+  /** Sent with each call. */
   headers?: Record<string, string>;
-  /** For a call with all its attempts, unless it is made with a `timeoutMs` of its own; 15 seconds, if not given. */
+  /** The limit of a call with all its attempts, unless the call sets `timeoutMs`; 15 seconds by default. */
   deadlineMs?: number;
-  /** How often a call is made at most; 4 times, if not given. */
+  /** The highest number of attempts of a call; 4 by default. */
   attempts?: number;
 }
 
 /** A transport for `createClient` that can be closed. */
 export interface Connection extends Transport {
-  /** Ends what is under way; without it the process lives as long as the connection. */
+  /** Closes the connection, and ends the calls in flight. An open connection keeps the process alive. */
   close(): void;
 }
 
-/** Connects to `http://HOST:PORT` or, over TLS, to `https://HOST:PORT`, when the first call is made. */
+/** Connects to `http://HOST:PORT` or, over TLS, to `https://HOST:PORT`, at the first call. */
 export function connect(address: string, options: Options = {}): Connection {
   if (!/^https?:\/\/[^/]+\/?$/.test(address)) {
     throw new TypeError(`"${address}" is no address: give http://HOST:PORT, or https://HOST:PORT for TLS`);
@@ -48,7 +48,7 @@ export function connect(address: string, options: Options = {}): Connection {
   return { ...layered(transport, options), close: () => sessionManager.abort() };
 }
 
-/** A transport of another kind with the same layer over it. */
+/** The same layer over another transport. */
 export function layered(transport: Transport, options: Options = {}): Transport {
   return {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
@@ -58,7 +58,7 @@ export function layered(transport: Transport, options: Options = {}): Transport 
         const sent = await withHeaders(header, options);
         const timeLeftMs = Math.max(1, Math.round(ends - performance.now()));
         try {
-          // It is a message of this method already, which the type of the parameter can't express.
+          // It is a message of this method, which the parameter's type can't express.
           return await transport.unary(method, signal, timeLeftMs, sent, request as typeof input, contextValues);
         } catch (thrown) {
           const error = NadeuriError.of(thrown);
@@ -104,12 +104,12 @@ async function withHeaders(header: HeadersInit | undefined, { token, headers }: 
   return sent;
 }
 
-/** Whether the contract says that it does no harm to call it again with the same request id. */
+/** Whether the contract says that the call is safe to repeat with the same request id. */
 function isRepeatable(method: DescMethod): boolean {
   return method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
 }
 
-/** The same request with an id of its own, if it wants one; a copy, because the caller may send theirs again. */
+/** A copy of the request with a request id, if it has that field; the caller's own stays unchanged. */
 function withRequestId<T extends Message>(schema: DescMessage, request: T): T {
   if (!("requestId" in schema.field) || (request as { requestId?: string }).requestId) {
     return request;

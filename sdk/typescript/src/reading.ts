@@ -1,4 +1,4 @@
-/** Reading much: lists that come in pages, and events as they happen. */
+/** Pages of lists, and streams of events. */
 
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -12,10 +12,10 @@ import {
 } from "../gen/nadeuri/chronicle/v1/chronicle_service_pb.js";
 import { NadeuriError } from "./error.js";
 
-// A watch outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+// A watch survives a restart of the server: this many consecutive failures take about a minute, with their pauses.
 const WATCH_FAILURES = 60;
 
-/** All items of a list, page after page: `items(fleet.listCars, {}, (page) => page.cars)`. */
+/** All items of a list, over all pages: `items(fleet.listCars, {}, (page) => page.cars)`. */
 export async function* items<Request extends object, Page extends { nextPageToken: string }, Item>(
   call: (request: Request) => Promise<Page>,
   request: Request,
@@ -33,9 +33,9 @@ export async function* items<Request extends object, Page extends { nextPageToke
 }
 
 /**
- * Events as they are heard, without an end; when the connection breaks, it goes on after the last that came.
+ * An endless stream of events; after a broken connection it continues after the last one received.
  *
- * Without `afterPosition` it begins now; until a first event came, a break makes it begin at a new now.
+ * Without `afterPosition` it starts now; if it breaks before the first event, it starts again at that later moment.
  */
 export async function* watch(
   transport: Transport,
@@ -45,7 +45,7 @@ export async function* watch(
   const { types, afterPosition } = request;
   let after = afterPosition;
   for (let failures = 0; ; ) {
-    // It ends the stream, also when the caller has seen enough.
+    // Ends the stream, also when the caller stops iterating.
     const end = new AbortController();
     let error: NadeuriError;
     try {

@@ -31,9 +31,11 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
+use crate::MAX_MESSAGE_BYTES;
 use crate::auth::{Auth, Caller, Roles};
 use crate::clock::Clock;
 use crate::error::DOMAIN;
+use crate::runtime::panic_text;
 use crate::telemetry::Watch;
 
 /// What anybody may call: probes and tools come without a token.
@@ -245,14 +247,33 @@ where
 {
     // Nothing of the call outlives its panic, so nothing half-changed of it is seen.
     match timeout_at(deadline, AssertUnwindSafe(handling).catch_unwind()).await {
-        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Ok(response))) => explained(response),
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(panic)) => {
-            let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(rpc = rpc.path, panic = text.unwrap_or("without a text"), "a handler panicked");
+            tracing::error!(rpc = rpc.path, panic = panic_text(&*panic), "a handler panicked");
             reject(Code::Internal, "INTERNAL", "something went wrong here; it was logged", None).into_http()
         }
         Err(_) => too_late().into_http(),
+    }
+}
+
+/// A response with what every error has. tonic answers by itself, and without details, where a message can't be read.
+fn explained(response: Response<Body>) -> Response<Body> {
+    // A response that began well has its status behind its messages.
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    if !status.details().is_empty() {
+        return response;
+    }
+    match status.code() {
+        Code::Internal if status.message().contains("decode") => {
+            let message = "the request is malformed: it is no message of this call's type in the protobuf encoding";
+            reject(Code::InvalidArgument, "MALFORMED_MESSAGE", message, None).into_http()
+        }
+        Code::OutOfRange => {
+            let message = format!("the request is too large; it may have {MAX_MESSAGE_BYTES} bytes");
+            reject(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &message, None).into_http()
+        }
+        _ => response,
     }
 }
 

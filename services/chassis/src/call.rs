@@ -1,10 +1,4 @@
-//! A call from outside, and the way from its message to typed values.
-//!
-//! Requests are parsed, not validated: what a service hands on has types that can't hold what is wrong. [`Fields`]
-//! collects every violation, so that a caller learns of all of them at once.
-
-use std::fmt::Display;
-use std::str::FromStr;
+//! A call from outside: who makes it, until when, under which request id.
 
 use contracts::{Extract, Role};
 use tonic::{Request, Status};
@@ -13,10 +7,9 @@ use uuid::Uuid;
 use crate::access::Deadline;
 use crate::aggregate::{Aggregate, Cause};
 use crate::auth::Caller;
-use crate::clock::Timestamp;
 use crate::error::{Error, Violation};
+use crate::fields::{Fields, Parsed};
 use crate::idempotency::Key;
-use crate::ids::{Id, Kind};
 use crate::telemetry;
 use crate::writer::CommandMessage;
 
@@ -57,7 +50,7 @@ impl Call {
     ///
     /// `let (car, stars) = call.parse(|fields| (fields.id("car_id", &request.car_id), fields.stars(…)))?;`
     pub fn parse<T: Parsed>(&self, parse: impl FnOnce(&mut Fields) -> T) -> Result<T::Values, Error> {
-        let mut fields = Fields(self.bad_request_id.iter().cloned().collect());
+        let mut fields = Fields::with(self.bad_request_id.clone());
         let parsed = parse(&mut fields);
         fields.finish(parsed.values())
     }
@@ -72,101 +65,4 @@ impl Call {
         let cause = Cause { traceparent: telemetry::current_traceparent(), ..Cause::default() };
         CommandMessage { id, command, key: self.key, cause }
     }
-}
-
-/// What parsing fields makes: an `Option` for each, which is `None` if the field is wrong.
-pub trait Parsed {
-    /// The values.
-    type Values;
-    /// The values, if each is there.
-    fn values(self) -> Option<Self::Values>;
-}
-
-impl<T> Parsed for Option<T> {
-    type Values = T;
-    fn values(self) -> Option<T> {
-        self
-    }
-}
-
-macro_rules! parsed {
-    ($(($($field:ident)+))+) => {
-        $(
-            impl<$($field),+> Parsed for ($(Option<$field>,)+) {
-                type Values = ($($field,)+);
-                #[allow(non_snake_case, reason = "each variable is called as its type")]
-                fn values(self) -> Option<Self::Values> {
-                    let ($($field,)+) = self;
-                    Some(($($field?,)+))
-                }
-            }
-        )+
-    };
-}
-parsed! { (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }
-
-/// Collects what is wrong with a request.
-#[derive(Debug, Default)]
-pub struct Fields(Vec<Violation>);
-
-impl Fields {
-    /// Nothing is wrong yet.
-    pub fn new() -> Fields {
-        Fields::default()
-    }
-
-    /// This is wrong.
-    pub fn violate(&mut self, field: &str, description: impl Display) {
-        self.0.push(Violation { field: field.to_owned(), description: description.to_string() });
-    }
-
-    /// The value, or why there is none.
-    pub fn take<T>(&mut self, field: &str, parsed: Result<T, impl Display>) -> Option<T> {
-        parsed.map_err(|why| self.violate(field, why)).ok()
-    }
-
-    /// A message field that must be set.
-    pub fn required<T>(&mut self, field: &str, value: Option<T>) -> Option<T> {
-        self.take(field, value.ok_or("must be set"))
-    }
-
-    /// A typed id.
-    pub fn id<K: Kind>(&mut self, field: &str, text: &str) -> Option<Id<K>> {
-        self.take(field, Id::from_str(text).map_err(|_| format!("must be a UUID, the id of the {}", K::NAME)))
-    }
-
-    /// A typed id, if it is set.
-    pub fn optional_id<K: Kind>(&mut self, field: &str, text: &str) -> Option<Option<Id<K>>> {
-        if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
-    }
-
-    /// A text of `length` characters, none of which is a control character.
-    pub fn text(&mut self, field: &str, text: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
-        let is_right = length.contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        let (from, to) = length.into_inner();
-        let why = || format!("must have {from} to {to} characters, no control characters among them");
-        self.take(field, is_right.then(|| text.to_owned()).ok_or_else(why))
-    }
-
-    /// A moment.
-    pub fn time(&mut self, field: &str, time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
-        let time = self.required(field, time)?;
-        self.take(field, Timestamp::from_proto(&time).ok_or("must be a valid time in the years 1 to 9999"))
-    }
-
-    /// The values, if nothing was wrong.
-    pub fn finish<T>(self, values: Option<T>) -> Result<T, Error> {
-        match values {
-            Some(values) if self.0.is_empty() => Ok(values),
-            _ => Err(Error::Invalid(self.0)),
-        }
-    }
-}
-
-/// All of the values, or none: `all!(a, b)` is `Some((a, b))` if each is there.
-#[macro_export]
-macro_rules! all {
-    ($($value:expr),+ $(,)?) => {
-        (|| Some(($($value?,)+)))()
-    };
 }

@@ -15,26 +15,16 @@ use crate::aggregate::{Aggregate, Cause, Store};
 use crate::bus::{Handler, Stopped, Subscription};
 use crate::db::{Durability, Unit};
 use crate::dead_letters::{self, DeadLetter};
+use crate::decode::Malformed;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::idempotency::Key;
-use crate::runtime::Tasks;
+use crate::runtime::{Tasks, guarded};
 use crate::telemetry::{self, Meters};
 use crate::writer::{CommandMessage, Resources, Writer};
 
 /// The pauses between attempts, from the first to the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
-
-/// An event that can't be understood: it breaks its contract.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("malformed: {0}")]
-pub struct Malformed(pub String);
-
-impl From<prost::DecodeError> for Malformed {
-    fn from(error: prost::DecodeError) -> Malformed {
-        Malformed(error.to_string())
-    }
-}
 
 /// The commands that an event leads to, each with the aggregate that it is for.
 pub type Reactions<A> = Vec<(<A as Aggregate>::Id, <A as Aggregate>::Command)>;
@@ -54,14 +44,23 @@ impl<A: Aggregate> Policy<A> {
     /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw chance, but do
     /// nothing: it is called again for an event that could not be handled yet.
     #[must_use]
-    pub fn on<M, R>(mut self, react: R) -> Self
+    pub fn on<M, R>(self, react: R) -> Self
     where
         M: Message + Name + Default,
         R: Fn(M, &Envelope) -> Result<Reactions<A>, Malformed> + Send + Sync + 'static,
     {
-        let rule: Rule<A> = Box::new(move |event| react(event.decode::<M>()?, event));
-        let previous = self.rules.insert(M::full_name(), rule);
-        assert!(previous.is_none(), "two rules for {}", M::full_name());
+        self.on_kind(&M::full_name(), move |event| react(event.decode::<M>()?, event))
+    }
+
+    /// The same for an event that is known by the full name of its message alone.
+    #[must_use]
+    pub fn on_kind(
+        mut self,
+        kind: &str,
+        react: impl Fn(&Envelope) -> Result<Reactions<A>, Malformed> + Send + Sync + 'static,
+    ) -> Self {
+        let previous = self.rules.insert(kind.to_owned(), Box::new(react));
+        assert!(previous.is_none(), "two rules for {kind}");
         self
     }
 
@@ -84,6 +83,7 @@ impl<A: Aggregate> Default for Policy<A> {
 
 /// Handles events by a policy.
 pub(crate) struct Reactor<A: Store> {
+    pub context: &'static str,
     pub policy: Policy<A>,
     pub writer: Writer<A>,
 }
@@ -115,7 +115,9 @@ impl<A: Store> React for Reactor<A> {
 
 impl<A: Store> Reactor<A> {
     fn enqueue(&self, event: &Envelope) -> Result<Vec<impl Future<Output = Result<A::Answer, Error>> + use<A>>, Error> {
-        let commands = self.policy.react(event).map_err(|malformed| Error::Internal(malformed.to_string()))?;
+        let reactions = guarded(self.context, "policy", || self.policy.react(event));
+        let reactions = reactions.ok_or_else(|| Error::Internal("the policy panicked".into()))?;
+        let commands = reactions.map_err(|malformed| Error::Internal(malformed.to_string()))?;
         let traceparent = telemetry::consumed(event);
         let enqueue = |(index, (id, command)): (usize, (A::Id, A::Command))| {
             let key = Key::event(event.event_id, &[A::NAME.as_bytes(), &index.to_be_bytes()].concat());

@@ -142,7 +142,10 @@ impl Host {
 
     /// Has aggregates woken.
     pub fn on_due<A: Store>(&mut self, wake: OnDue<A>) {
-        self.tasks.spawn(timers::run::<A>(self.resources.clone(), wake, self.tasks.clone()));
+        let state = (self.resources.clone(), wake, self.tasks.clone());
+        self.tasks.supervise(self.resources.context, "timers", state, |(resources, on_due, tasks)| {
+            Box::pin(timers::run::<A>(resources, on_due, tasks))
+        });
     }
 
     /// Reads by id, gathered.
@@ -151,7 +154,7 @@ impl Host {
         K: Copy + Ord + Send + Sync + 'static,
         V: Clone + Send + Sync + 'static,
     {
-        Loader::start(&self.resources.database, &self.tasks, find)
+        Loader::start(self.resources.context, &self.resources.database, &self.tasks, find)
     }
 
     /// Reads its aggregates by id, gathered.
@@ -168,7 +171,10 @@ impl Host {
     /// Reacts to events.
     pub fn react<A: Store>(&mut self, policy: Policy<A>, writer: &Writer<A>) {
         let subscription = policy.subscription();
-        self.reactors.push((subscription, Arc::new(Reactor { policy, writer: writer.clone() })));
+        self.reactors.push((
+            subscription,
+            Arc::new(Reactor { context: self.resources.context, policy, writer: writer.clone() }),
+        ));
     }
 
     /// Keeps a view, which can be made anew from a history.
@@ -320,9 +326,15 @@ impl Context {
             environment.bus.consume(Consumer { context, subscription, handler, bus }, &tasks);
         }
         let relay = Relay { resources: resources.clone(), bus: environment.bus.clone() };
-        tasks.spawn(relay.run(tasks.clone()));
-        tasks.spawn(relay::prune_keys(resources.clone(), environment.remember, tasks.clone()));
-        tasks.spawn(watch_store(resources.context, resources.database.clone(), store.clone(), tasks.clone()));
+        tasks.supervise(self.name, "relay", (relay, tasks.clone()), |(relay, tasks)| Box::pin(relay.run(tasks)));
+        let (kept, state) = (environment.remember, (resources.clone(), tasks.clone()));
+        tasks.supervise(self.name, "pruning of keys", state, move |(resources, tasks)| {
+            Box::pin(relay::prune_keys(resources, kept, tasks))
+        });
+        let state = (resources.clone(), store.clone(), tasks.clone());
+        tasks.supervise(self.name, "check of the store", state, |(resources, store, tasks)| {
+            Box::pin(watch_store(resources, store, tasks))
+        });
 
         let running = Running {
             name: self.name,
@@ -365,7 +377,8 @@ impl Running {
     }
 }
 
-async fn watch_store(context: &'static str, database: Database, store: HealthCheck, tasks: Tasks) {
+async fn watch_store(resources: &Resources, store: &HealthCheck, tasks: &Tasks) {
+    let Resources { context, database, .. } = resources;
     const PERIOD: Duration = Duration::from_secs(2);
     loop {
         if let Some((used, size)) = database.connections() {

@@ -6,8 +6,18 @@ use std::str::FromStr;
 use contracts::{money, period, place};
 
 use crate::clock::Timestamp;
-use crate::consumer::Malformed;
 use crate::values::{Currency, Dates, Money, Period, Place};
+
+/// An event that can't be understood: it breaks its contract.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("malformed: {0}")]
+pub struct Malformed(pub String);
+
+impl From<prost::DecodeError> for Malformed {
+    fn from(error: prost::DecodeError) -> Malformed {
+        Malformed(error.to_string())
+    }
+}
 
 /// What must be there.
 pub fn present<T>(field: &str, value: Option<T>) -> Result<T, Malformed> {

@@ -37,12 +37,17 @@ pub struct Envelope {
     pub body: Vec<u8>,
 }
 
+/// The stream of a flow, below [`PARTITIONS`].
+pub fn partition(flow: Uuid) -> u64 {
+    // The bytes of a UUID v7 are time first; the last ones are random, those of a v8 all are.
+    let bytes = flow.as_bytes();
+    u64::from(bytes[15] ^ bytes[14]) % PARTITIONS
+}
+
 impl Envelope {
-    /// The stream of its flow, below [`PARTITIONS`].
+    /// The stream of its flow.
     pub fn partition(&self) -> u64 {
-        // The bytes of a UUID v7 are time first; the last ones are random, those of a v8 all are.
-        let bytes = self.correlation_id.as_bytes();
-        u64::from(bytes[15] ^ bytes[14]) % PARTITIONS
+        partition(self.correlation_id)
     }
 
     /// Whether it is this message.

@@ -194,8 +194,8 @@ impl From<Error> for Status {
         let (code, reason) = error.code_and_reason();
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
         if let Error::Invalid(violations) = &error {
-            for violation in violations {
-                details.add_bad_request_violation(&violation.field, &violation.description);
+            for Violation { field, description } in first_of(violations) {
+                details.add_bad_request_violation(field, description);
             }
         }
         if let Some(delay) = error.retry_after() {
@@ -229,9 +229,29 @@ impl From<Diesel> for Error {
     }
 }
 
+/// What a caller is told of all violations, in bytes. It is sent twice, as words and as details, in trailers, of which
+/// clients read 8 KiB.
+const VIOLATIONS_MAX_BYTES: usize = 1_500;
+
+/// As many of the violations, from the first on, as a caller can be told; at least one.
+fn first_of(violations: &[Violation]) -> &[Violation] {
+    let size = |violation: &Violation| violation.field.len() + violation.description.len() + 16;
+    let sizes = violations.iter().scan(0, |sum, violation| {
+        *sum += size(violation);
+        Some(*sum)
+    });
+    let count = sizes.take_while(|sum| *sum <= VIOLATIONS_MAX_BYTES).count();
+    &violations[..count.max(1).min(violations.len())]
+}
+
 fn describe(violations: &[Violation]) -> String {
-    let each = violations.iter().map(|violation| format!("{}: {}", violation.field, violation.description));
-    each.collect::<Vec<_>>().join("; ")
+    let told = first_of(violations);
+    let each = told.iter().map(|violation| format!("{}: {}", violation.field, violation.description));
+    let text = each.collect::<Vec<_>>().join("; ");
+    match violations.len() - told.len() {
+        0 => text,
+        more => format!("{text}; and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -247,6 +267,19 @@ mod tests {
         let fields: Vec<_> =
             details.bad_request().into_iter().flat_map(|bad| &bad.field_violations).map(|v| &v.field).collect();
         assert_eq!(fields, ["a", "b.c"]);
+    }
+
+    #[test]
+    fn of_many_violations_the_first_are_told_and_the_rest_are_counted() {
+        let violation =
+            |number: usize| Violation { field: format!("car.places[{number}].name"), description: "x".repeat(80) };
+        let status = Status::from(Error::Invalid((0..10_000).map(violation).collect()));
+        let told = status.get_error_details().bad_request().map_or(0, |bad| bad.field_violations.len());
+        assert!((5..50).contains(&told), "{told}");
+        assert!(status.message().ends_with(&format!("and {} more", 10_000 - told)), "{}", status.message());
+        let headers = status.into_http::<String>().into_parts().0.headers;
+        let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        assert!(size < 8 * 1024, "{size}");
     }
 
     #[test]

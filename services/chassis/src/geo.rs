@@ -9,9 +9,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::all;
-use crate::call::Fields;
 use crate::error::Error;
+use crate::fields::Fields;
 use crate::page::Page;
 
 /// Of a degree of latitude.
@@ -54,7 +53,7 @@ impl GeoQuery {
             _ => Err(format!("must be 1 to {MAX_KM}, or 0 for {usual_km}")),
         };
         let within_km = fields.take("within_km", within_km).map(f64::from);
-        let (latitude, longitude, within_km) = all!(latitude, longitude, within_km)?;
+        let (latitude, longitude, within_km) = (latitude?, longitude?, within_km?);
         Some(GeoQuery { latitude, longitude, within_km })
     }
 

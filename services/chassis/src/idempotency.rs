@@ -15,6 +15,7 @@ use crate::db::schema::processed;
 use crate::db::{self, Tx};
 use crate::error::Error;
 use crate::ids::{self, Id, Kind};
+use crate::runtime::Runtime;
 use crate::sql;
 
 crate::rows! {
@@ -68,6 +69,13 @@ impl Key {
 
     pub(crate) fn row(self, answer: Vec<u8>, at: Timestamp) -> ProcessedRow {
         ProcessedRow { key: Id::new(self.id), fingerprint: Id::new(self.fingerprint), answer, at }
+    }
+}
+
+impl Runtime {
+    /// The id of what a request makes: the same one whenever it is repeated, if it has an id.
+    pub fn id_for<K: Kind>(&self, key: Option<Key>) -> Id<K> {
+        key.map_or_else(|| self.ids.mint(self.now()), Key::derived_id)
     }
 }
 

@@ -3,19 +3,23 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::io::Write;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
-use diesel::deserialize::FromSqlRow;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sqlite::{Sqlite, SqliteValue};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
 use crate::db::types::SqlUuid;
+use crate::timestamp::Timestamp;
 
 /// What an [`Id`] is the id of.
 pub trait Kind: 'static {
@@ -88,6 +92,29 @@ impl<K> FromStr for Id<K> {
     type Err = uuid::Error;
     fn from_str(text: &str) -> Result<Self, uuid::Error> {
         Uuid::try_parse(text).map(Id::new)
+    }
+}
+
+impl<K> ToSql<SqlUuid, Pg> for Id<K> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.uuid().as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+impl<K> ToSql<SqlUuid, Sqlite> for Id<K> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.uuid().as_bytes().to_vec());
+        Ok(IsNull::No)
+    }
+}
+impl<K> FromSql<SqlUuid, Pg> for Id<K> {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Id::new(Uuid::from_slice(value.as_bytes())?))
+    }
+}
+impl<K> FromSql<SqlUuid, Sqlite> for Id<K> {
+    fn from_sql(mut value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
+        Ok(Id::new(Uuid::from_slice(value.read_blob())?))
     }
 }
 

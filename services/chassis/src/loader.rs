@@ -47,11 +47,14 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// Starts finding with this function.
-    pub fn start(database: &Database, tasks: &Tasks, find: Find<K, V>) -> Loader<K, V> {
+    pub fn start(context: &'static str, database: &Database, tasks: &Tasks, find: Find<K, V>) -> Loader<K, V> {
         let shards = if matches!(database, Database::Sqlite(_)) { 0 } else { SHARDS };
         let start_shard = |_| {
             let (asks, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(run(queue, database.clone(), find, tasks.clone()));
+            let state = (queue, database.clone(), tasks.clone());
+            tasks.supervise(context, "loader", state, move |(queue, database, tasks)| {
+                Box::pin(run(queue, database, find, tasks))
+            });
             asks
         };
         Loader { find, database: database.clone(), shards: (0..shards).map(start_shard).collect() }
@@ -70,14 +73,14 @@ where
     }
 }
 
-async fn run<K, V>(mut queue: mpsc::Receiver<Ask<K, V>>, database: Database, find: Find<K, V>, tasks: Tasks)
+async fn run<K, V>(queue: &mut mpsc::Receiver<Ask<K, V>>, database: &Database, find: Find<K, V>, tasks: &Tasks)
 where
     K: Copy + Ord + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     let mut batch: Vec<Ask<K, V>> = Vec::with_capacity(BATCH);
-    while recv_until_stopped(&mut queue, &mut batch, BATCH, &tasks).await > 0 {
-        let found = read(&database, find, batch.iter().map(|ask| ask.key).collect()).await;
+    while recv_until_stopped(queue, &mut batch, BATCH, tasks).await > 0 {
+        let found = read(database, find, batch.iter().map(|ask| ask.key).collect()).await;
         for Ask { key, reply } in batch.drain(..) {
             let answer = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Error::clone);
             // Who no longer waits has hung up.

@@ -8,11 +8,11 @@ use contracts::operations::v1::operations_service_server::OperationsService;
 use tonic::{Request, Response, Status};
 
 use crate::bus::Handler;
-use crate::call::Fields;
 use crate::context::Running;
 use crate::db::{Database, Durability, Unit};
 use crate::dead_letters::{self, DeadLetter};
 use crate::error::{Error, RefusalCode};
+use crate::fields::Fields;
 use crate::ids::{Id, Kind};
 use crate::projection::Rebuild;
 

@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::call::Fields;
 use crate::clock::Timestamp;
+use crate::fields::Fields;
 use crate::ids;
 
 /// The rows of a page, if the caller does not say.

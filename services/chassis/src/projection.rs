@@ -83,7 +83,10 @@ impl<V: Projection> React for ProjectionWorker<V> {
 impl<V: Projection> ProjectionWorker<V> {
     pub fn start(resources: &Resources, tasks: &Tasks) -> ProjectionWorker<V> {
         let (queue, batches) = mpsc::channel(QUEUE);
-        tasks.spawn(run::<V>(batches, resources.clone(), tasks.clone()));
+        let state = (batches, resources.clone(), tasks.clone());
+        tasks.supervise(resources.context, "projection", state, |(batches, resources, tasks)| {
+            Box::pin(run::<V>(batches, resources, tasks))
+        });
         ProjectionWorker { queue, view: PhantomData }
     }
 
@@ -94,15 +97,15 @@ impl<V: Projection> ProjectionWorker<V> {
     }
 }
 
-async fn run<V: Projection>(mut queue: mpsc::Receiver<Batch>, resources: Resources, tasks: Tasks) {
+async fn run<V: Projection>(queue: &mut mpsc::Receiver<Batch>, resources: &Resources, tasks: &Tasks) {
     let mut batches = Vec::with_capacity(BATCHES);
-    while recv_until_stopped(&mut queue, &mut batches, BATCHES, &tasks).await > 0 {
+    while recv_until_stopped(queue, &mut batches, BATCHES, tasks).await > 0 {
         let all = batches.iter().flat_map(|batch| batch.events.iter().cloned()).collect();
-        let together = apply::<V>(&resources, all).await;
+        let together = apply::<V>(resources, all).await;
         // The fault is in one of the batches; the others need not suffer.
         let is_faulty = matches!(together, Err(Error::Internal(_)));
         for Batch { events, taken } in batches.drain(..) {
-            let outcome = if is_faulty { apply::<V>(&resources, events).await } else { together.clone() };
+            let outcome = if is_faulty { apply::<V>(resources, events).await } else { together.clone() };
             // Who no longer waits has stopped.
             let _ = taken.send(outcome);
         }

@@ -38,7 +38,7 @@ enum Turn {
 }
 
 impl Relay {
-    pub async fn run(self, tasks: Tasks) {
+    pub async fn run(&self, tasks: &Tasks) {
         let mut turn = None;
         let mut pause = Duration::from_millis(50);
         loop {
@@ -49,7 +49,7 @@ impl Relay {
                     if stopping {
                         return;
                     }
-                    self.wait(&tasks).await;
+                    self.wait(tasks).await;
                 }
                 Err(error) => {
                     turn = None;
@@ -147,7 +147,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, E
 }
 
 /// Forgets old keys, so that the table of what was done does not grow for ever.
-pub(crate) async fn prune_keys(resources: Resources, keep: Duration, tasks: Tasks) {
+pub(crate) async fn prune_keys(resources: &Resources, keep: Duration, tasks: &Tasks) {
     const PAUSE: Duration = Duration::from_secs(60);
     const AT_ONCE: i64 = 1_000;
     while tasks.sleep(PAUSE).await {

@@ -3,17 +3,21 @@
 //! The product runs in [`Runtime::real`]. The simulation runs the same code in a runtime of one thread whose clock it moves,
 //! whose chance it seeds, and whose [`FaultInjector`] decides at which points a context crashes.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
-use crate::idempotency::Key;
-use crate::ids::{Id, Ids, Kind};
+use crate::ids::Ids;
+use crate::telemetry::Meters;
 
 /// Time, chance and tasks.
 #[derive(Clone)]
@@ -63,11 +67,6 @@ impl Runtime {
         self.clock.now()
     }
 
-    /// The id of what a request makes: the same one whenever it is repeated, if it has an id.
-    pub fn id_for<K: Kind>(&self, key: Option<Key>) -> Id<K> {
-        key.map_or_else(|| self.ids.mint(self.now()), Key::derived_id)
-    }
-
     /// Passes a point at which a simulated context may crash; then this never returns.
     pub async fn crash_point(&self, context: &str, point: CrashPoint) {
         if let Some(faults) = &self.faults
@@ -108,6 +107,46 @@ pub(crate) async fn recv_until_stopped<T>(
     }
 }
 
+/// The pause before a task that panicked is started again.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(200);
+
+/// Runs a task until it ends by itself. If it panics, the panic is logged and counted, and the task is started again with
+/// what it worked on: a queue and what waits in it survive, and who waited for what was under way is told that it failed.
+pub async fn supervise<S, W>(context: &'static str, name: &'static str, mut state: S, work: W)
+where
+    S: Send + 'static,
+    W: for<'a> Fn(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
+{
+    loop {
+        // What is left of the state is a queue, a connection or a handle: each of them is whole between two of its uses.
+        match AssertUnwindSafe(work(&mut state)).catch_unwind().await {
+            Ok(()) => return,
+            Err(panic) => {
+                let panic = panic_text(&*panic);
+                tracing::error!(context, task = name, panic, "a task panicked; it is started again");
+                Meters::panicked(context, name);
+                tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+            }
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a text")
+}
+
+/// Calls rules of a context that must not panic, and may all the same: `None` if they did.
+pub(crate) fn guarded<T>(context: &'static str, what: &'static str, rules: impl FnOnce() -> T) -> Option<T> {
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(rules));
+    let failed = |panic: Box<dyn Any + Send>| {
+        tracing::error!(context, rules = what, panic = panic_text(&*panic), "rules panicked");
+        Meters::panicked(context, what);
+    };
+    outcome.map_err(failed).ok()
+}
+
 /// The tasks of one context, which stop together.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
@@ -124,8 +163,17 @@ impl Tasks {
         tasks
     }
 
-    /// Starts a task. It ends by itself soon after [`Tasks::stopping`].
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Starts a long task with what it works on, and keeps it running: see [`supervise`]. It ends by itself soon after
+    /// [`Tasks::stopping`].
+    pub fn supervise<S, W>(&self, context: &'static str, name: &'static str, state: S, work: W)
+    where
+        S: Send + 'static,
+        W: for<'a> Fn(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
+    {
+        self.spawn(supervise(context, name, state, work));
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if self.kill.is_cancelled() {
             return;
         }

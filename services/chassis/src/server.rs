@@ -15,6 +15,7 @@ use crate::access::Guard;
 use crate::context::Running;
 use crate::health::HealthCheck;
 use crate::operations::Operations;
+use crate::runtime::supervise;
 
 /// Calls under way at once on one connection.
 const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -65,7 +66,10 @@ pub async fn serve(
     routes.add_service(reflection(&names).build_v1alpha()?);
 
     let watched: Vec<Watched> = contexts.iter().map(Watched::new).collect();
-    let watching = tokio::spawn(watch(reporter.clone(), watched.clone()));
+    let state = (reporter.clone(), watched.clone());
+    let watching = tokio::spawn(supervise("server", "report of health", state, |(reporter, watched)| {
+        Box::pin(watch(reporter, watched))
+    }));
     let stopped = async {
         stop.await;
         watching.abort();
@@ -107,9 +111,9 @@ impl Watched {
     }
 }
 
-async fn watch(reporter: HealthReporter, watched: Vec<Watched>) {
+async fn watch(reporter: &HealthReporter, watched: &[Watched]) {
     loop {
-        report(&reporter, &watched, false).await;
+        report(reporter, watched, false).await;
         tokio::time::sleep(HEALTH_PERIOD).await;
     }
 }

@@ -4,16 +4,19 @@
 //! woken until it no longer asks to be: whoever is woken too late, or twice, decides by its state. Replicas wake the same
 //! ones, also at the same time; the outside runtime is asked under a key that makes it once.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::aggregate::{Cause, LoadRequest, Loaded, Store};
 use crate::clock::Timestamp;
 use crate::db::DEADLINE;
 use crate::error::Error;
-use crate::runtime::Tasks;
+use crate::runtime::{Tasks, panic_text};
+use crate::telemetry::Meters;
 use crate::writer::{CommandMessage, Resources, Writer};
 
 /// How late an aggregate is woken, at most, while there is nothing else to do.
@@ -45,10 +48,10 @@ pub fn by_writer<A: Store>(writer: &Writer<A>) -> OnDue<A> {
 }
 
 /// Wakes what is due until the tasks stop.
-pub async fn run<A: Store>(resources: Resources, wake: OnDue<A>, tasks: Tasks) {
+pub async fn run<A: Store>(resources: &Resources, on_due: &OnDue<A>, tasks: &Tasks) {
     while tasks.sleep(PERIOD).await {
         loop {
-            match fire_due::<A>(&resources, &wake).await {
+            match fire_due::<A>(resources, on_due).await {
                 Ok(count) if count == AT_ONCE as usize && !tasks.is_stopping() => {}
                 Ok(_) => break,
                 Err(error) => {
@@ -58,6 +61,14 @@ pub async fn run<A: Store>(resources: Resources, wake: OnDue<A>, tasks: Tasks) {
             }
         }
     }
+}
+
+/// One that panics must not keep the others from what they are due for.
+async fn guarded(context: &'static str, call: BoxFuture<'static, Result<(), Error>>) -> Result<(), Error> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
+        Meters::panicked(context, "timer");
+        Err(Error::Internal(format!("what a timer does panicked: {}", panic_text(&*panic))))
+    })
 }
 
 async fn due<A: Store>(resources: &Resources, now: Timestamp) -> Result<Vec<Loaded<A>>, Error> {
@@ -71,13 +82,13 @@ async fn due<A: Store>(resources: &Resources, now: Timestamp) -> Result<Vec<Load
     A::load(reader.tx(), &wanted).await
 }
 
-async fn fire_due<A: Store>(resources: &Resources, wake: &OnDue<A>) -> Result<usize, Error> {
+async fn fire_due<A: Store>(resources: &Resources, on_due: &OnDue<A>) -> Result<usize, Error> {
     let now = resources.runtime.now();
     let due = tokio::time::timeout(DEADLINE, due::<A>(resources, now)).await;
     let due = due.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
     let calls = due.iter().filter_map(|loaded| {
         let (at, command) = loaded.state.due_at()?;
-        (at <= now).then(|| wake(loaded.id, command))
+        (at <= now).then(|| guarded(resources.context, on_due(loaded.id, command)))
     });
     let outcomes = futures::future::join_all(calls).await;
     let count = outcomes.len();

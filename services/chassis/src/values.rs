@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::call::Fields;
 use crate::clock::Timestamp;
+use crate::fields::Fields;
 use crate::geo::MAX_LATITUDE;
 
 /// A currency of ISO 4217.
@@ -22,10 +22,17 @@ impl Currency {
     /// The won, which settings have that say nothing.
     pub const WON: Currency = Currency(*b"KRW");
 
-    /// From three letters in upper case.
+    /// From its code in ISO 4217: three letters in upper case.
     pub fn parse(code: &str) -> Option<Currency> {
-        let code: [u8; 3] = code.as_bytes().try_into().ok()?;
-        code.iter().all(u8::is_ascii_uppercase).then_some(Currency(code))
+        // Metals, funds' units and `XXX` have no minor unit: nothing has a price in them.
+        iso_currency::Currency::from_code(code)?.exponent()?;
+        Some(Currency(code.as_bytes().try_into().ok()?))
+    }
+
+    /// How many digits its minor unit has: 0 for the won, 2 for the dollar.
+    pub fn minor_digits(&self) -> usize {
+        let exponent = iso_currency::Currency::from_code(self.code()).and_then(|currency| currency.exponent());
+        exponent.map_or(2, usize::from)
     }
 
     /// The three letters.
@@ -38,15 +45,8 @@ impl Currency {
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
         let code = String::deserialize(deserializer)?;
-        let wrong = || de::Error::custom(format!("currency {code:?} must be three letters such as KRW"));
+        let wrong = || de::Error::custom(format!("currency {code:?} must be a currency of ISO 4217, such as KRW"));
         Currency::parse(&code).ok_or_else(wrong)
-    }
-}
-
-/// `XXX`: that of no transaction, as ISO 4217 has it.
-impl Default for Currency {
-    fn default() -> Currency {
-        Currency(*b"XXX")
     }
 }
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Currency {
 }
 
 /// An amount in one currency, 0 to [`Money::MAX_MINOR`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Money {
     /// In the currency's minor unit.
     pub minor: i64,
@@ -92,7 +92,7 @@ impl Money {
 
     fn parse(fields: &mut Fields, path: &str, proto: Option<&money::v1::Money>, least: i64) -> Option<Money> {
         let proto = fields.required(path, proto)?;
-        let currency = Currency::parse(&proto.currency_code).ok_or("must be three letters of ISO 4217, such as KRW");
+        let currency = Currency::parse(&proto.currency_code).ok_or("must be a currency of ISO 4217, such as KRW");
         let currency = fields.take(&format!("{path}.currency_code"), currency);
         let in_range = (least..=Money::MAX_MINOR).contains(&proto.amount_minor);
         let range = format!("must be {least} to {}", Money::MAX_MINOR);
@@ -367,6 +367,16 @@ mod tests {
         }
         let july = dates("2026-07-01", "2026-07-02");
         assert_eq!(Dates::from_proto(&july.into()), Some(july));
+    }
+
+    #[test]
+    fn a_currency_is_one_of_iso_4217_in_which_something_can_have_a_price() {
+        for (code, digits) in [("KRW", 0), ("JPY", 0), ("USD", 2), ("KWD", 3), ("CLF", 4), ("UYW", 4), ("UYI", 0)] {
+            assert_eq!(Currency::parse(code).map(|currency| currency.minor_digits()), Some(digits), "{code}");
+        }
+        for code in ["XYZ", "ZZZ", "XXX", "XAU", "krw", "KR", "KRWW", "", "₩"] {
+            assert_eq!(Currency::parse(code), None, "{code}");
+        }
     }
 
     #[test]

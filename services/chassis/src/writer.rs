@@ -43,7 +43,7 @@ pub struct CommandMessage<A: Aggregate> {
 /// Takes commands for the aggregates of one kind.
 pub struct Writer<A: Store> {
     database: Database,
-    shards: Arc<[mpsc::Sender<(Job<A>, Reply<A>)>]>,
+    shards: Arc<[mpsc::Sender<Submitted<A>>]>,
 }
 
 impl<A: Store> Clone for Writer<A> {
@@ -74,6 +74,9 @@ struct Job<A: Store> {
     wants: Wants,
 }
 
+/// What a shard takes from its queue.
+type Submitted<A> = (Job<A>, Reply<A>);
+
 /// What the shards of a context share.
 #[derive(Clone)]
 pub struct Resources {
@@ -96,7 +99,10 @@ impl<A: Store> Writer<A> {
         };
         let start_shard = |_| {
             let (jobs, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(Shard::new(resources.clone()).run(queue, tasks.clone()));
+            let state = (Shard::new(resources.clone()), queue, tasks.clone());
+            tasks.supervise(resources.context, "writer", state, |(shard, queue, tasks)| {
+                Box::pin(shard.run(queue, tasks))
+            });
             jobs
         };
         Writer { database: resources.database.clone(), shards: (0..shards).map(start_shard).collect() }

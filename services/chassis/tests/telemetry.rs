@@ -184,7 +184,7 @@ fn assert_each_meter(heard: &[String]) {
         "nadeuri.events.consumed",
         "nadeuri.consumer.lag",
         "nadeuri.dead_letters",
-        "nadeuri.edge.calls",
+        "nadeuri.peer.calls",
         "nadeuri.breaker.state",
         "nadeuri.pool.used",
         "nadeuri.pool.size",

@@ -1,13 +1,13 @@
 //! The chronicle: every event that happened, in the order in which it was heard.
 //!
-//! It is a view over all events that is never thrown away ([`view`]): other views are made anew from it, and people
-//! read the story of a flow in it. The way to its table is in `store`, the gRPC face in `service`.
+//! It is a projection of all events that is never thrown away ([`projection`]): other projections are rebuilt from it, and
+//! people read the story of a flow in it. Its table is in `store`, the gRPC service in `service`.
 
 pub mod projection;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError, Subscription};
+use chassis::{Context, Host, StartError};
 use contracts::chronicle::v1::chronicle_service_server::ChronicleServiceServer;
 
 use crate::projection::Chronicle;
@@ -17,7 +17,6 @@ pub const CONTEXT: Context = Context {
     name: "chronicle",
     about: "every event that happened: the story of each flow, the source of every view",
     migrations: chassis::migrations!(),
-    subscription: || Subscription::All,
     calls: &[],
     start,
 };

@@ -4,7 +4,7 @@ use chassis::{Envelope, Error, Projection, Subscription, Tx};
 
 use crate::store;
 
-/// The view of everything.
+/// The projection of every event.
 pub enum Chronicle {}
 
 impl Projection for Chronicle {

@@ -1,16 +1,15 @@
-//! The gRPC face of the chronicle: flows, pages of events, and events as they are heard.
+//! The gRPC service of the chronicle: flows, pages of events, and a stream of events as they arrive.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::runtime::Tasks;
-use chassis::{Call, Error, Fields, Page, all};
-use contracts::chronicle::v1 as proto;
-use contracts::chronicle::v1::chronicle_service_server::ChronicleService;
+use chassis::{Call, Error, Fields, Page};
+use contracts::chronicle::v1::{self as proto, *};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use crate::store::{self, FlowId};
 
@@ -38,51 +37,35 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl ChronicleService for Service {
-    async fn get_flow(
-        &self,
-        request: Request<proto::GetFlowRequest>,
-    ) -> Result<Response<proto::GetFlowResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id: Option<FlowId> = fields.id("flow_id", &request.flow_id);
-        let id = fields.finish(id)?;
+impl ChronicleApi for Service {
+    type Call = Call;
+    type Error = Error;
+    type WatchEventsStream = ReceiverStream<Result<WatchEventsResponse, Status>>;
+
+    async fn get_flow(&self, call: Call, request: GetFlowRequest) -> Result<GetFlowResponse, Error> {
+        let id: FlowId = call.parse(|fields| fields.id("flow_id", &request.flow_id))?;
         let reader = self.database.reader().await?;
         let events = store::flow(reader.tx(), id).await?;
-        if events.is_empty() {
-            return Err(Error::not_found("flow", id).into());
-        }
-        Ok(Response::new(proto::GetFlowResponse { events }))
+        if events.is_empty() { Err(Error::not_found("flow", id)) } else { Ok(GetFlowResponse { events }) }
     }
 
-    async fn list_events(
-        &self,
-        request: Request<proto::ListEventsRequest>,
-    ) -> Result<Response<proto::ListEventsResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let filter: Vec<&[u8]> = request.types.iter().map(String::as_bytes).collect();
-        let page = Page::<i64>::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let types = types(&mut fields, request.types);
-        let after = position(&mut fields, request.after_position);
-        let (page, types, after) = fields.finish(all!(page, types, after))?;
+    async fn list_events(&self, call: Call, request: ListEventsRequest) -> Result<ListEventsResponse, Error> {
+        let (page, types, after) = call.parse(|fields| {
+            let filter: Vec<&[u8]> = request.types.iter().map(String::as_bytes).collect();
+            let page = Page::<i64>::parse(fields, request.page_size, &request.page_token, &filter);
+            let types = types(fields, request.types);
+            (page, types, position(fields, request.after_position))
+        })?;
         let reader = self.database.reader().await?;
         let (events, next_page_token) = store::list(reader.tx(), &types, after, &page).await?;
-        Ok(Response::new(proto::ListEventsResponse { events, next_page_token }))
+        Ok(ListEventsResponse { events, next_page_token })
     }
 
-    type WatchEventsStream = ReceiverStream<Result<proto::WatchEventsResponse, Status>>;
-
-    async fn watch_events(
-        &self,
-        request: Request<proto::WatchEventsRequest>,
-    ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let types = types(&mut fields, request.types);
-        let after = request.after_position.map_or(Some(None), |after| position(&mut fields, after).map(Some));
-        let (types, after) = fields.finish(all!(types, after))?;
+    async fn watch_events(&self, call: Call, request: WatchEventsRequest) -> Result<Self::WatchEventsStream, Error> {
+        let (types, after) = call.parse(|fields| {
+            let types = types(fields, request.types);
+            (types, request.after_position.map_or(Some(None), |after| position(fields, after).map(Some)))
+        })?;
         let place = self.watches.clone().try_acquire_owned().map_err(|_| Error::Busy { what: "the chronicle" })?;
         let after = match after {
             Some(after) => after,
@@ -91,7 +74,7 @@ impl ChronicleService for Service {
         let (events, stream) = mpsc::channel(WATCH_BATCH);
         let watch = Watch { database: self.database.clone(), types, after, events, _place: place };
         self.tasks.spawn(watch.run(self.tasks.clone()));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(ReceiverStream::new(stream))
     }
 }
 

@@ -6,7 +6,7 @@ use chassis::db::{self, prelude::*};
 use chassis::{Envelope, Error, Page, Timestamp, Tx, sql};
 use contracts::chronicle::v1 as proto;
 
-/// Events of one flow that are told, at most.
+/// Events of one flow that are returned, at most.
 const FLOW_LIMIT: i64 = 1_000;
 
 diesel::table! {
@@ -27,7 +27,7 @@ diesel::table! {
 }
 
 chassis::envelope_rows! {
-    /// An event. Its position is the database's business.
+    /// An event. The database assigns its position.
     struct Row in events {}
 }
 

@@ -31,7 +31,7 @@ pub struct Delivery {
     /// Its id.
     pub id: DeliveryId,
     /// The order.
-    pub order: OrderId,
+    pub order_id: OrderId,
     /// What goes where.
     pub parcel: Parcel,
     /// Where it stands.
@@ -39,13 +39,13 @@ pub struct Delivery {
     /// The subject of who started it.
     pub courier: Option<String>,
     /// When it was first heard of.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it was started.
-    pub started: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     /// When it was completed.
-    pub completed: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// What goes where.
@@ -180,14 +180,14 @@ impl Aggregate for Delivery {
     fn evolve(delivery: Option<Delivery>, event: &Event) -> Delivery {
         let first = |order: OrderId, parcel: &Parcel, state: State, now: Timestamp| Delivery {
             id: delivery_of(order),
-            order,
+            order_id: order,
             parcel: parcel.clone(),
             state,
             courier: None,
-            created: now,
-            started: None,
-            completed: None,
-            updated: now,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+            updated_at: now,
         };
         match (delivery, event) {
             (_, Event::Prepared(order, parcel, now)) => first(*order, parcel, State::Prepared, *now),
@@ -212,12 +212,12 @@ impl Delivery {
             Event::Prepared(..) | Event::Barred(..) | Event::CancellationRefused => {}
             Event::Started(courier, now) => {
                 self.courier = Some(courier.clone());
-                (self.state, self.started, self.updated) = (State::Started, Some(*now), *now);
+                (self.state, self.started_at, self.updated_at) = (State::Started, Some(*now), *now);
             }
             Event::Completed(now) => {
-                (self.state, self.completed, self.updated) = (State::Completed, Some(*now), *now);
+                (self.state, self.completed_at, self.updated_at) = (State::Completed, Some(*now), *now);
             }
-            Event::Cancelled(now) => (self.state, self.updated) = (State::Cancelled, *now),
+            Event::Cancelled(now) => (self.state, self.updated_at) = (State::Cancelled, *now),
         }
     }
 }

@@ -18,7 +18,6 @@ pub const CONTEXT: Context = Context {
     name: "delivery",
     about: "deliveries of orders: prepared, started by a courier, completed",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };

@@ -1,47 +1,44 @@
 //! Deliveries in a table, and what others hear of them.
 
-use chassis::db::prelude::*;
+use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
-use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
-use contracts::delivery::v1 as proto;
+use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest};
+use contracts::delivery::v1::{self as proto, DeliveryState};
 
 use crate::domain::{Command, Delivery, DeliveryId, Event, OrderId, Parcel, State};
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    deliveries (id) {
-        id -> SqlUuid,
-        version -> BigInt,
-        order_id -> SqlUuid,
-        customer -> Text,
-        product_name -> Text,
-        quantity -> Integer,
-        address -> Text,
-        state -> Text,
-        courier -> Nullable<Text>,
-        created_at -> SqlTime,
-        started_at -> Nullable<SqlTime>,
-        completed_at -> Nullable<SqlTime>,
-        updated_at -> SqlTime,
-    }
-}
-
-chassis::rows! {
+chassis::table! {
     /// A delivery, flat.
-    struct Row in deliveries (id) {
-        id: DeliveryId,
-        version: i64,
-        order_id: OrderId,
-        customer: String,
-        product_name: String,
-        quantity: i32,
-        address: String,
-        state: String,
-        courier: Option<String>,
-        created_at: Timestamp,
-        started_at: Option<Timestamp>,
-        completed_at: Option<Timestamp>,
-        updated_at: Timestamp,
+    deliveries (id) of Delivery as Row with version {
+        id: DeliveryId as SqlUuid,
+        order_id: OrderId as SqlUuid,
+        courier: Option<String> as Nullable<Text>,
+        created_at: Timestamp as SqlTime,
+        started_at: Option<Timestamp> as Nullable<SqlTime>,
+        completed_at: Option<Timestamp> as Nullable<SqlTime>,
+        updated_at: Timestamp as SqlTime,
+    }
+    columns |delivery| {
+        customer: String as Text = delivery.parcel.customer.clone(),
+        product_name: String as Text = delivery.parcel.product_name.clone(),
+        quantity: u32 as Integer = delivery.parcel.quantity,
+        address: String as Text = delivery.parcel.address.clone(),
+        state: Name<DeliveryState> as Text = Name(shown(delivery.state)),
+    }
+    fields |row, corrupt| {
+        parcel: Parcel {
+            customer: row.customer,
+            product_name: row.product_name,
+            quantity: row.quantity as u32,
+            address: row.address,
+        },
+        state: match Name::parse(&row.state) {
+            Some(DeliveryState::Prepared) => State::Prepared,
+            Some(DeliveryState::Started) => State::Started,
+            Some(DeliveryState::Completed) => State::Completed,
+            Some(DeliveryState::Cancelled) => State::Cancelled,
+            _ => return Err(corrupt("state")),
+        },
     }
 }
 
@@ -55,17 +52,15 @@ impl Store for Delivery {
     }
 
     fn publish(&self, event: &Event) -> Option<Publication> {
-        let (delivery, id, flow) = (Some(proto::Delivery::from(self)), self.id, Some(self.order.uuid()));
-        Some(match event {
-            Event::Prepared(..) => Publication::of(&proto::DeliveryPrepared { delivery }, id, flow),
-            Event::Started(..) => Publication::of(&proto::DeliveryStarted { delivery }, id, flow),
-            Event::Completed(_) => Publication::of(&proto::DeliveryCompleted { delivery }, id, flow),
+        let (delivery, about) = (Some(proto::Delivery::from(self)), Publication::about(self.id, self.order_id.uuid()));
+        match event {
+            Event::Prepared(..) => about.tell(&proto::DeliveryPrepared { delivery }),
+            Event::Started(..) => about.tell(&proto::DeliveryStarted { delivery }),
+            Event::Completed(_) => about.tell(&proto::DeliveryCompleted { delivery }),
             // Who cancels before we have heard of the order waits for an answer, too.
-            Event::Cancelled(_) | Event::Barred(..) => {
-                Publication::of(&proto::DeliveryCancelled { delivery }, id, flow)
-            }
-            Event::CancellationRefused => Publication::of(&proto::DeliveryCancellationRefused { delivery }, id, flow),
-        })
+            Event::Cancelled(_) | Event::Barred(..) => about.tell(&proto::DeliveryCancelled { delivery }),
+            Event::CancellationRefused => about.tell(&proto::DeliveryCancellationRefused { delivery }),
+        }
     }
 }
 
@@ -73,111 +68,45 @@ impl Store for Delivery {
 pub async fn list(
     tx: Tx<'_>,
     courier: Option<&str>,
-    state: Option<State>,
+    state: DeliveryState,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Delivery>, String), Error> {
-    let (rows, next) = newest!(
+    let prepared = Name(DeliveryState::Prepared).text();
+    let state = (state != DeliveryState::Unspecified).then(|| Name(state).text());
+    newest!(
         tx, page, Row in deliveries by created_at;
-        courier: deliveries::state.eq("prepared").or(deliveries::courier.assume_not_null().eq(courier)),
-        state: deliveries::state.eq(name(state))
-    );
-    let deliveries = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
-    Ok((deliveries.collect::<Result<_, Error>>()?, next))
+        courier: deliveries::state.eq(prepared).or(deliveries::courier.assume_not_null().eq(courier)),
+        state: deliveries::state.eq(state);
+        |row| (&row.read()?).into()
+    )
 }
 
-/// A state of the contract.
-pub fn state_named(state: proto::DeliveryState) -> Option<State> {
+/// The contract's name of a state.
+fn shown(state: State) -> DeliveryState {
     match state {
-        proto::DeliveryState::Unspecified => None,
-        proto::DeliveryState::Prepared => Some(State::Prepared),
-        proto::DeliveryState::Started => Some(State::Started),
-        proto::DeliveryState::Completed => Some(State::Completed),
-        proto::DeliveryState::Cancelled => Some(State::Cancelled),
-    }
-}
-
-fn name(state: State) -> &'static str {
-    match state {
-        State::Prepared => "prepared",
-        State::Started => "started",
-        State::Completed => "completed",
-        State::Cancelled => "cancelled",
-    }
-}
-
-impl Row {
-    fn new(delivery: &Delivery, version: i64) -> Row {
-        let Parcel { customer, product_name, quantity, address } = delivery.parcel.clone();
-        Row {
-            id: delivery.id,
-            version,
-            order_id: delivery.order,
-            customer,
-            product_name,
-            quantity: quantity as i32,
-            address,
-            state: name(delivery.state).to_owned(),
-            courier: delivery.courier.clone(),
-            created_at: delivery.created,
-            started_at: delivery.started,
-            completed_at: delivery.completed,
-            updated_at: delivery.updated,
-        }
-    }
-}
-
-impl TryFrom<Row> for Loaded<Delivery> {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self, Error> {
-        let states = [State::Prepared, State::Started, State::Completed, State::Cancelled];
-        let state = states.into_iter().find(|state| name(*state) == row.state);
-        let state = state.ok_or_else(|| Error::Internal(format!("delivery {}: corrupt state", row.id)))?;
-        let parcel = Parcel {
-            customer: row.customer,
-            product_name: row.product_name,
-            quantity: row.quantity as u32,
-            address: row.address,
-        };
-        let state = Delivery {
-            id: row.id,
-            order: row.order_id,
-            parcel,
-            state,
-            courier: row.courier,
-            created: row.created_at,
-            started: row.started_at,
-            completed: row.completed_at,
-            updated: row.updated_at,
-        };
-        Ok(Loaded { id: row.id, version: row.version, state })
+        State::Prepared => DeliveryState::Prepared,
+        State::Started => DeliveryState::Started,
+        State::Completed => DeliveryState::Completed,
+        State::Cancelled => DeliveryState::Cancelled,
     }
 }
 
 impl From<&Delivery> for proto::Delivery {
     fn from(delivery: &Delivery) -> Self {
-        use proto::DeliveryState;
-        let state = match delivery.state {
-            State::Prepared => DeliveryState::Prepared,
-            State::Started => DeliveryState::Started,
-            State::Completed => DeliveryState::Completed,
-            State::Cancelled => DeliveryState::Cancelled,
-        };
-        let time = |time: Option<Timestamp>| time.map(Timestamp::to_proto);
         let parcel = delivery.parcel.clone();
         proto::Delivery {
             delivery_id: delivery.id.to_string(),
-            order_id: delivery.order.to_string(),
+            order_id: delivery.order_id.to_string(),
             customer_id: parcel.customer,
             product_name: parcel.product_name,
             quantity: parcel.quantity as i32,
             address: parcel.address,
-            state: state.into(),
+            state: shown(delivery.state).into(),
             courier_id: delivery.courier.clone().unwrap_or_default(),
-            create_time: Some(delivery.created.to_proto()),
-            start_time: time(delivery.started),
-            complete_time: time(delivery.completed),
-            update_time: Some(delivery.updated.to_proto()),
+            create_time: Some(delivery.created_at.to_proto()),
+            start_time: delivery.started_at.map(Timestamp::to_proto),
+            complete_time: delivery.completed_at.map(Timestamp::to_proto),
+            update_time: Some(delivery.updated_at.to_proto()),
         }
     }
 }

@@ -34,9 +34,9 @@ pub struct Hail {
     /// Who drives; none until somebody took it.
     pub allocation: Option<Allocation>,
     /// When the customer asked.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// Who wants to go where, and pays with what.
@@ -200,8 +200,8 @@ impl Aggregate for Hail {
                 trip: trip.clone(),
                 state: State::Requested,
                 allocation: None,
-                created: *now,
-                updated: *now,
+                created_at: *now,
+                updated_at: *now,
             },
             (Some(mut hail), event) => {
                 hail.apply(event);
@@ -241,15 +241,15 @@ impl Hail {
             Event::Requested(..) | Event::CancellationRefused => {}
             Event::Allocated(allocation, now) => {
                 self.allocation = Some(allocation.clone());
-                (self.state, self.updated) = (State::Allocated, *now);
+                (self.state, self.updated_at) = (State::Allocated, *now);
             }
-            Event::CancellationRequested(now) => (self.state, self.updated) = (State::Cancelling, *now),
+            Event::CancellationRequested(now) => (self.state, self.updated_at) = (State::Cancelling, *now),
             Event::Departed(allocation, now) => {
                 self.allocation = Some(allocation.clone());
-                (self.state, self.updated) = (State::UnderWay, *now);
+                (self.state, self.updated_at) = (State::UnderWay, *now);
             }
-            Event::Arrived(now) => (self.state, self.updated) = (State::Finished, *now),
-            Event::Cancelled(cause, now) => (self.state, self.updated) = (State::Cancelled(*cause), *now),
+            Event::Arrived(now) => (self.state, self.updated_at) = (State::Finished, *now),
+            Event::Cancelled(cause, now) => (self.state, self.updated_at) = (State::Cancelled(*cause), *now),
         }
     }
 }

@@ -18,7 +18,6 @@ pub const CONTEXT: Context = Context {
     name: "dispatch",
     about: "hails: customers' requests for taxis",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };

@@ -3,11 +3,9 @@
 use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::Place;
-use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
+use chassis::{Call, Error, Loader, Page, Writer};
 use contracts::Role;
-use contracts::dispatch::v1 as proto;
-use contracts::dispatch::v1::dispatch_service_server::DispatchService;
-use tonic::{Request, Response, Status};
+use contracts::dispatch::v1::*;
 
 use crate::domain::{Command, Hail, HailId, Trip};
 use crate::store;
@@ -17,7 +15,7 @@ use crate::store;
 pub struct Service {
     /// Changes hails.
     pub writer: Writer<Hail>,
-    /// Finds hails.
+    /// Loads hails.
     pub loader: Loader<HailId, Hail>,
     /// Lists hails.
     pub database: Database,
@@ -34,62 +32,41 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl DispatchService for Service {
-    async fn hail_taxi(
-        &self,
-        request: Request<proto::HailTaxiRequest>,
-    ) -> Result<Response<proto::HailTaxiResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let pickup = Place::parse_located(&mut fields, "pickup", request.pickup.as_ref());
-        let destination = Place::parse(&mut fields, "destination", request.destination.as_ref());
-        let method = fields.text("payment_method", &request.payment_method, 1..=100);
-        let (key, pickup, destination, payment_method) = fields.finish(all!(key, pickup, destination, method))?;
+impl DispatchApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn hail_taxi(&self, call: Call, request: HailTaxiRequest) -> Result<HailTaxiResponse, Error> {
+        let (pickup, destination, payment_method) = call.parse(|fields| {
+            let pickup = Place::parse_located(fields, "pickup", request.pickup.as_ref());
+            let destination = Place::parse(fields, "destination", request.destination.as_ref());
+            (pickup, destination, fields.text("payment_method", &request.payment_method, 1..=100))
+        })?;
         let trip = Trip { customer: call.caller.subject().to_owned(), pickup, destination, payment_method };
         let id = self.runtime.ids.mint(self.runtime.now());
-        let hail = self.writer.handle(call.command(id, Command::Request(id, trip), key)).await?;
-        Ok(Response::new(proto::HailTaxiResponse { hail: Some(hail) }))
+        let hail = self.writer.handle(call.command(id, Command::Request(id, trip))).await?;
+        Ok(HailTaxiResponse { hail: Some(hail) })
     }
 
-    async fn cancel_hail(
-        &self,
-        request: Request<proto::CancelHailRequest>,
-    ) -> Result<Response<proto::CancelHailResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("hail_id", &request.hail_id);
-        let (key, id) = fields.finish(all!(key, id))?;
+    async fn cancel_hail(&self, call: Call, request: CancelHailRequest) -> Result<CancelHailResponse, Error> {
+        let id = call.parse(|fields| fields.id("hail_id", &request.hail_id))?;
         self.find(&call, id, false).await?;
-        let hail = self.writer.handle(call.command(id, Command::Cancel, key)).await?;
-        Ok(Response::new(proto::CancelHailResponse { hail: Some(hail) }))
+        let hail = self.writer.handle(call.command(id, Command::Cancel)).await?;
+        Ok(CancelHailResponse { hail: Some(hail) })
     }
 
-    async fn get_hail(
-        &self,
-        request: Request<proto::GetHailRequest>,
-    ) -> Result<Response<proto::GetHailResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("hail_id", &request.hail_id);
-        let hail = self.find(&call, fields.finish(id)?, true).await?;
-        Ok(Response::new(proto::GetHailResponse { hail: Some((&hail).into()) }))
+    async fn get_hail(&self, call: Call, request: GetHailRequest) -> Result<GetHailResponse, Error> {
+        let id = call.parse(|fields| fields.id("hail_id", &request.hail_id))?;
+        let hail = self.find(&call, id, true).await?;
+        Ok(GetHailResponse { hail: Some((&hail).into()) })
     }
 
-    async fn list_hails(
-        &self,
-        request: Request<proto::ListHailsRequest>,
-    ) -> Result<Response<proto::ListHailsResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
+    async fn list_hails(&self, call: Call, request: ListHailsRequest) -> Result<ListHailsResponse, Error> {
         let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes()];
-        let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let page = fields.finish(page)?;
+        let page = call.parse(|fields| Page::parse(fields, request.page_size, &request.page_token, &filter))?;
         let reader = self.database.reader().await?;
         let (hails, next_page_token) = store::list(reader.tx(), customer, &page).await?;
-        Ok(Response::new(proto::ListHailsResponse { hails, next_page_token }))
+        Ok(ListHailsResponse { hails, next_page_token })
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use chassis::error::RefusalCode;
 use chassis::values::{Money, Place};
-use chassis::{Aggregate, EventId, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
 chassis::ids! {
     /// The id of a drive, made from its hail.
@@ -76,17 +76,15 @@ pub struct Drive {
     /// What it costs, once it is finished.
     pub fare: Option<Fare>,
     /// When it was offered.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it was accepted.
-    pub accepted: Option<Timestamp>,
+    pub accepted_at: Option<Timestamp>,
     /// When it was started.
-    pub started: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     /// When it was finished.
-    pub finished: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
     /// When it last changed.
-    pub updated: Timestamp,
-    /// The last event that others know it by: the cause of what the passing of time brings.
-    pub last_event: Option<EventId>,
+    pub updated_at: Timestamp,
 }
 
 /// Who rides where, and pays with what.
@@ -309,7 +307,7 @@ impl Aggregate for Drive {
                 State::Finished => Err(Refusal::DriveFinished),
                 _ => Err(drive.not_mine()),
             },
-            Command::Finish(_, tariff) => match (drive.state, drive.started) {
+            Command::Finish(_, tariff) => match (drive.state, drive.started_at) {
                 (State::Started, Some(start)) => {
                     Ok(vec![Event::Finished(tariff.fare(start, now), now, now + COLLECT_FIRST)])
                 }
@@ -333,12 +331,11 @@ impl Aggregate for Drive {
             driver: None,
             declined: BTreeSet::new(),
             fare: None,
-            created: now,
-            accepted: None,
-            started: None,
-            finished: None,
-            updated: now,
-            last_event: None,
+            created_at: now,
+            accepted_at: None,
+            started_at: None,
+            finished_at: None,
+            updated_at: now,
         };
         match (drive, event) {
             (_, Event::Offered(hail, trip, now, until)) => {
@@ -404,13 +401,13 @@ impl Drive {
             }
             Event::Accepted(driver, now) => {
                 self.driver = Some(driver.clone());
-                (self.state, self.accepted) = (State::Accepted, Some(*now));
+                (self.state, self.accepted_at) = (State::Accepted, Some(*now));
             }
-            Event::Started(now) => (self.state, self.started) = (State::Started, Some(*now)),
+            Event::Started(now) => (self.state, self.started_at) = (State::Started, Some(*now)),
             Event::Finished(amount, now, at) => {
                 let state = FareState::Due { attempt: 0, at: *at };
                 self.fare = Some(Fare { amount: *amount, state });
-                (self.state, self.finished) = (State::Finished, Some(*now));
+                (self.state, self.finished_at) = (State::Finished, Some(*now));
             }
             Event::Cancelled(_) => self.state = State::Cancelled,
             Event::Lapsed(_) => self.state = State::Lapsed,
@@ -429,12 +426,22 @@ impl Drive {
             self.declined.clear();
         }
         if let Some(now) = event.time() {
-            self.updated = now;
+            self.updated_at = now;
         }
     }
 }
 
 impl FareState {
+    /// How often it was tried in vain, while it is due.
+    pub fn attempt(self) -> u32 {
+        if let FareState::Due { attempt, .. } = self { attempt } else { 0 }
+    }
+
+    /// What it was paid by.
+    pub fn payment(self) -> Option<PaymentId> {
+        if let FareState::Paid(payment) = self { Some(payment) } else { None }
+    }
+
     /// What becomes of a fare. An answer that comes late, or of an attempt that ran beside another, decides nothing.
     fn decide(self, command: &Command, now: Timestamp) -> Vec<Event> {
         match (self, command) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::values::{Currency, Money};
-use chassis::{Cause, Context, Host, StartError};
+use chassis::{Context, Host, StartError};
 use contracts::driving::v1::driving_service_server::DrivingServiceServer;
 use serde::Deserialize;
 
@@ -25,7 +25,6 @@ pub const CONTEXT: Context = Context {
     name: "driving",
     about: "drives of taxis: offered, accepted, started, finished, their fares",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy(Duration::ZERO).subscription(),
     calls: &["payment"],
     start,
 };
@@ -64,13 +63,13 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let loader = host.loader_of::<Drive>();
     let (payment, attempts) = (host.peer("payment"), settings.charge_attempts);
     let collection = Collection { writer: writer.clone(), loader: loader.clone(), payment, attempts };
-    let (woken, executes) = (collection.clone(), chassis::timers::by_writer(&writer));
+    let (due, by_writer) = (collection.clone(), chassis::timers::by_writer(&writer));
     host.on_due::<Drive>(Arc::new(move |id, command| match command {
         Command::Collect => {
-            let collection = woken.clone();
-            Box::pin(async move { collection.collect(id, None, Cause::time()).await.map(drop) })
+            let collection = due.clone();
+            Box::pin(async move { collection.collect(id).await })
         }
-        command => executes(id, command),
+        command => by_writer(id, command),
     }));
     let database = host.database().clone();
     let service = service::Service { writer, loader, database, collection, tariff };

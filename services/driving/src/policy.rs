@@ -7,7 +7,7 @@
 //! | `payment.v1.PaymentApproved`            | the fare is paid                                              |
 //! | `payment.v1.PaymentRefused`             | the fare waits for another card                               |
 //!
-//! Payments of other lines of business are not ours: the reference that we gave ours tells.
+//! Payments of other sellers are not ours: a payment names its seller.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use chassis::{Malformed, Policy, decode};
 use contracts::dispatch::v1::{Hail, HailCancellationRequested, TaxiHailed};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentRefused};
 
+use crate::CONTEXT;
 use crate::domain::{Command, Drive, DriveId, HailId, Trip, drive_of};
 
 type Reaction = Result<Vec<(DriveId, Command)>, Malformed>;
@@ -51,6 +52,9 @@ fn offer(hail: Option<Hail>, open_for: Duration) -> Reaction {
 
 fn about(payment: Option<Payment>, command: impl FnOnce(Payment) -> Result<Command, Malformed>) -> Reaction {
     let payment = decode::present("payment", payment)?;
-    let Some(drive) = payment.seller_reference.strip_prefix("taxi/") else { return Ok(vec![]) };
-    Ok(vec![(decode::parsed("seller_reference", drive)?, command(payment)?)])
+    if payment.sold_by() != CONTEXT.name {
+        return Ok(vec![]);
+    }
+    let hail: HailId = decode::parsed("purchase_id", &payment.purchase_id)?;
+    Ok(vec![(drive_of(hail), command(payment)?)])
 }

@@ -33,9 +33,9 @@ pub struct Car {
     /// Its reservations and rentals: all open ones, and those that a command is about.
     pub engagements: BTreeMap<ReservationId, Engagement>,
     /// When it was registered.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// What the company says of a car.
@@ -62,14 +62,14 @@ pub enum Status {
     Removed,
 }
 
-/// A reservation or rental of the car, as `rental` told.
+/// A reservation or rental of the car, as `rental` engagement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Engagement {
     /// For when.
     pub period: Period,
     /// How far it is.
     pub stage: Stage,
-    /// Which of `rental`'s events told it.
+    /// The sequence of the event of `rental` that it is known from.
     pub sequence: i64,
     /// It gave stars.
     pub rated: bool,
@@ -86,7 +86,7 @@ pub enum Stage {
     Over,
 }
 
-/// What a car is told.
+/// What a car is engagement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The company has a new car.
@@ -147,15 +147,15 @@ impl Aggregate for Car {
             Command::Register(..) => vec![],
             Command::Remove if car.status == Status::Removed => vec![],
             Command::Remove => vec![Event::Removed(now)],
-            Command::Observe(reservation, told) => car.decide_observe(*reservation, *told, now),
-            Command::Rate(reservation, told, stars) => {
+            Command::Observe(reservation, engagement) => car.decide_observe(*reservation, *engagement, now),
+            Command::Rate(reservation, engagement, stars) => {
                 let known = car.engagements.get(reservation);
                 if known.is_some_and(|known| known.rated) {
                     return Ok(vec![]);
                 }
                 let rated = Event::Rated(*reservation, *stars, now);
-                // Heard of for the first time: it is told as nothing yet, so that what comes late is still taken.
-                let first = Event::Engaged(*reservation, Engagement { sequence: 0, ..*told });
+                // Heard of for the first time: its sequence is 0, so that what comes late is still taken.
+                let first = Event::Engaged(*reservation, Engagement { sequence: 0, ..*engagement });
                 known.is_none().then_some(first).into_iter().chain([rated]).collect()
             }
         })
@@ -165,7 +165,7 @@ impl Aggregate for Car {
         let mut car = match (car, event) {
             (_, Event::Registered(id, listing, now)) => {
                 let (id, listing, engagements) = (*id, listing.clone(), BTreeMap::new());
-                let (created, updated) = (*now, *now);
+                let (created_at, updated_at) = (*now, *now);
                 Car {
                     id,
                     listing,
@@ -173,8 +173,8 @@ impl Aggregate for Car {
                     stars_sum: 0,
                     rating_count: 0,
                     engagements,
-                    created,
-                    updated,
+                    created_at,
+                    updated_at,
                 }
             }
             (Some(car), _) => car,
@@ -182,22 +182,42 @@ impl Aggregate for Car {
         };
         match event {
             Event::Registered(..) => {}
-            Event::Engaged(reservation, told) => {
+            Event::Engaged(reservation, engagement) => {
                 let rated = car.engagements.get(reservation).is_some_and(|known| known.rated);
-                car.engagements.insert(*reservation, Engagement { rated, ..*told });
+                car.engagements.insert(*reservation, Engagement { rated, ..*engagement });
             }
-            Event::StatusChanged(status, now) => (car.status, car.updated) = (*status, *now),
+            Event::StatusChanged(status, now) => (car.status, car.updated_at) = (*status, *now),
             Event::Rated(reservation, stars, now) => {
                 car.stars_sum += stars;
                 car.rating_count += 1;
-                car.updated = *now;
+                car.updated_at = *now;
                 if let Some(engagement) = car.engagements.get_mut(reservation) {
                     engagement.rated = true;
                 }
             }
-            Event::Removed(now) => (car.status, car.updated) = (Status::Removed, *now),
+            Event::Removed(now) => (car.status, car.updated_at) = (Status::Removed, *now),
         }
         car
+    }
+}
+
+impl Command {
+    /// The reservation that it is about.
+    pub fn reservation(&self) -> Option<ReservationId> {
+        match self {
+            Command::Observe(reservation, _) | Command::Rate(reservation, ..) => Some(*reservation),
+            Command::Register(..) | Command::Remove => None,
+        }
+    }
+}
+
+impl Event {
+    /// The reservation that it is about.
+    pub fn reservation(&self) -> Option<ReservationId> {
+        match self {
+            Event::Engaged(reservation, _) | Event::Rated(reservation, ..) => Some(*reservation),
+            Event::Registered(..) | Event::StatusChanged(..) | Event::Removed(_) => None,
+        }
     }
 }
 
@@ -207,15 +227,15 @@ impl Car {
         if self.rating_count == 0 { 0.0 } else { self.stars_sum as f64 / self.rating_count as f64 }
     }
 
-    fn decide_observe(&self, reservation: ReservationId, told: Engagement, now: Timestamp) -> Vec<Event> {
-        if self.engagements.get(&reservation).is_some_and(|known| known.sequence >= told.sequence) {
+    fn decide_observe(&self, reservation: ReservationId, engagement: Engagement, now: Timestamp) -> Vec<Event> {
+        if self.engagements.get(&reservation).is_some_and(|known| known.sequence >= engagement.sequence) {
             return vec![];
         }
         let others = self.engagements.iter().filter(|(id, _)| **id != reservation).map(|(_, other)| other.stage);
-        let status = status_of(others.chain([told.stage]));
+        let status = status_of(others.chain([engagement.stage]));
         let changed = self.status != Status::Removed && self.status != status;
         let changed = changed.then_some(Event::StatusChanged(status, now));
-        std::iter::once(Event::Engaged(reservation, told)).chain(changed).collect()
+        std::iter::once(Event::Engaged(reservation, engagement)).chain(changed).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The cars that the company rents out: registered, looked up, removed. Their status follows what `rental` tells.
+//! The cars that the company rents out: registered, looked up, removed. Their status follows `rental`'s events.
 //!
 //! The rules are in [`domain`], what others' events lead to in [`policy`].
 
@@ -17,7 +17,6 @@ pub const CONTEXT: Context = Context {
     name: "fleet",
     about: "cars: registration, status, price, average stars",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &["rental"],
     start,
 };

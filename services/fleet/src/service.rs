@@ -3,15 +3,13 @@
 use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::{Money, Period, Place};
-use chassis::{Call, Error, Fields, Loader, Page, PeerClient, Writer, all};
-use contracts::fleet::v1 as proto;
-use contracts::fleet::v1::fleet_service_server::FleetService;
+use chassis::{Call, Error, Fields, Loader, Page, PeerClient, Writer};
+use contracts::fleet::v1::{self as proto, *};
 use contracts::rental::v1::RetireCarRequest;
 use contracts::rental::v1::rental_service_client::RentalServiceClient;
 use prost::Message;
-use tonic::{Request, Response, Status};
 
-use crate::domain::{self, Car, CarId, Command, Listing};
+use crate::domain::{Car, CarId, Command, Listing};
 use crate::store::{self, Filter};
 
 /// Serves cars.
@@ -19,11 +17,11 @@ use crate::store::{self, Filter};
 pub struct Service {
     /// Changes cars.
     pub writer: Writer<Car>,
-    /// Finds cars.
+    /// Loads cars.
     pub loader: Loader<CarId, proto::Car>,
     /// Lists cars.
     pub database: Database,
-    /// Asks `rental`, which keeps the calendars.
+    /// Calls `rental`, which keeps the calendars.
     pub rental: PeerClient,
     /// Time and chance.
     pub runtime: Runtime,
@@ -44,80 +42,56 @@ impl Service {
         let away = "rental can't be asked at the moment whether the car is in use; try a little later";
         retired.await.map(drop).map_err(|none| none.into_error("RENTAL_AWAY", away))
     }
+
+    async fn remove(&self, call: &Call, id: CarId) -> Result<proto::Car, Error> {
+        self.find(id).await?;
+        self.retire(call, id).await?;
+        self.writer.handle(call.command(id, Command::Remove)).await
+    }
 }
 
-#[tonic::async_trait]
-impl FleetService for Service {
-    async fn register_car(
-        &self,
-        request: Request<proto::RegisterCarRequest>,
-    ) -> Result<Response<proto::RegisterCarResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let listing = fields.required("car", request.car).and_then(|car| {
+impl FleetApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn register_car(&self, call: Call, request: RegisterCarRequest) -> Result<RegisterCarResponse, Error> {
+        let listing = call.parse(|fields| {
+            let car = fields.required("car", request.car)?;
             let model = fields.text("car.model", &car.model, 1..=100);
-            let place = Place::parse(&mut fields, "car.place", car.place.as_ref());
-            let daily_rate = Money::price(&mut fields, "car.daily_rate", car.daily_rate.as_ref());
+            let place = Place::parse(fields, "car.place", car.place.as_ref());
+            let daily_rate = Money::price(fields, "car.daily_rate", car.daily_rate.as_ref());
             Some(Listing { model: model?, place: place?, daily_rate: daily_rate? })
-        });
-        let (key, listing) = fields.finish(all!(key, listing))?;
+        })?;
         let id = self.runtime.ids.mint(self.runtime.now());
-        let car = self.writer.handle(call.command(id, Command::Register(id, listing), key)).await?;
-        Ok(Response::new(proto::RegisterCarResponse { car: Some(car) }))
+        let car = self.writer.handle(call.command(id, Command::Register(id, listing))).await?;
+        Ok(RegisterCarResponse { car: Some(car) })
     }
 
-    async fn remove_car(
-        &self,
-        request: Request<proto::RemoveCarRequest>,
-    ) -> Result<Response<proto::RemoveCarResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("car_id", &request.car_id);
-        let (key, id) = fields.finish(all!(key, id))?;
-        if let Some(car) = self.writer.first_answer(key).await? {
-            return Ok(Response::new(proto::RemoveCarResponse { car: Some(car) }));
-        }
-        self.find(id).await?;
-        self.retire(&call, id).await?;
-        let car = self.writer.handle(call.command(id, Command::Remove, key)).await?;
-        Ok(Response::new(proto::RemoveCarResponse { car: Some(car) }))
+    async fn remove_car(&self, call: Call, request: RemoveCarRequest) -> Result<RemoveCarResponse, Error> {
+        let id = call.parse(|fields| fields.id("car_id", &request.car_id))?;
+        let car = self.writer.once(call.key, self.remove(&call, id)).await?;
+        Ok(RemoveCarResponse { car: Some(car) })
     }
 
-    async fn get_car(&self, request: Request<proto::GetCarRequest>) -> Result<Response<proto::GetCarResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("car_id", &request.car_id);
-        let car = self.find(fields.finish(id)?).await?;
-        Ok(Response::new(proto::GetCarResponse { car: Some(car) }))
+    async fn get_car(&self, call: Call, request: GetCarRequest) -> Result<GetCarResponse, Error> {
+        let id = call.parse(|fields| fields.id("car_id", &request.car_id))?;
+        Ok(GetCarResponse { car: Some(self.find(id).await?) })
     }
 
-    async fn list_cars(
-        &self,
-        request: Request<proto::ListCarsRequest>,
-    ) -> Result<Response<proto::ListCarsResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let asked = proto::ListCarsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
-        let page = Page::parse(&mut fields, request.page_size, &request.page_token, &[&asked.encode_to_vec()]);
-        let filter = filter(&mut fields, &request);
-        let (page, filter) = fields.finish(all!(page, filter))?;
+    async fn list_cars(&self, call: Call, request: ListCarsRequest) -> Result<ListCarsResponse, Error> {
+        let asked = ListCarsRequest { page_size: 0, page_token: String::new(), ..request.clone() }.encode_to_vec();
+        let (page, filter) = call.parse(|fields| {
+            let page = Page::parse(fields, request.page_size, &request.page_token, &[&asked]);
+            (page, filter(fields, &request))
+        })?;
         let reader = self.database.reader().await?;
         let (cars, next_page_token) = store::list(reader.tx(), &filter, &page).await?;
-        Ok(Response::new(proto::ListCarsResponse { cars, next_page_token }))
+        Ok(ListCarsResponse { cars, next_page_token })
     }
 }
 
-fn filter(fields: &mut Fields, request: &proto::ListCarsRequest) -> Option<Filter> {
-    let status = match proto::CarStatus::try_from(request.status) {
-        Ok(proto::CarStatus::Unspecified) => Some(None),
-        Ok(proto::CarStatus::Available) => Some(Some(domain::Status::Available)),
-        Ok(proto::CarStatus::Reserved) => Some(Some(domain::Status::Reserved)),
-        Ok(proto::CarStatus::Rented) => Some(Some(domain::Status::Rented)),
-        Ok(proto::CarStatus::Removed) => Some(Some(domain::Status::Removed)),
-        Err(_) => fields.take("status", Err("must be a value of CarStatus")),
-    };
+fn filter(fields: &mut Fields, request: &ListCarsRequest) -> Option<Filter> {
+    let status = fields.choice("status", request.status);
     let place_name = match request.place_name.as_str() {
         "" => Some(None),
         name => fields.text("place_name", name, 1..=100).map(Some),

@@ -33,7 +33,7 @@ fn rules() -> Rules<CarRental> {
         .on(|event: CarReturned, e| rental(event.reservation, e, |rental, at| rental.returned_at = Some(at)))
         .on(|event: ReservationCancelled, e| rental(event.reservation, e, |rental, at| rental.cancelled_at = Some(at)))
         .on(|event: RentalRated, e| rental(event.reservation, e, |_, _| {}))
-        .payments_of("car")
+        .payments_of("rental")
 }
 
 fn rental(
@@ -112,12 +112,12 @@ mod tests {
         use {PaymentState as P, ReservationState as R};
         vec![
             envelope(&CarReserved { reservation: reservation(R::Reserved, 0) }, 11),
-            envelope(&PaymentRequested { payment: paid("car", P::Requested) }, 1),
-            envelope(&PaymentRefused { payment: paid("car", P::Refused) }, 3),
-            envelope(&PaymentApproved { payment: paid("car", P::Approved) }, 5),
+            envelope(&PaymentRequested { payment: paid("rental", P::Requested) }, 1),
+            envelope(&PaymentRefused { payment: paid("rental", P::Refused) }, 3),
+            envelope(&PaymentApproved { payment: paid("rental", P::Approved) }, 5),
             envelope(&CarRented { reservation: reservation(R::Rented, 0) }, 12),
             envelope(&CarReturned { reservation: reservation(R::Returned, 0) }, 15),
-            envelope(&PaymentSettled { payment: paid("car", P::Settled) }, 6),
+            envelope(&PaymentSettled { payment: paid("rental", P::Settled) }, 6),
             envelope(&RentalRated { reservation: reservation(R::Returned, 4) }, 16),
         ]
     }
@@ -127,13 +127,13 @@ mod tests {
         use {PaymentState as P, ReservationState as R};
         vec![
             envelope(&CarReserved { reservation: reservation(R::Reserved, 0) }, 1),
-            envelope(&PaymentRequested { payment: paid("car", P::Requested) }, 1),
-            envelope(&PaymentApproved { payment: paid("car", P::Approved) }, 3),
+            envelope(&PaymentRequested { payment: paid("rental", P::Requested) }, 1),
+            envelope(&PaymentApproved { payment: paid("rental", P::Approved) }, 3),
             envelope(&CarRented { reservation: reservation(R::Rented, 0) }, 2),
-            envelope(&PaymentCancellationRefused { payment: paid("car", P::Approved) }, 5),
-            envelope(&PaymentCancellationRequested { payment: paid("car", P::Cancelling) }, 6),
+            envelope(&PaymentCancellationRefused { payment: paid("rental", P::Approved) }, 5),
+            envelope(&PaymentCancellationRequested { payment: paid("rental", P::Cancelling) }, 6),
             envelope(&ReservationCancelled { reservation: reservation(R::Cancelled, 0) }, 4),
-            envelope(&PaymentCancelled { payment: paid("car", P::Cancelled) }, 8),
+            envelope(&PaymentCancelled { payment: paid("rental", P::Cancelled) }, 8),
         ]
     }
 
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_payment_of_another_line_changes_nothing() {
-        let other = envelope(&PaymentRequested { payment: paid("cart", PaymentState::Requested) }, 1);
+        let other = envelope(&PaymentRequested { payment: paid("driving", PaymentState::Requested) }, 1);
         assert!(rules().decode(&other).expect("it is right").is_none());
     }
 

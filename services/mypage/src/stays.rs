@@ -1,8 +1,7 @@
 //! Stays with their payment and voucher, made from the events of `stay`, `payment` and `voucher`.
 
 use chassis::db::prelude::*;
-use chassis::db::types::Secret;
-use chassis::{Envelope, Malformed, Timestamp, decode};
+use chassis::{Envelope, Malformed, Secret, Timestamp, decode};
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Dates;
 use contracts::stay::v1::{self as contract, StayCancelled, StayCompleted, StayConfirmed, StayReserved};

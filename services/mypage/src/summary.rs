@@ -207,25 +207,25 @@ impl<S: Summary> Rules<S> {
 }
 
 impl<S: PaidSummary> Rules<S> {
-    /// The payments of a line of business: those whose seller's reference begins with it, `car/…` with `car`.
+    /// The payments for what this context sells.
     #[must_use]
-    pub fn payments_of(self, line: &'static str) -> Rules<S> {
-        self.payment(line, |event: PaymentRequested| event.payment)
-            .payment(line, |event: PaymentApproved| event.payment)
-            .payment(line, |event: PaymentRefused| event.payment)
-            .payment(line, |event: PaymentCancellationRequested| event.payment)
-            .payment(line, |event: PaymentCancellationRefused| event.payment)
-            .payment(line, |event: PaymentCancelled| event.payment)
-            .payment(line, |event: PaymentSettled| event.payment)
+    pub fn payments_of(self, seller: &'static str) -> Rules<S> {
+        self.payment(seller, |event: PaymentRequested| event.payment)
+            .payment(seller, |event: PaymentApproved| event.payment)
+            .payment(seller, |event: PaymentRefused| event.payment)
+            .payment(seller, |event: PaymentCancellationRequested| event.payment)
+            .payment(seller, |event: PaymentCancellationRefused| event.payment)
+            .payment(seller, |event: PaymentCancelled| event.payment)
+            .payment(seller, |event: PaymentSettled| event.payment)
     }
 
-    fn payment<M>(mut self, line: &'static str, payment: fn(M) -> Option<Payment>) -> Rules<S>
+    fn payment<M>(mut self, seller: &'static str, payment: fn(M) -> Option<Payment>) -> Rules<S>
     where
         M: Message + Name + Default + 'static,
     {
         let rule: Rule<S> = Box::new(move |event| {
             let payment = decode::present("payment", payment(event.decode::<M>()?))?;
-            if payment.seller_reference.split('/').next() != Some(line) {
+            if payment.sold_by() != seller {
                 return Ok(None);
             }
             let (sequence, id) = (event.sequence, decode::parsed("purchase_id", &payment.purchase_id)?);

@@ -48,7 +48,7 @@ fn rules() -> Rules<TaxiRide> {
         .on(|event: DriveFinished, e| drive(event.drive, e))
         .on(|event: DriveCancelled, e| drive(event.drive, e))
         .on(|event: DriveLapsed, e| drive(event.drive, e))
-        .payments_of("taxi")
+        .payments_of("driving")
 }
 
 fn hail(
@@ -174,9 +174,9 @@ mod tests {
             envelope(&TaxiAllocated { hail: hail(HailState::Allocated) }, 2),
             envelope(&DriveStarted { drive: drive(D::Started) }, 3),
             envelope(&DriveFinished { drive: drive(D::Finished) }, 4),
-            envelope(&PaymentRequested { payment: paid("taxi", P::Requested) }, 1),
-            envelope(&PaymentApproved { payment: paid("taxi", P::Approved) }, 3),
-            envelope(&PaymentSettled { payment: paid("taxi", P::Settled) }, 4),
+            envelope(&PaymentRequested { payment: paid("driving", P::Requested) }, 1),
+            envelope(&PaymentApproved { payment: paid("driving", P::Approved) }, 3),
+            envelope(&PaymentSettled { payment: paid("driving", P::Settled) }, 4),
         ]
     }
 

@@ -1,6 +1,5 @@
 //! Amounts, times and periods as people read them.
 
-use chassis::values::Currency;
 use chassis::{Malformed, Timestamp, decode};
 use contracts::money::v1::Money;
 use contracts::period::v1::{Dates, Period};
@@ -9,7 +8,7 @@ use contracts::period::v1::{Dates, Period};
 pub fn amount(money: &Option<Money>) -> Result<String, Malformed> {
     let money = decode::money("amount", money.clone())?;
     let minor = u64::try_from(money.minor).map_err(|_| Malformed("amount_minor".into()))?;
-    let (currency, digits) = (money.currency, minor_digits(money.currency));
+    let (currency, digits) = (money.currency, money.currency.minor_digits());
     let unit = 10_u64.pow(digits as u32);
     let whole = grouped(minor / unit);
     Ok(match digits {
@@ -40,16 +39,6 @@ fn time(proto: &Option<prost_types::Timestamp>) -> Result<String, Malformed> {
     let time = proto.as_ref().and_then(Timestamp::from_proto).ok_or_else(malformed)?;
     let time = jiff::Timestamp::from_microsecond(time.micros()).map_err(|_| malformed())?;
     Ok(time.strftime("%Y-%m-%d %H:%M").to_string())
-}
-
-/// How many digits a currency's minor unit has in ISO 4217. Most have 2.
-fn minor_digits(currency: Currency) -> usize {
-    match currency.code() {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    }
 }
 
 /// A number with a comma before every three digits.
@@ -84,6 +73,7 @@ mod tests {
         check("USD", 5, "USD 0.05");
         check("EUR", 123_450, "EUR 1,234.50");
         check("KWD", 1_500, "KWD 1.500");
+        check("CLF", 12_345, "CLF 1.2345");
     }
 
     #[test]

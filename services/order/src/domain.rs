@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chassis::error::RefusalCode;
 use chassis::values::Money;
-use chassis::{Aggregate, EventId, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
 chassis::ids! {
     /// The id of an order. It is the id of the flow.
@@ -45,13 +45,11 @@ pub struct Order {
     /// Where it stands.
     pub state: State,
     /// What it was paid with.
-    pub payment: Option<PaymentId>,
+    pub payment_id: Option<PaymentId>,
     /// When it was asked for.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
-    /// The last event that others know it by: the cause of what the passing of time brings.
-    pub last_event: Option<EventId>,
+    pub updated_at: Timestamp,
 }
 
 /// Who ordered what, for how much, and where to.
@@ -93,6 +91,18 @@ pub enum State {
     Cancelling(Cause),
     /// It is off.
     Cancelled(Cause),
+}
+
+impl State {
+    /// When it lapses, if it is a draft.
+    pub fn expires(self) -> Option<Timestamp> {
+        if let State::Draft { expires } = self { Some(expires) } else { None }
+    }
+
+    /// Why it is cancelled, if it is or is to be.
+    pub fn cause(self) -> Option<Cause> {
+        if let State::Cancelling(cause) | State::Cancelled(cause) = self { Some(cause) } else { None }
+    }
 }
 
 /// Why an order was cancelled.
@@ -234,10 +244,7 @@ impl Aggregate for Order {
     }
 
     fn due_at(&self) -> Option<(Timestamp, Command)> {
-        match self.state {
-            State::Draft { expires } => Some((expires, Command::Lapse)),
-            _ => None,
-        }
+        self.state.expires().map(|expires| (expires, Command::Lapse))
     }
 }
 
@@ -247,10 +254,9 @@ impl Order {
             id,
             purchase: purchase.clone(),
             state: State::Draft { expires: now + pay_within },
-            payment: None,
-            created: now,
-            updated: now,
-            last_event: None,
+            payment_id: None,
+            created_at: now,
+            updated_at: now,
         }
     }
 
@@ -294,7 +300,7 @@ impl Order {
             Event::Drafted(_) | Event::CancellationRefused => return,
             Event::Lapsed(now) => (State::Lapsed, now),
             Event::Placed(payment, now) => {
-                self.payment = Some(*payment);
+                self.payment_id = Some(*payment);
                 (State::Placed, now)
             }
             Event::Confirmed(now) => (State::Confirmed, now),
@@ -303,6 +309,6 @@ impl Order {
             Event::Dispatched(now) => (State::Delivering, now),
             Event::Delivered(now) => (State::Delivered, now),
         };
-        (self.state, self.updated) = (state, *now);
+        (self.state, self.updated_at) = (state, *now);
     }
 }

@@ -24,7 +24,6 @@ pub const CONTEXT: Context = Context {
     name: "order",
     about: "orders: paid, confirmed, delivered, cancelled",
     migrations: chassis::migrations!(),
-    subscription: policy::subscription,
     calls: &["payment"],
     start,
 };

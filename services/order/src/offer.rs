@@ -12,7 +12,7 @@ use crate::domain::ProductId;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offer {
     /// Which product.
-    pub product: ProductId,
+    pub product_id: ProductId,
     /// What it is called.
     pub name: String,
     /// What one of it costs.

@@ -14,15 +14,16 @@
 //! | `delivery.v1.DeliveryCancelled`             | it is cancelled                                                 |
 //! | `delivery.v1.DeliveryCancellationRefused`   | it is on its way, for the delivery had started                  |
 //!
-//! Payments of other lines of business are not ours: the reference that we gave ours tells.
+//! Payments of other sellers are not ours: a payment names its seller.
 
-use chassis::{Envelope, Malformed, Policy, Subscription, decode};
+use chassis::{Envelope, Malformed, Policy, decode};
 use contracts::delivery::v1::{
     Delivery, DeliveryCancellationRefused, DeliveryCancelled, DeliveryCompleted, DeliveryStarted,
 };
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 use contracts::product::v1::{Product, ProductCreated, ProductRepriced, StockRefused, StockTaken, Taking};
 
+use crate::CONTEXT;
 use crate::domain::{Command, Order, OrderId, PaymentId, ProductId};
 use crate::offer::{Learn, Offer};
 
@@ -49,27 +50,18 @@ pub fn offers() -> Policy<Offer> {
         .on(|event: ProductRepriced, envelope| offered(event.product, envelope))
 }
 
-/// Which events the table above is about.
-pub fn subscription() -> Subscription {
-    let kinds = |subscription| match subscription {
-        Subscription::Kinds(kinds) => kinds,
-        Subscription::All => Vec::new(),
-    };
-    Subscription::Kinds([kinds(orders().subscription()), kinds(offers().subscription())].concat())
+/// What we note with a payment, as in the contract of `OrderDrafted`: which order it is for.
+pub fn reference(order: OrderId) -> String {
+    format!("order/{order}")
 }
-
-/// What we note with a payment: which order it is for.
-pub fn reference(order: &str) -> String {
-    format!("{REFERENCE}{order}")
-}
-
-/// What is noted with our payments begins so; the id of the order follows.
-const REFERENCE: &str = "order/";
 
 fn paid(payment: Option<Payment>, command: impl FnOnce(PaymentId) -> Command) -> Reaction {
     let payment = decode::present("payment", payment)?;
-    let Some(order) = payment.seller_reference.strip_prefix(REFERENCE) else { return Ok(vec![]) };
-    Ok(vec![(decode::parsed("seller_reference", order)?, command(decode::parsed("payment_id", &payment.payment_id)?))])
+    if payment.sold_by() != CONTEXT.name {
+        return Ok(vec![]);
+    }
+    let order = decode::parsed("purchase_id", &payment.purchase_id)?;
+    Ok(vec![(order, command(decode::parsed("payment_id", &payment.payment_id)?))])
 }
 
 fn stocked(taking: Option<Taking>, command: Command) -> Reaction {
@@ -83,5 +75,5 @@ fn delivered(delivery: Option<Delivery>, command: Command) -> Reaction {
 fn offered(product: Option<Product>, envelope: &Envelope) -> Result<Vec<(ProductId, Learn)>, Malformed> {
     let product = decode::present("product", product)?;
     let (id, price) = (decode::parsed("product_id", &product.product_id)?, decode::money("price", product.price)?);
-    Ok(vec![(id, Learn(Offer { product: id, name: product.name, price, sequence: envelope.sequence }))])
+    Ok(vec![(id, Learn(Offer { product_id: id, name: product.name, price, sequence: envelope.sequence }))])
 }

@@ -4,30 +4,24 @@ use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::error::RefusalCode;
-use chassis::idempotency::Key;
-use chassis::page::Cursor;
 use chassis::runtime::Runtime;
-use chassis::{Call, Error, Fields, Loader, Page, PeerClient, Writer, all};
-use contracts::order::v1 as proto;
-use contracts::order::v1::OrderState;
-use contracts::order::v1::order_service_server::OrderService;
+use chassis::{Call, Error, Loader, Page, PeerClient, Writer};
+use contracts::order::v1::{self as proto, *};
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
-use tonic::{Request, Response, Status};
 
-use crate::domain::{Command, MAX_QUANTITY, Order, OrderId, PaymentId, ProductId, Purchase};
+use crate::domain::{Command, MAX_QUANTITY, Order, OrderId, PaymentId, ProductId, Purchase, State};
 use crate::offer::Offer;
-use crate::policy;
-use crate::store;
+use crate::{policy, store};
 
 /// Serves orders.
 #[derive(Clone)]
 pub struct Service {
     /// Changes orders.
     pub writer: Writer<Order>,
-    /// Finds orders, and what is none yet.
+    /// Loads orders, and what is none yet.
     pub loader: Loader<OrderId, Order>,
-    /// Finds what is known of products.
+    /// Loads what is known of products.
     pub offers: Loader<ProductId, Offer>,
     /// Lists orders.
     pub database: Database,
@@ -48,33 +42,28 @@ struct Wish {
 }
 
 impl Service {
-    async fn create(&self, call: &Call, wish: Wish, key: Option<Key>) -> Result<proto::Order, Error> {
-        if let Some(first) = self.writer.first_answer(key).await? {
-            return placed(first);
-        }
+    async fn create(&self, call: &Call, wish: Wish) -> Result<proto::Order, Error> {
         // A request that is repeated goes on with what its first attempt drafted.
-        let id: OrderId = self.runtime.id_for(key);
+        let id: OrderId = self.runtime.id_for(call.key);
         let draft = match self.loader.get(id).await? {
-            Some(order) => (&order).into(),
-            None => self.draft(call, id, &wish, key.map(Key::begun)).await?,
+            Some(order) => order,
+            None => self.draft(call, id, &wish).await?,
         };
-        let payment = match draft.state() {
-            OrderState::Draft => match self.pay(call, &draft, wish.method).await {
+        let payment = match (draft.state, draft.payment_id) {
+            (State::Draft { .. }, _) => match self.pay(call, &draft, wish.method).await {
                 Ok(payment) => payment,
                 Err(error) => self.paid_meanwhile(id).await?.ok_or(error)?,
             },
             // It was paid through `payment`, or lapsed.
-            _ => match draft.payment_id.parse() {
-                Ok(payment) => payment,
-                Err(_) => return placed(draft),
-            },
+            (_, Some(payment)) => payment,
+            (_, None) => return Ok((&draft).into()),
         };
-        placed(self.writer.handle(call.command(id, Command::Place(payment), key)).await?)
+        self.writer.handle(call.command(id, Command::Place(payment))).await
     }
 
     /// Writes down what is to be paid for. Should this process die after the payment, the event `PaymentApproved` does the
     /// rest.
-    async fn draft(&self, call: &Call, id: OrderId, wish: &Wish, key: Option<Key>) -> Result<proto::Order, Error> {
+    async fn draft(&self, call: &Call, id: OrderId, wish: &Wish) -> Result<Order, Error> {
         let offer = self.offers.get(wish.product).await?;
         let offer = offer.ok_or_else(|| Error::not_found("product", wish.product))?;
         let price = offer.price.times(wish.quantity);
@@ -87,25 +76,26 @@ impl Service {
             price,
             address: wish.address.clone(),
         };
-        self.writer.handle(call.command(id, Command::Draft(id, purchase, self.pay_within), key)).await
+        let draft = call.command(id, Command::Draft(id, purchase, self.pay_within)).begun();
+        self.writer.state_after(draft).await?.ok_or_else(|| Error::not_found("order", id))
     }
 
     /// The payment of an order that is one by now, whatever the call that should have paid it was told: the payment was
     /// heard of by its event, and the order may even be cancelled again.
     async fn paid_meanwhile(&self, id: OrderId) -> Result<Option<PaymentId>, Error> {
-        Ok(self.loader.get(id).await?.and_then(|order| order.payment))
+        Ok(self.loader.get(id).await?.and_then(|order| order.payment_id))
     }
 
     /// Has it paid, and waits.
-    async fn pay(&self, call: &Call, draft: &proto::Order, method: String) -> Result<PaymentId, Error> {
+    async fn pay(&self, call: &Call, draft: &Order, method: String) -> Result<PaymentId, Error> {
         let request = CollectPaymentRequest {
             // The purchase makes it happen once.
             request_id: String::new(),
-            purchase_id: draft.order_id.clone(),
-            customer_id: draft.customer_id.clone(),
-            amount: draft.price.clone(),
+            purchase_id: draft.id.to_string(),
+            customer_id: draft.purchase.customer.clone(),
+            amount: Some(draft.purchase.price.into()),
             payment_method: method,
-            seller_reference: policy::reference(&draft.order_id),
+            seller_reference: policy::reference(draft.id),
             used: false,
         };
         let paid = self.payment.call(Some(call), request, |transport, request| async move {
@@ -125,11 +115,6 @@ impl Service {
     }
 }
 
-/// Whose orders the caller sees; everyone's, if there is nobody.
-fn seen_by(call: &Call) -> Option<&str> {
-    call.own()
-}
-
 fn refused(reason: &'static str, message: &str) -> Error {
     Error::Refused { code: RefusalCode::Precondition, reason, message: message.to_owned(), retry_after: None }
 }
@@ -145,68 +130,48 @@ fn placed(order: proto::Order) -> Result<proto::Order, Error> {
     Ok(order)
 }
 
-#[tonic::async_trait]
-impl OrderService for Service {
-    async fn create_order(
-        &self,
-        request: Request<proto::CreateOrderRequest>,
-    ) -> Result<Response<proto::CreateOrderResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let product = fields.id("product_id", &request.product_id);
+impl OrderApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn create_order(&self, call: Call, request: CreateOrderRequest) -> Result<CreateOrderResponse, Error> {
         let quantity = u32::try_from(request.quantity).ok().filter(|quantity| (1..=MAX_QUANTITY).contains(quantity));
-        let quantity = fields.take("quantity", quantity.ok_or(format!("must be 1 to {MAX_QUANTITY}")));
-        let address = fields.text("address", &request.address, 1..=200);
-        let method = fields.text("payment_method", &request.payment_method, 1..=100);
-        let parsed = fields.finish(all!(key, product, quantity, address, method))?;
-        let (key, product, quantity, address, method) = parsed;
-        let order = self.create(&call, Wish { product, quantity, address, method }, key).await?;
-        Ok(Response::new(proto::CreateOrderResponse { order: Some(order) }))
+        let (product, quantity, address, method) = call.parse(|fields| {
+            let product = fields.id("product_id", &request.product_id);
+            let quantity = fields.take("quantity", quantity.ok_or(format!("must be 1 to {MAX_QUANTITY}")));
+            let address = fields.text("address", &request.address, 1..=200);
+            (product, quantity, address, fields.text("payment_method", &request.payment_method, 1..=100))
+        })?;
+        let create = self.create(&call, Wish { product, quantity, address, method });
+        let order = placed(self.writer.once(call.key, create).await?)?;
+        Ok(CreateOrderResponse { order: Some(order) })
     }
 
-    async fn cancel_order(
-        &self,
-        request: Request<proto::CancelOrderRequest>,
-    ) -> Result<Response<proto::CancelOrderResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("order_id", &request.order_id);
-        let (key, id) = fields.finish(all!(key, id))?;
+    async fn cancel_order(&self, call: Call, request: CancelOrderRequest) -> Result<CancelOrderResponse, Error> {
+        let id = call.parse(|fields| fields.id("order_id", &request.order_id))?;
         self.visible(Some(call.caller.subject()), id).await?;
-        let order = self.writer.handle(call.command(id, Command::Cancel, key)).await?;
-        Ok(Response::new(proto::CancelOrderResponse { order: Some(order) }))
+        let order = self.writer.handle(call.command(id, Command::Cancel)).await?;
+        Ok(CancelOrderResponse { order: Some(order) })
     }
 
-    async fn get_order(
-        &self,
-        request: Request<proto::GetOrderRequest>,
-    ) -> Result<Response<proto::GetOrderResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("order_id", &request.order_id);
-        let order = self.visible(seen_by(&call), fields.finish(id)?).await?;
-        Ok(Response::new(proto::GetOrderResponse { order: Some((&order).into()) }))
+    async fn get_order(&self, call: Call, request: GetOrderRequest) -> Result<GetOrderResponse, Error> {
+        let id = call.parse(|fields| fields.id("order_id", &request.order_id))?;
+        let order = self.visible(call.own(), id).await?;
+        Ok(GetOrderResponse { order: Some((&order).into()) })
     }
 
-    async fn list_orders(
-        &self,
-        request: Request<proto::ListOrdersRequest>,
-    ) -> Result<Response<proto::ListOrdersResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let customer = seen_by(&call);
+    async fn list_orders(&self, call: Call, request: ListOrdersRequest) -> Result<ListOrdersResponse, Error> {
+        let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
-        let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
         // What is not paid is no order: nobody finds any in these states.
         let known = OrderState::try_from(request.state).ok();
         let known = known.filter(|state| !matches!(state, OrderState::Draft | OrderState::Lapsed));
-        let state = fields.take("state", known.ok_or("must be a state that an order has"));
-        let (page, state): (Page<Cursor>, _) = fields.finish(all!(page, state))?;
+        let (page, state) = call.parse(|fields| {
+            let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
+            (page, fields.take("state", known.ok_or("must be a state that an order has")))
+        })?;
         let reader = self.database.reader().await?;
-        let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;
-        let (orders, next_page_token) = listed;
-        Ok(Response::new(proto::ListOrdersResponse { orders, next_page_token }))
+        let (orders, next_page_token) = store::list(reader.tx(), customer, state, &page).await?;
+        Ok(ListOrdersResponse { orders, next_page_token })
     }
 }

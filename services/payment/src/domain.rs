@@ -62,6 +62,8 @@ pub struct Payment {
 /// Who owes how much.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Owed {
+    /// The context that sold the purchase; empty in payments of before this was noted.
+    pub seller: String,
     /// The subject of the customer.
     pub customer: String,
     /// How much.
@@ -70,6 +72,14 @@ pub struct Owed {
     pub reference: String,
     /// What is paid for was used up before: there is nothing to take back.
     pub used: bool,
+}
+
+impl Owed {
+    /// Whether both are about the same. A seller that is not known differs from none.
+    fn is_same(&self, other: &Owed) -> bool {
+        let seller = if self.seller.is_empty() { &other.seller } else { &self.seller };
+        *self == Owed { seller: self.seller.clone(), ..other.clone() } && *seller == other.seller
+    }
 }
 
 /// Where a payment stands.
@@ -251,7 +261,7 @@ impl Aggregate for Payment {
 
     fn decide(payment: Option<&Payment>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Some(payment) = payment else { return decide_first(command, now) };
-        let is_other = |owed: &Owed| payment.owed.as_ref().is_some_and(|known| known != owed);
+        let is_other = |owed: &Owed| payment.owed.as_ref().is_some_and(|known| !known.is_same(owed));
         match command {
             Command::Request(_, owed) if is_other(owed) => Err(Refusal::PurchaseDiffers),
             Command::Request(purchase, owed) if payment.owed.is_none() => {

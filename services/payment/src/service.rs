@@ -159,8 +159,9 @@ impl PaymentApi for Service {
             let method = fields.text("payment_method", &request.payment_method, 1..=100);
             (purchase, customer, amount, method, fields.text("seller_reference", &request.seller_reference, 1..=100))
         })?;
-        let collect: Option<(PurchaseId, _)> =
-            Some((purchase, Owed { customer, amount, reference, used: request.used }));
+        let seller = call.caller.subject().to_owned();
+        let owed = Owed { seller, customer, amount, reference, used: request.used };
+        let collect: Option<(PurchaseId, _)> = Some((purchase, owed));
         let charge = self.charge(&call, payment_of(purchase), Command::Charge { method, collect });
         let payment = self.writer.once(call.key, charge).await?;
         Ok(CollectPaymentResponse { payment: Some(payment) })

@@ -22,6 +22,7 @@ chassis::table! {
         amount_minor: Option<i64> as Nullable<BigInt> = payment.owed.as_ref().map(|owed| owed.amount.minor),
         currency: Option<Currency> as Nullable<Text> = payment.owed.as_ref().map(|owed| owed.amount.currency),
         reference: Option<String> as Nullable<Text> = payment.owed.as_ref().map(|owed| owed.reference.clone()),
+        seller: String as Text = payment.owed.as_ref().map(|owed| owed.seller.clone()).unwrap_or_default(),
         used: bool as Bool = payment.is_used(),
         state: Name<proto::PaymentState> as Text = Name(shown(&payment.state)),
         refunded: bool as Bool = payment.state == State::Cancelled { refunded: true },
@@ -33,7 +34,8 @@ chassis::table! {
     fields |row, corrupt| {
         owed: match (row.customer, row.amount_minor, row.currency, row.reference) {
             (Some(customer), Some(minor), Some(currency), Some(reference)) => {
-                Some(Owed { customer, amount: Money { minor, currency }, reference, used: row.used })
+                let amount = Money { minor, currency };
+                Some(Owed { seller: row.seller, customer, amount, reference, used: row.used })
             }
             (None, None, None, None) => None,
             _ => return Err(corrupt("amount")),
@@ -139,6 +141,7 @@ impl From<&Payment> for proto::Payment {
             update_time: Some(payment.updated_at.to_proto()),
             seller_reference: owed.map(|owed| owed.reference.clone()).unwrap_or_default(),
             used: payment.is_used(),
+            seller: owed.map(|owed| owed.seller.clone()).unwrap_or_default(),
         }
     }
 }

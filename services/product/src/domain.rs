@@ -38,9 +38,9 @@ pub struct Product {
     /// What orders took: those that a command is about.
     pub takings: BTreeMap<OrderId, Taking>,
     /// When it was added.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it, or its stock, last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// What managers say of a product.
@@ -173,23 +173,23 @@ impl Aggregate for Product {
                 listing: listing.clone(),
                 stock: *stock,
                 takings: BTreeMap::new(),
-                created: *now,
-                updated: *now,
+                created_at: *now,
+                updated_at: *now,
             },
             (Some(product), _) => product,
             (None, event) => unreachable!("{event:?} can't be the first event of a product"),
         };
         match event {
             Event::Created(..) => {}
-            Event::Repriced(price, now) => (product.listing.price, product.updated) = (*price, *now),
-            Event::Added(quantity, now) => (product.stock, product.updated) = (product.stock + quantity, *now),
+            Event::Repriced(price, now) => (product.listing.price, product.updated_at) = (*price, *now),
+            Event::Added(quantity, now) => (product.stock, product.updated_at) = (product.stock + quantity, *now),
             Event::Taken(order, quantity, now) => {
-                (product.stock, product.updated) = (product.stock - u64::from(*quantity), *now);
+                (product.stock, product.updated_at) = (product.stock - u64::from(*quantity), *now);
                 product.note(*order, *quantity, State::Taken);
             }
             Event::Refused(order, quantity) => product.note(*order, *quantity, State::Refused),
             Event::Restored(order, quantity, now) => {
-                (product.stock, product.updated) = (product.stock + u64::from(*quantity), *now);
+                (product.stock, product.updated_at) = (product.stock + u64::from(*quantity), *now);
                 product.note(*order, *quantity, State::Restored);
             }
             Event::Barred(order, quantity) => product.note(*order, *quantity, State::Restored),

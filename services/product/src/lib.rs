@@ -18,7 +18,6 @@ pub const CONTEXT: Context = Context {
     name: "product",
     about: "products and their stock: added, taken by orders, restored",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };
@@ -26,7 +25,7 @@ pub const CONTEXT: Context = Context {
 fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Product>();
     host.react(policy::policy(), &writer);
-    let loader = host.loader(|tx, ids| Box::pin(store::read(tx, ids)));
+    let loader = host.loader_of::<Product>();
     let (database, runtime) = (host.database().clone(), host.runtime().clone());
     let service = service::Service { writer, loader, database, runtime };
     host.serve(ProductServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));

@@ -3,10 +3,8 @@
 use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::Money;
-use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
-use contracts::product::v1 as proto;
-use contracts::product::v1::product_service_server::ProductService;
-use tonic::{Request, Response, Status};
+use chassis::{Call, Error, Fields, Loader, Page, Writer};
+use contracts::product::v1::{self as proto, *};
 
 use crate::domain::{Command, Listing, MAX_STOCK, Product, ProductId};
 use crate::store;
@@ -16,8 +14,8 @@ use crate::store;
 pub struct Service {
     /// Changes products.
     pub writer: Writer<Product>,
-    /// Finds products.
-    pub loader: Loader<ProductId, proto::Product>,
+    /// Loads products.
+    pub loader: Loader<ProductId, Product>,
     /// Lists products.
     pub database: Database,
     /// Time and chance.
@@ -37,72 +35,53 @@ fn listing(fields: &mut Fields, product: &proto::Product) -> Option<(Listing, u6
     Some((Listing { name: name?, price: price? }, stock?))
 }
 
-#[tonic::async_trait]
-impl ProductService for Service {
-    async fn create_product(
-        &self,
-        request: Request<proto::CreateProductRequest>,
-    ) -> Result<Response<proto::CreateProductResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let product = fields.required("product", request.product).and_then(|product| listing(&mut fields, &product));
-        let (key, (listing, stock)) = fields.finish(all!(key, product))?;
+impl ProductApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn create_product(&self, call: Call, request: CreateProductRequest) -> Result<CreateProductResponse, Error> {
+        let (listing, stock) = call.parse(|fields| {
+            let product = fields.required("product", request.product);
+            product.and_then(|product| listing(fields, &product))
+        })?;
         let id = self.runtime.ids.mint(self.runtime.now());
-        let product = self.writer.handle(call.command(id, Command::Create(id, listing, stock), key)).await?;
-        Ok(Response::new(proto::CreateProductResponse { product: Some(product) }))
+        let product = self.writer.handle(call.command(id, Command::Create(id, listing, stock))).await?;
+        Ok(CreateProductResponse { product: Some(product) })
     }
 
     async fn reprice_product(
         &self,
-        request: Request<proto::RepriceProductRequest>,
-    ) -> Result<Response<proto::RepriceProductResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("product_id", &request.product_id);
-        let price = Money::price(&mut fields, "price", request.price.as_ref());
-        let (key, id, price) = fields.finish(all!(key, id, price))?;
-        let product = self.writer.handle(call.command(id, Command::Reprice(price), key)).await?;
-        Ok(Response::new(proto::RepriceProductResponse { product: Some(product) }))
+        call: Call,
+        request: RepriceProductRequest,
+    ) -> Result<RepriceProductResponse, Error> {
+        let (id, price) = call.parse(|fields| {
+            let id = fields.id("product_id", &request.product_id);
+            (id, Money::price(fields, "price", request.price.as_ref()))
+        })?;
+        let product = self.writer.handle(call.command(id, Command::Reprice(price))).await?;
+        Ok(RepriceProductResponse { product: Some(product) })
     }
 
-    async fn add_stock(
-        &self,
-        request: Request<proto::AddStockRequest>,
-    ) -> Result<Response<proto::AddStockResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("product_id", &request.product_id);
-        let quantity = count(&mut fields, "quantity", request.quantity, 1);
-        let (key, id, quantity) = fields.finish(all!(key, id, quantity))?;
-        let product = self.writer.handle(call.command(id, Command::Add(quantity), key)).await?;
-        Ok(Response::new(proto::AddStockResponse { product: Some(product) }))
+    async fn add_stock(&self, call: Call, request: AddStockRequest) -> Result<AddStockResponse, Error> {
+        let (id, quantity) = call.parse(|fields| {
+            let id = fields.id("product_id", &request.product_id);
+            (id, count(fields, "quantity", request.quantity, 1))
+        })?;
+        let product = self.writer.handle(call.command(id, Command::Add(quantity))).await?;
+        Ok(AddStockResponse { product: Some(product) })
     }
 
-    async fn get_product(
-        &self,
-        request: Request<proto::GetProductRequest>,
-    ) -> Result<Response<proto::GetProductResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("product_id", &request.product_id);
-        let id = fields.finish(id)?;
+    async fn get_product(&self, call: Call, request: GetProductRequest) -> Result<GetProductResponse, Error> {
+        let id = call.parse(|fields| fields.id("product_id", &request.product_id))?;
         let product = self.loader.get(id).await?.ok_or_else(|| Error::not_found("product", id))?;
-        Ok(Response::new(proto::GetProductResponse { product: Some(product) }))
+        Ok(GetProductResponse { product: Some((&product).into()) })
     }
 
-    async fn list_products(
-        &self,
-        request: Request<proto::ListProductsRequest>,
-    ) -> Result<Response<proto::ListProductsResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let page = Page::parse(&mut fields, request.page_size, &request.page_token, &[b"products"]);
-        let page = fields.finish(page)?;
+    async fn list_products(&self, call: Call, request: ListProductsRequest) -> Result<ListProductsResponse, Error> {
+        let filter: &[&[u8]] = &[b"products"];
+        let page = call.parse(|fields| Page::parse(fields, request.page_size, &request.page_token, filter))?;
         let reader = self.database.reader().await?;
         let (products, next_page_token) = store::list(reader.tx(), &page).await?;
-        Ok(Response::new(proto::ListProductsResponse { products, next_page_token }))
+        Ok(ListProductsResponse { products, next_page_token })
     }
 }

@@ -2,53 +2,45 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::db::{self, prelude::*};
+use chassis::db::{self, Name, prelude::*};
 use chassis::values::{Currency, Money};
 use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, sql};
-use contracts::product::v1 as proto;
+use contracts::product::v1::{self as proto, TakingState};
 
 use crate::domain::{Command, Event, Listing, OrderId, Product, ProductId, State, Taking};
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    products (id) {
-        id -> SqlUuid,
-        version -> BigInt,
-        name -> Text,
-        price_minor -> BigInt,
-        currency -> Text,
-        stock -> BigInt,
-        created_at -> SqlTime,
-        updated_at -> SqlTime,
-    }
-}
-
-diesel::table! {
-    use chassis::db::sql_types::*;
-    takings (product_id, order_id) { product_id -> SqlUuid, order_id -> SqlUuid, quantity -> Integer, state -> Text, }
-}
-
-chassis::rows! {
+chassis::table! {
     /// A product, flat, without what orders took of it.
-    struct ProductRow in products (id) {
-        id: ProductId,
-        version: i64,
-        name: String,
-        price_minor: i64,
-        currency: String,
-        stock: i64,
-        created_at: Timestamp,
-        updated_at: Timestamp,
+    products (id) of Product as ProductRow with version {
+        id: ProductId as SqlUuid,
+        created_at: Timestamp as SqlTime,
+        updated_at: Timestamp as SqlTime,
+    }
+    columns |product| {
+        name: String as Text = product.listing.name.clone(),
+        price_minor: i64 as BigInt = product.listing.price.minor,
+        currency: Currency as Text = product.listing.price.currency,
+        stock: i64 as BigInt = product.stock as i64,
+    }
+    fields |row, corrupt, takings: BTreeMap<OrderId, Taking>| {
+        listing: Listing { name: row.name, price: Money { minor: row.price_minor, currency: row.currency } },
+        stock: u64::try_from(row.stock).map_err(|_| corrupt("stock"))?,
+        takings: takings,
     }
 }
 
-chassis::rows! {
+chassis::table! {
     /// What an order took.
-    struct TakingRow in takings (product_id, order_id) {
-        product_id: ProductId,
-        order_id: OrderId,
-        quantity: i32,
-        state: String,
+    takings (product_id, order_id) of Taking as TakingRow
+        given (product_id: ProductId as SqlUuid, order_id: OrderId as SqlUuid) { quantity: u32 as Integer }
+    columns |taking| { state: Name<TakingState> as Text = Name(shown(taking.state)) }
+    fields |row, corrupt| {
+        state: match Name::parse(&row.state) {
+            Some(TakingState::Taken) => State::Taken,
+            Some(TakingState::Refused) => State::Refused,
+            Some(TakingState::Restored) => State::Restored,
+            _ => return Err(corrupt("state")),
+        },
     }
 }
 
@@ -56,14 +48,37 @@ impl Store for Product {
     type Answer = proto::Product;
 
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
+        let ids = request.ids();
         let mentioned: Vec<OrderId> = request.commands().filter_map(Command::order).collect();
-        load(tx, &request.ids(), &mentioned).await
+        let products = async {
+            let query = products::table.filter(products::id.eq_any(&ids));
+            sql!(tx, |c| query.select(ProductRow::as_select()).load::<ProductRow>(c))
+        };
+        let takings = async {
+            if mentioned.is_empty() {
+                return Ok(Vec::new());
+            }
+            let named = takings::product_id.eq_any(&ids).and(takings::order_id.eq_any(&mentioned));
+            let query = takings::table.filter(named);
+            sql!(tx, |c| query.select(TakingRow::as_select()).load::<TakingRow>(c))
+        };
+        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        let (products, takings) = db::try_join!(products, takings)?;
+        let mut takings_of: BTreeMap<ProductId, BTreeMap<OrderId, Taking>> = BTreeMap::new();
+        for row in takings {
+            takings_of.entry(row.product_id).or_default().insert(row.order_id, row.read()?);
+        }
+        let loaded = |row: ProductRow| {
+            let (id, metadata) = (row.id, row.metadata());
+            Ok(Loaded { id, metadata, state: row.read(takings_of.remove(&id).unwrap_or_default())? })
+        };
+        products.into_iter().map(loaded).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the product guards what orders took of it, too.
         let touched: Vec<TakingRow> = changes.iter().flat_map(touched).collect();
-        db::try_join!(db::save(tx, changes, ProductRow::new), db::upsert(tx, &touched))?;
+        db::try_join!(db::save(tx, changes, ProductRow::of), db::upsert(tx, &touched))?;
         Ok(())
     }
 
@@ -72,62 +87,27 @@ impl Store for Product {
     }
 
     fn publish(&self, event: &Event) -> Option<Publication> {
-        let Some(order) = event.order() else {
-            let (product, id, flow) = (Some(proto::Product::from(self)), self.id, Some(self.id.uuid()));
-            return match event {
-                Event::Created(..) => Some(Publication::of(&proto::ProductCreated { product }, id, flow)),
-                Event::Repriced(..) => Some(Publication::of(&proto::ProductRepriced { product }, id, flow)),
-                _ => Some(Publication::of(&proto::StockAdded { product }, id, flow)),
-            };
-        };
-        let (taking, id, flow) = (self.taking_proto(order), self.id, Some(order.uuid()));
+        let product = Some(proto::Product::from(self));
+        let taking = event.order().and_then(|order| self.taking_proto(order));
+        let about = Publication::about(self.id, event.order().map_or(self.id.uuid(), OrderId::uuid));
         match event {
-            Event::Taken(..) => Some(Publication::of(&proto::StockTaken { taking }, id, flow)),
-            Event::Refused(..) => Some(Publication::of(&proto::StockRefused { taking }, id, flow)),
-            Event::Restored(..) => Some(Publication::of(&proto::StockRestored { taking }, id, flow)),
-            // What was never taken is nobody's news.
-            Event::Created(..) | Event::Repriced(..) | Event::Added(..) | Event::Barred(..) => None,
+            Event::Created(..) => about.tell(&proto::ProductCreated { product }),
+            Event::Repriced(..) => about.tell(&proto::ProductRepriced { product }),
+            Event::Added(..) => about.tell(&proto::StockAdded { product }),
+            Event::Taken(..) => about.tell(&proto::StockTaken { taking }),
+            Event::Refused(..) => about.tell(&proto::StockRefused { taking }),
+            Event::Restored(..) => about.tell(&proto::StockRestored { taking }),
+            // No other context needs to know of what was never taken.
+            Event::Barred(..) => None,
         }
     }
-}
-
-async fn load(tx: Tx<'_>, ids: &[ProductId], mentioned: &[OrderId]) -> Result<Vec<Loaded<Product>>, Error> {
-    let products = async {
-        let query = products::table.filter(products::id.eq_any(ids));
-        sql!(tx, |c| query.select(ProductRow::as_select()).load::<ProductRow>(c))
-    };
-    let takings = async {
-        if mentioned.is_empty() {
-            return Ok(Vec::new());
-        }
-        let named = takings::product_id.eq_any(ids).and(takings::order_id.eq_any(mentioned));
-        let query = takings::table.filter(named);
-        sql!(tx, |c| query.select(TakingRow::as_select()).load::<TakingRow>(c))
-    };
-    // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
-    let (products, takings) = db::try_join!(products, takings)?;
-    let mut takings_of: BTreeMap<ProductId, BTreeMap<OrderId, Taking>> = BTreeMap::new();
-    for row in takings {
-        takings_of.entry(row.product_id).or_default().insert(row.order_id, row.try_into()?);
-    }
-    let loaded = |row: ProductRow| {
-        let (id, version) = (row.id, row.version);
-        Ok(Loaded { id, version, state: row.product(takings_of.remove(&id).unwrap_or_default())? })
-    };
-    products.into_iter().map(loaded).collect()
 }
 
 /// What orders took by the events of a change, each order once.
 fn touched(change: &Change<'_, Product>) -> Vec<TakingRow> {
     let orders: BTreeSet<OrderId> = change.events.iter().filter_map(Event::order).collect();
-    let row = |order| Some(TakingRow::new(change.id, order, *change.state.takings.get(&order)?));
+    let row = |order| Some(TakingRow::of(change.state.takings.get(&order)?, change.id, order));
     orders.into_iter().filter_map(row).collect()
-}
-
-/// Products by id.
-pub async fn read(tx: Tx<'_>, ids: Vec<ProductId>) -> Result<Vec<(ProductId, proto::Product)>, Error> {
-    let loaded = load(tx, &ids, &[]).await?;
-    Ok(loaded.into_iter().map(|loaded| (loaded.id, (&loaded.state).into())).collect())
 }
 
 /// A page of products, in the order in which they were added.
@@ -141,78 +121,27 @@ pub async fn list(tx: Tx<'_>, page: &Page<ProductId>) -> Result<(Vec<proto::Prod
         query.order(products::id).limit(page.limit()).load(c)
     })?;
     let next = page.cut(&mut rows, |row| row.id);
-    let products = rows.into_iter().map(|row| row.product(BTreeMap::new()).map(|product| (&product).into()));
+    let products = rows.into_iter().map(|row| Ok((&row.read(BTreeMap::new())?).into()));
     Ok((products.collect::<Result<_, Error>>()?, next))
 }
 
-impl ProductRow {
-    fn new(product: &Product, version: i64) -> ProductRow {
-        let Listing { name, price } = &product.listing;
-        ProductRow {
-            id: product.id,
-            version,
-            name: name.clone(),
-            price_minor: price.minor,
-            currency: price.currency.to_string(),
-            stock: product.stock as i64,
-            created_at: product.created,
-            updated_at: product.updated,
-        }
-    }
-
-    fn product(self, takings: BTreeMap<OrderId, Taking>) -> Result<Product, Error> {
-        let corrupt = |what: &str| Error::Internal(format!("product {}: corrupt {what}", self.id));
-        let currency = Currency::parse(&self.currency).ok_or_else(|| corrupt("currency"))?;
-        let stock = u64::try_from(self.stock).map_err(|_| corrupt("stock"))?;
-        Ok(Product {
-            id: self.id,
-            listing: Listing { name: self.name, price: Money { minor: self.price_minor, currency } },
-            stock,
-            takings,
-            created: self.created_at,
-            updated: self.updated_at,
-        })
-    }
-}
-
-impl TakingRow {
-    fn new(product_id: ProductId, order_id: OrderId, taking: Taking) -> TakingRow {
-        let state = match taking.state {
-            State::Taken => "taken",
-            State::Refused => "refused",
-            State::Restored => "restored",
-        };
-        TakingRow { product_id, order_id, quantity: taking.quantity as i32, state: state.to_owned() }
-    }
-}
-
-impl TryFrom<TakingRow> for Taking {
-    type Error = Error;
-
-    fn try_from(row: TakingRow) -> Result<Taking, Error> {
-        let state = match row.state.as_str() {
-            "taken" => State::Taken,
-            "refused" => State::Refused,
-            "restored" => State::Restored,
-            _ => return Err(Error::Internal(format!("what {} took: corrupt state", row.order_id))),
-        };
-        Ok(Taking { quantity: row.quantity as u32, state })
+/// The contract's name of what became of an order's wish.
+fn shown(state: State) -> TakingState {
+    match state {
+        State::Taken => TakingState::Taken,
+        State::Refused => TakingState::Refused,
+        State::Restored => TakingState::Restored,
     }
 }
 
 impl Product {
     fn taking_proto(&self, order: OrderId) -> Option<proto::Taking> {
         let taking = self.takings.get(&order)?;
-        let state = match taking.state {
-            State::Taken => proto::TakingState::Taken,
-            State::Refused => proto::TakingState::Refused,
-            State::Restored => proto::TakingState::Restored,
-        };
         Some(proto::Taking {
             order_id: order.to_string(),
             product_id: self.id.to_string(),
             quantity: taking.quantity as i32,
-            state: state.into(),
+            state: shown(taking.state).into(),
         })
     }
 }
@@ -224,8 +153,8 @@ impl From<&Product> for proto::Product {
             name: product.listing.name.clone(),
             price: Some(product.listing.price.into()),
             stock: product.stock as i64,
-            create_time: Some(product.created.to_proto()),
-            update_time: Some(product.updated.to_proto()),
+            create_time: Some(product.created_at.to_proto()),
+            update_time: Some(product.updated_at.to_proto()),
         }
     }
 }

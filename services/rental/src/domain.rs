@@ -103,9 +103,9 @@ pub struct Reservation {
     /// What it was rented with.
     pub payment: Option<PaymentId>,
     /// When it was reserved.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
     /// The last event that others know it by: the cause of what the passing of time brings.
     pub last_event: Option<EventId>,
 }
@@ -265,6 +265,11 @@ impl Reservation {
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Reserved { .. } | State::Rented)
     }
+
+    /// When it lapses, if it is not paid yet.
+    pub fn expires(&self) -> Option<Timestamp> {
+        if let State::Reserved { expires } = self.state { Some(expires) } else { None }
+    }
 }
 
 impl Aggregate for Calendar {
@@ -339,10 +344,7 @@ impl Aggregate for Calendar {
     }
 
     fn due_at(&self) -> Option<(Timestamp, Command)> {
-        let expiries = self.reservations.values().filter_map(|reservation| match reservation.state {
-            State::Reserved { expires } => Some(expires),
-            _ => None,
-        });
+        let expiries = self.reservations.values().filter_map(Reservation::expires);
         expiries.min().map(|at| (at, Command::Lapse))
     }
 }
@@ -386,8 +388,8 @@ impl Calendar {
             state: State::Reserved { expires: (now + *pay_within).min(period.end) },
             stars: None,
             payment: None,
-            created: now,
-            updated: now,
+            created_at: now,
+            updated_at: now,
             last_event: None,
         };
         Ok(vec![Event::Reserved(*id, reservation)])
@@ -414,13 +416,13 @@ impl Calendar {
 impl Reservation {
     fn apply(&mut self, event: &Event) {
         match event {
-            Event::Cancelled(_, cause, now) => (self.state, self.updated) = (State::Cancelled(*cause), *now),
+            Event::Cancelled(_, cause, now) => (self.state, self.updated_at) = (State::Cancelled(*cause), *now),
             Event::Rented(_, payment, now) => {
-                (self.state, self.updated) = (State::Rented, *now);
+                (self.state, self.updated_at) = (State::Rented, *now);
                 self.payment = Some(*payment);
             }
-            Event::Returned(_, now) => (self.state, self.updated) = (State::Returned, *now),
-            Event::Rated(_, stars, now) => (self.stars, self.updated) = (Some(*stars), *now),
+            Event::Returned(_, now) => (self.state, self.updated_at) = (State::Returned, *now),
+            Event::Rated(_, stars, now) => (self.stars, self.updated_at) = (Some(*stars), *now),
             Event::Registered(..)
             | Event::Retired(_)
             | Event::Reserved(..)

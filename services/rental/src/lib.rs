@@ -24,7 +24,6 @@ pub const CONTEXT: Context = Context {
     name: "rental",
     about: "reservations, rentals and ratings of cars",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &["payment"],
     start,
 };

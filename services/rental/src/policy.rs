@@ -7,12 +7,13 @@
 //! | `payment.v1.PaymentCancellationRequested` | cancel the rental; if the car is back, refuse            |
 //! | `payment.v1.PaymentCancelled`             | cancel the reservation that it was for, if it is unpaid  |
 //!
-//! Payments of other lines of business are not ours: the reference that we gave ours tells.
+//! Payments of other sellers are not ours: a payment names its seller.
 
 use chassis::{Malformed, Policy, decode};
 use contracts::fleet::v1::{Car, CarRegistered};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 
+use crate::CONTEXT;
 use crate::domain::{Calendar, CarId, Command, PaymentId, ReservationId};
 
 type Reaction = Result<Vec<(CarId, Command)>, Malformed>;
@@ -26,7 +27,7 @@ pub fn policy() -> Policy<Calendar> {
         .on(|event: PaymentCancelled, _| about(event.payment, |id, _| Command::Drop(id)))
 }
 
-/// What we note with a payment: which car it is for.
+/// What we note with a payment, as in the contract of `CarReserved`: which car it is for.
 pub fn reference(car: CarId) -> String {
     format!("car/{car}")
 }
@@ -40,7 +41,10 @@ fn register(car: Option<Car>) -> Reaction {
 
 fn about(payment: Option<Payment>, command: impl FnOnce(ReservationId, PaymentId) -> Command) -> Reaction {
     let payment = decode::present("payment", payment)?;
-    let Some(car) = payment.seller_reference.strip_prefix("car/") else { return Ok(vec![]) };
+    if payment.sold_by() != CONTEXT.name {
+        return Ok(vec![]);
+    }
+    let car = payment.seller_reference.trim_start_matches("car/");
     let reservation = decode::parsed("purchase_id", &payment.purchase_id)?;
     let command = command(reservation, decode::parsed("payment_id", &payment.payment_id)?);
     Ok(vec![(decode::parsed("seller_reference", car)?, command)])

@@ -1,81 +1,75 @@
-//! Calendars and reservations in tables, and what others hear of them.
+//! Calendars and reservations in tables, and the events that they publish.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use chassis::db::{self, prelude::*};
+use chassis::db::{self, Name, parts, prelude::*};
+use chassis::page::Cursor;
 use chassis::values::{Currency, Money, Period};
-use chassis::{Aggregate, Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, sql};
+use chassis::{Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};
 use contracts::rental::v1 as proto;
+use contracts::rental::v1::{CancellationCause, ReservationState};
 
 use crate::domain::{Calendar, CarId, Cause, Command, Event, PaymentId, Reservation, ReservationId, State};
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    calendars (car_id) {
-        car_id -> SqlUuid,
-        version -> BigInt,
-        wake_at -> Nullable<SqlTime>,
-        daily_rate_minor -> Nullable<BigInt>,
-        currency -> Nullable<Text>,
-        retired -> Bool,
-    }
-}
-
-diesel::table! {
-    use chassis::db::sql_types::*;
-    reservations (id) {
-        id -> SqlUuid,
-        car_id -> SqlUuid,
-        customer -> Text,
-        start_at -> SqlTime,
-        end_at -> SqlTime,
-        days -> Integer,
-        price_minor -> BigInt,
-        currency -> Text,
-        state -> Text,
-        is_open -> Bool,
-        cause -> Text,
-        expires_at -> Nullable<SqlTime>,
-        stars -> Integer,
-        payment_id -> Nullable<SqlUuid>,
-        created_at -> SqlTime,
-        updated_at -> SqlTime,
-        last_event -> Nullable<SqlUuid>,
-    }
-}
-
-chassis::rows! {
+chassis::table! {
     /// A calendar without its reservations.
-    struct CalendarRow in calendars (car_id) {
-        car_id: CarId,
-        version: i64,
-        wake_at: Option<Timestamp>,
-        daily_rate_minor: Option<i64>,
-        currency: Option<String>,
-        retired: bool,
+    calendars (car_id) of Calendar as CalendarRow with version, wake_at { retired: bool as Bool }
+    columns |calendar| {
+        car_id: CarId as SqlUuid = calendar.car,
+        daily_rate_minor: Option<i64> as Nullable<BigInt> = calendar.daily_rate.map(|rate| rate.minor),
+        currency: Option<Currency> as Nullable<Text> = calendar.daily_rate.map(|rate| rate.currency),
+    }
+    fields |row, corrupt, reservations: BTreeMap<ReservationId, Reservation>| {
+        car: row.car_id,
+        daily_rate: match (row.daily_rate_minor, row.currency) {
+            (Some(minor), Some(currency)) => Some(Money { minor, currency }),
+            (None, None) => None,
+            _ => return Err(corrupt("rate")),
+        },
+        reservations: reservations,
     }
 }
 
-chassis::rows! {
+chassis::table! {
     /// A reservation.
-    struct ReservationRow in reservations (id) {
-        id: ReservationId,
-        car_id: CarId,
-        customer: String,
-        start_at: Timestamp,
-        end_at: Timestamp,
-        days: i32,
-        price_minor: i64,
-        currency: String,
-        state: String,
-        is_open: bool,
-        cause: String,
-        expires_at: Option<Timestamp>,
-        stars: i32,
-        payment_id: Option<PaymentId>,
-        created_at: Timestamp,
-        updated_at: Timestamp,
-        last_event: Option<EventId>,
+    reservations (id) of Reservation as ReservationRow given (car_id: CarId as SqlUuid, id: ReservationId as SqlUuid) {
+        customer: String as Text,
+        days: u32 as Integer,
+        created_at: Timestamp as SqlTime,
+        updated_at: Timestamp as SqlTime,
+        last_event: Option<EventId> as Nullable<SqlUuid>,
+    }
+    columns |reservation| {
+        start_at: Timestamp as SqlTime = reservation.period.start,
+        end_at: Timestamp as SqlTime = reservation.period.end,
+        price_minor: i64 as BigInt = reservation.price.minor,
+        currency: Currency as Text = reservation.price.currency,
+        state: Name<ReservationState> as Text = Name(shown(&reservation.state).0),
+        is_open: bool as Bool = reservation.is_open(),
+        cause: Name<CancellationCause> as Text = Name(shown(&reservation.state).1),
+        expires_at: Option<Timestamp> as Nullable<SqlTime> = reservation.expires(),
+        stars: u8 as Integer = reservation.stars.unwrap_or_default(),
+        payment_id: Option<PaymentId> as Nullable<SqlUuid> = reservation.payment,
+    }
+    fields |row, corrupt| {
+        period: Period { start: row.start_at, end: row.end_at },
+        price: Money { minor: row.price_minor, currency: row.currency },
+        state: match (Name::parse(&row.state), row.expires_at, Name::parse(&row.cause)) {
+            (Some(ReservationState::Reserved), Some(expires), Some(CancellationCause::Unspecified)) => {
+                State::Reserved { expires }
+            }
+            (Some(ReservationState::Rented), None, Some(CancellationCause::Unspecified)) => State::Rented,
+            (Some(ReservationState::Returned), None, Some(CancellationCause::Unspecified)) => State::Returned,
+            (Some(ReservationState::Cancelled), None, cause) => State::Cancelled(match cause {
+                Some(CancellationCause::Customer) => Cause::Customer,
+                Some(CancellationCause::Payment) => Cause::Payment,
+                Some(CancellationCause::Unpaid) => Cause::Unpaid,
+                _ => return Err(corrupt("cause")),
+            }),
+            _ => return Err(corrupt("state")),
+        },
+        stars: u8::try_from(row.stars).ok().filter(|stars| *stars > 0),
+        payment: row.payment_id,
     }
 }
 
@@ -100,22 +94,20 @@ impl Store for Calendar {
         };
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
         let (calendars, reservations) = db::try_join!(calendars, reservations)?;
-        let mut of_car: BTreeMap<CarId, BTreeMap<ReservationId, Reservation>> = BTreeMap::new();
-        for row in reservations {
-            of_car.entry(row.car_id).or_default().insert(row.id, row.try_into()?);
-        }
+        let mut of_car: BTreeMap<_, BTreeMap<_, _>> = parts::grouped(reservations, |row| Ok((row.car_id, (row.id, row.read()?))))?;
         let loaded = |row: CalendarRow| {
-            let (id, version) = (row.car_id, row.version);
-            let state = row.calendar(of_car.remove(&id).unwrap_or_default())?;
-            Ok(Loaded { id, version, state })
+            let (id, metadata) = (row.car_id, row.metadata());
+            Ok(Loaded { id, metadata, state: row.read(of_car.remove(&id).unwrap_or_default())? })
         };
         calendars.into_iter().map(loaded).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the calendar guards its reservations too.
-        let touched: Vec<ReservationRow> = changes.iter().flat_map(touched).collect();
-        db::try_join!(db::save(tx, changes, CalendarRow::new), db::upsert(tx, &touched))?;
+        let touched = parts::touched(changes, Event::reservation, |change, id| {
+            Some(ReservationRow::of(change.state.reservations.get(&id)?, change.id, id))
+        });
+        db::try_join!(db::save(tx, changes, CalendarRow::of), db::upsert(tx, &touched))?;
         Ok(())
     }
 
@@ -126,45 +118,28 @@ impl Store for Calendar {
     }
 
     fn publish(&self, event: &Event) -> Option<Publication> {
-        let Some(id) = event.reservation() else {
-            return match event {
-                Event::Retired(car) => {
-                    let retired = proto::CarRetired { car_id: car.to_string() };
-                    Some(Publication::of(&retired, car, Some(car.uuid())))
-                }
-                // What we know of the cars, we know from others.
-                _ => None,
-            };
-        };
-        let (reservation, flow) = (self.reservation_proto(id), Some(id.uuid()));
-        let publication = match event {
-            Event::Reserved(..) => Some(Publication::of(&proto::CarReserved { reservation }, id, flow)),
-            Event::Cancelled(..) => Some(Publication::of(&proto::ReservationCancelled { reservation }, id, flow)),
-            Event::Rented(..) => Some(Publication::of(&proto::CarRented { reservation }, id, flow)),
-            Event::RentRefused(_) => Some(Publication::of(&proto::RentRefused { reservation }, id, flow)),
-            Event::Returned(..) => Some(Publication::of(&proto::CarReturned { reservation }, id, flow)),
-            Event::Rated(..) => Some(Publication::of(&proto::RentalRated { reservation }, id, flow)),
-            Event::CancellationRefused(_) => {
-                Some(Publication::of(&proto::RentalCancellationRefused { reservation }, id, flow))
-            }
+        if let Event::Retired(car) = event {
+            let retired = proto::CarRetired { car_id: car.to_string() };
+            return Publication::about(car, car.uuid()).tell(&retired);
+        }
+        let id = event.reservation()?;
+        let (reservation, about) = (self.reservation_proto(id), Publication::about(id, id.uuid()));
+        match event {
+            Event::Reserved(..) => about.tell(&proto::CarReserved { reservation }),
+            Event::Cancelled(..) => about.tell(&proto::ReservationCancelled { reservation }),
+            Event::Rented(..) => about.tell(&proto::CarRented { reservation }),
+            Event::RentRefused(_) => about.tell(&proto::RentRefused { reservation }),
+            Event::Returned(..) => about.tell(&proto::CarReturned { reservation }),
+            Event::Rated(..) => about.tell(&proto::RentalRated { reservation }),
+            Event::CancellationRefused(_) => about.tell(&proto::RentalCancellationRefused { reservation }),
+            // `fleet` tells which cars there are.
             Event::Registered(..) | Event::Retired(_) => None,
-        };
-        let last_event = self.reservations.get(&id).and_then(|reservation| reservation.last_event);
-        publication.map(|publication| publication.after(last_event))
-    }
-
-    fn note(&mut self, event: &Event, known_as: EventId) {
-        if let Some(reservation) = event.reservation().and_then(|id| self.reservations.get_mut(&id)) {
-            reservation.last_event = Some(known_as);
         }
     }
-}
 
-/// The reservations that the events of a change are about, each once.
-fn touched(change: &Change<'_, Calendar>) -> Vec<ReservationRow> {
-    let ids: BTreeSet<ReservationId> = change.events.iter().filter_map(Event::reservation).collect();
-    let row = |id| Some(ReservationRow::new(change.id, id, change.state.reservations.get(&id)?));
-    ids.into_iter().filter_map(row).collect()
+    fn last_event_of_part(&mut self, event: &Event) -> Option<&mut Option<EventId>> {
+        self.reservations.get_mut(&event.reservation()?).map(|reservation| &mut reservation.last_event)
+    }
 }
 
 /// A reservation, and of which car it is.
@@ -178,135 +153,34 @@ pub struct Found {
 
 /// Reservations by id.
 pub async fn read(tx: Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(ReservationId, Found)>, Error> {
-    let rows: Vec<ReservationRow> = sql!(tx, |c| reservations::table
-        .filter(reservations::id.eq_any(&ids))
-        .select(ReservationRow::as_select())
-        .load(c))?;
-    rows.into_iter().map(|row| Ok((row.id, Found { car: row.car_id, reservation: row.try_into()? }))).collect()
+    let query = reservations::table.filter(reservations::id.eq_any(&ids));
+    let rows: Vec<ReservationRow> = sql!(tx, |c| query.select(ReservationRow::as_select()).load(c))?;
+    rows.into_iter().map(|row| Ok((row.id, Found { car: row.car_id, reservation: row.read()? }))).collect()
 }
 
 /// A page of reservations, newest first: those of a customer, or all; in a state, or in any.
 pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
-    state: Option<&'static str>,
-    page: &Page<ReservationId>,
+    state: Option<ReservationState>,
+    page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Reservation>, String), Error> {
-    let mut rows: Vec<ReservationRow> = sql!(tx, |c| {
-        let mut query = reservations::table.select(ReservationRow::as_select()).into_boxed();
-        if let Some(customer) = customer {
-            query = query.filter(reservations::customer.eq(customer));
-        }
-        if let Some(state) = state {
-            query = query.filter(reservations::state.eq(state));
-        }
-        if let Some(before) = page.after {
-            query = query.filter(reservations::id.lt(before));
-        }
-        // Ids are made in the order of time.
-        query.order(reservations::id.desc()).limit(page.limit()).load(c)
-    })?;
-    let next = page.cut(&mut rows, |row| row.id);
-    let reservations = rows.into_iter().map(|row| {
-        let (id, car) = (row.id, row.car_id);
-        Ok(to_proto(id, car, &row.try_into()?))
-    });
-    Ok((reservations.collect::<Result<_, Error>>()?, next))
+    newest!(
+        tx, page, ReservationRow in reservations by created_at;
+        customer: reservations::customer.eq(customer), state: reservations::state.eq(Name(state).text());
+        |row| to_proto(row.id, row.car_id, &row.read()?)
+    )
 }
 
-/// The column's name of a state of the contract.
-pub fn state_name(state: proto::ReservationState) -> Option<&'static str> {
+/// The contract's names of a state, and of why it was cancelled.
+fn shown(state: &State) -> (ReservationState, CancellationCause) {
     match state {
-        proto::ReservationState::Unspecified => None,
-        proto::ReservationState::Reserved => Some("reserved"),
-        proto::ReservationState::Rented => Some("rented"),
-        proto::ReservationState::Returned => Some("returned"),
-        proto::ReservationState::Cancelled => Some("cancelled"),
-    }
-}
-
-impl CalendarRow {
-    fn new(calendar: &Calendar, version: i64) -> CalendarRow {
-        CalendarRow {
-            car_id: calendar.car,
-            version,
-            wake_at: calendar.due_at().map(|(at, _)| at),
-            daily_rate_minor: calendar.daily_rate.map(|rate| rate.minor),
-            currency: calendar.daily_rate.map(|rate| rate.currency.to_string()),
-            retired: calendar.retired,
-        }
-    }
-
-    fn calendar(self, reservations: BTreeMap<ReservationId, Reservation>) -> Result<Calendar, Error> {
-        let corrupt = || Error::Internal(format!("calendar of {}: corrupt rate", self.car_id));
-        let daily_rate = match (self.daily_rate_minor, &self.currency) {
-            (Some(minor), Some(code)) => Some(Money { minor, currency: Currency::parse(code).ok_or_else(corrupt)? }),
-            (None, None) => None,
-            _ => return Err(corrupt()),
-        };
-        Ok(Calendar { car: self.car_id, daily_rate, retired: self.retired, reservations })
-    }
-}
-
-impl ReservationRow {
-    fn new(car_id: CarId, id: ReservationId, reservation: &Reservation) -> ReservationRow {
-        let (state, expires_at, cause) = match reservation.state {
-            State::Reserved { expires } => ("reserved", Some(expires), ""),
-            State::Rented => ("rented", None, ""),
-            State::Returned => ("returned", None, ""),
-            State::Cancelled(Cause::Customer) => ("cancelled", None, "customer"),
-            State::Cancelled(Cause::Payment) => ("cancelled", None, "payment"),
-            State::Cancelled(Cause::Unpaid) => ("cancelled", None, "unpaid"),
-        };
-        ReservationRow {
-            id,
-            car_id,
-            customer: reservation.customer.clone(),
-            start_at: reservation.period.start,
-            end_at: reservation.period.end,
-            days: reservation.days as i32,
-            price_minor: reservation.price.minor,
-            currency: reservation.price.currency.to_string(),
-            state: state.to_owned(),
-            is_open: reservation.is_open(),
-            cause: cause.to_owned(),
-            expires_at,
-            stars: reservation.stars.map_or(0, i32::from),
-            payment_id: reservation.payment,
-            created_at: reservation.created,
-            updated_at: reservation.updated,
-            last_event: reservation.last_event,
-        }
-    }
-}
-
-impl TryFrom<ReservationRow> for Reservation {
-    type Error = Error;
-
-    fn try_from(row: ReservationRow) -> Result<Reservation, Error> {
-        let corrupt = |what: &str| Error::Internal(format!("reservation {}: corrupt {what}", row.id));
-        let state = match (row.state.as_str(), row.expires_at, row.cause.as_str()) {
-            ("reserved", Some(expires), "") => State::Reserved { expires },
-            ("rented", None, "") => State::Rented,
-            ("returned", None, "") => State::Returned,
-            ("cancelled", None, "customer") => State::Cancelled(Cause::Customer),
-            ("cancelled", None, "payment") => State::Cancelled(Cause::Payment),
-            ("cancelled", None, "unpaid") => State::Cancelled(Cause::Unpaid),
-            _ => return Err(corrupt("state")),
-        };
-        let currency = Currency::parse(&row.currency).ok_or_else(|| corrupt("currency"))?;
-        Ok(Reservation {
-            customer: row.customer,
-            period: Period { start: row.start_at, end: row.end_at },
-            days: row.days as u32,
-            price: Money { minor: row.price_minor, currency },
-            state,
-            stars: u8::try_from(row.stars).ok().filter(|stars| *stars > 0),
-            payment: row.payment_id,
-            created: row.created_at,
-            updated: row.updated_at,
-            last_event: row.last_event,
-        })
+        State::Reserved { .. } => (ReservationState::Reserved, CancellationCause::Unspecified),
+        State::Rented => (ReservationState::Rented, CancellationCause::Unspecified),
+        State::Returned => (ReservationState::Returned, CancellationCause::Unspecified),
+        State::Cancelled(Cause::Customer) => (ReservationState::Cancelled, CancellationCause::Customer),
+        State::Cancelled(Cause::Payment) => (ReservationState::Cancelled, CancellationCause::Payment),
+        State::Cancelled(Cause::Unpaid) => (ReservationState::Cancelled, CancellationCause::Unpaid),
     }
 }
 
@@ -318,15 +192,7 @@ impl Calendar {
 
 /// The reservation as others see it.
 pub fn to_proto(id: ReservationId, car: CarId, reservation: &Reservation) -> proto::Reservation {
-    use proto::{CancellationCause, ReservationState};
-    let (state, cause, expires) = match reservation.state {
-        State::Reserved { expires } => (ReservationState::Reserved, CancellationCause::Unspecified, Some(expires)),
-        State::Rented => (ReservationState::Rented, CancellationCause::Unspecified, None),
-        State::Returned => (ReservationState::Returned, CancellationCause::Unspecified, None),
-        State::Cancelled(Cause::Customer) => (ReservationState::Cancelled, CancellationCause::Customer, None),
-        State::Cancelled(Cause::Payment) => (ReservationState::Cancelled, CancellationCause::Payment, None),
-        State::Cancelled(Cause::Unpaid) => (ReservationState::Cancelled, CancellationCause::Unpaid, None),
-    };
+    let (state, cause) = shown(&reservation.state);
     proto::Reservation {
         reservation_id: id.to_string(),
         car_id: car.to_string(),
@@ -338,8 +204,8 @@ pub fn to_proto(id: ReservationId, car: CarId, reservation: &Reservation) -> pro
         cancellation_cause: cause.into(),
         stars: reservation.stars.map_or(0, i32::from),
         payment_id: reservation.payment.map(|payment| payment.to_string()).unwrap_or_default(),
-        create_time: Some(reservation.created.to_proto()),
-        update_time: Some(reservation.updated.to_proto()),
-        expire_time: expires.map(Timestamp::to_proto),
+        create_time: Some(reservation.created_at.to_proto()),
+        update_time: Some(reservation.updated_at.to_proto()),
+        expire_time: reservation.expires().map(Timestamp::to_proto),
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use chassis::error::RefusalCode;
 use chassis::values::{Dates, Money, Period};
-use chassis::{Aggregate, EventId, Timestamp};
+use chassis::{Aggregate, Timestamp};
 
 chassis::ids! {
     /// The id of a stay. It is the id of the flow.
@@ -49,13 +49,11 @@ pub struct Stay {
     /// Where it stands.
     pub state: State,
     /// What confirmed it.
-    pub payment: Option<PaymentId>,
+    pub payment_id: Option<PaymentId>,
     /// When it was reserved.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
-    /// The last event that others know it by: the cause of what the passing of time brings.
-    pub last_event: Option<EventId>,
+    pub updated_at: Timestamp,
 }
 
 /// Who stays where, when, for how much: what `resort` promised.
@@ -228,11 +226,11 @@ impl Aggregate for Stay {
         match event {
             Event::Reserved(_) | Event::CancellationRefused => {}
             Event::Confirmed(payment, now) => {
-                (stay.state, stay.updated) = (State::Confirmed, *now);
-                stay.payment = Some(*payment);
+                (stay.state, stay.updated_at) = (State::Confirmed, *now);
+                stay.payment_id = Some(*payment);
             }
-            Event::Completed(now) => (stay.state, stay.updated) = (State::Completed, *now),
-            Event::Cancelled(cause, now) => (stay.state, stay.updated) = (State::Cancelled(*cause), *now),
+            Event::Completed(now) => (stay.state, stay.updated_at) = (State::Completed, *now),
+            Event::Cancelled(cause, now) => (stay.state, stay.updated_at) = (State::Cancelled(*cause), *now),
         }
         stay
     }
@@ -247,16 +245,20 @@ impl Aggregate for Stay {
 }
 
 impl Stay {
+    /// When it lapses, if it is not paid for yet.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        if let State::Reserved { expires } = self.state { Some(expires) } else { None }
+    }
+
     fn new(id: StayId, booking: &Booking, terms: &Terms, now: Timestamp) -> Stay {
         Stay {
             id,
             booking: booking.clone(),
             cancel_before: booking.period.start - terms.cancel_until,
             state: State::Reserved { expires: now + terms.pay_within },
-            payment: None,
-            created: now,
-            updated: now,
-            last_event: None,
+            payment_id: None,
+            created_at: now,
+            updated_at: now,
         }
     }
 

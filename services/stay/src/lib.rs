@@ -21,7 +21,6 @@ pub const CONTEXT: Context = Context {
     name: "stay",
     about: "reservations of stays: paid, cancelled, completed",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &["resort"],
     start,
 };

@@ -7,12 +7,13 @@
 //! | `payment.v1.PaymentCancelled`             | cancel the stay that it was for, if it is unpaid           |
 //! | `resort.v1.HoldLost`                      | cancel: others have its nights                             |
 //!
-//! Payments of other lines of business are not ours: the reference that ours have tells.
+//! Payments of other sellers are not ours: a payment names its seller.
 
 use chassis::{Malformed, Policy, decode};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 use contracts::resort::v1::HoldLost;
 
+use crate::CONTEXT;
 use crate::domain::{Command, PaymentId, Stay, StayId};
 
 type Reaction = Result<Vec<(StayId, Command)>, Malformed>;
@@ -29,11 +30,11 @@ pub fn policy() -> Policy<Stay> {
         })
 }
 
-/// What `payment` notes with our payments begins so; the id of the stay follows.
-const REFERENCE: &str = "stay/";
-
 fn about(payment: Option<Payment>, command: impl FnOnce(PaymentId) -> Command) -> Reaction {
     let payment = decode::present("payment", payment)?;
-    let Some(stay) = payment.seller_reference.strip_prefix(REFERENCE) else { return Ok(vec![]) };
-    Ok(vec![(decode::parsed("seller_reference", stay)?, command(decode::parsed("payment_id", &payment.payment_id)?))])
+    if payment.sold_by() != CONTEXT.name {
+        return Ok(vec![]);
+    }
+    let stay = decode::parsed("purchase_id", &payment.purchase_id)?;
+    Ok(vec![(stay, command(decode::parsed("payment_id", &payment.payment_id)?))])
 }

@@ -1,17 +1,13 @@
 //! The gRPC face of stays: parse, ask the resort, handle, answer.
 
 use chassis::db::Database;
-use chassis::idempotency::Key;
-use chassis::page::Cursor;
 use chassis::runtime::Runtime;
 use chassis::values::{Currency, Dates, Money, Period};
-use chassis::{Call, Error, Fields, Loader, Page, PeerClient, Timestamp, Writer, all};
+use chassis::{Call, Error, Loader, Page, PeerClient, Timestamp, Writer};
 use contracts::Role;
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
 use contracts::resort::v1::{Hold, HoldDatesRequest};
-use contracts::stay::v1 as proto;
-use contracts::stay::v1::stay_service_server::StayService;
-use tonic::{Request, Response, Status};
+use contracts::stay::v1::{self as proto, *};
 
 use crate::domain::{Booking, Command, ResortId, Stay, StayId, Terms};
 use crate::store;
@@ -21,7 +17,7 @@ use crate::store;
 pub struct Service {
     /// Changes stays.
     pub writer: Writer<Stay>,
-    /// Finds stays.
+    /// Loads stays.
     pub loader: Loader<StayId, Stay>,
     /// Lists stays.
     pub database: Database,
@@ -34,20 +30,11 @@ pub struct Service {
 }
 
 impl Service {
-    async fn reserve(
-        &self,
-        call: &Call,
-        resort: ResortId,
-        dates: Dates,
-        key: Option<Key>,
-    ) -> Result<proto::Stay, Error> {
-        if let Some(first) = self.writer.first_answer(key).await? {
-            return Ok(first);
-        }
+    async fn reserve(&self, call: &Call, resort: ResortId, dates: Dates) -> Result<proto::Stay, Error> {
         // A request that is repeated meets the hold of its first attempt, and not one of a stranger.
-        let id = self.runtime.id_for(key);
+        let id = self.runtime.id_for(call.key);
         let booking = self.hold(call, id, resort, dates).await?;
-        self.writer.handle(call.command(id, Command::Reserve(id, booking, self.terms), key)).await
+        self.writer.handle(call.command(id, Command::Reserve(id, booking, self.terms))).await
     }
 
     /// Has the resort hold the dates, and waits. Should this process die after that, the hold ends by itself.
@@ -91,63 +78,43 @@ fn booking(hold: Hold, customer: &str) -> Option<Booking> {
     })
 }
 
-#[tonic::async_trait]
-impl StayService for Service {
-    async fn reserve_stay(
-        &self,
-        request: Request<proto::ReserveStayRequest>,
-    ) -> Result<Response<proto::ReserveStayResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let resort = fields.id("resort_id", &request.resort_id);
-        let dates = Dates::parse(&mut fields, "dates", request.dates.as_ref());
-        let (key, resort, dates) = fields.finish(all!(key, resort, dates))?;
-        let stay = self.reserve(&call, resort, dates, key).await?;
-        Ok(Response::new(proto::ReserveStayResponse { stay: Some(stay) }))
+impl StayApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn reserve_stay(&self, call: Call, request: ReserveStayRequest) -> Result<ReserveStayResponse, Error> {
+        let (resort, dates) = call.parse(|fields| {
+            let resort = fields.id("resort_id", &request.resort_id);
+            (resort, Dates::parse(fields, "dates", request.dates.as_ref()))
+        })?;
+        let stay = self.writer.once(call.key, self.reserve(&call, resort, dates)).await?;
+        Ok(ReserveStayResponse { stay: Some(stay) })
     }
 
-    async fn cancel_stay(
-        &self,
-        request: Request<proto::CancelStayRequest>,
-    ) -> Result<Response<proto::CancelStayResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("stay_id", &request.stay_id);
-        let (key, id) = fields.finish(all!(key, id))?;
+    async fn cancel_stay(&self, call: Call, request: CancelStayRequest) -> Result<CancelStayResponse, Error> {
+        let id = call.parse(|fields| fields.id("stay_id", &request.stay_id))?;
         let own = self.loader.get(id).await?.filter(|stay| stay.booking.customer == call.caller.subject());
         own.ok_or_else(|| Error::not_found("stay", id))?;
-        let stay = self.writer.handle(call.command(id, Command::Cancel, key)).await?;
-        Ok(Response::new(proto::CancelStayResponse { stay: Some(stay) }))
+        let stay = self.writer.handle(call.command(id, Command::Cancel)).await?;
+        Ok(CancelStayResponse { stay: Some(stay) })
     }
 
-    async fn get_stay(
-        &self,
-        request: Request<proto::GetStayRequest>,
-    ) -> Result<Response<proto::GetStayResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("stay_id", &request.stay_id);
-        let stay = self.visible(&call, fields.finish(id)?).await?;
-        Ok(Response::new(proto::GetStayResponse { stay: Some((&stay).into()) }))
+    async fn get_stay(&self, call: Call, request: GetStayRequest) -> Result<GetStayResponse, Error> {
+        let id = call.parse(|fields| fields.id("stay_id", &request.stay_id))?;
+        let stay = self.visible(&call, id).await?;
+        Ok(GetStayResponse { stay: Some((&stay).into()) })
     }
 
-    async fn list_stays(
-        &self,
-        request: Request<proto::ListStaysRequest>,
-    ) -> Result<Response<proto::ListStaysResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
+    async fn list_stays(&self, call: Call, request: ListStaysRequest) -> Result<ListStaysResponse, Error> {
         let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
-        let page = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let known = proto::StayState::try_from(request.state);
-        let state = fields.take("state", known.map_err(|_| "must be a value of StayState"));
-        let (page, state): (Page<Cursor>, _) = fields.finish(all!(page, state))?;
+        let (page, state) = call.parse(|fields| {
+            let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
+            let known = proto::StayState::try_from(request.state);
+            (page, fields.take("state", known.map_err(|_| "must be a value of StayState")))
+        })?;
         let reader = self.database.reader().await?;
-        let listed = store::list(reader.tx(), customer, store::state_name(state), &page).await?;
-        let (stays, next_page_token) = listed;
-        Ok(Response::new(proto::ListStaysResponse { stays, next_page_token }))
+        let (stays, next_page_token) = store::list(reader.tx(), customer, state, &page).await?;
+        Ok(ListStaysResponse { stays, next_page_token })
     }
 }

@@ -49,9 +49,9 @@ pub struct Wallet {
     /// The entries that are at hand: what they were made for is done.
     pub posted: BTreeSet<EntryId>,
     /// When it was opened.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// A bill, as far as the wallet is concerned.
@@ -81,6 +81,13 @@ pub enum BillState {
     Paid,
     /// It costs nothing.
     Void,
+}
+
+impl BillState {
+    /// Its place among the bills that wait, if it does.
+    pub fn place(self) -> Option<i64> {
+        if let BillState::Waiting { place } = self { Some(place) } else { None }
+    }
 }
 
 /// What a wallet is told.
@@ -267,37 +274,36 @@ impl Wallet {
             waited: 0,
             bills: BTreeMap::new(),
             posted: BTreeSet::new(),
-            created: now,
-            updated: now,
+            created_at: now,
+            updated_at: now,
         }
     }
 
     /// The bills that wait for money.
     pub fn waiting(&self) -> impl Iterator<Item = &Bill> {
-        self.bills.values().filter(|bill| matches!(bill.state, BillState::Waiting { .. }))
+        self.bills.values().filter(|bill| bill.state.place().is_some())
     }
 
     fn oldest_waiting(&self) -> Option<Bill> {
-        let place = |bill: &&Bill| if let BillState::Waiting { place } = bill.state { place } else { i64::MAX };
-        self.waiting().min_by_key(place).copied()
+        self.waiting().min_by_key(|bill| bill.state.place()).copied()
     }
 
     fn apply(&mut self, event: &Event) {
         if let Some(bill) = event.bill() {
             self.bills.insert(bill.id, *bill);
-            self.updated = bill.since;
+            self.updated_at = bill.since;
         }
         if let Event::BillUnpaid(_) = event {
             self.waited += 1;
         }
         if let Event::BillDropped(_, now) = event {
-            self.updated = *now;
+            self.updated_at = *now;
         }
         if let Some(entry) = event.entry() {
             self.posted.insert(entry.reason.entry());
             self.balance = entry.after;
             self.entries = entry.number;
-            self.updated = entry.at;
+            self.updated_at = entry.created_at;
         }
     }
 }
@@ -328,7 +334,7 @@ impl Book {
     /// The next entry.
     fn entry(&self, reason: Reason, amount: i64) -> Entry {
         let (number, after) = (self.wallet.entries + 1, self.wallet.balance.after(reason, amount));
-        Entry { number, reason, amount, after, at: self.now }
+        Entry { number, reason, amount, after, created_at: self.now }
     }
 
     fn check_room(&self, amount: i64) -> Result<(), Refusal> {

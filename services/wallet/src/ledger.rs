@@ -1,7 +1,8 @@
 //! Accounts, and entries that move money between them. Pure.
 //!
-//! An entry is one transfer: what one account gives, another gets, so the accounts of the ledger always add up to 0.
-//! What an entry was made for says between which accounts, and is its id: that is what makes it happen once.
+//! An entry is one transfer, by double entry: money flows from the credit account to the debit account, so the accounts of
+//! the ledger always add up to 0. What an entry was made for determines the two accounts and the entry's id: so it is made
+//! once.
 //!
 //! ```text
 //! CASH ----top up----> DEPOSIT ----bill----> REVENUE
@@ -88,7 +89,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The account that gives, and the one that gets.
+    /// The credit account, from which the money flows, and the debit account, to which it flows.
     pub fn accounts(self) -> (Account, Account) {
         match self {
             Reason::TopUp(_) => (Account::Cash, Account::Deposit),
@@ -97,6 +98,16 @@ impl Reason {
             Reason::Report(_) => (Account::Rewards, Account::Points),
             Reason::Conversion(_) => (Account::Points, Account::Deposit),
         }
+    }
+
+    /// The account from which the money flows.
+    pub fn credit(self) -> Account {
+        self.accounts().0
+    }
+
+    /// The account to which the money flows.
+    pub fn debit(self) -> Account {
+        self.accounts().1
     }
 
     /// The id of the top up, bill, report or conversion.
@@ -110,7 +121,7 @@ impl Reason {
     }
 
     /// The reason with this id for an entry between accounts of these names, if there is one.
-    pub fn between(giver: &str, taker: &str, id: ReasonId) -> Option<Reason> {
+    pub fn between(credit: &str, debit: &str, id: ReasonId) -> Option<Reason> {
         let id = id.uuid();
         let all = [
             Reason::TopUp(TopUpId::new(id)),
@@ -119,17 +130,13 @@ impl Reason {
             Reason::Report(ReportId::new(id)),
             Reason::Conversion(ConversionId::new(id)),
         ];
-        all.into_iter().find(|reason| {
-            let (gives, takes) = reason.accounts();
-            (gives.name(), takes.name()) == (giver, taker)
-        })
+        all.into_iter().find(|reason| (reason.credit().name(), reason.debit().name()) == (credit, debit))
     }
 
     /// The id of the entry that is made for it, once.
     pub fn entry(self) -> EntryId {
-        let (giver, taker) = self.accounts();
-        let names = [giver.name().as_bytes(), taker.name().as_bytes()];
-        EntryId::new(ids::hash(&[b"entry", names[0], names[1], self.id().uuid().as_bytes()]))
+        let (credit, debit) = (self.credit().name().as_bytes(), self.debit().name().as_bytes());
+        EntryId::new(ids::hash(&[b"entry", credit, debit, self.id().uuid().as_bytes()]))
     }
 }
 
@@ -152,10 +159,10 @@ impl Balance {
     /// What it is after an entry of so much, made for this. An `i64` has room for nine million of the largest amounts.
     #[must_use]
     pub fn after(self, reason: Reason, amount: i64) -> Balance {
-        let (giver, taker) = reason.accounts();
+        let (credit, debit) = reason.accounts();
         let change = |account: Account| {
-            let got = if taker == account { amount } else { 0 };
-            got - if giver == account { amount } else { 0 }
+            let debited = if debit == account { amount } else { 0 };
+            debited - if credit == account { amount } else { 0 }
         };
         Balance { deposit: self.deposit + change(Account::Deposit), points: self.points + change(Account::Points) }
     }
@@ -173,7 +180,7 @@ pub struct Entry {
     /// What the wallet holds after it.
     pub after: Balance,
     /// When.
-    pub at: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// What the accounts hold, by their entries.
@@ -183,9 +190,8 @@ pub struct Totals(BTreeMap<Account, i64>);
 impl Totals {
     /// Takes an entry in.
     pub fn take(&mut self, entry: &Entry) {
-        let (giver, taker) = entry.reason.accounts();
-        *self.0.entry(giver).or_default() -= entry.amount;
-        *self.0.entry(taker).or_default() += entry.amount;
+        *self.0.entry(entry.reason.credit()).or_default() -= entry.amount;
+        *self.0.entry(entry.reason.debit()).or_default() += entry.amount;
     }
 
     /// What an account holds.

@@ -1,14 +1,15 @@
 //! Wallets: deposits and points of customers and managers, as a double-entry ledger. Serves every line of business.
 //!
 //! What an entry is stands in [`ledger`], the rules of a wallet in [`domain`], what others' events lead to in [`policy`],
-//! whether it all adds up in [`check`].
+//! whether the ledger adds up in [`check`].
 
-pub mod check;
 pub mod domain;
 pub mod ledger;
 pub mod policy;
 mod service;
 mod store;
+
+pub use store::check;
 
 use chassis::values::Currency;
 use chassis::{Context, Host, StartError};
@@ -22,7 +23,6 @@ pub const CONTEXT: Context = Context {
     name: "wallet",
     about: "deposits and points, as a double-entry ledger: top ups, bills, rewards, conversions",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy(Currency::default()).subscription(),
     calls: &["payment"],
     start,
 };

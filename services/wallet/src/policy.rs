@@ -7,7 +7,7 @@
 //! | `billing.v1.BillVoided`      | give back what was paid; if it waits, drop it; if it comes later, bar it |
 //! | `upkeep.v1.ReportTaken`      | the points rise                                                          |
 //!
-//! Payments of other lines of business are not ours: the reference that we gave ours tells. `payment` asks nobody whether
+//! Payments of other sellers are not ours: a payment names its seller. `payment` asks nobody whether
 //! money for a deposit can be taken back: it hears `DepositToppedUp`, and settles.
 
 use chassis::values::Currency;
@@ -17,16 +17,14 @@ use contracts::money::v1::Money as MoneyMessage;
 use contracts::payment::v1::PaymentApproved;
 use contracts::upkeep::v1::ReportTaken;
 
+use crate::CONTEXT;
 use crate::domain::{Command, Holder, Order, Wallet, WalletId, wallet_of};
 
 type Reaction = Result<Vec<(WalletId, Command)>, Malformed>;
 
-/// What `payment` notes with our payments begins so; the id of the wallet follows.
-const REFERENCE: &str = "deposit/";
-
 /// What we note with a payment: into which wallet the money goes.
 pub fn reference(wallet: WalletId) -> String {
-    format!("{REFERENCE}{wallet}")
+    format!("deposit/{wallet}")
 }
 
 /// The table above, for a ledger in this currency.
@@ -34,7 +32,7 @@ pub fn policy(currency: Currency) -> Policy<Wallet> {
     Policy::new()
         .on(move |event: PaymentApproved, _| {
             let payment = decode::present("payment", event.payment)?;
-            if !payment.seller_reference.starts_with(REFERENCE) {
+            if payment.sold_by() != CONTEXT.name {
                 return Ok(vec![]);
             }
             let top_up = decode::parsed("purchase_id", &payment.purchase_id)?;

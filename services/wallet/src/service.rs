@@ -1,16 +1,13 @@
 //! The gRPC face of wallets: parse, charge, handle, answer.
 
 use chassis::db::Database;
-use chassis::idempotency::Key;
 use chassis::runtime::Runtime;
 use chassis::values::{Currency, Money};
-use chassis::{Call, CommandMessage, Error, Fields, Loader, Page, PeerClient, Writer, all};
+use chassis::{Call, CommandMessage, Error, Loader, Page, PeerClient, Writer};
 use contracts::Role;
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
-use contracts::wallet::v1 as proto;
-use contracts::wallet::v1::wallet_service_server::WalletService;
-use tonic::{Request, Response, Status};
+use contracts::wallet::v1::{self as proto, *};
 
 use crate::domain::{Command, Holder, Order, TopUpId, Wallet, WalletId, wallet_of};
 use crate::{check, policy, store};
@@ -20,7 +17,7 @@ use crate::{check, policy, store};
 pub struct Service {
     /// Changes wallets.
     pub writer: Writer<Wallet>,
-    /// Finds wallets.
+    /// Loads wallets.
     pub loader: Loader<WalletId, Wallet>,
     /// Lists entries.
     pub database: Database,
@@ -37,26 +34,9 @@ impl Service {
         Holder { owner: owner.to_owned(), currency: self.currency }
     }
 
-    fn command(&self, call: &Call, order: Order, key: Option<Key>) -> CommandMessage<Wallet> {
+    fn command(&self, call: &Call, order: Order) -> CommandMessage<Wallet> {
         let holder = self.holder(call.caller.subject());
-        call.command(wallet_of(&holder.owner), Command { holder, order }, key)
-    }
-
-    async fn top_up(
-        &self,
-        call: &Call,
-        amount: Money,
-        method: String,
-        key: Option<Key>,
-    ) -> Result<proto::Wallet, Error> {
-        if let Some(first) = self.writer.first_answer(key).await? {
-            return Ok(first);
-        }
-        // A request that is repeated meets the payment of its first attempt.
-        let id: TopUpId = self.runtime.id_for(key);
-        self.writer.handle(self.command(call, Order::Expect(id, amount), key.map(Key::begun))).await?;
-        self.charge(call, id, amount, method).await?;
-        self.writer.handle(self.command(call, Order::TopUp(id, amount.minor), key)).await
+        call.command(wallet_of(&holder.owner), Command { holder, order })
     }
 
     /// Charges the card, and waits. Should this process die after that, the event `PaymentApproved` does the rest.
@@ -96,71 +76,59 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl WalletService for Service {
-    async fn top_up(&self, request: Request<proto::TopUpRequest>) -> Result<Response<proto::TopUpResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let amount = Money::price(&mut fields, "amount", request.amount.as_ref());
-        let method = fields.text("payment_method", &request.payment_method, 1..=100);
-        let (key, amount, method) = fields.finish(all!(key, amount, method))?;
-        let wallet = Some(self.top_up(&call, amount, method, key).await?);
-        Ok(Response::new(proto::TopUpResponse { wallet }))
+impl WalletApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn top_up(&self, call: Call, request: TopUpRequest) -> Result<TopUpResponse, Error> {
+        let (amount, method) = call.parse(|fields| {
+            let amount = Money::price(fields, "amount", request.amount.as_ref());
+            (amount, fields.text("payment_method", &request.payment_method, 1..=100))
+        })?;
+        let top_up = async {
+            // A request that is repeated meets the payment of its first attempt.
+            let id: TopUpId = self.runtime.id_for(call.key);
+            self.writer.handle(self.command(&call, Order::Expect(id, amount)).begun()).await?;
+            self.charge(&call, id, amount, method).await?;
+            self.writer.handle(self.command(&call, Order::TopUp(id, amount.minor))).await
+        };
+        let wallet = self.writer.once(call.key, top_up).await?;
+        Ok(TopUpResponse { wallet: Some(wallet) })
     }
 
-    async fn convert_points(
-        &self,
-        request: Request<proto::ConvertPointsRequest>,
-    ) -> Result<Response<proto::ConvertPointsResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
+    async fn convert_points(&self, call: Call, request: ConvertPointsRequest) -> Result<ConvertPointsResponse, Error> {
         let in_range = (1..=Money::MAX_MINOR).contains(&request.points).then_some(request.points);
-        let points = fields.take("points", in_range.ok_or(format!("must be 1 to {}", Money::MAX_MINOR)));
-        let (key, points) = fields.finish(all!(key, points))?;
-        let id = self.runtime.id_for(key);
-        let wallet = Some(self.writer.handle(self.command(&call, Order::Convert(id, points), key)).await?);
-        Ok(Response::new(proto::ConvertPointsResponse { wallet }))
+        let points = in_range.ok_or(format!("must be 1 to {}", Money::MAX_MINOR));
+        let points = call.parse(|fields| fields.take("points", points))?;
+        let id = self.runtime.id_for(call.key);
+        let wallet = self.writer.handle(self.command(&call, Order::Convert(id, points))).await?;
+        Ok(ConvertPointsResponse { wallet: Some(wallet) })
     }
 
-    async fn get_wallet(
-        &self,
-        request: Request<proto::GetWalletRequest>,
-    ) -> Result<Response<proto::GetWalletResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let owner = fields.text("owner_id", &request.owner_id, 0..=128);
-        let holder = self.owner(&call, fields.finish(owner)?)?;
+    async fn get_wallet(&self, call: Call, request: GetWalletRequest) -> Result<GetWalletResponse, Error> {
+        let owner = call.parse(|fields| fields.text("owner_id", &request.owner_id, 0..=128))?;
+        let holder = self.owner(&call, owner)?;
         let wallet = match self.find(&holder).await? {
             Some(wallet) => (&wallet).into(),
             None => proto::Wallet { update_time: None, ..(&Wallet::empty(holder, self.runtime.now())).into() },
         };
-        Ok(Response::new(proto::GetWalletResponse { wallet: Some(wallet) }))
+        Ok(GetWalletResponse { wallet: Some(wallet) })
     }
 
-    async fn list_entries(
-        &self,
-        request: Request<proto::ListEntriesRequest>,
-    ) -> Result<Response<proto::ListEntriesResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let owner = fields.text("owner_id", &request.owner_id, 0..=128);
+    async fn list_entries(&self, call: Call, request: ListEntriesRequest) -> Result<ListEntriesResponse, Error> {
         let filter = [call.caller.subject().as_bytes(), request.owner_id.as_bytes()];
-        let page: Option<Page<i64>> = Page::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let (owner, page) = fields.finish(all!(owner, page))?;
+        let (owner, page) = call.parse(|fields| {
+            let owner = fields.text("owner_id", &request.owner_id, 0..=128);
+            (owner, Page::parse(fields, request.page_size, &request.page_token, &filter))
+        })?;
         let asked = self.owner(&call, owner)?;
         let holder = self.find(&asked).await?.map_or(asked, |wallet| wallet.holder);
         let reader = self.database.reader().await?;
         let (entries, next_page_token) = store::list(reader.tx(), &holder, &page).await?;
-        Ok(Response::new(proto::ListEntriesResponse { entries, next_page_token }))
+        Ok(ListEntriesResponse { entries, next_page_token })
     }
 
-    async fn check_ledger(
-        &self,
-        request: Request<proto::CheckLedgerRequest>,
-    ) -> Result<Response<proto::CheckLedgerResponse>, Status> {
-        Call::take(request)?;
-        Ok(Response::new(check::check(&self.database, self.currency).await?))
+    async fn check_ledger(&self, _: Call, _: CheckLedgerRequest) -> Result<CheckLedgerResponse, Error> {
+        check::check(&self.database, self.currency).await
     }
 }

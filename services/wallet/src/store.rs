@@ -1,8 +1,10 @@
 //! Wallets, their entries and bills in tables, and what others hear of them.
 
+pub mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::db::{self, prelude::*};
+use chassis::db::{self, Name, prelude::*};
 use chassis::values::{Currency, Money};
 use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, sql};
 use contracts::wallet::v1 as proto;
@@ -12,93 +14,77 @@ use crate::domain::{
 };
 use crate::ledger::ReasonId;
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    wallets (id) {
-        id -> SqlUuid,
-        version -> BigInt,
-        owner -> Text,
-        currency -> Text,
-        deposit_minor -> BigInt,
-        points -> BigInt,
-        entries -> BigInt,
-        waited -> BigInt,
-        created_at -> SqlTime,
-        updated_at -> SqlTime,
-    }
-}
-
-diesel::table! {
-    use chassis::db::sql_types::*;
-    entries (id) {
-        id -> SqlUuid,
-        wallet -> SqlUuid,
-        number -> BigInt,
-        giver -> Text,
-        taker -> Text,
-        amount_minor -> BigInt,
-        reason -> SqlUuid,
-        deposit_minor -> BigInt,
-        points -> BigInt,
-        created_at -> SqlTime,
-    }
-}
-
-diesel::table! {
-    use chassis::db::sql_types::*;
-    bills (wallet, id) {
-        wallet -> SqlUuid,
-        id -> SqlUuid,
-        flow -> SqlUuid,
-        amount_minor -> BigInt,
-        state -> Text,
-        place -> Nullable<BigInt>,
-        since -> SqlTime,
-    }
-}
-
-chassis::rows! {
+chassis::table! {
     /// A wallet without its bills.
-    pub struct WalletRow in wallets (id) {
-        id: WalletId,
-        version: i64,
-        owner: String,
-        currency: String,
-        deposit_minor: i64,
-        points: i64,
-        entries: i64,
-        waited: i64,
-        created_at: Timestamp,
-        updated_at: Timestamp,
+    wallets (id) of Wallet as WalletRow with version {
+        id: WalletId as SqlUuid,
+        entries: i64 as BigInt,
+        waited: i64 as BigInt,
+        created_at: Timestamp as SqlTime,
+        updated_at: Timestamp as SqlTime,
+    }
+    columns |wallet| {
+        owner: String as Text = wallet.holder.owner.clone(),
+        currency: Currency as Text = wallet.holder.currency,
+        deposit_minor: i64 as BigInt = wallet.balance.deposit,
+        points: i64 as BigInt = wallet.balance.points,
+    }
+    fields |row, corrupt, bills: BTreeMap<BillId, Bill>, posted: BTreeSet<EntryId>| {
+        holder: Holder { owner: row.owner, currency: row.currency },
+        balance: Balance { deposit: row.deposit_minor, points: row.points },
+        bills: bills,
+        posted: posted,
     }
 }
 
-chassis::rows! {
-    /// An entry.
-    pub struct EntryRow in entries (id) {
-        id: EntryId,
-        wallet: WalletId,
-        number: i64,
-        giver: String,
-        taker: String,
-        amount_minor: i64,
-        reason: ReasonId,
-        deposit_minor: i64,
-        points: i64,
-        created_at: Timestamp,
+chassis::table! {
+    /// An entry. Its money flows from the credit account, `giver`, to the debit account, `taker`.
+    entries (id) of Entry as EntryRow given (wallet: WalletId as SqlUuid) {
+        number: i64 as BigInt,
+        created_at: Timestamp as SqlTime,
+    }
+    columns |entry| {
+        id: EntryId as SqlUuid = entry.reason.entry(),
+        giver: String as Text = entry.reason.credit().name().to_owned(),
+        taker: String as Text = entry.reason.debit().name().to_owned(),
+        amount_minor: i64 as BigInt = entry.amount,
+        reason: ReasonId as SqlUuid = entry.reason.id(),
+        deposit_minor: i64 as BigInt = entry.after.deposit,
+        points: i64 as BigInt = entry.after.points,
+    }
+    fields |row, corrupt| {
+        reason: Reason::between(&row.giver, &row.taker, row.reason)
+            .filter(|reason| reason.entry() == row.id)
+            .ok_or_else(|| corrupt("reason"))?,
+        amount: row.amount_minor,
+        after: Balance { deposit: row.deposit_minor, points: row.points },
     }
 }
 
-chassis::rows! {
+chassis::table! {
     /// A bill.
-    pub struct BillRow in bills (wallet, id) {
-        wallet: WalletId,
-        id: BillId,
-        flow: FlowId,
-        amount_minor: i64,
-        state: String,
-        place: Option<i64>,
-        since: Timestamp,
+    bills (wallet, id) of Bill as BillRow given (wallet: WalletId as SqlUuid) {
+        id: BillId as SqlUuid,
+        flow: FlowId as SqlUuid,
+        since: Timestamp as SqlTime,
+    }
+    columns |bill| {
+        amount_minor: i64 as BigInt = bill.amount,
+        state: String as Text = match bill.state {
+            BillState::Waiting { .. } => "waiting",
+            BillState::Paid => "paid",
+            BillState::Void => "void",
+        }.to_owned(),
+        place: Option<i64> as Nullable<BigInt> = bill.state.place(),
+    }
+    fields |row, corrupt| {
+        amount: row.amount_minor,
+        state: match (row.state.as_str(), row.place) {
+            ("waiting", Some(place)) => BillState::Waiting { place },
+            ("paid", None) => BillState::Paid,
+            ("void", None) => BillState::Void,
+            _ => return Err(corrupt("state")),
+        },
     }
 }
 
@@ -128,16 +114,16 @@ impl Store for Wallet {
         let (wallets, bills, posted) = db::try_join!(wallets, bills, posted)?;
         let mut bills_of: BTreeMap<WalletId, BTreeMap<BillId, Bill>> = BTreeMap::new();
         for row in bills {
-            bills_of.entry(row.wallet).or_default().insert(row.id, row.try_into()?);
+            bills_of.entry(row.wallet).or_default().insert(row.id, row.read()?);
         }
         let mut posted_of: BTreeMap<WalletId, BTreeSet<EntryId>> = BTreeMap::new();
         for (wallet, entry) in posted {
             posted_of.entry(wallet).or_default().insert(entry);
         }
         let loaded = |row: WalletRow| {
-            let (id, version) = (row.id, row.version);
+            let (id, metadata) = (row.id, row.metadata());
             let (bills, posted) = (bills_of.remove(&id).unwrap_or_default(), posted_of.remove(&id).unwrap_or_default());
-            Ok(Loaded { id, version, state: row.wallet(bills, posted)? })
+            Ok(Loaded { id, metadata, state: row.read(bills, posted)? })
         };
         wallets.into_iter().map(loaded).collect()
     }
@@ -147,7 +133,7 @@ impl Store for Wallet {
         let touched: Vec<BillRow> = changes.iter().flat_map(touched).collect();
         let made: Vec<EntryRow> = changes.iter().flat_map(made).collect();
         let saved =
-            db::try_join!(db::save(tx, changes, WalletRow::new), db::upsert(tx, &touched), db::insert(tx, &made));
+            db::try_join!(db::save(tx, changes, WalletRow::of), db::upsert(tx, &touched), db::insert(tx, &made));
         let ((), _, inserted) = saved?;
         if inserted < made.len() {
             // Nobody else wrote these wallets, so it is not for trying again: two wallets were told to do the same thing.
@@ -161,19 +147,19 @@ impl Store for Wallet {
     }
 
     fn publish(&self, event: &Event) -> Option<Publication> {
-        let (id, wallet) = (self.id, Some(proto::Wallet::from(self)));
+        let wallet = Some(proto::Wallet::from(self));
         let entry = event.entry().map(|entry| to_proto(&self.holder, entry));
         let bill_id = event.bill().map(|bill| bill.id.to_string()).unwrap_or_default();
         let flow = event.bill().map(|bill| bill.flow.uuid());
-        let flow = flow.or_else(|| event.entry().map(|entry| entry.reason.id().uuid()));
+        let about = Publication::about(self.id, flow.or_else(|| Some(event.entry()?.reason.id().uuid()))?);
         match event {
-            Event::ToppedUp(_) => Some(Publication::of(&proto::DepositToppedUp { wallet, entry }, id, flow)),
-            Event::BillPaid(..) => Some(Publication::of(&proto::BillPaid { wallet, entry, bill_id }, id, flow)),
-            Event::BillUnpaid(_) => Some(Publication::of(&proto::BillUnpaid { wallet, bill_id }, id, flow)),
-            Event::BillRefunded(..) => Some(Publication::of(&proto::BillRefunded { wallet, entry, bill_id }, id, flow)),
-            Event::BillDropped(..) => Some(Publication::of(&proto::BillDropped { wallet, bill_id }, id, flow)),
-            Event::PointsEarned(_) => Some(Publication::of(&proto::PointsEarned { wallet, entry }, id, flow)),
-            Event::PointsConverted(_) => Some(Publication::of(&proto::PointsConverted { wallet, entry }, id, flow)),
+            Event::ToppedUp(_) => about.tell(&proto::DepositToppedUp { wallet, entry }),
+            Event::BillPaid(..) => about.tell(&proto::BillPaid { wallet, entry, bill_id }),
+            Event::BillUnpaid(_) => about.tell(&proto::BillUnpaid { wallet, bill_id }),
+            Event::BillRefunded(..) => about.tell(&proto::BillRefunded { wallet, entry, bill_id }),
+            Event::BillDropped(..) => about.tell(&proto::BillDropped { wallet, bill_id }),
+            Event::PointsEarned(_) => about.tell(&proto::PointsEarned { wallet, entry }),
+            Event::PointsConverted(_) => about.tell(&proto::PointsConverted { wallet, entry }),
             // Nobody waits for them.
             Event::Opened(..) | Event::BillBarred(_) => None,
         }
@@ -183,12 +169,12 @@ impl Store for Wallet {
 /// The bills that the events of a change are about, each once, as they are now.
 fn touched(change: &Change<'_, Wallet>) -> Vec<BillRow> {
     let ids: BTreeSet<BillId> = change.events.iter().filter_map(|event| Some(event.bill()?.id)).collect();
-    ids.iter().filter_map(|id| Some(BillRow::new(change.id, change.state.bills.get(id)?))).collect()
+    ids.iter().filter_map(|id| Some(BillRow::of(change.state.bills.get(id)?, change.id))).collect()
 }
 
 /// The entries that were made.
 fn made(change: &Change<'_, Wallet>) -> Vec<EntryRow> {
-    change.events.iter().filter_map(|event| Some(EntryRow::new(change.id, event.entry()?))).collect()
+    change.events.iter().filter_map(|event| Some(EntryRow::of(event.entry()?, change.id))).collect()
 }
 
 /// A page of entries of a wallet, newest first.
@@ -202,96 +188,8 @@ pub async fn list(tx: Tx<'_>, holder: &Holder, page: &Page<i64>) -> Result<(Vec<
         query.order(entries::number.desc()).limit(page.limit()).load(c)
     })?;
     let next = page.cut(&mut rows, |row| row.number);
-    let entries = rows.into_iter().map(|row| Ok(to_proto(holder, &row.try_into()?)));
+    let entries = rows.into_iter().map(|row| Ok(to_proto(holder, &row.read()?)));
     Ok((entries.collect::<Result<_, Error>>()?, next))
-}
-
-impl WalletRow {
-    fn new(wallet: &Wallet, version: i64) -> WalletRow {
-        WalletRow {
-            id: wallet.id,
-            version,
-            owner: wallet.holder.owner.clone(),
-            currency: wallet.holder.currency.to_string(),
-            deposit_minor: wallet.balance.deposit,
-            points: wallet.balance.points,
-            entries: wallet.entries,
-            waited: wallet.waited,
-            created_at: wallet.created,
-            updated_at: wallet.updated,
-        }
-    }
-
-    fn wallet(self, bills: BTreeMap<BillId, Bill>, posted: BTreeSet<EntryId>) -> Result<Wallet, Error> {
-        let corrupt = || Error::Internal(format!("wallet {}: corrupt currency", self.id));
-        let currency = Currency::parse(&self.currency).ok_or_else(corrupt)?;
-        Ok(Wallet {
-            id: self.id,
-            holder: Holder { owner: self.owner, currency },
-            balance: Balance { deposit: self.deposit_minor, points: self.points },
-            entries: self.entries,
-            waited: self.waited,
-            bills,
-            posted,
-            created: self.created_at,
-            updated: self.updated_at,
-        })
-    }
-}
-
-impl EntryRow {
-    fn new(wallet: WalletId, entry: &Entry) -> EntryRow {
-        let (giver, taker) = entry.reason.accounts();
-        EntryRow {
-            id: entry.reason.entry(),
-            wallet,
-            number: entry.number,
-            giver: giver.name().to_owned(),
-            taker: taker.name().to_owned(),
-            amount_minor: entry.amount,
-            reason: entry.reason.id(),
-            deposit_minor: entry.after.deposit,
-            points: entry.after.points,
-            created_at: entry.at,
-        }
-    }
-}
-
-impl TryFrom<EntryRow> for Entry {
-    type Error = Error;
-
-    fn try_from(row: EntryRow) -> Result<Entry, Error> {
-        let reason = Reason::between(&row.giver, &row.taker, row.reason).filter(|reason| reason.entry() == row.id);
-        let reason = reason.ok_or_else(|| Error::Internal(format!("entry {}: corrupt reason", row.id)))?;
-        let after = Balance { deposit: row.deposit_minor, points: row.points };
-        Ok(Entry { number: row.number, reason, amount: row.amount_minor, after, at: row.created_at })
-    }
-}
-
-impl BillRow {
-    fn new(wallet: WalletId, bill: &Bill) -> BillRow {
-        let (state, place) = match bill.state {
-            BillState::Waiting { place } => ("waiting", Some(place)),
-            BillState::Paid => ("paid", None),
-            BillState::Void => ("void", None),
-        };
-        let (state, amount_minor) = (state.to_owned(), bill.amount);
-        BillRow { wallet, id: bill.id, flow: bill.flow, amount_minor, state, place, since: bill.since }
-    }
-}
-
-impl TryFrom<BillRow> for Bill {
-    type Error = Error;
-
-    fn try_from(row: BillRow) -> Result<Bill, Error> {
-        let state = match (row.state.as_str(), row.place) {
-            ("waiting", Some(place)) => BillState::Waiting { place },
-            ("paid", None) => BillState::Paid,
-            ("void", None) => BillState::Void,
-            _ => return Err(Error::Internal(format!("bill {}: corrupt state", row.id))),
-        };
-        Ok(Bill { id: row.id, flow: row.flow, amount: row.amount_minor, state, since: row.since })
-    }
 }
 
 impl From<&Wallet> for proto::Wallet {
@@ -304,34 +202,27 @@ impl From<&Wallet> for proto::Wallet {
             deposit: Some(money(wallet.balance.deposit)),
             points: wallet.balance.points,
             arrears: (arrears > 0).then(|| money(arrears)),
-            update_time: Some(wallet.updated.to_proto()),
+            update_time: Some(wallet.updated_at.to_proto()),
         }
     }
 }
 
 /// The account as others see it.
-pub fn account(account: Account) -> proto::Account {
-    match account {
-        Account::Deposit => proto::Account::Deposit,
-        Account::Points => proto::Account::Points,
-        Account::Cash => proto::Account::Cash,
-        Account::Revenue => proto::Account::Revenue,
-        Account::Rewards => proto::Account::Rewards,
-    }
+fn account(account: Account) -> proto::Account {
+    Name::parse(account.name()).unwrap_or_default()
 }
 
 fn to_proto(holder: &Holder, entry: &Entry) -> proto::Entry {
-    let (giver, taker) = entry.reason.accounts();
     let money = |minor| Some(Money { minor, currency: holder.currency }.into());
     proto::Entry {
         entry_id: entry.reason.entry().to_string(),
         owner_id: holder.owner.clone(),
-        from: account(giver).into(),
-        to: account(taker).into(),
+        from: account(entry.reason.credit()).into(),
+        to: account(entry.reason.debit()).into(),
         amount: money(entry.amount),
         reason_id: entry.reason.id().to_string(),
         deposit: money(entry.after.deposit),
         points: entry.after.points,
-        create_time: Some(entry.at.to_proto()),
+        create_time: Some(entry.created_at.to_proto()),
     }
 }

@@ -2,17 +2,16 @@
 //! released, and kwok in the place of the kubelets.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::go;
-use crate::process::{answer, command, eventually, root, run};
+use crate::process::{Child, answer, command, eventually, root, run, tail};
 use crate::servers::ports;
+use crate::tools;
 
 /// Etcd's two, and the API server's.
 const PORTS: u16 = 3;
@@ -28,30 +27,46 @@ const STAGES: [&str; 5] = [
 
 /// A control plane, which ends when this goes.
 pub struct Plane {
-    folder: TempDir,
     programs: PathBuf,
     processes: Vec<Child>,
+    folder: TempDir,
 }
 
 impl Plane {
     /// Starts one, of the programs in a folder.
     pub fn start(programs: PathBuf) -> Result<Plane> {
         let folder = tempfile::Builder::new().prefix("nadeuri-cluster-").tempdir()?;
-        let mut plane = Plane { folder, programs, processes: Vec::new() };
+        let mut plane = Plane { programs, processes: Vec::new(), folder };
         let port = ports::free(PORTS)?;
         plane.write_access(port + 2)?;
-        plane.etcd(port)?;
-        plane.api_server(port)?;
-        let kubeconfig = format!("--kubeconfig={}", plane.path("kubeconfig"));
-        let alone = ["--leader-elect=false".to_owned(), "--secure-port=0".to_owned(), kubeconfig.clone()];
-        let key = format!("--service-account-private-key-file={}", plane.path("key.pem"));
-        plane.spawn("kube-controller-manager", &[&alone[..], &[key]].concat())?;
-        plane.spawn("kube-scheduler", &alone)?;
+        // It is thrown away anyway, so etcd need not wait for the disk. It is called after its Go module.
+        plane.spawn(
+            "server",
+            &format!(
+                "--data-dir=etcd --unsafe-no-fsync --listen-client-urls={clients} --advertise-client-urls={clients} \
+                 --listen-peer-urls={peers} --initial-advertise-peer-urls={peers} --initial-cluster=default={peers}",
+                clients = format_args!("http://127.0.0.1:{port}"),
+                peers = format_args!("http://127.0.0.1:{}", port + 1),
+            ),
+        )?;
+        // There is no network on which pods could reach the API server, so nobody is told where it is.
+        plane.spawn(
+            "kube-apiserver",
+            &format!(
+                "--etcd-servers=http://127.0.0.1:{port} --bind-address=127.0.0.1 --secure-port={} --cert-dir=certificates \
+                 --token-auth-file=tokens.csv --authorization-mode=RBAC --endpoint-reconciler-type=none \
+                 --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=key.pub \
+                 --service-account-signing-key-file=key.pem --service-cluster-ip-range=10.96.0.0/16",
+                port + 2
+            ),
+        )?;
+        plane.wait()?;
+        let alone = "--kubeconfig=kubeconfig --leader-elect=false --secure-port=0";
+        plane.spawn("kube-controller-manager", &format!("{alone} --service-account-private-key-file=key.pem"))?;
+        plane.spawn("kube-scheduler", alone)?;
         // With leases, as kubelets do it: otherwise the nodes are given up after a minute, and their pods with them.
-        let mut kwok =
-            vec![kubeconfig, "--manage-all-nodes=true".to_owned(), "--node-lease-duration-seconds=40".to_owned()];
-        kwok.extend(stages()?);
-        plane.spawn("kwok", &kwok)?;
+        let kwok = "--kubeconfig=kubeconfig --manage-all-nodes=true --node-lease-duration-seconds=40";
+        plane.spawn("kwok", &format!("{kwok} {}", plane.stages()?))?;
         Ok(plane)
     }
 
@@ -94,69 +109,43 @@ impl Plane {
         fs::write(self.path("kubeconfig"), kubeconfig).context("cannot write the kubeconfig")
     }
 
-    fn etcd(&mut self, port: u16) -> Result<()> {
-        let clients = format!("http://127.0.0.1:{port}");
-        let peers = format!("http://127.0.0.1:{}", port + 1);
-        let data = format!("--data-dir={}", self.path("etcd"));
-        let arguments = [
-            format!("--listen-client-urls={clients}"),
-            format!("--advertise-client-urls={clients}"),
-            format!("--listen-peer-urls={peers}"),
-            format!("--initial-advertise-peer-urls={peers}"),
-            format!("--initial-cluster=default={peers}"),
-            // It is thrown away anyway.
-            "--unsafe-no-fsync".to_owned(),
-            data,
-        ];
-        // The name of etcd's module, and so of what Go makes of it.
-        self.spawn("server", &arguments)
+    /// Copies what kwok plays to where its arguments name it.
+    fn stages(&self) -> Result<String> {
+        let stages = tools::go_source("xtask/cluster", "sigs.k8s.io/kwok")?.join("kustomize/stage");
+        let files = STAGES.iter().map(|stage| stages.join(stage)).chain([root().join("xtask/cluster/balancer.yaml")]);
+        let mut arguments = String::new();
+        for (number, file) in files.enumerate() {
+            fs::copy(&file, self.path(&format!("stage-{number}.yaml"))).with_context(|| file.display().to_string())?;
+            arguments += &format!("--config=stage-{number}.yaml ");
+        }
+        Ok(arguments)
     }
 
-    fn api_server(&mut self, port: u16) -> Result<()> {
-        let arguments = [
-            format!("--etcd-servers=http://127.0.0.1:{port}"),
-            format!("--secure-port={}", port + 2),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--cert-dir={}", self.path("certificates")),
-            format!("--token-auth-file={}", self.path("tokens.csv")),
-            "--authorization-mode=RBAC".to_owned(),
-            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={}", self.path("key.pub")),
-            format!("--service-account-signing-key-file={}", self.path("key.pem")),
-            "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-            // There is no network on which pods could reach it.
-            "--endpoint-reconciler-type=none".to_owned(),
-        ];
-        self.spawn("kube-apiserver", &arguments)?;
-        let is_ready = || Ok(answer(self.kubectl().args(["get", "--raw", "/readyz"])).is_some());
-        let ready = eventually("the API server is ready", is_ready);
-        ready.with_context(|| fs::read_to_string(self.path("kube-apiserver.log")).unwrap_or_default())
+    /// Waits until the API server takes requests.
+    fn wait(&mut self) -> Result<()> {
+        eventually("the API server is ready", || {
+            self.processes.iter_mut().try_for_each(Child::ensure_running)?;
+            Ok(answer(self.kubectl().args(["get", "--raw", "/readyz"])).is_some())
+        })
+        .with_context(|| tail(&self.folder.path().join("kube-apiserver.log")))
     }
 
-    fn spawn(&mut self, program: &str, arguments: &[String]) -> Result<()> {
-        let log = fs::File::create(self.path(&format!("{program}.log")))?;
+    /// Starts a program in the folder of the cluster, with arguments between spaces.
+    fn spawn(&mut self, program: &str, arguments: &str) -> Result<()> {
         let mut process = Command::new(self.programs.join(program));
-        process.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path()).process_group(0);
-        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.processes.push(process.spawn().with_context(|| format!("cannot run {program}"))?);
+        process.args(arguments.split_whitespace()).current_dir(self.folder.path()).env("HOME", self.folder.path());
+        let log = self.folder.path().join(format!("{program}.log"));
+        self.processes.push(Child::spawn(&mut process, &log)?);
         Ok(())
     }
 }
 
 impl Drop for Plane {
     fn drop(&mut self) {
-        // Etcd last: the others write to it until they end.
-        for process in self.processes.iter_mut().rev() {
+        // Nothing that they hold is worth a slow end. Etcd last: the others write to it until they end.
+        for process in self.processes.iter().rev() {
             // It may have ended by itself, which is as good.
-            let _ = kill_process_group(Pid::from_child(process), Signal::KILL);
-            let _ = process.wait();
+            let _ = process.signal(Signal::KILL);
         }
     }
-}
-
-fn stages() -> Result<Vec<String>> {
-    let folder = go::source("cluster", "sigs.k8s.io/kwok")?.join("kustomize/stage");
-    let balancer = root().join("xtask/cluster/balancer.yaml");
-    let files = STAGES.iter().map(|stage| folder.join(stage)).chain([balancer]);
-    Ok(files.map(|file| format!("--config={}", file.display())).collect())
 }

@@ -1,20 +1,21 @@
-//! An Envoy that asks the control plane what to do, as one of the entrance's pods would, and tells how its replicas are.
+//! An Envoy that asks the control plane what to do, as a pod of the gateway would, and tells how its replicas are.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::child::Child;
+use crate::process::Child;
 
 /// A running Envoy.
 pub struct Envoy {
     child: Child,
     admin: SocketAddr,
 }
+
+/// How long the admin interface may take to answer.
+const ANSWER_SECONDS: u64 = 10;
 
 /// What the admin interface says of a replica whose answers were too often none.
 const EJECTED: &str = "/failed_outlier_check";
@@ -54,15 +55,10 @@ impl Envoy {
 
     /// An answer of the admin interface.
     fn ask(&self, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(self.admin).context("Envoy doesn't answer")?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n").context("it is HTTP")?;
-        ensure!(head.starts_with("HTTP/1.1 200"), "Envoy answers {head}");
-        Ok(if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_owned() })
+        let answer = minreq::get(format!("http://{}{path}", self.admin)).with_timeout(ANSWER_SECONDS).send();
+        let answer = answer.context("Envoy doesn't answer")?;
+        ensure!(answer.status_code == 200, "Envoy answers {} to {path}", answer.status_code);
+        Ok(answer.as_str()?.to_owned())
     }
 }
 
@@ -71,57 +67,8 @@ fn cluster(context: &str) -> String {
     format!("outbound|50051||{context}.nadeuri.svc.cluster.local")
 }
 
-/// A body without the lengths of its chunks.
-fn unchunked(mut body: &str) -> String {
-    let mut whole = String::new();
-    while let Some((length, rest)) = body.split_once("\r\n") {
-        let Ok(length @ 1..) = usize::from_str_radix(length, 16) else { break };
-        whole += rest.get(..length).unwrap_or(rest);
-        body = rest.get(length + 2..).unwrap_or_default();
-    }
-    whole
-}
-
-/// What an Envoy is started with in a pod of the entrance, but for certificates.
+/// The config of an Envoy in a pod of the gateway, but for certificates.
 fn bootstrap(ads: SocketAddr, admin: SocketAddr) -> String {
-    let address =
-        |at: SocketAddr| format!(r#"{{"socket_address": {{"address": "{}", "port_value": {}}}}}"#, at.ip(), at.port());
-    format!(
-        r#"{{
-  "node": {{
-    "id": "router~192.0.2.1~entrance.nadeuri~nadeuri.svc.cluster.local",
-    "cluster": "entrance.nadeuri",
-    "metadata": {{"NAMESPACE": "nadeuri", "CLUSTER_ID": "Kubernetes", "LABELS": {{"app.kubernetes.io/name": "entrance"}}}}
-  }},
-  "admin": {{"address": {}}},
-  "dynamic_resources": {{
-    "ads_config": {{"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{{"envoy_grpc": {{"cluster_name": "xds"}}}}]}},
-    "lds_config": {{"ads": {{}}, "resource_api_version": "V3"}},
-    "cds_config": {{"ads": {{}}, "resource_api_version": "V3"}}
-  }},
-  "static_resources": {{"clusters": [{{
-    "name": "xds",
-    "type": "STATIC",
-    "connect_timeout": "1s",
-    "typed_extension_protocol_options": {{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {{
-      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-      "explicit_http_config": {{"http2_protocol_options": {{}}}}
-    }}}},
-    "load_assignment": {{"cluster_name": "xds", "endpoints": [{{"lb_endpoints": [{{"endpoint": {{"address": {}}}}}]}}]}}
-  }}]}}
-}}
-"#,
-        address(admin),
-        address(ads)
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_are_one_body() {
-        assert_eq!(unchunked("4\r\na::b\r\n3\r\n::c\r\n0\r\n\r\n"), "a::b::c");
-    }
+    let address = |at: SocketAddr| format!(r#"{{"address": "{}", "port_value": {}}}"#, at.ip(), at.port());
+    include_str!("envoy.json").replace("\"ADMIN\"", &address(admin)).replace("\"ADS\"", &address(ads))
 }

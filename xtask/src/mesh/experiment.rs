@@ -1,20 +1,18 @@
 //! What the rules are good for, on this machine: replicas that fail and too many calls, with the rules of mesh/istio and with
-//! what is usually copied in their place, and what customers get. Each part fails unless it sees what mesh/README.md says.
+//! what is usually copied in their place, and what customers get. Each part fails unless it sees what docs/evidence/mesh.md
+//! says.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use super::load::{Answers, Load, call};
 use super::local::{Backing, Mesh};
 use crate::process::{ensure_uninterrupted, eventually, root};
-use crate::servers::{self, Kind};
-use crate::test::ThrowAway;
+use crate::servers::{self, Kind, ThrowAway};
 
 /// The contexts that the calls need, each with its replicas.
 const REPLICAS: [(&str, usize); 6] =
@@ -34,7 +32,7 @@ const HARM: Duration = Duration::from_secs(6);
 type Part = (&'static str, fn(&mut Experiment) -> Result<()>);
 
 const PARTS: [Part; 7] = [
-    ("entrance", entrance),
+    ("gateway", gateway),
     ("killed", killed),
     ("stopped", stopped),
     ("sick", sick),
@@ -45,7 +43,6 @@ const PARTS: [Part; 7] = [
 
 struct Experiment {
     mesh: Mesh,
-    folder: TempDir,
     token: String,
     /// A PostgreSQL for one replica alone, to be taken from it.
     spare: ThrowAway,
@@ -56,14 +53,12 @@ struct Experiment {
 pub fn run(names: &[String], product: PathBuf, backing: Backing) -> Result<()> {
     // Before the mesh chooses its ports, or one of those could be taken.
     let spare = ThrowAway::new()?;
-    let mut variables = servers::up_postgres(spare.0.path())?.into_iter();
-    let postgres = variables.find(|(variable, _)| *variable == Kind::Postgres.variable());
-    let (_, url) = postgres.context("PostgreSQL says where it is")?;
+    let url = servers::up(spare.path(), &[Kind::Postgres])?.remove(Kind::Postgres.variable()).unwrap_or_default();
     let counts = REPLICAS.map(|(context, count)| (context.to_owned(), count));
     let mesh = Mesh::start(product, backing, None, &counts)?;
     let token = mesh.token("mina", &["customer", "admin"])?;
     let spare_store = format!("{url}nadeuri?schema={{context}}");
-    let mut experiment = Experiment { mesh, folder: tempfile::tempdir()?, token, spare, spare_store };
+    let mut experiment = Experiment { mesh, token, spare, spare_store };
     let wanted = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
     for (name, part) in PARTS.iter().filter(|(name, _)| wanted(name)) {
         ensure_uninterrupted()?;
@@ -73,25 +68,18 @@ pub fn run(names: &[String], product: PathBuf, backing: Backing) -> Result<()> {
     Ok(())
 }
 
-/// The files that replace rules of mesh/istio.
-fn overlay(name: &str) -> PathBuf {
-    let path = root().join(format!("mesh/experiment/{name}.yaml"));
-    fs::canonicalize(&path).unwrap_or(path)
-}
+/// What the rules of the product are called beside those of mesh/experiment.
+const OURS: &str = "mesh/istio";
 
 const HEAD: &str =
     "| rules | good | half of them within | 99 % | the slowest | the others |\n|---|---|---|---|---|---|";
 
 impl Experiment {
-    fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Lets the entrance heed the rules but for the overlay of this name; what is printed calls them so.
-    fn heed(&mut self, name: &str) -> Result<()> {
+    /// Starts the gateway with the rules of mesh/istio, or with those that the overlay of this name replaces.
+    fn apply(&mut self, name: &str) -> Result<()> {
         match name {
-            "mesh/istio" => self.mesh.heed(&[]),
-            other => self.mesh.heed(&[overlay(other)]),
+            OURS => self.mesh.apply(&[]),
+            other => self.mesh.apply(&[root().join(format!("mesh/experiment/{other}.yaml"))]),
         }
     }
 
@@ -107,9 +95,9 @@ impl Experiment {
         harm: impl Fn(&mut Mesh) -> Result<()>,
         cure: impl Fn(&mut Mesh) -> Result<()>,
     ) -> Result<Answers> {
-        self.heed(rules)?;
-        let (folder, is_ours) = (self.folder().to_owned(), rules == "mesh/istio");
-        let mut running = self.reads(RATE).start(&self.mesh, &folder)?;
+        self.apply(rules)?;
+        let is_ours = rules == OURS;
+        let mut running = self.reads(RATE).start(&self.mesh)?;
         let mesh = &mut self.mesh;
         let replica = mesh.address("fleet", LAST);
         running.under_way(mesh, "fleet", BREAKS_AFTER)?;
@@ -134,8 +122,8 @@ impl Experiment {
 const LAST: usize = 2;
 
 /// Who may come in, and what leads nowhere.
-fn entrance(experiment: &mut Experiment) -> Result<()> {
-    experiment.heed("mesh/istio")?;
+fn gateway(experiment: &mut Experiment) -> Result<()> {
+    experiment.apply(OURS)?;
     let (mesh, token) = (&experiment.mesh, experiment.token.clone());
     let collect = "nadeuri.payment.v1.PaymentService/CollectPayment";
     let list = "nadeuri.fleet.v1.FleetService/ListCars";
@@ -161,7 +149,7 @@ fn killed(experiment: &mut Experiment) -> Result<()> {
     let harm = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::KILL);
     let cure = |mesh: &mut Mesh| mesh.spawn("fleet", LAST).and_then(|()| mesh.wait("fleet", LAST));
     experiment.with_harm("nothing", harm, cure)?;
-    experiment.with_harm("mesh/istio", harm, cure)?;
+    experiment.with_harm(OURS, harm, cure)?;
     Ok(())
 }
 
@@ -171,21 +159,21 @@ fn stopped(experiment: &mut Experiment) -> Result<()> {
     let harm = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::STOP);
     let cure = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::CONT);
     let without = experiment.with_harm("nothing", harm, cure)?;
-    let with = experiment.with_harm("mesh/istio", harm, cure)?;
+    let with = experiment.with_harm(OURS, harm, cure)?;
     ensure!(with.took("OK", 0.99) < without.took("OK", 0.99), "with the rules customers wait no less");
     Ok(())
 }
 
 /// A replica that answers UNAVAILABLE, for it alone has lost its database.
 fn sick(experiment: &mut Experiment) -> Result<()> {
-    let (own, store) = (experiment.spare.0.path().to_owned(), experiment.spare_store.clone());
+    let (own, store) = (experiment.spare.path().to_owned(), experiment.spare_store.clone());
     let before = experiment.mesh.move_store("fleet", LAST, &store)?;
     println!("{HEAD}");
-    let harm = |_: &mut Mesh| servers::run(&servers::Command::Kill { folder: own.clone(), kind: Kind::Postgres });
-    let cure = |_: &mut Mesh| servers::run(&servers::Command::Start { folder: own.clone(), kind: Kind::Postgres });
+    let harm = |_: &mut Mesh| servers::kill(&own, Kind::Postgres);
+    let cure = |_: &mut Mesh| servers::start(&own, Kind::Postgres);
     let without = experiment.with_harm("nothing", harm, cure);
     let copied = experiment.with_harm("retry-5xx", harm, cure);
-    let with = experiment.with_harm("mesh/istio", harm, cure);
+    let with = experiment.with_harm(OURS, harm, cure);
     experiment.mesh.move_store("fleet", LAST, &before)?;
     let (without, copied) = (without?, copied?);
     ensure!(without.count("Unavailable") > 0, "without rules nobody noticed");
@@ -195,21 +183,20 @@ fn sick(experiment: &mut Experiment) -> Result<()> {
 
 /// A command whose replica is killed under way, and that is repeated by whoever got an error: done once.
 fn once(experiment: &mut Experiment) -> Result<()> {
-    experiment.heed("mesh/istio")?;
+    experiment.apply(OURS)?;
     let token = experiment.mesh.token("bora", &["customer"])?;
-    let folder = experiment.folder().to_owned();
     let data = r#"{"request_id": "{{printf `00000000-0000-4000-8000-%012d` .RequestNumber}}",
         "amount": {"currency_code": "KRW", "amount_minor": 1000}, "payment_method": "sandbox-approve"}"#;
     let load = Load { config: "top_up.json", token: &token, total: TOTAL / 2, rate: RATE, data: Some(data) };
     let mesh = &mut experiment.mesh;
-    let mut running = load.start(mesh, &folder)?;
+    let mut running = load.start(mesh)?;
     running.under_way(mesh, "wallet", BREAKS_AFTER / 2)?;
     mesh.signal("wallet", 1, Signal::KILL)?;
     mesh.spawn("wallet", 1)?;
     mesh.wait("wallet", 1)?;
     let first = running.end()?;
     println!("{HEAD}\n| mesh/istio, a replica killed | {} |", first.row());
-    let again = load.run(mesh, &folder)?;
+    let again = load.run(mesh)?;
     println!("| all of it repeated | {} |", again.row());
     ensure!(again.count("OK") == again.total(), "repeated, all of it must have an answer: {}", again.row());
     let wallet = call(mesh, &token, "nadeuri.wallet.v1.WalletService/GetWallet", "{}")?;
@@ -224,8 +211,8 @@ fn overload(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let mut notes = String::new();
     for (rules, status) in [("small-rate", "ResourceExhausted"), ("small-pool", "Unavailable")] {
-        experiment.heed(rules)?;
-        let answers = experiment.reads(0).run(&experiment.mesh, experiment.folder())?;
+        experiment.apply(rules)?;
+        let answers = experiment.reads(0).run(&experiment.mesh)?;
         println!("| {rules} | {} |", answers.row());
         let told = answers.took(status, 0.5);
         notes += &format!("\n{status}: half within {told:?}, 99 % within {:?}", answers.took(status, 0.99));
@@ -246,9 +233,9 @@ fn overload(experiment: &mut Experiment) -> Result<()> {
 fn breaker(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let (mut good, mut notes) = (Vec::new(), String::new());
-    for rules in ["one-connection", "mesh/istio"] {
-        experiment.heed(rules)?;
-        let answers = experiment.reads(RATE * 4).run(&experiment.mesh, experiment.folder())?;
+    for rules in ["one-connection", OURS] {
+        experiment.apply(rules)?;
+        let answers = experiment.reads(RATE * 4).run(&experiment.mesh)?;
         println!("| {rules} | {} |", answers.row());
         let count = |counter| experiment.mesh.envoy()?.count("fleet", counter);
         let (overflow, connections) = (count("upstream_rq_pending_overflow")?, count("upstream_cx_overflow")?);

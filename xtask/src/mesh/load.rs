@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::child::Child;
 use super::local::Mesh;
-use super::tools;
-use crate::process::{command, eventually, root};
+use crate::process::{Child, command, eventually, root};
+use crate::tools;
 
 /// What is called, and how.
 pub struct Load<'a> {
@@ -35,11 +34,12 @@ pub struct Running {
 
 impl Load<'_> {
     /// Starts it.
-    pub fn start(&self, mesh: &Mesh, folder: &Path) -> Result<Running> {
+    pub fn start(&self, mesh: &Mesh) -> Result<Running> {
+        let folder = mesh.folder();
         let report = folder.join("ghz.csv");
         // It may be there from an earlier run.
         let _ = fs::remove_file(&report);
-        let mut ghz = command(tools::ghz()?);
+        let mut ghz = command(tools::go(tools::GHZ)?);
         ghz.arg("--config").arg(root().join("bench/ghz").join(self.config)).args(["--timeout", "20s"]);
         ghz.args(["--format", "csv", "--output"]).arg(&report);
         ghz.args(["--total", &self.total.to_string()]);
@@ -50,13 +50,13 @@ impl Load<'_> {
         if let Some(data) = self.data {
             ghz.args(["--data", data]);
         }
-        ghz.arg(mesh.entrance.to_string());
+        ghz.arg(mesh.gateway.to_string());
         Ok(Running { child: Child::spawn(&mut ghz, &folder.join("ghz.log"))?, report })
     }
 
     /// Makes all the calls.
-    pub fn run(&self, mesh: &Mesh, folder: &Path) -> Result<Answers> {
-        self.start(mesh, folder)?.end()
+    pub fn run(&self, mesh: &Mesh) -> Result<Answers> {
+        self.start(mesh)?.end()
     }
 }
 
@@ -128,12 +128,12 @@ impl Answers {
 
 /// A single call, by grpcurl; what it prints, of both kinds.
 pub fn call(mesh: &Mesh, token: &str, rpc: &str, data: &str) -> Result<String> {
-    let mut grpcurl = command(tools::grpcurl()?);
+    let mut grpcurl = command(tools::go(tools::GRPCURL)?);
     grpcurl.args(["-plaintext", "-max-time", "20", "-d", data]);
     if !token.is_empty() {
         grpcurl.args(["-H", &format!("authorization: Bearer {token}")]);
     }
-    let output = grpcurl.arg(mesh.entrance.to_string()).arg(rpc).stdin(Stdio::null()).output()?;
+    let output = grpcurl.arg(mesh.gateway.to_string()).arg(rpc).stdin(Stdio::null()).output()?;
     Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 

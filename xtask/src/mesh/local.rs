@@ -1,4 +1,4 @@
-//! The product in processes of its own behind one Envoy, which heeds the files of mesh/istio.
+//! The product in processes of its own behind one Envoy, with the rules of mesh/istio.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,12 +10,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
-use super::child::Child;
 use super::envoy::Envoy;
 use super::tools;
-use crate::process::{answer, command, eventually, root};
-use crate::servers::{self, free_ports};
-use crate::test::ThrowAway;
+use crate::files::beneath;
+use crate::process::{Child, answer, command, eventually, root};
+use crate::servers::{self, Kind, ThrowAway, Variables, ports};
 
 /// What the product needs around it.
 pub struct Backing {
@@ -32,18 +31,13 @@ impl Backing {
     /// The servers that were named, and throw-away ones in place of those that weren't.
     pub fn new(store: Option<String>, bus: Option<String>) -> Result<Backing> {
         let throw_away = ThrowAway::new()?;
-        let folder = throw_away.0.path().to_owned();
-        let (mut postgres, mut amqp) = (String::new(), String::new());
-        if store.is_none() || bus.is_none() {
-            for (variable, url) in servers::up_all(&folder)? {
-                match variable {
-                    "NADEURI_TEST_POSTGRES" => postgres = format!("{url}nadeuri?schema={{context}}"),
-                    "NADEURI_TEST_AMQP" => amqp = url,
-                    _ => {}
-                }
-            }
-        }
-        Ok(Backing { store: store.unwrap_or(postgres), bus: bus.unwrap_or(amqp), folder, _throw_away: throw_away })
+        let folder = throw_away.path().to_owned();
+        let needs_servers = store.is_none() || bus.is_none();
+        let servers = if needs_servers { servers::up(&folder, &Kind::ALL)? } else { Variables::new() };
+        let url = |kind: Kind| servers.get(kind.variable()).cloned().unwrap_or_default();
+        let store = store.unwrap_or_else(|| format!("{}nadeuri?schema={{context}}", url(Kind::Postgres)));
+        let bus = bus.unwrap_or_else(|| url(Kind::Rabbitmq));
+        Ok(Backing { store, bus, folder, _throw_away: throw_away })
     }
 }
 
@@ -56,12 +50,12 @@ pub struct Replica {
     child: Option<Child>,
 }
 
-/// The product behind an entrance.
+/// The product behind a gateway.
 pub struct Mesh {
     /// The program that all of it is.
     pub product: PathBuf,
-    /// Where the entrance listens.
-    pub entrance: SocketAddr,
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
     /// The one that everybody goes through.
     pub envoy: Option<Envoy>,
     control: Option<Child>,
@@ -82,13 +76,13 @@ impl Mesh {
     pub fn start(
         product: PathBuf,
         backing: Backing,
-        entrance: Option<SocketAddr>,
+        gateway: Option<SocketAddr>,
         counts: &[(String, usize)],
     ) -> Result<Mesh> {
-        let first = free_ports(PORTS)?;
+        let first = ports::free(PORTS)?;
         let (replicas, ports) = (BTreeMap::new(), first + 1..first + PORTS);
-        let entrance = entrance.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, first).into());
-        let mut mesh = Mesh { product, entrance, envoy: None, control: None, replicas, ports, backing };
+        let gateway = gateway.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, first).into());
+        let mut mesh = Mesh { product, gateway, envoy: None, control: None, replicas, ports, backing };
         // The first token makes the key.
         mesh.token("nobody", &[])?;
         for (context, count) in counts {
@@ -187,18 +181,23 @@ impl Mesh {
         answer(&mut command).context("`nadeuri token` makes no token")
     }
 
+    /// Where the processes have their files.
+    pub fn folder(&self) -> &Path {
+        &self.backing.folder
+    }
+
     /// The key that tokens are made with.
     pub fn key(&self) -> PathBuf {
         self.backing.folder.join(KEY)
     }
 
-    /// Lets Envoy heed mesh/istio and, where they differ, the files of `overlays`. It starts anew.
-    pub fn heed(&mut self, overlays: &[PathBuf]) -> Result<()> {
+    /// Starts Envoy anew, with the rules of mesh/istio and, where they differ, those of the files `overlays`.
+    pub fn apply(&mut self, overlays: &[PathBuf]) -> Result<()> {
         (self.envoy, self.control) = (None, None);
         let (ads, admin) = (self.port()?, self.port()?);
         let folder = self.backing.folder.clone();
         let mut control = Command::new(tools::control()?);
-        control.args(["serve", "--ads", &ads.to_string(), "--entrance", &self.entrance.to_string(), "--jwks"]);
+        control.args(["serve", "--ads", &ads.to_string(), "--gateway", &self.gateway.to_string(), "--jwks"]);
         control.arg(folder.join(JWKS));
         for replica in self.replicas.values().flatten() {
             control.args(["--context", &format!("{}={}", replica.context, replica.address)]);
@@ -216,14 +215,14 @@ impl Mesh {
         })?;
         self.control = Some(control);
         let envoy = self.envoy.insert(Envoy::start(&tools::envoy()?, ads, admin, &folder)?);
-        let (product, server) = (&self.product, format!("http://{}", self.entrance));
-        eventually("the entrance serves", || {
+        let (product, server) = (&self.product, format!("http://{}", self.gateway));
+        eventually("the gateway serves", || {
             envoy.ensure_running()?;
             Ok(answer(Command::new(product).args(["health", "--server", &server])).is_some())
         })
     }
 
-    /// The Envoy of the entrance.
+    /// The Envoy of the gateway.
     pub fn envoy(&self) -> Result<&Envoy> {
         self.envoy.as_ref().context("Envoy runs")
     }
@@ -251,8 +250,7 @@ impl Drop for Mesh {
 /// The files of mesh/istio.
 pub fn rules() -> Result<Vec<PathBuf>> {
     let folder = fs::canonicalize(root().join("mesh/istio")).context("cannot open mesh/istio")?;
-    let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
+    let files: Vec<PathBuf> = beneath(&folder)?.into_iter().map(|file| folder.join(file)).collect();
     ensure!(!files.is_empty(), "mesh/istio is empty");
     Ok(files)
 }

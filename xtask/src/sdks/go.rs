@@ -6,8 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{buf_generate, ensure_installed, folder, protos, tools};
+use super::{Sdk, buf_generate, folder, protos};
+use crate::files::empty_folder;
 use crate::process::{answer, command, root, run};
+use crate::tools;
+
+pub const SDK: Sdk = Sdk { name: "Go", generate, test, example };
 
 /// What is generated, as it lies in sdk/go.
 const GENERATED: &str = "nadeuri";
@@ -16,15 +20,10 @@ const GENERATED: &str = "nadeuri";
 const FINGERPRINT: &str = "contracts.txt";
 
 /// Writes sdk/go/nadeuri.
-pub fn generate() -> Result<()> {
-    ensure_installed("go", "version", "https://go.dev/doc/install says how to get it")?;
-    let plugins = tools("go");
-    fs::create_dir_all(&plugins)?;
-    run(go().args(["install", "tool"]).env("GOBIN", fs::canonicalize(&plugins)?))?;
+fn generate() -> Result<()> {
+    let plugins = tools::go_tools("sdk/go", &[])?;
     let generated = folder("go").join(GENERATED);
-    if generated.exists() {
-        fs::remove_dir_all(&generated)?;
-    }
+    empty_folder(&generated)?;
     buf_generate("go", &plugins, &["proto"])?;
     fs::write(generated.join(FINGERPRINT), fingerprint()?).context("cannot write the fingerprint of the contracts")
 }
@@ -41,16 +40,16 @@ pub fn fingerprint() -> Result<String> {
 }
 
 /// Vets and tests all of it.
-pub fn test() -> Result<()> {
+fn test() -> Result<()> {
     run(go().args(["vet", "./..."]))?;
     run(go().args(["test", "."]).stdout(std::io::stderr()))
 }
 
 /// The example.
-pub fn example() -> Command {
+fn example() -> Result<Command> {
     let mut example = go();
     example.args(["run", "./examples/outing"]);
-    example
+    Ok(example)
 }
 
 /// Fails if what is generated now differs from what git has.

@@ -4,49 +4,43 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::{buf_generate, ensure_installed, folder, tools};
-use crate::debian;
-use crate::process::{answer, command, run};
+use super::{Sdk, buf_generate, folder};
+use crate::files::empty_folder;
+use crate::process::{command, run};
+use crate::{debian, tools};
+
+pub const SDK: Sdk = Sdk { name: "Java", generate, test, example };
 
 /// The programs that `mvn dependency:copy@generators` brings.
 const GENERATORS: [&str; 2] = ["protoc", "protoc-gen-grpc-java"];
 
 /// Writes sdk/java/gen.
-pub fn generate() -> Result<()> {
-    ensure_installed("java", "-version", "a JDK of version 17 or newer is needed: the package `default-jdk`")?;
-    if answer(command("mvn").arg("--version")).is_none() {
-        debian::install(&["maven"])?;
-    }
-    let generators = tools("java");
-    let (manifest, stamp) = (fs::read(folder("java").join("pom.xml"))?, generators.join("pom.xml"));
-    if fs::read(&stamp).ok().as_ref() != Some(&manifest) {
-        eprintln!("xtask: installing protoc and its plugin for Java");
-        fs::create_dir_all(&generators)?;
-        let generators = fs::canonicalize(&generators)?;
+fn generate() -> Result<()> {
+    ensure!(debian::has("java"), "missing: a JDK of version 17 or newer, such as the package `default-jdk`");
+    debian::ensure(&[("mvn", "maven")])?;
+    let manifest = fs::read_to_string(folder("java").join("pom.xml"))?;
+    let generators = tools::folder("sdk-java", &manifest, |generators| {
         let mut copy = mvn();
         copy.args(["dependency:copy@generators", &format!("-Dplatform={}", platform()?)]);
-        run(copy.arg(format!("-Dgenerators={}", generators.display()))).context("cannot install from Maven Central")?;
+        run(copy.arg(format!("-Dgenerators={}", generators.display())))?;
         for program in GENERATORS {
             fs::set_permissions(generators.join(program), Permissions::from_mode(0o755))?;
         }
-        fs::write(stamp, manifest)?;
-    }
-    let generated = folder("java").join("gen");
-    if generated.exists() {
-        fs::remove_dir_all(generated)?;
-    }
+        Ok(())
+    })?;
+    empty_folder(&folder("java").join("gen"))?;
     buf_generate("java", &generators, &["proto"])
 }
 
 /// Compiles, tests and packages it.
-pub fn test() -> Result<()> {
+fn test() -> Result<()> {
     run(mvn().arg("package").stdout(std::io::stderr()))
 }
 
 /// The example, with the package that was built.
-pub fn example() -> Result<Command> {
+fn example() -> Result<Command> {
     let built = folder("java").join("target");
     let jar = fs::read_dir(&built)?
         .filter_map(|entry| Some(entry.ok()?.path()))

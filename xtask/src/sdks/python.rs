@@ -5,14 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{folder, protos, tools};
-use crate::debian;
-use crate::process::{answer, command, run};
+use super::{Sdk, folder, protos};
+use crate::process::{command, run};
+use crate::tools;
+
+pub const SDK: Sdk = Sdk { name: "Python", generate, test, example };
 
 /// Writes `nadeuri/**/*_pb2*` beside what is written by hand.
-pub fn generate() -> Result<()> {
+fn generate() -> Result<()> {
     let python = environment()?;
     let out = folder("python");
     remove_generated(&out.join("nadeuri"))?;
@@ -23,7 +25,7 @@ pub fn generate() -> Result<()> {
         let mut protoc = command(&python);
         protoc.args(["-m", "grpc_tools.protoc", "--proto_path=proto"]).args(&plain);
         for plugin in ["protoc-gen-mypy", "protoc-gen-mypy_grpc"] {
-            protoc.arg(format!("--plugin={plugin}={}", tools("python").join("bin").join(plugin).display()));
+            protoc.arg(format!("--plugin={plugin}={}", python.with_file_name(plugin).display()));
         }
         // mypy-protobuf tells of every file that it writes.
         protoc.stderr(std::process::Stdio::null());
@@ -35,7 +37,7 @@ pub fn generate() -> Result<()> {
 }
 
 /// Builds the wheel and installs it, checks the types, runs the tests.
-pub fn test() -> Result<()> {
+fn test() -> Result<()> {
     let python = environment()?;
     let mut pip = command(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"]);
@@ -49,30 +51,18 @@ pub fn test() -> Result<()> {
 }
 
 /// The example, with the installed package.
-pub fn example() -> Command {
-    let mut example = command(tools("python").join("bin/python"));
+fn example() -> Result<Command> {
+    let mut example = command(environment()?);
     example.arg(folder("python").join("examples/outing.py"));
-    example
+    Ok(example)
 }
 
 /// The interpreter of a virtual environment that has what pyproject.toml names.
 fn environment() -> Result<PathBuf> {
-    let (environment, manifest) = (tools("python"), folder("python").join("pyproject.toml"));
-    let (python, stamp) = (environment.join("bin/python"), environment.join("pyproject.toml"));
-    let wanted = fs::read(&manifest)?;
-    if fs::read(&stamp).ok().as_ref() != Some(&wanted) {
-        if answer(command("python3").args(["-c", "import ensurepip"])).is_none() {
-            debian::install(&["python3-venv"])?;
-        }
-        eprintln!("xtask: installing what sdk/python/pyproject.toml names");
-        run(command("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-        let package = format!("{}[dev]", folder("python").display());
-        let mut pip = command(&python);
-        run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &package]))
-            .context("cannot install from PyPI")?;
-        fs::write(stamp, wanted)?;
-    }
-    Ok(python)
+    let manifest = fs::read_to_string(folder("python").join("pyproject.toml"))?;
+    let package = format!("{}[dev]", folder("python").display());
+    let environment = tools::folder("sdk-python", &manifest, |folder| tools::virtual_environment(folder, &package))?;
+    Ok(environment.join("bin/python"))
 }
 
 /// Removes what an earlier run made, so that nothing stays of a contract that is gone.

@@ -5,30 +5,27 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::{buf_generate, folder};
-use crate::debian;
+use super::{Sdk, buf_generate, folder};
+use crate::files::empty_folder;
 use crate::process::{answer, command, run};
+use crate::{debian, tools};
+
+pub const SDK: Sdk = Sdk { name: "TypeScript", generate, test, example };
 
 /// The Node that the dependencies want at least.
 const NODE_MAJOR: u32 = 20;
 
 /// Writes sdk/typescript/gen, from the contracts and from the details of errors, which npm has in no package.
-pub fn generate() -> Result<()> {
+fn generate() -> Result<()> {
     install()?;
-    let generated = folder("typescript").join("gen");
-    if generated.exists() {
-        fs::remove_dir_all(generated)?;
-    }
+    empty_folder(&folder("typescript").join("gen"))?;
     let plugins = folder("typescript").join("node_modules/.bin");
     buf_generate("typescript", &plugins, &["proto", "sdk/typescript/proto"])
 }
 
 /// Compiles it, which checks the types of the example as well, and runs the tests.
-pub fn test() -> Result<()> {
-    let built = folder("typescript").join("dist");
-    if built.exists() {
-        fs::remove_dir_all(built)?;
-    }
+fn test() -> Result<()> {
+    empty_folder(&folder("typescript").join("dist"))?;
     run(npm().args(["run", "--silent", "build"]))?;
     run(npm().args(["test", "--silent"]).stdout(std::io::stderr()))?;
     // What would be published is all there.
@@ -36,30 +33,24 @@ pub fn test() -> Result<()> {
 }
 
 /// The example, which imports the package by its name.
-pub fn example() -> Command {
+fn example() -> Result<Command> {
     let mut example = command("node");
     example.arg(folder("typescript").join("dist/examples/outing.js"));
-    example
+    Ok(example)
 }
 
 /// Installs what package-lock.json says, when it isn't there yet.
 fn install() -> Result<()> {
-    if answer(command("npm").arg("--version")).is_none() {
-        debian::install(&["npm"])?;
-    }
+    debian::ensure(&[("npm", "npm")])?;
     let version = answer(command("node").arg("--version")).unwrap_or_default();
     let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     let is_new_enough = major.is_some_and(|major| major >= NODE_MAJOR);
     ensure!(is_new_enough, "Node {NODE_MAJOR} or newer is needed, and this is {version}; https://nodejs.org has it");
-    let lock = folder("typescript").join("package-lock.json");
-    let stamp = folder("typescript").join("node_modules/.installed-lock.json");
-    let wanted = fs::read(lock)?;
-    if fs::read(&stamp).ok().as_ref() != Some(&wanted) {
+    let lock = fs::read_to_string(folder("typescript").join("package-lock.json"))?;
+    tools::once(&folder("typescript").join("node_modules/.installed-lock.json"), &lock, || {
         eprintln!("xtask: installing what sdk/typescript/package-lock.json names");
-        run(npm().args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"]))?;
-        fs::write(stamp, wanted)?;
-    }
-    Ok(())
+        run(npm().args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"]))
+    })
 }
 
 fn npm() -> Command {

@@ -1,7 +1,6 @@
 //! Whom a server runs as: PostgreSQL refuses to run as root, and root is what one is in most containers.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,9 +13,8 @@ use crate::process::{command, run};
 pub struct Account(pub &'static str);
 
 impl Account {
-    /// Creates `folder` and hands it, with what is in it, to the user.
+    /// Hands `folder`, with what is in it, to the user.
     pub fn own(&self, folder: &Path) -> Result<()> {
-        fs::create_dir_all(folder)?;
         if is_root() {
             run(command("chown").args(["-Rh", &format!("{}:", self.0)]).arg(folder))?;
         }

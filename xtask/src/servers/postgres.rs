@@ -4,15 +4,29 @@
 //! It forces writes to the disk as in production: the tests that kill it are there to see what survives.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use sysinfo::Signal;
 
+use super::Server;
 use super::account::Account;
 use crate::process::run;
+
+pub const SERVER: Server = Server {
+    name: "PostgreSQL",
+    folder: "postgres",
+    variable: "NADEURI_TEST_POSTGRES",
+    url: |port| format!("postgres://postgres@127.0.0.1:{port}/"),
+    package: "postgresql",
+    is_installed: || programs().is_some(),
+    ports: 1,
+    start,
+    stop: Signal::Interrupt,
+};
 
 /// Where Debian puts the programs, a folder for each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -21,17 +35,15 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 const CONNECTIONS_MAX: u32 = 500;
 
 /// The programs of the newest version installed.
-pub fn programs() -> Option<PathBuf> {
+fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir(VERSIONS).ok()?.flatten().map(|version| version.path().join("bin"));
     let version = |programs: &PathBuf| programs.parent()?.file_name()?.to_str()?.parse::<u32>().ok();
     versions.filter(|programs| programs.join("initdb").exists()).max_by_key(version)
 }
 
-/// Starts the server, which must not be running, and waits until it has recovered and accepts connections.
-pub fn start(folder: &Path, port: u16) -> Result<()> {
+fn start(folder: &Path, port: u16) -> Result<()> {
     let programs = programs().context("PostgreSQL is not installed")?;
     let account = Account("postgres");
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     if !certificate(folder).exists() {
         certify(folder)?;
     }
@@ -44,7 +56,9 @@ pub fn start(folder: &Path, port: u16) -> Result<()> {
     }
     // No server runs here, but PostgreSQL would refuse to start if the process that was killed has not been waited for
     // by its parent yet, or if its number is somebody else's by now.
-    remove_if_there(&data.join("postmaster.pid"))?;
+    if data.join("postmaster.pid").exists() {
+        fs::remove_file(data.join("postmaster.pid"))?;
+    }
     // Only TCP: the path of a Unix socket may be 107 bytes long, which the path of a temporary folder can exceed.
     let (certificate, key) = (certificate(folder).display().to_string(), key(folder).display().to_string());
     let options = format!(
@@ -72,13 +86,4 @@ fn certify(folder: &Path) -> Result<()> {
     file.write_all(made.signing_key.serialize_pem().as_bytes())?;
     fs::write(certificate(folder), made.cert.pem())?;
     Ok(())
-}
-
-fn remove_if_there(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", file.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -3,84 +3,71 @@
 //! A server is known by its command line, which names something in its folder. Unlike the number in a pid file, that
 //! can't have become somebody else's after a crash, and it finds the servers that tests have started beneath too.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use rustix::process::{Pid, Signal, kill_process};
+use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, Signal, System, UpdateKind};
 
-use crate::process::eventually;
+use crate::process::eventually_ended;
 
 /// What the servers are called; an editor that shows a file of the folder is not to be killed.
 const PROGRAMS: [&str; 3] = ["postgres", "beam.smp", "epmd"];
 
-struct Process {
-    pid: Pid,
-    parent: i32,
-    program: String,
-}
-
-impl Process {
-    /// Parses `/proc/<pid>/stat`: the pid, the program in parentheses (which may contain some itself), a letter for
-    /// the state, the parent. A process that has ended and only waits for its parent to notice counts as gone.
-    fn parse(stat: &str) -> Option<Self> {
-        let (pid, rest) = stat.split_once(" (")?;
-        let (program, rest) = rest.rsplit_once(") ")?;
-        let mut rest = rest.split(' ');
-        let (state, parent) = (rest.next()?, rest.next()?);
-        let pid = Pid::from_raw(pid.parse().ok()?)?;
-        (state != "Z").then_some(Self { pid, parent: parent.parse().ok()?, program: program.to_owned() })
-    }
-
-    fn names(&self, folder: &Path) -> bool {
-        let arguments = fs::read_to_string(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        arguments.split('\0').any(|argument| Path::new(argument).starts_with(folder))
-    }
-
-    fn signal(&self, signal: Signal) {
-        // It fails when the process has ended meanwhile, which those who call wait for anyway.
-        let _ = kill_process(self.pid, signal);
-    }
-}
-
 /// Whether a server runs in `folder`.
 pub fn are_in(folder: &Path) -> Result<bool> {
-    Ok(!servers(&all()?, folder).is_empty())
+    Ok(servers(&all()?, folder).next().is_some())
 }
 
 /// Asks the servers in `folder` to end, and waits until they have.
 pub fn stop(folder: &Path, signal: Signal) -> Result<()> {
-    servers(&all()?, folder).iter().for_each(|server| server.signal(signal));
-    eventually("the servers have stopped", || Ok(!are_in(folder)?))
+    send(servers(&all()?, folder), signal);
+    eventually_ended("the servers have stopped", || Ok(!are_in(folder)?))
 }
 
 /// Kills the servers in `folder` with all their processes, and waits until they are gone.
 pub fn kill(folder: &Path) -> Result<()> {
     // A stopped server starts no further process while its processes are being counted.
-    servers(&all()?, folder).iter().for_each(|server| server.signal(Signal::STOP));
-    let all_now = all()?;
-    let family = with_children(servers(&all_now, folder), &all_now);
-    family.iter().for_each(|process| process.signal(Signal::KILL));
-    eventually("the killed processes are gone", || {
-        let living = all()?;
-        Ok(!family.iter().any(|dead| living.iter().any(|process| process.pid == dead.pid)))
+    send(servers(&all()?, folder), Signal::Stop);
+    let system = all()?;
+    let parents: Vec<(Pid, Option<Pid>)> = living(&system).map(|process| (process.pid(), process.parent())).collect();
+    let family = with_children(servers(&system, folder).map(Process::pid).collect(), &parents);
+    send(family.iter().filter_map(|pid| system.process(*pid)), Signal::Kill);
+    eventually_ended("the killed processes are gone", || {
+        Ok(!living(&all()?).any(|process| family.contains(&process.pid())))
     })
 }
 
-fn all() -> Result<Vec<Process>> {
-    let entries = fs::read_dir("/proc")?.flatten();
-    Ok(entries.filter_map(|entry| Process::parse(&fs::read_to_string(entry.path().join("stat")).ok()?)).collect())
+fn send<'a>(processes: impl Iterator<Item = &'a Process>, signal: Signal) {
+    for process in processes {
+        // It fails when the process has ended meanwhile, which those who call wait for anyway.
+        let _ = process.kill_with(signal);
+    }
 }
 
-fn servers<'a>(all: &'a [Process], folder: &Path) -> Vec<&'a Process> {
-    let is_server = |process: &&Process| PROGRAMS.contains(&process.program.as_str()) && process.names(folder);
-    all.iter().filter(is_server).collect()
+fn all() -> Result<System> {
+    let mut system = System::new()?;
+    let what = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+    Ok(system)
 }
 
-fn with_children<'a>(mut family: Vec<&'a Process>, all: &'a [Process]) -> Vec<&'a Process> {
+/// All processes, but for those that have ended and only wait for their parents to notice.
+fn living(system: &System) -> impl Iterator<Item = &Process> {
+    system.processes().values().filter(|process| process.status() != ProcessStatus::Zombie)
+}
+
+fn servers<'a>(system: &'a System, folder: &'a Path) -> impl Iterator<Item = &'a Process> {
+    living(system).filter(move |process| {
+        let is_server = process.name().to_str().is_some_and(|name| PROGRAMS.contains(&name));
+        is_server && process.cmd().iter().any(|argument| Path::new(argument).starts_with(folder))
+    })
+}
+
+/// Processes with their children's children, given the parent of each process.
+fn with_children(mut family: Vec<Pid>, parents: &[(Pid, Option<Pid>)]) -> Vec<Pid> {
     let mut next = 0;
-    while let Some(parent) = family.get(next).map(|process| process.pid.as_raw_nonzero().get()) {
-        family.extend(all.iter().filter(|process| process.parent == parent));
+    while let Some(parent) = family.get(next).copied() {
+        family.extend(parents.iter().filter(|(_, its)| *its == Some(parent)).map(|(pid, _)| pid));
         next += 1;
     }
     family
@@ -91,23 +78,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_may_have_parentheses_in_its_name() {
-        let process = Process::parse("42 (a (b) c) S 7 42 42 0 -1").expect("a line of /proc");
-        assert_eq!((process.pid.to_string().as_str(), process.program.as_str(), process.parent), ("42", "a (b) c", 7));
-    }
-
-    #[test]
-    fn a_process_that_only_waits_to_be_noticed_is_gone() {
-        assert!(Process::parse("42 (postgres) Z 7 42 42 0 -1").is_none());
-    }
-
-    #[test]
     fn a_family_is_found_to_the_last_child() {
-        let stats = ["1 (init) S 0", "5 (postgres) S 1", "6 (postgres) S 5", "7 (sh) S 6", "8 (sh) S 1"];
-        let all: Vec<_> = stats.into_iter().filter_map(Process::parse).collect();
-        let family = with_children(vec![&all[1]], &all);
-        let pids: Vec<_> = family.iter().map(|process| process.pid.to_string()).collect();
-        assert_eq!(pids, ["5", "6", "7"]);
+        let parents = [(1, 0), (5, 1), (6, 5), (7, 6), (8, 1)].map(|(pid, its)| (Pid::from(pid), Some(Pid::from(its))));
+        assert_eq!(with_children(vec![Pid::from(5)], &parents), [5, 6, 7].map(Pid::from));
     }
 
     #[test]

@@ -3,26 +3,36 @@
 //! Erlang's port mapper, epmd, is by default one daemon for the whole machine that outlives the node that started it.
 //! Here each node gets its own, started first and ended with it, so that folders know nothing of each other.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process_group};
+use anyhow::Result;
+use sysinfo::Signal;
 
+use super::Server;
 use super::account::Account;
-use crate::process::{ensure_uninterrupted, eventually};
+use crate::process::{Child, eventually};
+
+pub const SERVER: Server = Server {
+    name: "RabbitMQ",
+    folder: "rabbitmq",
+    variable: "NADEURI_TEST_AMQP",
+    url: |port| format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
+    package: "rabbitmq-server",
+    is_installed: || Path::new(PROGRAM).exists(),
+    // One for AMQP, the next for Erlang's distribution and one for its port mapper.
+    ports: 3,
+    start,
+    stop: Signal::Term,
+};
 
 /// The server itself; the one in the PATH is a wrapper that wants to be root.
-pub const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-
-/// One for AMQP, the next for Erlang's distribution and one for its port mapper.
-pub const PORTS: u16 = 3;
+const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 const EPMD: &str = "/usr/bin/epmd";
 
@@ -34,10 +44,8 @@ const HANDLES: u32 = 100_000;
 /// How long a server may take to answer the first bytes of a connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Starts the server, and waits until it has recovered and speaks AMQP.
-pub fn start(folder: &Path, port: u16) -> Result<()> {
+fn start(folder: &Path, port: u16) -> Result<()> {
     let account = Account("rabbitmq");
-    fs::create_dir_all(folder)?;
     fs::write(folder.join("enabled_plugins"), "[].")?;
     // The default is to refuse messages when less of the disk is free than there is memory.
     fs::write(folder.join("rabbitmq.conf"), "disk_free_limit.absolute = 50MB\n")?;
@@ -46,20 +54,13 @@ pub fn start(folder: &Path, port: u16) -> Result<()> {
     account.own(folder)?;
     start_epmd(&account, folder, port + 2)?;
 
-    let log = File::options().create(true).append(true).open(folder.join("log"))?;
     let mut node = account.command(folder, PROGRAM);
     node.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
     set_environment(&mut node, folder, port);
-    let mut node = spawn(node.stdout(log.try_clone()?).stderr(log))?;
-    let answered = eventually("RabbitMQ speaks AMQP", || {
-        ensure_uninterrupted()?;
-        ensure!(node.try_wait()?.is_none(), "RabbitMQ ended while starting");
-        Ok(speaks_amqp(port))
-    });
-    answered.inspect_err(|_| {
-        // Its launcher is a shell, which bears no trace of the folder by which it would be found later.
-        let _ = kill_process_group(Pid::from_child(&node), Signal::KILL);
-    })
+    let mut node = Child::spawn(&mut node, &folder.join("log"))?;
+    eventually("RabbitMQ speaks AMQP", || node.ensure_running().map(|()| speaks_amqp(port)))?;
+    node.detach();
+    Ok(())
 }
 
 fn set_environment(node: &mut Command, folder: &Path, port: u16) {
@@ -89,18 +90,9 @@ fn start_epmd(account: &Account, folder: &Path, port: u16) -> Result<()> {
         symlink(EPMD, &epmd)?;
     }
     let mut command = account.command(folder, epmd);
-    command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]).stdout(Stdio::null()).stderr(Stdio::null());
-    spawn(&mut command)?;
-    eventually("epmd accepts connections", || {
-        ensure_uninterrupted()?;
-        Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
-    })
-}
-
-/// Starts what goes on running after xtask has ended.
-fn spawn(command: &mut Command) -> Result<Child> {
-    let text = command.get_program().to_owned();
-    command.process_group(0).stdin(Stdio::null()).spawn().with_context(|| format!("cannot run {}", text.display()))
+    command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
+    Child::spawn(&mut command, &folder.join("epmd.log"))?.detach();
+    eventually("epmd accepts connections", || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()))
 }
 
 /// Whether the server answers the header of AMQP 0-9-1 with a method, which can only be `Connection.Start`.

@@ -50,8 +50,7 @@ func main() {
 	fmt.Printf("done: the car is back with %d stars, and the taxi is paid\n", reservation.GetStars())
 }
 
-// as connects as somebody. The server believes these names as long as it runs with auth off; with it on, each gets a token
-// instead.
+// as connects as somebody. The server trusts these names while auth is off; with auth on, use a token for each.
 func as(user, role string) *grpc.ClientConn {
 	server := os.Getenv("NADEURI_SERVER")
 	if server == "" {

@@ -15,7 +15,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::verifier::Verified;
+use super::verified::Verified;
+use crate::runtime::supervise;
 
 const REFRESH_EACH: Duration = Duration::from_secs(3600);
 const REFRESH_PAUSE: Duration = Duration::from_secs(60);
@@ -195,7 +196,10 @@ impl Keyring {
         }
         let ring = Arc::new(Keyring { current: RwLock::default(), wanted: Notify::new() });
         ring.swap(&sources);
-        let task = tokio::spawn(ring.clone().keep_fresh(sources, audience.to_owned()));
+        let state = (ring.clone(), sources, audience.to_owned());
+        let task = tokio::spawn(supervise("server", "refresh of keys", state, |(ring, sources, audience)| {
+            Box::pin(ring.keep_fresh(sources, audience))
+        }));
         Ok((ring, AbortOnDropHandle::new(task)))
     }
 
@@ -220,18 +224,18 @@ impl Keyring {
         *self.current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;
     }
 
-    async fn keep_fresh(self: Arc<Keyring>, mut sources: Vec<Source>, audience: String) {
+    async fn keep_fresh(&self, sources: &mut [Source], audience: &str) {
         loop {
             // Whatever is asked for during the pause is remembered for its end.
             tokio::time::sleep(REFRESH_PAUSE).await;
             let _ = tokio::time::timeout(REFRESH_EACH - REFRESH_PAUSE, self.wanted.notified()).await;
-            for source in &mut sources {
-                match load(&source.place, &source.issuer, &audience).await {
+            for source in &mut *sources {
+                match load(&source.place, &source.issuer, audience).await {
                     Ok(keys) => source.keys = keys,
                     Err(error) => tracing::warn!(issuer = &*source.issuer, %error, "keeping the keys there were"),
                 }
             }
-            self.swap(&sources);
+            self.swap(sources);
         }
     }
 }

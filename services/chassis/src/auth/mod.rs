@@ -10,6 +10,7 @@ mod dev;
 mod keys;
 mod roles;
 mod signer;
+mod verified;
 mod verifier;
 
 use std::sync::Arc;

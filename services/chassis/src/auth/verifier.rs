@@ -3,9 +3,8 @@
 //! A signature costs a hundred times what the rest of a call costs, and a caller sends the same token many times: what
 //! was verified is remembered by its text until it expires.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use contracts::Role;
 use jsonwebtoken::dangerous::insecure_decode_claims;
@@ -17,13 +16,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::keys::{Keyring, KeysError, Trust, Trusted};
 use super::signer::ISSUER;
+use super::verified::LEEWAY_SECONDS;
 use super::{AuthError, Caller, Roles};
 use crate::clock::Timestamp;
 
-/// How far the clocks of issuers may be off.
-const LEEWAY_SECONDS: f64 = 30.0;
 const TOKEN_MAX_BYTES: usize = 8 * 1024;
-const VERIFIED_MAX: usize = 4096;
 
 /// Which tokens are accepted.
 #[derive(Clone, Debug)]
@@ -140,28 +137,5 @@ impl From<Error> for AuthError {
             ErrorKind::InvalidAlgorithm => AuthError::Algorithm,
             _ => AuthError::Malformed,
         }
-    }
-}
-
-/// Tokens that were verified, by their text.
-#[derive(Default)]
-pub(super) struct Verified(RwLock<HashMap<Box<str>, (Caller, f64)>>);
-
-impl Verified {
-    fn get(&self, token: &str, now_seconds: f64) -> Option<Caller> {
-        let verified = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        verified.get(token).filter(|(_, exp)| exp + LEEWAY_SECONDS > now_seconds).map(|(caller, _)| caller.clone())
-    }
-
-    fn insert(&self, token: &str, caller: &Caller, exp: f64, now_seconds: f64) {
-        let mut verified = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if verified.len() >= VERIFIED_MAX {
-            verified.retain(|_, (_, exp)| *exp > now_seconds);
-        }
-        // Full of tokens that are still good: forgetting them costs a signature each, once.
-        if verified.len() >= VERIFIED_MAX {
-            verified.clear();
-        }
-        verified.insert(token.into(), (caller.clone(), exp));
     }
 }

@@ -61,7 +61,10 @@ impl Bus for Local {
     fn consume(&self, consumer: Consumer, tasks: &Tasks) {
         let start_stream = |_| {
             let (parcels, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(run(queue, consumer.clone(), tasks.clone()));
+            let state = (queue, consumer.clone(), tasks.clone());
+            tasks.supervise(consumer.context, "consumer", state, |(queue, consumer, tasks)| {
+                Box::pin(run(queue, consumer, tasks))
+            });
             parcels
         };
         let parcels = (0..PARTITIONS).map(start_stream).collect();
@@ -102,7 +105,7 @@ fn by_partition(events: &[Envelope], consumer: &Consumer) -> BTreeMap<usize, Vec
     streams
 }
 
-async fn run(mut queue: mpsc::Receiver<Parcel>, consumer: Consumer, tasks: Tasks) {
+async fn run(queue: &mut mpsc::Receiver<Parcel>, consumer: &Consumer, tasks: &Tasks) {
     let handler: &dyn Handler = &*consumer.handler;
     let mut parcels = Vec::with_capacity(BATCH);
     loop {

@@ -87,7 +87,10 @@ impl Bus for Rabbit {
     }
 
     fn consume(&self, consumer: Consumer, tasks: &Tasks) {
-        tasks.spawn(self.clone().consume_until_stopped(consumer, tasks.clone()));
+        let (context, state) = (consumer.context, (self.clone(), consumer, tasks.clone()));
+        tasks.supervise(context, "consumer", state, |(rabbit, consumer, tasks)| {
+            Box::pin(rabbit.consume_until_stopped(consumer, tasks))
+        });
     }
 }
 
@@ -151,10 +154,10 @@ impl Inner {
 }
 
 impl Rabbit {
-    async fn consume_until_stopped(self, consumer: Consumer, tasks: Tasks) {
+    async fn consume_until_stopped(&self, consumer: &Consumer, tasks: &Tasks) {
         let mut pause = *PAUSES.start();
         loop {
-            let consuming = self.consume_until_lost(&consumer, &tasks);
+            let consuming = self.consume_until_lost(consumer, tasks);
             let outcome = tokio::select! {
                 biased;
                 outcome = consuming => outcome,

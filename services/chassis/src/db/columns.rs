@@ -11,8 +11,8 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 use jiff::civil::Date;
 
 use crate::clock::Timestamp;
-use crate::db::types::Secret;
 use crate::ids::Id;
+use crate::secret::Secret;
 use crate::values::{self, Currency};
 
 /// A type that a column can hold.
@@ -122,6 +122,11 @@ impl<E: Enumeration> Name<E> {
         E::from_name(&(E::PREFIX.to_owned() + &text.to_ascii_uppercase()))
     }
 
+    /// The text to filter a list by; `None` for the unspecified value, which asks for all.
+    pub fn specified(self) -> Option<String> {
+        Some(self.text()).filter(|text| !text.is_empty())
+    }
+
     /// The text in the column.
     pub fn text(self) -> String {
         match self.0.into() {
@@ -192,6 +197,8 @@ mod tests {
     fn a_name_is_that_of_the_contract_without_its_prefix() {
         assert_eq!(Name(Role::Admin).text(), "admin");
         assert_eq!(Name(Role::Unspecified).text(), "");
+        assert_eq!(Name(Role::Admin).specified(), Some("admin".to_owned()));
+        assert_eq!(Name(Role::Unspecified).specified(), None);
     }
 
     #[test]

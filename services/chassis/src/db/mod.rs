@@ -7,6 +7,7 @@
 
 pub mod columns;
 pub mod migrations;
+pub mod parts;
 pub mod postgres;
 pub mod rows;
 pub(crate) mod schema;
@@ -25,6 +26,7 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 pub use columns::{Column, Name};
 pub use migrations::Migrations;
+pub use parts::{grouped, touched};
 pub use rows::{Row, insert, save, update, upsert};
 pub use table::{Metadata, corrupt};
 

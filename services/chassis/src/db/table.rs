@@ -129,6 +129,7 @@ macro_rules! table {
             }
 
             /// What the chassis keeps.
+            #[allow(clippy::needless_update, reason = "a table has those of the columns that it names")]
             fn metadata(&self) -> $crate::db::Metadata {
                 $crate::db::Metadata { $($own: self.$own,)+ ..$crate::db::Metadata::default() }
             }

@@ -25,7 +25,8 @@ struct Instruments {
     consumed: Counter<u64>,
     consumer_lag: Gauge<f64>,
     dead_letters: Counter<u64>,
-    edge_calls: Counter<u64>,
+    panics: Counter<u64>,
+    peer_calls: Counter<u64>,
     breaker_state: Gauge<u64>,
     pool_used: Gauge<u64>,
     pool_size: Gauge<u64>,
@@ -53,7 +54,8 @@ impl Meters {
             consumed: counter("nadeuri.events.consumed", "{event}"),
             consumer_lag: seconds("nadeuri.consumer.lag"),
             dead_letters: counter("nadeuri.dead_letters", "{event}"),
-            edge_calls: counter("nadeuri.edge.calls", "{call}"),
+            panics: counter("nadeuri.panics", "{panic}"),
+            peer_calls: counter("nadeuri.peer.calls", "{call}"),
             // Not "1": Prometheus would take it for a ratio.
             breaker_state: count("nadeuri.breaker.state", "{state}"),
             pool_used: count("nadeuri.pool.used", "{connection}"),
@@ -110,18 +112,24 @@ impl Meters {
         instruments.dead_letters.add(1, &[KeyValue::new("context", context)]);
     }
 
+    /// A task or the rules of a context panicked.
+    pub fn panicked(context: &'static str, what: &'static str) {
+        let Some(instruments) = INSTRUMENTS.get() else { return };
+        instruments.panics.add(1, &[KeyValue::new("context", context), KeyValue::new("what", what)]);
+    }
+
     /// A context called another, and this is where its breaker stands: 0 closed, 1 half open, 2 open.
     pub fn peer_call(from: &'static str, to: &'static str, position: Position, failed: bool) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
-        let edge = [KeyValue::new("from", from), KeyValue::new("to", to)];
+        let peers = [KeyValue::new("from", from), KeyValue::new("to", to)];
         let state = match position {
             Position::Closed => 0,
             Position::HalfOpen => 1,
             Position::Open => 2,
         };
-        instruments.breaker_state.record(state, &edge);
-        let [from, to] = edge;
-        instruments.edge_calls.add(1, &[from, to, KeyValue::new("failed", failed)]);
+        instruments.breaker_state.record(state, &peers);
+        let [from, to] = peers;
+        instruments.peer_calls.add(1, &[from, to, KeyValue::new("failed", failed)]);
     }
 
     /// So many of a context's connections to its store are in use.

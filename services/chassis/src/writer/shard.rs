@@ -7,8 +7,8 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use tokio::sync::mpsc;
 
-use super::unit_of_work::UnitOfWork;
-use super::{Job, Outcome, Reply, Resources};
+use super::unit_of_work::{Outcomes, UnitOfWork};
+use super::{Job, Resources, Submitted};
 use crate::aggregate::Store;
 use crate::db::{Database, Durability, Unit, postgres};
 use crate::error::Error;
@@ -18,9 +18,6 @@ use crate::runtime::{Tasks, recv_until_stopped};
 const BATCH: usize = 256;
 /// How often a batch is decided anew when another process changed the same aggregates.
 const ATTEMPTS: u32 = 8;
-
-/// An outcome for each command of a batch.
-pub type Outcomes<A> = Vec<Result<Outcome<A>, Error>>;
 
 pub(super) struct Shard {
     resources: Resources,
@@ -33,9 +30,9 @@ impl Shard {
         Shard { resources, connection: None }
     }
 
-    pub async fn run<A: Store>(mut self, mut queue: mpsc::Receiver<(Job<A>, Reply<A>)>, tasks: Tasks) {
+    pub async fn run<A: Store>(&mut self, queue: &mut mpsc::Receiver<Submitted<A>>, tasks: &Tasks) {
         let mut batch = Vec::with_capacity(BATCH);
-        while recv_until_stopped(&mut queue, &mut batch, BATCH, &tasks).await > 0 {
+        while recv_until_stopped(queue, &mut batch, BATCH, tasks).await > 0 {
             let (jobs, replies): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
             let outcomes = self.execute(jobs.into()).await;
             for (reply, outcome) in std::iter::zip(replies, outcomes) {

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use futures::try_join;
 use prost::Message;
 
-use super::shard::Outcomes;
 use super::{Job, Outcome, Wants, decode};
 use crate::aggregate::{Cause, Change, LoadRequest, Publication, Store};
 use crate::db::{Metadata, Tx};
@@ -16,6 +15,9 @@ use crate::idempotency::{self, Key, Known, ProcessedRow};
 use crate::ids::Id;
 use crate::outbox;
 use crate::runtime::Runtime;
+
+/// An outcome for each command of a batch.
+pub type Outcomes<A> = Vec<Result<Outcome<A>, Error>>;
 
 /// An aggregate, and what happened to it.
 struct Entry<A: Store> {

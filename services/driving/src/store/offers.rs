@@ -46,7 +46,7 @@ pub async fn list(
     };
     let (rows, next) = geo::page(&search.around, page, |row: &Row| row.id.uuid(), find).await?;
     let offer = |(distance_km, row): (f64, Row)| {
-        let drive = row.drive(BTreeSet::new())?;
+        let drive = row.read(BTreeSet::new())?;
         Ok(proto::Offer { drive: Some((&drive).into()), distance_km })
     };
     Ok((rows.into_iter().map(offer).collect::<Result<_, Error>>()?, next))

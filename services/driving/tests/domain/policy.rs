@@ -36,9 +36,10 @@ fn a_hail() -> Hail {
     }
 }
 
-fn paid(seller_reference: &str) -> Option<Payment> {
-    let (payment_id, seller_reference) = (payment().to_string(), seller_reference.to_owned());
-    Some(Payment { payment_id, seller_reference, ..Payment::default() })
+fn paid(seller: &str, seller_reference: &str) -> Option<Payment> {
+    let (payment_id, purchase_id) = (payment().to_string(), hail().to_string());
+    let (seller, seller_reference) = (seller.to_owned(), seller_reference.to_owned());
+    Some(Payment { payment_id, purchase_id, seller, seller_reference, ..Payment::default() })
 }
 
 #[track_caller]
@@ -59,9 +60,12 @@ fn t5_a_cancelled_hail_calls_its_drive_off() {
 
 #[test]
 fn t8_a_payment_tells_of_the_fare_and_others_do_not() {
-    check_reaction(&event(&PaymentApproved { payment: paid(&reference(id())) }), &[Command::Paid(payment())]);
-    check_reaction(&event(&PaymentRefused { payment: paid(&reference(id())) }), &[Command::Refused]);
-    check_reaction(&event(&PaymentApproved { payment: paid("car/7") }), &[]);
+    check_reaction(&event(&PaymentApproved { payment: paid("driving", "") }), &[Command::Paid(payment())]);
+    check_reaction(&event(&PaymentRefused { payment: paid("driving", "") }), &[Command::Refused]);
+    check_reaction(&event(&PaymentApproved { payment: paid("market", &reference(id())) }), &[]);
+    // Before there was the field `seller`, the reference alone told.
+    check_reaction(&event(&PaymentApproved { payment: paid("", &reference(id())) }), &[Command::Paid(payment())]);
+    check_reaction(&event(&PaymentApproved { payment: paid("", "car/7") }), &[]);
 }
 
 #[test]
@@ -70,5 +74,6 @@ fn what_breaks_its_contract_is_malformed() {
     assert!(is_malformed(&event(&TaxiHailed { hail: None })));
     assert!(is_malformed(&event(&TaxiHailed { hail: Some(Hail { pickup: None, ..a_hail() }) })));
     assert!(is_malformed(&event(&TaxiHailed { hail: Some(Hail { hail_id: "7".to_owned(), ..a_hail() }) })));
-    assert!(is_malformed(&event(&PaymentApproved { payment: paid("taxi/7") })));
+    let unknown = paid("driving", "").map(|payment| Payment { purchase_id: "7".to_owned(), ..payment });
+    assert!(is_malformed(&event(&PaymentApproved { payment: unknown })));
 }

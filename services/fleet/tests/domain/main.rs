@@ -30,18 +30,18 @@ fn registered() -> Event {
     Event::Registered(car_id(), listing(), NOW)
 }
 
-/// What `rental` told with its event of this sequence.
-fn told(stage: Stage, sequence: i64) -> Engagement {
+/// What `rental`'s event of this sequence says.
+fn engagement(stage: Stage, sequence: i64) -> Engagement {
     let period = Period { start: NOW, end: Timestamp::from_micros(NOW.micros() + 1) };
     Engagement { period, stage, sequence, rated: false }
 }
 
 fn observe(number: u64, stage: Stage, sequence: i64) -> Command {
-    Command::Observe(id(number), told(stage, sequence))
+    Command::Observe(id(number), engagement(stage, sequence))
 }
 
 fn engaged(number: u64, stage: Stage, sequence: i64) -> Event {
-    Event::Engaged(id(number), told(stage, sequence))
+    Event::Engaged(id(number), engagement(stage, sequence))
 }
 
 fn changed(status: Status) -> Event {

@@ -31,7 +31,9 @@ fn c1_a_car_is_registered_once() {
 
 #[test]
 fn nothing_happens_to_a_car_that_was_not_registered() {
-    for command in [Command::Remove, observe(7, Stage::Reserved, 1), Command::Rate(id(7), told(Stage::Over, 5), 4)] {
+    for command in
+        [Command::Remove, observe(7, Stage::Reserved, 1), Command::Rate(id(7), engagement(Stage::Over, 5), 4)]
+    {
         check(&[], command, NOW, Err(Refusal::NoSuchCar));
     }
     assert_eq!(Refusal::NoSuchCar.code(), RefusalCode::NotFound);
@@ -84,7 +86,7 @@ fn a_removed_car_stays_so_whatever_is_told_of_it() {
 #[test]
 fn c9_a_rental_gives_stars_once() {
     let rated = Event::Rated(id(7), 4, NOW);
-    let rate = || Command::Rate(id(7), told(Stage::Over, 6), 4);
+    let rate = || Command::Rate(id(7), engagement(Stage::Over, 6), 4);
     check(&given_returned(), rate(), NOW, Ok(std::slice::from_ref(&rated)));
     check(&[given_returned(), vec![rated]].concat(), rate(), NOW, Ok(&[]));
 }
@@ -92,13 +94,13 @@ fn c9_a_rental_gives_stars_once() {
 #[test]
 fn stars_of_a_rental_that_nothing_was_told_of_count_and_what_is_told_late_is_taken() {
     let then = [engaged(7, Stage::Over, 0), Event::Rated(id(7), 4, NOW)];
-    check(&[registered()], Command::Rate(id(7), told(Stage::Over, 6), 4), NOW, Ok(&then));
+    check(&[registered()], Command::Rate(id(7), engagement(Stage::Over, 6), 4), NOW, Ok(&then));
     let given = [vec![registered()], then.to_vec()].concat();
     let then = [engaged(7, Stage::Rented, 4), changed(Status::Rented)];
     check(&given, observe(7, Stage::Rented, 4), NOW, Ok(&then));
     // It has given its stars, also when more is told of it.
     let given = [given, then.to_vec()].concat();
-    check(&given, Command::Rate(id(7), told(Stage::Over, 6), 4), NOW, Ok(&[]));
+    check(&given, Command::Rate(id(7), engagement(Stage::Over, 6), 4), NOW, Ok(&[]));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn reservation() -> Reservation {
     Reservation {
         reservation_id: id::<ReservationId>(7).to_string(),
         car_id: car_id().to_string(),
-        period: Some(told(Stage::Reserved, 0).period.into()),
+        period: Some(engagement(Stage::Reserved, 0).period.into()),
         stars: 4,
         ..Reservation::default()
     }
@@ -61,7 +61,7 @@ fn c7_what_rental_tells_of_a_reservation_the_car_observes() {
 #[test]
 fn c9_a_rated_rental_gives_the_car_its_stars() {
     let rated = event(&RentalRated { reservation: Some(reservation()) });
-    check(&rated, &[Command::Rate(id(7), told(Stage::Over, SEQUENCE), 4)]);
+    check(&rated, &[Command::Rate(id(7), engagement(Stage::Over, SEQUENCE), 4)]);
 }
 
 #[test]

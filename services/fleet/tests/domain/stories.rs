@@ -89,7 +89,7 @@ fn told_in_order(ways: &[Way]) -> Vec<Command> {
         }
         if let Way::Rated(stars) = way {
             sequence += 1;
-            commands.push(Command::Rate(id(number), told(Stage::Over, sequence), *stars));
+            commands.push(Command::Rate(id(number), engagement(Stage::Over, sequence), *stars));
         }
     }
     commands

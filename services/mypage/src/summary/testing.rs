@@ -28,9 +28,9 @@ pub fn envelope<M: Message + Name>(message: &M, sequence: i64) -> Envelope {
     }
 }
 
-pub fn paid(line: &str, state: PaymentState) -> Option<Payment> {
-    let (payment_id, purchase_id, seller_reference) = ("pay".into(), FLOW.into(), format!("{line}/it"));
-    Some(Payment { payment_id, purchase_id, seller_reference, state: state.into(), ..Default::default() })
+pub fn paid(seller: &str, state: PaymentState) -> Option<Payment> {
+    let (payment_id, purchase_id, seller) = ("pay".into(), FLOW.into(), seller.into());
+    Some(Payment { payment_id, purchase_id, seller, state: state.into(), ..Default::default() })
 }
 
 impl<S: Summary> Rules<S> {

@@ -16,13 +16,13 @@ pub const PATH: &str = "docs/asyncapi.yaml";
 /// has it. A test compares them with those that the code sets.
 pub const HEADERS: [(&str, &str, &str, &str, bool); 10] = [
     ("cloudEvents_specversion", "The version of CloudEvents: `1.0`.", "string", "", true),
-    ("cloudEvents_id", "The id of the event. One that comes twice has the same.", "string", "uuid", true),
+    ("cloudEvents_id", "The id of the event. A repeated delivery has the same id.", "string", "uuid", true),
     ("cloudEvents_type", "The full name of its message.", "string", "", true),
     ("cloudEvents_source", "The context that published it.", "string", "", true),
-    ("cloudEvents_subject", "The id of what it happened to.", "string", "", true),
+    ("cloudEvents_subject", "The id of the aggregate that changed.", "string", "", true),
     ("cloudEvents_time", "When it happened.", "string", "date-time", true),
     ("cloudEvents_correlationid", "The flow that it belongs to.", "string", "uuid", true),
-    ("cloudEvents_sequence", "The version of what it happened to: later ones are greater.", "integer", "int64", true),
+    ("cloudEvents_sequence", "The version of the aggregate; it increases with each change.", "integer", "int64", true),
     ("cloudEvents_causationid", "The event that caused it, if one did.", "string", "uuid", false),
     ("cloudEvents_traceparent", "The W3C trace that it happened in, if there is one.", "string", "", false),
 ];
@@ -50,16 +50,16 @@ pub fn document(contracts: &Contracts) -> String {
         ("components", components),
     ]);
     format!(
-        "# `{COMMAND}` writes this from the contracts and subscriptions, and a test keeps it true.\n{}",
+        "# `{COMMAND}` generates this from the contracts and subscriptions; a test compares it with the code.\n{}",
         document.document()
     )
 }
 
 fn info() -> Yaml {
-    let description = "What the contexts of Nadeuri tell each other, and whoever else subscribes. Each event comes at \
-        least once to everybody who wants it, and those of one flow in order, unless something broke on the way: know an \
-        event by its id, and handle it once. What is said of messages here is their JSON form; on the wire they are in the \
-        binary form of Protocol Buffers, and `x-protobuf` tells the names and numbers that they have in the contracts.";
+    let description = "The events that the contexts of Nadeuri publish. Each subscriber gets an event at least once. The \
+        events of one flow arrive in order, except after failures: deduplicate them by id. The schemas describe the JSON \
+        form of the messages; on the wire they are in the binary form of Protocol Buffers, and `x-protobuf` gives their \
+        names and numbers in the contracts.";
     Yaml::map([
         ("title", Yaml::text("Events of Nadeuri")),
         ("version", Yaml::text(env!("CARGO_PKG_VERSION"))),
@@ -69,7 +69,7 @@ fn info() -> Yaml {
 }
 
 fn server() -> Yaml {
-    let description = "The broker that `--bus` names. Names of exchanges and queues begin with `--bus-prefix`, which is \
+    let description = "The broker of `--bus`. Names of exchanges and queues start with `--bus-prefix`, which is \
         `nadeuri` unless it is set.";
     Yaml::map([
         ("host", Yaml::text("{broker}")),
@@ -111,7 +111,10 @@ fn channel(name: &str, package: &Package) -> Yaml {
             "parameters",
             Yaml::map([
                 ("event", parameter("The name of the message.", names)),
-                ("stream", parameter("The stream of the flow: all events of a flow have the same.", streams)),
+                (
+                    "stream",
+                    parameter("The stream (partition) of the flow: all events of a flow have the same.", streams),
+                ),
             ]),
         ),
         ("bindings", Yaml::map([("amqp", amqp)])),
@@ -152,7 +155,7 @@ fn reactions(context: &str, package: &Package, events: &[&Message]) -> String {
         Some(format!("- {}: {then}\n", event.name))
     };
     let lines: String = events.iter().filter_map(then).collect();
-    let queues = format!("`{context}` takes them from its queues `nadeuri.{context}.{{stream}}`.");
+    let queues = format!("`{context}` consumes them from its queues `nadeuri.{context}.{{stream}}`.");
     if lines.is_empty() { queues } else { format!("{queues}\n\n{lines}") }
 }
 

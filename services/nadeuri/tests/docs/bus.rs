@@ -27,8 +27,12 @@ pub fn wanted(context: &chassis::Context) -> Option<Vec<&'static str>> {
     }
 }
 
-/// The cell beside an event in the table that a policy opens with; `tidy` sees to it that the table is the policy.
+/// The cell beside an event in the table that a policy opens with; `tidy` sees to it that the table is the policy. For what
+/// asks for a payment by an option of its contract, it is that of the event of `payment` with the same meaning.
 pub fn then(context: &str, event: &str) -> Option<String> {
+    let asks = |name: &str| contracts::EVENTS.iter().find(|one| one.name == name)?.purchase.map(|rule| rule.action);
+    let same = |one: &&contracts::Event| one.is_from_others() && asks(one.name) == asks(event);
+    let event = contracts::EVENTS.iter().filter(|_| context == "payment").find(same).map_or(event, |one| one.name);
     let row = format!("//! | `{}`", event.strip_prefix("nadeuri.")?);
     let policy = read(&format!("services/{context}/src/policy.rs"))?;
     let line = policy.lines().find(|line| line.starts_with(&row))?;

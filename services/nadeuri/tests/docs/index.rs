@@ -13,14 +13,14 @@ pub fn page(contracts: &Contracts) -> String {
     let mut out = format!(
         "# Reference
 
-Every RPC, event, message and error of Nadeuri, from the comments and options of the [contracts](../../proto) and from
-what the contexts subscribe to. `{COMMAND}` writes these pages, and a test keeps them true.
-[asyncapi.yaml](../asyncapi.yaml) tells of the events for programs.
+Every RPC, event, message and error of Nadeuri. `{COMMAND}` generates these pages from the comments and options of the
+[contracts](../../proto) and from the contexts' subscriptions; a test compares them with the code.
+[asyncapi.yaml](../asyncapi.yaml) describes the events for programs.
 
 "
     );
     contexts_table(&mut out, contracts);
-    out += "\n[`operations`](operations.md) is a service of every process, for operators. [Types](types.md) are shared by all.\n";
+    out += "\n[`operations`](operations.md) is a service of every process, for operators. [Types](types.md) lists shared types.\n";
     roles_section(&mut out, contracts);
     repetition_section(&mut out);
     errors_section(&mut out);
@@ -39,8 +39,7 @@ fn contexts_table(out: &mut String, contracts: &Contracts) {
 }
 
 fn roles_section(out: &mut String, contracts: &Contracts) {
-    *out +=
-        "\n## Roles\n\nAny one of the roles of an RPC suffices to call it. They come from the token of the caller.\n\n";
+    *out += "\n## Roles\n\nThe roles of a caller come from the token. Any one of the roles of an RPC suffices to call it.\n\n";
     *out += "| role | who |\n|---|---|\n";
     let role = contracts.packages["options"].enums.iter().find(|each| each.name == "Role").expect("there are roles");
     for (value, _, comment) in role.values.iter().skip(1) {
@@ -52,8 +51,8 @@ fn repetition_section(out: &mut String) {
     *out += "
 ## Repeated calls
 
-An RPC that *only reads* may be repeated at will. One that is *idempotent* may be repeated too: with the same `request_id`
-and the same request it does its work once and answers as it did first.
+An RPC that *only reads* is safe to repeat. An *idempotent* RPC is safe to repeat with the same `request_id` and the same
+request: it takes effect once and returns the first answer.
 ";
 }
 
@@ -61,10 +60,10 @@ fn errors_section(out: &mut String) {
     *out += "
 ## Errors of every RPC
 
-An error is a `google.rpc.Status`. Its details hold an `ErrorInfo` with the domain `nadeuri` and a reason, which is stable
-and what programs go by; a `RetryInfo` with a delay where trying again may help; a `BadRequest` where fields are wrong.
-`NOT_FOUND` has what is not there as its reason, such as `CAR_NOT_FOUND`. What follows may come from any RPC, and the pages
-of the contexts don't repeat it.
+An error is a `google.rpc.Status`. Its details hold an `ErrorInfo` with the domain `nadeuri` and a stable reason, for
+programs; a `RetryInfo` with a delay if a retry may help; a `BadRequest` with the fields that are invalid. The reason of
+`NOT_FOUND` names what does not exist, such as `CAR_NOT_FOUND`. Any RPC may return the following errors, so the pages of
+the contexts don't repeat them.
 
 | reason | status | when | delay |
 |---|---|---|---|
@@ -80,8 +79,8 @@ fn events_section(out: &mut String, contracts: &Contracts) {
     *out += "
 ## Events
 
-An event comes at least once to everybody who wants it, and those of one flow in order, unless something broke on the way.
-Its body is the message in the binary form of Protocol Buffers. With RabbitMQ its attributes are these headers:
+Each subscriber gets an event at least once. The events of one flow arrive in order, except after failures. The body is
+the message in the binary form of Protocol Buffers. With RabbitMQ the attributes are these headers:
 
 | header | |
 |---|---|
@@ -90,7 +89,7 @@ Its body is the message in the binary form of Protocol Buffers. With RabbitMQ it
         *out += &format!("| `{header}` | {what} |\n");
     }
     *out +=
-        "\n[`chronicle`](chronicle.md) keeps every event; who reacts besides:\n\n| event | who reacts |\n|---|---|\n";
+        "\n[`chronicle`](chronicle.md) keeps every event. Other subscribers:\n\n| event | subscribers |\n|---|---|\n";
     for event in contracts::EVENTS {
         let (package, _, name) = contracts.place(event.name).expect("events are in the contracts");
         let reactions = bus::reactions(event.name);

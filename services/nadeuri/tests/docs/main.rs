@@ -1,5 +1,6 @@
-//! The reference of the contracts and the AsyncAPI document of the events: made of the contracts' comments and options and
-//! of what the contexts subscribe to, and compared with what is in `docs/`.
+//! The documents in `docs/` that are generated, and compared with what is there: the reference of the contracts and the
+//! AsyncAPI document of the events, from the contracts' comments and options and from what the contexts subscribe to; and
+//! the tests of each requirement, from the names of the tests.
 
 mod asyncapi;
 mod bus;
@@ -9,6 +10,7 @@ mod index;
 mod reasons;
 mod reference;
 mod repository;
+mod requirements;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,18 +32,21 @@ fn documents() -> BTreeMap<String, String> {
     let contracts = Contracts::read();
     let mut documents = reference::pages(&contracts);
     documents.insert(asyncapi::PATH.to_owned(), asyncapi::document(&contracts));
+    documents.insert(requirements::PATH.to_owned(), requirements::page());
     documents
 }
 
 #[test]
-fn the_documents_say_what_the_contracts_do() {
+fn the_documents_say_what_the_code_does() {
     let documents = documents();
     let mut there: BTreeMap<String, String> = repository::files(reference::FOLDER).into_iter().collect();
-    there.extend(repository::read(asyncapi::PATH).map(|text| (asyncapi::PATH.to_owned(), text)));
+    for path in [asyncapi::PATH, requirements::PATH] {
+        there.extend(repository::read(path).map(|text| (path.to_owned(), text)));
+    }
     let paths: BTreeSet<&String> = documents.keys().chain(there.keys()).collect();
     let differ: Vec<&String> = paths.into_iter().filter(|path| documents.get(*path) != there.get(*path)).collect();
     if env::var_os(WRITE).is_none() {
-        assert!(differ.is_empty(), "these are not what the contracts say; `{COMMAND}` writes them anew: {differ:#?}");
+        assert!(differ.is_empty(), "these differ from the code; `{COMMAND}` writes them again: {differ:#?}");
         return;
     }
     for path in differ {
@@ -69,7 +74,8 @@ fn every_link_of_the_documents_leads_somewhere() {
         let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.starts_with("https://")) {
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let full = format!("{}/{file}", reference::FOLDER);
+            let (folder, _) = path.rsplit_once('/').expect("it is in a folder");
+            let full = format!("{folder}/{file}");
             let is_there = match anchors.get(full.as_str()) {
                 Some(known) => anchor.is_empty() || known.contains(anchor),
                 None => repository::root().join(full).exists(),
@@ -80,6 +86,12 @@ fn every_link_of_the_documents_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_requirement_has_a_test_and_no_test_is_of_an_unknown_one() {
+    let differences = requirements::differences();
+    assert!(differences.is_empty(), "{} and the names of the tests differ: {differences:#?}", requirements::PATH);
 }
 
 #[test]
@@ -112,7 +124,7 @@ fn the_headers_of_events_are_those_that_the_code_sets() {
         let kind = |value: &lapin::types::AMQPValue| match value {
             lapin::types::AMQPValue::LongLongInt(_) => "integer",
             lapin::types::AMQPValue::LongString(_) => "string",
-            other => panic!("the documents don't know how to show {other:?}"),
+            other => panic!("no document shows {other:?}"),
         };
         let set: BTreeMap<String, &str> =
             headers.inner().iter().map(|(name, value)| (name.to_string(), kind(value))).collect();

@@ -31,20 +31,20 @@ pub const CODES: [&str; 11] = [
 
 /// What any RPC may answer, whatever it does: the reason, and when.
 pub const COMMON: [(&str, &str); 14] = [
-    ("INVALID_FIELDS", "fields of the request can't be taken; `BadRequest` names each, with what would be right"),
-    ("REQUEST_ID_REUSED", "the `request_id` came before with another request"),
+    ("INVALID_FIELDS", "fields of the request are invalid; `BadRequest` names each, with what is expected"),
+    ("REQUEST_ID_REUSED", "the `request_id` was used before with another request"),
     ("UNAUTHENTICATED", "there is no token, or it is not valid"),
     ("ROLE_MISSING", "the caller has none of the roles of the RPC"),
     ("CLOSED", "the RPC has no roles, so nobody may call it"),
     ("UNKNOWN_RPC", "there is no such RPC"),
-    ("RATE_LIMITED", "the caller calls more often than anyone may"),
-    ("OVERLOADED", "the process has as many calls under way as it takes"),
-    ("BUSY", "a queue within the process is full"),
-    ("CONFLICT", "others changed the same thing at the same time, again and again"),
-    ("DEADLINE_EXCEEDED", "the time that the caller gave, or the longest that a call may take, is over"),
-    ("STOPPING", "the context is stopping; another replica takes over"),
-    ("STORE_UNAVAILABLE", "the store can't be used at the moment"),
-    ("INTERNAL", "something that should not happen; the log tells what"),
+    ("RATE_LIMITED", "the caller exceeds the rate limit"),
+    ("OVERLOADED", "the process has reached its limit of calls in flight"),
+    ("BUSY", "a queue in the process is full"),
+    ("CONFLICT", "concurrent changes of the same aggregate exhausted the retries"),
+    ("DEADLINE_EXCEEDED", "the caller's deadline, or the longest duration of a call, has passed"),
+    ("STOPPING", "the context is stopping; another replica serves the call"),
+    ("STORE_UNAVAILABLE", "the store is not available now"),
+    ("INTERNAL", "an unexpected error; the log has the cause"),
 ];
 
 static OF_PACKAGES: LazyLock<BTreeMap<&str, BTreeSet<String>>> = LazyLock::new(|| {

@@ -121,7 +121,7 @@ impl Writer<'_> {
         errors::section(&mut out, contracts, name);
         if !package.events.is_empty() {
             out += "\n## Events it publishes\n\n[`chronicle`](chronicle.md) keeps each of them. ";
-            out += "[What comes with an event](README.md#events) is the same for all.\n";
+            out += "[The attributes](README.md#events) are the same for all.\n";
             for event in &package.events {
                 self.message(&mut out, "###", event);
                 self.reactions(&mut out, event);
@@ -165,10 +165,10 @@ impl Writer<'_> {
         let full_name = format!("{}.{}", self.package.full_name, event.name);
         let reactions = bus::reactions(&full_name);
         if reactions.is_empty() {
-            *out += "\nNobody else reacts, and that is meant so.\n";
+            *out += "\nNo other context subscribes, on purpose.\n";
             return;
         }
-        *out += "\n| who reacts | how |\n|---|---|\n";
+        *out += "\n| subscriber | reaction |\n|---|---|\n";
         for reaction in reactions {
             let then = reaction.then.unwrap_or_else(|| "shows it".to_owned());
             *out += &format!("| [`{0}`]({0}.md) | {1} |\n", reaction.context, self.linked(&then));
@@ -178,10 +178,10 @@ impl Writer<'_> {
     fn wanted(&self, out: &mut String, context: &Context) {
         *out += "\n## Events it reacts to\n\n";
         match bus::wanted(context) {
-            None => *out += "All: it keeps each event that is published.\n",
+            None => *out += "All: it keeps every event.\n",
             Some(events) if events.is_empty() => *out += "None.\n",
             Some(events) => {
-                *out += "| event | what it does then |\n|---|---|\n";
+                *out += "| event | reaction |\n|---|---|\n";
                 for event in events {
                     let then = bus::then(context.name, event).unwrap_or_else(|| "shows it".to_owned());
                     *out += &format!("| {} | {} |\n", self.link_to(event), self.linked(&then));

@@ -15,14 +15,23 @@ pub fn read(path: &str) -> Option<String> {
 
 /// Every file beneath a folder, with its text, by its path from the root; none if there is no such folder.
 pub fn files(folder: &str) -> Vec<(String, String)> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    files_that_end(folder, "")
+}
+
+/// The same, of those files alone whose names end like this.
+pub fn files_that_end(folder: &str, end: &str) -> Vec<(String, String)> {
+    fn walk(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("an entry can be read").path();
-            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+            if path.is_dir() {
+                walk(&path, end, found);
+            } else if path.to_string_lossy().ends_with(end) {
+                found.push(path);
+            }
         }
     }
     let (root, mut found) = (root(), Vec::new());
-    walk(&root.join(folder), &mut found);
+    walk(&root.join(folder), end, &mut found);
     found.sort();
     let name = |path: &PathBuf| path.strip_prefix(&root).expect("it is beneath").display().to_string();
     found.iter().map(|path| (name(path), fs::read_to_string(path).expect("it is text"))).collect()

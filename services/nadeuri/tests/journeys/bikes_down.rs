@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use contracts::bike::v1::BikeState;
+use contracts::bike::v1::{Bike, BikeState};
 use contracts::billing::v1::BillState;
-use contracts::ride::v1::{ListRidesRequest, RentBikeRequest, RideState};
+use contracts::ride::v1::{ListRidesRequest, RentBikeRequest, Ride, RideState};
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use tokio::sync::MutexGuard;
-use tokio::time::Instant;
-use tonic::Code;
 
 use crate::bikes::{somebody, top_up};
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
+use crate::support::client::Client;
 use crate::support::cluster::Cluster;
-use crate::support::{PATIENCE, eventually_within, new_id, refused, retry_delay};
+use crate::support::stand_in::Behaviour;
+use crate::support::{PATIENCE, eventually_within, new_id};
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
 
@@ -22,7 +25,8 @@ pub fn add(suite: &mut Suite) {
         b4_with_bike_down_a_ride_is_returned_and_the_bike_is_free_when_it_is_back,
         b4_a_return_that_crosses_a_write_off_ends_one_way_for_all,
         b11_with_billing_and_wallet_down_bikes_are_rented_and_returned,
-        b12_with_bike_down_the_breaker_opens_and_customers_come_back_later,
+        b12_with_bike_hanging_or_down_the_breaker_opens_and_customers_come_back_later,
+        b12_with_bike_overloaded_the_breaker_opens_and_customers_come_back_later,
         x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind,
         x6_two_replicas_of_the_bike_line_handle_each_event_once,
     }
@@ -89,41 +93,59 @@ async fn b11_with_billing_and_wallet_down_bikes_are_rented_and_returned(mut app:
     jun.sees_bill(&unpaid, BillState::Closed).await;
 }
 
-async fn b12_with_bike_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
+const TAKE: PeerClient = PeerClient { caller: "ride", peer: "bike", reason: "BIKE_AWAY" };
+
+async fn b12_with_bike_hanging_or_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, bike) = (somebody(app), app.admin().new_bike().await);
-    app.stop("bike").await;
-    for _ in 0..8 {
-        let away = refused(mina.take(&bike).await, Code::Unavailable, "BIKE_AWAY");
-        assert!(retry_delay(&away).is_some_and(|delay| delay > Duration::ZERO), "they are told when to come back");
+    let (mina, bike, ridden) = (somebody(app), app.admin().new_bike().await, app.admin().new_bike().await);
+    let under_way = mina.take(&ridden).await.unwrap();
+    let peer = TAKE.stand_in(app, Behaviour::Hangs).await;
+    TAKE.opens_when_calls_hang(&peer, async || mina.take(&bike).await).await;
+    peer.leave().await;
+    for _ in 0..28 {
+        TAKE.is_away(mina.take(&bike).await);
     }
-    let start = Instant::now();
-    for _ in 0..20 {
-        refused(mina.take(&bike).await, Code::Unavailable, "BIKE_AWAY");
-    }
-    assert!(start.elapsed() < Duration::from_secs(2), "the breaker is open: answers come at once");
+    renting_later_works(app, &mina, &bike, &under_way).await;
+}
+
+async fn b12_with_bike_overloaded_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let (mina, bike, ridden) = (somebody(app), app.admin().new_bike().await, app.admin().new_bike().await);
+    let under_way = mina.take(&ridden).await.unwrap();
+    let peer = TAKE.stand_in(app, Behaviour::Overloaded).await;
+    TAKE.opens_when_overloaded(&peer, async || mina.take(&bike).await).await;
+    peer.leave().await;
+    renting_later_works(app, &mina, &bike, &under_way).await;
+}
+
+/// The ride that is under way is kept, and no other is begun while bike is away; the customer rents when it is back.
+async fn renting_later_works(app: &mut Cluster, mina: &Client, bike: &Bike, under_way: &Ride) {
+    let rides = mina.send(ListRidesRequest::default()).await.unwrap().rides;
+    assert_eq!(rides, std::slice::from_ref(under_way), "the attempts in vain are no rides");
     app.start("bike").await;
-    let ride = eventually_within(PATIENCE * 2, "renting works again", async || mina.take(&bike).await.ok()).await;
+    let ride = eventually_within(PATIENCE * 2, "renting works again", async || mina.take(bike).await.ok()).await;
     assert_eq!(ride.state(), RideState::Started);
+    mina.leave(under_way).await.unwrap();
 }
 
 async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (admin, mina) = (app.admin(), somebody(app));
-    let bikes = join_all((0..8).map(|_| admin.new_bike())).await;
+    let admin = app.admin();
+    let mut rented = Vec::new();
     for context in ["ride", "bike"] {
-        // While rents are under way, one of the two dies, and comes back.
-        let rents = bikes.iter().map(|bike| {
-            let request = RentBikeRequest { request_id: new_id(), bike_id: bike.bike_id.clone() };
-            let patient = mina.within(Duration::from_secs(3));
-            async move { patient.send(request).await }
-        });
-        let (_, answers) = futures::join!(async { app.kill(context) }, join_all(rents));
-        app.start(context).await;
-        drop(answers);
+        // While rents are under way, one of the two dies, and comes back. Again, until that has cut one of them short.
+        let limit = tokio::time::Instant::now() + PATIENCE * 2;
+        let mut is_cut_short = false;
+        while !is_cut_short {
+            assert!(tokio::time::Instant::now() < limit, "{context} was never killed while a rent was under way");
+            let bikes = join_all((0..16).map(|_| admin.new_bike())).await;
+            let riders: Vec<(Client, Bike)> = bikes.into_iter().map(|bike| (somebody(app), bike)).collect();
+            is_cut_short = kill_among_rents(app, context, &riders).await;
+            rented.extend(riders);
+        }
     }
     // Whatever became of the calls: each bike is with a ride that the customer sees, or becomes free by itself.
-    for bike in &bikes {
+    for (mina, bike) in &rented {
         eventually_within(PATIENCE * 3, "no bike to be stuck", async || {
             let rides = mina.send(ListRidesRequest::default()).await.ok()?.rides;
             let under_way = rides.into_iter().filter(|ride| ride.state() == RideState::Started);
@@ -133,6 +155,32 @@ async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Frag
         })
         .await;
     }
+}
+
+/// Has all of them rent at once, kills a context as soon as one of them rides, and starts it again. Returns whether a rent
+/// failed that was under way when it died.
+async fn kill_among_rents(app: &mut Cluster, context: &str, riders: &[(Client, Bike)]) -> bool {
+    let rent = |(rider, bike): &(Client, Bike)| {
+        let request = RentBikeRequest { request_id: new_id(), bike_id: bike.bike_id.clone() };
+        let patient = rider.within(Duration::from_secs(3));
+        async move { patient.send(request).await }
+    };
+    let mut rents: FuturesUnordered<_> = riders.iter().map(rent).collect();
+    let mut is_one_riding = false;
+    while let Some(answer) = rents.next().await {
+        is_one_riding = answer.is_ok();
+        if is_one_riding {
+            break;
+        }
+    }
+    if !is_one_riding {
+        // The breaker is still open since the last time.
+        return false;
+    }
+    app.kill(context);
+    let answers: Vec<_> = rents.collect().await;
+    app.start(context).await;
+    answers.iter().any(Result::is_err)
 }
 
 async fn x6_two_replicas_of_the_bike_line_handle_each_event_once(mut app: Fragile) {

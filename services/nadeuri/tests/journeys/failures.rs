@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contracts::fleet::v1::CarStatus;
+use contracts::fleet::v1::{Car, CarStatus};
 use contracts::payment::v1::PaymentState;
-use contracts::rental::v1::ReservationState;
+use contracts::rental::v1::{Reservation, ReservationState};
 use tokio::sync::MutexGuard;
-use tokio::time::Instant;
 use tonic::Code;
 
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
+use crate::support::client::Client;
 use crate::support::cluster::Cluster;
+use crate::support::stand_in::Behaviour;
 use crate::support::{PATIENCE, eventually, eventually_within, new_id, period, refused, retry_delay};
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
@@ -19,7 +21,8 @@ type Fragile = MutexGuard<'static, Option<Cluster>>;
 pub fn add(suite: &mut Suite) {
     journeys! { suite.fragile:
         c10_with_fleet_down_reservations_are_taken,
-        c11_with_payment_down_the_breaker_opens_and_paying_later_works,
+        c11_with_payment_hanging_or_down_the_breaker_opens_and_paying_later_works,
+        c11_with_payment_overloaded_the_breaker_opens_and_paying_later_works,
         x1_a_flow_whose_contexts_stop_in_between_ends_done_or_compensated,
         x6_a_context_that_was_down_gets_what_it_missed,
         x6_two_replicas_handle_each_event_once,
@@ -50,33 +53,44 @@ async fn c10_with_fleet_down_reservations_are_taken(mut app: Fragile) {
     eventually("the car can be removed", async || admin.remove(&car).await.ok()).await;
 }
 
-async fn c11_with_payment_down_the_breaker_opens_and_paying_later_works(mut app: Fragile) {
+const RENT: PeerClient = PeerClient { caller: "rental", peer: "payment", reason: "PAYMENT_AWAY" };
+
+async fn c11_with_payment_hanging_or_down_the_breaker_opens_and_paying_later_works(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     mina.payment_for(&trip).await;
-    app.stop("payment").await;
-    for _ in 0..8 {
-        let away = refused(mina.rent(&trip).await, Code::Unavailable, "PAYMENT_AWAY");
-        assert!(
-            retry_delay(&away).is_some_and(|delay| delay > Duration::ZERO),
-            "the customer is told when to come back"
-        );
+    let peer = RENT.stand_in(app, Behaviour::Hangs).await;
+    RENT.opens_when_calls_hang(&peer, async || mina.rent(&trip).await).await;
+    peer.leave().await;
+    for _ in 0..28 {
+        RENT.is_away(mina.rent(&trip).await);
     }
-    let start = Instant::now();
-    for _ in 0..20 {
-        refused(mina.rent(&trip).await, Code::Unavailable, "PAYMENT_AWAY");
-    }
-    assert!(start.elapsed() < Duration::from_secs(2), "the breaker is open: answers come at once");
-    assert_eq!(mina.reservation(&trip).await.unwrap().state(), ReservationState::Reserved, "it is kept");
-    let other = mina.reserve(&car, period(9, 1)).await.expect("reservations are taken meanwhile");
+    paying_later_works(app, &mina, &car, &trip).await;
+}
 
+async fn c11_with_payment_overloaded_the_breaker_opens_and_paying_later_works(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let mina = app.by("mina");
+    let car = app.admin().new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    mina.payment_for(&trip).await;
+    let peer = RENT.stand_in(app, Behaviour::Overloaded).await;
+    RENT.opens_when_overloaded(&peer, async || mina.rent(&trip).await).await;
+    peer.leave().await;
+    paying_later_works(app, &mina, &car, &trip).await;
+}
+
+/// The reservation is kept while payment is away, and is paid when it is back.
+async fn paying_later_works(app: &mut Cluster, mina: &Client, car: &Car, trip: &Reservation) {
+    assert_eq!(mina.reservation(trip).await.unwrap().state(), ReservationState::Reserved, "it is kept");
+    let other = mina.reserve(car, period(9, 1)).await.expect("reservations are taken meanwhile");
     app.start("payment").await;
-    let rented = eventually_within(PATIENCE * 2, "paying works again", async || mina.rent(&trip).await.ok()).await;
+    let rented = eventually_within(PATIENCE * 2, "paying works again", async || mina.rent(trip).await.ok()).await;
     assert_eq!(rented.state(), ReservationState::Rented);
     mina.sees_payment(&other, PaymentState::Requested).await;
-    mina.sees_page(&trip, ReservationState::Rented, PaymentState::Approved).await;
+    mina.sees_page(trip, ReservationState::Rented, PaymentState::Approved).await;
 }
 
 async fn x1_a_flow_whose_contexts_stop_in_between_ends_done_or_compensated(mut app: Fragile) {

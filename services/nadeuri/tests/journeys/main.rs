@@ -11,11 +11,13 @@ mod support;
 
 mod bikes;
 mod bikes_down;
+mod breakers;
 mod cars;
 mod deliveries;
 mod failures;
 mod gateway;
 mod hostile;
+mod newcomer;
 mod operations;
 mod orders;
 mod orders_down;
@@ -57,6 +59,8 @@ fn main() -> ExitCode {
     hostile::add(&mut suite);
     gateway::add(&mut suite);
     failures::add(&mut suite);
+    breakers::add(&mut suite);
+    newcomer::add(&mut suite);
     operations::add(&mut suite);
     traces::add(&mut suite);
     suite.run()

@@ -9,7 +9,8 @@ use chassis::runtime::Runtime;
 use contracts::fleet::v1::CarStatus;
 use contracts::money::v1::Money;
 use contracts::payment::v1::PaymentState;
-use contracts::rental::v1::ReservationState;
+use contracts::rental::v1::rental_service_client::RentalServiceClient;
+use contracts::rental::v1::{GetRegionRequest, Region, ReservationState};
 use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 
@@ -31,9 +32,29 @@ pub fn add(suite: &mut Suite) {
 }
 
 async fn c12_country_and_region_come_from_the_configuration(setup: Setup) {
-    let region = ["--set", "rental.currency=EUR", "--set", "rental.time_zone=Europe/Berlin"];
-    let app = Cluster::new(setup).with(&region).started().await;
+    let settings = [
+        "country=DE",
+        "currency=EUR",
+        "time_zone=Europe/Berlin",
+        "pay_within_minutes=90",
+        "longest_days=60",
+        "horizon_days=500",
+    ];
+    let settings = settings.map(|setting| format!("rental.{setting}"));
+    let app = Cluster::new(setup).with(&settings.each_ref().map(|setting| ["--set", setting]).concat());
+    let app = app.started().await;
     let (admin, mina) = (app.admin(), app.by("mina"));
+    let mut rental = RentalServiceClient::new(mina.channel("rental"));
+    let region = rental.get_region(mina.request(GetRegionRequest {})).await.unwrap().into_inner().region.unwrap();
+    let right = Region {
+        country_code: "DE".to_owned(),
+        currency_code: "EUR".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        pay_within_minutes: 90,
+        longest_days: 60,
+        horizon_days: 500,
+    };
+    assert_eq!(region, right);
     let euro = |amount_minor| Money { currency_code: "EUR".to_owned(), amount_minor };
     let car = admin.register(some_car("Opel Corsa", euro(4_950))).await.unwrap();
 
@@ -180,6 +201,7 @@ async fn start_errors() {
 
 async fn bad_regions() {
     let settings_are_wrong = "the settings of rental are wrong";
+    check_refused(&["--set", "rental.country=Germany"], &[settings_are_wrong, "\"Germany\"", "KR"]).await;
     check_refused(&["--set", "rental.currency=won"], &[settings_are_wrong, "\"won\"", "KRW"]).await;
     check_refused(&["--set", "rental.time_zone=Europe/Atlantis"], &[settings_are_wrong, "Asia/Seoul"]).await;
     check_refused(&["--set", "rental.timezone=Europe/Berlin"], &[settings_are_wrong, "time_zone"]).await;

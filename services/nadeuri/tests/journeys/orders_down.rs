@@ -1,25 +1,25 @@
 //! Orders while contexts are down. A process a context.
 
-use std::time::Duration;
-
 use contracts::delivery::v1::DeliveryState;
-use contracts::order::v1::{CancellationCause, ListOrdersRequest, OrderState};
+use contracts::order::v1::{CancellationCause, CreateOrderRequest, ListOrdersRequest, OrderState};
 use contracts::payment::v1::PaymentState;
+use contracts::product::v1::Product;
 use tokio::sync::MutexGuard;
-use tokio::time::Instant;
-use tonic::Code;
 
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
-use crate::support::client::Who;
+use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
 use crate::support::orders::wish;
-use crate::support::{GOOD_CARD, PATIENCE, eventually_within, new_id, refused, retry_delay};
+use crate::support::stand_in::Behaviour;
+use crate::support::{GOOD_CARD, PATIENCE, eventually_within, new_id};
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.fragile:
-        o2_with_payment_down_nothing_is_ordered_and_ordering_later_works,
+        o2_with_payment_hanging_or_down_nothing_is_ordered_and_ordering_later_works,
+        o2_with_payment_overloaded_nothing_is_ordered_and_ordering_later_works,
         o3_with_product_down_orders_are_taken_and_compensated_when_it_is_back,
         o4_with_order_down_deliveries_go_on,
         o5_with_delivery_down_orders_are_taken_and_cancelled,
@@ -28,28 +28,45 @@ pub fn add(suite: &mut Suite) {
     }
 }
 
-async fn o2_with_payment_down_nothing_is_ordered_and_ordering_later_works(mut app: Fragile) {
+const ORDER: PeerClient = PeerClient { caller: "order", peer: "payment", reason: "PAYMENT_AWAY" };
+
+async fn o2_with_payment_hanging_or_down_nothing_is_ordered_and_ordering_later_works(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
     mina.order(&tent, 1).await.unwrap();
-    app.stop("payment").await;
     let request = wish(&tent, 2, GOOD_CARD);
-    for _ in 0..8 {
-        let away = refused(mina.order_so(request.clone()).await, Code::Unavailable, "PAYMENT_AWAY");
-        assert!(retry_delay(&away).is_some_and(|delay| delay > Duration::ZERO), "they are told when to come back");
+    let peer = ORDER.stand_in(app, Behaviour::Hangs).await;
+    // One asks again and again, the others once each.
+    ORDER.is_away(mina.order_so(request.clone()).await);
+    ORDER.opens_when_calls_hang(&peer, async || mina.order_so(wish(&tent, 2, GOOD_CARD)).await).await;
+    peer.leave().await;
+    for _ in 0..28 {
+        ORDER.is_away(mina.order_so(request.clone()).await);
     }
-    let start = Instant::now();
-    for _ in 0..20 {
-        refused(mina.order_so(request.clone()).await, Code::Unavailable, "PAYMENT_AWAY");
-    }
-    assert!(start.elapsed() < Duration::from_secs(2), "the breaker is open: answers come at once");
+    ordering_later_works(app, &mina, &tent, request).await;
+}
+
+async fn o2_with_payment_overloaded_nothing_is_ordered_and_ordering_later_works(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let mina = app.by(&format!("mina-{}", new_id()));
+    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    mina.order(&tent, 1).await.unwrap();
+    let request = wish(&tent, 2, GOOD_CARD);
+    let peer = ORDER.stand_in(app, Behaviour::Overloaded).await;
+    ORDER.opens_when_overloaded(&peer, async || mina.order_so(request.clone()).await).await;
+    peer.leave().await;
+    ordering_later_works(app, &mina, &tent, request).await;
+}
+
+/// There is no order while payment is away; the request is repeated when it is back, and all attempts are one order.
+async fn ordering_later_works(app: &mut Cluster, mina: &Client, tent: &Product, request: CreateOrderRequest) {
     assert_eq!(mina.send(ListOrdersRequest::default()).await.unwrap().orders.len(), 1, "there is no order yet");
     app.start("payment").await;
     let ordering = async || mina.order_so(request.clone()).await.ok();
     let order = eventually_within(PATIENCE * 2, "ordering works again", ordering).await;
     mina.sees_order(&order, OrderState::Confirmed).await;
-    mina.sees_stock(&tent, 2).await;
+    mina.sees_stock(tent, 2).await;
     assert_eq!(mina.send(ListOrdersRequest::default()).await.unwrap().orders.len(), 2, "all attempts are one order");
 }
 

@@ -1,26 +1,26 @@
 //! Stays while contexts are down. A process a context.
 
-use std::time::Duration;
-
 use contracts::payment::v1::PaymentState;
-use contracts::stay::v1::StayState;
+use contracts::resort::v1::Resort;
+use contracts::stay::v1::{Stay, StayState};
 use contracts::voucher::v1::VoucherState;
 use tokio::sync::MutexGuard;
-use tokio::time::Instant;
-use tonic::Code;
 
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
-use crate::support::client::Who;
+use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
+use crate::support::stand_in::Behaviour;
 use crate::support::stays::nights;
-use crate::support::{GOOD_CARD, PATIENCE, eventually_within, refused, retry_delay};
+use crate::support::{GOOD_CARD, PATIENCE, eventually_within};
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.fragile:
         r11_with_payment_voucher_and_mypage_down_reservations_are_taken,
-        r12_with_resort_down_the_breaker_opens_and_customers_come_back_later,
+        r12_with_resort_hanging_or_down_the_breaker_opens_and_customers_come_back_later,
+        r12_with_resort_overloaded_the_breaker_opens_and_customers_come_back_later,
         x1_a_stay_whose_contexts_stop_in_between_ends_done_or_compensated,
         x6_two_replicas_of_the_resort_line_handle_each_event_once,
     }
@@ -47,30 +47,41 @@ async fn r11_with_payment_voucher_and_mypage_down_reservations_are_taken(mut app
     mina.sees_stay_page(&other, StayState::Cancelled, PaymentState::Cancelled, nothing).await;
 }
 
-async fn r12_with_resort_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
+const BOOK: PeerClient = PeerClient { caller: "stay", peer: "resort", reason: "RESORT_AWAY" };
+
+async fn r12_with_resort_hanging_or_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
     let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
     let paid = mina.book(&villa, nights(20, 2)).await.unwrap();
-    app.stop("resort").await;
-    for _ in 0..8 {
-        let away = refused(mina.book(&villa, nights(10, 2)).await, Code::Unavailable, "RESORT_AWAY");
-        assert!(retry_delay(&away).is_some_and(|delay| delay > Duration::ZERO), "they are told when to come back");
+    let peer = BOOK.stand_in(app, Behaviour::Hangs).await;
+    BOOK.opens_when_calls_hang(&peer, async || mina.book(&villa, nights(10, 2)).await).await;
+    peer.leave().await;
+    for _ in 0..28 {
+        BOOK.is_away(mina.book(&villa, nights(10, 2)).await);
     }
-    let start = Instant::now();
-    for _ in 0..20 {
-        refused(mina.book(&villa, nights(10, 2)).await, Code::Unavailable, "RESORT_AWAY");
-    }
-    assert!(start.elapsed() < Duration::from_secs(2), "the breaker is open: answers come at once");
-    // What is reserved is paid and confirmed meanwhile.
-    mina.pay_stay(&paid).await;
+    reserving_later_works(app, &mina, &villa, &paid).await;
+}
 
+async fn r12_with_resort_overloaded_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let mina = app.by("mina");
+    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let paid = mina.book(&villa, nights(20, 2)).await.unwrap();
+    let peer = BOOK.stand_in(app, Behaviour::Overloaded).await;
+    BOOK.opens_when_overloaded(&peer, async || mina.book(&villa, nights(10, 2)).await).await;
+    peer.leave().await;
+    reserving_later_works(app, &mina, &villa, &paid).await;
+}
+
+/// What is reserved is paid and confirmed while resort is away; others reserve when it is back.
+async fn reserving_later_works(app: &mut Cluster, mina: &Client, villa: &Resort, paid: &Stay) {
+    mina.pay_stay(paid).await;
     app.start("resort").await;
-    let stay =
-        eventually_within(PATIENCE * 2, "reserving works again", async || mina.book(&villa, nights(10, 2)).await.ok())
-            .await;
+    let reserving = async || mina.book(villa, nights(10, 2)).await.ok();
+    let stay = eventually_within(PATIENCE * 2, "reserving works again", reserving).await;
     assert_eq!(stay.state(), StayState::Reserved);
-    assert_eq!(mina.resort(&villa).await.occupied.len(), 2, "the attempts in vain hold nothing");
+    assert_eq!(mina.resort(villa).await.occupied.len(), 2, "the attempts in vain hold nothing");
 }
 
 async fn x1_a_stay_whose_contexts_stop_in_between_ends_done_or_compensated(mut app: Fragile) {

@@ -4,18 +4,25 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::db::{Durability, Unit};
+use contracts::billing::v1::BillState;
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
 use contracts::chronicle::v1::{GetFlowRequest, ListEventsRequest, WatchEventsRequest};
-use contracts::mypage::v1::ListCarRentalsRequest;
+use contracts::mypage::v1::{ListBikeRidesRequest, ListCarRentalsRequest};
 use contracts::payment::v1::PaymentState;
 use contracts::rental::v1::{CarReserved, ReservationState};
 use prost_types::Any;
+use tokio::sync::MutexGuard;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 
+use crate::bikes::{somebody, top_up};
 use crate::runner::{Suite, journeys};
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::verbs::won;
 use crate::support::{PATIENCE, eventually, new_id, period, refused, wrong};
+
+type Fragile = MutexGuard<'static, Option<Cluster>>;
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
@@ -26,6 +33,9 @@ pub fn add(suite: &mut Suite) {
     }
     journeys! { suite.own:
         x2_a_view_is_rebuilt_from_the_events,
+    }
+    journeys! { suite.fragile:
+        x2_mypage_answers_from_its_own_store_alone,
     }
 }
 
@@ -151,6 +161,43 @@ async fn x4_a_call_ends_at_the_callers_deadline(app: Arc<Cluster>) {
     .await;
 }
 
+/// Changes so many rows of mypage behind its back.
+async fn change(app: &Cluster, statement: &'static str, rows: usize) {
+    let unit: Unit<'static, usize> = Box::new(move |tx| {
+        Box::pin(async move { Ok(chassis::sql!(tx, |c| diesel::sql_query(statement).execute(c))?) })
+    });
+    let store = app.open_store("mypage").await;
+    assert_eq!(store.write(Durability::Full, unit).await.unwrap(), rows, "{statement}");
+}
+
+async fn x2_mypage_answers_from_its_own_store_alone(mut app: Fragile) {
+    let app = app.as_mut().expect("it runs");
+    let mina = somebody(app);
+    let car = app.admin().new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    mina.rent(&trip).await.unwrap();
+    top_up(&mina, 1_000).await;
+    let ride = mina.take(&app.admin().new_bike().await).await.unwrap();
+    mina.sees_page(&trip, ReservationState::Rented, PaymentState::Approved).await;
+    mina.sees_bike_page(&ride, BillState::Open).await;
+    let rides = async || mina.send(ListBikeRidesRequest::default()).await.unwrap();
+    let has_deposit = async || (rides().await.wallet?.deposit == Some(won(1_000))).then_some(());
+    eventually("the deposit on the page", has_deposit).await;
+
+    app.kill_others("mypage");
+    assert!(mina.reservation(&trip).await.is_err() && mina.ride(&ride).await.is_err(), "nobody else is there");
+    let page = mina.page(&trip).await.unwrap();
+    assert_eq!((page.rental_state(), page.payment_state()), (ReservationState::Rented, PaymentState::Approved));
+    assert_eq!((&page.car_id, &page.price, &page.period), (&trip.car_id, &trip.price, &trip.period));
+    assert_eq!(mina.send(ListCarRentalsRequest::default()).await.unwrap().car_rentals, [page]);
+    let page = mina.bike_page(&ride).await.unwrap();
+    assert_eq!((page.bill_state(), &page.bike_id, &page.from), (BillState::Open, &ride.bike_id, &ride.from));
+    let listed = rides().await;
+    assert_eq!((listed.bike_rides, listed.wallet.unwrap().deposit), (vec![page], Some(won(1_000))));
+    refused(app.by("jun").page(&trip).await, Code::NotFound, "CAR_RENTAL_NOT_FOUND");
+    app.up().await;
+}
+
 async fn x2_a_view_is_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let (admin, mina) = (app.admin(), app.by("mina"));
@@ -181,6 +228,13 @@ async fn x2_a_view_is_rebuilt_from_the_events(setup: Setup) {
     let pages = async || admin.send(ListCarRentalsRequest::default()).await.unwrap().car_rentals;
     let before = pages().await;
     assert_eq!(before.len(), trips.len());
+    // What the view is made from is not in it: a page is lost, and the others are wrong.
+    change(&app, "DELETE FROM car_rentals WHERE stars = 3", 1).await;
+    change(&app, "UPDATE car_rentals SET price_minor = 1, payment_state = 0, rented_at = NULL", trips.len() - 1).await;
+    assert_eq!(mina.page(&trips[2]).await.err().map(|status| status.code()), Some(Code::NotFound));
+    let wrong = pages().await;
+    assert_eq!(wrong.len(), trips.len() - 1);
+    assert!(wrong.iter().all(|page| page.price == Some(won(1)) && !before.contains(page)), "{wrong:?}");
     let rebuild = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
     assert!(rebuild.status.success(), "{rebuild:?}");
     let said = String::from_utf8(rebuild.stdout).unwrap();

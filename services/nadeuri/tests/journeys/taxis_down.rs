@@ -5,9 +5,11 @@ use contracts::driving::v1::{DriveState, FareState};
 use contracts::payment::v1::PaymentState;
 use tokio::sync::MutexGuard;
 
+use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::GOOD_CARD;
 use crate::support::cluster::Cluster;
+use crate::support::stand_in::Behaviour;
 use crate::support::taxis::somewhere;
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
@@ -17,6 +19,7 @@ pub fn add(suite: &mut Suite) {
         t7_with_driving_down_requests_are_taken_and_reach_it_when_it_is_back,
         t7_with_dispatch_down_offers_are_accepted,
         t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back,
+        t8_with_payment_overloaded_or_hanging_drives_end_and_are_charged_when_payment_is_back,
         x6_two_replicas_of_the_taxi_line_handle_each_event_once,
     }
 }
@@ -72,6 +75,37 @@ async fn t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back
     let story = app.admin().flow(&hail.hail_id).await;
     let charges = story.iter().filter(|event| event.r#type == "nadeuri.payment.v1.PaymentApproved").count();
     assert_eq!(charges, 1, "{story:?}");
+}
+
+async fn t8_with_payment_overloaded_or_hanging_drives_end_and_are_charged_when_payment_is_back(mut app: Fragile) {
+    const CHARGE: PeerClient = PeerClient { caller: "driving", peer: "payment", reason: "" };
+    let app = app.as_mut().expect("it runs");
+    let (mina, kim) = (app.by("mina"), app.driver("kim"));
+    let mut drives = Vec::new();
+    for _ in 0..2 {
+        let hail = mina.hail_from(somewhere(), GOOD_CARD).await.unwrap();
+        let drive = kim.sees_offer(&hail).await;
+        kim.accept(&drive).await.unwrap();
+        drives.push((hail, kim.depart(&drive).await.unwrap()));
+    }
+    let peer = CHARGE.stand_in(app, Behaviour::Overloaded).await;
+    let mut ended = Vec::new();
+    for ((hail, drive), behaviour) in drives.iter().zip([Behaviour::Overloaded, Behaviour::Hangs]) {
+        peer.behave(behaviour);
+        let before = peer.arrived(CHARGE.caller);
+        let finished = kim.arrive(drive).await.unwrap();
+        assert!(peer.arrived(CHARGE.caller) > before, "it was tried to charge the fare");
+        assert_eq!((finished.state(), finished.fare_state()), (DriveState::Finished, FareState::Due));
+        assert!(finished.fare.is_some(), "the fare is frozen");
+        ended.push((hail, finished));
+    }
+    peer.leave().await;
+    app.start("payment").await;
+    for (hail, finished) in ended {
+        let paid = kim.sees_drive(&finished, "the fare is paid", |drive| drive.fare_state() == FareState::Paid).await;
+        assert_eq!((paid.fare, paid.finish_time), (finished.fare, finished.finish_time));
+        mina.sees_ride_page(hail, "it is paid", |page| page.payment_state() == PaymentState::Settled).await;
+    }
 }
 
 async fn x6_two_replicas_of_the_taxi_line_handle_each_event_once(mut app: Fragile) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contracts::bike::v1::{Bike, BikeState};
+use contracts::bike::v1::{Bike, BikeState, ListBikesRequest};
 use contracts::upkeep::v1::{GetManagerRequest, ListReportsRequest, ReportBikeRequest};
 use contracts::wallet::v1::{Account, CheckLedgerRequest, ConvertPointsRequest};
 use tokio::sync::MutexGuard;
@@ -21,7 +21,7 @@ pub fn add(suite: &mut Suite) {
         b7_a_report_puts_a_bike_out_of_order_and_back,
         b8_a_report_that_a_bike_took_earns_points_once,
         b9_points_become_as_much_deposit_once,
-        b10_a_manager_sees_own_reports_and_points,
+        b10_a_manager_sees_bike_states_own_reports_and_points,
         hostile_reports_are_told_all_that_is_wrong,
     }
     journeys! { suite.fragile:
@@ -104,7 +104,7 @@ async fn b9_points_become_as_much_deposit_once(app: Arc<Cluster>) {
     assert_eq!(checked.findings, Vec::<String>::new());
 }
 
-async fn b10_a_manager_sees_own_reports_and_points(app: Arc<Cluster>) {
+async fn b10_a_manager_sees_bike_states_own_reports_and_points(app: Arc<Cluster>) {
     let (admin, boss, other) = (app.admin(), manager(&app), manager(&app));
     let bike = admin.bike_to_look_after().await;
     let none = boss.as_manager().await;
@@ -121,9 +121,26 @@ async fn b10_a_manager_sees_own_reports_and_points(app: Arc<Cluster>) {
     assert_eq!([first.reports, rest.reports].concat(), mine);
     assert!(rest.next_page_token.is_empty());
 
+    // The bike is as the last report says, whoever made it; one that is broken is listed as such.
+    let good = boss.bike_as_it_is(&bike).await;
+    assert_eq!((good.state(), good.battery_percent, good.usable), (BikeState::Available, 30, true));
+    let broken = admin.bike_to_look_after().await;
+    boss.report(&broken, 15, false).await.unwrap();
+    let found = boss.bike_as_it_is(&broken).await;
+    assert_eq!((found.state(), found.battery_percent, found.usable), (BikeState::OutOfOrder, 15, false));
+    let out_of_order = ListBikesRequest { state: BikeState::OutOfOrder.into(), page_size: 1_000, ..Default::default() };
+    let listed = boss.send(out_of_order).await.unwrap().bikes;
+    assert!(listed.contains(&found) && listed.iter().all(|bike| bike.bike_id != good.bike_id), "{listed:?}");
+
+    let wallet = boss.sees_points(4_000).await;
+    assert_eq!(holds(&wallet), (0, 4_000));
+    let known = boss.as_manager().await;
+    assert_eq!((known.reports, known.points_earned, known.points), (4, 4_000, 4_000));
+    assert_eq!(holds(&other.sees_points(1_000).await), (0, 1_000), "each has the points of their own reports");
+
     let theirs = GetManagerRequest { manager_id: none.manager_id.clone() };
     refused(other.send(theirs.clone()).await, Code::NotFound, "MANAGER_NOT_FOUND");
-    assert_eq!(admin.send(theirs).await.unwrap().manager.unwrap().reports, 3);
+    assert_eq!(admin.send(theirs).await.unwrap().manager.unwrap().reports, 4);
     let all = admin.send(ListReportsRequest { page_size: 1_000, ..Default::default() }).await.unwrap().reports;
     assert!(mine.iter().all(|report| all.contains(report)));
     let mina = app.by("mina");

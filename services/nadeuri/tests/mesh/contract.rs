@@ -33,7 +33,7 @@ pub struct Call {
     pub path: &'static str,
     /// How it may be repeated.
     pub class: Class,
-    /// People may call it, who come by the entrance.
+    /// People may call it, who come by the gateway.
     pub is_for_people: bool,
     /// Other contexts may call it.
     pub is_for_contexts: bool,

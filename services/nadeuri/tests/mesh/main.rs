@@ -16,7 +16,7 @@ use crate::rules::Way;
 const WRITE: &str = "NADEURI_MESH_WRITE";
 
 /// The files that are not of a context, and not made.
-const BY_HAND: [&str; 3] = ["entrance.yaml", "everywhere.yaml", "issuer.yaml"];
+const BY_HAND: [&str; 3] = ["gateway.yaml", "everywhere.yaml", "issuer.yaml"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -99,7 +99,7 @@ fn check_way(rpc: &Rpc, context: &str, way: &str, is_open: bool) {
     assert_eq!(own.len(), usize::from(is_open), "{} comes to {service} by {own:?}", rpc.path);
     let Some(route) = own.first() else { return };
     let may_have_been_handled = [",unavailable", ",reset,", "5xx", "gateway-error", "deadline-exceeded"];
-    if rpc.idempotency != Idempotency::NoSideEffects && way == "entrance" {
+    if rpc.idempotency != Idempotency::NoSideEffects && way == "gateway" {
         let risky = may_have_been_handled.iter().find(|on| route.retries.contains(**on));
         assert_eq!(risky, None, "{} could be done twice: {}", rpc.path, route.retries);
     }
@@ -118,7 +118,7 @@ fn every_rpc_is_in_the_one_class_that_its_contract_allows() {
             continue;
         }
         let is_called = contexts::ALL.iter().any(|other| other.calls.contains(&context));
-        check_way(rpc, context, "entrance", rpc.roles.iter().any(|role| *role != Role::Service));
+        check_way(rpc, context, "gateway", rpc.roles.iter().any(|role| *role != Role::Service));
         check_way(rpc, context, "contexts", is_called && rpc.roles.contains(&Role::Service));
     }
 }
@@ -136,7 +136,7 @@ fn who_may_call_whom_is_the_calls_that_exist() {
     }
     let mut exist: BTreeSet<(String, &str)> = BTreeSet::new();
     for context in contexts::ALL {
-        exist.insert(("entrance".to_owned(), context.name));
+        exist.insert(("gateway".to_owned(), context.name));
         exist.extend(context.calls.iter().map(|callee| (context.name.to_owned(), *callee)));
     }
     assert_eq!(allowed, exist);
@@ -177,6 +177,6 @@ fn every_context_has_its_rules() {
         for kind in ["DestinationRule", "VirtualService", "AuthorizationPolicy"] {
             assert!(text.contains(&format!("\nkind: {kind}\n")), "{} has no {kind}", context.name);
         }
-        assert!(!rules::by(Way::Entrance, context).is_empty(), "nobody can call {}", context.name);
+        assert!(!rules::by(Way::Gateway, context).is_empty(), "nobody can call {}", context.name);
     }
 }

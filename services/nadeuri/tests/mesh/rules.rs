@@ -13,8 +13,8 @@ pub const FOLDER: &str = "mesh/istio";
 /// By which way a call comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// From people, through the entrance.
-    Entrance,
+    /// From people, through the gateway.
+    Gateway,
     /// From other contexts.
     Contexts,
 }
@@ -46,7 +46,7 @@ pub fn retries(class: Class, way: Way) -> Retries {
     match (class, way) {
         // Two more replicas are asked, each for as long as a read may reasonably take.
         (Class::Read, _) => Retries { attempts: 2, on: WENT_WRONG, per_try_seconds: Some(2), ..none },
-        (Class::Command, Way::Entrance) => Retries { attempts: 2, on: NEVER_RECEIVED, ..none },
+        (Class::Command, Way::Gateway) => Retries { attempts: 2, on: NEVER_RECEIVED, ..none },
         // A context asks in such a way that asking twice does no harm, request id or not: without a mesh it does so itself.
         (Class::Command, Way::Contexts) => Retries { attempts: 1, on: WENT_WRONG, ..none },
         (Class::LongRead, _) => Retries { attempts: 2, on: WENT_WRONG, ..long },
@@ -60,7 +60,7 @@ pub fn retries(class: Class, way: Way) -> Retries {
 pub fn by(way: Way, context: &Context) -> Vec<Call> {
     let is_called = !callers(context).is_empty();
     let comes = |call: &Call| match way {
-        Way::Entrance => call.is_for_people,
+        Way::Gateway => call.is_for_people,
         Way::Contexts => is_called && call.is_for_contexts,
     };
     calls(context).into_iter().filter(comes).collect()
@@ -75,11 +75,11 @@ pub fn files() -> Vec<(String, String)> {
 /// The file of a context.
 fn text(context: &Context) -> String {
     let mut text = format!(
-        "# {}: {}.\n# Made from the contracts by `cargo xtask mesh write`, which says here what mesh/README.md explains.\n",
+        "# {}: {}.\n# Generated from the contracts by `cargo xtask mesh write`; mesh/README.md explains the rules.\n",
         context.name, context.about
     );
     text += &DESTINATION.replace("CONTEXT", context.name);
-    text += &routes(context, Way::Entrance);
+    text += &routes(context, Way::Gateway);
     text += &routes(context, Way::Contexts);
     text += &policy(context);
     text
@@ -96,17 +96,17 @@ spec:
     tls: {mode: ISTIO_MUTUAL}
     loadBalancer:
       simple: LEAST_REQUEST
-      # A new replica gets a tenth of its share at first, and all of it when its caches and connections are there.
+      # A new replica starts with a tenth of its share, while its caches and connections are filled.
       warmup: {duration: 30s, minimumPercent: 10}
-    # What one caller may have under way with all replicas together. What is more is answered UNAVAILABLE at once.
+    # Limits of one caller over all replicas together. Calls beyond them get UNAVAILABLE at once.
     connectionPool:
       tcp: {maxConnections: 64, connectTimeout: 1s, tcpKeepalive: {time: 30s, interval: 10s, probes: 3}}
       http: {http2MaxRequests: 1024, http1MaxPendingRequests: 1024}
-    # Of the calls under way, at most this share may be repetitions, which must not feed an overload; but always so many, for
-    # when one of two or three replicas dies, all that it had under way is repeated at once.
+    # Retries may be at most this share of the calls in flight, so that they don't feed an overload. The minimum lets all calls
+    # in flight on a replica that dies be retried at once.
     retryBudget: {percent: 20, minRetryConcurrency: 64}
-    # UNAVAILABLE, DEADLINE_EXCEEDED and no answer count; a bug that answers INTERNAL follows the request to any replica.
-    # Half of the replicas, because a tenth, the default, of two or three is none.
+    # UNAVAILABLE, DEADLINE_EXCEEDED and missing answers count. INTERNAL does not: a bug follows its request to any replica.
+    # At most half of the replicas are ejected: the default, a tenth, of two or three replicas is none.
     outlierDetection:
       consecutiveGatewayErrors: 5
       consecutive5xxErrors: 0
@@ -122,7 +122,7 @@ fn routes(context: &Context, way: Way) -> String {
     }
     let name = context.name;
     let (suffix, bound) = match way {
-        Way::Entrance => ("entrance", "  hosts: [\"*\"]\n  gateways: [entrance]\n".to_owned()),
+        Way::Gateway => ("gateway", "  hosts: [\"*\"]\n  gateways: [gateway]\n".to_owned()),
         Way::Contexts => ("contexts", format!("  hosts: [{name}]\n")),
     };
     let mut text = format!(
@@ -163,17 +163,17 @@ pub fn label(class: Class) -> &'static str {
 
 fn why(class: Class, way: Way) -> &'static str {
     match (class, way) {
-        (Class::Read, _) => "To read twice does no harm.",
-        (Class::Command, Way::Entrance) => {
-            "Tried again only if it surely never arrived: whether it has a request id, the mesh can't see."
+        (Class::Read, _) => "Reads are safe to retry.",
+        (Class::Command, Way::Gateway) => {
+            "Retried only if the replica never received the call: the mesh can't see whether it has a request id."
         }
-        (Class::Command, Way::Contexts) => {
-            "Contexts only ask each other for what does no harm when it is asked for twice."
+        (Class::Command, Way::Contexts) => "Contexts only call each other for what is safe to repeat.",
+        (Class::LongRead, _) => "The operator's deadline applies.",
+        (Class::LongCommand, _) => {
+            "The operator's deadline applies; retried only if the replica never received the call."
         }
-        (Class::LongRead, _) => "Operators wait for it as long as they say.",
-        (Class::LongCommand, _) => "Operators wait for it as long as they say; tried again only if it never arrived.",
-        (Class::Stream, _) => "For as long as it is listened to; what was answered can't be taken back.",
-        (Class::Unknown, _) => "The contract doesn't say what a repetition does.",
+        (Class::Stream, _) => "No deadline and no retry: what was streamed can't be taken back.",
+        (Class::Unknown, _) => "The contract does not say whether the call may be repeated.",
     }
 }
 
@@ -190,12 +190,12 @@ spec:
   selector: {{matchLabels: {{app.kubernetes.io/name: {name}}}}}
   action: ALLOW
   rules:
-    - from: [{{source: {{serviceAccounts: [entrance]}}}}]
+    - from: [{{source: {{serviceAccounts: [gateway]}}}}]
 "
     );
     let callers = callers(context);
     if !callers.is_empty() {
-        let _ = writeln!(text, "    # Those that wait for its answers, and what is open to contexts.");
+        let _ = writeln!(text, "    # The contexts that call it, and the RPCs that contexts may call.");
         let _ = writeln!(text, "    - from: [{{source: {{serviceAccounts: [{}]}}}}]", callers.join(", "));
         let paths: Vec<&str> = by(Way::Contexts, context).iter().map(|call| call.path).collect();
         let _ = writeln!(text, "      to:\n        - operation:\n            paths:");

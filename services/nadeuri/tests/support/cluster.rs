@@ -6,7 +6,9 @@ use std::process::Output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chassis::db::Database;
 use chassis::envelope::PARTITIONS;
+use chassis::runtime::Runtime;
 use lapin::options::{QueueDeclareOptions, QueuePurgeOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
@@ -15,6 +17,7 @@ use tempfile::TempDir;
 use super::client::{Client, Places, Who};
 use super::eventually;
 use super::process::{Server, free_address, nadeuri};
+use super::stand_in::{Behaviour, StandIn};
 
 /// The names of all contexts.
 pub fn contexts() -> impl Iterator<Item = &'static str> {
@@ -90,6 +93,8 @@ pub struct Cluster {
     folder: TempDir,
     /// What all of them are given.
     arguments: Vec<String>,
+    /// Where the state of each `{context}` is, unless told otherwise by [`Cluster::with`].
+    store: String,
     /// The RabbitMQ that has its queues, and their prefix.
     broker: Option<(String, String)>,
     nodes: Vec<Node>,
@@ -129,13 +134,15 @@ impl Cluster {
             arguments
                 .extend(places.iter().flat_map(|(name, at)| ["--peers".to_owned(), format!("{name}=http://{at}")]));
         }
-        Cluster { name: new_name(), folder, arguments, broker: None, nodes, places: Places::new(places) }
+        let store = format!("sqlite:{}", folder.path().join("data/{context}.db").display());
+        Cluster { name: new_name(), folder, arguments, store, broker: None, nodes, places: Places::new(places) }
     }
 
     /// Keeps all state in a database of its own on this PostgreSQL, in a schema a context.
     #[must_use]
-    pub fn on_postgres(self, server: &str) -> Cluster {
+    pub fn on_postgres(mut self, server: &str) -> Cluster {
         let store = format!("{server}{}?schema={{context}}", self.name);
+        self.store.clone_from(&store);
         self.with(&["--store", &store])
     }
 
@@ -158,6 +165,16 @@ impl Cluster {
     /// A database of the cluster's own on this PostgreSQL.
     pub fn database(&self, server: &str) -> String {
         format!("{server}{}", self.name)
+    }
+
+    /// The store of a context, to look into it or to change it behind the context's back.
+    pub async fn open_store(&self, context: &'static str) -> Database {
+        Database::open(&self.store, context, &Runtime::real()).await.unwrap()
+    }
+
+    /// The RabbitMQ that it uses, and the prefix of its queues.
+    pub fn broker(&self) -> Option<(&str, &str)> {
+        self.broker.as_ref().map(|(broker, prefix)| (broker.as_str(), prefix.as_str()))
     }
 
     /// A file in the cluster's folder.
@@ -210,6 +227,20 @@ impl Cluster {
         if let Some(server) = self.nodes[index].server.take() {
             let status = server.stop().await;
             assert!(status.success(), "{context} ended with {status}");
+        }
+    }
+
+    /// Stops the process of a context, and has a stand-in listen in its place.
+    pub async fn replace(&mut self, context: &str, behaviour: Behaviour) -> StandIn {
+        self.stop(context).await;
+        let index = self.node(context);
+        StandIn::listen(self.nodes[index].address, behaviour)
+    }
+
+    /// Kills the processes of all contexts but one.
+    pub fn kill_others(&mut self, context: &str) {
+        for node in self.nodes.iter_mut().filter(|node| !node.contexts.contains(&context)) {
+            node.server = None;
         }
     }
 

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod orders;
 pub mod process;
 pub mod rpcs;
+pub mod stand_in;
 pub mod stays;
 pub mod taxis;
 pub mod upkeep;

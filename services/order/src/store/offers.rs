@@ -1,4 +1,4 @@
-//! What is known of products, in a table. Others hear nothing of it: it is theirs.
+//! What is known of products, in a table. No event of it is published: it is a copy of what others own.
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money};
@@ -7,28 +7,18 @@ use chassis::{Change, Error, LoadRequest, Loaded, Publication, Store, Tx, sql};
 use crate::domain::ProductId;
 use crate::offer::{Learn, Learned, Offer};
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    offers (product_id) {
-        product_id -> SqlUuid,
-        version -> BigInt,
-        name -> Text,
-        price_minor -> BigInt,
-        currency -> Text,
-        sequence -> BigInt,
-    }
-}
-
-chassis::rows! {
+chassis::table! {
     /// What is known of a product, flat.
-    struct Row in offers (product_id) {
-        product_id: ProductId,
-        version: i64,
-        name: String,
-        price_minor: i64,
-        currency: String,
-        sequence: i64,
+    offers (product_id) of Offer as Row with version {
+        product_id: ProductId as SqlUuid,
+        name: String as Text,
+        sequence: i64 as BigInt,
     }
+    columns |offer| {
+        price_minor: i64 as BigInt = offer.price.minor,
+        currency: Currency as Text = offer.price.currency,
+    }
+    fields |row, corrupt| { price: Money { minor: row.price_minor, currency: row.currency } }
 }
 
 impl Store for Offer {
@@ -38,41 +28,17 @@ impl Store for Offer {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let query = offers::table.filter(offers::product_id.eq_any(request.ids()));
         let rows: Vec<Row> = sql!(tx, |c| query.select(Row::as_select()).load(c))?;
-        rows.into_iter().map(Loaded::try_from).collect()
+        let loaded = |row: Row| Ok(Loaded { id: row.product_id, metadata: row.metadata(), state: row.read()? });
+        rows.into_iter().map(loaded).collect()
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        db::save(tx, changes, Row::new).await
+        db::save(tx, changes, Row::of).await
     }
 
     fn answer(&self, _: &Learn) {}
 
     fn publish(&self, _: &Learned) -> Option<Publication> {
         None
-    }
-}
-
-impl Row {
-    fn new(offer: &Offer, version: i64) -> Row {
-        Row {
-            product_id: offer.product,
-            version,
-            name: offer.name.clone(),
-            price_minor: offer.price.minor,
-            currency: offer.price.currency.to_string(),
-            sequence: offer.sequence,
-        }
-    }
-}
-
-impl TryFrom<Row> for Loaded<Offer> {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self, Error> {
-        let corrupt = || Error::Internal(format!("offer of {}: corrupt currency", row.product_id));
-        let currency = Currency::parse(&row.currency).ok_or_else(corrupt)?;
-        let price = Money { minor: row.price_minor, currency };
-        let state = Offer { product: row.product_id, name: row.name, price, sequence: row.sequence };
-        Ok(Loaded { id: row.product_id, version: row.version, state })
     }
 }

@@ -51,10 +51,9 @@ fn drafted() -> Event {
         id: order_id(),
         purchase: purchase(),
         state: State::Draft { expires: NOW + PAY_WITHIN },
-        payment: None,
-        created: NOW,
-        updated: NOW,
-        last_event: None,
+        payment_id: None,
+        created_at: NOW,
+        updated_at: NOW,
     }))
 }
 

@@ -8,7 +8,7 @@ use contracts::money::v1::Money as MoneyMessage;
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};
 use contracts::product::v1::{Product, ProductCreated, ProductRepriced, StockRefused, StockTaken, Taking};
 use order::offer::{Learn, Learned, Offer};
-use order::policy::{offers, orders, subscription};
+use order::policy::{offers, orders};
 use prost::{Message, Name};
 
 use super::*;
@@ -28,18 +28,19 @@ fn event<M: Message + Name>(message: &M) -> Envelope {
     }
 }
 
-fn paid(seller_reference: &str) -> Option<Payment> {
-    let (payment_id, seller_reference) = (payment().to_string(), seller_reference.to_owned());
-    Some(Payment { payment_id, seller_reference, ..Payment::default() })
+fn paid(seller: &str, seller_reference: &str) -> Option<Payment> {
+    let (payment_id, purchase_id) = (payment().to_string(), order_id().to_string());
+    let (seller, seller_reference) = (seller.to_owned(), seller_reference.to_owned());
+    Some(Payment { payment_id, purchase_id, seller, seller_reference, ..Payment::default() })
 }
 
 fn ours() -> Option<Payment> {
-    paid(&format!("order/{}", order_id()))
+    paid("order", "")
 }
 
 #[track_caller]
 fn check_policy(event: &Envelope, then: &[Command]) {
-    assert!(subscription().matches(&event.kind), "{} never comes", event.kind);
+    assert!(orders().subscription().matches(&event.kind), "{} never comes", event.kind);
     let commands = orders().react(event).expect("the event is right");
     assert_eq!(commands, then.iter().map(|command| (order_id(), command.clone())).collect::<Vec<_>>());
 }
@@ -75,22 +76,33 @@ fn o4_o5_each_event_of_a_delivery_leads_to_its_command() {
 }
 
 #[test]
-fn payments_of_other_lines_of_business_are_not_ours() {
-    for other in ["car/00000000-0000-4000-8000-000000000007", "stay/7", "", "orders/7"] {
-        check_policy(&event(&PaymentApproved { payment: paid(other) }), &[]);
-        check_policy(&event(&PaymentCancellationRequested { payment: paid(other) }), &[]);
-        check_policy(&event(&PaymentCancelled { payment: paid(other) }), &[]);
+fn a_payment_of_before_sellers_were_named_is_known_by_its_reference() {
+    let ours = paid("", &format!("order/{}", order_id()));
+    check_policy(&event(&PaymentApproved { payment: ours }), &[Command::Place(payment())]);
+}
+
+#[test]
+fn payments_of_other_sellers_are_not_ours() {
+    let own = format!("order/{}", order_id());
+    let sold_by = [("rental", ""), ("market", &*own), ("orders", "")];
+    // Before there was the field, the reference alone told.
+    let told_by_reference =
+        ["car/00000000-0000-4000-8000-000000000007", "stay/7", "", "orders/7"].map(|reference| ("", reference));
+    for (seller, reference) in sold_by.into_iter().chain(told_by_reference) {
+        check_policy(&event(&PaymentApproved { payment: paid(seller, reference) }), &[]);
+        check_policy(&event(&PaymentCancellationRequested { payment: paid(seller, reference) }), &[]);
+        check_policy(&event(&PaymentCancelled { payment: paid(seller, reference) }), &[]);
     }
 }
 
 #[test]
 fn o2_what_is_known_of_a_product_is_what_its_newest_event_says() {
-    let offer = |minor, sequence| Offer { product: id(1), name: "Tent".to_owned(), price: won(minor), sequence };
+    let offer = |minor, sequence| Offer { product_id: id(1), name: "Tent".to_owned(), price: won(minor), sequence };
     let price = Some(MoneyMessage { currency_code: "KRW".to_owned(), amount_minor: 120_000 });
     let (product_id, name) = (id::<OrderId>(1).to_string(), "Tent".to_owned());
     let product = Some(Product { product_id, name, price, ..Product::default() });
     for told in [event(&ProductCreated { product: product.clone() }), event(&ProductRepriced { product })] {
-        assert!(subscription().matches(&told.kind));
+        assert!(offers().subscription().matches(&told.kind));
         assert_eq!(offers().react(&told).expect("the event is right"), [(id(1), Learn(offer(120_000, 4)))]);
     }
     let decide =
@@ -104,7 +116,8 @@ fn o2_what_is_known_of_a_product_is_what_its_newest_event_says() {
 #[test]
 fn an_event_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&PaymentApproved { payment: None }), "no payment");
-    check_malformed(&event(&PaymentApproved { payment: paid("order/tent") }), "seller_reference");
+    let unknown = ours().map(|payment| Payment { purchase_id: "tent".to_owned(), ..payment });
+    check_malformed(&event(&PaymentApproved { payment: unknown }), "purchase_id");
     let nameless = ours().map(|payment| Payment { payment_id: String::new(), ..payment });
     check_malformed(&event(&PaymentCancelled { payment: nameless }), "payment_id");
     check_malformed(&event(&StockTaken { taking: None }), "no taking");

@@ -62,7 +62,7 @@ proptest! {
     #[test]
     fn o2_an_order_is_paid_and_what_is_none_is_not(story in stories()) {
         play(&story, |_, _, _, after, _| {
-            prop_assert_eq!(after.is_order(), after.payment == Some(payment()));
+            prop_assert_eq!(after.is_order(), after.payment_id == Some(payment()));
             Ok(())
         })?;
     }

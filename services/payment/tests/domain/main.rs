@@ -30,7 +30,8 @@ fn id() -> PaymentId {
 
 fn owed(minor: i64) -> Owed {
     let currency = Currency::parse("KRW").expect("the test gives a currency");
-    Owed { customer: "ann".to_owned(), amount: Money { minor, currency }, reference: "car/7".to_owned(), used: false }
+    let (seller, customer, reference) = ("rental".to_owned(), "ann".to_owned(), "car/7".to_owned());
+    Owed { seller, customer, amount: Money { minor, currency }, reference, used: false }
 }
 
 fn charge() -> Command {

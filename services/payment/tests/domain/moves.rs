@@ -71,6 +71,14 @@ fn a_payment_is_requested_once() {
 }
 
 #[test]
+fn a_payment_of_before_sellers_were_noted_is_the_same_as_that_of_its_seller() {
+    let noted = |seller: &str| Owed { seller: seller.to_owned(), ..owed(100) };
+    let given = [Event::Requested(purchase(), noted(""), NOW)];
+    check(&given, Command::Request(purchase(), noted("rental")), NOW, Ok(&[]));
+    check(&[requested()], Command::Request(purchase(), noted("market")), NOW, Err(Refusal::PurchaseDiffers));
+}
+
+#[test]
 fn a_purchase_that_was_taken_back_before_it_was_asked_for_is_never_charged() {
     check(&[], Command::Void(purchase()), NOW, Ok(&[Event::Barred(purchase(), NOW)]));
     check(&given::barred(), Command::Void(purchase()), NOW, Ok(&[]));

@@ -5,6 +5,7 @@ use contracts::money::v1::Money as MoneyMessage;
 use contracts::order::v1::{
     Order, OrderCancellationRefused, OrderCancelled, OrderDelivered, OrderDrafted, OrderLapsed, OrderPlaced,
 };
+use contracts::payment::v1::{Purchase, PurchaseKept, PurchaseMade, PurchaseUsed, PurchaseVoided};
 use contracts::rental::v1::{
     CarRented, CarReserved, CarReturned, RentRefused, RentalCancellationRefused, Reservation, ReservationCancelled,
 };
@@ -19,7 +20,7 @@ fn event<M: Message + Name>(message: &M) -> Envelope {
     Envelope {
         event_id: id().uuid(),
         kind: M::full_name(),
-        source: String::new(),
+        source: M::PACKAGE.split('.').nth(1).unwrap_or_default().to_owned(),
         subject: String::new(),
         at: NOW,
         correlation_id: purchase().uuid(),
@@ -88,7 +89,7 @@ fn stay() -> Option<Stay> {
 
 #[test]
 fn r3_a_reserved_stay_requests_the_payment_of_its_price() {
-    let owed = Owed { reference: format!("stay/{}", purchase()), ..owed(100) };
+    let owed = Owed { seller: "stay".to_owned(), reference: format!("stay/{}", purchase()), ..owed(100) };
     check(&event(&StayReserved { stay: stay() }), &[Command::Request(purchase(), owed)]);
 }
 
@@ -109,13 +110,13 @@ fn b5_money_for_a_deposit_is_settled_once_it_is_in() {
     let entry = Some(Entry { reason_id: purchase().to_string(), ..Entry::default() });
     check(&event(&DepositToppedUp { wallet: None, entry }), &[Command::Settle]);
     check_malformed(&event(&DepositToppedUp { wallet: None, entry: None }), "no entry");
-    check_malformed(&event(&DepositToppedUp { wallet: None, entry: Some(Entry::default()) }), "reason_id");
+    check_malformed(&event(&DepositToppedUp { wallet: None, entry: Some(Entry::default()) }), "purchase_id");
 }
 
 #[test]
 fn a_stay_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&StayReserved { stay: None }), "no stay");
-    check_malformed(&event(&StayCancelled { stay: Some(Stay::default()) }), "stay_id");
+    check_malformed(&event(&StayCancelled { stay: Some(Stay::default()) }), "purchase_id");
     let free = stay().map(|stay| Stay { price: None, ..stay });
     check_malformed(&event(&StayReserved { stay: free }), "no price");
 }
@@ -131,7 +132,7 @@ fn order() -> Option<Order> {
 
 #[test]
 fn o2_what_is_to_be_ordered_requests_the_payment_of_its_price() {
-    let owed = Owed { reference: format!("order/{}", purchase()), ..owed(100) };
+    let owed = Owed { seller: "order".to_owned(), reference: format!("order/{}", purchase()), ..owed(100) };
     check(&event(&OrderDrafted { order: order() }), &[Command::Request(purchase(), owed)]);
     check(&event(&OrderPlaced { order: order() }), &[]);
 }
@@ -151,9 +152,55 @@ fn o7_the_money_for_an_order_that_is_on_its_way_is_kept() {
 #[test]
 fn an_order_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&OrderDrafted { order: None }), "no order");
-    check_malformed(&event(&OrderCancelled { order: Some(Order::default()) }), "order_id");
+    check_malformed(&event(&OrderCancelled { order: Some(Order::default()) }), "purchase_id");
     let free = order().map(|order| Order { price: None, ..order });
     check_malformed(&event(&OrderDrafted { order: free }), "no price");
+}
+
+/// Of a context that payments know nothing of.
+fn by_a_market<M: Message + Name>(message: &M) -> Envelope {
+    Envelope { source: "market".to_owned(), ..event(message) }
+}
+
+#[test]
+fn x7_whoever_sells_something_is_paid_by_our_own_contract() {
+    let purchase_id = purchase().to_string();
+    let price = Some(MoneyMessage { currency_code: "KRW".to_owned(), amount_minor: 100 });
+    let sold = Purchase {
+        purchase_id: purchase_id.clone(),
+        customer_id: "ann".to_owned(),
+        amount: price,
+        seller_reference: "stand 7".to_owned(),
+        used: true,
+    };
+    let (seller, reference) = ("market".to_owned(), "stand 7".to_owned());
+    let owed = Owed { seller, reference, used: true, ..owed(100) };
+    let made = |purchase| by_a_market(&PurchaseMade { purchase });
+    check(&made(Some(sold.clone())), &[Command::Request(purchase(), owed)]);
+    check_malformed(&made(None), "no purchase");
+    check_malformed(&made(Some(Purchase { amount: None, ..sold })), "no amount");
+    check(&by_a_market(&PurchaseVoided { purchase_id: purchase_id.clone() }), &[Command::Void(purchase())]);
+    check(&by_a_market(&PurchaseKept { purchase_id: purchase_id.clone() }), &[Command::Keep]);
+    check(&by_a_market(&PurchaseUsed { purchase_id }), &[Command::Settle]);
+    check_malformed(&by_a_market(&PurchaseUsed::default()), "purchase_id");
+}
+
+#[test]
+fn x7_every_event_whose_contract_asks_for_it_is_subscribed_to() {
+    let asking: Vec<&str> = contracts::EVENTS.iter().filter_map(|e| e.purchase.map(|_| e.name)).collect();
+    assert_eq!(asking.len(), 19, "15 of the sellers, 4 of our own: {asking:?}");
+    assert!(asking.iter().all(|kind| policy().subscription().matches(kind)));
+    let others = contracts::EVENTS.iter().filter(|event| !asking.contains(&event.name));
+    assert!(others.into_iter().all(|event| !policy().subscription().matches(event.name)));
+}
+
+#[test]
+fn x7_the_code_of_payments_names_no_seller() {
+    let code = concat!(include_str!("../../src/policy.rs"), include_str!("../../src/domain.rs"));
+    for seller in ["rental", "stay.v1", "order.v1", "wallet", "driving", "car/", "stay/", "order/", "taxi/", "deposit/"]
+    {
+        assert!(!code.contains(seller), "{seller}");
+    }
 }
 
 #[test]
@@ -164,12 +211,12 @@ fn an_event_that_no_rule_is_about_leads_to_nothing() {
 #[test]
 fn an_event_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&CarReserved { reservation: None }), "no reservation");
-    check_malformed(&event(&CarReturned { reservation: Some(Reservation::default()) }), "reservation_id");
+    check_malformed(&event(&CarReturned { reservation: Some(Reservation::default()) }), "purchase_id");
     let free = Reservation { price: None, ..reservation() };
     check_malformed(&event(&CarReserved { reservation: Some(free) }), "no price");
     let price = Some(MoneyMessage { currency_code: "₩".to_owned(), amount_minor: 100 });
     let odd = Reservation { price, ..reservation() };
-    check_malformed(&event(&CarReserved { reservation: Some(odd) }), "currency_code");
+    check_malformed(&event(&CarReserved { reservation: Some(odd) }), "amount.currency_code");
     let garbage = Envelope { body: vec![0xff], ..event(&CarReserved { reservation: None }) };
     check_malformed(&garbage, "");
 }

@@ -60,8 +60,8 @@ fn reserved(number: u64, period: Period, days: u32) -> Event {
         state: State::Reserved { expires: NOW + PAY_WITHIN },
         stars: None,
         payment: None,
-        created: NOW,
-        updated: NOW,
+        created_at: NOW,
+        updated_at: NOW,
         last_event: None,
     };
     Event::Reserved(id(number), reservation)

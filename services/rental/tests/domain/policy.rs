@@ -40,6 +40,10 @@ fn paid(seller_reference: &str) -> Option<Payment> {
     })
 }
 
+fn sold_by(seller: &str) -> Option<Payment> {
+    paid(&reference(car())).map(|payment| Payment { seller: seller.to_owned(), ..payment })
+}
+
 #[track_caller]
 fn check(event: &Envelope, then: &[Command]) {
     let commands = policy().react(event).expect("the event is right");
@@ -61,6 +65,8 @@ fn c10_a_registered_car_gets_a_calendar() {
 #[test]
 fn c5_an_approved_payment_rents() {
     let ours = reference(car());
+    check(&event(&PaymentApproved { payment: sold_by("rental") }), &[Command::Rent(id(7), payment())]);
+    // Before there was the field `seller`, the reference alone told.
     check(&event(&PaymentApproved { payment: paid(&ours) }), &[Command::Rent(id(7), payment())]);
 }
 
@@ -76,7 +82,8 @@ fn a_cancelled_payment_drops_the_reservation() {
 }
 
 #[test]
-fn payments_of_other_lines_of_business_are_not_ours() {
+fn payments_of_other_sellers_are_not_ours() {
+    check(&event(&PaymentApproved { payment: sold_by("market") }), &[]);
     for other in ["ride/7", "stay/00000000-0000-4000-8000-000000000001", "", "cars/7"] {
         check(&event(&PaymentApproved { payment: paid(other) }), &[]);
         check(&event(&PaymentCancellationRequested { payment: paid(other) }), &[]);

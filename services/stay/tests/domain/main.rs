@@ -51,7 +51,7 @@ fn booking() -> Booking {
     Booking {
         customer: "ann".to_owned(),
         resort: id(1),
-        resort_name: "Sea Projection".to_owned(),
+        resort_name: "Sea View".to_owned(),
         dates: Dates::from_iso("2026-07-04", "2026-07-06").expect("the test gives dates"),
         period: Period { start: begin(), end: end() },
         time_zone: "UTC".to_owned(),
@@ -69,10 +69,9 @@ fn reserved() -> Event {
         booking: booking(),
         cancel_before: near(),
         state: State::Reserved { expires: NOW + TERMS.pay_within },
-        payment: None,
-        created: NOW,
-        updated: NOW,
-        last_event: None,
+        payment_id: None,
+        created_at: NOW,
+        updated_at: NOW,
     }))
 }
 

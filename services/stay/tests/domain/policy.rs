@@ -25,13 +25,14 @@ fn event<M: Message + Name>(message: &M) -> Envelope {
     }
 }
 
-fn paid(seller_reference: &str) -> Option<Payment> {
-    let (payment_id, seller_reference) = (payment().to_string(), seller_reference.to_owned());
-    Some(Payment { payment_id, seller_reference, ..Payment::default() })
+fn paid(seller: &str, seller_reference: &str) -> Option<Payment> {
+    let (payment_id, purchase_id) = (payment().to_string(), stay_id().to_string());
+    let (seller, seller_reference) = (seller.to_owned(), seller_reference.to_owned());
+    Some(Payment { payment_id, purchase_id, seller, seller_reference, ..Payment::default() })
 }
 
 fn ours() -> Option<Payment> {
-    paid(&format!("stay/{}", stay_id()))
+    paid("stay", "")
 }
 
 #[track_caller]
@@ -61,18 +62,30 @@ fn a_lost_hold_loses_the_stay() {
 }
 
 #[test]
-fn payments_of_other_lines_of_business_are_not_ours() {
-    for other in ["car/00000000-0000-4000-8000-000000000007", "ride/7", "", "stays/7"] {
-        check(&event(&PaymentApproved { payment: paid(other) }), &[]);
-        check(&event(&PaymentCancellationRequested { payment: paid(other) }), &[]);
-        check(&event(&PaymentCancelled { payment: paid(other) }), &[]);
+fn a_payment_of_before_sellers_were_named_is_known_by_its_reference() {
+    let ours = paid("", &format!("stay/{}", stay_id()));
+    check(&event(&PaymentApproved { payment: ours }), &[Command::Confirm(payment())]);
+}
+
+#[test]
+fn payments_of_other_sellers_are_not_ours() {
+    let own = format!("stay/{}", stay_id());
+    let sold_by = [("rental", ""), ("market", &*own), ("stays", "")];
+    // Before there was the field, the reference alone told.
+    let told_by_reference =
+        ["car/00000000-0000-4000-8000-000000000007", "ride/7", "", "stays/7"].map(|reference| ("", reference));
+    for (seller, reference) in sold_by.into_iter().chain(told_by_reference) {
+        check(&event(&PaymentApproved { payment: paid(seller, reference) }), &[]);
+        check(&event(&PaymentCancellationRequested { payment: paid(seller, reference) }), &[]);
+        check(&event(&PaymentCancelled { payment: paid(seller, reference) }), &[]);
     }
 }
 
 #[test]
 fn an_event_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&PaymentApproved { payment: None }), "no payment");
-    check_malformed(&event(&PaymentApproved { payment: paid("stay/villa") }), "seller_reference");
+    let unknown = ours().map(|payment| Payment { purchase_id: "villa".to_owned(), ..payment });
+    check_malformed(&event(&PaymentApproved { payment: unknown }), "purchase_id");
     let nameless = ours().map(|payment| Payment { payment_id: String::new(), ..payment });
     check_malformed(&event(&PaymentCancelled { payment: nameless }), "payment_id");
     check_malformed(&event(&HoldLost { hold: None }), "no hold");

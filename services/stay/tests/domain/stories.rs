@@ -60,7 +60,7 @@ proptest! {
     fn r3_what_is_confirmed_was_paid_for(story in stories()) {
         play(&story, |_, _, _, after, _| {
             if matches!(after.state, State::Confirmed | State::Completed) {
-                prop_assert_eq!(after.payment, Some(payment()));
+                prop_assert_eq!(after.payment_id, Some(payment()));
             }
             Ok(())
         })?;

@@ -164,8 +164,8 @@ fn an_entry_has_the_id_of_what_it_was_made_for() {
     let ids: std::collections::BTreeSet<_> = all.iter().map(|reason| reason.entry()).collect();
     assert_eq!(ids.len(), all.len(), "no two have one");
     for reason in all {
-        let (giver, taker) = reason.accounts();
-        assert_eq!(Reason::between(giver.name(), taker.name(), reason.id()), Some(reason));
+        let (credit, debit) = reason.accounts();
+        assert_eq!(Reason::between(credit.name(), debit.name(), reason.id()), Some(reason));
     }
     assert_eq!(Reason::between(Account::Cash.name(), Account::Revenue.name(), id(1)), None);
 }

@@ -47,6 +47,7 @@ fn approved(change: impl FnOnce(&mut Payment)) -> Envelope {
         purchase_id: id::<()>(1).to_string(),
         customer_id: "ann".to_owned(),
         amount: money(500),
+        seller: "wallet".to_owned(),
         seller_reference: reference(wallet_of("ann")),
         ..Payment::default()
     };
@@ -69,7 +70,12 @@ fn bill(change: impl FnOnce(&mut BillMessage)) -> Option<BillMessage> {
 #[test]
 fn b5_a_payment_for_a_deposit_tops_it_up_and_others_do_not() {
     check(&approved(|_| ()), &[top_up(1, 500)]);
-    check(&approved(|payment| payment.seller_reference = "car/7".to_owned()), &[]);
+    check(&approved(|payment| payment.seller = "market".to_owned()), &[]);
+    // Before there was the field `seller`, the reference alone told.
+    check(&approved(|payment| payment.seller.clear()), &[top_up(1, 500)]);
+    let others =
+        |payment: &mut Payment| (payment.seller, payment.seller_reference) = (String::new(), "car/7".to_owned());
+    check(&approved(others), &[]);
     check_malformed(&approved(|payment| payment.purchase_id = "7".to_owned()), "purchase_id");
     check_malformed(&approved(|payment| payment.customer_id.clear()), "nobody");
     check_malformed(&event(&PaymentApproved { payment: None }), "no payment");

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/bike/v1/bike_service.proto
 
-// Bikes: where they are, and whether they can be rented.
+// Bikes: their places, and whether they can be rented.
 
 package bikev1
 
@@ -30,11 +30,11 @@ const (
 type BikeState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	BikeState_BIKE_STATE_UNSPECIFIED BikeState = 0
 	// It can be rented.
 	BikeState_BIKE_STATE_AVAILABLE BikeState = 1
-	// Someone rides it.
+	// A customer rides it.
 	BikeState_BIKE_STATE_IN_USE BikeState = 2
 	// It is broken.
 	BikeState_BIKE_STATE_OUT_OF_ORDER BikeState = 3
@@ -92,15 +92,15 @@ type Bike struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. A UUID.
 	BikeId string `protobuf:"bytes,1,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Output only. What is painted on it, for people.
+	// Output only. The name painted on the bike.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Output only. Where it is; while it is in use, where it was taken.
+	// Output only. Its place; while it is in use, the place where the ride started.
 	Place *v1.Place `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
 	// Output only. Whether it can be rented.
 	State BikeState `protobuf:"varint,4,opt,name=state,proto3,enum=nadeuri.bike.v1.BikeState" json:"state,omitempty"`
-	// Output only. How much its battery holds, 0 to 100.
+	// Output only. The charge of its battery in percent, 0 to 100.
 	BatteryPercent int32 `protobuf:"varint,5,opt,name=battery_percent,json=batteryPercent,proto3" json:"battery_percent,omitempty"`
-	// Output only. False if a manager found it broken. One that is in use becomes `OUT_OF_ORDER` when it is brought back.
+	// Output only. False if a manager reported it broken. A bike in use becomes `OUT_OF_ORDER` when it is returned.
 	Usable bool `protobuf:"varint,6,opt,name=usable,proto3" json:"usable,omitempty"`
 	// Output only. When it was registered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -201,13 +201,13 @@ type RegisterBikeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. What is painted on it, 1 to 100 characters.
+	// Required. The name painted on the bike, 1 to 100 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Required. Where it is, with its position; the latitude -85 to 85.
+	// Required. Its place, with a position; latitude -85 to 85.
 	Place *v1.Place `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
 	// Optional. `AVAILABLE` (also if unspecified) or `OUT_OF_ORDER`.
 	State BikeState `protobuf:"varint,4,opt,name=state,proto3,enum=nadeuri.bike.v1.BikeState" json:"state,omitempty"`
-	// Required. How much its battery holds, 0 to 100.
+	// Required. The charge of its battery in percent, 0 to 100.
 	BatteryPercent *int32 `protobuf:"varint,5,opt,name=battery_percent,json=batteryPercent,proto3,oneof" json:"battery_percent,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -331,7 +331,7 @@ type RemoveBikeRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	BikeId string `protobuf:"bytes,2,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Optional. True if it is lost, so that it is removed even if someone rides it.
+	// Optional. True if it is lost: it is removed even while it is in use.
 	WrittenOff    bool `protobuf:"varint,3,opt,name=written_off,json=writtenOff,proto3" json:"written_off,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -529,9 +529,9 @@ func (x *GetBikeResponse) GetBike() *Bike {
 // The request of `ListBikes`.
 type ListBikesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those in this state.
 	State         BikeState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.bike.v1.BikeState" json:"state,omitempty"`
@@ -648,15 +648,15 @@ func (x *ListBikesResponse) GetNextPageToken() string {
 // The request of `SearchBikes`.
 type SearchBikesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Required. Degrees north, -85 to 85.
 	Latitude *float64 `protobuf:"fixed64,3,opt,name=latitude,proto3,oneof" json:"latitude,omitempty"`
 	// Required. Degrees east, -180 to 180.
 	Longitude *float64 `protobuf:"fixed64,4,opt,name=longitude,proto3,oneof" json:"longitude,omitempty"`
-	// Optional. How far the bikes may be, in kilometres, 1 to 100; 2 if 0.
+	// Optional. The search radius in kilometres, 1 to 100; 2 if 0.
 	WithinKm      int32 `protobuf:"varint,5,opt,name=within_km,json=withinKm,proto3" json:"within_km,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -782,12 +782,12 @@ func (x *SearchBikesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// A bike that can be rented, and how far it is.
+// A bike that can be rented, and its distance.
 type NearbyBike struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bike, `AVAILABLE`.
 	Bike *Bike `protobuf:"bytes,1,opt,name=bike,proto3" json:"bike,omitempty"`
-	// How far it is, in kilometres.
+	// The distance in kilometres.
 	DistanceKm    float64 `protobuf:"fixed64,2,opt,name=distance_km,json=distanceKm,proto3" json:"distance_km,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -844,9 +844,9 @@ type TakeBikeRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	BikeId string `protobuf:"bytes,2,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Required. For which ride, a UUID.
+	// Required. The ride, a UUID.
 	RideId string `protobuf:"bytes,3,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Required. Who rides, 1 to 128 characters.
+	// Required. The customer, 1 to 128 characters.
 	CustomerId    string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -963,13 +963,13 @@ type InspectBikeRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	BikeId string `protobuf:"bytes,2,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Required. The report, a UUID: the same one is taken once.
+	// Required. The report, a UUID. Each report takes effect once.
 	ReportId string `protobuf:"bytes,3,opt,name=report_id,json=reportId,proto3" json:"report_id,omitempty"`
-	// Required. Who reports, 1 to 128 characters.
+	// Required. The manager, 1 to 128 characters.
 	ManagerId string `protobuf:"bytes,4,opt,name=manager_id,json=managerId,proto3" json:"manager_id,omitempty"`
-	// Required. How much the battery holds, 0 to 100.
+	// Required. The charge of the battery in percent, 0 to 100.
 	BatteryPercent *int32 `protobuf:"varint,5,opt,name=battery_percent,json=batteryPercent,proto3,oneof" json:"battery_percent,omitempty"`
-	// Required. Whether it can be ridden.
+	// Required. Whether it is usable.
 	Usable        *bool `protobuf:"varint,6,opt,name=usable,proto3,oneof" json:"usable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1050,7 +1050,7 @@ func (x *InspectBikeRequest) GetUsable() bool {
 // The response of `InspectBike`.
 type InspectBikeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The bike, with what was reported.
+	// The bike after the report.
 	Bike          *Bike `protobuf:"bytes,1,opt,name=bike,proto3" json:"bike,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/bike/v1/bike_service.proto
 
-// Bikes: where they are, and whether they can be rented.
+// Bikes: their places, and whether they can be rented.
 
 package bikev1
 
@@ -34,33 +34,33 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Bikes of the company. A bike has one rider at a time: who takes it, takes it in one step.
+// Bikes of the company. A bike has one rider at a time: one step checks and takes it.
 type BikeServiceClient interface {
 	// Registers a bike, `AVAILABLE` or `OUT_OF_ORDER` at a place.
 	RegisterBike(ctx context.Context, in *RegisterBikeRequest, opts ...grpc.CallOption) (*RegisterBikeResponse, error)
-	// Removes a bike: it can't be rented any more. One that is in use is removed only if it is written off, because it
-	// is lost; the ride with it ends then, without a fee. A removed bike stays as it is.
+	// Removes a bike, so that it can't be rented any more. A bike in use can only be written off as lost; its ride then
+	// ends without a fee. Removing a removed bike changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason `BIKE_IN_USE` if someone rides
-	// it and it is not written off.
+	// Returns `NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason `BIKE_IN_USE` if it is in use
+	// and not written off.
 	RemoveBike(ctx context.Context, in *RemoveBikeRequest, opts ...grpc.CallOption) (*RemoveBikeResponse, error)
 	// Returns a bike.
 	//
 	// Returns `NOT_FOUND` if there is no such bike.
 	GetBike(ctx context.Context, in *GetBikeRequest, opts ...grpc.CallOption) (*GetBikeResponse, error)
-	// Lists bikes, newest first, without those that were removed unless they are asked for.
+	// Lists bikes, newest first. Removed bikes are listed only with the filter for their state.
 	ListBikes(ctx context.Context, in *ListBikesRequest, opts ...grpc.CallOption) (*ListBikesResponse, error)
-	// Lists the bikes that can be rented near a position, nearest first.
-	// Distances are as the crow flies; the search does not look across the 180th meridian.
+	// Lists the bikes that can be rented near a position, nearest first. Distances are great-circle distances; the search
+	// does not cross the 180th meridian.
 	SearchBikes(ctx context.Context, in *SearchBikesRequest, opts ...grpc.CallOption) (*SearchBikesResponse, error)
-	// Takes a bike for a ride: what `ride` does when a customer rents one. It is checked and taken in one step.
-	// Taking it again for the same ride changes nothing. A ride that never starts gives it back.
+	// Takes a bike for a ride. `ride` calls it when a customer rents a bike. One step checks and takes the bike. Taking
+	// it again for the same ride changes nothing. A ride that never starts returns the bike.
 	//
 	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed;
 	// `FAILED_PRECONDITION` with the reason `BIKE_IN_USE`, `BIKE_OUT_OF_ORDER`, or `RIDE_OVER` if this ride gave it back.
 	TakeBike(ctx context.Context, in *TakeBikeRequest, opts ...grpc.CallOption) (*TakeBikeResponse, error)
-	// Takes a manager's report: what `upkeep` does when one reports. A bike that is not usable is `OUT_OF_ORDER`, or will
-	// be when it is brought back; a usable one is `AVAILABLE` again. The same report is taken once.
+	// Takes a manager's report. `upkeep` calls it when a manager reports. A bike that is not usable is `OUT_OF_ORDER`, if
+	// it is in use after its return; a usable one is `AVAILABLE` again. Each report takes effect once.
 	//
 	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed.
 	InspectBike(ctx context.Context, in *InspectBikeRequest, opts ...grpc.CallOption) (*InspectBikeResponse, error)
@@ -148,33 +148,33 @@ func (c *bikeServiceClient) InspectBike(ctx context.Context, in *InspectBikeRequ
 // All implementations must embed UnimplementedBikeServiceServer
 // for forward compatibility.
 //
-// Bikes of the company. A bike has one rider at a time: who takes it, takes it in one step.
+// Bikes of the company. A bike has one rider at a time: one step checks and takes it.
 type BikeServiceServer interface {
 	// Registers a bike, `AVAILABLE` or `OUT_OF_ORDER` at a place.
 	RegisterBike(context.Context, *RegisterBikeRequest) (*RegisterBikeResponse, error)
-	// Removes a bike: it can't be rented any more. One that is in use is removed only if it is written off, because it
-	// is lost; the ride with it ends then, without a fee. A removed bike stays as it is.
+	// Removes a bike, so that it can't be rented any more. A bike in use can only be written off as lost; its ride then
+	// ends without a fee. Removing a removed bike changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason `BIKE_IN_USE` if someone rides
-	// it and it is not written off.
+	// Returns `NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason `BIKE_IN_USE` if it is in use
+	// and not written off.
 	RemoveBike(context.Context, *RemoveBikeRequest) (*RemoveBikeResponse, error)
 	// Returns a bike.
 	//
 	// Returns `NOT_FOUND` if there is no such bike.
 	GetBike(context.Context, *GetBikeRequest) (*GetBikeResponse, error)
-	// Lists bikes, newest first, without those that were removed unless they are asked for.
+	// Lists bikes, newest first. Removed bikes are listed only with the filter for their state.
 	ListBikes(context.Context, *ListBikesRequest) (*ListBikesResponse, error)
-	// Lists the bikes that can be rented near a position, nearest first.
-	// Distances are as the crow flies; the search does not look across the 180th meridian.
+	// Lists the bikes that can be rented near a position, nearest first. Distances are great-circle distances; the search
+	// does not cross the 180th meridian.
 	SearchBikes(context.Context, *SearchBikesRequest) (*SearchBikesResponse, error)
-	// Takes a bike for a ride: what `ride` does when a customer rents one. It is checked and taken in one step.
-	// Taking it again for the same ride changes nothing. A ride that never starts gives it back.
+	// Takes a bike for a ride. `ride` calls it when a customer rents a bike. One step checks and takes the bike. Taking
+	// it again for the same ride changes nothing. A ride that never starts returns the bike.
 	//
 	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed;
 	// `FAILED_PRECONDITION` with the reason `BIKE_IN_USE`, `BIKE_OUT_OF_ORDER`, or `RIDE_OVER` if this ride gave it back.
 	TakeBike(context.Context, *TakeBikeRequest) (*TakeBikeResponse, error)
-	// Takes a manager's report: what `upkeep` does when one reports. A bike that is not usable is `OUT_OF_ORDER`, or will
-	// be when it is brought back; a usable one is `AVAILABLE` again. The same report is taken once.
+	// Takes a manager's report. `upkeep` calls it when a manager reports. A bike that is not usable is `OUT_OF_ORDER`, if
+	// it is in use after its return; a usable one is `AVAILABLE` again. Each report takes effect once.
 	//
 	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed.
 	InspectBike(context.Context, *InspectBikeRequest) (*InspectBikeResponse, error)

@@ -75,7 +75,7 @@ type BikeTaken struct {
 	Bike *Bike `protobuf:"bytes,1,opt,name=bike,proto3" json:"bike,omitempty"`
 	// The ride, which is the flow.
 	RideId string `protobuf:"bytes,2,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Who rides.
+	// The customer.
 	CustomerId    string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -132,7 +132,7 @@ func (x *BikeTaken) GetCustomerId() string {
 	return ""
 }
 
-// A bike was brought back, or was given back by a ride that never started.
+// A bike was returned, by its customer or by a ride that never started.
 type BikeReturned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bike, `AVAILABLE` or `OUT_OF_ORDER`.
@@ -187,14 +187,14 @@ func (x *BikeReturned) GetRideId() string {
 	return ""
 }
 
-// A bike could not be brought back: it was written off before its return was heard of, or never was with this ride.
+// A bike could not be returned: it was written off before the return arrived, or it was never taken for this ride.
 type BikeReturnRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A UUID.
 	BikeId string `protobuf:"bytes,1,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
 	// The ride, which is the flow.
 	RideId string `protobuf:"bytes,2,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Who rode.
+	// The customer.
 	CustomerId    string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -254,11 +254,11 @@ func (x *BikeReturnRefused) GetCustomerId() string {
 // A bike took a manager's report.
 type BikeInspected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The bike, with what was reported.
+	// The bike after the report.
 	Bike *Bike `protobuf:"bytes,1,opt,name=bike,proto3" json:"bike,omitempty"`
 	// The report, which is the flow.
 	ReportId string `protobuf:"bytes,2,opt,name=report_id,json=reportId,proto3" json:"report_id,omitempty"`
-	// Who reported.
+	// The manager.
 	ManagerId     string `protobuf:"bytes,3,opt,name=manager_id,json=managerId,proto3" json:"manager_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -315,7 +315,7 @@ func (x *BikeInspected) GetManagerId() string {
 	return ""
 }
 
-// A bike was removed while nobody rode it.
+// A bike was removed while it was not in use.
 type BikeRemoved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bike, `REMOVED`.
@@ -361,14 +361,14 @@ func (x *BikeRemoved) GetBike() *Bike {
 	return nil
 }
 
-// A bike was written off while someone rode it.
+// A bike was written off during a ride.
 type BikeWrittenOff struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bike, `REMOVED`.
 	Bike *Bike `protobuf:"bytes,1,opt,name=bike,proto3" json:"bike,omitempty"`
 	// The ride with it, which is the flow.
 	RideId string `protobuf:"bytes,2,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Who rode.
+	// The customer.
 	CustomerId    string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/billing/v1/billing_service.proto
 
-// Bills of rides with bikes.
+// Bills of bike rides.
 
 package billingv1
 
@@ -26,21 +26,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a bill stands.
+// The state of a bill.
 type BillState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	BillState_BILL_STATE_UNSPECIFIED BillState = 0
-	// The customer rides.
+	// The customer is riding.
 	BillState_BILL_STATE_OPEN BillState = 1
 	// The fee is to be deducted from the deposit.
 	BillState_BILL_STATE_DUE BillState = 2
-	// The deposit did not suffice. It is settled by itself at the next top up that does.
+	// The deposit did not suffice. The next sufficient top up settles the bill.
 	BillState_BILL_STATE_ARREARS BillState = 3
 	// The fee was deducted, or there was none.
 	BillState_BILL_STATE_CLOSED BillState = 4
-	// Final. The ride costs nothing; a fee that was deducted is given back.
+	// Final. The ride costs nothing; a deducted fee is refunded.
 	BillState_BILL_STATE_VOID BillState = 5
 )
 
@@ -91,28 +91,28 @@ func (BillState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_billing_v1_billing_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What a ride costs.
+// The bill of a ride.
 type Bill struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID, made from the ride.
+	// Output only. A UUID, derived from the ride.
 	BillId string `protobuf:"bytes,1,opt,name=bill_id,json=billId,proto3" json:"bill_id,omitempty"`
 	// Output only. The ride; also the id of the flow.
 	RideId string `protobuf:"bytes,2,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Output only. Who rode.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State BillState `protobuf:"varint,4,opt,name=state,proto3,enum=nadeuri.billing.v1.BillState" json:"state,omitempty"`
-	// Output only. How many minutes are billed; 0 while it is open.
+	// Output only. The billed minutes; 0 while it is open.
 	Minutes int32 `protobuf:"varint,5,opt,name=minutes,proto3" json:"minutes,omitempty"`
-	// Output only. What the ride costs, fixed at the return; absent while it is open.
+	// Output only. The fee, fixed at the return; absent while it is open.
 	Fee *v1.Money `protobuf:"bytes,6,opt,name=fee,proto3" json:"fee,omitempty"`
 	// Output only. When the ride started.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Output only. When the ride ended; absent while it is open.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// Output only. When the deposit did not suffice; absent if it always did.
+	// Output only. When the deposit did not suffice; absent if it did.
 	ArrearsTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=arrears_time,json=arrearsTime,proto3" json:"arrears_time,omitempty"`
-	// Output only. When the fee was deducted, or it was found that there is none; absent before.
+	// Output only. When the fee was deducted, or was found to be zero; absent before.
 	CloseTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=close_time,json=closeTime,proto3" json:"close_time,omitempty"`
 	// Output only. When it last changed.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
@@ -322,9 +322,9 @@ func (x *GetBillResponse) GetBill() *Bill {
 // The request of `ListBills`.
 type ListBillsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those in this state.
 	State         BillState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.billing.v1.BillState" json:"state,omitempty"`

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/billing/v1/billing_service.proto
 
-// Bills of rides with bikes.
+// Bills of bike rides.
 
 package billingv1
 

@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A ride has a bill.
+// A bill was opened for a ride.
 type BillOpened struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bill, `OPEN`.
@@ -67,7 +67,7 @@ func (x *BillOpened) GetBill() *Bill {
 	return nil
 }
 
-// A ride is over and costs this much: it is to be deducted from the deposit.
+// A ride is over and its fee is fixed: it is to be deducted from the deposit.
 type BillDue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bill, `DUE`.
@@ -205,7 +205,7 @@ func (x *BillClosed) GetBill() *Bill {
 	return nil
 }
 
-// The ride costs nothing; a fee that was deducted is given back.
+// The ride costs nothing; a deducted fee is refunded.
 type BillVoided struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bill, `VOID`.

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/chronicle/v1/chronicle_service.proto
 
-// Every event that happened.
+// The event log of the product.
 
 package chroniclev1
 
@@ -29,7 +29,7 @@ const (
 // An event with the attributes of CloudEvents 1.0.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its place in the chronicle, from 1 on; there may be gaps.
+	// Its position in the chronicle, from 1; there may be gaps.
 	Position int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// A UUID.
 	EventId string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
@@ -37,15 +37,15 @@ type Event struct {
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// The full name of its message, such as `nadeuri.rental.v1.CarReserved`.
 	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
-	// The id of what it happened to.
+	// The id of the aggregate that changed.
 	Subject string `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
 	// When it happened.
 	Time *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
 	// The flow that it belongs to.
 	FlowId string `protobuf:"bytes,7,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
-	// The event that caused it, or since which it waited if its time had come; empty if a call caused it.
+	// The event that caused it; for a timer, the event that set the timer. Empty if a call caused it.
 	CausationId string `protobuf:"bytes,8,opt,name=causation_id,json=causationId,proto3" json:"causation_id,omitempty"`
-	// Counts the changes of the subject, or of the whole that it is a part of; later is greater.
+	// The version of the subject, or of the aggregate that contains it; it increases with each change.
 	Sequence int64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The W3C trace that it happened in; may be empty.
 	Traceparent string `protobuf:"bytes,10,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
@@ -211,7 +211,7 @@ func (x *GetFlowRequest) GetFlowId() string {
 // The response of `GetFlow`.
 type GetFlowResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The events of the flow; at most the first 1000 that were heard.
+	// The events of the flow; at most the first 1000 received.
 	Events        []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -257,13 +257,13 @@ func (x *GetFlowResponse) GetEvents() []*Event {
 // The request of `ListEvents`.
 type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only events of these types, by full name; at most 100.
 	Types []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
-	// Optional. Begin after this position. With a `page_token` it counts for nothing: the token is further on.
+	// Optional. Start after this position. Ignored with a `page_token`.
 	AfterPosition int64 `protobuf:"varint,4,opt,name=after_position,json=afterPosition,proto3" json:"after_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -332,7 +332,7 @@ type ListEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The events of the page.
 	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// Empty when there are no more for now.
+	// Empty if there are no more events yet.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -387,7 +387,7 @@ type WatchEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. Only events of these types, by full name; at most 100.
 	Types []string `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
-	// Optional. Begin after this position; 0 is the beginning of the chronicle. From now on if absent.
+	// Optional. Start after this position; 0 is the beginning of the chronicle. Absent: from now on.
 	AfterPosition *int64 `protobuf:"varint,2,opt,name=after_position,json=afterPosition,proto3,oneof" json:"after_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

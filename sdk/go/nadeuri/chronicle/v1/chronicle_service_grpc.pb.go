@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/chronicle/v1/chronicle_service.proto
 
-// Every event that happened.
+// The event log of the product.
 
 package chroniclev1
 
@@ -30,18 +30,18 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// The memory of the company: the story of each flow, and the source for views and for new contexts.
+// The event log: all events of each flow, and the source from which views and new contexts are built.
 type ChronicleServiceClient interface {
-	// Tells the story of a flow: its events by the time at which they happened, and none before its cause.
+	// Returns the events of a flow, ordered by time, with each event after its cause.
 	//
-	// Returns `NOT_FOUND` if nothing was heard of the flow.
+	// Returns `NOT_FOUND` if no event of the flow was received.
 	GetFlow(ctx context.Context, in *GetFlowRequest, opts ...grpc.CallOption) (*GetFlowResponse, error)
-	// Lists events in the order in which they were heard.
+	// Lists events in the order in which they were received.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
-	// Streams events as they are heard, from a position on, or from now on. It does not end by itself.
+	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//
-	// Ends with `UNAVAILABLE` with the reason `CHRONICLE_STOPPING` and a retry delay if the process stops: watch again, after
-	// the last position that came.
+	// Ends with `UNAVAILABLE` with the reason `CHRONICLE_STOPPING` and a retry delay if the process stops: watch again
+	// after the last received position.
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
 }
 
@@ -96,18 +96,18 @@ type ChronicleService_WatchEventsClient = grpc.ServerStreamingClient[WatchEvents
 // All implementations must embed UnimplementedChronicleServiceServer
 // for forward compatibility.
 //
-// The memory of the company: the story of each flow, and the source for views and for new contexts.
+// The event log: all events of each flow, and the source from which views and new contexts are built.
 type ChronicleServiceServer interface {
-	// Tells the story of a flow: its events by the time at which they happened, and none before its cause.
+	// Returns the events of a flow, ordered by time, with each event after its cause.
 	//
-	// Returns `NOT_FOUND` if nothing was heard of the flow.
+	// Returns `NOT_FOUND` if no event of the flow was received.
 	GetFlow(context.Context, *GetFlowRequest) (*GetFlowResponse, error)
-	// Lists events in the order in which they were heard.
+	// Lists events in the order in which they were received.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
-	// Streams events as they are heard, from a position on, or from now on. It does not end by itself.
+	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//
-	// Ends with `UNAVAILABLE` with the reason `CHRONICLE_STOPPING` and a retry delay if the process stops: watch again, after
-	// the last position that came.
+	// Ends with `UNAVAILABLE` with the reason `CHRONICLE_STOPPING` and a retry delay if the process stops: watch again
+	// after the last received position.
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
 	mustEmbedUnimplementedChronicleServiceServer()
 }

@@ -25,11 +25,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a delivery stands.
+// The state of a delivery.
 type DeliveryState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	DeliveryState_DELIVERY_STATE_UNSPECIFIED DeliveryState = 0
 	// It waits for a courier.
 	DeliveryState_DELIVERY_STATE_PREPARED DeliveryState = 1
@@ -89,23 +89,23 @@ func (DeliveryState) EnumDescriptor() ([]byte, []int) {
 // An order on its way to the customer.
 type Delivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID, made from the order.
+	// Output only. A UUID, derived from the order.
 	DeliveryId string `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	// Output only. The order. It is also the id of the flow.
+	// Output only. The order; also the id of the flow.
 	OrderId string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Output only. Who gets it.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. What is delivered.
+	// Output only. The product.
 	ProductName string `protobuf:"bytes,4,opt,name=product_name,json=productName,proto3" json:"product_name,omitempty"`
-	// Output only. How many of it.
+	// Output only. The quantity.
 	Quantity int32 `protobuf:"varint,5,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	// Output only. Where to.
+	// Output only. The address.
 	Address string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State DeliveryState `protobuf:"varint,7,opt,name=state,proto3,enum=nadeuri.delivery.v1.DeliveryState" json:"state,omitempty"`
-	// Output only. Who delivers it; empty before the start.
+	// Output only. The courier; empty before the start.
 	CourierId string `protobuf:"bytes,8,opt,name=courier_id,json=courierId,proto3" json:"courier_id,omitempty"`
-	// Output only. When it was first heard of.
+	// Output only. When it was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it was started; absent before.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
@@ -528,9 +528,9 @@ func (x *GetDeliveryResponse) GetDelivery() *Delivery {
 // The request of `ListDeliveries`.
 type ListDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those in this state.
 	State         DeliveryState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.delivery.v1.DeliveryState" json:"state,omitempty"`

@@ -33,22 +33,22 @@ const (
 //
 // Deliveries: prepared when an order has its stock, started by one courier, completed by the same.
 type DeliveryServiceClient interface {
-	// Starts a delivery: the caller is on the way with it. Two couriers never get the same one. From now on the order can't
-	// be cancelled. One that the caller started stays as it is.
+	// Starts a delivery: the caller is its courier and is on the way. Two couriers never get the same delivery. The order
+	// can't be cancelled any more. Repeating it as the same courier changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such delivery; `FAILED_PRECONDITION` with the reason `DELIVERY_TAKEN` if another
 	// courier started it, or `DELIVERY_CANCELLED`.
 	StartDelivery(ctx context.Context, in *StartDeliveryRequest, opts ...grpc.CallOption) (*StartDeliveryResponse, error)
-	// Completes a delivery that the caller started: the customer has it. A completed one stays as it is.
+	// Completes a delivery that the caller started: the customer has it. Completing it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such delivery, or another courier has it; `FAILED_PRECONDITION` with the reason
 	// `DELIVERY_NOT_STARTED` or `DELIVERY_CANCELLED`.
 	CompleteDelivery(ctx context.Context, in *CompleteDeliveryRequest, opts ...grpc.CallOption) (*CompleteDeliveryResponse, error)
-	// Returns a delivery. Couriers get their own, and those that nobody started yet.
+	// Returns a delivery. Couriers get their own, and those that are not started.
 	//
-	// Returns `NOT_FOUND` if there is no such delivery, it was cancelled before anybody started it, or another courier has it.
+	// Returns `NOT_FOUND` if there is no such delivery, it was cancelled before its start, or another courier has it.
 	GetDelivery(ctx context.Context, in *GetDeliveryRequest, opts ...grpc.CallOption) (*GetDeliveryResponse, error)
-	// Lists deliveries, newest first: to a courier their own and those that nobody started yet, to an admin all.
+	// Lists deliveries, newest first. Couriers get their own and those that are not started; an admin gets all.
 	ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error)
 }
 
@@ -106,22 +106,22 @@ func (c *deliveryServiceClient) ListDeliveries(ctx context.Context, in *ListDeli
 //
 // Deliveries: prepared when an order has its stock, started by one courier, completed by the same.
 type DeliveryServiceServer interface {
-	// Starts a delivery: the caller is on the way with it. Two couriers never get the same one. From now on the order can't
-	// be cancelled. One that the caller started stays as it is.
+	// Starts a delivery: the caller is its courier and is on the way. Two couriers never get the same delivery. The order
+	// can't be cancelled any more. Repeating it as the same courier changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such delivery; `FAILED_PRECONDITION` with the reason `DELIVERY_TAKEN` if another
 	// courier started it, or `DELIVERY_CANCELLED`.
 	StartDelivery(context.Context, *StartDeliveryRequest) (*StartDeliveryResponse, error)
-	// Completes a delivery that the caller started: the customer has it. A completed one stays as it is.
+	// Completes a delivery that the caller started: the customer has it. Completing it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such delivery, or another courier has it; `FAILED_PRECONDITION` with the reason
 	// `DELIVERY_NOT_STARTED` or `DELIVERY_CANCELLED`.
 	CompleteDelivery(context.Context, *CompleteDeliveryRequest) (*CompleteDeliveryResponse, error)
-	// Returns a delivery. Couriers get their own, and those that nobody started yet.
+	// Returns a delivery. Couriers get their own, and those that are not started.
 	//
-	// Returns `NOT_FOUND` if there is no such delivery, it was cancelled before anybody started it, or another courier has it.
+	// Returns `NOT_FOUND` if there is no such delivery, it was cancelled before its start, or another courier has it.
 	GetDelivery(context.Context, *GetDeliveryRequest) (*GetDeliveryResponse, error)
-	// Lists deliveries, newest first: to a courier their own and those that nobody started yet, to an admin all.
+	// Lists deliveries, newest first. Couriers get their own and those that are not started; an admin gets all.
 	ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error)
 	mustEmbedUnimplementedDeliveryServiceServer()
 }

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/dispatch/v1/dispatch_service.proto
 
-// Ride requests: customers hail taxis.
+// Hails: customers' requests for taxis.
 
 package dispatchv1
 
@@ -26,17 +26,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a hail stands.
+// The state of a hail.
 type HailState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	HailState_HAIL_STATE_UNSPECIFIED HailState = 0
-	// No driver took it yet.
+	// No driver has accepted it yet.
 	HailState_HAIL_STATE_REQUESTED HailState = 1
 	// A driver is on the way.
 	HailState_HAIL_STATE_ALLOCATED HailState = 2
-	// The customer cancelled it; the drivers' side has not let go of it yet.
+	// The customer cancelled it; `driving` has not confirmed yet.
 	HailState_HAIL_STATE_CANCELLING HailState = 3
 	// Final. There is no ride.
 	HailState_HAIL_STATE_CANCELLED HailState = 4
@@ -99,11 +99,11 @@ func (HailState) EnumDescriptor() ([]byte, []int) {
 type CancellationCause int32
 
 const (
-	// It was not.
+	// It was not cancelled.
 	CancellationCause_CANCELLATION_CAUSE_UNSPECIFIED CancellationCause = 0
 	// The customer cancelled it.
 	CancellationCause_CANCELLATION_CAUSE_CUSTOMER CancellationCause = 1
-	// No driver took it in time.
+	// No driver accepted it in time.
 	CancellationCause_CANCELLATION_CAUSE_NO_DRIVER CancellationCause = 2
 )
 
@@ -151,25 +151,25 @@ func (CancellationCause) EnumDescriptor() ([]byte, []int) {
 // A customer's request for a ride.
 type Hail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID. It is also the id of the flow, and of the purchase that is paid for.
+	// Output only. A UUID. Also the id of the flow, and of the purchase that is paid.
 	HailId string `protobuf:"bytes,1,opt,name=hail_id,json=hailId,proto3" json:"hail_id,omitempty"`
-	// Output only. Who asks for the ride.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. Where the customer waits.
+	// Output only. The pick-up.
 	Pickup *v1.Place `protobuf:"bytes,3,opt,name=pickup,proto3" json:"pickup,omitempty"`
-	// Output only. Where the customer wants to go.
+	// Output only. The destination.
 	Destination *v1.Place `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Output only. What the fare is charged to, as the processor names it.
+	// Output only. The payment method of the fare, by the processor's name.
 	PaymentMethod string `protobuf:"bytes,5,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State HailState `protobuf:"varint,6,opt,name=state,proto3,enum=nadeuri.dispatch.v1.HailState" json:"state,omitempty"`
 	// Output only. Why it was cancelled.
 	CancellationCause CancellationCause `protobuf:"varint,7,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.dispatch.v1.CancellationCause" json:"cancellation_cause,omitempty"`
-	// Output only. The drive that it led to; empty until a driver took it.
+	// Output only. The drive; empty until a driver accepted it.
 	DriveId string `protobuf:"bytes,8,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
-	// Output only. Who took it; empty before.
+	// Output only. The driver; empty before.
 	DriverId string `protobuf:"bytes,9,opt,name=driver_id,json=driverId,proto3" json:"driver_id,omitempty"`
-	// Output only. When the customer asked.
+	// Output only. When it was requested.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
@@ -289,12 +289,12 @@ type HailTaxiRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. Where the customer waits; its latitude (-85 to 85 degrees) and longitude are required too.
+	// Required. The pick-up; its latitude (-85 to 85 degrees) and longitude are required too.
 	Pickup *v1.Place `protobuf:"bytes,2,opt,name=pickup,proto3" json:"pickup,omitempty"`
-	// Required. Where the customer wants to go.
+	// Required. The destination.
 	Destination *v1.Place `protobuf:"bytes,3,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Required. What the fare is charged to: the processor's name of the customer's card or account, 1 to 100 characters,
-	// as in `ChargePaymentRequest` of `payment`.
+	// Required. The payment method of the fare: the processor's name of the customer's card or account, 1 to 100
+	// characters, as in `ChargePaymentRequest` of `payment`.
 	PaymentMethod string `protobuf:"bytes,4,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -600,9 +600,9 @@ func (x *GetHailResponse) GetHail() *Hail {
 // The request of `ListHails`.
 type ListHailsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/dispatch/v1/dispatch_service.proto
 
-// Ride requests: customers hail taxis.
+// Hails: customers' requests for taxis.
 
 package dispatchv1
 
@@ -31,19 +31,19 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Hails: requests for a ride, from the wish for a taxi to the arrival.
+// Hails: requests for a ride, from the request to the arrival.
 type DispatchServiceClient interface {
-	// Asks for a taxi. Drivers near the pick-up see it; a moment later one of them takes it, or nobody does for too long
-	// and it lapses.
+	// Requests a taxi. Drivers near the pick-up see the request a moment later. One of them accepts it, or it lapses
+	// after a while.
 	HailTaxi(ctx context.Context, in *HailTaxiRequest, opts ...grpc.CallOption) (*HailTaxiResponse, error)
-	// Cancels a hail before the drive starts. It is `CANCELLING` until the drivers' side has let go of it, a moment later
-	// `CANCELLED`. If the drive had started when the cancellation came there, it is `UNDER_WAY` after all, and the customer
-	// gets a message. A cancelled one stays as it is.
+	// Cancels a hail before the drive starts. The hail is `CANCELLING` until `driving` confirms, and then `CANCELLED`. If
+	// the drive started before the cancellation arrived there, the hail is `UNDER_WAY`, and the customer gets a message.
+	// Cancelling it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such hail, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `DRIVE_STARTED` or `DRIVE_FINISHED`.
 	CancelHail(ctx context.Context, in *CancelHailRequest, opts ...grpc.CallOption) (*CancelHailResponse, error)
-	// Returns a hail, whatever became of it.
+	// Returns a hail, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such hail, or it is another customer's.
 	GetHail(ctx context.Context, in *GetHailRequest, opts ...grpc.CallOption) (*GetHailResponse, error)
@@ -103,19 +103,19 @@ func (c *dispatchServiceClient) ListHails(ctx context.Context, in *ListHailsRequ
 // All implementations must embed UnimplementedDispatchServiceServer
 // for forward compatibility.
 //
-// Hails: requests for a ride, from the wish for a taxi to the arrival.
+// Hails: requests for a ride, from the request to the arrival.
 type DispatchServiceServer interface {
-	// Asks for a taxi. Drivers near the pick-up see it; a moment later one of them takes it, or nobody does for too long
-	// and it lapses.
+	// Requests a taxi. Drivers near the pick-up see the request a moment later. One of them accepts it, or it lapses
+	// after a while.
 	HailTaxi(context.Context, *HailTaxiRequest) (*HailTaxiResponse, error)
-	// Cancels a hail before the drive starts. It is `CANCELLING` until the drivers' side has let go of it, a moment later
-	// `CANCELLED`. If the drive had started when the cancellation came there, it is `UNDER_WAY` after all, and the customer
-	// gets a message. A cancelled one stays as it is.
+	// Cancels a hail before the drive starts. The hail is `CANCELLING` until `driving` confirms, and then `CANCELLED`. If
+	// the drive started before the cancellation arrived there, the hail is `UNDER_WAY`, and the customer gets a message.
+	// Cancelling it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such hail, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `DRIVE_STARTED` or `DRIVE_FINISHED`.
 	CancelHail(context.Context, *CancelHailRequest) (*CancelHailResponse, error)
-	// Returns a hail, whatever became of it.
+	// Returns a hail, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such hail, or it is another customer's.
 	GetHail(context.Context, *GetHailRequest) (*GetHailResponse, error)

@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A customer asked for a taxi.
+// A customer requested a taxi.
 type TaxiHailed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hail, `REQUESTED`.
@@ -113,7 +113,7 @@ func (x *TaxiAllocated) GetHail() *Hail {
 	return nil
 }
 
-// The customer cancelled the hail; the drivers' side lets go of it or says that it can't.
+// The customer cancelled the hail; `driving` confirms or refuses.
 type HailCancellationRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hail, `CANCELLING`.

@@ -27,13 +27,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a drive stands.
+// The state of a drive.
 type DriveState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	DriveState_DRIVE_STATE_UNSPECIFIED DriveState = 0
-	// Drivers may take it.
+	// Drivers may accept it.
 	DriveState_DRIVE_STATE_OFFERED DriveState = 1
 	// A driver is on the way to the customer.
 	DriveState_DRIVE_STATE_ACCEPTED DriveState = 2
@@ -43,7 +43,7 @@ const (
 	DriveState_DRIVE_STATE_FINISHED DriveState = 4
 	// Final. The customer cancelled before the start.
 	DriveState_DRIVE_STATE_CANCELLED DriveState = 5
-	// Final. No driver took it in time.
+	// Final. No driver accepted it in time.
 	DriveState_DRIVE_STATE_LAPSED DriveState = 6
 )
 
@@ -96,19 +96,19 @@ func (DriveState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Where a fare stands.
+// The state of a fare.
 type FareState int32
 
 const (
-	// There is none: the drive is not finished.
+	// The drive is not finished.
 	FareState_FARE_STATE_UNSPECIFIED FareState = 0
-	// It is being charged, or will be: nobody has to ask.
+	// It is being charged, or will be, without another call.
 	FareState_FARE_STATE_DUE FareState = 1
 	// The customer paid it.
 	FareState_FARE_STATE_PAID FareState = 2
 	// The customer's card was declined. The customer pays through `payment` with another one.
 	FareState_FARE_STATE_REFUSED FareState = 3
-	// It was tried for long without an answer, and is no longer. `CollectFare` tries again.
+	// Charging was tried for a long time without an answer, and has stopped. `CollectFare` tries again.
 	FareState_FARE_STATE_UNCOLLECTED FareState = 4
 )
 
@@ -157,26 +157,26 @@ func (FareState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{1}
 }
 
-// A ride from the driver's side.
+// A ride, as its driver sees it.
 type Drive struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID, made from the hail.
+	// Output only. A UUID, derived from the hail.
 	DriveId string `protobuf:"bytes,1,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
-	// Output only. The hail that it is offered for; also the id of the flow, and of the purchase that is paid for.
+	// Output only. The hail; also the id of the flow, and of the purchase that is paid.
 	HailId string `protobuf:"bytes,2,opt,name=hail_id,json=hailId,proto3" json:"hail_id,omitempty"`
-	// Output only. Who rides.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. Who drives; empty until it is accepted.
+	// Output only. The driver; empty until it is accepted.
 	DriverId string `protobuf:"bytes,4,opt,name=driver_id,json=driverId,proto3" json:"driver_id,omitempty"`
-	// Output only. Where the customer waits.
+	// Output only. The pick-up.
 	Pickup *v1.Place `protobuf:"bytes,5,opt,name=pickup,proto3" json:"pickup,omitempty"`
-	// Output only. Where the customer wants to go.
+	// Output only. The destination.
 	Destination *v1.Place `protobuf:"bytes,6,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State DriveState `protobuf:"varint,7,opt,name=state,proto3,enum=nadeuri.driving.v1.DriveState" json:"state,omitempty"`
-	// Output only. What the drive costs, fixed at its end; absent before.
+	// Output only. The fare, fixed at the finish; absent before.
 	Fare *v11.Money `protobuf:"bytes,8,opt,name=fare,proto3" json:"fare,omitempty"`
-	// Output only. Where the fare stands.
+	// Output only. The state of the fare.
 	FareState FareState `protobuf:"varint,9,opt,name=fare_state,json=fareState,proto3,enum=nadeuri.driving.v1.FareState" json:"fare_state,omitempty"`
 	// Output only. The payment of the fare; empty until it is paid.
 	PaymentId string `protobuf:"bytes,10,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
@@ -329,12 +329,12 @@ func (x *Drive) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// A drive that a driver may take.
+// A drive that a driver may accept.
 type Offer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The drive, `OFFERED`.
 	Drive *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
-	// How far the customer is from the position that was asked about, in kilometres.
+	// The distance of the customer from the position in the request, in kilometres.
 	DistanceKm    float64 `protobuf:"fixed64,2,opt,name=distance_km,json=distanceKm,proto3" json:"distance_km,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -387,15 +387,15 @@ func (x *Offer) GetDistanceKm() float64 {
 // The request of `ListOffers`.
 type ListOffersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Required. Where the driver is: degrees north, -85 to 85.
+	// Required. The driver's position: degrees north, -85 to 85.
 	Latitude *float64 `protobuf:"fixed64,3,opt,name=latitude,proto3,oneof" json:"latitude,omitempty"`
-	// Required. Where the driver is: degrees east, -180 to 180.
+	// Required. The driver's position: degrees east, -180 to 180.
 	Longitude *float64 `protobuf:"fixed64,4,opt,name=longitude,proto3,oneof" json:"longitude,omitempty"`
-	// Optional. How far the customer may be, in kilometres: 1 to 100, 10 if 0.
+	// Optional. The search radius in kilometres, 1 to 100; 10 if 0.
 	WithinKm      int32 `protobuf:"varint,5,opt,name=within_km,json=withinKm,proto3" json:"within_km,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -983,7 +983,7 @@ func (x *CollectFareRequest) GetDriveId() string {
 // The response of `CollectFare`.
 type CollectFareResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The drive with what became of its fare.
+	// The drive, with the state of its fare.
 	Drive         *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1121,9 +1121,9 @@ func (x *GetDriveResponse) GetDrive() *Drive {
 // The request of `ListDrives`.
 type ListDrivesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

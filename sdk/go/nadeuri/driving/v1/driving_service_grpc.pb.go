@@ -35,41 +35,41 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Drives, for those who drive. Each hail is offered as a drive, and one driver gets it.
+// Drives, for drivers. Each hail is offered as a drive, and one driver gets it.
 type DrivingServiceClient interface {
-	// Lists the drives that are offered near a position, nearest first, without those that the caller declined.
-	// Distances are as the crow flies; the search does not look across the 180th meridian.
+	// Lists the offered drives near a position, nearest first, without those that the caller declined. Distances are
+	// great-circle distances; the search does not cross the 180th meridian.
 	ListOffers(ctx context.Context, in *ListOffersRequest, opts ...grpc.CallOption) (*ListOffersResponse, error)
-	// Takes an offered drive. Of several drivers who try, one gets it. One that is the caller's stays as it is.
+	// Accepts an offered drive. Of several drivers who try, one gets it. Accepting it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if another
-	// driver was faster, `DRIVE_CANCELLED` if the customer cancelled, or `DRIVE_LAPSED` if nobody took it in time.
+	// driver was faster, `DRIVE_CANCELLED` if the customer cancelled, or `DRIVE_LAPSED` if no driver accepted it in time.
 	AcceptDrive(ctx context.Context, in *AcceptDriveRequest, opts ...grpc.CallOption) (*AcceptDriveResponse, error)
-	// Declines an offered drive: it is no longer listed for the caller, others still may take it.
+	// Declines an offered drive: it is no longer listed for the caller; others may still accept it.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if it was taken
-	// (also by the caller), `DRIVE_CANCELLED`, `DRIVE_LAPSED`, or `TOO_MANY_DECLINED` if too many have declined it to note
-	// one more.
+	// (also by the caller), `DRIVE_CANCELLED`, `DRIVE_LAPSED`, or `TOO_MANY_DECLINED` if too many drivers have declined
+	// it.
 	DeclineDrive(ctx context.Context, in *DeclineDriveRequest, opts ...grpc.CallOption) (*DeclineDriveResponse, error)
-	// The customer boarded: the drive starts. A started one stays as it is.
+	// Starts the drive, when the customer has boarded. Starting it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
-	// `DRIVE_NOT_ACCEPTED` if nobody has it, `DRIVE_CANCELLED` if the customer cancelled, `DRIVE_LAPSED` if nobody took it
-	// in time, or `DRIVE_FINISHED`.
+	// `DRIVE_NOT_ACCEPTED` if no driver has it, `DRIVE_CANCELLED` if the customer cancelled, `DRIVE_LAPSED` if no driver
+	// accepted it in time, or `DRIVE_FINISHED`.
 	StartDrive(ctx context.Context, in *StartDriveRequest, opts ...grpc.CallOption) (*StartDriveResponse, error)
-	// Ends a drive at the destination: the fare is computed, and charged before this is answered. If payments can't be
-	// taken at the moment, or the processor does not answer, the drive ends all the same with its fare: the payment is
-	// `DUE` and is charged later, without a further call. If the card is declined, the customer pays through `payment`.
+	// Finishes a drive at the destination. The fare is computed and charged before the answer. If payments can't be taken
+	// now, or the processor does not answer, the drive still finishes with its fare: the fare is `DUE` and is charged
+	// later without another call. If the card is declined, the customer pays through `payment`.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
 	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
 	FinishDrive(ctx context.Context, in *FinishDriveRequest, opts ...grpc.CallOption) (*FinishDriveResponse, error)
-	// Tries once more to charge the fare of a finished drive that was given up (`FareUncollected` tells of it), and goes
-	// on trying. One whose fare is paid stays as it is.
+	// Charges the fare of a finished drive again, after the automatic retries ended (event `FareUncollected`), and
+	// restarts them. For a paid fare it changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_NOT_FINISHED`.
 	CollectFare(ctx context.Context, in *CollectFareRequest, opts ...grpc.CallOption) (*CollectFareResponse, error)
-	// Returns a drive. Drivers get their own, and those that are offered.
+	// Returns a drive. Drivers get their own, and offered ones.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it.
 	GetDrive(ctx context.Context, in *GetDriveRequest, opts ...grpc.CallOption) (*GetDriveResponse, error)
@@ -169,41 +169,41 @@ func (c *drivingServiceClient) ListDrives(ctx context.Context, in *ListDrivesReq
 // All implementations must embed UnimplementedDrivingServiceServer
 // for forward compatibility.
 //
-// Drives, for those who drive. Each hail is offered as a drive, and one driver gets it.
+// Drives, for drivers. Each hail is offered as a drive, and one driver gets it.
 type DrivingServiceServer interface {
-	// Lists the drives that are offered near a position, nearest first, without those that the caller declined.
-	// Distances are as the crow flies; the search does not look across the 180th meridian.
+	// Lists the offered drives near a position, nearest first, without those that the caller declined. Distances are
+	// great-circle distances; the search does not cross the 180th meridian.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
-	// Takes an offered drive. Of several drivers who try, one gets it. One that is the caller's stays as it is.
+	// Accepts an offered drive. Of several drivers who try, one gets it. Accepting it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if another
-	// driver was faster, `DRIVE_CANCELLED` if the customer cancelled, or `DRIVE_LAPSED` if nobody took it in time.
+	// driver was faster, `DRIVE_CANCELLED` if the customer cancelled, or `DRIVE_LAPSED` if no driver accepted it in time.
 	AcceptDrive(context.Context, *AcceptDriveRequest) (*AcceptDriveResponse, error)
-	// Declines an offered drive: it is no longer listed for the caller, others still may take it.
+	// Declines an offered drive: it is no longer listed for the caller; others may still accept it.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if it was taken
-	// (also by the caller), `DRIVE_CANCELLED`, `DRIVE_LAPSED`, or `TOO_MANY_DECLINED` if too many have declined it to note
-	// one more.
+	// (also by the caller), `DRIVE_CANCELLED`, `DRIVE_LAPSED`, or `TOO_MANY_DECLINED` if too many drivers have declined
+	// it.
 	DeclineDrive(context.Context, *DeclineDriveRequest) (*DeclineDriveResponse, error)
-	// The customer boarded: the drive starts. A started one stays as it is.
+	// Starts the drive, when the customer has boarded. Starting it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
-	// `DRIVE_NOT_ACCEPTED` if nobody has it, `DRIVE_CANCELLED` if the customer cancelled, `DRIVE_LAPSED` if nobody took it
-	// in time, or `DRIVE_FINISHED`.
+	// `DRIVE_NOT_ACCEPTED` if no driver has it, `DRIVE_CANCELLED` if the customer cancelled, `DRIVE_LAPSED` if no driver
+	// accepted it in time, or `DRIVE_FINISHED`.
 	StartDrive(context.Context, *StartDriveRequest) (*StartDriveResponse, error)
-	// Ends a drive at the destination: the fare is computed, and charged before this is answered. If payments can't be
-	// taken at the moment, or the processor does not answer, the drive ends all the same with its fare: the payment is
-	// `DUE` and is charged later, without a further call. If the card is declined, the customer pays through `payment`.
+	// Finishes a drive at the destination. The fare is computed and charged before the answer. If payments can't be taken
+	// now, or the processor does not answer, the drive still finishes with its fare: the fare is `DUE` and is charged
+	// later without another call. If the card is declined, the customer pays through `payment`.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
 	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
 	FinishDrive(context.Context, *FinishDriveRequest) (*FinishDriveResponse, error)
-	// Tries once more to charge the fare of a finished drive that was given up (`FareUncollected` tells of it), and goes
-	// on trying. One whose fare is paid stays as it is.
+	// Charges the fare of a finished drive again, after the automatic retries ended (event `FareUncollected`), and
+	// restarts them. For a paid fare it changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_NOT_FINISHED`.
 	CollectFare(context.Context, *CollectFareRequest) (*CollectFareResponse, error)
-	// Returns a drive. Drivers get their own, and those that are offered.
+	// Returns a drive. Drivers get their own, and offered ones.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it.
 	GetDrive(context.Context, *GetDriveRequest) (*GetDriveResponse, error)

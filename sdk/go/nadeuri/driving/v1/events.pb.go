@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A driver took the drive.
+// A driver accepted the drive.
 type DriveAccepted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The drive, `ACCEPTED`.
@@ -252,7 +252,7 @@ func (x *DriveCancellationRefused) GetDrive() *Drive {
 	return nil
 }
 
-// No driver took it in time.
+// No driver accepted it in time.
 type DriveLapsed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The drive, `LAPSED`.
@@ -298,7 +298,7 @@ func (x *DriveLapsed) GetDrive() *Drive {
 	return nil
 }
 
-// The fare was tried to be charged for long, and is no longer: someone has to look. `CollectFare` tries again.
+// Charging the fare was tried for a long time, and has stopped: an operator has to act. `CollectFare` tries again.
 type FareUncollected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The drive, its fare `UNCOLLECTED`.

@@ -117,7 +117,7 @@ func (x *CarStatusChanged) GetCar() *Car {
 // A rental gave the car stars.
 type CarRated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The car with its new average and count.
+	// The car with its new mean and count of stars.
 	Car           *Car `protobuf:"bytes,1,opt,name=car,proto3" json:"car,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

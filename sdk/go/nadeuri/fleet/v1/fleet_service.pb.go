@@ -28,17 +28,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What can be done with a car.
+// The status of a car.
 type CarStatus int32
 
 const (
-	// Not a status.
+	// Unspecified.
 	CarStatus_CAR_STATUS_UNSPECIFIED CarStatus = 0
-	// Nobody has reserved or rented it.
+	// It is neither reserved nor rented.
 	CarStatus_CAR_STATUS_AVAILABLE CarStatus = 1
-	// Someone has reserved it, for now or for later. It can be reserved for other periods.
+	// It is reserved, for now or for later. It can be reserved for other periods.
 	CarStatus_CAR_STATUS_RESERVED CarStatus = 2
-	// Someone has it. It can be reserved for other periods.
+	// A customer has it. It can be reserved for other periods.
 	CarStatus_CAR_STATUS_RENTED CarStatus = 3
 	// Final. The company no longer has it.
 	CarStatus_CAR_STATUS_REMOVED CarStatus = 4
@@ -94,13 +94,13 @@ type Car struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. A UUID.
 	CarId string `protobuf:"bytes,1,opt,name=car_id,json=carId,proto3" json:"car_id,omitempty"`
-	// Required. What it is, for people, such as `Hyundai Casper`. 1 to 100 characters.
+	// Required. The name shown to customers, such as `Hyundai Casper`. 1 to 100 characters.
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	// Required. Where it is picked up and brought back.
+	// Required. The place of pick-up and return.
 	Place *v1.Place `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
-	// Required. The price of a day; more than 0.
+	// Required. The price per day; more than 0.
 	DailyRate *v11.Money `protobuf:"bytes,4,opt,name=daily_rate,json=dailyRate,proto3" json:"daily_rate,omitempty"`
-	// Output only. Follows reservation, payment, rental and return a moment later.
+	// Output only. It changes a moment after a reservation, payment, rental or return.
 	Status CarStatus `protobuf:"varint,5,opt,name=status,proto3,enum=nadeuri.fleet.v1.CarStatus" json:"status,omitempty"`
 	// Output only. The mean of its stars, 1 to 5; 0 while it has none.
 	AverageStars float64 `protobuf:"fixed64,6,opt,name=average_stars,json=averageStars,proto3" json:"average_stars,omitempty"`
@@ -212,7 +212,7 @@ type RegisterCarRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. The car; its output-only fields are not read.
+	// Required. The car; its output-only fields are ignored.
 	Car           *Car `protobuf:"bytes,2,opt,name=car,proto3" json:"car,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -504,19 +504,19 @@ func (x *GetCarResponse) GetCar() *Car {
 // The request of `ListCars`.
 type ListCarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only cars of this status.
 	Status CarStatus `protobuf:"varint,3,opt,name=status,proto3,enum=nadeuri.fleet.v1.CarStatus" json:"status,omitempty"`
-	// Optional. Only cars at the place of this name, to the letter.
+	// Optional. Only cars at the place with exactly this name.
 	PlaceName string `protobuf:"bytes,4,opt,name=place_name,json=placeName,proto3" json:"place_name,omitempty"`
-	// Optional. Only cars whose day costs at least this.
+	// Optional. Only cars with at least this daily rate.
 	MinDailyRate *v11.Money `protobuf:"bytes,5,opt,name=min_daily_rate,json=minDailyRate,proto3" json:"min_daily_rate,omitempty"`
-	// Optional. Only cars whose day costs at most this; in the currency of `min_daily_rate`, if both are given.
+	// Optional. Only cars with at most this daily rate; in the currency of `min_daily_rate`, if both are set.
 	MaxDailyRate *v11.Money `protobuf:"bytes,6,opt,name=max_daily_rate,json=maxDailyRate,proto3" json:"max_daily_rate,omitempty"`
-	// Optional. Only cars that nobody has reserved or rented for any part of this period, as far as is known here.
+	// Optional. Only cars without a reservation or rental in this period, as far as `fleet` has received it.
 	FreePeriod    *v12.Period `protobuf:"bytes,7,opt,name=free_period,json=freePeriod,proto3" json:"free_period,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -31,21 +31,22 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Cars: registered, looked up, removed.
+// Cars: register, look up, remove.
 type FleetServiceClient interface {
-	// Registers a car. It can be reserved a moment later, when `rental` has heard of it.
+	// Registers a car. It can be reserved a moment later, when `rental` has received the event.
 	RegisterCar(ctx context.Context, in *RegisterCarRequest, opts ...grpc.CallOption) (*RegisterCarResponse, error)
-	// Removes a car. A car that is removed already stays so.
+	// Removes a car. Removing it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation
-	// or rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if `rental`, which knows
-	// that, can't be asked.
+	// Returns `NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation or
+	// rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if `rental`, which decides
+	// this, can't be reached.
 	RemoveCar(ctx context.Context, in *RemoveCarRequest, opts ...grpc.CallOption) (*RemoveCarResponse, error)
 	// Returns a car, also a removed one.
 	//
 	// Returns `NOT_FOUND` if there is no such car.
 	GetCar(ctx context.Context, in *GetCarRequest, opts ...grpc.CallOption) (*GetCarResponse, error)
-	// Lists the cars that all the given filters fit, in the order of their registration. Removed ones only when asked for.
+	// Lists the cars that match all filters, in the order of their registration. Removed cars are listed only with the
+	// filter for their status.
 	ListCars(ctx context.Context, in *ListCarsRequest, opts ...grpc.CallOption) (*ListCarsResponse, error)
 }
 
@@ -101,21 +102,22 @@ func (c *fleetServiceClient) ListCars(ctx context.Context, in *ListCarsRequest, 
 // All implementations must embed UnimplementedFleetServiceServer
 // for forward compatibility.
 //
-// Cars: registered, looked up, removed.
+// Cars: register, look up, remove.
 type FleetServiceServer interface {
-	// Registers a car. It can be reserved a moment later, when `rental` has heard of it.
+	// Registers a car. It can be reserved a moment later, when `rental` has received the event.
 	RegisterCar(context.Context, *RegisterCarRequest) (*RegisterCarResponse, error)
-	// Removes a car. A car that is removed already stays so.
+	// Removes a car. Removing it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation
-	// or rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if `rental`, which knows
-	// that, can't be asked.
+	// Returns `NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation or
+	// rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if `rental`, which decides
+	// this, can't be reached.
 	RemoveCar(context.Context, *RemoveCarRequest) (*RemoveCarResponse, error)
 	// Returns a car, also a removed one.
 	//
 	// Returns `NOT_FOUND` if there is no such car.
 	GetCar(context.Context, *GetCarRequest) (*GetCarResponse, error)
-	// Lists the cars that all the given filters fit, in the order of their registration. Removed ones only when asked for.
+	// Lists the cars that match all filters, in the order of their registration. Removed cars are listed only with the
+	// filter for their status.
 	ListCars(context.Context, *ListCarsRequest) (*ListCarsResponse, error)
 	mustEmbedUnimplementedFleetServiceServer()
 }

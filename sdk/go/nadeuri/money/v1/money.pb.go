@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// An amount in one currency. Never a floating point number.
+// An amount in one currency, as an integer.
 type Money struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Three letters of ISO 4217 in upper case, such as `KRW`.

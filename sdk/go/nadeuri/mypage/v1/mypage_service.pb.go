@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/mypage/v1/mypage_service.proto
 
-// What a customer sees of their own.
+// The customer's own data of all lines of business.
 
 package mypagev1
 
@@ -44,19 +44,19 @@ type CarRental struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the reservation.
 	ReservationId string `protobuf:"bytes,1,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
-	// Who reserved.
+	// The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// The car.
 	CarId string `protobuf:"bytes,3,opt,name=car_id,json=carId,proto3" json:"car_id,omitempty"`
-	// For when.
+	// The period.
 	Period *v1.Period `protobuf:"bytes,4,opt,name=period,proto3" json:"period,omitempty"`
-	// What it costs.
+	// The price.
 	Price *v11.Money `protobuf:"bytes,5,opt,name=price,proto3" json:"price,omitempty"`
-	// Where the reservation or rental stands.
+	// The state of the reservation or rental.
 	RentalState v12.ReservationState `protobuf:"varint,6,opt,name=rental_state,json=rentalState,proto3,enum=nadeuri.rental.v1.ReservationState" json:"rental_state,omitempty"`
-	// The id of the payment; empty until `payment` is heard of.
+	// The id of the payment; empty until the view knows it.
 	PaymentId string `protobuf:"bytes,7,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Where the payment stands.
+	// The state of the payment.
 	PaymentState v13.PaymentState `protobuf:"varint,8,opt,name=payment_state,json=paymentState,proto3,enum=nadeuri.payment.v1.PaymentState" json:"payment_state,omitempty"`
 	// The stars given, 1 to 5; 0 before.
 	Stars int32 `protobuf:"varint,9,opt,name=stars,proto3" json:"stars,omitempty"`
@@ -288,9 +288,9 @@ func (x *GetCarRentalResponse) GetCarRental() *CarRental {
 // The request of `ListCarRentals`.
 type ListCarRentalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -400,29 +400,29 @@ type TaxiRide struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the hail.
 	HailId string `protobuf:"bytes,1,opt,name=hail_id,json=hailId,proto3" json:"hail_id,omitempty"`
-	// Who hailed.
+	// The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Where the customer waits.
+	// The pick-up.
 	Pickup *v14.Place `protobuf:"bytes,3,opt,name=pickup,proto3" json:"pickup,omitempty"`
-	// Where the customer wants to go.
+	// The destination.
 	Destination *v14.Place `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Where the request stands: whether a driver took it, whether it was cancelled.
+	// The state of the request: whether a driver accepted it, whether it was cancelled.
 	HailState v15.HailState `protobuf:"varint,5,opt,name=hail_state,json=hailState,proto3,enum=nadeuri.dispatch.v1.HailState" json:"hail_state,omitempty"`
-	// The id of the drive; empty until a driver took it.
+	// The id of the drive; empty until a driver accepted it.
 	DriveId string `protobuf:"bytes,6,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
-	// Who drives; empty before.
+	// The driver; empty before.
 	DriverId string `protobuf:"bytes,7,opt,name=driver_id,json=driverId,proto3" json:"driver_id,omitempty"`
-	// Where the drive stands; not set until a driver took it.
+	// The state of the drive; unspecified until a driver accepted it.
 	DriveState v16.DriveState `protobuf:"varint,8,opt,name=drive_state,json=driveState,proto3,enum=nadeuri.driving.v1.DriveState" json:"drive_state,omitempty"`
 	// When the customer boarded; absent before.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// When the customer arrived; absent before.
 	FinishTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=finish_time,json=finishTime,proto3" json:"finish_time,omitempty"`
-	// What the drive cost; absent before its end.
+	// The fare; absent before the finish.
 	Fare *v11.Money `protobuf:"bytes,11,opt,name=fare,proto3" json:"fare,omitempty"`
-	// The id of the payment; empty until `payment` is heard of.
+	// The id of the payment; empty until the view knows it.
 	PaymentId string `protobuf:"bytes,12,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Where the payment stands.
+	// The state of the payment.
 	PaymentState v13.PaymentState `protobuf:"varint,13,opt,name=payment_state,json=paymentState,proto3,enum=nadeuri.payment.v1.PaymentState" json:"payment_state,omitempty"`
 	// When it was hailed.
 	HailTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=hail_time,json=hailTime,proto3" json:"hail_time,omitempty"`
@@ -662,9 +662,9 @@ func (x *GetTaxiRideResponse) GetTaxiRide() *TaxiRide {
 // The request of `ListTaxiRides`.
 type ListTaxiRidesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -774,39 +774,39 @@ type Stay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the stay.
 	StayId string `protobuf:"bytes,1,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
-	// Who reserved.
+	// The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// The resort.
 	ResortId string `protobuf:"bytes,3,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
-	// What the resort is called.
+	// The name of the resort.
 	ResortName string `protobuf:"bytes,4,opt,name=resort_name,json=resortName,proto3" json:"resort_name,omitempty"`
-	// From the first night to the morning of departure.
+	// The nights: from the first night to the day of departure.
 	Dates *v1.Dates `protobuf:"bytes,5,opt,name=dates,proto3" json:"dates,omitempty"`
-	// What it costs.
+	// The price.
 	Price *v11.Money `protobuf:"bytes,6,opt,name=price,proto3" json:"price,omitempty"`
-	// When the first date begins where the resort is.
+	// When the first date begins, in the resort's time zone.
 	BeginTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
-	// When the day of departure ends where the resort is.
+	// When the day of departure ends, in the resort's time zone.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// Where the reservation stands.
+	// The state of the reservation.
 	StayState v17.StayState `protobuf:"varint,9,opt,name=stay_state,json=stayState,proto3,enum=nadeuri.stay.v1.StayState" json:"stay_state,omitempty"`
 	// Why it was cancelled.
 	CancellationCause v17.CancellationCause `protobuf:"varint,10,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.stay.v1.CancellationCause" json:"cancellation_cause,omitempty"`
-	// The id of the payment, which is what to pay with; empty until `payment` is heard of.
+	// The id of the payment, for `ChargePayment`; empty until the view knows it.
 	PaymentId string `protobuf:"bytes,11,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Where the payment stands.
+	// The state of the payment.
 	PaymentState v13.PaymentState `protobuf:"varint,12,opt,name=payment_state,json=paymentState,proto3,enum=nadeuri.payment.v1.PaymentState" json:"payment_state,omitempty"`
 	// The id of the voucher; empty until there is one.
 	VoucherId string `protobuf:"bytes,13,opt,name=voucher_id,json=voucherId,proto3" json:"voucher_id,omitempty"`
-	// What to show at the resort; empty until there is a voucher, and for everybody but its customer.
+	// The code to show at the resort; empty until there is a voucher, and for everyone but its customer.
 	VoucherCode string `protobuf:"bytes,14,opt,name=voucher_code,json=voucherCode,proto3" json:"voucher_code,omitempty"`
-	// Where the voucher stands.
+	// The state of the voucher.
 	VoucherState v18.VoucherState `protobuf:"varint,15,opt,name=voucher_state,json=voucherState,proto3,enum=nadeuri.voucher.v1.VoucherState" json:"voucher_state,omitempty"`
 	// When it was reserved.
 	ReserveTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=reserve_time,json=reserveTime,proto3" json:"reserve_time,omitempty"`
 	// When it was paid; absent before.
 	ConfirmTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=confirm_time,json=confirmTime,proto3" json:"confirm_time,omitempty"`
-	// When it was over; absent before.
+	// When it was completed; absent before.
 	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
 	// When it was cancelled; absent before.
 	CancelTime    *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=cancel_time,json=cancelTime,proto3" json:"cancel_time,omitempty"`
@@ -1072,9 +1072,9 @@ func (x *GetStayResponse) GetStay() *Stay {
 // The request of `ListStays`.
 type ListStaysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1184,17 +1184,17 @@ type BikeRide struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. The ride's id; also the id of the flow.
 	RideId string `protobuf:"bytes,1,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Output only. Who rides.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Output only. The bike.
 	BikeId string `protobuf:"bytes,3,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Output only. What is painted on the bike.
+	// Output only. The name painted on the bike.
 	BikeName string `protobuf:"bytes,4,opt,name=bike_name,json=bikeName,proto3" json:"bike_name,omitempty"`
-	// Output only. Where the bike was taken.
+	// Output only. The place where the ride started.
 	From *v14.Place `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
-	// Output only. Where it was returned; absent before.
+	// Output only. The place where the bike was returned; absent before.
 	To *v14.Place `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
-	// Output only. Where the ride stands.
+	// Output only. The state of the ride.
 	RideState v19.RideState `protobuf:"varint,7,opt,name=ride_state,json=rideState,proto3,enum=nadeuri.ride.v1.RideState" json:"ride_state,omitempty"`
 	// Output only. When it started.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
@@ -1202,11 +1202,11 @@ type BikeRide struct {
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// Output only. The bill; empty until it is opened.
 	BillId string `protobuf:"bytes,10,opt,name=bill_id,json=billId,proto3" json:"bill_id,omitempty"`
-	// Output only. Where the bill stands.
+	// Output only. The state of the bill.
 	BillState v110.BillState `protobuf:"varint,11,opt,name=bill_state,json=billState,proto3,enum=nadeuri.billing.v1.BillState" json:"bill_state,omitempty"`
-	// Output only. How many minutes are billed; 0 while the bill is open.
+	// Output only. The billed minutes; 0 while the bill is open.
 	Minutes int32 `protobuf:"varint,12,opt,name=minutes,proto3" json:"minutes,omitempty"`
-	// Output only. What the ride costs; absent while the bill is open.
+	// Output only. The fee; absent while the bill is open.
 	Fee           *v11.Money `protobuf:"bytes,13,opt,name=fee,proto3" json:"fee,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1428,9 +1428,9 @@ func (x *GetBikeRideResponse) GetBikeRide() *BikeRide {
 // The request of `ListBikeRides`.
 type ListBikeRidesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1487,7 +1487,7 @@ type ListBikeRidesResponse struct {
 	BikeRides []*BikeRide `protobuf:"bytes,1,rep,name=bike_rides,json=bikeRides,proto3" json:"bike_rides,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// The caller's deposit and points; absent if the view has not heard of any, and for an admin.
+	// The caller's deposit and points; absent if the view knows of none, and for an admin.
 	Wallet        *v111.Wallet `protobuf:"bytes,3,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1549,35 +1549,35 @@ type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. The id of the order.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Output only. Who ordered.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Output only. The product.
 	ProductId string `protobuf:"bytes,3,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// Output only. What the product was called when it was ordered.
+	// Output only. The name of the product when it was ordered.
 	ProductName string `protobuf:"bytes,4,opt,name=product_name,json=productName,proto3" json:"product_name,omitempty"`
-	// Output only. How many of it.
+	// Output only. The quantity.
 	Quantity int32 `protobuf:"varint,5,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	// Output only. What it costs.
+	// Output only. The price.
 	Price *v11.Money `protobuf:"bytes,6,opt,name=price,proto3" json:"price,omitempty"`
-	// Output only. Where it is delivered to.
+	// Output only. The address.
 	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
-	// Output only. Where the order stands.
+	// Output only. The state of the order.
 	OrderState v112.OrderState `protobuf:"varint,8,opt,name=order_state,json=orderState,proto3,enum=nadeuri.order.v1.OrderState" json:"order_state,omitempty"`
 	// Output only. Why it was cancelled, or is being cancelled.
 	CancellationCause v112.CancellationCause `protobuf:"varint,9,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.order.v1.CancellationCause" json:"cancellation_cause,omitempty"`
-	// Output only. The id of the payment; empty until `payment` is heard of.
+	// Output only. The id of the payment; empty until the view knows it.
 	PaymentId string `protobuf:"bytes,10,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Output only. Where the payment stands.
+	// Output only. The state of the payment.
 	PaymentState v13.PaymentState `protobuf:"varint,11,opt,name=payment_state,json=paymentState,proto3,enum=nadeuri.payment.v1.PaymentState" json:"payment_state,omitempty"`
 	// Output only. The id of the delivery; empty until there is one.
 	DeliveryId string `protobuf:"bytes,12,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	// Output only. Where the delivery stands.
+	// Output only. The state of the delivery.
 	DeliveryState v113.DeliveryState `protobuf:"varint,13,opt,name=delivery_state,json=deliveryState,proto3,enum=nadeuri.delivery.v1.DeliveryState" json:"delivery_state,omitempty"`
 	// Output only. When it was ordered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When its delivery started; absent before.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// Output only. When the customer got it; absent before.
+	// Output only. When it was delivered; absent before.
 	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
 	// Output only. When it was cancelled; absent before.
 	CancelTime    *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=cancel_time,json=cancelTime,proto3" json:"cancel_time,omitempty"`
@@ -1829,9 +1829,9 @@ func (x *GetOrderResponse) GetOrder() *Order {
 // The request of `ListOrders`.
 type ListOrdersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

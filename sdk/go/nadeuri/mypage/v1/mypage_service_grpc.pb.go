@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/mypage/v1/mypage_service.proto
 
-// What a customer sees of their own.
+// The customer's own data of all lines of business.
 
 package mypagev1
 
@@ -37,36 +37,36 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Views for customers, each made from the events of several contexts, a moment behind them.
+// Read models for customers, built from the events of several contexts and eventually consistent with them.
 type MypageServiceClient interface {
 	// Returns one car rental: reservation, payment, rental and return in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the reservation, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the reservation yet, or it is another customer's.
 	GetCarRental(ctx context.Context, in *GetCarRentalRequest, opts ...grpc.CallOption) (*GetCarRentalResponse, error)
 	// Lists the caller's car rentals, newest first; an admin's call lists everyone's.
 	ListCarRentals(ctx context.Context, in *ListCarRentalsRequest, opts ...grpc.CallOption) (*ListCarRentalsResponse, error)
 	// Returns one taxi ride: request, allocation, drive, fare and payment in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the hail, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the hail yet, or it is another customer's.
 	GetTaxiRide(ctx context.Context, in *GetTaxiRideRequest, opts ...grpc.CallOption) (*GetTaxiRideResponse, error)
 	// Lists the caller's taxi rides, newest first; an admin's call lists everyone's.
 	ListTaxiRides(ctx context.Context, in *ListTaxiRidesRequest, opts ...grpc.CallOption) (*ListTaxiRidesResponse, error)
 	// Returns one stay: reservation, payment and voucher in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the stay, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the stay yet, or it is another customer's.
 	GetStay(ctx context.Context, in *GetStayRequest, opts ...grpc.CallOption) (*GetStayResponse, error)
 	// Lists the caller's stays, newest first; an admin's call lists everyone's.
 	ListStays(ctx context.Context, in *ListStaysRequest, opts ...grpc.CallOption) (*ListStaysResponse, error)
 	// Returns one bike ride: the ride and its bill in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the ride, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the ride yet, or it is another customer's.
 	GetBikeRide(ctx context.Context, in *GetBikeRideRequest, opts ...grpc.CallOption) (*GetBikeRideResponse, error)
-	// Lists the caller's bike rides, newest first, each with its bill, and with them the caller's deposit; an admin's call
-	// lists everyone's, without a deposit.
+	// Lists the caller's bike rides, newest first, each with its bill, and the caller's deposit. An admin's call lists
+	// everyone's, without a deposit.
 	ListBikeRides(ctx context.Context, in *ListBikeRidesRequest, opts ...grpc.CallOption) (*ListBikeRidesResponse, error)
 	// Returns one order: order, payment and delivery in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the order, it is not paid, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the order yet, it is not paid, or it is another customer's.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
 	// Lists the caller's orders, newest first; an admin's call lists everyone's.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
@@ -184,36 +184,36 @@ func (c *mypageServiceClient) ListOrders(ctx context.Context, in *ListOrdersRequ
 // All implementations must embed UnimplementedMypageServiceServer
 // for forward compatibility.
 //
-// Views for customers, each made from the events of several contexts, a moment behind them.
+// Read models for customers, built from the events of several contexts and eventually consistent with them.
 type MypageServiceServer interface {
 	// Returns one car rental: reservation, payment, rental and return in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the reservation, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the reservation yet, or it is another customer's.
 	GetCarRental(context.Context, *GetCarRentalRequest) (*GetCarRentalResponse, error)
 	// Lists the caller's car rentals, newest first; an admin's call lists everyone's.
 	ListCarRentals(context.Context, *ListCarRentalsRequest) (*ListCarRentalsResponse, error)
 	// Returns one taxi ride: request, allocation, drive, fare and payment in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the hail, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the hail yet, or it is another customer's.
 	GetTaxiRide(context.Context, *GetTaxiRideRequest) (*GetTaxiRideResponse, error)
 	// Lists the caller's taxi rides, newest first; an admin's call lists everyone's.
 	ListTaxiRides(context.Context, *ListTaxiRidesRequest) (*ListTaxiRidesResponse, error)
 	// Returns one stay: reservation, payment and voucher in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the stay, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the stay yet, or it is another customer's.
 	GetStay(context.Context, *GetStayRequest) (*GetStayResponse, error)
 	// Lists the caller's stays, newest first; an admin's call lists everyone's.
 	ListStays(context.Context, *ListStaysRequest) (*ListStaysResponse, error)
 	// Returns one bike ride: the ride and its bill in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the ride, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the ride yet, or it is another customer's.
 	GetBikeRide(context.Context, *GetBikeRideRequest) (*GetBikeRideResponse, error)
-	// Lists the caller's bike rides, newest first, each with its bill, and with them the caller's deposit; an admin's call
-	// lists everyone's, without a deposit.
+	// Lists the caller's bike rides, newest first, each with its bill, and the caller's deposit. An admin's call lists
+	// everyone's, without a deposit.
 	ListBikeRides(context.Context, *ListBikeRidesRequest) (*ListBikeRidesResponse, error)
 	// Returns one order: order, payment and delivery in one place.
 	//
-	// Returns `NOT_FOUND` if the view has not heard of the order, it is not paid, or it is another customer's.
+	// Returns `NOT_FOUND` if the view does not know the order yet, it is not paid, or it is another customer's.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
 	// Lists the caller's orders, newest first; an admin's call lists everyone's.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)

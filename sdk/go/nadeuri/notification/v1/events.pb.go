@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The carrier took a message that holds something of value for its customer, such as a voucher.
+// The carrier accepted a message with sensitive content, such as the code of a voucher.
 type MessageDelivered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message, `DELIVERED`.

@@ -25,17 +25,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a message stands.
+// The state of a message.
 type MessageState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	MessageState_MESSAGE_STATE_UNSPECIFIED MessageState = 0
-	// It is to be delivered, or delivered again after a failure.
+	// Delivery is due, or will be retried after a failure.
 	MessageState_MESSAGE_STATE_PENDING MessageState = 1
-	// Final. The carrier took it.
+	// Final. The carrier accepted it.
 	MessageState_MESSAGE_STATE_DELIVERED MessageState = 2
-	// Final. The carrier did not take it in many attempts; it can still be read here.
+	// Final. The carrier did not accept it in many attempts; it can still be read here.
 	MessageState_MESSAGE_STATE_UNDELIVERABLE MessageState = 3
 )
 
@@ -85,18 +85,17 @@ func (MessageState) EnumDescriptor() ([]byte, []int) {
 // A message to a customer about something that happened.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. The id of the event that it tells of, a UUID.
+	// Output only. The id of the event that it is about, a UUID.
 	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// Output only. To whom.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Output only. The flow that it is about, such as the id of the reservation.
 	FlowId string `protobuf:"bytes,3,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
-	// Output only. What is told, `UPPER_SNAKE_CASE` and stable, such as `CAR_RESERVED`.
+	// Output only. The kind of message, `UPPER_SNAKE_CASE` and stable, such as `CAR_RESERVED`.
 	Topic string `protobuf:"bytes,4,opt,name=topic,proto3" json:"topic,omitempty"`
-	// Output only. The text. Of a message that holds something of value, such as the code of a voucher, only its customer
-	// sees it.
+	// Output only. The text. Only its customer sees sensitive content, such as the code of a voucher.
 	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State MessageState `protobuf:"varint,6,opt,name=state,proto3,enum=nadeuri.notification.v1.MessageState" json:"state,omitempty"`
 	// Output only. When it was written.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -195,11 +194,11 @@ func (x *Message) GetDeliverTime() *timestamppb.Timestamp {
 // The request of `ListMessages`.
 type ListMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Optional. Only those about this flow, a UUID.
+	// Optional. Only those of this flow, a UUID.
 	FlowId        string `protobuf:"bytes,3,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,7 +28,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// What customers were told.
+// Messages to customers, about their flows.
 type NotificationServiceClient interface {
 	// Lists the messages to the caller, newest first; an admin's call lists everyone's.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
@@ -56,7 +56,7 @@ func (c *notificationServiceClient) ListMessages(ctx context.Context, in *ListMe
 // All implementations must embed UnimplementedNotificationServiceServer
 // for forward compatibility.
 //
-// What customers were told.
+// Messages to customers, about their flows.
 type NotificationServiceServer interface {
 	// Lists the messages to the caller, newest first; an admin's call lists everyone's.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/operations/v1/operations_service.proto
 
-// What operators do to a running process, whatever contexts it serves.
+// Operations on a running process.
 
 package operationsv1
 
@@ -34,9 +34,9 @@ type DeadLetter struct {
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	// The flow that it belongs to.
 	FlowId string `protobuf:"bytes,3,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
-	// Why it could not be handled, for people.
+	// The error, as a text for people.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// When it was given up.
+	// When it was dead-lettered.
 	DeadTime      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=dead_time,json=deadTime,proto3" json:"dead_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -165,9 +165,9 @@ func (x *ListDeadLettersRequest) GetPageSize() int32 {
 // The response of `ListDeadLetters`.
 type ListDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The oldest ones.
+	// The oldest dead letters.
 	DeadLetters []*DeadLetter `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
-	// How many there are in all.
+	// The number of all dead letters of the context.
 	TotalSize     int64 `protobuf:"varint,2,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -275,7 +275,7 @@ func (x *ReplayDeadLettersRequest) GetEventId() string {
 // The response of `ReplayDeadLetters`.
 type ReplayDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many were given to the context again.
+	// The number of events delivered again.
 	ReplayedCount int64 `protobuf:"varint,1,opt,name=replayed_count,json=replayedCount,proto3" json:"replayed_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -376,7 +376,7 @@ func (x *DropDeadLettersRequest) GetEventId() string {
 // The response of `DropDeadLetters`.
 type DropDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many were removed.
+	// The number of events removed.
 	DroppedCount  int64 `protobuf:"varint,1,opt,name=dropped_count,json=droppedCount,proto3" json:"dropped_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -468,7 +468,7 @@ func (x *RebuildViewRequest) GetContext() string {
 // The response of `RebuildView`.
 type RebuildViewResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many events of the chronicle the view was made from.
+	// The number of events of the chronicle that the view was built from.
 	EventCount    int64 `protobuf:"varint,1,opt,name=event_count,json=eventCount,proto3" json:"event_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/operations/v1/operations_service.proto
 
-// What operators do to a running process, whatever contexts it serves.
+// Operations on a running process.
 
 package operationsv1
 
@@ -37,7 +37,7 @@ type OperationsServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
-	// Gives dead letters to the context once more. Handling an event twice has the effect of once.
+	// Delivers dead letters to the context again. An event that is handled twice takes effect once.
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	ReplayDeadLetters(ctx context.Context, in *ReplayDeadLettersRequest, opts ...grpc.CallOption) (*ReplayDeadLettersResponse, error)
@@ -45,11 +45,11 @@ type OperationsServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	DropDeadLetters(ctx context.Context, in *DropDeadLettersRequest, opts ...grpc.CallOption) (*DropDeadLettersResponse, error)
-	// Empties a view and makes it anew from the chronicle. Returns when the view is whole again.
+	// Empties a view and rebuilds it from the chronicle. Returns when the view is complete.
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process, `FAILED_PRECONDITION` with the reason
-	// `NOT_A_VIEW` if it is not a view, and `UNAVAILABLE` with `CHRONICLE_AWAY` and a retry delay if the chronicle can't be
-	// read; the view is then rebuilt by calling again.
+	// `NOT_A_VIEW` if it is not a view, and `UNAVAILABLE` with `CHRONICLE_AWAY` and a retry delay if the chronicle can't
+	// be read: call again to rebuild the view.
 	RebuildView(ctx context.Context, in *RebuildViewRequest, opts ...grpc.CallOption) (*RebuildViewResponse, error)
 }
 
@@ -111,7 +111,7 @@ type OperationsServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
-	// Gives dead letters to the context once more. Handling an event twice has the effect of once.
+	// Delivers dead letters to the context again. An event that is handled twice takes effect once.
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	ReplayDeadLetters(context.Context, *ReplayDeadLettersRequest) (*ReplayDeadLettersResponse, error)
@@ -119,11 +119,11 @@ type OperationsServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	DropDeadLetters(context.Context, *DropDeadLettersRequest) (*DropDeadLettersResponse, error)
-	// Empties a view and makes it anew from the chronicle. Returns when the view is whole again.
+	// Empties a view and rebuilds it from the chronicle. Returns when the view is complete.
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process, `FAILED_PRECONDITION` with the reason
-	// `NOT_A_VIEW` if it is not a view, and `UNAVAILABLE` with `CHRONICLE_AWAY` and a retry delay if the chronicle can't be
-	// read; the view is then rebuilt by calling again.
+	// `NOT_A_VIEW` if it is not a view, and `UNAVAILABLE` with `CHRONICLE_AWAY` and a retry delay if the chronicle can't
+	// be read: call again to rebuild the view.
 	RebuildView(context.Context, *RebuildViewRequest) (*RebuildViewResponse, error)
 	mustEmbedUnimplementedOperationsServiceServer()
 }

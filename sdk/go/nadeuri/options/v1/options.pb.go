@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/options/v1/options.proto
 
-// What the contracts say about themselves, and the servers enforce.
+// Options of the contracts, which the servers enforce.
 
 package optionsv1
 
@@ -24,23 +24,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Who a caller is, from the `roles` claim of the token.
+// The role of a caller, from the `roles` claim of the token.
 type Role int32
 
 const (
-	// Not a role; an RPC that lists it is open to nobody.
+	// Unspecified; it allows nobody.
 	Role_ROLE_UNSPECIFIED Role = 0
-	// Someone who rents, rides, stays or orders. Sees and changes only what is theirs.
+	// A customer, who rents, rides, stays or orders. Sees and changes only their own data.
 	Role_ROLE_CUSTOMER Role = 1
-	// Runs the company: registers cars, repairs flows, sees everything.
+	// An admin, who runs the company: registers cars, repairs flows, sees everything.
 	Role_ROLE_ADMIN Role = 2
 	// Another context of this product, calling inside the cluster.
 	Role_ROLE_SERVICE Role = 3
-	// Drives a taxi. Sees the drives that are offered, and changes only those they took.
+	// A taxi driver. Sees offered drives, and changes only those they accepted.
 	Role_ROLE_DRIVER Role = 4
-	// Runs a resort, or looks after bikes or products.
+	// A manager of resorts, bikes or products.
 	Role_ROLE_MANAGER Role = 5
-	// Carries orders to customers. Sees the deliveries that nobody started yet, and changes only those they started.
+	// A courier of orders. Sees deliveries that are not started, and changes only those they started.
 	Role_ROLE_COURIER Role = 6
 )
 
@@ -122,11 +122,11 @@ var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// Who may call this RPC: any one of the roles suffices. An RPC without roles is open to nobody.
+	// The roles that may call this RPC: any one of them suffices. Without roles, nobody may call it.
 	//
 	// repeated nadeuri.options.v1.Role roles = 50001;
 	E_Roles = &file_nadeuri_options_v1_options_proto_extTypes[0]
-	// Operators call it and wait as long as they say, up to an hour: the longest time of what apps call is not for it.
+	// For RPCs of operators: the caller's deadline may be up to an hour, instead of the limit for RPCs of apps.
 	//
 	// optional bool long = 50003;
 	E_Long = &file_nadeuri_options_v1_options_proto_extTypes[1]
@@ -134,7 +134,7 @@ var (
 
 // Extension fields to descriptorpb.MessageOptions.
 var (
-	// For events: nothing reacts to this one but the chronicle, and that is meant so.
+	// For events: only the chronicle subscribes to it, on purpose.
 	//
 	// optional bool final = 50002;
 	E_Final = &file_nadeuri_options_v1_options_proto_extTypes[2]

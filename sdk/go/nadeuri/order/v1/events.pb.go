@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A customer asked for an order. It is none until it is paid.
+// A customer requested an order. It is not an order until it is paid.
 type OrderDrafted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order, `DRAFT`.
@@ -67,7 +67,7 @@ func (x *OrderDrafted) GetOrder() *Order {
 	return nil
 }
 
-// It was not paid in time, or its payment was cancelled: it will never be an order. What is paid for it goes back.
+// It was not paid in time, or its payment was cancelled: it never becomes an order. A later payment is refunded.
 type OrderLapsed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order, `LAPSED`.
@@ -113,7 +113,7 @@ func (x *OrderLapsed) GetOrder() *Order {
 	return nil
 }
 
-// It was paid: it is an order, and wants its stock.
+// It was paid: it is an order, and its stock is requested.
 type OrderPlaced struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order, `PLACED`.
@@ -159,7 +159,7 @@ func (x *OrderPlaced) GetOrder() *Order {
 	return nil
 }
 
-// It has its stock, and is to be delivered.
+// It has its stock, and its delivery is to be prepared.
 type OrderConfirmed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order, `CONFIRMED`.
@@ -205,7 +205,7 @@ func (x *OrderConfirmed) GetOrder() *Order {
 	return nil
 }
 
-// The customer wants to cancel an order that is to be delivered: who delivers decides.
+// The customer cancelled an order whose delivery is being prepared: `delivery` confirms or refuses.
 type OrderCancellationRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order, `CANCELLING`.
@@ -251,7 +251,7 @@ func (x *OrderCancellationRequested) GetOrder() *Order {
 	return nil
 }
 
-// The order can't be cancelled, for its delivery has started: the money stays.
+// The order can't be cancelled, because its delivery has started: there is no refund.
 type OrderCancellationRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order, `DELIVERING` or `DELIVERED`.
@@ -297,7 +297,7 @@ func (x *OrderCancellationRefused) GetOrder() *Order {
 	return nil
 }
 
-// It is off. Stock that it took, and what was paid, goes back.
+// The order is cancelled: its stock is restored and its payment refunded.
 type OrderCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order, `CANCELLED`.

@@ -26,15 +26,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where an order stands.
+// The state of an order.
 type OrderState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	OrderState_ORDER_STATE_UNSPECIFIED OrderState = 0
-	// Not paid yet, so it is not an order yet: in events alone.
+	// Not paid yet, so not an order yet. Only in events.
 	OrderState_ORDER_STATE_DRAFT OrderState = 1
-	// Final. It was not paid, and never was an order: in events alone.
+	// Final. It was not paid and never was an order. Only in events.
 	OrderState_ORDER_STATE_LAPSED OrderState = 2
 	// Paid; its stock is being taken.
 	OrderState_ORDER_STATE_PLACED OrderState = 3
@@ -44,9 +44,9 @@ const (
 	OrderState_ORDER_STATE_DELIVERING OrderState = 5
 	// Final. The customer has it.
 	OrderState_ORDER_STATE_DELIVERED OrderState = 6
-	// The customer cancelled it; those who deliver are asked whether that is in time.
+	// The customer cancelled it; `delivery` decides whether that was in time.
 	OrderState_ORDER_STATE_CANCELLING OrderState = 7
-	// Final. It is off; stock and money go back.
+	// Final. It is cancelled; its stock is restored and its payment refunded.
 	OrderState_ORDER_STATE_CANCELLED OrderState = 8
 )
 
@@ -160,30 +160,30 @@ func (CancellationCause) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_order_v1_order_service_proto_rawDescGZIP(), []int{1}
 }
 
-// What a customer ordered, and what became of it.
+// An order of a customer.
 type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID. It is also the id of the flow: the chronicle tells its story by it.
+	// Output only. A UUID. Also the id of the flow: `GetFlow` of the chronicle returns its events.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Output only. Who ordered.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. What was ordered.
+	// Output only. The product.
 	ProductId string `protobuf:"bytes,3,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// Output only. What the product was called then.
+	// Output only. The name of the product when it was ordered.
 	ProductName string `protobuf:"bytes,4,opt,name=product_name,json=productName,proto3" json:"product_name,omitempty"`
-	// Output only. How many of it.
+	// Output only. The quantity.
 	Quantity int32 `protobuf:"varint,5,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	// Output only. The price of the product when it was ordered, times `quantity`.
 	Price *v1.Money `protobuf:"bytes,6,opt,name=price,proto3" json:"price,omitempty"`
-	// Output only. Where it is delivered to.
+	// Output only. The address.
 	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State OrderState `protobuf:"varint,8,opt,name=state,proto3,enum=nadeuri.order.v1.OrderState" json:"state,omitempty"`
 	// Output only. Why it was cancelled, or is being cancelled.
 	CancellationCause CancellationCause `protobuf:"varint,9,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.order.v1.CancellationCause" json:"cancellation_cause,omitempty"`
 	// Output only. The id of the payment; empty before it is paid.
 	PaymentId string `protobuf:"bytes,10,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Output only. When it was asked for.
+	// Output only. When it was requested.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
@@ -317,13 +317,13 @@ func (x *Order) GetExpireTime() *timestamppb.Timestamp {
 // The request of `CreateOrder`.
 type CreateOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. A UUID; repeating it with the same request returns the first answer, or goes on with what is not paid yet.
+	// Optional. A UUID; repeating it with the same request returns the first answer, or continues an unpaid order.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	ProductId string `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// Required. How many. 1 to 1000.
+	// Required. The quantity, 1 to 1000.
 	Quantity int32 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	// Required. Where it is delivered to. 1 to 200 characters.
+	// Required. The address, 1 to 200 characters.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	// Required. As in `nadeuri.payment.v1.ChargePaymentRequest`.
 	PaymentMethod string `protobuf:"bytes,5,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
@@ -638,9 +638,9 @@ func (x *GetOrderResponse) GetOrder() *Order {
 // The request of `ListOrders`.
 type ListOrdersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those in this state.
 	State         OrderState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.order.v1.OrderState" json:"state,omitempty"`

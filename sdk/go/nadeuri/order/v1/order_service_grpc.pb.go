@@ -33,27 +33,26 @@ const (
 //
 // Orders: paid when they are placed, confirmed when they have their stock, delivered, or cancelled and refunded.
 type OrderServiceClient interface {
-	// Orders a product and pays for it; waits for the payment. Without a payment there is no order. The price is the product's.
-	// Stock is taken after that: should there be too little left, the order is cancelled and refunded.
+	// Orders a product and waits for its payment. Without a payment there is no order. The server sets the price. The
+	// stock is taken afterwards: if it does not suffice, the order is cancelled and refunded.
 	//
-	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after it was created);
-	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the sum is more than an amount can be, with `PAYMENT_REFUSED` if the processor declined, with
-	// `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with `PAYMENT_CANCELLED` if the customer
-	// cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (what is paid after that is
-	// refunded);
-	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken at the moment, `ABORTED` with
-	// `PAYMENT_PENDING` and a retry delay if the processor did not answer. In these cases there is no order yet: for a while
-	// (a setting, half an hour by default) its payment can be charged through `payment`, with another card too, or this
-	// request repeated with the same request id, which never charges twice; as soon as it is paid there is the order.
+	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after its creation);
+	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PAYMENT_REFUSED` if the
+	// processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
+	// `PAYMENT_CANCELLED` if the customer cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or
+	// its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
+	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.
+	// In these cases there is no order yet. For a while (a setting, half an hour by default) the customer can charge the
+	// payment through `payment`, also with another card, or repeat this request with the same request id, which never
+	// charges twice. Once it is paid, the order exists.
 	CreateOrder(ctx context.Context, in *CreateOrderRequest, opts ...grpc.CallOption) (*CreateOrderResponse, error)
-	// Cancels an order whose delivery has not started; what was paid is refunded. One whose delivery is being prepared
-	// becomes `CANCELLING`: those who deliver decide whether it was in time, and a message tells. A cancelled one stays as
-	// it is.
+	// Cancels an order whose delivery has not started, and refunds it. If the delivery is being prepared, the order is
+	// `CANCELLING` until `delivery` decides; a message reports the result. Cancelling it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such order, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `DELIVERY_STARTED` or `ORDER_DELIVERED`.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
-	// Returns an order, whatever became of it.
+	// Returns an order, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such order, it is not paid, or it is another customer's.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
@@ -115,27 +114,26 @@ func (c *orderServiceClient) ListOrders(ctx context.Context, in *ListOrdersReque
 //
 // Orders: paid when they are placed, confirmed when they have their stock, delivered, or cancelled and refunded.
 type OrderServiceServer interface {
-	// Orders a product and pays for it; waits for the payment. Without a payment there is no order. The price is the product's.
-	// Stock is taken after that: should there be too little left, the order is cancelled and refunded.
+	// Orders a product and waits for its payment. Without a payment there is no order. The server sets the price. The
+	// stock is taken afterwards: if it does not suffice, the order is cancelled and refunded.
 	//
-	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after it was created);
-	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the sum is more than an amount can be, with `PAYMENT_REFUSED` if the processor declined, with
-	// `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with `PAYMENT_CANCELLED` if the customer
-	// cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (what is paid after that is
-	// refunded);
-	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken at the moment, `ABORTED` with
-	// `PAYMENT_PENDING` and a retry delay if the processor did not answer. In these cases there is no order yet: for a while
-	// (a setting, half an hour by default) its payment can be charged through `payment`, with another card too, or this
-	// request repeated with the same request id, which never charges twice; as soon as it is paid there is the order.
+	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after its creation);
+	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PAYMENT_REFUSED` if the
+	// processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
+	// `PAYMENT_CANCELLED` if the customer cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or
+	// its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
+	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.
+	// In these cases there is no order yet. For a while (a setting, half an hour by default) the customer can charge the
+	// payment through `payment`, also with another card, or repeat this request with the same request id, which never
+	// charges twice. Once it is paid, the order exists.
 	CreateOrder(context.Context, *CreateOrderRequest) (*CreateOrderResponse, error)
-	// Cancels an order whose delivery has not started; what was paid is refunded. One whose delivery is being prepared
-	// becomes `CANCELLING`: those who deliver decide whether it was in time, and a message tells. A cancelled one stays as
-	// it is.
+	// Cancels an order whose delivery has not started, and refunds it. If the delivery is being prepared, the order is
+	// `CANCELLING` until `delivery` decides; a message reports the result. Cancelling it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such order, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `DELIVERY_STARTED` or `ORDER_DELIVERED`.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
-	// Returns an order, whatever became of it.
+	// Returns an order, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such order, it is not paid, or it is another customer's.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)

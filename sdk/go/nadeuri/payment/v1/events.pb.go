@@ -159,7 +159,7 @@ func (x *PaymentRefused) GetPayment() *Payment {
 	return nil
 }
 
-// The customer wants the money of a paid purchase back; the seller takes the purchase back or says that it can't.
+// The customer cancelled a paid payment; the seller takes the purchase back or refuses.
 type PaymentCancellationRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment, `CANCELLING`.
@@ -205,7 +205,7 @@ func (x *PaymentCancellationRequested) GetPayment() *Payment {
 	return nil
 }
 
-// The seller could not take the purchase back: the money stays.
+// The seller could not take the purchase back: there is no refund.
 type PaymentCancellationRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment, `APPROVED` or `SETTLED`.
@@ -251,7 +251,7 @@ func (x *PaymentCancellationRefused) GetPayment() *Payment {
 	return nil
 }
 
-// The payment is void: no money was taken, or it was given back.
+// The payment is cancelled: no money was taken, or it was refunded.
 type PaymentCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment, `CANCELLED`.
@@ -297,7 +297,7 @@ func (x *PaymentCancelled) GetPayment() *Payment {
 	return nil
 }
 
-// The purchase was used up: the payment can't be cancelled any more.
+// The purchase was consumed: the payment can't be cancelled any more.
 type PaymentSettled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment, `SETTLED`.

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/payment/v1/payment_service.proto
 
-// Payments: what customers owe for a purchase, and how it was paid or given back.
+// Payments: amounts that customers owe for purchases, and their charges and refunds.
 
 package paymentv1
 
@@ -26,27 +26,27 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a payment stands.
+// The state of a payment.
 type PaymentState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	PaymentState_PAYMENT_STATE_UNSPECIFIED PaymentState = 0
 	// It waits for the customer.
 	PaymentState_PAYMENT_STATE_REQUESTED PaymentState = 1
-	// The processor was asked and its answer is not known yet.
+	// The processor was asked; its answer is not known yet.
 	PaymentState_PAYMENT_STATE_CHARGING PaymentState = 2
 	// The processor took the money.
 	PaymentState_PAYMENT_STATE_APPROVED PaymentState = 3
 	// The processor declined. The customer may try again.
 	PaymentState_PAYMENT_STATE_REFUSED PaymentState = 4
-	// The customer asked for the money back; the seller is asked whether the purchase can be taken back.
+	// The customer cancelled it; the seller decides whether it takes the purchase back.
 	PaymentState_PAYMENT_STATE_CANCELLING PaymentState = 5
-	// The money is on its way back.
+	// The refund is in progress.
 	PaymentState_PAYMENT_STATE_REFUNDING PaymentState = 6
-	// Final. No money was taken, or it was given back (`refunded`).
+	// Final. No money was taken, or it was refunded (`refunded`).
 	PaymentState_PAYMENT_STATE_CANCELLED PaymentState = 7
-	// Final. The purchase was used up: the money stays.
+	// Final. The purchase was consumed: there is no refund any more.
 	PaymentState_PAYMENT_STATE_SETTLED PaymentState = 8
 )
 
@@ -103,32 +103,31 @@ func (PaymentState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What a customer owes, or paid, for one purchase.
+// The payment of one purchase.
 type Payment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID, made from the purchase.
+	// Output only. A UUID, derived from the purchase.
 	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Output only. What is paid for: the id of the reservation, ride or order.
+	// Output only. The purchase: the id of the reservation, ride or order.
 	PurchaseId string `protobuf:"bytes,2,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
-	// Output only. Who pays.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. What is paid.
+	// Output only. The amount.
 	Amount *v1.Money `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State PaymentState `protobuf:"varint,5,opt,name=state,proto3,enum=nadeuri.payment.v1.PaymentState" json:"state,omitempty"`
-	// Output only. Why the processor refused, for people; empty unless `REFUSED`.
+	// Output only. Why the processor refused, as a text for people; empty unless `REFUSED`.
 	Refusal string `protobuf:"bytes,6,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	// Output only. True if money that had been taken was given back.
+	// Output only. True if the payment was refunded.
 	Refunded bool `protobuf:"varint,7,opt,name=refunded,proto3" json:"refunded,omitempty"`
 	// Output only. When it was requested.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Output only. What the seller noted with the purchase, such as `car/` and the id of the car: it comes back with every
-	// event, so that the seller knows what it is about.
+	// Output only. The seller's reference, such as `car/` and the id of the car. Every event of the payment carries it.
 	SellerReference string `protobuf:"bytes,10,opt,name=seller_reference,json=sellerReference,proto3" json:"seller_reference,omitempty"`
-	// Output only. True if what is paid for was used up before it is paid, such as a drive: then the payment can't be
-	// cancelled, and is settled as soon as it is approved.
+	// Output only. True if the purchase is consumed before it is paid, such as a drive: the payment can't be cancelled,
+	// and is settled as soon as it is approved.
 	Used          bool `protobuf:"varint,11,opt,name=used,proto3" json:"used,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -336,9 +335,9 @@ func (x *GetPaymentResponse) GetPayment() *Payment {
 // The request of `ListPayments`.
 type ListPaymentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only the payment of this purchase, a UUID.
 	PurchaseId    string `protobuf:"bytes,3,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
@@ -459,9 +458,9 @@ type ChargePaymentRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Required. The processor's name of the customer's card or account, 1 to 100 characters.
-	// The sandbox knows `sandbox-approve`, `sandbox-decline`, `sandbox-timeout` (it never answers)
-	// and `sandbox-timeout-once` (the first answer is lost).
+	// Required. The payment method: the processor's name of the customer's card or account, 1 to 100 characters. The
+	// sandbox has `sandbox-approve`, `sandbox-decline`, `sandbox-timeout` (it never answers) and `sandbox-timeout-once`
+	// (the first answer is lost).
 	PaymentMethod string `protobuf:"bytes,3,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -569,11 +568,11 @@ type CollectPaymentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. A UUID: what is paid for.
+	// Required. The purchase, a UUID.
 	PurchaseId string `protobuf:"bytes,2,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
-	// Required. Who pays, 1 to 128 characters.
+	// Required. The customer, 1 to 128 characters.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Required. What is paid; more than 0.
+	// Required. The amount; more than 0.
 	Amount *v1.Money `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Required. As in `ChargePaymentRequest`.
 	PaymentMethod string `protobuf:"bytes,5,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`

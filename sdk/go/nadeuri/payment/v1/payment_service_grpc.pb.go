@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/payment/v1/payment_service.proto
 
-// Payments: what customers owe for a purchase, and how it was paid or given back.
+// Payments: amounts that customers owe for purchases, and their charges and refunds.
 
 package paymentv1
 
@@ -32,7 +32,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Payments of all lines of business. There is one payment for a purchase, so that nothing is charged twice.
+// Payments of all lines of business. A purchase has one payment, so nothing is charged twice.
 type PaymentServiceClient interface {
 	// Returns a payment. Customers get their own.
 	//
@@ -40,26 +40,27 @@ type PaymentServiceClient interface {
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
 	// Lists the caller's payments, newest first; an admin's call lists everyone's.
 	ListPayments(ctx context.Context, in *ListPaymentsRequest, opts ...grpc.CallOption) (*ListPaymentsResponse, error)
-	// Pays a requested payment, and waits for the processor's answer. What was bought follows by event.
-	// A payment that is approved already stays as it is.
+	// Charges a requested payment, and waits for the processor's answer. The seller learns of it by event. Charging an
+	// approved payment changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's;
-	// `FAILED_PRECONDITION` with the reason `PAYMENT_REFUSED` if the processor declined (another method may be tried),
-	// or `PAYMENT_CANCELLED` if it was cancelled;
-	// `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: it is asked again without a further call.
+	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's; `FAILED_PRECONDITION` with the reason
+	// `PAYMENT_REFUSED` if the processor declined (another method may be tried), or `PAYMENT_CANCELLED` if it was
+	// cancelled; `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: it is asked again without
+	// another call.
 	ChargePayment(ctx context.Context, in *ChargePaymentRequest, opts ...grpc.CallOption) (*ChargePaymentResponse, error)
-	// Asks for a payment for a purchase and charges it in one call: what a context does when its customer pays with it.
+	// Requests a payment for a purchase and charges it, in one call. Contexts call it when a customer pays there.
 	// Repeating it for the same purchase never charges again.
 	//
 	// Returns what `ChargePayment` returns, and `FAILED_PRECONDITION` with the reason `PURCHASE_DIFFERS`
 	// if the purchase is known with another customer or amount.
 	CollectPayment(ctx context.Context, in *CollectPaymentRequest, opts ...grpc.CallOption) (*CollectPaymentResponse, error)
-	// Cancels a payment. One that is not paid yet is cancelled at once. A paid one becomes `CANCELLING`:
-	// the context that sold the purchase takes it back, then the money is refunded; or it can't any more
-	// (the car was returned), then the payment is `APPROVED` again and the customer gets a message.
+	// Cancels a payment. An unpaid one is cancelled at once. A paid one becomes `CANCELLING` until the seller decides: it
+	// takes the purchase back, and the payment is refunded; or it refuses (such as after the return of a car), the
+	// payment is `APPROVED` again, and the customer gets a message.
 	//
 	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's; `FAILED_PRECONDITION` with the reason
-	// `PAYMENT_SETTLED` if the purchase was used up, paid or not, or `PAYMENT_PROCESSING` (with a retry delay) while the processor is asked.
+	// `PAYMENT_SETTLED` if the purchase was consumed, paid or not, or `PAYMENT_PROCESSING` (with a retry delay) while a
+	// charge is in progress.
 	CancelPayment(ctx context.Context, in *CancelPaymentRequest, opts ...grpc.CallOption) (*CancelPaymentResponse, error)
 }
 
@@ -125,7 +126,7 @@ func (c *paymentServiceClient) CancelPayment(ctx context.Context, in *CancelPaym
 // All implementations must embed UnimplementedPaymentServiceServer
 // for forward compatibility.
 //
-// Payments of all lines of business. There is one payment for a purchase, so that nothing is charged twice.
+// Payments of all lines of business. A purchase has one payment, so nothing is charged twice.
 type PaymentServiceServer interface {
 	// Returns a payment. Customers get their own.
 	//
@@ -133,26 +134,27 @@ type PaymentServiceServer interface {
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
 	// Lists the caller's payments, newest first; an admin's call lists everyone's.
 	ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error)
-	// Pays a requested payment, and waits for the processor's answer. What was bought follows by event.
-	// A payment that is approved already stays as it is.
+	// Charges a requested payment, and waits for the processor's answer. The seller learns of it by event. Charging an
+	// approved payment changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's;
-	// `FAILED_PRECONDITION` with the reason `PAYMENT_REFUSED` if the processor declined (another method may be tried),
-	// or `PAYMENT_CANCELLED` if it was cancelled;
-	// `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: it is asked again without a further call.
+	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's; `FAILED_PRECONDITION` with the reason
+	// `PAYMENT_REFUSED` if the processor declined (another method may be tried), or `PAYMENT_CANCELLED` if it was
+	// cancelled; `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: it is asked again without
+	// another call.
 	ChargePayment(context.Context, *ChargePaymentRequest) (*ChargePaymentResponse, error)
-	// Asks for a payment for a purchase and charges it in one call: what a context does when its customer pays with it.
+	// Requests a payment for a purchase and charges it, in one call. Contexts call it when a customer pays there.
 	// Repeating it for the same purchase never charges again.
 	//
 	// Returns what `ChargePayment` returns, and `FAILED_PRECONDITION` with the reason `PURCHASE_DIFFERS`
 	// if the purchase is known with another customer or amount.
 	CollectPayment(context.Context, *CollectPaymentRequest) (*CollectPaymentResponse, error)
-	// Cancels a payment. One that is not paid yet is cancelled at once. A paid one becomes `CANCELLING`:
-	// the context that sold the purchase takes it back, then the money is refunded; or it can't any more
-	// (the car was returned), then the payment is `APPROVED` again and the customer gets a message.
+	// Cancels a payment. An unpaid one is cancelled at once. A paid one becomes `CANCELLING` until the seller decides: it
+	// takes the purchase back, and the payment is refunded; or it refuses (such as after the return of a car), the
+	// payment is `APPROVED` again, and the customer gets a message.
 	//
 	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's; `FAILED_PRECONDITION` with the reason
-	// `PAYMENT_SETTLED` if the purchase was used up, paid or not, or `PAYMENT_PROCESSING` (with a retry delay) while the processor is asked.
+	// `PAYMENT_SETTLED` if the purchase was consumed, paid or not, or `PAYMENT_PROCESSING` (with a retry delay) while a
+	// charge is in progress.
 	CancelPayment(context.Context, *CancelPaymentRequest) (*CancelPaymentResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/period/v1/period.proto
 
-// Spans of time.
+// Periods of time.
 
 package periodv1
 
@@ -24,12 +24,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// From a moment up to, and without, another: periods that only touch don't overlap.
+// A half-open period of time: periods that only touch don't overlap.
 type Period struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The first moment.
+	// Required. The start, inclusive.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// Required. The first moment that is no longer part of it; after `start_time`.
+	// Required. The end, exclusive; after `start_time`.
 	EndTime       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,12 +79,12 @@ func (x *Period) GetEndTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// From a date up to, and without, another: dates that only touch don't overlap.
+// A half-open range of dates: ranges that only touch don't overlap.
 type Dates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The first date, ISO 8601 such as `2026-07-01`. Of a stay: the first night.
+	// Required. The first date, inclusive, in ISO 8601 such as `2026-07-01`. Of a stay: the first night.
 	StartDate string `protobuf:"bytes,1,opt,name=start_date,json=startDate,proto3" json:"start_date,omitempty"`
-	// Required. The first date that is no longer part of it; after `start_date`. Of a stay: the morning of departure.
+	// Required. The end, exclusive; after `start_date`. Of a stay: the day of departure.
 	EndDate       string `protobuf:"bytes,2,opt,name=end_date,json=endDate,proto3" json:"end_date,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

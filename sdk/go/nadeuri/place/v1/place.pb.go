@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/place/v1/place.proto
 
-// Places on the map.
+// Places.
 
 package placev1
 
@@ -23,10 +23,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A place where something can be picked up or brought back.
+// A place where something is picked up or returned.
 type Place struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. What people call it, such as `Gimpo Airport`. 1 to 100 characters; places are compared by it, to the letter.
+	// Required. The name, such as `Gimpo Airport`. 1 to 100 characters. Places are compared by their exact name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Optional. Degrees north, -90 to 90.
 	Latitude *float64 `protobuf:"fixed64,2,opt,name=latitude,proto3,oneof" json:"latitude,omitempty"`

@@ -160,10 +160,10 @@ func (x *StockAdded) GetProduct() *Product {
 	return nil
 }
 
-// An order took of the stock.
+// An order took stock.
 type StockTaken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it took, `TAKEN`.
+	// The taking, `TAKEN`.
 	Taking        *Taking `protobuf:"bytes,1,opt,name=taking,proto3" json:"taking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -206,10 +206,10 @@ func (x *StockTaken) GetTaking() *Taking {
 	return nil
 }
 
-// An order wanted more than there was: it took nothing, and never will.
+// An order requested more than the stock: it took nothing, and never will.
 type StockRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it wanted, `REFUSED`.
+	// The taking, `REFUSED`.
 	Taking        *Taking `protobuf:"bytes,1,opt,name=taking,proto3" json:"taking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -252,10 +252,10 @@ func (x *StockRefused) GetTaking() *Taking {
 	return nil
 }
 
-// An order was cancelled: what it took is back in stock.
+// An order was cancelled: its stock is restored.
 type StockRestored struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it had taken, `RESTORED`.
+	// The taking, `RESTORED`.
 	Taking        *Taking `protobuf:"bytes,1,opt,name=taking,proto3" json:"taking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/product/v1/product_service.proto
 
-// Products that the company sells, and how many of them are in stock.
+// Products that the company sells, and their stock.
 
 package productv1
 
@@ -26,17 +26,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What became of an order's wish for stock.
+// The state of a taking.
 type TakingState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	TakingState_TAKING_STATE_UNSPECIFIED TakingState = 0
 	// The order has it.
 	TakingState_TAKING_STATE_TAKEN TakingState = 1
 	// Final. There was not enough.
 	TakingState_TAKING_STATE_REFUSED TakingState = 2
-	// Final. The order was cancelled: what it took, if it took it, is back in stock.
+	// Final. The order was cancelled: stock that it took is restored.
 	TakingState_TAKING_STATE_RESTORED TakingState = 3
 )
 
@@ -83,20 +83,20 @@ func (TakingState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_product_v1_product_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Something that customers order.
+// A product that customers order.
 type Product struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. A UUID.
 	ProductId string `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// Required. What people call it. 1 to 100 characters.
+	// Required. The name, 1 to 100 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Required. What one of it costs. More than 0.
+	// Required. The price of one; more than 0.
 	Price *v1.Money `protobuf:"bytes,3,opt,name=price,proto3" json:"price,omitempty"`
-	// Optional when it is created, then output only: how many there are that no order took. 0 to 1,000,000,000.
+	// Optional at creation, output only afterwards. The quantity that no order has taken, 0 to 1,000,000,000.
 	Stock int64 `protobuf:"varint,4,opt,name=stock,proto3" json:"stock,omitempty"`
 	// Output only. When it was added.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Output only. When it, or its stock, last changed.
+	// Output only. When the product or its stock last changed.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -174,16 +174,16 @@ func (x *Product) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// What an order took of the stock, or could not take.
+// Stock that an order took, or could not take.
 type Taking struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// The product.
 	ProductId string `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// How many.
+	// The quantity.
 	Quantity int32 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	// What became of it.
+	// The state.
 	State         TakingState `protobuf:"varint,4,opt,name=state,proto3,enum=nadeuri.product.v1.TakingState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -355,7 +355,7 @@ type RepriceProductRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	ProductId string `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// Required. What one of it costs from now on. More than 0.
+	// Required. The new price of one; more than 0.
 	Price         *v1.Money `protobuf:"bytes,3,opt,name=price,proto3" json:"price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -465,7 +465,7 @@ type AddStockRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	ProductId string `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// Required. How many there are more. 1 to 1,000,000,000.
+	// Required. The added quantity, 1 to 1,000,000,000.
 	Quantity      int64 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -663,9 +663,9 @@ func (x *GetProductResponse) GetProduct() *Product {
 // The request of `ListProducts`.
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

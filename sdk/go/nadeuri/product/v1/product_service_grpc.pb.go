@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/product/v1/product_service.proto
 
-// Products that the company sells, and how many of them are in stock.
+// Products that the company sells, and their stock.
 
 package productv1
 
@@ -32,11 +32,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Products and their stock. Orders take of the stock by event, and it never goes below zero.
+// Products and their stock. Orders take stock by event, and it never falls below zero.
 type ProductServiceClient interface {
 	// Adds a product.
 	CreateProduct(ctx context.Context, in *CreateProductRequest, opts ...grpc.CallOption) (*CreateProductResponse, error)
-	// Changes the price of a product. Orders that were made before keep theirs.
+	// Changes the price of a product. Earlier orders keep their price.
 	//
 	// Returns `NOT_FOUND` if there is no such product.
 	RepriceProduct(ctx context.Context, in *RepriceProductRequest, opts ...grpc.CallOption) (*RepriceProductResponse, error)
@@ -115,11 +115,11 @@ func (c *productServiceClient) ListProducts(ctx context.Context, in *ListProduct
 // All implementations must embed UnimplementedProductServiceServer
 // for forward compatibility.
 //
-// Products and their stock. Orders take of the stock by event, and it never goes below zero.
+// Products and their stock. Orders take stock by event, and it never falls below zero.
 type ProductServiceServer interface {
 	// Adds a product.
 	CreateProduct(context.Context, *CreateProductRequest) (*CreateProductResponse, error)
-	// Changes the price of a product. Orders that were made before keep theirs.
+	// Changes the price of a product. Earlier orders keep their price.
 	//
 	// Returns `NOT_FOUND` if there is no such product.
 	RepriceProduct(context.Context, *RepriceProductRequest) (*RepriceProductResponse, error)

@@ -67,7 +67,7 @@ func (x *CarReserved) GetReservation() *Reservation {
 	return nil
 }
 
-// The period is free again. A payment made for it is to be refunded.
+// The period is free again. Its payment, if there is one, is to be refunded.
 type ReservationCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reservation, `CANCELLED`.
@@ -159,7 +159,7 @@ func (x *CarRented) GetReservation() *Reservation {
 	return nil
 }
 
-// A payment came for a reservation that was cancelled before: the money is to be refunded.
+// A cancelled reservation was paid: the payment is to be refunded.
 type RentRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reservation, `CANCELLED`.
@@ -205,7 +205,7 @@ func (x *RentRefused) GetReservation() *Reservation {
 	return nil
 }
 
-// The payment of a rental can't be cancelled, for the car was returned: the money stays.
+// The payment of a rental can't be cancelled, because the car was returned: there is no refund.
 type RentalCancellationRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reservation, `RETURNED`.
@@ -251,7 +251,7 @@ func (x *RentalCancellationRefused) GetReservation() *Reservation {
 	return nil
 }
 
-// The car is back.
+// The car was returned.
 type CarReturned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reservation, `RETURNED`.
@@ -297,7 +297,7 @@ func (x *CarReturned) GetReservation() *Reservation {
 	return nil
 }
 
-// The customer gave stars.
+// The customer rated the rental.
 type RentalRated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reservation with its stars.

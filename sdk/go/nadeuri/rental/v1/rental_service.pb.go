@@ -27,19 +27,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a reservation stands.
+// The state of a reservation.
 type ReservationState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	ReservationState_RESERVATION_STATE_UNSPECIFIED ReservationState = 0
-	// The car is kept for the period; not paid yet.
+	// The car is reserved for the period; not paid yet.
 	ReservationState_RESERVATION_STATE_RESERVED ReservationState = 1
 	// Paid: the car is the customer's for the period.
 	ReservationState_RESERVATION_STATE_RENTED ReservationState = 2
-	// Final. The car is back.
+	// Final. The car was returned.
 	ReservationState_RESERVATION_STATE_RETURNED ReservationState = 3
-	// Final. The period is free again, and what was paid is refunded.
+	// Final. The period is free again, and a payment is refunded.
 	ReservationState_RESERVATION_STATE_CANCELLED ReservationState = 4
 )
 
@@ -145,29 +145,29 @@ func (CancellationCause) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{1}
 }
 
-// A car promised to a customer for a period, and what became of it.
+// A reservation of a car for a period, and the rental that follows.
 type Reservation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID. It is also the id of the flow: the chronicle tells its story by it.
+	// Output only. A UUID. Also the id of the flow: `GetFlow` of the chronicle returns its events.
 	ReservationId string `protobuf:"bytes,1,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
 	// Output only. The car.
 	CarId string `protobuf:"bytes,2,opt,name=car_id,json=carId,proto3" json:"car_id,omitempty"`
-	// Output only. Who reserved.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. For when.
+	// Output only. The period.
 	Period *v1.Period `protobuf:"bytes,4,opt,name=period,proto3" json:"period,omitempty"`
-	// Output only. The days that are paid for. A day lasts from the start's time of day to the same time on the next day
-	// in the region's time zone (23 or 25 hours when clocks change); a day begun counts whole.
+	// Output only. The number of days charged. A day lasts from the start's time of day to the same time on the next day,
+	// in the region's time zone (23 or 25 hours when clocks change). A started day counts as a whole one.
 	Days int32 `protobuf:"varint,5,opt,name=days,proto3" json:"days,omitempty"`
 	// Output only. The car's daily rate when it was reserved, times `days`.
 	Price *v11.Money `protobuf:"bytes,6,opt,name=price,proto3" json:"price,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State ReservationState `protobuf:"varint,7,opt,name=state,proto3,enum=nadeuri.rental.v1.ReservationState" json:"state,omitempty"`
 	// Output only. Why it was cancelled.
 	CancellationCause CancellationCause `protobuf:"varint,8,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.rental.v1.CancellationCause" json:"cancellation_cause,omitempty"`
 	// Output only. The stars given after the return, 1 to 5; 0 before.
 	Stars int32 `protobuf:"varint,9,opt,name=stars,proto3" json:"stars,omitempty"`
-	// Output only. The id of the payment that it was rented with; empty before.
+	// Output only. The id of its payment; empty before the rental.
 	PaymentId string `protobuf:"bytes,10,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// Output only. When it was reserved.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -307,8 +307,8 @@ type ReserveCarRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	CarId string `protobuf:"bytes,2,opt,name=car_id,json=carId,proto3" json:"car_id,omitempty"`
-	// Required. Must not be over, nor have begun more than an hour ago; at most 90 days long,
-	// and over at most two years from now (both are settings of the region).
+	// Required. It must not have ended, nor have started more than an hour ago; at most 90 days long, and ending at most
+	// two years from now (both are settings of the region).
 	Period        *v1.Period `protobuf:"bytes,3,opt,name=period,proto3" json:"period,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -928,9 +928,9 @@ func (x *GetReservationResponse) GetReservation() *Reservation {
 // The request of `ListReservations`.
 type ListReservationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those in this state.
 	State         ReservationState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.rental.v1.ReservationState" json:"state,omitempty"`
@@ -1084,7 +1084,7 @@ func (*GetRegionRequest) Descriptor() ([]byte, []int) {
 // The response of `GetRegion`.
 type GetRegionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the cars are.
+	// The region.
 	Region        *Region `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1138,7 +1138,7 @@ type Region struct {
 	TimeZone string `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// How long a reservation waits for its payment, in minutes.
 	PayWithinMinutes int64 `protobuf:"varint,4,opt,name=pay_within_minutes,json=payWithinMinutes,proto3" json:"pay_within_minutes,omitempty"`
-	// How long a period may be, in days.
+	// The longest period, in days.
 	LongestDays int64 `protobuf:"varint,5,opt,name=longest_days,json=longestDays,proto3" json:"longest_days,omitempty"`
 	// How far ahead a period may end, in days.
 	HorizonDays   int64 `protobuf:"varint,6,opt,name=horizon_days,json=horizonDays,proto3" json:"horizon_days,omitempty"`

@@ -36,48 +36,49 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Cars reserved for a period, paid for, rented, returned and rated.
+// Reservations and rentals of cars: reserve, pay, return, rate.
 type RentalServiceClient interface {
 	// Reserves a car for a period. Two reservations of one car never overlap.
 	//
-	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with `PERIOD_TAKEN`
-	// if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out, `CURRENCY_NOT_SERVED` if its price is
-	// not in the currency of this region, `PRICE_TOO_HIGH` if the sum is more than an amount can be, or `CALENDAR_FULL` if the
-	// car has too many reservations; `INVALID_ARGUMENT` if the period is over or too long.
+	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with
+	// `PERIOD_TAKEN` if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out,
+	// `CURRENCY_NOT_SERVED` if its price is not in the currency of this region, `PRICE_TOO_HIGH` if the price exceeds the
+	// largest amount, or `CALENDAR_FULL` if the car has too many reservations; `INVALID_ARGUMENT` if the period is over
+	// or too long.
 	ReserveCar(ctx context.Context, in *ReserveCarRequest, opts ...grpc.CallOption) (*ReserveCarResponse, error)
-	// Cancels a reservation that is not a rental yet. The period is free again, and a payment made for it is refunded.
-	// A cancelled one stays as it is.
+	// Cancels a reservation that is not a rental yet. The period is free again, and a payment is refunded. Cancelling it
+	// again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `ALREADY_RENTED` (cancel the payment instead) or `ALREADY_RETURNED`.
 	CancelReservation(ctx context.Context, in *CancelReservationRequest, opts ...grpc.CallOption) (*CancelReservationResponse, error)
-	// Pays for a reservation and makes it a rental; waits for the payment. A rented one stays as it is.
+	// Pays for a reservation, waits for the payment, and makes it a rental. Renting it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's; `FAILED_PRECONDITION` with the reason
-	// `PAYMENT_REFUSED` if the processor declined (the reservation is kept: try another method), `RESERVATION_CANCELLED`
-	// or `ALREADY_RETURNED`; `UNAVAILABLE` with the reason `PAYMENT_AWAY` and a retry delay if payments can't be taken at the
-	// moment, `ABORTED` with `PAYMENT_PENDING` if the processor did not answer: the reservation is kept, and if the money
-	// was taken all the same, the rental follows by itself.
+	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's; `FAILED_PRECONDITION` with the
+	// reason `PAYMENT_REFUSED` if the processor declined (the reservation is kept: try another method),
+	// `RESERVATION_CANCELLED` or `ALREADY_RETURNED`; `UNAVAILABLE` with the reason `PAYMENT_AWAY` and a retry delay if
+	// payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` if the processor did not answer: the reservation is
+	// kept, and if the charge succeeded after all, it becomes a rental without another call.
 	RentCar(ctx context.Context, in *RentCarRequest, opts ...grpc.CallOption) (*RentCarResponse, error)
-	// Ends a rental: the car is back. A returned one stays as it is.
+	// Ends a rental when the car is returned. Returning it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `NOT_RENTED` or `RESERVATION_CANCELLED`.
 	ReturnCar(ctx context.Context, in *ReturnCarRequest, opts ...grpc.CallOption) (*ReturnCarResponse, error)
-	// Gives stars to a rental after the return, once.
+	// Rates a rental with stars, once, after the return.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `NOT_RETURNED`, or `ALREADY_RATED`.
 	RateRental(ctx context.Context, in *RateRentalRequest, opts ...grpc.CallOption) (*RateRentalResponse, error)
-	// Returns a reservation, whatever became of it.
+	// Returns a reservation, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's.
 	GetReservation(ctx context.Context, in *GetReservationRequest, opts ...grpc.CallOption) (*GetReservationResponse, error)
 	// Lists the caller's reservations, newest first; an admin's call lists everyone's.
 	ListReservations(ctx context.Context, in *ListReservationsRequest, opts ...grpc.CallOption) (*ListReservationsResponse, error)
-	// Returns where this service rents cars out, and what follows from it: settings of the installation.
+	// Returns the region in which this installation rents cars out, and its settings.
 	GetRegion(ctx context.Context, in *GetRegionRequest, opts ...grpc.CallOption) (*GetRegionResponse, error)
-	// Takes a car out of the calendar for good, if nothing is open on it: what `fleet` asks before it removes a car.
+	// Retires a car for good, if it has no open reservation or rental. `fleet` calls it before it removes a car.
 	//
 	// Returns `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation or rental of it is open.
 	RetireCar(ctx context.Context, in *RetireCarRequest, opts ...grpc.CallOption) (*RetireCarResponse, error)
@@ -185,48 +186,49 @@ func (c *rentalServiceClient) RetireCar(ctx context.Context, in *RetireCarReques
 // All implementations must embed UnimplementedRentalServiceServer
 // for forward compatibility.
 //
-// Cars reserved for a period, paid for, rented, returned and rated.
+// Reservations and rentals of cars: reserve, pay, return, rate.
 type RentalServiceServer interface {
 	// Reserves a car for a period. Two reservations of one car never overlap.
 	//
-	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with `PERIOD_TAKEN`
-	// if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out, `CURRENCY_NOT_SERVED` if its price is
-	// not in the currency of this region, `PRICE_TOO_HIGH` if the sum is more than an amount can be, or `CALENDAR_FULL` if the
-	// car has too many reservations; `INVALID_ARGUMENT` if the period is over or too long.
+	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with
+	// `PERIOD_TAKEN` if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out,
+	// `CURRENCY_NOT_SERVED` if its price is not in the currency of this region, `PRICE_TOO_HIGH` if the price exceeds the
+	// largest amount, or `CALENDAR_FULL` if the car has too many reservations; `INVALID_ARGUMENT` if the period is over
+	// or too long.
 	ReserveCar(context.Context, *ReserveCarRequest) (*ReserveCarResponse, error)
-	// Cancels a reservation that is not a rental yet. The period is free again, and a payment made for it is refunded.
-	// A cancelled one stays as it is.
+	// Cancels a reservation that is not a rental yet. The period is free again, and a payment is refunded. Cancelling it
+	// again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `ALREADY_RENTED` (cancel the payment instead) or `ALREADY_RETURNED`.
 	CancelReservation(context.Context, *CancelReservationRequest) (*CancelReservationResponse, error)
-	// Pays for a reservation and makes it a rental; waits for the payment. A rented one stays as it is.
+	// Pays for a reservation, waits for the payment, and makes it a rental. Renting it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's; `FAILED_PRECONDITION` with the reason
-	// `PAYMENT_REFUSED` if the processor declined (the reservation is kept: try another method), `RESERVATION_CANCELLED`
-	// or `ALREADY_RETURNED`; `UNAVAILABLE` with the reason `PAYMENT_AWAY` and a retry delay if payments can't be taken at the
-	// moment, `ABORTED` with `PAYMENT_PENDING` if the processor did not answer: the reservation is kept, and if the money
-	// was taken all the same, the rental follows by itself.
+	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's; `FAILED_PRECONDITION` with the
+	// reason `PAYMENT_REFUSED` if the processor declined (the reservation is kept: try another method),
+	// `RESERVATION_CANCELLED` or `ALREADY_RETURNED`; `UNAVAILABLE` with the reason `PAYMENT_AWAY` and a retry delay if
+	// payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` if the processor did not answer: the reservation is
+	// kept, and if the charge succeeded after all, it becomes a rental without another call.
 	RentCar(context.Context, *RentCarRequest) (*RentCarResponse, error)
-	// Ends a rental: the car is back. A returned one stays as it is.
+	// Ends a rental when the car is returned. Returning it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `NOT_RENTED` or `RESERVATION_CANCELLED`.
 	ReturnCar(context.Context, *ReturnCarRequest) (*ReturnCarResponse, error)
-	// Gives stars to a rental after the return, once.
+	// Rates a rental with stars, once, after the return.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `NOT_RETURNED`, or `ALREADY_RATED`.
 	RateRental(context.Context, *RateRentalRequest) (*RateRentalResponse, error)
-	// Returns a reservation, whatever became of it.
+	// Returns a reservation, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's.
 	GetReservation(context.Context, *GetReservationRequest) (*GetReservationResponse, error)
 	// Lists the caller's reservations, newest first; an admin's call lists everyone's.
 	ListReservations(context.Context, *ListReservationsRequest) (*ListReservationsResponse, error)
-	// Returns where this service rents cars out, and what follows from it: settings of the installation.
+	// Returns the region in which this installation rents cars out, and its settings.
 	GetRegion(context.Context, *GetRegionRequest) (*GetRegionResponse, error)
-	// Takes a car out of the calendar for good, if nothing is open on it: what `fleet` asks before it removes a car.
+	// Retires a car for good, if it has no open reservation or rental. `fleet` calls it before it removes a car.
 	//
 	// Returns `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation or rental of it is open.
 	RetireCar(context.Context, *RetireCarRequest) (*RetireCarResponse, error)

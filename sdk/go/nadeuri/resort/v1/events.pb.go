@@ -114,7 +114,7 @@ func (x *DatesOffered) GetResort() *Resort {
 	return nil
 }
 
-// Dates are kept for a stay that is being reserved.
+// Dates are held for a stay that is being reserved.
 type DatesHeld struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hold, `HELD`.
@@ -160,7 +160,7 @@ func (x *DatesHeld) GetHold() *Hold {
 	return nil
 }
 
-// The reservation that dates were held for never came: they are free again.
+// The reservation of the held dates never came: they are free again.
 type HoldLapsed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hold, `ENDED`.
@@ -206,7 +206,7 @@ func (x *HoldLapsed) GetHold() *Hold {
 	return nil
 }
 
-// A stay was reserved: its dates are kept until it is paid or lapses.
+// A stay was reserved: its dates are reserved until it is paid or lapses.
 type DatesReserved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hold, `RESERVED`.
@@ -344,7 +344,7 @@ func (x *DatesFreed) GetHold() *Hold {
 	return nil
 }
 
-// A stay came so late that its hold had lapsed and others have its dates: it can't take place.
+// The reservation came after its hold had lapsed, and others have the dates: the stay can't take place.
 type HoldLost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hold, `ENDED`.

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/resort/v1/resort_service.proto
 
-// Resorts, and which of their nights are taken.
+// Resorts, and the occupancy of their nights.
 
 package resortv1
 
@@ -27,19 +27,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// How far a hold is.
+// The state of a hold.
 type HoldState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	HoldState_HOLD_STATE_UNSPECIFIED HoldState = 0
-	// A reservation is under way.
+	// A reservation is in progress.
 	HoldState_HOLD_STATE_HELD HoldState = 1
 	// Reserved, not paid yet.
 	HoldState_HOLD_STATE_RESERVED HoldState = 2
 	// Paid.
 	HoldState_HOLD_STATE_BOOKED HoldState = 3
-	// The dates are no longer kept for this stay.
+	// The dates are no longer held for this stay.
 	HoldState_HOLD_STATE_ENDED HoldState = 4
 )
 
@@ -88,27 +88,26 @@ func (HoldState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_resort_v1_resort_service_proto_rawDescGZIP(), []int{0}
 }
 
-// One unit that is let as a whole: a villa, a condo, a pension.
+// A resort that is rented as a whole: a villa, a condo, a pension.
 type Resort struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. A UUID.
 	ResortId string `protobuf:"bytes,1,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
-	// Required. What it is called, 1 to 100 characters.
+	// Required. The name, 1 to 100 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Required. What kind of resort it is, such as `villa`, 1 to 50 characters.
+	// Required. The kind of resort, such as `villa`, 1 to 50 characters.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Required. What a night costs; more than 0.
+	// Required. The price per night; more than 0.
 	NightlyRate *v1.Money `protobuf:"bytes,4,opt,name=nightly_rate,json=nightlyRate,proto3" json:"nightly_rate,omitempty"`
-	// Optional. Where it is, as the IANA name of its time zone, which decides when a date begins there.
-	// If empty, the time zone of the settings.
+	// Optional. The IANA name of its time zone, which decides when a date begins. Empty: the time zone of the settings.
 	TimeZone string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
-	// Required. The dates that can be reserved, 1 to 100 spans. Those that overlap or touch become one.
+	// Required. The dates that can be reserved, 1 to 100 ranges. Ranges that overlap or touch are merged.
 	Offered []*v11.Dates `protobuf:"bytes,6,rep,name=offered,proto3" json:"offered,omitempty"`
-	// Output only. The dates that are taken now, the earliest first. Empty in lists.
+	// Output only. The dates taken now, earliest first. Empty in lists.
 	Occupied []*Occupancy `protobuf:"bytes,7,rep,name=occupied,proto3" json:"occupied,omitempty"`
 	// Output only. When it was registered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Output only. When it, or what it offers, last changed.
+	// Output only. When the resort or its offer last changed.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -210,9 +209,9 @@ func (x *Resort) GetUpdateTime() *timestamppb.Timestamp {
 // Dates that are taken.
 type Occupancy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Which.
+	// Output only. The dates.
 	Dates *v11.Dates `protobuf:"bytes,1,opt,name=dates,proto3" json:"dates,omitempty"`
-	// Output only. How far that is: `HELD`, `RESERVED` or `BOOKED`.
+	// Output only. The state: `HELD`, `RESERVED` or `BOOKED`.
 	State         HoldState `protobuf:"varint,2,opt,name=state,proto3,enum=nadeuri.resort.v1.HoldState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -262,28 +261,28 @@ func (x *Occupancy) GetState() HoldState {
 	return HoldState_HOLD_STATE_UNSPECIFIED
 }
 
-// Dates of a resort that are kept for a stay.
+// Dates of a resort that are held for a stay.
 type Hold struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. The stay, a UUID. It is the id of the flow.
+	// Output only. The stay, a UUID; also the id of the flow.
 	StayId string `protobuf:"bytes,1,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
 	// Output only. The resort.
 	ResortId string `protobuf:"bytes,2,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
-	// Output only. What the resort is called.
+	// Output only. The name of the resort.
 	ResortName string `protobuf:"bytes,3,opt,name=resort_name,json=resortName,proto3" json:"resort_name,omitempty"`
-	// Output only. From the first night to the morning of departure.
+	// Output only. The nights: from the first night to the day of departure.
 	Dates *v11.Dates `protobuf:"bytes,4,opt,name=dates,proto3" json:"dates,omitempty"`
 	// Output only. The resort's nightly rate when the dates were held, times the nights.
 	Price *v1.Money `protobuf:"bytes,5,opt,name=price,proto3" json:"price,omitempty"`
 	// Output only. The time zone of the resort, by its IANA name.
 	TimeZone string `protobuf:"bytes,6,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
-	// Output only. When the first date begins where the resort is.
+	// Output only. When the first date begins, in the resort's time zone.
 	BeginTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
-	// Output only. When the day of departure ends where the resort is.
+	// Output only. When the day of departure ends, in the resort's time zone.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// Output only. How far it is.
+	// Output only. The state.
 	State HoldState `protobuf:"varint,9,opt,name=state,proto3,enum=nadeuri.resort.v1.HoldState" json:"state,omitempty"`
-	// Output only. While `HELD`: when it ends unless the reservation comes by then.
+	// Output only. While `HELD`: when it expires unless the reservation comes before.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -695,15 +694,15 @@ func (x *GetResortResponse) GetResort() *Resort {
 // The request of `ListResorts`. All filters that are set must fit.
 type ListResortsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those of this kind.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Optional. Only those of which a night costs at most this, in this currency.
+	// Optional. Only those with at most this nightly rate, in this currency.
 	MaxNightlyRate *v1.Money `protobuf:"bytes,4,opt,name=max_nightly_rate,json=maxNightlyRate,proto3" json:"max_nightly_rate,omitempty"`
-	// Optional. Only those that are offered and free for all of these dates.
+	// Optional. Only those offered and free on all of these dates.
 	FreeDates     *v11.Dates `protobuf:"bytes,5,opt,name=free_dates,json=freeDates,proto3" json:"free_dates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -838,10 +837,10 @@ type HoldDatesRequest struct {
 	ResortId string `protobuf:"bytes,2,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
 	// Required. The stay that is being reserved, a UUID.
 	StayId string `protobuf:"bytes,3,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
-	// Required. Who reserves, 1 to 128 characters.
+	// Required. The customer, 1 to 128 characters.
 	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Required. From the first night to the morning of departure. The first night must not be over where the resort is;
-	// at most 30 nights, and over at most two years from now (both are settings).
+	// Required. The nights: from the first night to the day of departure. The first night must not be over in the
+	// resort's time zone; at most 30 nights, and ending at most two years from now (both are settings).
 	Dates         *v11.Dates `protobuf:"bytes,5,opt,name=dates,proto3" json:"dates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

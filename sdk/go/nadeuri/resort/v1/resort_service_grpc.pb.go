@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/resort/v1/resort_service.proto
 
-// Resorts, and which of their nights are taken.
+// Resorts, and the occupancy of their nights.
 
 package resortv1
 
@@ -32,28 +32,30 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Resorts that managers offer by the night. A resort is let as a whole, so each of its nights is sold once.
+// Resorts that managers offer by the night. A resort is rented as a whole, so each night is sold once.
 type ResortServiceClient interface {
 	// Registers a resort.
 	RegisterResort(ctx context.Context, in *RegisterResortRequest, opts ...grpc.CallOption) (*RegisterResortResponse, error)
-	// Offers further dates of a resort. Dates that overlap or touch become one; what is offered already stays as it is.
+	// Offers more dates of a resort. Ranges that overlap or touch are merged; dates that are already offered don't
+	// change.
 	//
-	// Returns `NOT_FOUND` if there is no such resort, `FAILED_PRECONDITION` with the reason `TOO_MANY_OFFERS`
-	// if it would have more than 100 spans of dates.
+	// Returns `NOT_FOUND` if there is no such resort, `FAILED_PRECONDITION` with the reason `TOO_MANY_OFFERS` if it would
+	// have more than 100 ranges of dates.
 	OfferDates(ctx context.Context, in *OfferDatesRequest, opts ...grpc.CallOption) (*OfferDatesResponse, error)
 	// Returns a resort, and which of its dates are taken.
 	//
 	// Returns `NOT_FOUND` if there is no such resort.
 	GetResort(ctx context.Context, in *GetResortRequest, opts ...grpc.CallOption) (*GetResortResponse, error)
-	// Lists resorts in the order of their registration; without what is taken of them, which `GetResort` shows.
+	// Lists resorts in the order of their registration, without their taken dates, which `GetResort` returns.
 	ListResorts(ctx context.Context, in *ListResortsRequest, opts ...grpc.CallOption) (*ListResortsResponse, error)
-	// Keeps dates for a stay that is being reserved: what `stay` asks before it makes a reservation. A hold whose reservation
-	// never comes ends by itself. Repeating it for the same stay returns the hold that there is.
+	// Holds dates for a stay that is being reserved. `stay` calls it before it makes a reservation. A hold whose
+	// reservation never comes expires. Repeating it for the same stay returns the existing hold.
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST` if the first night is
-	// over where the resort is, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
-	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the sum is more than an amount
-	// can be, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is over.
+	// over in the resort's time zone, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
+	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the price exceeds the
+	// largest amount, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
+	// over.
 	HoldDates(ctx context.Context, in *HoldDatesRequest, opts ...grpc.CallOption) (*HoldDatesResponse, error)
 }
 
@@ -119,28 +121,30 @@ func (c *resortServiceClient) HoldDates(ctx context.Context, in *HoldDatesReques
 // All implementations must embed UnimplementedResortServiceServer
 // for forward compatibility.
 //
-// Resorts that managers offer by the night. A resort is let as a whole, so each of its nights is sold once.
+// Resorts that managers offer by the night. A resort is rented as a whole, so each night is sold once.
 type ResortServiceServer interface {
 	// Registers a resort.
 	RegisterResort(context.Context, *RegisterResortRequest) (*RegisterResortResponse, error)
-	// Offers further dates of a resort. Dates that overlap or touch become one; what is offered already stays as it is.
+	// Offers more dates of a resort. Ranges that overlap or touch are merged; dates that are already offered don't
+	// change.
 	//
-	// Returns `NOT_FOUND` if there is no such resort, `FAILED_PRECONDITION` with the reason `TOO_MANY_OFFERS`
-	// if it would have more than 100 spans of dates.
+	// Returns `NOT_FOUND` if there is no such resort, `FAILED_PRECONDITION` with the reason `TOO_MANY_OFFERS` if it would
+	// have more than 100 ranges of dates.
 	OfferDates(context.Context, *OfferDatesRequest) (*OfferDatesResponse, error)
 	// Returns a resort, and which of its dates are taken.
 	//
 	// Returns `NOT_FOUND` if there is no such resort.
 	GetResort(context.Context, *GetResortRequest) (*GetResortResponse, error)
-	// Lists resorts in the order of their registration; without what is taken of them, which `GetResort` shows.
+	// Lists resorts in the order of their registration, without their taken dates, which `GetResort` returns.
 	ListResorts(context.Context, *ListResortsRequest) (*ListResortsResponse, error)
-	// Keeps dates for a stay that is being reserved: what `stay` asks before it makes a reservation. A hold whose reservation
-	// never comes ends by itself. Repeating it for the same stay returns the hold that there is.
+	// Holds dates for a stay that is being reserved. `stay` calls it before it makes a reservation. A hold whose
+	// reservation never comes expires. Repeating it for the same stay returns the existing hold.
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST` if the first night is
-	// over where the resort is, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
-	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the sum is more than an amount
-	// can be, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is over.
+	// over in the resort's time zone, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
+	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the price exceeds the
+	// largest amount, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
+	// over.
 	HoldDates(context.Context, *HoldDatesRequest) (*HoldDatesResponse, error)
 	mustEmbedUnimplementedResortServiceServer()
 }

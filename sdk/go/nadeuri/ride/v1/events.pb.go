@@ -113,14 +113,15 @@ func (x *RideReturned) GetRide() *Ride {
 	return nil
 }
 
-// A bike was taken for a ride that never started, because its caller is gone or may not ride: the bike is free again.
+// A bike was taken for a ride that never started, because its caller disconnected or may not ride: the bike is free
+// again.
 type RideAbandoned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The ride, which is the flow.
 	RideId string `protobuf:"bytes,1,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
 	// The bike that was taken for it.
 	BikeId string `protobuf:"bytes,2,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// For whom.
+	// The customer.
 	CustomerId    string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -177,7 +178,7 @@ func (x *RideAbandoned) GetCustomerId() string {
 	return ""
 }
 
-// The bike of a ride could not be brought back: the ride costs nothing.
+// The bike of a ride could not be returned: the ride costs nothing.
 type RideVoided struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The ride, `VOIDED`.

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/ride/v1/ride_service.proto
 
-// Rides with bikes: from rent to return.
+// Bike rides: from rent to return.
 
 package ridev1
 
@@ -26,13 +26,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a ride stands.
+// The state of a ride.
 type RideState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	RideState_RIDE_STATE_UNSPECIFIED RideState = 0
-	// The customer rides.
+	// The customer is riding.
 	RideState_RIDE_STATE_STARTED RideState = 1
 	// The customer returned the bike.
 	RideState_RIDE_STATE_RETURNED RideState = 2
@@ -83,22 +83,22 @@ func (RideState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_ride_v1_ride_service_proto_rawDescGZIP(), []int{0}
 }
 
-// A ride with a bike.
+// A bike ride.
 type Ride struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. A UUID.
 	RideId string `protobuf:"bytes,1,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Output only. Who rides.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Output only. The bike.
 	BikeId string `protobuf:"bytes,3,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Output only. What is painted on the bike.
+	// Output only. The name painted on the bike.
 	BikeName string `protobuf:"bytes,4,opt,name=bike_name,json=bikeName,proto3" json:"bike_name,omitempty"`
-	// Output only. Where the bike was taken.
+	// Output only. The place where the ride started.
 	From *v1.Place `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
-	// Output only. Where it was returned; absent before.
+	// Output only. The place where the bike was returned; absent before.
 	To *v1.Place `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
-	// Output only. Where the ride stands.
+	// Output only. The state of the ride.
 	State RideState `protobuf:"varint,7,opt,name=state,proto3,enum=nadeuri.ride.v1.RideState" json:"state,omitempty"`
 	// Output only. When it started.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
@@ -318,7 +318,7 @@ type ReturnBikeRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	RideId string `protobuf:"bytes,2,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
-	// Required. Where the bike is left, with its position; the latitude -85 to 85.
+	// Required. The place of the return, with a position; latitude -85 to 85.
 	Place         *v1.Place `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -516,9 +516,9 @@ func (x *GetRideResponse) GetRide() *Ride {
 // The request of `ListRides`.
 type ListRidesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/ride/v1/ride_service.proto
 
-// Rides with bikes: from rent to return.
+// Bike rides: from rent to return.
 
 package ridev1
 
@@ -31,22 +31,21 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Rides, for those who ride.
+// Bike rides, for customers.
 type RideServiceClient interface {
-	// Rents a bike: it is taken before this is answered, and the ride starts. The bill comes after the return.
+	// Rents a bike: the bike is taken before the answer, and the ride starts. The bill comes after the return.
 	//
-	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason
-	// `BIKE_IN_USE` or `BIKE_OUT_OF_ORDER` if it can't be rented, `BILL_IN_ARREARS` if the deposit did not suffice for a
-	// bill of the caller (it is settled by the next top up), `TOO_MANY_RIDES` if the caller rides as many bikes as one may,
-	// or `RIDE_OVER` if the request is repeated after its ride was given up;
-	// `UNAVAILABLE` with `BIKE_AWAY` and a retry delay if bikes can't be taken at the moment: repeat it with the same
-	// request id, for the bike may have been taken.
+	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the
+	// reason `BIKE_IN_USE` or `BIKE_OUT_OF_ORDER` if it can't be rented, `BILL_IN_ARREARS` if the deposit did not suffice
+	// for a bill of the caller (the next top up settles it), `TOO_MANY_RIDES` if the caller has as many rides as allowed,
+	// or `RIDE_OVER` if the request is repeated after its ride was given up; `UNAVAILABLE` with `BIKE_AWAY` and a retry
+	// delay if bikes can't be taken now: repeat it with the same request id, because the bike may have been taken.
 	RentBike(ctx context.Context, in *RentBikeRequest, opts ...grpc.CallOption) (*RentBikeResponse, error)
-	// Returns the bike of a ride at a place: the ride is over, and its bill follows by event. A ride that is over stays as
-	// it is.
+	// Returns the bike of a ride at a place: the ride is over, and its bill follows by event. Returning it again changes
+	// nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such ride, or it is another customer's; `FAILED_PRECONDITION` with the reason
-	// `RIDE_VOIDED` if the bike was written off meanwhile: the ride costs nothing.
+	// `RIDE_VOIDED` if the bike was written off in the meantime: the ride costs nothing.
 	ReturnBike(ctx context.Context, in *ReturnBikeRequest, opts ...grpc.CallOption) (*ReturnBikeResponse, error)
 	// Returns a ride. Customers get their own.
 	//
@@ -108,22 +107,21 @@ func (c *rideServiceClient) ListRides(ctx context.Context, in *ListRidesRequest,
 // All implementations must embed UnimplementedRideServiceServer
 // for forward compatibility.
 //
-// Rides, for those who ride.
+// Bike rides, for customers.
 type RideServiceServer interface {
-	// Rents a bike: it is taken before this is answered, and the ride starts. The bill comes after the return.
+	// Rents a bike: the bike is taken before the answer, and the ride starts. The bill comes after the return.
 	//
-	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason
-	// `BIKE_IN_USE` or `BIKE_OUT_OF_ORDER` if it can't be rented, `BILL_IN_ARREARS` if the deposit did not suffice for a
-	// bill of the caller (it is settled by the next top up), `TOO_MANY_RIDES` if the caller rides as many bikes as one may,
-	// or `RIDE_OVER` if the request is repeated after its ride was given up;
-	// `UNAVAILABLE` with `BIKE_AWAY` and a retry delay if bikes can't be taken at the moment: repeat it with the same
-	// request id, for the bike may have been taken.
+	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the
+	// reason `BIKE_IN_USE` or `BIKE_OUT_OF_ORDER` if it can't be rented, `BILL_IN_ARREARS` if the deposit did not suffice
+	// for a bill of the caller (the next top up settles it), `TOO_MANY_RIDES` if the caller has as many rides as allowed,
+	// or `RIDE_OVER` if the request is repeated after its ride was given up; `UNAVAILABLE` with `BIKE_AWAY` and a retry
+	// delay if bikes can't be taken now: repeat it with the same request id, because the bike may have been taken.
 	RentBike(context.Context, *RentBikeRequest) (*RentBikeResponse, error)
-	// Returns the bike of a ride at a place: the ride is over, and its bill follows by event. A ride that is over stays as
-	// it is.
+	// Returns the bike of a ride at a place: the ride is over, and its bill follows by event. Returning it again changes
+	// nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such ride, or it is another customer's; `FAILED_PRECONDITION` with the reason
-	// `RIDE_VOIDED` if the bike was written off meanwhile: the ride costs nothing.
+	// `RIDE_VOIDED` if the bike was written off in the meantime: the ride costs nothing.
 	ReturnBike(context.Context, *ReturnBikeRequest) (*ReturnBikeResponse, error)
 	// Returns a ride. Customers get their own.
 	//

@@ -113,7 +113,7 @@ func (x *StayConfirmed) GetStay() *Stay {
 	return nil
 }
 
-// The stay will not take place. A payment made for it is to be refunded.
+// The stay will not take place. Its payment, if there is one, is to be refunded.
 type StayCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stay, `CANCELLED`.
@@ -159,7 +159,7 @@ func (x *StayCancelled) GetStay() *Stay {
 	return nil
 }
 
-// The payment of a stay can't be cancelled, for the stay is too near or over: the money stays.
+// The payment of a stay can't be cancelled, because the stay is too near or over: there is no refund.
 type StayCancellationRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stay, `CONFIRMED` or `COMPLETED`.

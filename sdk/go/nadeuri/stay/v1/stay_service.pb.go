@@ -27,19 +27,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a stay stands.
+// The state of a stay.
 type StayState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	StayState_STAY_STATE_UNSPECIFIED StayState = 0
-	// The nights are kept; it waits for its payment.
+	// The nights are reserved; it waits for its payment.
 	StayState_STAY_STATE_RESERVED StayState = 1
 	// Paid: the nights are the customer's.
 	StayState_STAY_STATE_CONFIRMED StayState = 2
 	// Final. The day of departure is over.
 	StayState_STAY_STATE_COMPLETED StayState = 3
-	// Final. The nights are free again, and what was paid is refunded.
+	// Final. The nights are free again, and a payment is refunded.
 	StayState_STAY_STATE_CANCELLED StayState = 4
 )
 
@@ -149,30 +149,30 @@ func (CancellationCause) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_stay_v1_stay_service_proto_rawDescGZIP(), []int{1}
 }
 
-// A resort reserved by a customer for some nights, and what became of it.
+// A reservation of a resort for some nights.
 type Stay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID. It is also the id of the flow, and what is paid for.
+	// Output only. A UUID. Also the id of the flow, and of the purchase that is paid.
 	StayId string `protobuf:"bytes,1,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
 	// Output only. The resort.
 	ResortId string `protobuf:"bytes,2,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
-	// Output only. What the resort was called when it was reserved.
+	// Output only. The name of the resort when it was reserved.
 	ResortName string `protobuf:"bytes,3,opt,name=resort_name,json=resortName,proto3" json:"resort_name,omitempty"`
-	// Output only. Who reserved.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. From the first night to the morning of departure.
+	// Output only. The nights: from the first night to the day of departure.
 	Dates *v1.Dates `protobuf:"bytes,5,opt,name=dates,proto3" json:"dates,omitempty"`
 	// Output only. The resort's nightly rate when it was reserved, times the nights.
 	Price *v11.Money `protobuf:"bytes,6,opt,name=price,proto3" json:"price,omitempty"`
 	// Output only. The time zone of the resort, by its IANA name.
 	TimeZone string `protobuf:"bytes,7,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
-	// Output only. When the first date begins where the resort is. From then on the voucher can be redeemed.
+	// Output only. When the first date begins, in the resort's time zone. From then on the voucher can be redeemed.
 	BeginTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
-	// Output only. When the day of departure ends where the resort is.
+	// Output only. When the day of departure ends, in the resort's time zone.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// Output only. Until then it can be cancelled after it was paid: 24 hours before `begin_time` (a setting).
+	// Output only. A paid stay can be cancelled until this time: 24 hours before `begin_time` (a setting).
 	CancelBeforeTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=cancel_before_time,json=cancelBeforeTime,proto3" json:"cancel_before_time,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State StayState `protobuf:"varint,11,opt,name=state,proto3,enum=nadeuri.stay.v1.StayState" json:"state,omitempty"`
 	// Output only. Why it was cancelled.
 	CancellationCause CancellationCause `protobuf:"varint,12,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.stay.v1.CancellationCause" json:"cancellation_cause,omitempty"`
@@ -333,13 +333,13 @@ func (x *Stay) GetUpdateTime() *timestamppb.Timestamp {
 // The request of `ReserveStay`.
 type ReserveStayRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. A UUID; repeating it with the same request returns the first answer, and holds the dates once
-	// also if the first attempt got no answer.
+	// Optional. A UUID; repeating it with the same request returns the first answer, and holds the dates once even if the
+	// first attempt got no answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	ResortId string `protobuf:"bytes,2,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
-	// Required. From the first night to the morning of departure. The first night must not be over where the resort is;
-	// at most 30 nights, and over at most two years from now (both are settings of `resort`).
+	// Required. The nights: from the first night to the day of departure. The first night must not be over in the
+	// resort's time zone; at most 30 nights, and ending at most two years from now (both are settings of `resort`).
 	Dates         *v1.Dates `protobuf:"bytes,3,opt,name=dates,proto3" json:"dates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -638,9 +638,9 @@ func (x *GetStayResponse) GetStay() *Stay {
 // The request of `ListStays`.
 type ListStaysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those in this state.
 	State         StayState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.stay.v1.StayState" json:"state,omitempty"`

@@ -31,24 +31,24 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Stays reserved at a resort, paid for, cancelled, completed. The customer pays with `ChargePayment` of `payment`,
-// which has a payment for each stay that waits for it: `ListPayments` finds it by the stay's id as `purchase_id`.
+// Stays at resorts: reserve, cancel, look up. The customer pays with `ChargePayment` of `payment`; `ListPayments` finds
+// the payment by the stay's id as `purchase_id`.
 type StayServiceClient interface {
-	// Reserves a stay, if the resort is free. Asks `resort` to hold the dates, and waits for the answer. Two stays never
-	// have the same night of a resort.
+	// Reserves a stay, if the resort is free. It asks `resort` to hold the dates and waits for the answer. Two stays
+	// never have the same night of a resort.
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST`, `DATES_TOO_FAR` or
 	// `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_TAKEN` if another has one of the nights, `DATES_NOT_OFFERED`, or
 	// another reason of `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a
-	// retry delay if resorts can't be asked at the moment: nothing was reserved, come back in a while.
+	// retry delay if `resort` can't be reached now: nothing was reserved, try again later.
 	ReserveStay(ctx context.Context, in *ReserveStayRequest, opts ...grpc.CallOption) (*ReserveStayResponse, error)
-	// Cancels a stay: one that is not paid at any time, a paid one until its `cancel_before_time`. Its nights are free again,
-	// its voucher is deactivated, and what was paid is refunded. A cancelled one stays as it is.
+	// Cancels a stay: an unpaid one at any time, a paid one until its `cancel_before_time`. Its nights are free again,
+	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `STAY_TOO_NEAR` after its `cancel_before_time`, or `STAY_COMPLETED`.
 	CancelStay(ctx context.Context, in *CancelStayRequest, opts ...grpc.CallOption) (*CancelStayResponse, error)
-	// Returns a stay, whatever became of it.
+	// Returns a stay, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's.
 	GetStay(ctx context.Context, in *GetStayRequest, opts ...grpc.CallOption) (*GetStayResponse, error)
@@ -108,24 +108,24 @@ func (c *stayServiceClient) ListStays(ctx context.Context, in *ListStaysRequest,
 // All implementations must embed UnimplementedStayServiceServer
 // for forward compatibility.
 //
-// Stays reserved at a resort, paid for, cancelled, completed. The customer pays with `ChargePayment` of `payment`,
-// which has a payment for each stay that waits for it: `ListPayments` finds it by the stay's id as `purchase_id`.
+// Stays at resorts: reserve, cancel, look up. The customer pays with `ChargePayment` of `payment`; `ListPayments` finds
+// the payment by the stay's id as `purchase_id`.
 type StayServiceServer interface {
-	// Reserves a stay, if the resort is free. Asks `resort` to hold the dates, and waits for the answer. Two stays never
-	// have the same night of a resort.
+	// Reserves a stay, if the resort is free. It asks `resort` to hold the dates and waits for the answer. Two stays
+	// never have the same night of a resort.
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST`, `DATES_TOO_FAR` or
 	// `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_TAKEN` if another has one of the nights, `DATES_NOT_OFFERED`, or
 	// another reason of `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a
-	// retry delay if resorts can't be asked at the moment: nothing was reserved, come back in a while.
+	// retry delay if `resort` can't be reached now: nothing was reserved, try again later.
 	ReserveStay(context.Context, *ReserveStayRequest) (*ReserveStayResponse, error)
-	// Cancels a stay: one that is not paid at any time, a paid one until its `cancel_before_time`. Its nights are free again,
-	// its voucher is deactivated, and what was paid is refunded. A cancelled one stays as it is.
+	// Cancels a stay: an unpaid one at any time, a paid one until its `cancel_before_time`. Its nights are free again,
+	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `STAY_TOO_NEAR` after its `cancel_before_time`, or `STAY_COMPLETED`.
 	CancelStay(context.Context, *CancelStayRequest) (*CancelStayResponse, error)
-	// Returns a stay, whatever became of it.
+	// Returns a stay, in any state.
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's.
 	GetStay(context.Context, *GetStayRequest) (*GetStayResponse, error)

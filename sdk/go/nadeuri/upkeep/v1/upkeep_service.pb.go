@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/upkeep/v1/upkeep_service.proto
 
-// The upkeep of bikes: managers, their reports and points.
+// Upkeep of bikes: managers, their reports and points.
 
 package upkeepv1
 
@@ -30,17 +30,17 @@ type Report struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. A UUID; also the id of the flow.
 	ReportId string `protobuf:"bytes,1,opt,name=report_id,json=reportId,proto3" json:"report_id,omitempty"`
-	// Output only. Who reported.
+	// Output only. The manager.
 	ManagerId string `protobuf:"bytes,2,opt,name=manager_id,json=managerId,proto3" json:"manager_id,omitempty"`
-	// Output only. On which bike.
+	// Output only. The bike.
 	BikeId string `protobuf:"bytes,3,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Output only. How much its battery held, 0 to 100.
+	// Output only. The charge of its battery in percent, 0 to 100.
 	BatteryPercent int32 `protobuf:"varint,4,opt,name=battery_percent,json=batteryPercent,proto3" json:"battery_percent,omitempty"`
-	// Output only. Whether it could be ridden.
+	// Output only. Whether it is usable.
 	Usable bool `protobuf:"varint,5,opt,name=usable,proto3" json:"usable,omitempty"`
-	// Output only. What the report earned.
+	// Output only. The points that it earned.
 	Points int64 `protobuf:"varint,6,opt,name=points,proto3" json:"points,omitempty"`
-	// Output only. When it was recorded: a moment after the bike took it, or later if this context was away.
+	// Output only. When it was recorded: a moment after the bike took it, or later if `upkeep` was down.
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -125,16 +125,16 @@ func (x *Report) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// Someone who looks after bikes.
+// A manager of bikes.
 type Manager struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Who.
+	// Output only. The manager.
 	ManagerId string `protobuf:"bytes,1,opt,name=manager_id,json=managerId,proto3" json:"manager_id,omitempty"`
-	// Output only. How many reports bikes took.
+	// Output only. The number of reports that bikes took.
 	Reports int64 `protobuf:"varint,2,opt,name=reports,proto3" json:"reports,omitempty"`
-	// Output only. What they earned, all in all.
+	// Output only. The points earned in total.
 	PointsEarned int64 `protobuf:"varint,3,opt,name=points_earned,json=pointsEarned,proto3" json:"points_earned,omitempty"`
-	// Output only. The points that are left, as `wallet`, which keeps them, told last.
+	// Output only. The points left, by the last event of `wallet`, which keeps them.
 	Points        int64 `protobuf:"varint,4,opt,name=points,proto3" json:"points,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -205,9 +205,9 @@ type ReportBikeRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	BikeId string `protobuf:"bytes,2,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
-	// Required. How much the battery holds, 0 to 100.
+	// Required. The charge of the battery in percent, 0 to 100.
 	BatteryPercent *int32 `protobuf:"varint,3,opt,name=battery_percent,json=batteryPercent,proto3,oneof" json:"battery_percent,omitempty"`
-	// Required. Whether the bike can be ridden.
+	// Required. Whether the bike is usable.
 	Usable        *bool `protobuf:"varint,4,opt,name=usable,proto3,oneof" json:"usable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -320,9 +320,9 @@ func (x *ReportBikeResponse) GetReport() *Report {
 // The request of `ListReports`.
 type ListReportsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -430,7 +430,7 @@ func (x *ListReportsResponse) GetNextPageToken() string {
 // The request of `GetManager`.
 type GetManagerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. Whose, 1 to 128 characters; the caller if empty. Another only for an admin.
+	// Optional. The manager, 1 to 128 characters; the caller if empty. Only an admin may name another.
 	ManagerId     string `protobuf:"bytes,1,opt,name=manager_id,json=managerId,proto3" json:"manager_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/upkeep/v1/upkeep_service.proto
 
-// The upkeep of bikes: managers, their reports and points.
+// Upkeep of bikes: managers, their reports and points.
 
 package upkeepv1
 
@@ -30,20 +30,20 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Reports on bikes, for those who look after them.
+// Reports on bikes, for managers.
 type UpkeepServiceClient interface {
-	// Reports on a bike. The bike takes the report before this is answered; one that it took earns the caller points, once.
-	// One that it did not take is no report, and earns none.
+	// Reports on a bike. The bike takes the report before the answer, and the report earns the caller points, once. A
+	// report that the bike did not take does not exist and earns nothing.
 	//
-	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed;
-	// `UNAVAILABLE` with `BIKE_AWAY` and a retry delay if bikes take no reports at the moment.
+	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed; `UNAVAILABLE`
+	// with `BIKE_AWAY` and a retry delay if bikes can't take reports now.
 	ReportBike(ctx context.Context, in *ReportBikeRequest, opts ...grpc.CallOption) (*ReportBikeResponse, error)
 	// Lists the caller's reports, newest first; an admin's call lists everyone's.
 	ListReports(ctx context.Context, in *ListReportsRequest, opts ...grpc.CallOption) (*ListReportsResponse, error)
-	// Returns what is known of the caller as a manager, or of an admin's choice: reports and points.
-	// Who never reported has none.
+	// Returns the caller's reports and points as a manager; an admin may name another manager. They are 0 for a caller
+	// who never reported.
 	//
-	// Returns `NOT_FOUND` if it is another, and the caller is no admin.
+	// Returns `NOT_FOUND` if it is another manager and the caller is no admin.
 	GetManager(ctx context.Context, in *GetManagerRequest, opts ...grpc.CallOption) (*GetManagerResponse, error)
 }
 
@@ -89,20 +89,20 @@ func (c *upkeepServiceClient) GetManager(ctx context.Context, in *GetManagerRequ
 // All implementations must embed UnimplementedUpkeepServiceServer
 // for forward compatibility.
 //
-// Reports on bikes, for those who look after them.
+// Reports on bikes, for managers.
 type UpkeepServiceServer interface {
-	// Reports on a bike. The bike takes the report before this is answered; one that it took earns the caller points, once.
-	// One that it did not take is no report, and earns none.
+	// Reports on a bike. The bike takes the report before the answer, and the report earns the caller points, once. A
+	// report that the bike did not take does not exist and earns nothing.
 	//
-	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed;
-	// `UNAVAILABLE` with `BIKE_AWAY` and a retry delay if bikes take no reports at the moment.
+	// Returns `NOT_FOUND` with the reason `BIKE_NOT_FOUND` if there is no such bike, or it was removed; `UNAVAILABLE`
+	// with `BIKE_AWAY` and a retry delay if bikes can't take reports now.
 	ReportBike(context.Context, *ReportBikeRequest) (*ReportBikeResponse, error)
 	// Lists the caller's reports, newest first; an admin's call lists everyone's.
 	ListReports(context.Context, *ListReportsRequest) (*ListReportsResponse, error)
-	// Returns what is known of the caller as a manager, or of an admin's choice: reports and points.
-	// Who never reported has none.
+	// Returns the caller's reports and points as a manager; an admin may name another manager. They are 0 for a caller
+	// who never reported.
 	//
-	// Returns `NOT_FOUND` if it is another, and the caller is no admin.
+	// Returns `NOT_FOUND` if it is another manager and the caller is no admin.
 	GetManager(context.Context, *GetManagerRequest) (*GetManagerResponse, error)
 	mustEmbedUnimplementedUpkeepServiceServer()
 }

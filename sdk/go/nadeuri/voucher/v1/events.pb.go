@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A stay was paid, and its customer has a voucher for it.
+// A voucher was issued for a paid stay.
 type VoucherIssued struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The voucher, `ISSUED`.
@@ -159,7 +159,7 @@ func (x *VoucherRedeemed) GetVoucher() *Voucher {
 	return nil
 }
 
-// The stay was cancelled: the voucher is worth nothing any more.
+// The stay was cancelled: the voucher is no longer valid.
 type VoucherDeactivated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The voucher, `DEACTIVATED`.

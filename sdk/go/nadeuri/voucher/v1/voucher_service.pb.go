@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: nadeuri/voucher/v1/voucher_service.proto
 
-// Vouchers: what a guest shows at the resort.
+// Vouchers, which guests show at the resort.
 
 package voucherv1
 
@@ -26,15 +26,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Where a voucher stands.
+// The state of a voucher.
 type VoucherState int32
 
 const (
-	// Not a state.
+	// Unspecified.
 	VoucherState_VOUCHER_STATE_UNSPECIFIED VoucherState = 0
-	// It is good, and on its way to the customer.
+	// Valid; its message is not delivered yet.
 	VoucherState_VOUCHER_STATE_ISSUED VoucherState = 1
-	// It is good, and the message with it was delivered.
+	// Valid; its message was delivered.
 	VoucherState_VOUCHER_STATE_SENT VoucherState = 2
 	// Final. The guest has arrived.
 	VoucherState_VOUCHER_STATE_REDEEMED VoucherState = 3
@@ -87,29 +87,29 @@ func (VoucherState) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_voucher_v1_voucher_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What a guest shows at the resort to be let in.
+// A voucher, which a guest shows at the resort.
 type Voucher struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID, made from the stay.
+	// Output only. A UUID, derived from the stay.
 	VoucherId string `protobuf:"bytes,1,opt,name=voucher_id,json=voucherId,proto3" json:"voucher_id,omitempty"`
-	// Output only. The stay that it is for. It is the id of the flow.
+	// Output only. The stay; also the id of the flow.
 	StayId string `protobuf:"bytes,2,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
-	// Output only. Whose it is.
+	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. 16 letters and digits in groups of four. Only its customer is told; others are to be shown it (the chronicle, which
-	// tells every event as it was, tells admins).
+	// Output only. 16 letters and digits in groups of four. Only its customer gets it; others must be shown it. (The
+	// chronicle returns events unchanged, to admins.)
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	// Output only. The resort.
 	ResortId string `protobuf:"bytes,5,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
-	// Output only. What the resort is called.
+	// Output only. The name of the resort.
 	ResortName string `protobuf:"bytes,6,opt,name=resort_name,json=resortName,proto3" json:"resort_name,omitempty"`
-	// Output only. From the first night to the morning of departure.
+	// Output only. The nights: from the first night to the day of departure.
 	Dates *v1.Dates `protobuf:"bytes,7,opt,name=dates,proto3" json:"dates,omitempty"`
-	// Output only. From then on it can be redeemed.
+	// Output only. The start of the time in which it can be redeemed.
 	BeginTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
-	// Output only. From then on it can't be redeemed any more.
+	// Output only. The end of the time in which it can be redeemed.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// Output only. Where it stands.
+	// Output only. The state.
 	State VoucherState `protobuf:"varint,10,opt,name=state,proto3,enum=nadeuri.voucher.v1.VoucherState" json:"state,omitempty"`
 	// Output only. When it was issued.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -238,8 +238,8 @@ type RedeemVoucherRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. The code that the guest shows. Capitals or not, with hyphens or spaces or without; an `O` is taken for a `0`,
-	// an `I` or `L` for a `1`.
+	// Required. The code that the guest shows. Case, hyphens and spaces are ignored; an `O` counts as `0`, an `I` or `L`
+	// as `1`.
 	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -430,9 +430,9 @@ func (x *GetVoucherResponse) GetVoucher() *Voucher {
 // The request of `ListVouchers`.
 type ListVouchersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before; the filters must be the same.
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only the voucher of this stay, a UUID.
 	StayId string `protobuf:"bytes,3,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: nadeuri/voucher/v1/voucher_service.proto
 
-// Vouchers: what a guest shows at the resort.
+// Vouchers, which guests show at the resort.
 
 package voucherv1
 
@@ -32,7 +32,7 @@ const (
 //
 // Vouchers for stays. Each paid stay has one, with a code that can't be guessed.
 type VoucherServiceClient interface {
-	// Redeems a voucher: what a manager does when the guest arrives.
+	// Redeems a voucher. A manager calls it when the guest arrives.
 	//
 	// Returns `NOT_FOUND` with the reason `VOUCHER_NOT_FOUND` if no voucher has this code; `FAILED_PRECONDITION` with the
 	// reason `TOO_EARLY` before the stay begins, `EXPIRED` after it ended, `VOUCHER_DEACTIVATED` if the stay was cancelled, or
@@ -90,7 +90,7 @@ func (c *voucherServiceClient) ListVouchers(ctx context.Context, in *ListVoucher
 //
 // Vouchers for stays. Each paid stay has one, with a code that can't be guessed.
 type VoucherServiceServer interface {
-	// Redeems a voucher: what a manager does when the guest arrives.
+	// Redeems a voucher. A manager calls it when the guest arrives.
 	//
 	// Returns `NOT_FOUND` with the reason `VOUCHER_NOT_FOUND` if no voucher has this code; `FAILED_PRECONDITION` with the
 	// reason `TOO_EARLY` before the stay begins, `EXPIRED` after it ended, `VOUCHER_DEACTIVATED` if the stay was cancelled, or

@@ -24,7 +24,7 @@ const (
 // A deposit was topped up.
 type DepositToppedUp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	// Money from `CASH` to `DEPOSIT`.
 	Entry         *Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
@@ -79,7 +79,7 @@ func (x *DepositToppedUp) GetEntry() *Entry {
 // A bill was paid from a deposit.
 type BillPaid struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	// Money from `DEPOSIT` to `REVENUE`.
 	Entry *Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
@@ -140,7 +140,7 @@ func (x *BillPaid) GetBillId() string {
 	return ""
 }
 
-// A deposit does not suffice for a bill: it is paid once it does.
+// A deposit does not suffice for a bill: the bill is paid once it does.
 type BillUnpaid struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The wallet.
@@ -195,10 +195,10 @@ func (x *BillUnpaid) GetBillId() string {
 	return ""
 }
 
-// A bill that was void was paid before: the money is back in the deposit.
+// A void bill had been paid: the money is back in the deposit.
 type BillRefunded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	// Money from `REVENUE` to `DEPOSIT`.
 	Entry *Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
@@ -259,10 +259,10 @@ func (x *BillRefunded) GetBillId() string {
 	return ""
 }
 
-// A bill that waited for money is void and waits no longer.
+// A bill that waited for the deposit is void.
 type BillDropped struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	// The bill.
 	BillId        string `protobuf:"bytes,2,opt,name=bill_id,json=billId,proto3" json:"bill_id,omitempty"`
@@ -314,10 +314,10 @@ func (x *BillDropped) GetBillId() string {
 	return ""
 }
 
-// A manager earned points with a report.
+// A manager earned points by a report.
 type PointsEarned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	// Points from `REWARDS` to `POINTS`.
 	Entry         *Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
@@ -372,7 +372,7 @@ func (x *PointsEarned) GetEntry() *Entry {
 // A manager turned points into deposit.
 type PointsConverted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	// From `POINTS` to `DEPOSIT`.
 	Entry         *Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`

@@ -30,17 +30,17 @@ const (
 type Account int32
 
 const (
-	// Not an account.
+	// Unspecified.
 	Account_ACCOUNT_UNSPECIFIED Account = 0
-	// The owner's deposit.
+	// The deposit of the owner.
 	Account_ACCOUNT_DEPOSIT Account = 1
-	// The owner's points.
+	// The points of the owner.
 	Account_ACCOUNT_POINTS Account = 2
-	// The house: money that came in through payments.
+	// The company: money received through payments.
 	Account_ACCOUNT_CASH Account = 3
-	// The house: what it earned with rides.
+	// The company: revenue of rides.
 	Account_ACCOUNT_REVENUE Account = 4
-	// The house: what it gave for reports.
+	// The company: points given for reports.
 	Account_ACCOUNT_REWARDS Account = 5
 )
 
@@ -91,16 +91,16 @@ func (Account) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_wallet_v1_wallet_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What someone has with the company.
+// The deposit and points of an owner.
 type Wallet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Whose it is.
+	// Output only. The customer.
 	OwnerId string `protobuf:"bytes,1,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
-	// Output only. What can be spent.
+	// Output only. The deposit.
 	Deposit *v1.Money `protobuf:"bytes,2,opt,name=deposit,proto3" json:"deposit,omitempty"`
-	// Output only. Points that were earned and not turned into deposit yet.
+	// Output only. The points that are not turned into deposit yet.
 	Points int64 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
-	// Output only. What bills wait for: more than the deposit. Absent if none waits.
+	// Output only. The sum of bills in arrears, which is more than the deposit. Absent if there are none.
 	Arrears *v1.Money `protobuf:"bytes,4,opt,name=arrears,proto3" json:"arrears,omitempty"`
 	// Output only. When it last changed.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
@@ -173,26 +173,26 @@ func (x *Wallet) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// Money or points that moved from one account to another.
+// A ledger entry: money or points that moved from one account to another.
 type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. A UUID, made from what it was made for.
+	// Output only. A UUID, derived from its cause.
 	EntryId string `protobuf:"bytes,1,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
-	// Output only. Whose wallet it is about.
+	// Output only. The owner of the wallet.
 	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
-	// Output only. The account that gave: its balance fell.
+	// Output only. The credit account: its balance falls.
 	From Account `protobuf:"varint,3,opt,name=from,proto3,enum=nadeuri.wallet.v1.Account" json:"from,omitempty"`
-	// Output only. The account that got: its balance rose.
+	// Output only. The debit account: its balance rises.
 	To Account `protobuf:"varint,4,opt,name=to,proto3,enum=nadeuri.wallet.v1.Account" json:"to,omitempty"`
-	// Output only. How much; a point counts as one unit.
+	// Output only. The amount; a point counts as one unit.
 	Amount *v1.Money `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
-	// Output only. What it was made for: the top up, bill, report or conversion of this id.
+	// Output only. Its cause: the id of the top up, bill, report or conversion.
 	ReasonId string `protobuf:"bytes,6,opt,name=reason_id,json=reasonId,proto3" json:"reason_id,omitempty"`
 	// Output only. The deposit after it.
 	Deposit *v1.Money `protobuf:"bytes,7,opt,name=deposit,proto3" json:"deposit,omitempty"`
 	// Output only. The points after it.
 	Points int64 `protobuf:"varint,8,opt,name=points,proto3" json:"points,omitempty"`
-	// Output only. When it was made.
+	// Output only. When it was recorded.
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -296,9 +296,9 @@ type TopUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. How much; more than 0.
+	// Required. The amount; more than 0.
 	Amount *v1.Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
-	// Required. The processor's name of the caller's card or account, 1 to 100 characters.
+	// Required. The payment method: the processor's name of the caller's card or account, 1 to 100 characters.
 	PaymentMethod string `protobuf:"bytes,3,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -358,7 +358,7 @@ func (x *TopUpRequest) GetPaymentMethod() string {
 // The response of `TopUp`.
 type TopUpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet        *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -406,7 +406,7 @@ type ConvertPointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. How many; 1 to 1000000000000.
+	// Required. The number of points, 1 to 1000000000000.
 	Points        int64 `protobuf:"varint,2,opt,name=points,proto3" json:"points,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -459,7 +459,7 @@ func (x *ConvertPointsRequest) GetPoints() int64 {
 // The response of `ConvertPoints`.
 type ConvertPointsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The wallet after it.
+	// The wallet after the change.
 	Wallet        *Wallet `protobuf:"bytes,1,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -505,7 +505,7 @@ func (x *ConvertPointsResponse) GetWallet() *Wallet {
 // The request of `GetWallet`.
 type GetWalletRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. Whose, 1 to 128 characters; the caller's own if empty. Another's only for an admin.
+	// Optional. The owner, 1 to 128 characters; the caller if empty. Only an admin may name another.
 	OwnerId       string `protobuf:"bytes,1,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -597,9 +597,9 @@ func (x *GetWalletResponse) GetWallet() *Wallet {
 // The request of `ListEntries`.
 type ListEntriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. At most this many; 1 to 1000, 50 if 0.
+	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the page before.
+	// Optional. The `next_page_token` of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. As in `GetWalletRequest`.
 	OwnerId       string `protobuf:"bytes,3,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
@@ -753,13 +753,14 @@ func (*CheckLedgerRequest) Descriptor() ([]byte, []int) {
 // The response of `CheckLedger`.
 type CheckLedgerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many wallets there are.
+	// The number of wallets.
 	Wallets int64 `protobuf:"varint,1,opt,name=wallets,proto3" json:"wallets,omitempty"`
-	// How many entries there are.
+	// The number of entries.
 	Entries int64 `protobuf:"varint,2,opt,name=entries,proto3" json:"entries,omitempty"`
-	// The balances of the accounts: those of all deposits and all points together, and of the house's. They add up to 0.
+	// The balances of the accounts: the sum of all deposits, the sum of all points, and the company's accounts. They add
+	// up to 0.
 	Balances []*AccountBalance `protobuf:"bytes,3,rep,name=balances,proto3" json:"balances,omitempty"`
-	// What does not agree, in words, at most 100; empty if all does.
+	// The discrepancies, as texts for people; at most 100. Empty if there are none.
 	Findings      []string `protobuf:"bytes,4,rep,name=findings,proto3" json:"findings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -823,12 +824,12 @@ func (x *CheckLedgerResponse) GetFindings() []string {
 	return nil
 }
 
-// What the entries of an account add up to.
+// The balance of an account.
 type AccountBalance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account.
 	Account Account `protobuf:"varint,1,opt,name=account,proto3,enum=nadeuri.wallet.v1.Account" json:"account,omitempty"`
-	// What came in less what went out, in the minor unit of the ledger's currency.
+	// Debits minus credits, in the minor unit of the ledger's currency.
 	AmountMinor   int64 `protobuf:"varint,2,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -32,32 +32,32 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Deposits and points of customers and managers. Every amount moves by an entry from one account to another, so money
-// neither appears nor vanishes; a balance is the sum of its entries.
+// Deposits and points of customers and managers. Every entry moves an amount from one account to another, so the sum of
+// all accounts is zero; a balance is the sum of its entries.
 type WalletServiceClient interface {
-	// Tops a deposit up: charges a card, and waits for the processor's answer. Bills that wait for money are settled from
-	// the deposit then, the oldest first. Money that was topped up can't be taken back through `payment`.
+	// Tops up a deposit: charges a card and waits for the processor's answer. Then bills in arrears are paid from the
+	// deposit, oldest first. A top up can't be cancelled through `payment`.
 	//
 	// Returns `FAILED_PRECONDITION` with the reason `PAYMENT_REFUSED` if the processor declined, `WALLET_CURRENCY` if the
-	// amount is in another currency than deposits are, `DEPOSIT_TOO_LARGE` if the deposit would be more than 1000000000000, or
-	// `PAYMENT_CANCELLED` if the caller cancelled its payment through `payment` before it was paid;
-	// `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: the deposit rises by itself once it does;
-	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken at the moment.
+	// amount is not in the currency of deposits, `DEPOSIT_TOO_LARGE` if the deposit would be more than 1000000000000, or
+	// `PAYMENT_CANCELLED` if the caller cancelled its payment through `payment` before it was paid; `ABORTED` with
+	// `PAYMENT_PENDING` if the processor did not answer in time: the deposit rises without another call once it does;
+	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken now.
 	TopUp(ctx context.Context, in *TopUpRequest, opts ...grpc.CallOption) (*TopUpResponse, error)
-	// Turns points into deposit, in one entry: a point is one unit of money, a won. Bills that wait for money are settled then.
+	// Turns points into deposit, in one entry: a point is one unit of money, a won. Then bills in arrears are paid.
 	//
 	// Returns `FAILED_PRECONDITION` with the reason `NOT_ENOUGH_POINTS`, `DEPOSIT_TOO_LARGE` or
 	// `WALLET_CURRENCY`.
 	ConvertPoints(ctx context.Context, in *ConvertPointsRequest, opts ...grpc.CallOption) (*ConvertPointsResponse, error)
-	// Returns the caller's wallet, or an admin's choice. Who never had one has an empty one.
+	// Returns the caller's wallet; an admin may name another owner. It is empty for an owner who never had one.
 	//
-	// Returns `NOT_FOUND` if it is another's, and the caller is no admin.
+	// Returns `NOT_FOUND` if it is another owner's and the caller is no admin.
 	GetWallet(ctx context.Context, in *GetWalletRequest, opts ...grpc.CallOption) (*GetWalletResponse, error)
-	// Lists the entries of the caller's wallet, or of an admin's choice, newest first.
+	// Lists the entries of the caller's wallet, newest first; an admin may name another owner.
 	//
-	// Returns `NOT_FOUND` if it is another's, and the caller is no admin.
+	// Returns `NOT_FOUND` if it is another owner's and the caller is no admin.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
-	// Adds the whole ledger up and compares it with the balances of the wallets: what `nadeuri ledger check` does.
+	// Adds up the whole ledger and compares it with the balances of the wallets. `nadeuri ledger check` calls it.
 	CheckLedger(ctx context.Context, in *CheckLedgerRequest, opts ...grpc.CallOption) (*CheckLedgerResponse, error)
 }
 
@@ -123,32 +123,32 @@ func (c *walletServiceClient) CheckLedger(ctx context.Context, in *CheckLedgerRe
 // All implementations must embed UnimplementedWalletServiceServer
 // for forward compatibility.
 //
-// Deposits and points of customers and managers. Every amount moves by an entry from one account to another, so money
-// neither appears nor vanishes; a balance is the sum of its entries.
+// Deposits and points of customers and managers. Every entry moves an amount from one account to another, so the sum of
+// all accounts is zero; a balance is the sum of its entries.
 type WalletServiceServer interface {
-	// Tops a deposit up: charges a card, and waits for the processor's answer. Bills that wait for money are settled from
-	// the deposit then, the oldest first. Money that was topped up can't be taken back through `payment`.
+	// Tops up a deposit: charges a card and waits for the processor's answer. Then bills in arrears are paid from the
+	// deposit, oldest first. A top up can't be cancelled through `payment`.
 	//
 	// Returns `FAILED_PRECONDITION` with the reason `PAYMENT_REFUSED` if the processor declined, `WALLET_CURRENCY` if the
-	// amount is in another currency than deposits are, `DEPOSIT_TOO_LARGE` if the deposit would be more than 1000000000000, or
-	// `PAYMENT_CANCELLED` if the caller cancelled its payment through `payment` before it was paid;
-	// `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: the deposit rises by itself once it does;
-	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken at the moment.
+	// amount is not in the currency of deposits, `DEPOSIT_TOO_LARGE` if the deposit would be more than 1000000000000, or
+	// `PAYMENT_CANCELLED` if the caller cancelled its payment through `payment` before it was paid; `ABORTED` with
+	// `PAYMENT_PENDING` if the processor did not answer in time: the deposit rises without another call once it does;
+	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken now.
 	TopUp(context.Context, *TopUpRequest) (*TopUpResponse, error)
-	// Turns points into deposit, in one entry: a point is one unit of money, a won. Bills that wait for money are settled then.
+	// Turns points into deposit, in one entry: a point is one unit of money, a won. Then bills in arrears are paid.
 	//
 	// Returns `FAILED_PRECONDITION` with the reason `NOT_ENOUGH_POINTS`, `DEPOSIT_TOO_LARGE` or
 	// `WALLET_CURRENCY`.
 	ConvertPoints(context.Context, *ConvertPointsRequest) (*ConvertPointsResponse, error)
-	// Returns the caller's wallet, or an admin's choice. Who never had one has an empty one.
+	// Returns the caller's wallet; an admin may name another owner. It is empty for an owner who never had one.
 	//
-	// Returns `NOT_FOUND` if it is another's, and the caller is no admin.
+	// Returns `NOT_FOUND` if it is another owner's and the caller is no admin.
 	GetWallet(context.Context, *GetWalletRequest) (*GetWalletResponse, error)
-	// Lists the entries of the caller's wallet, or of an admin's choice, newest first.
+	// Lists the entries of the caller's wallet, newest first; an admin may name another owner.
 	//
-	// Returns `NOT_FOUND` if it is another's, and the caller is no admin.
+	// Returns `NOT_FOUND` if it is another owner's and the caller is no admin.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
-	// Adds the whole ledger up and compares it with the balances of the wallets: what `nadeuri ledger check` does.
+	// Adds up the whole ledger and compares it with the balances of the wallets. `nadeuri ledger check` calls it.
 	CheckLedger(context.Context, *CheckLedgerRequest) (*CheckLedgerResponse, error)
 	mustEmbedUnimplementedWalletServiceServer()
 }

@@ -17,7 +17,7 @@ import java.io.UncheckedIOException;
 import java.net.URI;
 import java.util.concurrent.TimeUnit;
 
-/** The channel that all stubs work over: it adds what every call needs, and no stub has to know of it. */
+/** The channel under all stubs: it adds request ids, deadlines, retries and typed errors. */
 public final class Connection extends Channel implements AutoCloseable {
   private final ManagedChannel channel;
   private final Options options;
@@ -32,7 +32,7 @@ public final class Connection extends Channel implements AutoCloseable {
     var port = server.getPort() != -1 ? server.getPort() : isTls ? 443 : 80;
     var credentials = isTls ? tls(options) : InsecureChannelCredentials.create();
     this.options = options;
-    // A connection that carries a stream without events would not notice that the other end is gone.
+    // Without keepalive, a stream without events would not notice a lost connection.
     channel = Grpc.newChannelBuilder(server.getHost() + ":" + port, credentials).keepAliveTime(1, TimeUnit.MINUTES).build();
   }
 
@@ -66,7 +66,7 @@ public final class Connection extends Channel implements AutoCloseable {
     return channel.authority();
   }
 
-  /** Lets what is under way end, and begins nothing new. */
+  /** Finishes calls in flight, and starts no new ones. */
   @Override
   public void close() {
     channel.shutdown();

@@ -8,17 +8,17 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import nadeuri.chronicle.v1.WatchEventsRequest;
 
-/** Where everything begins. */
+/** The entry point. */
 public final class Nadeuri {
   private Nadeuri() {}
 
-  /** Connects to {@code http://HOST:PORT} or, over TLS, to {@code https://HOST:PORT}, when the first call is made. */
+  /** Connects to {@code http://HOST:PORT} or, over TLS, to {@code https://HOST:PORT}, at the first call. */
   public static Connection connect(String address, Options options) {
     return new Connection(address, options);
   }
 
   /**
-   * All items of a list, page after page, each asked for when it is come to:
+   * All items of a list; each page is requested when the iteration reaches it:
    * {@code items(fleet::listCars, ListCarsRequest.getDefaultInstance(), ListCarsResponse::getCarsList)}.
    */
   public static <Q extends Message, P extends Message, T> Stream<T> items(
@@ -39,10 +39,10 @@ public final class Nadeuri {
   }
 
   /**
-   * Events as they are heard, without an end; when the connection breaks, it goes on after the last that came. Close it when
+   * An endless stream of events; after a broken connection it continues after the last one received. Close it when
    * you have seen enough.
    *
-   * <p>Without an {@code after_position} it begins now; until a first event came, a break makes it begin at a new now.
+   * <p>Without an {@code after_position} it starts now; if it breaks before the first event, it starts again at a later one.
    */
   public static Watch watch(Channel channel, WatchEventsRequest request) {
     return new Watch(channel, request);

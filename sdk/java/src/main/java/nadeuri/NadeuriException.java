@@ -15,19 +15,19 @@ import java.util.Optional;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * A call failed.
+ * The error of a failed call.
  *
- * <p>Generated stubs throw nothing but gRPC's own {@link StatusRuntimeException}; {@link #of} makes this one of it.
+ * <p>Generated stubs only throw gRPC's own {@link StatusRuntimeException}; {@link #of} converts it.
  */
 public final class NadeuriException extends StatusRuntimeException {
-  // The pauses between attempts where the server names none: doubled each time, and random, so that clients that failed
-  // together don't come back together.
+  // The pauses between attempts if the server sets no delay: doubled each time, with jitter so that clients that failed
+  // together don't retry together.
   private static final long FIRST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 2_000;
-  // After so many doublings it is the longest, and more would be too many for the number.
+  // After this many doublings the pause is the longest one; more would overflow.
   private static final int DOUBLINGS = 5;
 
-  /** A field of the request that can't be taken: its path, such as {@code car.daily_rate}, and what would be right. */
+  /** An invalid field of the request: its path, such as {@code car.daily_rate}, and what is expected. */
   public record Violation(String field, String description) {}
 
   private String reason = "";
@@ -51,12 +51,12 @@ public final class NadeuriException extends StatusRuntimeException {
         }
       }
     } catch (InvalidProtocolBufferException failed) {
-      // Who garbles the details has still told the status.
+      // If the details can't be parsed, the status is still valid.
       addSuppressed(failed);
     }
   }
 
-  /** What a stub threw. */
+  /** Converts what a stub threw. */
   public static NadeuriException of(StatusRuntimeException failed) {
     if (failed instanceof NadeuriException known) {
       return known;
@@ -67,29 +67,29 @@ public final class NadeuriException extends StatusRuntimeException {
     return made;
   }
 
-  /** What programs go by, such as {@code PERIOD_TAKEN}; empty if no server of Nadeuri answered. */
+  /** The reason for programs, such as {@code PERIOD_TAKEN}; empty if no server of Nadeuri answered. */
   public String reason() {
     return reason;
   }
 
-  /** The fields that can't be taken, when the reason is {@code INVALID_FIELDS}. */
+  /** The invalid fields, if the reason is {@code INVALID_FIELDS}. */
   public List<Violation> violations() {
     return List.copyOf(violations);
   }
 
-  /** After how long trying again may help, if the server says so. */
+  /** The server's retry delay, if it sets one. */
   public Optional<Duration> retryDelay() {
     return Optional.ofNullable(retryDelay);
   }
 
-  /** How long to wait after this attempt (the first is 1) until the next; null if another would not help. */
+  /** The pause after this attempt (the first is 1); null if another would not help. */
   Duration pause(int attempt) {
     var random = ThreadLocalRandom.current();
     if (retryDelay != null) {
       return retryDelay.plusMillis(random.nextLong(FIRST_PAUSE_MS));
     }
     return switch (getStatus().getCode()) {
-      // Nobody is there at the moment.
+      // No server answered.
       case UNAVAILABLE, DEADLINE_EXCEEDED ->
           Duration.ofMillis(
               random.nextLong(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS << Math.min(attempt, DOUBLINGS))));

@@ -14,7 +14,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
-/** A call of one request and one answer, made again while that may help. Blocking and other stubs see one call. */
+/** A unary call with its retries. Stubs of all kinds see one call. */
 final class UnaryCall<Q, A> extends ClientCall<Q, A> {
   private static final ScheduledExecutorService PAUSES =
       Executors.newSingleThreadScheduledExecutor(
@@ -54,7 +54,7 @@ final class UnaryCall<Q, A> extends ClientCall<Q, A> {
 
   @Override
   public void request(int count) {
-    // Each attempt asks for its one answer by itself.
+    // Each attempt requests its own response.
   }
 
   @Override
@@ -86,14 +86,14 @@ final class UnaryCall<Q, A> extends ClientCall<Q, A> {
     try {
       sent.merge(options.headersOfCall());
     } catch (RuntimeException failed) {
-      // Nobody would hear of it in the thread of the pauses.
+      // An exception in the thread of the pauses would be lost.
       var told = Status.UNAUTHENTICATED.withDescription("there is no token to call with").withCause(failed);
       listener.onClose(told, new Metadata());
       return;
     }
     current = channel.newCall(method, called);
     current.start(new Attempt(), sent);
-    // Two, so that a second answer, which would be wrong, is noticed.
+    // Two, so that a second response, which is an error, is noticed.
     current.request(2);
     current.sendMessage(request);
     current.halfClose();
@@ -131,13 +131,13 @@ final class UnaryCall<Q, A> extends ClientCall<Q, A> {
     }
   }
 
-  /** Whether the contract says that it does no harm to call it again with the same request id. */
+  /** Whether the contract says that the call is safe to repeat with the same request id. */
   private boolean isRepeatable() {
     return method.getSchemaDescriptor() instanceof ProtoMethodDescriptorSupplier schema
         && schema.getMethodDescriptor().getOptions().getIdempotencyLevel() != IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
   }
 
-  /** The same request with an id of its own, if it wants one. */
+  /** The same request with a request id, if it has that field. */
   @SuppressWarnings("unchecked") // A builder of a message builds that kind of message.
   private static <Q> Q withRequestId(Q request) {
     if (!(request instanceof Message message)) {

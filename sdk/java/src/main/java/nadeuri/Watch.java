@@ -11,9 +11,9 @@ import nadeuri.chronicle.v1.Event;
 import nadeuri.chronicle.v1.WatchEventsRequest;
 import nadeuri.chronicle.v1.WatchEventsResponse;
 
-/** Events as they are heard: {@code try (var events = watch(…)) { for (var event : events) … }}. */
+/** A stream of events: {@code try (var events = watch(…)) { for (var event : events) … }}. */
 public final class Watch implements Iterable<Event>, Iterator<Event>, AutoCloseable {
-  // It outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+  // It survives a restart of the server: this many consecutive failures take about a minute, with their pauses.
   private static final int FAILURES = 60;
 
   private final Channel channel;
@@ -60,7 +60,7 @@ public final class Watch implements Iterable<Event>, Iterator<Event>, AutoClosea
     }
   }
 
-  /** Waits until the stream may be opened again, or throws if that would not help. */
+  /** Waits until the stream may be reopened, or throws if that would not help. */
   private void pauseAfter(NadeuriException failed) {
     stream = null;
     failures++;

@@ -11,9 +11,9 @@ use chassis::values::Currency;
 use chassis::{Error, Tx, sql};
 use contracts::wallet::v1 as proto;
 
-use crate::domain::{Account, Balance, BillId, Entry, Reason, WalletId};
+use super::{BillRow, EntryRow, WalletRow, account, bills, entries, wallets};
+use crate::domain::{Account, Balance, BillId, Reason, WalletId};
 use crate::ledger::{Replay, Totals};
-use crate::store::{self, BillRow, EntryRow, WalletRow, bills, entries, wallets};
 
 /// Wallets that are looked at together.
 const WALLETS: i64 = 100;
@@ -31,7 +31,7 @@ pub async fn check(database: &Database, currency: Currency) -> Result<proto::Che
         let page = read_wallets(reader.tx(), last).await?;
         let Some(end) = page.last() else { return Ok(audit.report()) };
         last = Some(end.id);
-        for wallet in page.iter().filter(|wallet| wallet.currency != currency.code()) {
+        for wallet in page.iter().filter(|wallet| wallet.currency != currency) {
             audit.find(wallet, format!("it is in {}, the ledger in {currency}", wallet.currency));
         }
         audit.look_at(reader.tx(), page).await?;
@@ -100,7 +100,7 @@ impl Audit {
         row: EntryRow,
         waiting: &BTreeSet<(WalletId, BillId)>,
     ) {
-        let entry = match Entry::try_from(row) {
+        let entry = match row.read() {
             Ok(entry) => entry,
             Err(error) => return self.find(wallet, error.for_log()),
         };
@@ -135,10 +135,7 @@ impl Audit {
         if rest != 0 && self.findings.len() < FINDINGS {
             self.findings.push(format!("what the wallets hold and what the house gave and got differ by {rest}"));
         }
-        let balance = |account| proto::AccountBalance {
-            account: store::account(account).into(),
-            amount_minor: self.totals.of(account),
-        };
+        let balance = |of| proto::AccountBalance { account: account(of).into(), amount_minor: self.totals.of(of) };
         proto::CheckLedgerResponse {
             wallets: self.wallets,
             entries: self.entries,

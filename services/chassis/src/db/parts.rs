@@ -1,0 +1,63 @@
+//! What is part of an aggregate, in a table of its own: its rows are read together with those of other aggregates, and
+//! those that events are about are written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::aggregate::{Aggregate, Change};
+use crate::error::Error;
+
+/// Reads the rows of a table that a filter lets through, as a future for [`try_join!`](crate::db::try_join):
+/// `chassis::read!(tx, HoldRow in holds where holds::is_open)`.
+#[macro_export]
+macro_rules! read {
+    ($tx:expr, $Row:ident in $table:ident where $filter:expr) => {
+        async {
+            let query = $table::table.filter($filter).select($Row::as_select());
+            $crate::sql!($tx, |c| query.load::<$Row>(c)).map_err($crate::Error::from)
+        }
+    };
+}
+
+/// The parts of each aggregate, by its id. `part` says of a row whose it is, and what it is.
+pub fn grouped<R, P: Ord, T, C: Default + Extend<T>>(
+    rows: Vec<R>,
+    part: impl Fn(R) -> Result<(P, T), Error>,
+) -> Result<BTreeMap<P, C>, Error> {
+    let mut of: BTreeMap<P, C> = BTreeMap::new();
+    for row in rows {
+        let (parent, part) = part(row)?;
+        of.entry(parent).or_default().extend([part]);
+    }
+    Ok(of)
+}
+
+/// The rows of the parts that the events of changes are about, each once. `id` says which part an event is about.
+pub fn touched<A: Aggregate, I: Ord, R>(
+    changes: &[Change<'_, A>],
+    id: impl Fn(&A::Event) -> Option<I>,
+    row: impl Fn(&Change<'_, A>, I) -> Option<R>,
+) -> Vec<R> {
+    let rows = changes.iter().flat_map(|change| {
+        let ids: BTreeSet<I> = change.events.iter().filter_map(&id).collect();
+        ids.into_iter().filter_map(|id| row(change, id)).collect::<Vec<R>>()
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_grouped_by_what_they_are_part_of() {
+        let rows = vec![(1, "a"), (2, "b"), (1, "c")];
+        let parts: BTreeMap<i32, Vec<&str>> = grouped(rows, Ok).expect("no row is corrupt");
+        assert_eq!(parts, BTreeMap::from([(1, vec!["a", "c"]), (2, vec!["b"])]));
+    }
+
+    #[test]
+    fn a_corrupt_part_is_an_error() {
+        let part = |row: i32| if row > 0 { Ok((row, row)) } else { Err(Error::Internal("corrupt".into())) };
+        assert!(grouped::<_, _, _, Vec<i32>>(vec![1, 0], part).is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! The way from a message to typed values.
+//!
+//! Requests are parsed, not validated: what a service hands on has types that can't hold what is wrong. [`Fields`]
+//! collects every violation, so that a caller learns of all of them at once.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use contracts::Enumeration;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
+use crate::error::{Error, Violation};
+use crate::ids::{Id, Kind};
+use crate::timestamp::Timestamp;
+
+/// Collects what is wrong with a request.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<Violation>);
+
+impl Fields {
+    /// Nothing is wrong yet.
+    pub fn new() -> Fields {
+        Fields::default()
+    }
+
+    /// With what was found to be wrong already.
+    pub(crate) fn with(violation: Option<Violation>) -> Fields {
+        Fields(violation.into_iter().collect())
+    }
+
+    /// This is wrong.
+    pub fn violate(&mut self, field: &str, description: impl Display) {
+        self.0.push(Violation { field: field.to_owned(), description: description.to_string() });
+    }
+
+    /// The value, or why there is none.
+    pub fn take<T>(&mut self, field: &str, parsed: Result<T, impl Display>) -> Option<T> {
+        parsed.map_err(|why| self.violate(field, why)).ok()
+    }
+
+    /// A message field that must be set.
+    pub fn required<T>(&mut self, field: &str, value: Option<T>) -> Option<T> {
+        self.take(field, value.ok_or("must be set"))
+    }
+
+    /// A typed id.
+    pub fn id<K: Kind>(&mut self, field: &str, text: &str) -> Option<Id<K>> {
+        self.take(field, Id::from_str(text).map_err(|_| format!("must be a UUID, the id of the {}", K::NAME)))
+    }
+
+    /// A typed id, if it is set.
+    pub fn optional_id<K: Kind>(&mut self, field: &str, text: &str) -> Option<Option<Id<K>>> {
+        if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
+    }
+
+    /// A value of an enum of the contract, if it is set.
+    pub fn choice<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<Option<E>> {
+        let name = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
+        let value = E::try_from(number).map_err(|_| format!("must be a value of {name}"));
+        self.take(field, value).map(|value| (number != 0).then_some(value))
+    }
+
+    /// A text of `length` characters that people can read: unless it is empty, one of them is visible, and none is a control
+    /// character, has no width or turns the direction of the others.
+    pub fn text(&mut self, field: &str, text: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
+        let is_readable = text.is_empty() || text.chars().any(is_visible) && text.chars().all(is_harmless);
+        let is_right = length.contains(&text.chars().count()) && is_readable;
+        let (from, to) = length.into_inner();
+        let why = || {
+            format!(
+                "must have {from} to {to} characters, one of them visible, no control, direction or zero-width ones"
+            )
+        };
+        self.take(field, is_right.then(|| text.to_owned()).ok_or_else(why))
+    }
+
+    /// A moment.
+    pub fn time(&mut self, field: &str, time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
+        let time = self.required(field, time)?;
+        self.take(field, Timestamp::from_proto(&time).ok_or("must be a valid time in the years 1 to 9999"))
+    }
+
+    /// The values, if nothing was wrong.
+    pub fn finish<T>(self, values: Option<T>) -> Result<T, Error> {
+        match values {
+            Some(values) if self.0.is_empty() => Ok(values),
+            _ => Err(Error::Invalid(self.0)),
+        }
+    }
+}
+
+/// Whether people see something of it. Some letters are blank by their definition.
+fn is_visible(character: char) -> bool {
+    const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+    let group = character.general_category_group();
+    let is_drawn = matches!(
+        group,
+        GeneralCategoryGroup::Letter
+            | GeneralCategoryGroup::Number
+            | GeneralCategoryGroup::Punctuation
+            | GeneralCategoryGroup::Symbol
+    );
+    is_drawn && !BLANK.contains(&character)
+}
+
+/// Whether it leaves the characters around it as they are. Joiners belong to the spelling of some scripts and of emoji.
+fn is_harmless(character: char) -> bool {
+    const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+    let category = character.general_category();
+    let is_hidden = matches!(
+        category,
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::Unassigned
+    );
+    !is_hidden || JOINERS.contains(&character)
+}
+
+/// What parsing fields makes: an `Option` for each, which is `None` if the field is wrong.
+pub trait Parsed {
+    /// The values.
+    type Values;
+    /// The values, if each is there.
+    fn values(self) -> Option<Self::Values>;
+}
+
+impl<T> Parsed for Option<T> {
+    type Values = T;
+    fn values(self) -> Option<T> {
+        self
+    }
+}
+
+macro_rules! parsed {
+    ($(($($field:ident)+))+) => {
+        $(
+            impl<$($field),+> Parsed for ($(Option<$field>,)+) {
+                type Values = ($($field,)+);
+                #[allow(non_snake_case, reason = "each variable is called as its type")]
+                fn values(self) -> Option<Self::Values> {
+                    let ($($field,)+) = self;
+                    Some(($($field?,)+))
+                }
+            }
+        )+
+    };
+}
+parsed! { (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contracts::Role;
+
+    #[track_caller]
+    fn check(text: &str, is_right: bool) {
+        let mut fields = Fields::new();
+        assert_eq!(fields.text("name", text, 1..=20), is_right.then(|| text.to_owned()), "{text:?}");
+        assert_eq!(fields.finish(Some(())).is_ok(), is_right, "{text:?}");
+    }
+
+    #[test]
+    fn a_text_that_people_can_read_passes() {
+        for text in ["Mina", "나들이 호텔", "O'Neill & Sons (1)", "👩\u{200d}🚀", "می\u{200c}خواهم", "x", "₩"]
+        {
+            check(text, true);
+        }
+    }
+
+    #[test]
+    fn a_text_in_which_nothing_is_seen_or_that_hides_something_is_a_violation() {
+        let bad = [
+            "",
+            " ",
+            "\u{a0}\u{3000}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{feff}a",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200b}b",
+            "a\u{ad}b",
+            "a\nb",
+            "a\u{2028}b",
+            "a\0",
+            "123456789012345678901",
+        ];
+        for text in bad {
+            check(text, false);
+        }
+    }
+
+    #[test]
+    fn an_empty_text_passes_where_it_may_be_empty() {
+        assert_eq!(Fields::new().text("kind", "", 0..=5), Some(String::new()));
+    }
+
+    #[test]
+    fn a_value_of_an_enum_is_one_of_the_contract_or_not_set() {
+        let mut fields = Fields::new();
+        assert_eq!(fields.choice("role", Role::Admin.into()), Some(Some(Role::Admin)));
+        assert_eq!(fields.choice::<Role>("role", 0), Some(None));
+        assert_eq!(fields.choice::<Role>("role", 99), None);
+        let Err(Error::Invalid(violations)) = fields.finish(Some(())) else { panic!("99 is no role") };
+        assert_eq!(violations[0].description, "must be a value of Role");
+    }
+}

@@ -1,0 +1,14 @@
+//! The plumbing beneath every context, on SQLite and on PostgreSQL: the writer, the relay, consumers, timers, loaders,
+//! projections and rows, with a context that only counts.
+
+#![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
+
+mod consumer;
+mod loader;
+mod projection;
+mod relay;
+mod rows;
+mod support;
+mod tally;
+mod timers;
+mod writer;

@@ -1,0 +1,2 @@
+DROP INDEX hails_all;
+DROP INDEX hails_customer_newest;

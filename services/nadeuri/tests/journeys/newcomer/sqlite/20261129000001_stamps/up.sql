@@ -1,0 +1,5 @@
+-- A stamp for each car that was brought back.
+CREATE TABLE stamps (
+    reservation blob PRIMARY KEY NOT NULL,
+    customer text NOT NULL
+);

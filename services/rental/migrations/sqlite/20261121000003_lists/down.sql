@@ -1,0 +1,2 @@
+DROP INDEX reservations_all;
+DROP INDEX reservations_customer_newest;

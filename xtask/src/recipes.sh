@@ -1,0 +1,26 @@
+# What comes before the blocks of a document: how one that fails is told, and how a server is started.
+set -Eeuo pipefail
+shopt -s expand_aliases
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'echo "the block at $AT failed at: $BASH_COMMAND" >&2' ERR
+
+# ghz ends well whatever it was answered.
+ghz() {
+    command ghz "$@" >ghz.txt
+    cat ghz.txt
+    grep -q '\[OK\]' ghz.txt && ! grep -q 'Error distribution' ghz.txt
+}
+
+# Ends the server before, if there is one.
+end_server() {
+    if [ -n "${SERVER-}" ]; then kill $SERVER; wait $SERVER || true; fi
+}
+
+# Waits until the server that was started last, in the background, listens.
+await_server() {
+    SERVER=$!
+    until (exec 3<>/dev/tcp/127.0.0.1/$PORT) 2>/dev/null; do
+        kill -0 $SERVER 2>/dev/null || { cat server.txt >&2; exit 1; }
+        sleep 0.1
+    done
+}
