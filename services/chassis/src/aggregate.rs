@@ -17,11 +17,11 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Names one aggregate.
     type Id: Copy + Ord + Hash + Send + Sync + std::fmt::Debug + 'static;
-    /// What it is told to do.
+    /// What it is asked to do.
     type Command: Send + Sync + std::fmt::Debug + 'static;
     /// What happened to it.
     type Event: Send + Sync + 'static;
-    /// Why it said no.
+    /// Why it refused.
     type Refusal: Refusal;
 
     /// The rules. A command that took effect before decides nothing, so callers may retry.
@@ -31,13 +31,13 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     /// What the event makes of the state.
     fn evolve(state: Option<Self>, event: &Self::Event) -> Self;
 
-    /// When it wants to be woken, and with what.
+    /// When its timer is due, and which command it brings.
     fn due_at(&self) -> Option<(Timestamp, Self::Command)> {
         None
     }
 }
 
-/// How an aggregate is kept, answered with, and heard of.
+/// How an aggregate is stored, answered with, and published.
 pub trait Store: Aggregate + Clone {
     /// What a caller is answered after a command.
     type Answer: prost::Message + Default + Clone + 'static;
@@ -51,7 +51,7 @@ pub trait Store: Aggregate + Clone {
     /// Writes changed aggregates, all in a statement or few. [`Error::Conflict`] if one is not at the version it was read at.
     fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Those that want to be woken by now, the longest due first, at most `limit`.
+    /// Those whose timers are due by now, the longest due first, at most `limit`.
     fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> impl Future<Output = Result<Vec<Self::Id>, Error>> + Send {
         let _ = (tx, now, limit);
         std::future::ready(Ok(Vec::new()))
@@ -60,7 +60,7 @@ pub trait Store: Aggregate + Clone {
     /// The answer to a command that was just executed.
     fn answer(&self, command: &Self::Command) -> Self::Answer;
 
-    /// What others hear of an event, told after it: the state is the one it led to.
+    /// What is published of an event; the state is the one it led to.
     fn publish(&self, event: &Self::Event) -> Option<Publication>;
 
     /// Where a part of the aggregate that waits by itself keeps its last event, if the event is about one. Without such
@@ -126,7 +126,7 @@ pub struct Change<'a, A: Aggregate> {
     pub metadata: Metadata,
 }
 
-/// What others hear of an event.
+/// What is published of an event.
 pub struct Publication {
     /// The full name of the message.
     pub kind: String,

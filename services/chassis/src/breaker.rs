@@ -22,7 +22,7 @@ const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Dura
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<Judged>);
 
-/// A state, and how many there were before it: what a call of an earlier one found out is old news.
+/// A state, and how many there were before it: the outcome of a call of an earlier one is out of date.
 #[derive(Debug, Default)]
 struct Judged {
     state: State,

@@ -1,7 +1,7 @@
 //! Reactions to events: "whenever X there, do Y here", each exactly once in effect.
 //!
 //! An infrastructure that is away is waited for, with the events in hand and unacknowledged; a command that is refused is
-//! an answer; an event that can't be understood, or that a rule panics on, is put aside among the dead letters, so that
+//! an answer; an event that can't be understood, or that a rule panics on, becomes a dead letter, so that
 //! those behind it go on.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ impl<A: Aggregate> Policy<A> {
         Policy { rules: BTreeMap::new() }
     }
 
-    /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw chance, but do
+    /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw random numbers, but do
     /// nothing: it is called again for an event that could not be handled yet.
     #[must_use]
     pub fn on<M, R>(self, react: R) -> Self
@@ -133,7 +133,7 @@ impl<A: Store> Reactor<A> {
     }
 }
 
-/// Tries until every event is handled or put aside, or the tasks stop.
+/// Tries until every event is handled or a dead letter, or the tasks stop.
 pub(crate) struct Persistent {
     pub reactors: Vec<(Subscription, Arc<dyn React>)>,
     pub resources: Resources,
@@ -183,7 +183,7 @@ impl Persistent {
 
     async fn dead_letter(&self, event: Envelope, reason: String) -> Result<(), Stopped> {
         let context = self.resources.context;
-        tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event is put aside as a dead letter");
+        tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event is a dead letter");
         Meters::dead_letter(context);
         let mut pause = *PAUSES.start();
         loop {

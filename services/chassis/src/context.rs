@@ -1,7 +1,7 @@
-//! A context, and what it is given to live on.
+//! A context, and what it starts with.
 //!
 //! A context's crate declares a [`Context`]; its `start` takes what it needs from a [`Host`]: a writer for its aggregates,
-//! its policy, edges to others, a gRPC service. The host does the rest the same way for all: migrations, relay, consumer,
+//! its policy, peer clients, a gRPC service. The host does the rest the same way for all: migrations, relay, consumer,
 //! timers, health.
 
 use std::cell::Cell;
@@ -50,7 +50,7 @@ pub struct Context {
 /// What all contexts of a process share.
 #[derive(Clone)]
 pub struct Environment {
-    /// Time, chance and misfortune.
+    /// The clock, ids, and, in a simulation, faults.
     pub runtime: Runtime,
     /// The bus.
     pub bus: Arc<dyn Bus>,
@@ -64,8 +64,8 @@ pub struct Environment {
     pub guard: Guard,
     /// The settings of the contexts, a table each.
     pub settings: toml::Table,
-    /// How long it is known what was done: for so long a repeated request gets its first answer.
-    pub remember: Duration,
+    /// How long idempotency keys are kept: for so long a repeated request gets its first answer.
+    pub key_retention: Duration,
 }
 
 /// A context can't start.
@@ -107,7 +107,7 @@ struct Outside {
     settings: toml::Table,
 }
 
-/// What a starting context takes what it needs from.
+/// What a context starts with.
 pub struct Host {
     resources: Resources,
     tasks: Tasks,
@@ -125,7 +125,7 @@ impl Host {
         &self.resources.database
     }
 
-    /// Time and chance.
+    /// The clock and ids.
     pub fn runtime(&self) -> &Runtime {
         &self.resources.runtime
     }
@@ -140,9 +140,9 @@ impl Host {
         Writer::start(&self.resources, &self.tasks)
     }
 
-    /// Has aggregates woken.
-    pub fn on_due<A: Store>(&mut self, wake: OnDue<A>) {
-        let state = (self.resources.clone(), wake, self.tasks.clone());
+    /// Runs the timers of aggregates.
+    pub fn on_due<A: Store>(&mut self, on_due: OnDue<A>) {
+        let state = (self.resources.clone(), on_due, self.tasks.clone());
         self.tasks.supervise(self.resources.context, "timers", state, |(resources, on_due, tasks)| {
             Box::pin(timers::run::<A>(resources, on_due, tasks))
         });
@@ -188,7 +188,7 @@ impl Host {
         self.rebuild = history.map(|history| Arc::new(Rebuilder { resources, worker, history }) as Arc<dyn Rebuild>);
     }
 
-    /// The way to another context.
+    /// The client of another context.
     pub fn peer(&self, to: &'static str) -> PeerClient {
         let Outside { peers, identity, limits, .. } = self.outside.clone();
         PeerClient::new(self.resources.context, to, peers, identity, self.resources.runtime.clock.clone(), limits)
@@ -327,7 +327,7 @@ impl Context {
         }
         let relay = Relay { resources: resources.clone(), bus: environment.bus.clone() };
         tasks.supervise(self.name, "relay", (relay, tasks.clone()), |(relay, tasks)| Box::pin(relay.run(tasks)));
-        let (kept, state) = (environment.remember, (resources.clone(), tasks.clone()));
+        let (kept, state) = (environment.key_retention, (resources.clone(), tasks.clone()));
         tasks.supervise(self.name, "pruning of keys", state, move |(resources, tasks)| {
             Box::pin(relay::prune_keys(resources, kept, tasks))
         });
@@ -348,7 +348,7 @@ impl Context {
         };
         let mut routes = Routes::builder();
         running.add_services(&mut routes);
-        running.peers.set(self.name, Some(peer::within(&environment.guard, routes.routes())));
+        running.peers.set(self.name, Some(peer::in_process(&environment.guard, routes.routes())));
         Ok(running)
     }
 }

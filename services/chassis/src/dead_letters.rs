@@ -1,4 +1,4 @@
-//! Events that a context could not handle, put aside in its own store until somebody looks.
+//! Dead letters: events that a context could not handle, in its own store until an operator replays or drops them.
 
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
@@ -25,7 +25,7 @@ pub struct DeadLetter {
     pub dead_at: Timestamp,
 }
 
-/// Puts an event aside. One that is here already gets the new reason.
+/// Keeps an event as a dead letter. One that is here already gets the new reason.
 pub async fn dead_letter(tx: Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
     let row = DeadRow::new(letter.event, letter.reason, letter.dead_at);
     db::upsert(tx, &[row]).await

@@ -1,4 +1,4 @@
-//! What was done: the inbox, and the replay of answers, in one table.
+//! Idempotency keys: the inbox, and the replay of answers, in one table.
 //!
 //! A command carries a [`Key`]: the caller's request id or the id of the event that caused it. The key is written in the
 //! transaction of its effect, so the effect happens once however often the command comes. A request's answer is written
@@ -19,7 +19,7 @@ use crate::runtime::Runtime;
 use crate::sql;
 
 crate::rows! {
-    /// Something that was done.
+    /// A command that was processed.
     pub(crate) struct ProcessedRow in processed named "done" (key) { key: Id<()>, fingerprint: Id<()>, answer: Vec<u8>, at: Timestamp }
 }
 
@@ -113,8 +113,8 @@ pub(crate) async fn write(tx: Tx<'_>, rows: &[ProcessedRow]) -> Result<(), Error
     if db::insert(tx, rows).await? == rows.len() { Ok(()) } else { Err(Error::Conflict) }
 }
 
-/// Forgets what was done before `before`, at most `limit` of it; returns how much it forgot.
-pub async fn forget(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+/// Removes keys from before `before`, at most `limit`; returns how many it removed.
+pub async fn prune(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let keys: Vec<Id<()>> = sql!(tx, |c| processed::table
         .filter(processed::at.lt(before))
         .order(processed::at)
@@ -124,15 +124,15 @@ pub async fn forget(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, 
     Ok(sql!(tx, |c| diesel::delete(processed::table.filter(processed::key.eq_any(&keys))).execute(c))?)
 }
 
-/// The keys of what was done since a moment.
+/// The keys since a moment.
 pub(crate) async fn since(tx: Tx<'_>, since: Timestamp) -> Result<HashSet<Uuid>, Error> {
     let keys: Vec<Id<()>> =
         sql!(tx, |c| processed::table.filter(processed::at.ge(since)).select(processed::key).load(c))?;
     Ok(keys.into_iter().map(Id::uuid).collect())
 }
 
-/// Forgets everything that was done.
-pub(crate) async fn forget_all(tx: Tx<'_>) -> Result<(), Error> {
+/// Removes all keys.
+pub(crate) async fn clear(tx: Tx<'_>) -> Result<(), Error> {
     sql!(tx, |c| diesel::delete(processed::table).execute(c))?;
     Ok(())
 }

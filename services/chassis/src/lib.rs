@@ -1,9 +1,10 @@
 //! Everything a context needs that is not business.
 //!
-//! A command's way: [`call`] parses it, [`writer`] decides it together with others in one transaction that also holds its
-//! events ([`outbox`]) and its key ([`done`]); [`relay`] carries the events to the [`bus`], which brings them to every
-//! interested context's [`consumer`], whose policy makes commands of them. [`timers`] wakes aggregates that asked for it,
-//! [`edge`] asks other contexts and waits, [`view`] keeps what is only read. [`context`] puts all of it together.
+//! A command's way: [`call`] says who asks, [`fields`] parses it, [`writer`] decides it together with others in one
+//! transaction that also holds its events ([`outbox`]) and its key ([`idempotency`]); [`relay`] carries the events to the
+//! [`bus`], which delivers them to the [`consumer`] of each context that subscribes, whose policy makes commands of them.
+//! [`timers`] gives aggregates their commands when those are due, [`peer`] calls other contexts and waits, [`projection`]
+//! maintains read models. [`context`] puts all of it together.
 //!
 //! **Invariant**: nothing here knows a noun of the business.
 
@@ -56,7 +57,7 @@ pub use fields::Fields;
 pub use ids::Id;
 pub use loader::Loader;
 pub use page::Page;
-pub use peer::{NoAnswer, PeerClient};
+pub use peer::{CallError, PeerClient};
 pub use projection::Projection;
 pub use secret::Secret;
 pub use timestamp::Timestamp;

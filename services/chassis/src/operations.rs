@@ -1,4 +1,4 @@
-//! What operators do to a running process: dead letters and the rebuilding of views.
+//! What operators do to a running process: dead dead_letters and the rebuilding of views.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ const AT_ONCE: i64 = 256;
 
 /// Operations on the contexts of this process.
 #[derive(Clone)]
-pub struct Operations(Arc<BTreeMap<&'static str, Operated>>);
+pub struct Operations(Arc<BTreeMap<&'static str, ContextOperations>>);
 
 #[derive(Clone)]
-struct Operated {
+struct ContextOperations {
     database: Database,
     handler: Arc<dyn Handler>,
     rebuild: Option<Arc<dyn Rebuild>>,
@@ -38,48 +38,48 @@ impl Kind for EventKind {
 impl Operations {
     /// Operations on these contexts.
     pub fn of(contexts: &[Running]) -> Operations {
-        let operated = |context: &Running| {
+        let operations = |context: &Running| {
             let (database, handler, rebuild) = (&context.database, &context.handler, &context.rebuild);
-            Operated { database: database.clone(), handler: handler.clone(), rebuild: rebuild.clone() }
+            ContextOperations { database: database.clone(), handler: handler.clone(), rebuild: rebuild.clone() }
         };
-        Operations(Arc::new(contexts.iter().map(|context| (context.name, operated(context))).collect()))
+        Operations(Arc::new(contexts.iter().map(|context| (context.name, operations(context))).collect()))
     }
 
-    fn context(&self, name: &str) -> Result<&Operated, Error> {
+    fn context(&self, name: &str) -> Result<&ContextOperations, Error> {
         self.0.get(name).ok_or_else(|| Error::not_found("context", name))
     }
 }
 
-impl Operated {
-    async fn letters(&self, event: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
+impl ContextOperations {
+    async fn dead_letters(&self, event: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
         dead_letters::list(self.database.reader().await?.tx(), event, limit).await
     }
 
-    /// Removes letters as they were read. One that was put aside again meanwhile stays.
-    async fn drop(&self, letters: &[DeadLetter]) -> Result<usize, Error> {
-        let Some(latest) = letters.iter().map(|letter| letter.dead_at).max() else { return Ok(0) };
-        let ids: Vec<Id<()>> = letters.iter().map(|letter| Id::new(letter.event.event_id)).collect();
+    /// Removes dead_letters as they were read. One that failed again meanwhile stays.
+    async fn drop(&self, dead_letters: &[DeadLetter]) -> Result<usize, Error> {
+        let Some(latest) = dead_letters.iter().map(|letter| letter.dead_at).max() else { return Ok(0) };
+        let ids: Vec<Id<()>> = dead_letters.iter().map(|letter| Id::new(letter.event.event_id)).collect();
         let unit: Unit<'static, usize> =
             Box::new(move |tx| Box::pin(async move { dead_letters::drop(tx, &ids, latest).await }));
         self.database.write(Durability::Full, unit).await
     }
 
-    /// Handles letters again. Those that still can't be handled are put aside again, with a later time.
+    /// Handles dead_letters again. Those that still can't be handled stay dead dead_letters, with a later time.
     async fn replay(&self, event: Option<Id<()>>) -> Result<i64, Error> {
         let mut left = dead_letters::count(self.database.reader().await?.tx()).await?;
         let mut replayed = 0;
         while left > 0 {
-            let letters = self.letters(event, AT_ONCE.min(left)).await?;
-            if letters.is_empty() {
+            let dead_letters = self.dead_letters(event, AT_ONCE.min(left)).await?;
+            if dead_letters.is_empty() {
                 break;
             }
-            left -= letters.len() as i64;
-            replayed += letters.len() as i64;
+            left -= dead_letters.len() as i64;
+            replayed += dead_letters.len() as i64;
             // They are removed when they are handled, not before: who dies in between handles them again, and the keys
             // of what was done make that harmless.
-            let events = letters.iter().map(|letter| letter.event.clone()).collect();
+            let events = dead_letters.iter().map(|letter| letter.event.clone()).collect();
             self.handler.handle(events).await.map_err(|_| Error::Stopping)?;
-            self.drop(&letters).await?;
+            self.drop(&dead_letters).await?;
         }
         Ok(replayed)
     }
@@ -108,9 +108,9 @@ impl OperationsService for Operations {
         let size = fields.take("page_size", size);
         let size = fields.finish(size)?;
         let context = self.context(&request.context)?;
-        let letters = context.letters(None, size).await?;
+        let dead_letters = context.dead_letters(None, size).await?;
         let total_size = dead_letters::count(context.database.reader().await?.tx()).await?;
-        let dead_letters = letters.into_iter().map(|DeadLetter { event, reason, dead_at }| proto::DeadLetter {
+        let dead_letters = dead_letters.into_iter().map(|DeadLetter { event, reason, dead_at }| proto::DeadLetter {
             event_id: event.event_id.to_string(),
             r#type: event.kind,
             flow_id: event.correlation_id.to_string(),
@@ -141,9 +141,9 @@ impl OperationsService for Operations {
         let context = self.context(&request.context)?;
         let mut dropped_count = 0;
         loop {
-            let letters = context.letters(event, AT_ONCE).await?;
-            dropped_count += context.drop(&letters).await? as i64;
-            if letters.len() < AT_ONCE as usize {
+            let dead_letters = context.dead_letters(event, AT_ONCE).await?;
+            dropped_count += context.drop(&dead_letters).await? as i64;
+            if dead_letters.len() < AT_ONCE as usize {
                 return Ok(Response::new(proto::DropDeadLettersResponse { dropped_count }));
             }
         }

@@ -1,7 +1,7 @@
 //! Calls to other contexts that wait for the answer.
 //!
-//! Each edge has a deadline (never past the caller's own), a bulkhead (calls under way at once), a circuit breaker, and
-//! one retry with a budget where no mesh retries. A call that did not get an answer ends in [`NoAnswer::Away`] with a
+//! Each peer client has a deadline (never past the caller's own), a bulkhead (calls under way at once), a circuit breaker, and
+//! one retry with a budget where no mesh retries. A call that did not get an answer ends in [`CallError::Unavailable`] with a
 //! delay; what the caller's customer should do meanwhile, the context says. A refusal of the other context is an answer.
 //!
 //! The way is the same in one process and over the network: the generated client, the guard with its token, the service.
@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::telemetry::{self, Meters};
 
-/// The other side has had time enough for an answer. A caller who stops waiting sooner has found nothing out about it:
+/// The peer has had time enough for an answer. A caller who stops waiting sooner has found nothing out about it:
 /// impatient callers must not open the breaker for the others.
 const FAIR: Duration = Duration::from_secs(1);
 
@@ -38,19 +38,19 @@ const FAIR: Duration = Duration::from_secs(1);
 pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
 /// The way to services of this process: no socket, but the same guard as before those who come over one.
-pub fn within(guard: &Guard, routes: Routes) -> Transport {
+pub fn in_process(guard: &Guard, routes: Routes) -> Transport {
     let guarded = guard.within().layer(routes);
     Transport::new(tower::ServiceExt::<http::Request<Body>>::map_err(guarded, |never: Infallible| match never {}))
 }
 
 /// The way over the network.
-pub fn over(channel: Channel) -> Transport {
+pub fn over_network(channel: Channel) -> Transport {
     Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| {
         Status::from_error(error.into())
     }))
 }
 
-/// The limits of an edge.
+/// The limits of a peer client.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How long a call may take, retry included.
@@ -73,35 +73,35 @@ pub struct Peers(Arc<PeersInner>);
 
 #[derive(Default)]
 struct PeersInner {
-    here: RwLock<HashMap<&'static str, Transport>>,
-    elsewhere: HashMap<&'static str, Endpoint>,
+    local: RwLock<HashMap<&'static str, Transport>>,
+    remote: HashMap<&'static str, Endpoint>,
 }
 
 impl Peers {
-    /// Contexts that are not in this process are `elsewhere`, each at an endpoint of its own.
-    pub fn new(elsewhere: HashMap<&'static str, Endpoint>) -> Peers {
-        Peers(Arc::new(PeersInner { here: RwLock::default(), elsewhere }))
+    /// Contexts that are not in this process are remote, each at an endpoint of its own.
+    pub fn new(remote: HashMap<&'static str, Endpoint>) -> Peers {
+        Peers(Arc::new(PeersInner { local: RwLock::default(), remote }))
     }
 
     /// The context is in this process from now on, or no longer.
     pub fn set(&self, context: &'static str, transport: Option<Transport>) {
-        let mut here = self.0.here.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut local = self.0.local.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         match transport {
-            Some(transport) => here.insert(context, transport),
-            None => here.remove(context),
+            Some(transport) => local.insert(context, transport),
+            None => local.remove(context),
         };
     }
 
     /// The way to a context of this process.
-    pub fn here(&self, context: &str) -> Option<Transport> {
-        self.0.here.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(context).cloned()
+    pub fn local(&self, context: &str) -> Option<Transport> {
+        self.0.local.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(context).cloned()
     }
 
     /// Connects when it is first used, and again whenever the connection was lost.
-    fn elsewhere(&self, context: &str) -> Result<Transport, Status> {
+    fn remote(&self, context: &str) -> Result<Transport, Status> {
         let away = || Status::unavailable(format!("{context}: it is not running here, and nobody said where else"));
-        let endpoint = self.0.elsewhere.get(context).cloned().ok_or_else(away)?;
-        Ok(over(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))
+        let endpoint = self.0.remote.get(context).cloned().ok_or_else(away)?;
+        Ok(over_network(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))
     }
 }
 
@@ -124,32 +124,32 @@ struct PeerClientInner {
 
 /// Why there is no good answer.
 #[derive(Debug)]
-pub enum NoAnswer {
+pub enum CallError {
     /// The other context said no, and means it.
     Refused(Box<Status>),
     /// The other context is away or overloaded. Nobody knows whether it did what it was asked for.
-    Away {
+    Unavailable {
         /// When to try again.
         retry_after: Duration,
     },
 }
 
-impl NoAnswer {
+impl CallError {
     /// The reason in the other context's no, such as `PERIOD_TAKEN`; empty if it gave none.
     pub fn reason(&self) -> String {
         match self {
-            NoAnswer::Refused(status) => {
+            CallError::Refused(status) => {
                 tonic_types::StatusExt::get_details_error_info(&**status).map(|info| info.reason).unwrap_or_default()
             }
-            NoAnswer::Away { .. } => String::new(),
+            CallError::Unavailable { .. } => String::new(),
         }
     }
 
     /// What our own caller is told: the other context's no as it is, or that it is away, for this reason and in these words.
     pub fn into_error(self, reason: &'static str, message: &str) -> Error {
         match self {
-            NoAnswer::Refused(status) => Error::Answered(status),
-            NoAnswer::Away { retry_after } => Error::Away { reason, message: message.to_owned(), retry_after },
+            CallError::Refused(status) => Error::Answered(status),
+            CallError::Unavailable { retry_after } => Error::Away { reason, message: message.to_owned(), retry_after },
         }
     }
 }
@@ -180,14 +180,14 @@ impl PeerClient {
         }))
     }
 
-    /// Makes a call: `edge.call(&call, request, |transport, request| async move {
+    /// Makes a call: `peer.call(&call, request, |transport, request| async move {
     /// PaymentServiceClient::new(transport).collect_payment(request).await })`.
     pub fn call<'a, M, R, F>(
         &'a self,
         call: Option<&'a Call>,
         message: M,
         send: impl Fn(Transport, Request<M>) -> F + Send + Sync + 'a,
-    ) -> BoxFuture<'a, Result<R, NoAnswer>>
+    ) -> BoxFuture<'a, Result<R, CallError>>
     where
         M: Clone + Send + 'a,
         R: Send + 'a,
@@ -202,42 +202,42 @@ impl PeerClient {
         theirs: Option<Deadline>,
         message: M,
         send: impl Fn(Transport, Request<M>) -> F,
-    ) -> Result<R, NoAnswer>
+    ) -> Result<R, CallError>
     where
         M: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        let edge = &*self.0;
-        let busy = |retry_after| NoAnswer::Away { retry_after };
-        let _place = edge.bulkhead.try_acquire().map_err(|_| busy(Duration::from_secs(1)))?;
-        let permit = edge.breaker.admit(Instant::now()).map_err(busy)?;
+        let peer = &*self.0;
+        let busy = |retry_after| CallError::Unavailable { retry_after };
+        let _place = peer.bulkhead.try_acquire().map_err(|_| busy(Duration::from_secs(1)))?;
+        let permit = peer.breaker.admit(Instant::now()).map_err(busy)?;
         let start = Instant::now();
-        let own = start + edge.limits.deadline;
+        let own = start + peer.limits.deadline;
         let deadline = theirs.map_or(own, |Deadline(theirs)| theirs.min(own));
 
-        edge.budget.earn();
-        let mut outcome = edge.attempt(deadline, message.clone(), &send).await;
+        peer.budget.earn();
+        let mut outcome = peer.attempt(deadline, message.clone(), &send).await;
         let found_nobody = matches!(&outcome, Err(status) if status.code() == Code::Unavailable);
-        if found_nobody && edge.limits.retry && edge.budget.spend() {
-            outcome = edge.attempt(deadline, message, &send).await;
+        if found_nobody && peer.limits.retry && peer.budget.spend() {
+            outcome = peer.attempt(deadline, message, &send).await;
         }
         let in_vain =
             matches!(&outcome, Err(status) if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled));
         if in_vain && deadline < own.min(start + FAIR) {
-            return Err(NoAnswer::Refused(Box::new(access::too_late())));
+            return Err(CallError::Refused(Box::new(access::too_late())));
         }
         let failed = matches!(&outcome, Err(status) if is_failure(status.code()));
         permit.record(failed, Instant::now());
-        Meters::peer_call(edge.from, edge.to, edge.breaker.position(), failed);
+        Meters::peer_call(peer.from, peer.to, peer.breaker.position(), failed);
         match outcome {
             Ok(response) => Ok(response.into_inner()),
             Err(status) if failed => {
-                tracing::warn!(from = edge.from, to = edge.to, code = ?status.code(), message = status.message(), "no answer");
+                tracing::warn!(from = peer.from, to = peer.to, code = ?status.code(), message = status.message(), "no answer");
                 let retry_after =
                     tonic_types::StatusExt::get_details_retry_info(&status).and_then(|info| info.retry_delay);
-                Err(NoAnswer::Away { retry_after: retry_after.unwrap_or(Duration::from_secs(2)) })
+                Err(CallError::Unavailable { retry_after: retry_after.unwrap_or(Duration::from_secs(2)) })
             }
-            Err(status) => Err(NoAnswer::Refused(Box::new(status))),
+            Err(status) => Err(CallError::Refused(Box::new(status))),
         }
     }
 }
@@ -277,13 +277,13 @@ impl PeerClientInner {
     }
 
     fn transport(&self) -> Result<Transport, Status> {
-        if let Some(here) = self.peers.here(self.to) {
-            return Ok(here);
+        if let Some(local) = self.peers.local(self.to) {
+            return Ok(local);
         }
         let mut connected = self.connected.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &*connected {
             Some(transport) => Ok(transport.clone()),
-            None => Ok(connected.insert(self.peers.elsewhere(self.to)?).clone()),
+            None => Ok(connected.insert(self.peers.remote(self.to)?).clone()),
         }
     }
 }

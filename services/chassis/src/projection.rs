@@ -186,7 +186,7 @@ impl<V: Projection> Rebuild for Rebuilder<V> {
                 if missing.is_empty() {
                     return Ok(count);
                 }
-                // The view had events that the history has not heard of yet.
+                // The view had events that the history does not have yet.
                 tokio::time::sleep(PAUSE).await;
             }
             Err(Error::Unavailable(format!("the history lacks {} events that the view had", missing.len())))
@@ -214,7 +214,7 @@ impl<V: Projection> Rebuilder<V> {
             Box::pin(async move {
                 let lately = idempotency::since(tx, since).await?;
                 V::clear(tx).await?;
-                idempotency::forget_all(tx).await?;
+                idempotency::clear(tx).await?;
                 Ok(lately)
             })
         });

@@ -1,6 +1,6 @@
 //! Carries events from the outbox to the bus, in order, and removes those that the bus has.
 //!
-//! It wakes on a signal, when events were written, and on PostgreSQL on a period, for those that another replica wrote. There
+//! It runs on a signal, when events were written, and on PostgreSQL on a period, for those that another replica wrote. There
 //! one replica relays at a time (an advisory lock says which), so that the order of a flow is kept; the others stand by.
 //! If it dies between publishing and removing, the events are published again: consumers know them.
 
@@ -32,18 +32,18 @@ pub(crate) struct Relay {
 }
 
 /// A connection that holds the lock of the relay, or none where there is no other process.
-enum Turn {
+enum RelayLock {
     Postgres(Box<AsyncPgConnection>),
     Sqlite,
 }
 
 impl Relay {
     pub async fn run(&self, tasks: &Tasks) {
-        let mut turn = None;
+        let mut lock = None;
         let mut pause = Duration::from_millis(50);
         loop {
             let stopping = tasks.is_stopping();
-            match self.drain(&mut turn).await {
+            match self.drain(&mut lock).await {
                 Ok(()) => {
                     pause = Duration::from_millis(50);
                     if stopping {
@@ -52,7 +52,7 @@ impl Relay {
                     self.wait(tasks).await;
                 }
                 Err(error) => {
-                    turn = None;
+                    lock = None;
                     tracing::warn!(context = self.resources.context, error = %error.for_log(), "events wait in the outbox; trying again");
                     if stopping {
                         return;
@@ -75,18 +75,18 @@ impl Relay {
         }
     }
 
-    /// Publishes until the outbox is empty, or it is another replica's turn.
-    async fn drain(&self, turn: &mut Option<Turn>) -> Result<(), Error> {
-        if turn.is_none() {
-            *turn = self.take_turn().await?;
+    /// Publishes until the outbox is empty, or it is another replica's lock.
+    async fn drain(&self, lock: &mut Option<RelayLock>) -> Result<(), Error> {
+        if lock.is_none() {
+            *lock = self.take_lock().await?;
         }
-        let Some(turn) = turn else {
-            // What waits is told by who has the turn; what was told when it was one's own would otherwise stand forever.
+        let Some(lock) = lock else {
+            // What waits is told by who has the lock; what was told when it was one's own would otherwise stand forever.
             Meters::outbox(self.resources.context, 0, None);
             return Ok(());
         };
         loop {
-            let waiting = self.oldest(turn).await?;
+            let waiting = self.oldest(lock).await?;
             Meters::outbox(
                 self.resources.context,
                 waiting.len(),
@@ -100,7 +100,7 @@ impl Relay {
             let published = self.bus.publish(self.resources.context, &envelopes).await;
             published.map_err(|error| Error::Unavailable(error.to_string()))?;
             self.resources.runtime.crash_point(self.resources.context, CrashPoint::AfterPublish).await;
-            self.remove(turn, seqs).await?;
+            self.remove(lock, seqs).await?;
             Meters::published(self.resources.context, &envelopes);
             if is_last {
                 Meters::outbox(self.resources.context, 0, None);
@@ -109,8 +109,8 @@ impl Relay {
         }
     }
 
-    async fn take_turn(&self) -> Result<Option<Turn>, Error> {
-        let Database::Postgres(postgres) = &self.resources.database else { return Ok(Some(Turn::Sqlite)) };
+    async fn take_lock(&self) -> Result<Option<RelayLock>, Error> {
+        let Database::Postgres(postgres) = &self.resources.database else { return Ok(Some(RelayLock::Sqlite)) };
         let mut connection = postgres.connect().await?;
         let lock =
             diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
@@ -120,24 +120,24 @@ impl Relay {
             Ok(diesel_async::RunQueryDsl::execute(lock, &mut connection).await?)
         };
         let rows = in_time(take).await?;
-        Ok((rows == 1).then(|| Turn::Postgres(Box::new(connection))))
+        Ok((rows == 1).then(|| RelayLock::Postgres(Box::new(connection))))
     }
 
-    async fn oldest(&self, turn: &mut Turn) -> Result<Vec<(i64, Envelope)>, Error> {
-        match turn {
-            Turn::Sqlite => outbox::oldest(self.resources.database.reader().await?.tx(), BATCH).await,
-            Turn::Postgres(connection) => in_time(outbox::oldest(Tx::Postgres(connection), BATCH)).await,
+    async fn oldest(&self, lock: &mut RelayLock) -> Result<Vec<(i64, Envelope)>, Error> {
+        match lock {
+            RelayLock::Sqlite => outbox::oldest(self.resources.database.reader().await?.tx(), BATCH).await,
+            RelayLock::Postgres(connection) => in_time(outbox::oldest(Tx::Postgres(connection), BATCH)).await,
         }
     }
 
-    async fn remove(&self, turn: &mut Turn, seqs: Vec<i64>) -> Result<(), Error> {
-        match turn {
-            Turn::Sqlite => {
+    async fn remove(&self, lock: &mut RelayLock, seqs: Vec<i64>) -> Result<(), Error> {
+        match lock {
+            RelayLock::Sqlite => {
                 let unit: Unit<'static, _> =
                     Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &seqs).await }));
                 self.resources.database.write(Durability::Lazy, unit).await
             }
-            Turn::Postgres(connection) => in_time(outbox::remove(Tx::Postgres(connection), &seqs)).await,
+            RelayLock::Postgres(connection) => in_time(outbox::remove(Tx::Postgres(connection), &seqs)).await,
         }
     }
 }
@@ -146,19 +146,19 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, E
     tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("the store does not answer".into()))?
 }
 
-/// Forgets old keys, so that the table of what was done does not grow for ever.
+/// Removes old idempotency keys, so that their table does not grow for ever.
 pub(crate) async fn prune_keys(resources: &Resources, keep: Duration, tasks: &Tasks) {
     const PAUSE: Duration = Duration::from_secs(60);
     const AT_ONCE: i64 = 1_000;
     while tasks.sleep(PAUSE).await {
         let before = resources.runtime.now() - keep;
-        let mut forgotten = AT_ONCE as usize;
-        while forgotten == AT_ONCE as usize && !tasks.is_stopping() {
+        let mut removed = AT_ONCE as usize;
+        while removed == AT_ONCE as usize && !tasks.is_stopping() {
             let unit: Unit<'static, _> =
-                Box::new(move |tx| Box::pin(async move { crate::idempotency::forget(tx, before, AT_ONCE).await }));
-            forgotten = resources.database.write(Durability::Lazy, unit).await.unwrap_or_else(|error| {
+                Box::new(move |tx| Box::pin(async move { crate::idempotency::prune(tx, before, AT_ONCE).await }));
+            removed = resources.database.write(Durability::Lazy, unit).await.unwrap_or_else(|error| {
                 let error = error.for_log();
-                tracing::warn!(context = resources.context, %error, "old keys were not forgotten; trying again");
+                tracing::warn!(context = resources.context, %error, "old keys were not removed; trying again");
                 0
             });
         }

@@ -1,7 +1,7 @@
-//! What a process gets from outside: time, chance, tasks, and, in a simulation, misfortune.
+//! What a process gets from outside: the clock, ids and random numbers, tasks, and, in a simulation, faults.
 //!
 //! The product runs in [`Runtime::real`]. The simulation runs the same code in a runtime of one thread whose clock it moves,
-//! whose chance it seeds, and whose [`FaultInjector`] decides at which points a context crashes.
+//! whose random numbers it seeds, and whose [`FaultInjector`] decides at which points a context crashes.
 
 use std::any::Any;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::Ids;
 use crate::telemetry::Meters;
 
-/// Time, chance and tasks.
+/// The clock, and ids and random numbers.
 #[derive(Clone)]
 pub struct Runtime {
     /// What time it is.
@@ -173,7 +173,9 @@ impl Tasks {
         self.spawn(supervise(context, name, state, work));
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Starts a task that somebody waits for, such as the stream of one call: if it panics, it ends. It ends by itself soon
+    /// after [`Tasks::stopping`].
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if self.kill.is_cancelled() {
             return;
         }

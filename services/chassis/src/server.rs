@@ -47,7 +47,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 }
 
 /// Serves until `stop` is done, then lets the calls under way finish. Health says "not serving" for `linger` before no
-/// new call is taken any more, so that who balances the load can turn elsewhere.
+/// new call is taken any more, so that load balancers turn to other replicas.
 pub async fn serve(
     listener: TcpListener,
     contexts: &[Running],

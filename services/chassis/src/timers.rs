@@ -1,8 +1,8 @@
-//! Wakes aggregates at the time that they asked for.
+//! Timers: gives aggregates their commands when those are due.
 //!
-//! The time stands in a column of the aggregate, so it survives everything; there are no other timers. An aggregate is
-//! woken until it no longer asks to be: whoever is woken too late, or twice, decides by its state. Replicas wake the same
-//! ones, also at the same time; the outside runtime is asked under a key that makes it once.
+//! The time is a column of the aggregate, so it survives everything; there are no other timers. A command is given until
+//! the aggregate no longer asks for it: one that comes late, or twice, decides by the state. Replicas may fire the same
+//! timer at the same time; the outside world is asked under a key that makes it once.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::runtime::{Tasks, panic_text};
 use crate::telemetry::Meters;
 use crate::writer::{CommandMessage, Resources, Writer};
 
-/// How late an aggregate is woken, at most, while there is nothing else to do.
+/// How late a timer fires, at most, while there is nothing else to do.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Aggregates woken together.
+/// Timers fired together.
 const AT_ONCE: i64 = 64;
 
-/// What is done with an aggregate that is due: the command it asked to be woken with goes to its writer, unless a
+/// What is done with an aggregate that is due: its command goes to its writer, unless a
 /// context must ask the outside runtime first.
 pub type OnDue<A> = Arc<
     dyn Fn(<A as crate::Aggregate>::Id, <A as crate::Aggregate>::Command) -> BoxFuture<'static, Result<(), Error>>
@@ -47,7 +47,7 @@ pub fn by_writer<A: Store>(writer: &Writer<A>) -> OnDue<A> {
     })
 }
 
-/// Wakes what is due until the tasks stop.
+/// Fires the timers that are due until the tasks stop.
 pub async fn run<A: Store>(resources: &Resources, on_due: &OnDue<A>, tasks: &Tasks) {
     while tasks.sleep(PERIOD).await {
         loop {
@@ -55,7 +55,7 @@ pub async fn run<A: Store>(resources: &Resources, on_due: &OnDue<A>, tasks: &Tas
                 Ok(count) if count == AT_ONCE as usize && !tasks.is_stopping() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(context = resources.context, error = %error.for_log(), "waking failed; trying again");
+                    tracing::warn!(context = resources.context, error = %error.for_log(), "timers failed; trying again");
                     break;
                 }
             }

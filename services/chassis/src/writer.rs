@@ -32,7 +32,7 @@ const POSTGRES_SHARDS: usize = 2;
 pub struct CommandMessage<A: Aggregate> {
     /// Which aggregate.
     pub id: A::Id,
-    /// What it is told to do.
+    /// What it is asked to do.
     pub command: A::Command,
     /// Makes it happen once, however often it comes.
     pub key: Option<Key>,
@@ -84,9 +84,9 @@ pub struct Resources {
     pub context: &'static str,
     /// Its store.
     pub database: Database,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
-    /// Wakes the relay when there are new events.
+    /// Signals the relay that there are new events.
     pub published: Arc<Notify>,
 }
 

@@ -72,7 +72,7 @@ pub async fn list(
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Delivery>, String), Error> {
     let prepared = Name(DeliveryState::Prepared).text();
-    let state = (state != DeliveryState::Unspecified).then(|| Name(state).text());
+    let state = Name(state).specified();
     newest!(
         tx, page, Row in deliveries by created_at;
         courier: deliveries::state.eq(prepared).or(deliveries::courier.assume_not_null().eq(courier)),

@@ -4,7 +4,7 @@
 //! charged. Asking twice is harmless, for there is one payment for a purchase. An answer that is lost comes as the event
 //! `PaymentApproved`.
 
-use chassis::{Call, Cause, CommandMessage, Error, Loader, NoAnswer, PeerClient, Writer};
+use chassis::{Call, CallError, Cause, CommandMessage, Error, Loader, PeerClient, Writer};
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
 
@@ -60,11 +60,11 @@ impl Collection {
                 Command::Paid(id.ok_or_else(|| Error::Internal("payment answered without a payment".into()))?)
             }
             Err(no) if no.reason() == "PAYMENT_REFUSED" => Command::Refused,
-            Err(NoAnswer::Refused(status)) => {
+            Err(CallError::Refused(status)) => {
                 tracing::warn!(id = %drive.id, attempt, message = status.message(), "the fare can't be charged now");
                 later
             }
-            Err(NoAnswer::Away { .. }) => later,
+            Err(CallError::Unavailable { .. }) => later,
         }))
     }
 }

@@ -1,7 +1,8 @@
 //! Stays with their payment and voucher, made from the events of `stay`, `payment` and `voucher`.
 
+use chassis::Secret;
 use chassis::db::prelude::*;
-use chassis::{Envelope, Malformed, Secret, Timestamp, decode};
+use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Dates;
 use contracts::stay::v1::{self as contract, StayCancelled, StayCompleted, StayConfirmed, StayReserved};

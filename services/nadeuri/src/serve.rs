@@ -144,7 +144,7 @@ fn environment(
         limits: edges,
         guard: guard.clone(),
         settings: options.settings()?,
-        remember: Duration::from_secs(options.remember_hours.saturating_mul(3_600)),
+        key_retention: Duration::from_secs(options.remember_hours.saturating_mul(3_600)),
     })
 }
 

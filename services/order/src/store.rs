@@ -92,7 +92,7 @@ pub async fn list(
     state: OrderState,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Order>, String), Error> {
-    let state = (state != OrderState::Unspecified).then(|| Name(state).text());
+    let state = Name(state).specified();
     newest!(
         tx, page, Row in orders by created_at where orders::is_order;
         customer: orders::customer.eq(customer), state: orders::state.eq(state);

@@ -1,6 +1,6 @@
 //! Products and what orders took of them in tables, and what others hear of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chassis::db::{self, Name, prelude::*};
 use chassis::values::{Currency, Money};
@@ -50,24 +50,16 @@ impl Store for Product {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
         let mentioned: Vec<OrderId> = request.commands().filter_map(Command::order).collect();
-        let products = async {
-            let query = products::table.filter(products::id.eq_any(&ids));
-            sql!(tx, |c| query.select(ProductRow::as_select()).load::<ProductRow>(c))
-        };
+        let named = takings::product_id.eq_any(&ids).and(takings::order_id.eq_any(&mentioned));
         let takings = async {
-            if mentioned.is_empty() {
-                return Ok(Vec::new());
-            }
-            let named = takings::product_id.eq_any(&ids).and(takings::order_id.eq_any(&mentioned));
-            let query = takings::table.filter(named);
-            sql!(tx, |c| query.select(TakingRow::as_select()).load::<TakingRow>(c))
+            let takings = chassis::read!(tx, TakingRow in takings where named);
+            if mentioned.is_empty() { Ok(Vec::new()) } else { takings.await }
         };
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
-        let (products, takings) = db::try_join!(products, takings)?;
-        let mut takings_of: BTreeMap<ProductId, BTreeMap<OrderId, Taking>> = BTreeMap::new();
-        for row in takings {
-            takings_of.entry(row.product_id).or_default().insert(row.order_id, row.read()?);
-        }
+        let (products, takings) =
+            db::try_join!(chassis::read!(tx, ProductRow in products where products::id.eq_any(&ids)), takings)?;
+        let mut takings_of: BTreeMap<_, BTreeMap<_, _>> =
+            db::grouped(takings, |row| Ok((row.product_id, (row.order_id, row.read()?))))?;
         let loaded = |row: ProductRow| {
             let (id, metadata) = (row.id, row.metadata());
             Ok(Loaded { id, metadata, state: row.read(takings_of.remove(&id).unwrap_or_default())? })
@@ -77,7 +69,8 @@ impl Store for Product {
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the product guards what orders took of it, too.
-        let touched: Vec<TakingRow> = changes.iter().flat_map(touched).collect();
+        let taking = |change: &Change<'_, Self>, id| Some(TakingRow::of(change.state.takings.get(&id)?, change.id, id));
+        let touched = db::touched(changes, Event::order, taking);
         db::try_join!(db::save(tx, changes, ProductRow::of), db::upsert(tx, &touched))?;
         Ok(())
     }
@@ -101,13 +94,6 @@ impl Store for Product {
             Event::Barred(..) => None,
         }
     }
-}
-
-/// What orders took by the events of a change, each order once.
-fn touched(change: &Change<'_, Product>) -> Vec<TakingRow> {
-    let orders: BTreeSet<OrderId> = change.events.iter().filter_map(Event::order).collect();
-    let row = |order| Some(TakingRow::of(change.state.takings.get(&order)?, change.id, order));
-    orders.into_iter().filter_map(row).collect()
 }
 
 /// A page of products, in the order in which they were added.

@@ -95,31 +95,22 @@ impl Store for Wallet {
         let ids = request.ids();
         let about: Vec<BillId> = request.commands().filter_map(|command| command.order.bill()).collect();
         let made: Vec<EntryId> = request.commands().filter_map(|command| command.order.entry()).collect();
-        let wallets = async {
-            let query = wallets::table.filter(wallets::id.eq_any(&ids));
-            sql!(tx, |c| query.select(WalletRow::as_select()).load::<WalletRow>(c))
-        };
-        let bills = async {
-            // Written out, so that each half has an index, whatever has piled up.
-            let waiting = bills::wallet.eq_any(&ids).and(bills::place.is_not_null());
-            let named = bills::wallet.eq_any(&ids).and(bills::id.eq_any(&about));
-            let query = bills::table.filter(waiting.or(named));
-            sql!(tx, |c| query.select(BillRow::as_select()).load::<BillRow>(c))
-        };
+        // Written out, so that each half has an index, whatever has piled up.
+        let waiting = bills::wallet.eq_any(&ids).and(bills::place.is_not_null());
+        let named = bills::wallet.eq_any(&ids).and(bills::id.eq_any(&about));
         let posted = async {
             let query = entries::table.filter(entries::id.eq_any(&made)).select((entries::wallet, entries::id));
-            if made.is_empty() { Ok(vec![]) } else { sql!(tx, |c| query.load::<(WalletId, EntryId)>(c)) }
+            if made.is_empty() { Ok(vec![]) } else { Ok(sql!(tx, |c| query.load::<(WalletId, EntryId)>(c))?) }
         };
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
-        let (wallets, bills, posted) = db::try_join!(wallets, bills, posted)?;
-        let mut bills_of: BTreeMap<WalletId, BTreeMap<BillId, Bill>> = BTreeMap::new();
-        for row in bills {
-            bills_of.entry(row.wallet).or_default().insert(row.id, row.read()?);
-        }
-        let mut posted_of: BTreeMap<WalletId, BTreeSet<EntryId>> = BTreeMap::new();
-        for (wallet, entry) in posted {
-            posted_of.entry(wallet).or_default().insert(entry);
-        }
+        let (wallets, bills, posted) = db::try_join!(
+            chassis::read!(tx, WalletRow in wallets where wallets::id.eq_any(&ids)),
+            chassis::read!(tx, BillRow in bills where waiting.or(named)),
+            posted
+        )?;
+        let mut bills_of: BTreeMap<_, BTreeMap<_, _>> =
+            db::grouped(bills, |row| Ok((row.wallet, (row.id, row.read()?))))?;
+        let mut posted_of: BTreeMap<_, BTreeSet<_>> = db::grouped(posted, Ok)?;
         let loaded = |row: WalletRow| {
             let (id, metadata) = (row.id, row.metadata());
             let (bills, posted) = (bills_of.remove(&id).unwrap_or_default(), posted_of.remove(&id).unwrap_or_default());
@@ -130,7 +121,8 @@ impl Store for Wallet {
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the wallet guards its entries and bills too.
-        let touched: Vec<BillRow> = changes.iter().flat_map(touched).collect();
+        let bill = |change: &Change<'_, Self>, id| Some(BillRow::of(change.state.bills.get(&id)?, change.id));
+        let touched = db::touched(changes, |event| Some(event.bill()?.id), bill);
         let made: Vec<EntryRow> = changes.iter().flat_map(made).collect();
         let saved =
             db::try_join!(db::save(tx, changes, WalletRow::of), db::upsert(tx, &touched), db::insert(tx, &made));
@@ -164,12 +156,6 @@ impl Store for Wallet {
             Event::Opened(..) | Event::BillBarred(_) => None,
         }
     }
-}
-
-/// The bills that the events of a change are about, each once, as they are now.
-fn touched(change: &Change<'_, Wallet>) -> Vec<BillRow> {
-    let ids: BTreeSet<BillId> = change.events.iter().filter_map(|event| Some(event.bill()?.id)).collect();
-    ids.iter().filter_map(|id| Some(BillRow::of(change.state.bills.get(id)?, change.id))).collect()
 }
 
 /// The entries that were made.

@@ -14,9 +14,9 @@ use crate::bus::{Bus, BusError, Consumer, Handler, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
 use crate::runtime::Tasks;
 
-/// Parcels that wait for one stream of one context, at most; a publisher waits then.
+/// Deliveries that wait for one stream of one context, at most; a publisher waits then.
 const QUEUE: usize = 64;
-/// Parcels handled together.
+/// Deliveries handled together.
 const BATCH: usize = 64;
 
 /// The bus within one process.
@@ -28,11 +28,11 @@ pub struct Local {
 #[derive(Clone)]
 struct Streams {
     consumer: Consumer,
-    parcels: Vec<mpsc::Sender<Parcel>>,
+    deliveries: Vec<mpsc::Sender<Delivery>>,
 }
 
 /// Some events of one stream, and whom to tell when they were handled.
-struct Parcel {
+struct Delivery {
     events: Vec<Envelope>,
     handled: oneshot::Sender<()>,
 }
@@ -43,11 +43,11 @@ impl Bus for Local {
             let consumers = self.interested(events)?;
             let mut handled = Vec::new();
             // Everyone has it in line before anyone is awaited, so nobody hears of an effect before its cause.
-            for Streams { consumer, parcels } in &consumers {
+            for Streams { consumer, deliveries } in &consumers {
                 for (partition, events) in by_partition(events, consumer) {
-                    let (told, tells) = oneshot::channel();
-                    let parcel = Parcel { events, handled: told };
-                    parcels[partition].send(parcel).await.map_err(|_| gone(consumer.context))?;
+                    let (acknowledged, tells) = oneshot::channel();
+                    let delivery = Delivery { events, handled: acknowledged };
+                    deliveries[partition].send(delivery).await.map_err(|_| gone(consumer.context))?;
                     handled.push((consumer.context, tells));
                 }
             }
@@ -60,16 +60,16 @@ impl Bus for Local {
 
     fn consume(&self, consumer: Consumer, tasks: &Tasks) {
         let start_stream = |_| {
-            let (parcels, queue) = mpsc::channel(QUEUE);
+            let (deliveries, queue) = mpsc::channel(QUEUE);
             let state = (queue, consumer.clone(), tasks.clone());
             tasks.supervise(consumer.context, "consumer", state, |(queue, consumer, tasks)| {
                 Box::pin(run(queue, consumer, tasks))
             });
-            parcels
+            deliveries
         };
-        let parcels = (0..PARTITIONS).map(start_stream).collect();
+        let deliveries = (0..PARTITIONS).map(start_stream).collect();
         consumer.bus.set(true);
-        self.lock().insert(consumer.context, Streams { consumer, parcels });
+        self.lock().insert(consumer.context, Streams { consumer, deliveries });
     }
 }
 
@@ -105,25 +105,26 @@ fn by_partition(events: &[Envelope], consumer: &Consumer) -> BTreeMap<usize, Vec
     streams
 }
 
-async fn run(queue: &mut mpsc::Receiver<Parcel>, consumer: &Consumer, tasks: &Tasks) {
+async fn run(queue: &mut mpsc::Receiver<Delivery>, consumer: &Consumer, tasks: &Tasks) {
     let handler: &dyn Handler = &*consumer.handler;
-    let mut parcels = Vec::with_capacity(BATCH);
+    let mut deliveries = Vec::with_capacity(BATCH);
     loop {
         let received = tokio::select! {
             biased;
             () = tasks.stopping() => return,
-            received = queue.recv_many(&mut parcels, BATCH) => received,
+            received = queue.recv_many(&mut deliveries, BATCH) => received,
         };
         if received == 0 {
             return;
         }
-        let (events, told): (Vec<_>, Vec<_>) = parcels.drain(..).map(|parcel| (parcel.events, parcel.handled)).unzip();
+        let (events, acknowledged): (Vec<_>, Vec<_>) =
+            deliveries.drain(..).map(|delivery| (delivery.events, delivery.handled)).unzip();
         if handler.handle(events.concat()).await.is_err() {
             return;
         }
-        for told in told {
+        for acknowledged in acknowledged {
             // A relay that stopped waiting publishes them again, and they are known then.
-            let _ = told.send(());
+            let _ = acknowledged.send(());
         }
     }
 }

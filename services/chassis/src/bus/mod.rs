@@ -84,9 +84,9 @@ impl Subscription {
 
 /// Takes events of one stream, in order.
 pub trait Handler: Send + Sync {
-    /// Returns when the effect of all of them is on disk, or they are put aside. Otherwise they are delivered again.
+    /// Returns when the effect of all of them is on disk, or they are dead letters. Otherwise they are delivered again.
     fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>>;
 
-    /// Puts an event aside that could not be handled.
+    /// Dead-letters an event that could not be handled.
     fn dead_letter(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>>;
 }

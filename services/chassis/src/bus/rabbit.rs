@@ -226,8 +226,9 @@ impl Rabbit {
         let mut deliveries = subscribe(connection, &queue).await?;
         while let Some(delivery) = deliveries.try_next().await.map_err(failed)? {
             if let Some(event) = wire::envelope(&delivery) {
-                let buried = consumer.handler.dead_letter(event, "it was delivered again and again and never handled");
-                buried.await.map_err(|_| failed("stopping"))?;
+                let dead_lettered =
+                    consumer.handler.dead_letter(event, "it was delivered again and again and never handled");
+                dead_lettered.await.map_err(|_| failed("stopping"))?;
             }
             delivery.acker.ack(BasicAckOptions::default()).await.map_err(failed)?;
         }

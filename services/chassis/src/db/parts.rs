@@ -7,13 +7,13 @@ use crate::aggregate::{Aggregate, Change};
 use crate::error::Error;
 
 /// Reads the rows of a table that a filter lets through, as a future for [`try_join!`](crate::db::try_join):
-/// `chassis::read!(tx, HoldRow in holds where holds::is_open)`.
+/// `chassis::read!(tx, HoldRow in holds where holds::is_open; by holds::start_date)`. The order may be left out.
 #[macro_export]
 macro_rules! read {
-    ($tx:expr, $Row:ident in $table:ident where $filter:expr) => {
+    ($tx:expr, $Row:ident in $table:ident where $filter:expr $(; by $order:expr)?) => {
         async {
-            let query = $table::table.filter($filter).select($Row::as_select());
-            $crate::sql!($tx, |c| query.load::<$Row>(c)).map_err($crate::Error::from)
+            let query = $table::table.filter($filter)$(.order($order))?;
+            $crate::sql!($tx, |c| query.select($Row::as_select()).load::<$Row>(c)).map_err($crate::Error::from)
         }
     };
 }

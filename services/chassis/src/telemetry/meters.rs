@@ -106,7 +106,7 @@ impl Meters {
         }
     }
 
-    /// A context put an event aside.
+    /// An event became a dead letter of a context.
     pub fn dead_letter(context: &'static str) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         instruments.dead_letters.add(1, &[KeyValue::new("context", context)]);

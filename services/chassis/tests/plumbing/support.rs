@@ -101,7 +101,7 @@ impl Store {
             limits: peer::Limits::default(),
             guard: Guard::new(Auth::Off, self.runtime.clock.clone(), Limits::default()),
             settings: toml::Table::new(),
-            remember: Duration::from_secs(3_600),
+            key_retention: Duration::from_secs(3_600),
         };
         (self.context.start(self.database.clone(), &environment).unwrap(), bus)
     }

@@ -106,7 +106,7 @@ fn environment(bus: impl Bus + 'static) -> Environment {
         limits: peer::Limits::default(),
         guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default()),
         settings: "".parse().unwrap(),
-        remember: Duration::from_secs(3_600),
+        key_retention: Duration::from_secs(3_600),
         runtime,
     }
 }

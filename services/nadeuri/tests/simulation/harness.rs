@@ -279,6 +279,6 @@ fn environment(runtime: &Runtime, bus: SimulatedBus) -> Environment {
         limits: peer::Limits::default(),
         guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default()),
         settings: settings.parse().expect("the settings are TOML"),
-        remember: Duration::from_secs(7 * 86_400),
+        key_retention: Duration::from_secs(7 * 86_400),
     }
 }

@@ -1,0 +1,153 @@
+//! Calls to other contexts, to a peer of the test's: deadline, bulkhead, breaker, one retry with a budget.
+
+#![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use chassis::identity::Identity;
+use chassis::peer::{Limits, Peers, Transport};
+use chassis::{CallError, PeerClient};
+use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
+use contracts::fleet::v1::{GetCarRequest, GetCarResponse};
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tonic::{Code, Response, Status};
+
+/// What the peer does with a call.
+#[derive(Clone, Copy)]
+enum Does {
+    Answers(Code),
+    Hangs,
+}
+
+/// A peer that does what a test says with each call, in order, and the last of it for ever.
+#[derive(Clone)]
+struct FakePeer(Arc<Inner>);
+
+struct Inner {
+    script: Mutex<VecDeque<Does>>,
+    calls: AtomicUsize,
+    hanging: Semaphore,
+}
+
+impl FakePeer {
+    fn new(script: impl IntoIterator<Item = Does>) -> FakePeer {
+        let (script, calls) = (Mutex::new(script.into_iter().collect()), AtomicUsize::new(0));
+        FakePeer(Arc::new(Inner { script, calls, hanging: Semaphore::new(0) }))
+    }
+
+    fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
+    fn answer(&self) -> BoxFuture<'static, Result<http::Response<Body>, Status>> {
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
+        let mut script = self.0.script.lock().unwrap();
+        let does = if script.len() > 1 { script.pop_front() } else { script.front().copied() };
+        let (does, inner) = (does.unwrap(), self.0.clone());
+        Box::pin(async move {
+            match does {
+                Does::Answers(code) => Ok(Status::new(code, "as the test says").into_http()),
+                Does::Hangs => {
+                    let _never = inner.hanging.acquire().await;
+                    std::future::pending().await
+                }
+            }
+        })
+    }
+
+    /// A client of this peer.
+    fn client(&self, limits: Limits) -> PeerClient {
+        let (peers, peer) = (Peers::default(), self.clone());
+        peers.set("fleet", Some(Transport::new(tower::service_fn(move |_| peer.answer()))));
+        PeerClient::new("rental", "fleet", peers, Identity::Named, Clock::system(), limits)
+    }
+}
+
+async fn get_car(client: &PeerClient) -> Result<GetCarResponse, CallError> {
+    let request = GetCarRequest { car_id: "a car".to_owned() };
+    let send = |transport, request| async move {
+        FleetServiceClient::new(transport).get_car(request).await as Result<Response<GetCarResponse>, Status>
+    };
+    client.call(None, request, send).await
+}
+
+fn is_unavailable(outcome: &Result<GetCarResponse, CallError>) -> bool {
+    matches!(outcome, Err(CallError::Unavailable { .. }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_was_not_found_is_asked_once_more_and_a_refusal_is_an_answer() {
+    let peer = FakePeer::new([Does::Answers(Code::Unavailable), Does::Answers(Code::FailedPrecondition)]);
+    let outcome = get_car(&peer.client(Limits::default())).await;
+    assert!(matches!(&outcome, Err(CallError::Refused(status)) if status.code() == Code::FailedPrecondition));
+    assert_eq!(peer.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_mesh_retries_nothing_is_asked_twice() {
+    let peer = FakePeer::new([Does::Answers(Code::Unavailable)]);
+    assert!(is_unavailable(&get_car(&peer.client(Limits { retry: false, ..Limits::default() })).await));
+    assert_eq!(peer.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_stay_within_a_budget() {
+    // A refusal after each two that found nobody, so that the breaker stays closed.
+    let script = (0..400).map(|call| if call % 2 == 0 { Code::Unavailable } else { Code::FailedPrecondition });
+    let peer = FakePeer::new(script.map(Does::Answers));
+    let client = peer.client(Limits::default());
+    for _ in 0..100 {
+        let _ = get_car(&client).await;
+    }
+    let retries = peer.calls() - 100;
+    assert!((10..=21).contains(&retries), "10 to begin with and a tenth of 100 calls may be retried: {retries}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_at_its_deadline_and_the_breaker_opens_for_the_next_ones() {
+    let peer = FakePeer::new([Does::Hangs]);
+    let client = peer.client(Limits { deadline: Duration::from_secs(2), ..Limits::default() });
+    let mut arrived = 0;
+    for _ in 0..50 {
+        assert!(is_unavailable(&get_car(&client).await));
+        if peer.calls() == arrived {
+            break;
+        }
+        arrived = peer.calls();
+    }
+    assert!(arrived < 50, "the breaker opens");
+    let Err(CallError::Unavailable { retry_after }) = get_car(&client).await else { panic!("the breaker is open") };
+    assert_eq!(peer.calls(), arrived, "no call reaches the peer while the breaker is open");
+    tokio::time::advance(retry_after + Duration::from_secs(1)).await;
+    assert!(is_unavailable(&get_car(&client).await));
+    assert_eq!(peer.calls(), arrived + 1, "a probe does, when it is time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_calls_than_the_bulkhead_has_places_are_turned_away_at_once() {
+    let peer = FakePeer::new([Does::Hangs]);
+    let client = peer.client(Limits { concurrency: 3, ..Limits::default() });
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            tokio::spawn({
+                let client = client.clone();
+                async move { get_car(&client).await }
+            })
+        })
+        .collect();
+    while peer.calls() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let before = tokio::time::Instant::now();
+    assert!(is_unavailable(&get_car(&client).await));
+    assert_eq!((peer.calls(), before.elapsed()), (3, Duration::ZERO));
+    for call in calls {
+        assert!(is_unavailable(&call.await.unwrap()));
+    }
+}

@@ -1,0 +1,116 @@
+//! The bus over a real RabbitMQ: what is published is delivered in order, once more if it was not handled, and to nobody
+//! who did not subscribe.
+
+#![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chassis::Envelope;
+use chassis::bus::rabbit::Rabbit;
+use chassis::bus::{Bus as _, Consumer, Handler, Stopped, Subscription};
+use chassis::health::HealthCheck;
+use chassis::runtime::{Runtime, Tasks};
+use contracts::place::v1::Place;
+use futures::future::BoxFuture;
+use prost::{Message as _, Name as _};
+use tokio::sync::Notify;
+
+/// How long something that must happen may take: on a new broker the queues are made first.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Keeps what it is given; the first batch it does not handle.
+#[derive(Default)]
+struct Kept {
+    events: Mutex<Vec<String>>,
+    has_refused: Mutex<bool>,
+    changed: Notify,
+}
+
+impl Handler for Kept {
+    fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>> {
+        let mut has_refused = self.has_refused.lock().unwrap();
+        if !*has_refused {
+            *has_refused = true;
+            self.changed.notify_one();
+            return Box::pin(std::future::ready(Err(Stopped)));
+        }
+        let names = events.iter().map(|event| event.decode::<Place>().unwrap().name);
+        self.events.lock().unwrap().extend(names);
+        self.changed.notify_one();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn dead_letter(&self, event: Envelope, _: &'static str) -> BoxFuture<'_, Result<(), Stopped>> {
+        panic!("{} is no dead letter", event.kind)
+    }
+}
+
+impl Kept {
+    async fn wait_until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
+        let waiting = async {
+            while !is_so(self) {
+                self.changed.notified().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"));
+    }
+}
+
+fn place(runtime: &Runtime, flow: uuid::Uuid, number: usize) -> Envelope {
+    let now = runtime.now();
+    Envelope {
+        event_id: runtime.ids.uuid(now),
+        kind: Place::full_name(),
+        source: "sender".to_owned(),
+        subject: number.to_string(),
+        at: now,
+        correlation_id: flow,
+        causation_id: None,
+        sequence: number as i64,
+        traceparent: None,
+        body: Place { name: number.to_string(), ..Place::default() }.encode_to_vec(),
+    }
+}
+
+fn consumer(handler: &Arc<Kept>) -> Consumer {
+    let subscription = Subscription::Kinds(vec![Place::full_name()]);
+    Consumer { context: "receiver", subscription, handler: handler.clone(), bus: HealthCheck::new("bus") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_flow_are_delivered_in_order_and_again_to_the_next_consumer_if_they_were_not_handled() {
+    let broker = std::env::var("NADEURI_TEST_AMQP").expect("needs RabbitMQ: run `cargo xtask test`");
+    let runtime = Runtime::real();
+    let flow = runtime.ids.uuid(runtime.now());
+    let prefix = format!("bus{}.", flow.simple());
+    let subscriptions = || vec![("receiver", Subscription::Kinds(vec![Place::full_name()]))];
+    let bus = Rabbit::new(&broker, &prefix, subscriptions(), &runtime);
+
+    let events: Vec<Envelope> = (0..100).map(|number| place(&runtime, flow, number)).collect();
+    // Nobody consumes yet: they wait.
+    tokio::time::timeout(PATIENCE, bus.publish("sender", &events)).await.unwrap().unwrap();
+
+    let (kept, first) = (Arc::new(Kept::default()), Tasks::default());
+    bus.consume(consumer(&kept), &first);
+    kept.wait_until("the first consumer gets events", |kept| *kept.has_refused.lock().unwrap()).await;
+    first.kill().await;
+    assert!(kept.events.lock().unwrap().is_empty());
+
+    let second = Tasks::default();
+    Rabbit::new(&broker, &prefix, subscriptions(), &runtime).consume(consumer(&kept), &second);
+    kept.wait_until("the second consumer gets all", |kept| kept.events.lock().unwrap().len() >= 100).await;
+    let expected: Vec<String> = (0..100).map(|number: usize| number.to_string()).collect();
+    assert_eq!(*kept.events.lock().unwrap(), expected);
+    second.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_is_an_error_in_time() {
+    let runtime = Runtime::real();
+    // Nothing listens on the port of discard.
+    let bus = Rabbit::new("amqp://127.0.0.1:9/%2f", "away.", vec![("receiver", Subscription::All)], &runtime);
+    let event = place(&runtime, runtime.ids.uuid(runtime.now()), 1);
+    let outcome = tokio::time::timeout(PATIENCE, bus.publish("sender", &[event])).await.unwrap();
+    assert!(outcome.is_err_and(|error| error.to_string().starts_with("the bus is not available")));
+}
