@@ -16,7 +16,7 @@ impl Day {
     /// Plays it.
     pub(super) async fn play_stays(&self) -> anyhow::Result<()> {
         println!("\nNEXT WEEKEND. The company lets a villa by the sea, and mina and jun want the same night at once.");
-        let villa = self.register_villa("Sea Projection", 90_000).await?;
+        let villa = self.register_villa("Sea View", 90_000).await?;
         let dates = self.days(7, 9)?;
         let (mina, jun) = tokio::join!(self.stay("mina", &villa, &dates), self.stay("jun", &villa, &dates));
         let (winner, stay, refused) = match (mina, jun) {

@@ -28,7 +28,7 @@ fn told() -> Stay {
     Stay {
         stay_id: stay().to_string(),
         resort_id: grant().resort.to_string(),
-        resort_name: "Sea Projection".to_owned(),
+        resort_name: "Sea View".to_owned(),
         customer_id: "ann".to_owned(),
         dates: Some(grant().dates.into()),
         begin_time: Some(begin().to_proto()),
