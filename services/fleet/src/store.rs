@@ -89,7 +89,8 @@ impl Store for Car {
         };
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
         let (cars, engagements) = db::try_join!(cars, engagements)?;
-        let mut of_car: BTreeMap<_, BTreeMap<_, _>> = parts::grouped(engagements, |row| Ok((row.car_id, (row.reservation_id, row.read()?))))?;
+        let mut of_car: BTreeMap<_, BTreeMap<_, _>> =
+            parts::grouped(engagements, |row| Ok((row.car_id, (row.reservation_id, row.read()?))))?;
         let loaded = |row: CarRow| {
             let (id, metadata) = (row.id, row.metadata());
             Ok(Loaded { id, metadata, state: row.read(of_car.remove(&id).unwrap_or_default())? })

@@ -94,7 +94,8 @@ impl Store for Calendar {
         };
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
         let (calendars, reservations) = db::try_join!(calendars, reservations)?;
-        let mut of_car: BTreeMap<_, BTreeMap<_, _>> = parts::grouped(reservations, |row| Ok((row.car_id, (row.id, row.read()?))))?;
+        let mut of_car: BTreeMap<_, BTreeMap<_, _>> =
+            parts::grouped(reservations, |row| Ok((row.car_id, (row.id, row.read()?))))?;
         let loaded = |row: CalendarRow| {
             let (id, metadata) = (row.car_id, row.metadata());
             Ok(Loaded { id, metadata, state: row.read(of_car.remove(&id).unwrap_or_default())? })

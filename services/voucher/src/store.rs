@@ -1,7 +1,7 @@
 //! Vouchers in a table, and what others hear of them.
 
+use chassis::Secret;
 use chassis::db::prelude::*;
-use chassis::db::types::Secret;
 use chassis::page::Cursor;
 use chassis::values::{Dates, Period};
 use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};

@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status};
 
 use crate::faults::Chance;
+use crate::harness::{Harness, Line};
 use crate::invariants::{Outcome, Seen};
-use crate::harness::{Line, Harness};
 
 /// What people were answered.
 #[derive(Default)]

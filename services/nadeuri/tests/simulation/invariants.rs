@@ -18,7 +18,7 @@ use contracts::{Paged, Unary};
 use prost::Message as _;
 
 use crate::actors::{Record, by};
-use crate::harness::{Line, Harness};
+use crate::harness::{Harness, Line};
 
 /// Longer than any stay is ahead and lasts. What was answered is remembered for longer.
 pub const SEASON: Duration = Duration::from_secs(6 * 86_400);

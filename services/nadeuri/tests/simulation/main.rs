@@ -11,12 +11,12 @@
 //! NADEURI_SEED=42 cargo test -p nadeuri --test simulation -- --nocapture    # this one, told in detail
 //! ```
 
+mod actors;
 mod broker;
 mod faults;
+mod harness;
 mod invariants;
 mod outside;
-mod actors;
-mod harness;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
