@@ -7,28 +7,51 @@ use crate::aggregate::{Aggregate, Change};
 use crate::error::Error;
 
 /// Reads the rows of a table that a filter lets through, as a future for [`try_join!`](crate::db::try_join):
-/// `chassis::read!(tx, HoldRow in holds where holds::is_open)`.
+/// `chassis::read!(tx, HoldRow in holds where holds::is_open; by holds::start_date)`. The order may be left out.
 #[macro_export]
 macro_rules! read {
-    ($tx:expr, $Row:ident in $table:ident where $filter:expr) => {
+    ($tx:expr, $Row:ident in $table:ident where $filter:expr $(; by $order:expr)?) => {
         async {
-            let query = $table::table.filter($filter).select($Row::as_select());
-            $crate::sql!($tx, |c| query.load::<$Row>(c)).map_err($crate::Error::from)
+            let query = $table::table.filter($filter)$(.order($order))?;
+            $crate::sql!($tx, |c| query.select($Row::as_select()).load::<$Row>(c)).map_err($crate::Error::from)
         }
     };
 }
 
-/// The parts of each aggregate, by its id. `part` says of a row whose it is, and what it is.
+/// The aggregates of rows, each with its id: `chassis::loaded!(resorts, |row, id| row.read(holds.take(id))?)`.
+#[macro_export]
+macro_rules! loaded {
+    ($rows:expr, |$row:ident, $id:ident| $state:expr) => {{
+        let mut loaded = Vec::with_capacity($rows.len());
+        for $row in $rows {
+            let ($id, metadata) = ($row.id, $row.metadata());
+            loaded.push($crate::Loaded { id: $id, metadata, state: $state });
+        }
+        Ok(loaded)
+    }};
+}
+
+/// The parts of aggregates, by whose they are. `C` collects those of one.
+pub struct Parts<P, C>(BTreeMap<P, C>);
+
+impl<P: Ord, C: Default> Parts<P, C> {
+    /// The parts of this one.
+    pub fn take(&mut self, parent: P) -> C {
+        self.0.remove(&parent).unwrap_or_default()
+    }
+}
+
+/// Groups parts. `part` says of a row whose it is, and what it is.
 pub fn grouped<R, P: Ord, T, C: Default + Extend<T>>(
     rows: Vec<R>,
     part: impl Fn(R) -> Result<(P, T), Error>,
-) -> Result<BTreeMap<P, C>, Error> {
+) -> Result<Parts<P, C>, Error> {
     let mut of: BTreeMap<P, C> = BTreeMap::new();
     for row in rows {
         let (parent, part) = part(row)?;
         of.entry(parent).or_default().extend([part]);
     }
-    Ok(of)
+    Ok(Parts(of))
 }
 
 /// The rows of the parts that the events of changes are about, each once. `id` says which part an event is about.
@@ -51,8 +74,10 @@ mod tests {
     #[test]
     fn parts_are_grouped_by_what_they_are_part_of() {
         let rows = vec![(1, "a"), (2, "b"), (1, "c")];
-        let parts: BTreeMap<i32, Vec<&str>> = grouped(rows, Ok).expect("no row is corrupt");
-        assert_eq!(parts, BTreeMap::from([(1, vec!["a", "c"]), (2, vec!["b"])]));
+        let mut parts: Parts<i32, Vec<&str>> = grouped(rows, Ok).expect("no row is corrupt");
+        assert_eq!(parts.take(1), ["a", "c"]);
+        assert_eq!(parts.take(2), ["b"]);
+        assert_eq!(parts.take(3), [""; 0]);
     }
 
     #[test]
