@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use chassis::db::{self, Name, prelude::*};
-use chassis::geo::{self, BoundingBox, GeoCursor, GeoQuery};
+use chassis::geo::{GeoCursor, GeoQuery};
 use chassis::page::Cursor;
 use chassis::values::Place;
 use chassis::{
-    Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read, sql,
-    squared_distance,
+    Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, nearest, newest, read,
 };
 use contracts::bike::v1::{self as proto, BikeState};
-use diesel::dsl::not;
+use diesel::dsl::{not, sql};
+use diesel::sql_types::Bool;
 
 use crate::domain::{Bike, BikeId, Command, Condition, Event, RideId, State, Taking};
 
@@ -134,29 +134,11 @@ pub async fn nearest(
     query: &GeoQuery,
     page: &Page<GeoCursor>,
 ) -> Result<(Vec<proto::NearbyBike>, String), Error> {
-    let find = |area: BoundingBox| async move {
-        let squared = || squared_distance!(area, bikes::latitude, bikes::longitude);
-        Ok(sql!(tx, |c| {
-            let mut query = bikes::table
-                // Not bound, so that the partial index is seen to fit.
-                .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state = 'available'"))
-                .filter(bikes::latitude.between(area.latitude - area.high, area.latitude + area.high))
-                .filter(bikes::longitude.between(area.longitude - area.wide, area.longitude + area.wide))
-                .filter(squared().le(area.high * area.high))
-                .select((squared(), BikeRow::as_select()))
-                .into_boxed();
-            if let Some(GeoCursor { squared: after, id }) = page.after {
-                let id = BikeId::new(id);
-                query = query.filter(squared().gt(after).or(squared().eq(after).and(bikes::id.gt(id))));
-            }
-            query.order((squared().asc(), bikes::id.asc())).limit(page.limit()).load(c)
-        })?)
-    };
-    let (rows, next) = geo::page(query, page, |row: &BikeRow| row.id.uuid(), find).await?;
-    let bike = |(distance_km, row): (f64, BikeRow)| {
-        Ok(proto::NearbyBike { bike: Some((&row.read(BTreeMap::new())?).into()), distance_km })
-    };
-    Ok((rows.into_iter().map(bike).collect::<Result<_, Error>>()?, next))
+    // The state is not bound, so that the partial index is seen to fit.
+    nearest!(
+        tx, query, page, BikeRow in bikes where sql::<Bool>("state = 'available'");
+        |row, distance_km| proto::NearbyBike { bike: Some((&row.read(BTreeMap::new())?).into()), distance_km }
+    )
 }
 
 /// The contract's state: for others, a bike that nobody has is either available or out of order.
