@@ -70,8 +70,7 @@ impl BikeApi for Service {
     async fn list_bikes(&self, call: Call, request: ListBikesRequest) -> Result<ListBikesResponse, Error> {
         let (page, state) = call.parse(|fields| {
             let page = Page::parse(fields, request.page_size, &request.page_token, &[&request.state.to_be_bytes()]);
-            let known = proto::BikeState::try_from(request.state);
-            (page, fields.take("state", known.map_err(|_| "must be a value of BikeState")))
+            (page, fields.value("state", request.state))
         })?;
         let reader = self.database.reader().await?;
         let (bikes, next_page_token) = store::list(reader.tx(), state, &page).await?;

@@ -3,7 +3,7 @@
 use chassis::db::Database;
 use chassis::{Call, Error, Loader, Page};
 use contracts::Role;
-use contracts::billing::v1::{self as proto, *};
+use contracts::billing::v1::*;
 
 use crate::domain::{Bill, BillId};
 use crate::store;
@@ -33,8 +33,7 @@ impl BillingApi for Service {
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
         let (page, state) = call.parse(|fields| {
             let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
-            let known = proto::BillState::try_from(request.state);
-            (page, fields.take("state", known.map_err(|_| "must be a value of BillState")))
+            (page, fields.value("state", request.state))
         })?;
         let reader = self.database.reader().await?;
         let (bills, next_page_token) = store::list(reader.tx(), customer, state, &page).await?;

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use contracts::{Extract, Role};
+use contracts::{Enumeration, Extract, Role};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -140,6 +140,11 @@ impl Fields {
         if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
     }
 
+    /// A value of an enum of the contract; the unspecified one is right, too.
+    pub fn value<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<E> {
+        self.take(field, E::try_from(number).map_err(|_| format!("must be a value of {}", enum_name(E::PREFIX))))
+    }
+
     /// A text of `length` characters, none of which is a control character.
     pub fn text(&mut self, field: &str, text: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
         let is_right = length.contains(&text.chars().count()) && !text.chars().any(char::is_control);
@@ -163,10 +168,35 @@ impl Fields {
     }
 }
 
+/// `STAY_STATE_` is what the names of the values of `StayState` begin with.
+fn enum_name(prefix: &str) -> String {
+    let words = prefix.split('_').filter_map(|word| word.split_at_checked(1));
+    words.map(|(first, rest)| first.to_owned() + &rest.to_ascii_lowercase()).collect()
+}
+
 /// All of the values, or none: `all!(a, b)` is `Some((a, b))` if each is there.
 #[macro_export]
 macro_rules! all {
     ($($value:expr),+ $(,)?) => {
         (|| Some(($($value?,)+)))()
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_value_of_its_enum_or_the_answer_names_the_enum() {
+        let mut fields = Fields::new();
+        assert_eq!(fields.value("role", 0), Some(Role::Unspecified));
+        assert_eq!(fields.value("role", Role::Admin.into()), Some(Role::Admin));
+        assert_eq!(fields.value::<Role>("role", 99), None);
+        let Err(Error::Invalid(violations)) = fields.finish(Some(())) else { panic!("99 is no role") };
+        assert_eq!(
+            (violations[0].field.as_str(), violations[0].description.as_str()),
+            ("role", "must be a value of Role")
+        );
+        assert_eq!(enum_name("STAY_STATE_"), "StayState");
+    }
 }

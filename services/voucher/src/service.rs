@@ -63,8 +63,7 @@ impl VoucherApi for Service {
         let (page, stay, state) = call.parse(|fields| {
             let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
             let stay = fields.optional_id("stay_id", &request.stay_id);
-            let known = proto::VoucherState::try_from(request.state);
-            (page, stay, fields.take("state", known.map_err(|_| "must be a value of VoucherState")))
+            (page, stay, fields.value("state", request.state))
         })?;
         let reader = self.database.reader().await?;
         let (vouchers, next_page_token) = store::list(reader.tx(), customer, stay, state, &page).await?;
