@@ -111,7 +111,7 @@ impl Person {
 
     /// Makes a call once.
     pub async fn call<M: Unary>(&self, request: M) -> Result<M::Response, Status> {
-        let way = self.peers.here(M::CONTEXT).ok_or_else(|| Status::unavailable("it is down"))?;
+        let way = self.peers.local(M::CONTEXT).ok_or_else(|| Status::unavailable("it is down"))?;
         let answered = client::call(way, by(&self.name, self.role, request));
         let answered = tokio::time::timeout(Duration::from_secs(12), answered).await;
         Ok(answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))?.into_inner())

@@ -57,7 +57,7 @@ pub async fn all_pages<M: Paged>(harness: &Harness) -> Result<Vec<M::Item>, Stri
 
 /// The answer to an admin; none if the context has no part in the run.
 pub async fn read<M: Unary>(harness: &Harness, request: M) -> Result<Option<M::Response>, String> {
-    let Some(way) = harness.environment.peers.here(M::CONTEXT) else { return Ok(None) };
+    let Some(way) = harness.environment.peers.local(M::CONTEXT) else { return Ok(None) };
     let answer = client::call(way, by("admin", "admin", request)).await;
     answer
         .map(|answer| Some(answer.into_inner()))
