@@ -23,10 +23,13 @@ const ALL: [Registered; 6] = [
     Registered::of::<Order>(),
 ];
 
+/// Applies events to the summaries of a kind.
+type Apply = for<'t> fn(Tx<'t>, &'t [Envelope]) -> BoxFuture<'t, Result<(), Error>>;
+
 /// What the projection does with one kind.
 struct Registered {
     events: fn() -> Vec<String>,
-    apply: for<'t> fn(Tx<'t>, &'t [Envelope]) -> BoxFuture<'t, Result<(), Error>>,
+    apply: Apply,
     clear: for<'t> fn(Tx<'t>) -> BoxFuture<'t, Result<(), Error>>,
 }
 
