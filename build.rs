@@ -289,6 +289,7 @@ fn paged(method: &MethodDescriptor) -> Result<String, Box<dyn Error>> {
     Ok(format!(
         "impl Paged for {name} {{
     type Item = {item};
+    fn set_page_size(&mut self, size: i32) {{ self.page_size = size; }}
     fn set_page_token(&mut self, token: String) {{ self.page_token = token; }}
     fn page(response: Self::Response) -> (Vec<Self::Item>, String) {{ (response.r#{field}, response.next_page_token) }}
 }}\n"

@@ -52,6 +52,9 @@ pub trait Paged: Unary {
     /// What is listed.
     type Item;
 
+    /// Asks for at most this many items.
+    fn set_page_size(&mut self, size: i32);
+
     /// Asks for the page that this token is of.
     fn set_page_token(&mut self, token: String);
 

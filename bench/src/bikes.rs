@@ -8,19 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use contracts::bike::v1::RegisterBikeRequest;
-use contracts::bike::v1::bike_service_client::BikeServiceClient;
-use contracts::billing::v1::billing_service_client::BillingServiceClient;
 use contracts::billing::v1::{BillState, ListBillsRequest};
 use contracts::money::v1::Money;
 use contracts::place::v1::Place;
-use contracts::ride::v1::ride_service_client::RideServiceClient;
 use contracts::ride::v1::{RentBikeRequest, ReturnBikeRequest};
 use contracts::wallet::v1::TopUpRequest;
-use contracts::wallet::v1::wallet_service_client::WalletServiceClient;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use crate::load::closed_loop;
+use crate::load::{call, closed_loop};
 use crate::product::{Product, connect};
 use crate::report::Table;
 use crate::{events, raw};
@@ -69,17 +65,16 @@ pub async fn ride(
 async fn prepare(product: &Product) -> anyhow::Result<Vec<String>> {
     let channel = connect(&product.address).await?;
     let each = (0..CUSTOMERS).map(|number| {
-        let (mut bikes, mut wallets) =
-            (BikeServiceClient::new(channel.clone()), WalletServiceClient::new(channel.clone()));
+        let channel = &channel;
         async move {
             let amount = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 1_000_000_000 });
             let payment_method = "sandbox-approve".to_owned();
             let top_up = TopUpRequest { amount, payment_method, ..Default::default() };
-            wallets.top_up(by(number, top_up)).await?;
+            call(channel, by(number, top_up)).await?;
             let place = Some(Place { name: "here".to_owned(), latitude: Some(37.5), longitude: Some(127.0) });
             let (name, battery_percent) = (format!("S-{number}"), Some(100));
             let request = RegisterBikeRequest { name, place, battery_percent, ..Default::default() };
-            let bike = bikes.register_bike(by(number, request)).await?.into_inner().bike;
+            let bike = call(channel, by(number, request)).await?.bike;
             Ok::<_, Status>(bike.unwrap_or_default().bike_id)
         }
     });
@@ -87,18 +82,16 @@ async fn prepare(product: &Product) -> anyhow::Result<Vec<String>> {
 }
 
 async fn ride_once(channel: Channel, number: u64, bike_id: String, look_again: Duration) -> Result<(), Status> {
-    let mut rides = RideServiceClient::new(channel.clone());
     let rent = RentBikeRequest { request_id: String::new(), bike_id };
-    let ride_id = rides.rent_bike(by(number, rent)).await?.into_inner().ride.unwrap_or_default().ride_id;
+    let ride_id = call(&channel, by(number, rent)).await?.ride.unwrap_or_default().ride_id;
     let place = Some(Place { name: "there".to_owned(), latitude: Some(37.5), longitude: Some(127.0) });
     let bring_back = ReturnBikeRequest { request_id: String::new(), ride_id: ride_id.clone(), place };
-    rides.return_bike(by(number, bring_back)).await?;
-    let mut billing = BillingServiceClient::new(channel);
+    call(&channel, by(number, bring_back)).await?;
     loop {
         let request = ListBillsRequest { page_size: 1, state: BillState::Closed.into(), ..Default::default() };
         let mut request = by(number, request);
         request.metadata_mut().insert("x-roles", "customer".parse().unwrap_or_else(|_| unreachable!("it is ASCII")));
-        let bills = billing.list_bills(request).await?.into_inner().bills;
+        let bills = call(&channel, request).await?.bills;
         if bills.first().is_some_and(|bill| bill.ride_id == ride_id) {
             return Ok(());
         }

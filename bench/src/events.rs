@@ -57,7 +57,7 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
         limits: Limits::default(),
         guard: Guard::new(Auth::Off, runtime.clock.clone(), access::Limits::default()),
         settings: Default::default(),
-        remember: Duration::from_secs(3_600),
+        key_retention: Duration::from_secs(3_600),
     };
     let database = Database::open(&format!("{postgres}{name}"), "chronicle", &runtime).await?;
     chronicle::CONTEXT.migrate(&database).await?;

@@ -9,13 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use contracts::mypage::v1::GetCarRentalRequest;
-use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
-use contracts::rental::v1::rental_service_client::RentalServiceClient;
 use contracts::rental::v1::{RentCarRequest, ReservationState};
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 
-use crate::load::{self, closed_loop, register_cars};
+use crate::load::{self, call, closed_loop, register_cars};
 use crate::product::Product;
 use crate::report::Table;
 use crate::{events, raw};
@@ -85,13 +83,12 @@ async fn flow(channel: Channel, car: String, in_hours: u64, look_again: Duration
     part(0);
     let payment_method = "sandbox-approve".to_owned();
     let rent = RentCarRequest { request_id: String::new(), reservation_id: reservation_id.clone(), payment_method };
-    RentalServiceClient::new(channel.clone()).rent_car(rent).await?;
+    call(&channel, Request::new(rent)).await?;
     part(1);
-    let mut page = MypageServiceClient::new(channel);
     loop {
         let request = GetCarRentalRequest { reservation_id: reservation_id.clone() };
-        if let Ok(seen) = page.get_car_rental(request).await
-            && seen.into_inner().car_rental.is_some_and(|rental| rental.rental_state() == ReservationState::Rented)
+        if let Ok(seen) = call(&channel, Request::new(request)).await
+            && seen.car_rental.is_some_and(|rental| rental.rental_state() == ReservationState::Rented)
         {
             part(2);
             return Ok(());

@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chassis::clock::Clock;
-use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
+use contracts::Unary;
 use contracts::fleet::v1::{Car, GetCarRequest, RegisterCarRequest};
 use contracts::money::v1::Money;
 use contracts::period::v1::Period;
 use contracts::place::v1::Place;
 use contracts::rental::v1::ReserveCarRequest;
-use contracts::rental::v1::rental_service_client::RentalServiceClient;
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::product::{Product, connect};
 use crate::report::Measured;
@@ -69,18 +68,23 @@ where
     Ok(Measured { each: all, in_all: begin.elapsed() })
 }
 
+/// Makes one call, without retries: they would hide what is measured.
+pub async fn call<M: Unary>(channel: &Channel, request: Request<M>) -> Result<M::Response, Status> {
+    client::call(channel.clone(), request).await.map(Response::into_inner)
+}
+
 /// Registers cars, and waits until `rental` knows them.
 pub async fn register_cars(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<String>>> {
     let channel = connect(&product.address).await?;
     let register = |number: usize| {
-        let mut fleet = FleetServiceClient::new(channel.clone());
+        let channel = &channel;
         async move {
             let money = Money { currency_code: "KRW".to_owned(), amount_minor: 50_000 };
             let place = Place { name: "Gimpo Airport".to_owned(), ..Place::default() };
             let car =
                 Car { model: format!("car {number}"), place: Some(place), daily_rate: Some(money), ..Car::default() };
             let request = RegisterCarRequest { request_id: String::new(), car: Some(car) };
-            let car = fleet.register_car(request).await?.into_inner().car.context("no car in the answer")?;
+            let car = call(channel, Request::new(request)).await?.car.context("no car in the answer")?;
             anyhow::Ok(car.car_id)
         }
     };
@@ -131,7 +135,7 @@ pub async fn reserve_once(channel: Channel, car_id: String, in_hours: u64) -> Re
     let end = start + Duration::from_secs(3_500);
     let period = Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) };
     let request = ReserveCarRequest { request_id: String::new(), car_id, period: Some(period) };
-    let reserved = RentalServiceClient::new(channel).reserve_car(request).await?.into_inner().reservation;
+    let reserved = call(&channel, Request::new(request)).await?.reservation;
     Ok(reserved.unwrap_or_default().reservation_id)
 }
 
@@ -140,7 +144,7 @@ pub async fn get(address: &str, cars: &Arc<Vec<String>>, clients: usize, each: D
     let cars = cars.clone();
     closed_loop(address, clients, each, move |channel, number| {
         let car_id = cars[number as usize % cars.len()].clone();
-        async move { FleetServiceClient::new(channel).get_car(GetCarRequest { car_id }).await.map(drop) }
+        async move { call(&channel, Request::new(GetCarRequest { car_id })).await.map(drop) }
     })
     .await
 }

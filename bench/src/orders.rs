@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use contracts::money::v1::Money;
-use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{CreateOrderRequest, GetOrderRequest, Order, OrderState};
-use contracts::product::v1::product_service_client::ProductServiceClient;
 use contracts::product::v1::{CreateProductRequest, Product as Goods};
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
-use crate::load::closed_loop;
+use crate::load::{call, closed_loop};
 use crate::product::{Product, connect};
 use crate::report::Table;
 
@@ -52,8 +50,7 @@ async fn until_stocked(channel: Channel, product_id: String) -> Result<(), Statu
     while order.state() == OrderState::Placed {
         tokio::time::sleep(LOOK_AGAIN).await;
         let request = GetOrderRequest { order_id: order.order_id };
-        let found = OrderServiceClient::new(channel.clone()).get_order(request).await?;
-        order = found.into_inner().order.unwrap_or_default();
+        order = call(&channel, Request::new(request)).await?.order.unwrap_or_default();
     }
     match order.state() {
         OrderState::Confirmed => Ok(()),
@@ -69,19 +66,19 @@ async fn order_once(channel: Channel, product_id: String) -> Result<Order, Statu
         address: "1 Sejong-daero, Seoul".to_owned(),
         payment_method: "sandbox-approve".to_owned(),
     };
-    Ok(OrderServiceClient::new(channel).create_order(request).await?.into_inner().order.unwrap_or_default())
+    Ok(call(&channel, Request::new(request)).await?.order.unwrap_or_default())
 }
 
 /// Adds products, and waits until `order` knows them.
 async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<String>>> {
     let channel = connect(&product.address).await?;
     let add = |number: usize| {
-        let mut products = ProductServiceClient::new(channel.clone());
+        let channel = &channel;
         async move {
             let price = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 12_000 });
             let goods = Goods { name: format!("product {number}"), price, stock: STOCK, ..Goods::default() };
             let request = CreateProductRequest { request_id: String::new(), product: Some(goods) };
-            let added = products.create_product(request).await?.into_inner().product.context("no product")?;
+            let added = call(channel, Request::new(request)).await?.product.context("no product")?;
             anyhow::Ok(added.product_id)
         }
     };

@@ -1,20 +1,13 @@
 //! The product, started as its users start it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use launch::Server;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
-
-/// How long a process may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the product keeps its state.
 pub enum Store<'a> {
@@ -30,7 +23,7 @@ pub struct Product {
     pub address: String,
     /// How long it took from its start until it was ready.
     pub ready_after: Duration,
-    child: Child,
+    server: Server,
     place: Place,
 }
 
@@ -54,29 +47,25 @@ impl Product {
     }
 
     /// Goes on with one context alone, on what it has in its store, and without a broker: its events stay in the outbox.
-    pub async fn go_on_with(mut self, context: &str) -> anyhow::Result<Product> {
+    pub async fn go_on_with(self, context: &str) -> anyhow::Result<Product> {
         const NOBODY: &str = "127.0.0.1:1";
-        self.child.kill().await?;
+        drop(self.server);
         let (bus, peers) = (format!("amqp://{NOBODY}"), format!("http://{NOBODY}"));
         self.place.start(&[context, "--bus", &bus, "--peers", &peers], &format!("{context}.store")).await
     }
 
     /// What it holds in memory, in bytes.
     pub fn resident(&self) -> anyhow::Result<u64> {
-        let id = self.child.id().context("it has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
         Ok(kibibytes * 1024)
     }
 
     /// Stops it.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.child.kill().await?;
-        if self.place.folder.exists() {
-            std::fs::remove_dir_all(&self.place.folder)?;
-        }
-        Ok(())
+    pub async fn stop(self) -> anyhow::Result<()> {
+        drop(self.server);
+        Ok(std::fs::remove_dir_all(&self.place.folder)?)
     }
 }
 
@@ -93,33 +82,14 @@ impl Place {
     /// Starts a process and waits until `part` of it is well.
     async fn start(self, arguments: &[&str], part: &str) -> anyhow::Result<Product> {
         let mut command = Command::new(&self.binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--bus-prefix", &self.name, "--data"]).arg(&self.folder);
-        command.args(self.store.iter().flat_map(|store| ["--store", store])).args(arguments);
-        command.args(["--log", "error"]).stdout(Stdio::piped()).kill_on_drop(true);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--bus-prefix", &self.name, "--data"]);
+        command.arg(self.folder.join("data")).args(self.store.iter().flat_map(|store| ["--store", store]));
+        command.args(arguments).args(["--log", "error"]);
+        std::fs::create_dir_all(&self.folder)?;
         let started = Instant::now();
-        let mut child = command.spawn().with_context(|| format!("can't start {}", self.binary.display()))?;
-        let stdout = child.stdout.take().context("no output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let first = lines.next_line().await?.context("it ended at once; its error is above")?;
-        let address = first.rsplit(' ').next().map(|address| format!("http://{address}")).context("no address")?;
-        // Its pipe must be read, or it stops when it is full.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        wait_until_serving(&address, part).await?;
-        Ok(Product { address, ready_after: started.elapsed(), child, place: self })
-    }
-}
-
-async fn wait_until_serving(address: &str, part: &str) -> anyhow::Result<()> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Ok(channel) = connect(address).await {
-            let check = HealthClient::new(channel).check(HealthCheckRequest { service: part.to_owned() }).await;
-            if check.is_ok_and(|check| check.into_inner().status() == ServingStatus::Serving) {
-                return Ok(());
-            }
-        }
-        anyhow::ensure!(Instant::now() < until, "{address} did not become ready");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let mut server = Server::spawn(&mut command, &self.folder.join("log"))?;
+        let address = format!("http://{}", server.ready(part).await?);
+        Ok(Product { address, ready_after: started.elapsed(), server, place: self })
     }
 }
 

@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use contracts::dispatch::v1::HailTaxiRequest;
-use contracts::dispatch::v1::dispatch_service_client::DispatchServiceClient;
-use contracts::driving::v1::driving_service_client::DrivingServiceClient;
 use contracts::driving::v1::{
     AcceptDriveRequest, FareState, FinishDriveRequest, ListOffersRequest, Offer, StartDriveRequest,
 };
@@ -18,7 +16,7 @@ use contracts::place::v1::Place;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use crate::load::closed_loop;
+use crate::load::{call, closed_loop};
 use crate::product::{Product, Store, connect};
 use crate::report::Table;
 use crate::{events, raw};
@@ -66,9 +64,8 @@ async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Resul
     // Each somewhere else, so that nobody looks through the others' offers: that is measured on its own.
     let position = (-60.0 + (number % 120) as f64, -170.0 + (number / 120 % 340) as f64);
     let hail_id = hail(channel.clone(), position).await?;
-    let mut drivers = DrivingServiceClient::new(channel);
     let drive_id = loop {
-        let offers = drivers.list_offers(as_driver(search(position))).await?.into_inner().offers;
+        let offers = call(&channel, as_driver(search(position))).await?.offers;
         let own = |offer: Offer| offer.drive.filter(|drive| drive.hail_id == hail_id);
         if let Some(drive) = offers.into_iter().find_map(own) {
             break drive.drive_id;
@@ -77,11 +74,11 @@ async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Resul
     };
     let request_id = String::new;
     let accept = AcceptDriveRequest { request_id: request_id(), drive_id: drive_id.clone() };
-    drivers.accept_drive(as_driver(accept)).await?;
+    call(&channel, as_driver(accept)).await?;
     let start = StartDriveRequest { request_id: request_id(), drive_id: drive_id.clone() };
-    drivers.start_drive(as_driver(start)).await?;
+    call(&channel, as_driver(start)).await?;
     let finish = FinishDriveRequest { request_id: request_id(), drive_id };
-    let drive = drivers.finish_drive(as_driver(finish)).await?.into_inner().drive.unwrap_or_default();
+    let drive = call(&channel, as_driver(finish)).await?.drive.unwrap_or_default();
     if drive.fare_state() == FareState::Paid { Ok(()) } else { Err(Status::internal("the fare is not paid")) }
 }
 
@@ -99,8 +96,7 @@ pub async fn search_offers(
     for clients in [1, 16] {
         let raw = raw::nearest(postgres, clients, each, OFFERS, CORNER, CITY, PAGE_SIZE).await?;
         let measured = closed_loop(&product.address, clients, each, |channel, number| async move {
-            let found = DrivingServiceClient::new(channel).list_offers(as_driver(search(spot(number)))).await?;
-            match found.into_inner().offers.len() {
+            match call(&channel, as_driver(search(spot(number)))).await?.offers.len() {
                 20 => Ok(()),
                 other => Err(Status::internal(format!("{other} offers"))),
             }
@@ -121,11 +117,10 @@ async fn fill(product: &Product) -> anyhow::Result<()> {
     }
     // The last ones are offered last, but not in order; wait until the city's edge has no more to come.
     let limit = Instant::now() + Duration::from_secs(300);
-    let mut drivers = DrivingServiceClient::new(channel);
     for number in (0..OFFERS).rev().take(200) {
         let position = spot(number);
         loop {
-            let found = drivers.list_offers(as_driver(search(position))).await?.into_inner().offers;
+            let found = call(&channel, as_driver(search(position))).await?.offers;
             if found.first().is_some_and(|offer| offer.distance_km < 0.000_1) {
                 break;
             }
@@ -149,7 +144,7 @@ async fn hail(channel: Channel, (latitude, longitude): (f64, f64)) -> Result<Str
         destination: Some(Place { name: "there".to_owned(), ..Place::default() }),
         payment_method: "sandbox-approve".to_owned(),
     };
-    let hail = DispatchServiceClient::new(channel).hail_taxi(request).await?.into_inner().hail;
+    let hail = call(&channel, Request::new(request)).await?.hail;
     Ok(hail.context("no hail").map_err(|error| Status::internal(error.to_string()))?.hail_id)
 }
 

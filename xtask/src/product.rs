@@ -1,18 +1,13 @@
 //! The product itself as a throw-away server: on a free port, with a folder of its own, gone when the run is over.
 
-use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::{cargo, ensure_uninterrupted, eventually, root, run, target};
-
-/// What the line ends with by which the server says that it is there.
-const LISTENING: &str = " on 127.0.0.1:";
+use crate::process::{cargo, command, ensure_uninterrupted, eventually, run, target};
 
 /// The program: the one that is named, or what is built now.
 pub fn program(named: Option<&Path>) -> Result<PathBuf> {
@@ -26,10 +21,10 @@ pub fn program(named: Option<&Path>) -> Result<PathBuf> {
 
 /// A server that is running.
 pub struct Server {
-    child: Child,
+    _server: launch::Server,
     _folder: TempDir,
     /// Where it listens, such as `127.0.0.1:40123`.
-    pub address: String,
+    pub address: SocketAddr,
 }
 
 impl Server {
@@ -37,31 +32,15 @@ impl Server {
     pub fn start(program: &Path, arguments: &[&str]) -> Result<Server> {
         let folder =
             tempfile::Builder::new().prefix("nadeuri-").tempdir().context("cannot create a temporary folder")?;
-        let log = folder.path().join("log");
-        let mut serve = Command::new(program);
+        let mut serve = command(program);
         serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data")).args(arguments);
-        serve.current_dir(root()).process_group(0).stdin(Stdio::null());
-        let child = serve.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?).spawn();
-        let child = child.with_context(|| format!("cannot run {}", program.display()))?;
-        let mut server = Server { child, _folder: folder, address: String::new() };
+        let mut server = launch::Server::spawn(&mut serve, &folder.path().join("log"))?;
+        let mut address = None;
         eventually("the server listens", || {
             ensure_uninterrupted()?;
-            let said = fs::read_to_string(&log)?;
-            if let Some(status) = server.child.try_wait()? {
-                bail!("the server ended with {status}; it said:\n{said}");
-            }
-            let port = said.lines().find_map(|line| Some(line.split_once(LISTENING)?.1.to_owned()));
-            server.address = port.map(|port| format!("127.0.0.1:{port}")).unwrap_or_default();
-            Ok(!server.address.is_empty())
+            address = server.address()?;
+            Ok(address.is_some())
         })?;
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Nothing that it holds is worth a slow end.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        let _ = self.child.wait();
+        Ok(Server { _server: server, _folder: folder, address: address.context("it listens")? })
     }
 }

@@ -7,6 +7,7 @@
 mod go;
 mod java;
 mod python;
+mod rust;
 mod typescript;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub enum Language {
     Go,
     /// grpc-java.
     Java,
+    /// tonic.
+    Rust,
 }
 
 /// What to do with which SDKs.
@@ -70,6 +73,7 @@ impl Language {
             Self::Typescript => typescript::SDK,
             Self::Go => go::SDK,
             Self::Java => java::SDK,
+            Self::Rust => rust::SDK,
         }
     }
 }

@@ -41,9 +41,9 @@ pub struct Bike {
     /// Who took it: the ride under way, and those that a command is about.
     pub takings: BTreeMap<RideId, Taking>,
     /// When it was registered.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// Who has a bike.
@@ -72,7 +72,7 @@ pub struct Taking {
     /// The subject of the customer.
     pub customer: String,
     /// The ride does not have it any more, and never will again.
-    pub over: bool,
+    pub is_over: bool,
 }
 
 /// What a bike is told.
@@ -190,8 +190,8 @@ impl Aggregate for Bike {
                 state: State::Free,
                 condition: *condition,
                 takings: BTreeMap::new(),
-                created: *now,
-                updated: *now,
+                created_at: *now,
+                updated_at: *now,
             },
             (Some(mut bike), event) => {
                 bike.apply(event);
@@ -203,9 +203,14 @@ impl Aggregate for Bike {
 }
 
 impl Bike {
+    /// The ride that has it.
+    pub fn ride(&self) -> Option<RideId> {
+        if let State::WithRide(ride) = self.state { Some(ride) } else { None }
+    }
+
     fn decide_take(&self, ride: RideId, customer: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         match self.state {
-            _ if self.takings.get(&ride).is_some_and(|taking| taking.over) => Err(Refusal::RideOver),
+            _ if self.takings.get(&ride).is_some_and(|taking| taking.is_over) => Err(Refusal::RideOver),
             State::WithRide(current) if current == ride => Ok(vec![]),
             State::WithRide(_) => Err(Refusal::BikeInUse),
             State::Removed => Err(Refusal::NoSuchBike),
@@ -216,7 +221,7 @@ impl Bike {
 
     fn decide_give_back(&self, ride: RideId, customer: &str, at: Option<&Place>, now: Timestamp) -> Option<Event> {
         match self.takings.get(&ride) {
-            Some(taking) if taking.over => None,
+            Some(taking) if taking.is_over => None,
             Some(_) if self.state == State::WithRide(ride) => Some(Event::GivenBack(ride, at.cloned(), now)),
             // What is gone, or was never given out, can't be brought back: that ride must not be billed.
             _ if at.is_some() => Some(Event::GiveBackRefused(ride, customer.to_owned())),
@@ -225,12 +230,12 @@ impl Bike {
     }
 
     fn apply(&mut self, event: &Event) {
-        let end = |taking: Option<&mut Taking>| taking.into_iter().for_each(|taking| taking.over = true);
+        let end = |taking: Option<&mut Taking>| taking.into_iter().for_each(|taking| taking.is_over = true);
         match event {
             Event::Registered(..) => {}
             Event::Removed(_) | Event::WrittenOff(..) => self.state = State::Removed,
             Event::Taken(ride, customer, _) => {
-                self.takings.insert(*ride, Taking { customer: customer.clone(), over: false });
+                self.takings.insert(*ride, Taking { customer: customer.clone(), is_over: false });
                 self.state = State::WithRide(*ride);
             }
             Event::GivenBack(ride, at, _) => {
@@ -241,7 +246,7 @@ impl Bike {
                 }
             }
             Event::GiveBackRefused(ride, customer) | Event::Barred(ride, customer) => {
-                self.takings.insert(*ride, Taking { customer: customer.clone(), over: true });
+                self.takings.insert(*ride, Taking { customer: customer.clone(), is_over: true });
             }
             Event::Inspected(_, _, condition, _) => self.condition = *condition,
         }
@@ -251,7 +256,7 @@ impl Bike {
         | Event::GivenBack(_, _, now)
         | Event::Inspected(_, _, _, now) = event
         {
-            self.updated = *now;
+            self.updated_at = *now;
         }
     }
 }

@@ -18,7 +18,6 @@ pub const CONTEXT: Context = Context {
     name: "bike",
     about: "bikes: status, place, battery",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };

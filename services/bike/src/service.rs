@@ -1,15 +1,12 @@
 //! The gRPC face of bikes: parse, handle, answer.
 
 use chassis::db::Database;
-use chassis::geo::{GeoCursor, GeoQuery};
+use chassis::geo::GeoQuery;
 use chassis::idempotency::Key;
-use chassis::page::Cursor;
 use chassis::runtime::Runtime;
 use chassis::values::Place;
-use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
-use contracts::bike::v1 as proto;
-use contracts::bike::v1::bike_service_server::BikeService;
-use tonic::{Request, Response, Status};
+use chassis::{Call, CommandMessage, Error, Fields, Loader, Page, Writer};
+use contracts::bike::v1::{self as proto, *};
 
 use crate::domain::{Bike, BikeId, Command, Condition, ReportId};
 use crate::store;
@@ -22,7 +19,7 @@ const WITHIN_KM: i32 = 2;
 pub struct Service {
     /// Changes bikes.
     pub writer: Writer<Bike>,
-    /// Finds bikes.
+    /// Loads bikes.
     pub loader: Loader<BikeId, Bike>,
     /// Lists bikes.
     pub database: Database,
@@ -36,126 +33,84 @@ fn battery(fields: &mut Fields, percent: Option<i32>) -> Option<u8> {
     fields.take("battery_percent", in_range.ok_or("must be 0 to 100"))
 }
 
-#[tonic::async_trait]
-impl BikeService for Service {
-    async fn register_bike(
-        &self,
-        request: Request<proto::RegisterBikeRequest>,
-    ) -> Result<Response<proto::RegisterBikeResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let name = fields.text("name", &request.name, 1..=100);
-        let place = Place::parse_located(&mut fields, "place", request.place.as_ref());
-        let usable = match proto::BikeState::try_from(request.state) {
-            Ok(proto::BikeState::Unspecified | proto::BikeState::Available) => Ok(true),
-            Ok(proto::BikeState::OutOfOrder) => Ok(false),
-            _ => Err("must be AVAILABLE or OUT_OF_ORDER"),
-        };
-        let usable = fields.take("state", usable);
-        let battery = battery(&mut fields, request.battery_percent);
-        let (key, name, place, usable, battery_percent) = fields.finish(all!(key, name, place, usable, battery))?;
+impl BikeApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn register_bike(&self, call: Call, request: RegisterBikeRequest) -> Result<RegisterBikeResponse, Error> {
+        let (name, place, usable, battery_percent) = call.parse(|fields| {
+            let name = fields.text("name", &request.name, 1..=100);
+            let place = Place::parse_located(fields, "place", request.place.as_ref());
+            let usable = match proto::BikeState::try_from(request.state) {
+                Ok(proto::BikeState::Unspecified | proto::BikeState::Available) => Ok(true),
+                Ok(proto::BikeState::OutOfOrder) => Ok(false),
+                _ => Err("must be AVAILABLE or OUT_OF_ORDER"),
+            };
+            (name, place, fields.take("state", usable), battery(fields, request.battery_percent))
+        })?;
         let id = self.runtime.ids.mint(self.runtime.now());
         let command = Command::Register(id, name, place, Condition { battery_percent, usable });
-        let bike = self.writer.handle(call.command(id, command, key)).await?;
-        Ok(Response::new(proto::RegisterBikeResponse { bike: Some(bike) }))
+        let bike = self.writer.handle(call.command(id, command)).await?;
+        Ok(RegisterBikeResponse { bike: Some(bike) })
     }
 
-    async fn remove_bike(
-        &self,
-        request: Request<proto::RemoveBikeRequest>,
-    ) -> Result<Response<proto::RemoveBikeResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("bike_id", &request.bike_id);
-        let (key, id) = fields.finish(all!(key, id))?;
+    async fn remove_bike(&self, call: Call, request: RemoveBikeRequest) -> Result<RemoveBikeResponse, Error> {
+        let id = call.parse(|fields| fields.id("bike_id", &request.bike_id))?;
         let command = Command::Remove { written_off: request.written_off };
-        let bike = self.writer.handle(call.command(id, command, key)).await?;
-        Ok(Response::new(proto::RemoveBikeResponse { bike: Some(bike) }))
+        let bike = self.writer.handle(call.command(id, command)).await?;
+        Ok(RemoveBikeResponse { bike: Some(bike) })
     }
 
-    async fn get_bike(
-        &self,
-        request: Request<proto::GetBikeRequest>,
-    ) -> Result<Response<proto::GetBikeResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("bike_id", &request.bike_id);
-        let id = fields.finish(id)?;
+    async fn get_bike(&self, call: Call, request: GetBikeRequest) -> Result<GetBikeResponse, Error> {
+        let id = call.parse(|fields| fields.id("bike_id", &request.bike_id))?;
         let bike = self.loader.get(id).await?.ok_or_else(|| Error::not_found("bike", id))?;
-        Ok(Response::new(proto::GetBikeResponse { bike: Some((&bike).into()) }))
+        Ok(GetBikeResponse { bike: Some((&bike).into()) })
     }
 
-    async fn list_bikes(
-        &self,
-        request: Request<proto::ListBikesRequest>,
-    ) -> Result<Response<proto::ListBikesResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let filter = [&request.state.to_be_bytes()[..]];
-        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let known = proto::BikeState::try_from(request.state);
-        let state = fields.take("state", known.map_err(|_| "must be a value of BikeState"));
-        let (page, state) = fields.finish(all!(page, state))?;
+    async fn list_bikes(&self, call: Call, request: ListBikesRequest) -> Result<ListBikesResponse, Error> {
+        let (page, state) = call.parse(|fields| {
+            let page = Page::parse(fields, request.page_size, &request.page_token, &[&request.state.to_be_bytes()]);
+            (page, fields.value("state", request.state))
+        })?;
         let reader = self.database.reader().await?;
         let (bikes, next_page_token) = store::list(reader.tx(), state, &page).await?;
-        Ok(Response::new(proto::ListBikesResponse { bikes, next_page_token }))
+        Ok(ListBikesResponse { bikes, next_page_token })
     }
 
-    async fn search_bikes(
-        &self,
-        request: Request<proto::SearchBikesRequest>,
-    ) -> Result<Response<proto::SearchBikesResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let (latitude, longitude) = (request.latitude, request.longitude);
-        let around = GeoQuery::parse(&mut fields, latitude, longitude, request.within_km, WITHIN_KM);
-        let asked = around.map(|around| around.bytes()).unwrap_or_default();
-        let page = Page::<GeoCursor>::parse(&mut fields, request.page_size, &request.page_token, &[&asked]);
-        let (around, page) = fields.finish(all!(around, page))?;
+    async fn search_bikes(&self, call: Call, request: SearchBikesRequest) -> Result<SearchBikesResponse, Error> {
+        let (query, page) = call.parse(|fields| {
+            let (latitude, longitude) = (request.latitude, request.longitude);
+            let query = GeoQuery::parse(fields, latitude, longitude, request.within_km, WITHIN_KM);
+            let filter = query.map(|query| query.bytes()).unwrap_or_default();
+            (query, Page::parse(fields, request.page_size, &request.page_token, &[&filter]))
+        })?;
         let reader = self.database.reader().await?;
-        let (bikes, next_page_token) = store::near(reader.tx(), &around, &page).await?;
-        Ok(Response::new(proto::SearchBikesResponse { bikes, next_page_token }))
+        let (bikes, next_page_token) = store::nearest(reader.tx(), &query, &page).await?;
+        Ok(SearchBikesResponse { bikes, next_page_token })
     }
 
-    async fn take_bike(
-        &self,
-        request: Request<proto::TakeBikeRequest>,
-    ) -> Result<Response<proto::TakeBikeResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("bike_id", &request.bike_id);
-        let ride = fields.id("ride_id", &request.ride_id);
-        let customer = fields.text("customer_id", &request.customer_id, 1..=128);
-        let (key, id, ride, customer) = fields.finish(all!(key, id, ride, customer))?;
-        let bike = self.writer.handle(call.command(id, Command::Take(ride, customer), key)).await?;
-        Ok(Response::new(proto::TakeBikeResponse { bike: Some(bike) }))
+    async fn take_bike(&self, call: Call, request: TakeBikeRequest) -> Result<TakeBikeResponse, Error> {
+        let (id, ride, customer) = call.parse(|fields| {
+            let (id, ride) = (fields.id("bike_id", &request.bike_id), fields.id("ride_id", &request.ride_id));
+            (id, ride, fields.text("customer_id", &request.customer_id, 1..=128))
+        })?;
+        let bike = self.writer.handle(call.command(id, Command::Take(ride, customer))).await?;
+        Ok(TakeBikeResponse { bike: Some(bike) })
     }
 
-    async fn inspect_bike(
-        &self,
-        request: Request<proto::InspectBikeRequest>,
-    ) -> Result<Response<proto::InspectBikeResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        fields.key(&call, &request.request_id, &request);
-        let id = fields.id("bike_id", &request.bike_id);
-        let report: Option<ReportId> = fields.id("report_id", &request.report_id);
-        let manager = fields.text("manager_id", &request.manager_id, 1..=128);
-        let battery = battery(&mut fields, request.battery_percent);
-        let usable = fields.required("usable", request.usable);
-        let (id, report, manager, battery_percent, usable) =
-            fields.finish(all!(id, report, manager, battery, usable))?;
+    async fn inspect_bike(&self, call: Call, request: InspectBikeRequest) -> Result<InspectBikeResponse, Error> {
+        let (id, report, manager, battery_percent, usable) = call.parse(|fields| {
+            let id = fields.id("bike_id", &request.bike_id);
+            let report: Option<ReportId> = fields.id("report_id", &request.report_id);
+            let manager = fields.text("manager_id", &request.manager_id, 1..=128);
+            let battery = battery(fields, request.battery_percent);
+            (id, report, manager, battery, fields.required("usable", request.usable))
+        })?;
         // A report is taken once, whatever id the call has.
-        let key = Key::request(
-            &call.caller,
-            report.uuid(),
-            &proto::InspectBikeRequest { request_id: String::new(), ..request },
-        );
+        let request = InspectBikeRequest { request_id: String::new(), ..request };
+        let key = Some(Key::request(&call.caller, report.uuid(), &request));
         let command = Command::Inspect(report, manager, Condition { battery_percent, usable });
-        let bike = self.writer.handle(call.command(id, command, Some(key))).await?;
-        Ok(Response::new(proto::InspectBikeResponse { bike: Some(bike) }))
+        let bike = self.writer.handle(CommandMessage { key, ..call.command(id, command) }).await?;
+        Ok(InspectBikeResponse { bike: Some(bike) })
     }
 }

@@ -169,8 +169,8 @@ proptest! {
                 }
                 bike = Bike::evolve(Some(bike), event);
             }
-            over.extend(bike.takings.iter().filter(|(_, taking)| taking.over).map(|(ride, _)| *ride));
-            let open: Vec<_> = bike.takings.iter().filter(|(_, taking)| !taking.over).map(|(ride, _)| *ride).collect();
+            over.extend(bike.takings.iter().filter(|(_, taking)| taking.is_over).map(|(ride, _)| *ride));
+            let open: Vec<_> = bike.takings.iter().filter(|(_, taking)| !taking.is_over).map(|(ride, _)| *ride).collect();
             match bike.state {
                 State::WithRide(ride) => prop_assert_eq!(open, vec![ride]),
                 State::Free => prop_assert_eq!(open, vec![]),

@@ -29,7 +29,7 @@ pub fn bill_of(ride: RideId) -> BillId {
 }
 
 /// What rides cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tariff {
     /// Of a whole minute.
     pub per_minute: Money,
@@ -57,17 +57,17 @@ pub struct Bill {
     /// The subject of the customer.
     pub customer: String,
     /// When the ride started.
-    pub start: Timestamp,
+    pub started_at: Timestamp,
     /// Where it stands.
     pub state: State,
     /// What is billed, once the ride is over.
     pub fee: Option<Fee>,
     /// When the deposit did not suffice.
-    pub arrears: Option<Timestamp>,
+    pub arrears_at: Option<Timestamp>,
     /// When the fee was deducted.
-    pub closed: Option<Timestamp>,
+    pub closed_at: Option<Timestamp>,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// What is billed.
@@ -170,7 +170,7 @@ impl Aggregate for Bill {
         Ok(match (command, state) {
             (Command::Open(rode), _) => opened(rode).into_iter().collect(),
             (Command::Charge(rode, end, tariff), None | Some(State::Open)) => {
-                let (minutes, amount) = tariff.fee(bill.map_or(rode.start, |bill| bill.start), *end);
+                let (minutes, amount) = tariff.fee(bill.map_or(rode.start, |bill| bill.started_at), *end);
                 let charged = Event::Charged(Fee { end: *end, minutes, amount }, now);
                 opened(rode).into_iter().chain([charged]).chain(closed(amount.minor == 0)).collect()
             }
@@ -190,12 +190,12 @@ impl Aggregate for Bill {
                 id: bill_of(*ride),
                 ride: *ride,
                 customer: customer.clone(),
-                start: *start,
+                started_at: *start,
                 state: State::Open,
                 fee: None,
-                arrears: None,
-                closed: None,
-                updated: *now,
+                arrears_at: None,
+                closed_at: None,
+                updated_at: *now,
             },
             (None, event) => unreachable!("{event:?} can't be the first event of a bill"),
         };
@@ -206,11 +206,11 @@ impl Aggregate for Bill {
                 now
             }
             Event::FellShort(now) => {
-                (bill.state, bill.arrears) = (State::Arrears, Some(*now));
+                (bill.state, bill.arrears_at) = (State::Arrears, Some(*now));
                 now
             }
             Event::Closed(now) => {
-                (bill.state, bill.closed) = (State::Closed, Some(*now));
+                (bill.state, bill.closed_at) = (State::Closed, Some(*now));
                 now
             }
             Event::Voided(now) => {
@@ -218,7 +218,7 @@ impl Aggregate for Bill {
                 now
             }
         };
-        bill.updated = *now;
+        bill.updated_at = *now;
         bill
     }
 }

@@ -16,14 +16,8 @@ use serde::Deserialize;
 use crate::domain::{Bill, Tariff};
 
 /// The context.
-pub const CONTEXT: Context = Context {
-    name: "billing",
-    about: "bills of bike rides",
-    migrations: chassis::migrations!(),
-    subscription: || policy::policy(Tariff::default()).subscription(),
-    calls: &[],
-    start,
-};
+pub const CONTEXT: Context =
+    Context { name: "billing", about: "bills of bike rides", migrations: chassis::migrations!(), calls: &[], start };
 
 /// `[billing]` in the configuration.
 #[derive(Clone, Debug, Deserialize)]

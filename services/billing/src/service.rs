@@ -1,12 +1,9 @@
 //! The gRPC face of bills: they are only read.
 
 use chassis::db::Database;
-use chassis::page::Cursor;
-use chassis::{Call, Error, Fields, Loader, Page, all};
+use chassis::{Call, Error, Loader, Page};
 use contracts::Role;
-use contracts::billing::v1 as proto;
-use contracts::billing::v1::billing_service_server::BillingService;
-use tonic::{Request, Response, Status};
+use contracts::billing::v1::*;
 
 use crate::domain::{Bill, BillId};
 use crate::store;
@@ -14,41 +11,32 @@ use crate::store;
 /// Serves bills.
 #[derive(Clone)]
 pub struct Service {
-    /// Finds bills.
+    /// Loads bills.
     pub loader: Loader<BillId, Bill>,
     /// Lists bills.
     pub database: Database,
 }
 
-#[tonic::async_trait]
-impl BillingService for Service {
-    async fn get_bill(
-        &self,
-        request: Request<proto::GetBillRequest>,
-    ) -> Result<Response<proto::GetBillResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("bill_id", &request.bill_id);
-        let id = fields.finish(id)?;
+impl BillingApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn get_bill(&self, call: Call, request: GetBillRequest) -> Result<GetBillResponse, Error> {
+        let id = call.parse(|fields| fields.id("bill_id", &request.bill_id))?;
         let sees = |bill: &Bill| bill.customer == call.caller.subject() || call.caller.has(Role::Admin);
         let bill = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("bill", id))?;
-        Ok(Response::new(proto::GetBillResponse { bill: Some((&bill).into()) }))
+        Ok(GetBillResponse { bill: Some((&bill).into()) })
     }
 
-    async fn list_bills(
-        &self,
-        request: Request<proto::ListBillsRequest>,
-    ) -> Result<Response<proto::ListBillsResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
+    async fn list_bills(&self, call: Call, request: ListBillsRequest) -> Result<ListBillsResponse, Error> {
         let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
-        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let known = proto::BillState::try_from(request.state);
-        let state = fields.take("state", known.map_err(|_| "must be a value of BillState"));
-        let (page, state) = fields.finish(all!(page, state))?;
+        let (page, state) = call.parse(|fields| {
+            let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
+            (page, fields.value("state", request.state))
+        })?;
         let reader = self.database.reader().await?;
         let (bills, next_page_token) = store::list(reader.tx(), customer, state, &page).await?;
-        Ok(Response::new(proto::ListBillsResponse { bills, next_page_token }))
+        Ok(ListBillsResponse { bills, next_page_token })
     }
 }

@@ -1,50 +1,44 @@
 //! Bills in a table, and what others hear of them.
 
-use chassis::db::prelude::*;
+use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
 use chassis::values::{Currency, Money};
-use chassis::{Error, Loaded, Page, Publication, Store, Timestamp, Tx, newest};
-use contracts::billing::v1 as proto;
+use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest};
+use contracts::billing::v1::{self as proto, BillState};
 
 use crate::domain::{Bill, BillId, Command, Event, Fee, RideId, State};
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    bills (id) {
-        id -> SqlUuid,
-        version -> BigInt,
-        ride -> SqlUuid,
-        customer -> Text,
-        state -> Text,
-        minutes -> Integer,
-        fee_minor -> Nullable<BigInt>,
-        currency -> Nullable<Text>,
-        started_at -> SqlTime,
-        ended_at -> Nullable<SqlTime>,
-        arrears_at -> Nullable<SqlTime>,
-        closed_at -> Nullable<SqlTime>,
-        updated_at -> SqlTime,
+chassis::table! {
+    /// A bill.
+    bills (id) of Bill as Row with version {
+        id: BillId as SqlUuid,
+        ride: RideId as SqlUuid,
+        customer: String as Text,
+        state: State as Text,
+        started_at: Timestamp as SqlTime,
+        arrears_at: Option<Timestamp> as Nullable<SqlTime>,
+        closed_at: Option<Timestamp> as Nullable<SqlTime>,
+        updated_at: Timestamp as SqlTime,
+    }
+    columns |bill| {
+        minutes: u32 as Integer = bill.fee.map_or(0, |fee| fee.minutes),
+        fee_minor: Option<i64> as Nullable<BigInt> = bill.fee.map(|fee| fee.amount.minor),
+        currency: Option<Currency> as Nullable<Text> = bill.fee.map(|fee| fee.amount.currency),
+        ended_at: Option<Timestamp> as Nullable<SqlTime> = bill.fee.map(|fee| fee.end),
+    }
+    fields |row, corrupt| {
+        fee: match (row.ended_at, row.fee_minor, row.currency) {
+            (Some(end), Some(minor), Some(currency)) => {
+                let minutes = u32::try_from(row.minutes).map_err(|_| corrupt("minutes"))?;
+                Some(Fee { end, minutes, amount: Money { minor, currency } })
+            }
+            (None, None, None) => None,
+            _ => return Err(corrupt("fee")),
+        },
     }
 }
 
-chassis::rows! {
-    /// A bill, flat.
-    struct Row in bills (id) {
-        id: BillId,
-        version: i64,
-        ride: RideId,
-        customer: String,
-        state: String,
-        minutes: i32,
-        fee_minor: Option<i64>,
-        currency: Option<String>,
-        started_at: Timestamp,
-        ended_at: Option<Timestamp>,
-        arrears_at: Option<Timestamp>,
-        closed_at: Option<Timestamp>,
-        updated_at: Timestamp,
-    }
-}
+chassis::names!(State is BillState: Open, Due, Arrears, Closed, Void);
 
 impl Store for Bill {
     type Answer = proto::Bill;
@@ -56,14 +50,14 @@ impl Store for Bill {
     }
 
     fn publish(&self, event: &Event) -> Option<Publication> {
-        let (bill, id, flow) = (Some(proto::Bill::from(self)), self.id, Some(self.ride.uuid()));
-        Some(match event {
-            Event::Opened(..) => Publication::of(&proto::BillOpened { bill }, id, flow),
-            Event::Charged(..) => Publication::of(&proto::BillDue { bill }, id, flow),
-            Event::FellShort(_) => Publication::of(&proto::BillInArrears { bill }, id, flow),
-            Event::Closed(_) => Publication::of(&proto::BillClosed { bill }, id, flow),
-            Event::Voided(_) => Publication::of(&proto::BillVoided { bill }, id, flow),
-        })
+        let (bill, about) = (Some(proto::Bill::from(self)), Publication::about(self.id, self.ride.uuid()));
+        match event {
+            Event::Opened(..) => about.tell(&proto::BillOpened { bill }),
+            Event::Charged(..) => about.tell(&proto::BillDue { bill }),
+            Event::FellShort(_) => about.tell(&proto::BillInArrears { bill }),
+            Event::Closed(_) => about.tell(&proto::BillClosed { bill }),
+            Event::Voided(_) => about.tell(&proto::BillVoided { bill }),
+        }
     }
 }
 
@@ -71,98 +65,14 @@ impl Store for Bill {
 pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
-    state: proto::BillState,
+    state: BillState,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Bill>, String), Error> {
-    let state = Some(state).filter(|state| *state != proto::BillState::Unspecified);
-    let (rows, next) = newest!(
-        tx, page, Row in bills by started_at;
-        customer: bills::customer.eq(customer), state: bills::state.eq(name(state))
-    );
-    let bills = rows.into_iter().map(|row| Loaded::try_from(row).map(|loaded| (&loaded.state).into()));
-    Ok((bills.collect::<Result<_, Error>>()?, next))
-}
-
-/// The column's name of a state.
-fn name(state: proto::BillState) -> &'static str {
-    match state {
-        proto::BillState::Unspecified => "",
-        proto::BillState::Open => "open",
-        proto::BillState::Due => "due",
-        proto::BillState::Arrears => "arrears",
-        proto::BillState::Closed => "closed",
-        proto::BillState::Void => "void",
-    }
-}
-
-impl From<State> for proto::BillState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Open => proto::BillState::Open,
-            State::Due => proto::BillState::Due,
-            State::Arrears => proto::BillState::Arrears,
-            State::Closed => proto::BillState::Closed,
-            State::Void => proto::BillState::Void,
-        }
-    }
-}
-
-impl Row {
-    fn new(bill: &Bill, version: i64) -> Row {
-        let minutes = bill.fee.map_or(0, |fee| i32::try_from(fee.minutes).unwrap_or(i32::MAX));
-        Row {
-            id: bill.id,
-            version,
-            ride: bill.ride,
-            customer: bill.customer.clone(),
-            state: name(bill.state.into()).to_owned(),
-            minutes,
-            fee_minor: bill.fee.map(|fee| fee.amount.minor),
-            currency: bill.fee.map(|fee| fee.amount.currency.to_string()),
-            started_at: bill.start,
-            ended_at: bill.fee.map(|fee| fee.end),
-            arrears_at: bill.arrears,
-            closed_at: bill.closed,
-            updated_at: bill.updated,
-        }
-    }
-}
-
-impl TryFrom<Row> for Loaded<Bill> {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Loaded<Bill>, Error> {
-        let corrupt = |what: &str| Error::Internal(format!("bill {}: corrupt {what}", row.id));
-        let state = match row.state.as_str() {
-            "open" => State::Open,
-            "due" => State::Due,
-            "arrears" => State::Arrears,
-            "closed" => State::Closed,
-            "void" => State::Void,
-            _ => return Err(corrupt("state")),
-        };
-        let fee = match (row.ended_at, row.fee_minor, row.currency.as_deref()) {
-            (Some(end), Some(minor), Some(code)) => {
-                let currency = Currency::parse(code).ok_or_else(|| corrupt("currency"))?;
-                let minutes = u32::try_from(row.minutes).map_err(|_| corrupt("minutes"))?;
-                Some(Fee { end, minutes, amount: Money { minor, currency } })
-            }
-            (None, None, None) => None,
-            _ => return Err(corrupt("fee")),
-        };
-        let bill = Bill {
-            id: row.id,
-            ride: row.ride,
-            customer: row.customer,
-            start: row.started_at,
-            state,
-            fee,
-            arrears: row.arrears_at,
-            closed: row.closed_at,
-            updated: row.updated_at,
-        };
-        Ok(Loaded { id: row.id, version: row.version, state: bill })
-    }
+    let state = Name(state).specified();
+    newest!(
+        tx, page, Row in bills by started_at; customer: bills::customer.eq(customer), state: bills::state.eq(state);
+        |row| (&row.read()?).into()
+    )
 }
 
 impl From<&Bill> for proto::Bill {
@@ -171,14 +81,14 @@ impl From<&Bill> for proto::Bill {
             bill_id: bill.id.to_string(),
             ride_id: bill.ride.to_string(),
             customer_id: bill.customer.clone(),
-            state: proto::BillState::from(bill.state).into(),
+            state: BillState::from(bill.state).into(),
             minutes: bill.fee.map_or(0, |fee| i32::try_from(fee.minutes).unwrap_or(i32::MAX)),
             fee: bill.fee.map(|fee| fee.amount.into()),
-            start_time: Some(bill.start.to_proto()),
+            start_time: Some(bill.started_at.to_proto()),
             end_time: bill.fee.map(|fee| fee.end.to_proto()),
-            arrears_time: bill.arrears.map(Timestamp::to_proto),
-            close_time: bill.closed.map(Timestamp::to_proto),
-            update_time: Some(bill.updated.to_proto()),
+            arrears_time: bill.arrears_at.map(Timestamp::to_proto),
+            close_time: bill.closed_at.map(Timestamp::to_proto),
+            update_time: Some(bill.updated_at.to_proto()),
         }
     }
 }

@@ -53,11 +53,14 @@ impl Fields {
         if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
     }
 
+    /// A value of an enum of the contract; the unspecified one is right, too.
+    pub fn value<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<E> {
+        self.take(field, E::try_from(number).map_err(|_| format!("must be a value of {}", enum_name(E::PREFIX))))
+    }
+
     /// A value of an enum of the contract, if it is set.
     pub fn choice<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<Option<E>> {
-        let name = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
-        let value = E::try_from(number).map_err(|_| format!("must be a value of {name}"));
-        self.take(field, value).map(|value| (number != 0).then_some(value))
+        self.value(field, number).map(|value| (number != 0).then_some(value))
     }
 
     /// A text of `length` characters that people can read: unless it is empty, one of them is visible, and none is a control
@@ -87,6 +90,12 @@ impl Fields {
             _ => Err(Error::Invalid(self.0)),
         }
     }
+}
+
+/// `STAY_STATE_` is what the names of the values of `StayState` begin with.
+fn enum_name(prefix: &str) -> String {
+    let words = prefix.split('_').filter_map(|word| word.split_at_checked(1));
+    words.map(|(first, rest)| first.to_owned() + &rest.to_ascii_lowercase()).collect()
 }
 
 /// Whether people see something of it. Some letters are blank by their definition.
@@ -207,5 +216,6 @@ mod tests {
         assert_eq!(fields.choice::<Role>("role", 99), None);
         let Err(Error::Invalid(violations)) = fields.finish(Some(())) else { panic!("99 is no role") };
         assert_eq!(violations[0].description, "must be a value of Role");
+        assert_eq!(enum_name("STAY_STATE_"), "StayState");
     }
 }

@@ -141,6 +141,41 @@ where
     }
 }
 
+/// A page of what rows hold that are near a position, nearest first, then by `id`, and the token of the next page. The table
+/// has the columns `latitude` and `longitude`. `where` stands before what must hold of all; then comes what each row becomes:
+///
+/// ```ignore
+/// nearest!(tx, query, page, BikeRow in bikes where bikes::usable; |row, distance_km| item(row.read()?, distance_km))
+/// ```
+#[macro_export]
+macro_rules! nearest {
+    (
+        $tx:expr, $query:expr, $page:expr, $Row:ident in $table:ident where $all:expr;
+        |$row:ident, $distance_km:ident| $item:expr
+    ) => {{
+        let find = |area: $crate::geo::BoundingBox| async move {
+            let squared = || $crate::squared_distance!(area, $table::latitude, $table::longitude);
+            Ok($crate::sql!($tx, |c| {
+                let mut query = $table::table
+                    .filter($all)
+                    .filter($table::latitude.between(area.latitude - area.high, area.latitude + area.high))
+                    .filter($table::longitude.between(area.longitude - area.wide, area.longitude + area.wide))
+                    .filter(squared().le(area.high * area.high))
+                    .select((squared(), $Row::as_select()))
+                    .into_boxed();
+                if let Some($crate::geo::GeoCursor { squared: after, id }) = $page.after {
+                    let id = $crate::Id::<()>::new(id);
+                    query = query.filter(squared().gt(after).or(squared().eq(after).and($table::id.gt(id))));
+                }
+                query.order((squared().asc(), $table::id.asc())).limit($page.limit()).load(c)
+            })?)
+        };
+        let (rows, next) = $crate::geo::page($query, $page, |row: &$Row| row.id.uuid(), find).await?;
+        let item = |($distance_km, $row): (f64, $Row)| -> Result<_, $crate::Error> { Ok($item) };
+        Ok((rows.into_iter().map(item).collect::<Result<Vec<_>, $crate::Error>>()?, next))
+    }};
+}
+
 /// The square of the distance of a row from the middle of an [`BoundingBox`], in degrees of latitude, from its columns.
 #[macro_export]
 macro_rules! squared_distance {

@@ -25,7 +25,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 const AT_ONCE: i64 = 64;
 
 /// What is done with an aggregate that is due: its command goes to its writer, unless a
-/// context must ask the outside runtime first.
+/// context must ask the outside world first.
 pub type OnDue<A> = Arc<
     dyn Fn(<A as crate::Aggregate>::Id, <A as crate::Aggregate>::Command) -> BoxFuture<'static, Result<(), Error>>
         + Send
@@ -64,7 +64,7 @@ pub async fn run<A: Store>(resources: &Resources, on_due: &OnDue<A>, tasks: &Tas
 }
 
 /// One that panics must not keep the others from what they are due for.
-async fn guarded(context: &'static str, call: BoxFuture<'static, Result<(), Error>>) -> Result<(), Error> {
+async fn guarded(context: &'static str, call: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
         Meters::panicked(context, "timer");
         Err(Error::Internal(format!("what a timer does panicked: {}", panic_text(&*panic))))
@@ -88,7 +88,8 @@ async fn fire_due<A: Store>(resources: &Resources, on_due: &OnDue<A>) -> Result<
     let due = due.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
     let calls = due.iter().filter_map(|loaded| {
         let (at, command) = loaded.state.due_at()?;
-        (at <= now).then(|| guarded(resources.context, on_due(loaded.id, command)))
+        let on_due = on_due.clone();
+        (at <= now).then(|| guarded(resources.context, async move { on_due(loaded.id, command).await }))
     });
     let outcomes = futures::future::join_all(calls).await;
     let count = outcomes.len();

@@ -62,7 +62,7 @@ fn place(runtime: &Runtime, flow: uuid::Uuid, number: usize) -> Envelope {
     Envelope {
         event_id: runtime.ids.uuid(now),
         kind: Place::full_name(),
-        source: "sender".to_owned(),
+        source: "place".to_owned(),
         subject: number.to_string(),
         at: now,
         correlation_id: flow,
@@ -89,7 +89,7 @@ async fn events_of_a_flow_are_delivered_in_order_and_again_to_the_next_consumer_
 
     let events: Vec<Envelope> = (0..100).map(|number| place(&runtime, flow, number)).collect();
     // Nobody consumes yet: they wait.
-    tokio::time::timeout(PATIENCE, bus.publish("sender", &events)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, bus.publish("place", &events)).await.unwrap().unwrap();
 
     let (kept, first) = (Arc::new(Kept::default()), Tasks::default());
     bus.consume(consumer(&kept), &first);
@@ -111,6 +111,6 @@ async fn a_broker_that_is_away_is_an_error_in_time() {
     // Nothing listens on the port of discard.
     let bus = Rabbit::new("amqp://127.0.0.1:9/%2f", "away.", vec![("receiver", Subscription::All)], &runtime);
     let event = place(&runtime, runtime.ids.uuid(runtime.now()), 1);
-    let outcome = tokio::time::timeout(PATIENCE, bus.publish("sender", &[event])).await.unwrap();
+    let outcome = tokio::time::timeout(PATIENCE, bus.publish("place", &[event])).await.unwrap();
     assert!(outcome.is_err_and(|error| error.to_string().starts_with("the bus is not available")));
 }

@@ -4,10 +4,10 @@ pub mod offers;
 
 use std::collections::BTreeSet;
 
-use chassis::db::{self, Name, parts, prelude::*};
+use chassis::db::{self, Name, prelude::*};
 use chassis::page::Cursor;
 use chassis::values::{Currency, Money, Place};
-use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};
+use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read, sql};
 use contracts::driving::v1 as proto;
 
 use crate::domain::{Command, Drive, DriveId, Event, Fare, FareState, HailId, PaymentId, State, Trip};
@@ -89,26 +89,17 @@ impl Store for Drive {
 
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
-        let drives = async {
-            let query = drives::table.filter(drives::id.eq_any(&ids));
-            sql!(tx, |c| query.select(Row::as_select()).load::<Row>(c))
-        };
-        let declines = async {
-            let query = declined::table.filter(declined::drive.eq_any(&ids));
-            sql!(tx, |c| query.select(DeclinedRow::as_select()).load::<DeclinedRow>(c))
-        };
-        let (drives, declines) = db::try_join!(drives, declines)?;
-        let mut of_drive = parts::grouped(declines, |row| Ok((row.drive, row.driver)))?;
-        let loaded = |row: Row| {
-            let (id, metadata) = (row.id, row.metadata());
-            Ok(Loaded { id, metadata, state: row.read(of_drive.remove(&id).unwrap_or_default())? })
-        };
-        drives.into_iter().map(loaded).collect()
+        let (drives, declines) = db::try_join!(
+            read!(tx, Row in drives where drives::id.eq_any(&ids)),
+            read!(tx, DeclinedRow in declined where declined::drive.eq_any(&ids)),
+        )?;
+        let mut drivers = db::grouped(declines, |row| Ok((row.drive, row.driver)))?;
+        loaded!(drives, |row, id| row.read(drivers.take(id))?)
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         let declining = |event: &Event| if let Event::Declined(driver) = event { Some(driver.clone()) } else { None };
-        let new = parts::touched(changes, declining, |change, driver| {
+        let new = db::touched(changes, declining, |change, driver| {
             change.state.declined.contains(&driver).then_some(DeclinedRow { drive: change.id, driver })
         });
         let is_taken = |event: &Event| matches!(event, Event::Accepted(..) | Event::Cancelled(_) | Event::Lapsed(_));

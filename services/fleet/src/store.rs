@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chassis::db::{self, Name, parts, prelude::*};
+use chassis::db::{self, Name, prelude::*};
 use chassis::values::{Currency, Money, Period, Place};
-use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, sql};
+use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, read, sql};
 use contracts::fleet::v1 as proto;
 use diesel::dsl::{exists, not};
 
@@ -76,29 +76,19 @@ impl Store for Car {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
         let mentioned: Vec<ReservationId> = request.commands().filter_map(Command::reservation).collect();
-        let engagements = async {
-            sql!(tx, |c| {
-                let open = engagements::car_id.eq_any(&ids).and(engagements::is_open);
-                let query = engagements::table.filter(open.or(engagements::reservation_id.eq_any(&mentioned)));
-                query.select(EngagementRow::as_select()).load::<EngagementRow>(c)
-            })
-        };
-        let cars = async {
-            let query = cars::table.filter(cars::id.eq_any(&ids));
-            sql!(tx, |c| query.select(CarRow::as_select()).load::<CarRow>(c))
-        };
+        let open = engagements::car_id.eq_any(&ids).and(engagements::is_open);
+        let named = engagements::reservation_id.eq_any(&mentioned);
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
-        let (cars, engagements) = db::try_join!(cars, engagements)?;
-        let mut of_car: BTreeMap<_, BTreeMap<_, _>> = parts::grouped(engagements, |row| Ok((row.car_id, (row.reservation_id, row.read()?))))?;
-        let loaded = |row: CarRow| {
-            let (id, metadata) = (row.id, row.metadata());
-            Ok(Loaded { id, metadata, state: row.read(of_car.remove(&id).unwrap_or_default())? })
-        };
-        cars.into_iter().map(loaded).collect()
+        let (cars, engagements) = db::try_join!(
+            read!(tx, CarRow in cars where cars::id.eq_any(&ids)),
+            read!(tx, EngagementRow in engagements where open.or(named)),
+        )?;
+        let mut engagements = db::grouped(engagements, |row| Ok((row.car_id, (row.reservation_id, row.read()?))))?;
+        loaded!(cars, |row, id| row.read(engagements.take(id))?)
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        let touched = parts::touched(changes, Event::reservation, |change, id| {
+        let touched = db::touched(changes, Event::reservation, |change, id| {
             Some(EngagementRow::of(change.state.engagements.get(&id)?, id, change.id))
         });
         db::try_join!(db::save(tx, changes, CarRow::of), db::upsert(tx, &touched))?;

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_payment_of_another_line_changes_nothing() {
-        let other = envelope(&PaymentRequested { payment: paid("cart", PaymentState::Requested) }, 1);
+        let other = envelope(&PaymentRequested { payment: paid("driving", PaymentState::Requested) }, 1);
         assert!(rules().decode(&other).expect("it is right").is_none());
     }
 

@@ -1,6 +1,7 @@
 //! The contexts that there are.
 
-use chassis::Context;
+use chassis::bus::Subscription;
+use chassis::{Context, StartError};
 
 /// Every context, in the order of the README's table.
 pub const ALL: &[Context] = &[
@@ -24,6 +25,13 @@ pub const ALL: &[Context] = &[
     mypage::CONTEXT,
     chronicle::CONTEXT,
 ];
+
+/// The events that each of these contexts subscribes to.
+pub fn subscriptions<'a>(
+    contexts: impl IntoIterator<Item = &'a Context>,
+) -> Result<Vec<(&'static str, Subscription)>, StartError> {
+    contexts.into_iter().map(|context| Ok((context.name, context.subscription()?))).collect()
+}
 
 /// The contexts of these names; of `all`, each one.
 pub fn named(names: &[String]) -> Result<Vec<&'static Context>, String> {

@@ -10,17 +10,17 @@ mod stays;
 mod taxis;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::auth::{Roles, Signer};
 use chassis::clock::Clock;
 use clap::{Args, Parser};
-use contracts::Role;
-use contracts::chronicle::v1::{GetFlowRequest, chronicle_service_client::ChronicleServiceClient};
-use contracts::notification::v1::{ListMessagesRequest, notification_service_client::NotificationServiceClient};
-use tonic::metadata::{Ascii, MetadataValue};
+use client::Client;
+use contracts::chronicle::v1::GetFlowRequest;
+use contracts::notification::v1::ListMessagesRequest;
+use contracts::{Role, Unary};
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
 
 use crate::operate::Target;
 use crate::options::ServeOptions;
@@ -43,7 +43,7 @@ pub struct Options {
 
 /// Plays the day.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let signer = options.identity.as_deref().map(|path| Signer::open(path, "nadeuri")).transpose()?;
+    let signer = options.identity.as_deref().map(|path| Signer::open(path, "nadeuri")).transpose()?.map(Arc::new);
     let target = Target { server: options.server.clone(), token: None };
     if let Ok(channel) = target.connect().await {
         println!("on the server at {}\n", options.server);
@@ -77,7 +77,7 @@ fn own_server(folder: &std::path::Path) -> ServeOptions {
 
 struct Day {
     channel: Channel,
-    signer: Option<Signer>,
+    signer: Option<Arc<Signer>>,
 }
 
 impl Day {
@@ -93,9 +93,7 @@ impl Day {
 
     async fn tell_messages(&self, who: &str) -> anyhow::Result<()> {
         println!("\nWhat {who} was told:");
-        let request = self.by(who, ListMessagesRequest::default())?;
-        let listed = NotificationServiceClient::new(self.channel.clone()).list_messages(request).await;
-        for message in taken(listed)?.messages.iter().rev() {
+        for message in self.ask(who, ListMessagesRequest::default()).await?.messages.iter().rev() {
             println!("  {}", message.text);
         }
         Ok(())
@@ -104,8 +102,7 @@ impl Day {
     async fn tell_story(&self, flow_id: &str) -> anyhow::Result<()> {
         println!("\nThe story of the flow {flow_id}, as the chronicle tells it:");
         let request = GetFlowRequest { flow_id: flow_id.to_owned() };
-        let flow = ChronicleServiceClient::new(self.channel.clone()).get_flow(self.by("admin", request)?).await;
-        for event in taken(flow)?.events {
+        for event in self.ask("admin", request).await?.events {
             let kind = event.r#type.trim_start_matches("nadeuri.");
             let cause = if event.causation_id.is_empty() { "a call" } else { "an event" };
             println!("  {kind:<36} by {:<8} after {cause}", event.source);
@@ -113,11 +110,25 @@ impl Day {
         Ok(())
     }
 
-    /// A request by somebody (`driver:kim` drives, `manager:hana` looks after bikes, `courier:kim` carries, `admin` runs the
+    /// Asks as somebody.
+    async fn ask<M: Unary>(&self, who: &str, request: M) -> Result<M::Response, client::Error> {
+        self.client(who)?.send(request).await
+    }
+
+    /// Asks as somebody until `find` finds something in the answer.
+    async fn wait_for<M: Unary, T>(
+        &self,
+        who: &str,
+        request: M,
+        find: impl Fn(M::Response) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let ask = async || Ok(self.ask(who, request.clone()).await.ok().and_then(&find));
+        wait(format!("what {who} sees of {request:?}"), ask).await
+    }
+
+    /// A client of somebody (`driver:kim` drives, `manager:hana` looks after bikes, `courier:kim` carries, `admin` runs the
     /// company, others are customers): with a token, or with the name alone where nobody is checked.
-    fn by<M>(&self, who: &str, message: M) -> anyhow::Result<Request<M>> {
-        let mut request = Request::new(message);
-        request.set_timeout(PATIENCE);
+    fn client(&self, who: &str) -> Result<Client, client::Error> {
         let (name, role) = match who.split_once(':') {
             Some(("driver", name)) => (name, Role::Driver),
             Some(("manager", name)) => (name, Role::Manager),
@@ -125,24 +136,18 @@ impl Day {
             _ if who == "admin" => (who, Role::Admin),
             _ => (who, Role::Customer),
         };
-        let text = |text: &str| -> anyhow::Result<MetadataValue<Ascii>> { Ok(text.parse()?) };
         let roles: Roles = [role].into_iter().collect();
-        match &self.signer {
+        let options = client::Options::default().deadline(PATIENCE);
+        let options = match self.signer.clone() {
             Some(signer) => {
-                let token = signer.token(name, roles, Duration::from_secs(3_600), Clock::system().now())?;
-                request.metadata_mut().insert("authorization", text(&format!("Bearer {token}"))?);
+                let name = name.to_owned();
+                let token = move || signer.token(&name, roles, Duration::from_secs(3_600), Clock::system().now());
+                options.token_from(move || std::future::ready(token().map_err(|error| error.to_string())))
             }
-            None => {
-                request.metadata_mut().insert("x-user", text(name)?);
-                request.metadata_mut().insert("x-roles", text(&roles.to_string())?);
-            }
-        }
-        Ok(request)
+            None => options.header("x-user", name).header("x-roles", &roles.to_string()),
+        };
+        Client::over(self.channel.clone(), options)
     }
-}
-
-fn taken<R>(answer: Result<Response<R>, Status>) -> anyhow::Result<R> {
-    answer.map(Response::into_inner).map_err(|status| anyhow::anyhow!("{} ({:?})", status.message(), status.code()))
 }
 
 /// Asks until there is an answer.

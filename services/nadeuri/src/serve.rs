@@ -149,7 +149,7 @@ fn environment(
 }
 
 fn bus(options: &ServeOptions, runtime: &Runtime) -> anyhow::Result<Arc<dyn Bus>> {
-    let subscriptions = contexts::ALL.iter().map(|context| (context.name, (context.subscription)())).collect();
+    let subscriptions = contexts::subscriptions(contexts::ALL)?;
     if options.bus == "local" {
         return Ok(Arc::new(Local::new(subscriptions)));
     }

@@ -222,7 +222,7 @@ fn no_context_depends_on_another() {
 
 /// The kinds of events that a context asks for one by one; none if it asks for all.
 fn kinds(context: &Context) -> BTreeSet<String> {
-    match (context.subscription)() {
+    match context.subscription().unwrap() {
         Subscription::All => BTreeSet::new(),
         Subscription::Kinds(kinds) => kinds.into_iter().collect(),
     }
@@ -296,7 +296,7 @@ fn the_readme_lists_the_contexts() {
             contexts::ALL.iter().map(|context| context.name).filter(|name| sources.contains(*name)).collect();
         // What others publish by its own contract.
         sources.retain(|name| *name != context.name);
-        if matches!((context.subscription)(), Subscription::All) {
+        if matches!(context.subscription().unwrap(), Subscription::All) {
             sources.push("all");
         }
         vec![format!("`{}`", context.name), context.about.to_owned(), sources.join(", "), context.calls.join(", ")]

@@ -73,6 +73,7 @@ mod tests {
         check("USD", 5, "USD 0.05");
         check("EUR", 123_450, "EUR 1,234.50");
         check("KWD", 1_500, "KWD 1.500");
+        check("CLF", 12_345, "CLF 1.2345");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Payments: what customers owe for a purchase, and how it was paid or given back. Serves every line of business.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside runtime in [`processor`].
+//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside world in [`processor`].
 
 pub mod domain;
 pub mod policy;

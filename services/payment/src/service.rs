@@ -11,7 +11,7 @@ use chassis::{Call, Cause, CommandMessage, Error, Loader, Page, Writer};
 use contracts::Role;
 use contracts::payment::v1::{self as proto, *};
 
-use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, State, Step, payment_of};
+use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, Step, payment_of};
 use crate::processor::{NoAnswer, Processor, Verdict};
 use crate::store;
 
@@ -64,18 +64,27 @@ impl Service {
         })
     }
 
-    /// Writes down that the processor is asked, asks it, and writes its answer down.
+    /// Has the payment charged, once for a request: the answer to it is kept when the money was taken. Who was declined may
+    /// try again under the same request id.
     async fn charge(&self, call: &Call, id: PaymentId, charge: Command) -> Result<proto::Payment, Error> {
-        let started = self.writer.state_after(call.command(id, charge).without_key()).await?;
-        let started = started.ok_or_else(|| Error::not_found("payment", id))?;
-        let answered = match self.ask(&started).await {
-            // Only what took the money is the answer to the request: who was declined may try again under its id.
-            Some(answered @ Command::Approve(_)) => call.command(id, answered),
-            Some(answered) => call.command(id, answered).without_key(),
-            None if started.is_paid() => call.command(id, Command::Ask),
-            None => return paid(started),
-        };
-        paid(self.writer.state_after(answered).await?.unwrap_or(started))
+        let charged = self.writer.once(call.key, async {
+            let started = self.writer.state_after(call.command(id, charge).without_key()).await?;
+            let mut payment = started.ok_or_else(|| Error::not_found("payment", id))?;
+            match self.ask(&payment).await {
+                Some(answer @ Command::Approve(_)) => return self.writer.handle(call.command(id, answer)).await,
+                Some(answer) => {
+                    let after = self.writer.state_after(call.command(id, answer).without_key()).await?;
+                    payment = after.unwrap_or(payment);
+                }
+                None => {}
+            }
+            // It may be paid before, or by a call that had an answer meanwhile.
+            if payment.is_paid() {
+                return self.writer.handle(call.command(id, Command::Ask)).await;
+            }
+            Ok((&payment).into())
+        });
+        paid(charged.await?)
     }
 
     /// The payment, if it is the caller's own.
@@ -96,11 +105,13 @@ impl Service {
 }
 
 /// The payment, if it is paid; else why it is not.
-fn paid(payment: Payment) -> Result<proto::Payment, Error> {
-    match &payment.state {
-        State::Approved | State::Settled => Ok((&payment).into()),
-        State::Refused(why) => Err(refused("PAYMENT_REFUSED", format!("the payment was refused: {why}"))),
-        State::Charging { .. } => Err(Error::Refused {
+fn paid(payment: proto::Payment) -> Result<proto::Payment, Error> {
+    match payment.state() {
+        PaymentState::Approved | PaymentState::Settled => Ok(payment),
+        PaymentState::Refused => {
+            Err(refused("PAYMENT_REFUSED", format!("the payment was refused: {}", payment.refusal)))
+        }
+        PaymentState::Charging => Err(Error::Refused {
             code: RefusalCode::Pending,
             reason: "PAYMENT_PENDING",
             message: "the processor did not answer yet; it is asked again, so look a little later".to_owned(),
@@ -143,7 +154,7 @@ impl PaymentApi for Service {
         })?;
         self.own(&call.caller, id).await?;
         let charge = Command::Charge { method, collect: None };
-        let payment = self.writer.once(call.key, self.charge(&call, id, charge)).await?;
+        let payment = self.charge(&call, id, charge).await?;
         Ok(ChargePaymentResponse { payment: Some(payment) })
     }
 
@@ -162,8 +173,8 @@ impl PaymentApi for Service {
         let seller = call.caller.subject().to_owned();
         let owed = Owed { seller, customer, amount, reference, used: request.used };
         let collect: Option<(PurchaseId, _)> = Some((purchase, owed));
-        let charge = self.charge(&call, payment_of(purchase), Command::Charge { method, collect });
-        let payment = self.writer.once(call.key, charge).await?;
+        let charge = Command::Charge { method, collect };
+        let payment = self.charge(&call, payment_of(purchase), charge).await?;
         Ok(CollectPaymentResponse { payment: Some(payment) })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chassis::db::{self, Name, prelude::*};
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, sql};
+use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, read, sql};
 use contracts::product::v1::{self as proto, TakingState};
 
 use crate::domain::{Command, Event, Listing, OrderId, Product, ProductId, State, Taking};
@@ -52,19 +52,14 @@ impl Store for Product {
         let mentioned: Vec<OrderId> = request.commands().filter_map(Command::order).collect();
         let named = takings::product_id.eq_any(&ids).and(takings::order_id.eq_any(&mentioned));
         let takings = async {
-            let takings = chassis::read!(tx, TakingRow in takings where named);
+            let takings = read!(tx, TakingRow in takings where named);
             if mentioned.is_empty() { Ok(Vec::new()) } else { takings.await }
         };
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
         let (products, takings) =
-            db::try_join!(chassis::read!(tx, ProductRow in products where products::id.eq_any(&ids)), takings)?;
-        let mut takings_of: BTreeMap<_, BTreeMap<_, _>> =
-            db::grouped(takings, |row| Ok((row.product_id, (row.order_id, row.read()?))))?;
-        let loaded = |row: ProductRow| {
-            let (id, metadata) = (row.id, row.metadata());
-            Ok(Loaded { id, metadata, state: row.read(takings_of.remove(&id).unwrap_or_default())? })
-        };
-        products.into_iter().map(loaded).collect()
+            db::try_join!(read!(tx, ProductRow in products where products::id.eq_any(&ids)), takings)?;
+        let mut takings = db::grouped(takings, |row| Ok((row.product_id, (row.order_id, row.read()?))))?;
+        loaded!(products, |row, id| row.read(takings.take(id))?)
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {

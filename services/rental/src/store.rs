@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chassis::db::{self, Name, parts, prelude::*};
+use chassis::db::{self, Name, prelude::*};
 use chassis::page::Cursor;
 use chassis::values::{Currency, Money, Period};
-use chassis::{Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql};
+use chassis::{
+    Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read, sql,
+};
 use contracts::rental::v1 as proto;
 use contracts::rental::v1::{CancellationCause, ReservationState};
 
@@ -81,30 +83,19 @@ impl Store for Calendar {
         // What is reserved only now is not there yet.
         let existing = request.commands().filter(|command| !matches!(command, Command::Reserve { .. }));
         let mentioned: Vec<ReservationId> = existing.filter_map(Command::reservation).collect();
-        let reservations = async {
-            sql!(tx, |c| {
-                let open = reservations::car_id.eq_any(&ids).and(reservations::is_open);
-                let query = reservations::table.filter(open.or(reservations::id.eq_any(&mentioned)));
-                query.select(ReservationRow::as_select()).load::<ReservationRow>(c)
-            })
-        };
-        let calendars = async {
-            let query = calendars::table.filter(calendars::car_id.eq_any(&ids));
-            sql!(tx, |c| query.select(CalendarRow::as_select()).load::<CalendarRow>(c))
-        };
+        let open = reservations::car_id.eq_any(&ids).and(reservations::is_open);
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
-        let (calendars, reservations) = db::try_join!(calendars, reservations)?;
-        let mut of_car: BTreeMap<_, BTreeMap<_, _>> = parts::grouped(reservations, |row| Ok((row.car_id, (row.id, row.read()?))))?;
-        let loaded = |row: CalendarRow| {
-            let (id, metadata) = (row.car_id, row.metadata());
-            Ok(Loaded { id, metadata, state: row.read(of_car.remove(&id).unwrap_or_default())? })
-        };
-        calendars.into_iter().map(loaded).collect()
+        let (calendars, reservations) = db::try_join!(
+            read!(tx, CalendarRow in calendars where calendars::car_id.eq_any(&ids)),
+            read!(tx, ReservationRow in reservations where open.or(reservations::id.eq_any(&mentioned))),
+        )?;
+        let mut reservations = db::grouped(reservations, |row| Ok((row.car_id, (row.id, row.read()?))))?;
+        loaded!(calendars by car_id, |row, id| row.read(reservations.take(id))?)
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the calendar guards its reservations too.
-        let touched = parts::touched(changes, Event::reservation, |change, id| {
+        let touched = db::touched(changes, Event::reservation, |change, id| {
             Some(ReservationRow::of(change.state.reservations.get(&id)?, change.id, id))
         });
         db::try_join!(db::save(tx, changes, CalendarRow::of), db::upsert(tx, &touched))?;

@@ -46,9 +46,9 @@ pub struct Resort {
     /// Who has which dates: all open holds, and those that a command is about.
     pub holds: BTreeMap<StayId, Hold>,
     /// When it was registered.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it, or what it offers, last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// What managers say of a resort.
@@ -218,9 +218,19 @@ impl Hold {
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Held { .. } | State::Reserved | State::Booked)
     }
+
+    /// When it ends by itself, if it does.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        if let State::Held { expires } = self.state { Some(expires) } else { None }
+    }
 }
 
 impl Listing {
+    /// The IANA name of its time zone.
+    pub fn time_zone(&self) -> String {
+        self.zone.iana_name().unwrap_or_default().to_owned()
+    }
+
     /// The date that it is there.
     fn today(&self, now: Timestamp) -> Date {
         let now = jiff::Timestamp::from_microsecond(now.micros()).unwrap_or(jiff::Timestamp::MAX);
@@ -290,8 +300,8 @@ impl Aggregate for Resort {
                 listing: listing.clone(),
                 offered: offered.clone(),
                 holds: BTreeMap::new(),
-                created: *now,
-                updated: *now,
+                created_at: *now,
+                updated_at: *now,
             },
             (Some(resort), _) => resort,
             (None, event) => unreachable!("{event:?} can't be the first event of a resort"),
@@ -301,7 +311,7 @@ impl Aggregate for Resort {
             Event::Offered(dates, now) => {
                 resort.offered.push(*dates);
                 resort.offered = merged(&resort.offered);
-                resort.updated = *now;
+                resort.updated_at = *now;
             }
             Event::Held(stay, hold)
             | Event::Reserved(stay, hold)
@@ -321,11 +331,7 @@ impl Aggregate for Resort {
     }
 
     fn due_at(&self) -> Option<(Timestamp, Command)> {
-        let expiries = self.holds.values().filter_map(|hold| match hold.state {
-            State::Held { expires } => Some(expires),
-            _ => None,
-        });
-        expiries.min().map(|at| (at, Command::Lapse))
+        self.holds.values().filter_map(Hold::expires_at).min().map(|at| (at, Command::Lapse))
     }
 }
 

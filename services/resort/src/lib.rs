@@ -22,7 +22,6 @@ pub const CONTEXT: Context = Context {
     name: "resort",
     about: "resorts: what they offer, which of their nights are held, reserved, booked",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &[],
     start,
 };
@@ -60,7 +59,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let writer = host.writer::<Resort>();
     host.react(policy::policy(), &writer);
     host.on_due::<Resort>(timers::by_writer(&writer));
-    let loader = host.loader(|tx, ids| Box::pin(store::read(tx, ids)));
+    let loader = host.loader_of::<Resort>();
     let (database, runtime) = (host.database().clone(), host.runtime().clone());
     let service = service::Service { writer, loader, database, runtime, zone, limits };
     host.serve(ResortServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));

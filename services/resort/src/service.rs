@@ -3,12 +3,10 @@
 use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::{Dates, Money};
-use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
-use contracts::resort::v1 as proto;
-use contracts::resort::v1::resort_service_server::ResortService;
+use chassis::{Call, Error, Fields, Loader, Page, Writer};
+use contracts::resort::v1::{self as proto, *};
 use jiff::tz::TimeZone;
 use prost::Message;
-use tonic::{Request, Response, Status};
 
 use crate::domain::{Claim, Command, Limits, Listing, MAX_OFFERED, Resort, ResortId};
 use crate::store::{self, Filter};
@@ -18,8 +16,8 @@ use crate::store::{self, Filter};
 pub struct Service {
     /// Changes resorts.
     pub writer: Writer<Resort>,
-    /// Finds resorts.
-    pub loader: Loader<ResortId, proto::Resort>,
+    /// Loads resorts.
+    pub loader: Loader<ResortId, Resort>,
     /// Lists resorts.
     pub database: Database,
     /// Time and chance.
@@ -53,13 +51,13 @@ fn offered(fields: &mut Fields, resort: &proto::Resort) -> Option<Vec<Dates>> {
         return None;
     }
     let parsed = resort.offered.iter().enumerate();
-    // Collected first, so that all that is wrong is told.
+    // Collected first, so that every violation is in the answer.
     let parsed: Vec<Option<Dates>> =
         parsed.map(|(index, dates)| Dates::parse(fields, &format!("resort.offered[{index}]"), Some(dates))).collect();
     parsed.into_iter().collect()
 }
 
-fn filter(fields: &mut Fields, request: &proto::ListResortsRequest) -> Option<Filter> {
+fn filter(fields: &mut Fields, request: &ListResortsRequest) -> Option<Filter> {
     let kind = match request.kind.as_str() {
         "" => Some(None),
         kind => fields.text("kind", kind, 1..=50).map(Some),
@@ -75,80 +73,59 @@ fn filter(fields: &mut Fields, request: &proto::ListResortsRequest) -> Option<Fi
     Some(Filter { kind: kind?, max_nightly_rate: max_nightly_rate?, free: free? })
 }
 
-#[tonic::async_trait]
-impl ResortService for Service {
+impl ResortApi for Service {
+    type Call = Call;
+    type Error = Error;
+
     async fn register_resort(
         &self,
-        request: Request<proto::RegisterResortRequest>,
-    ) -> Result<Response<proto::RegisterResortResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let resort = fields.required("resort", request.resort).and_then(|resort| {
-            let (listing, offered) = (self.listing(&mut fields, &resort), offered(&mut fields, &resort));
+        call: Call,
+        request: RegisterResortRequest,
+    ) -> Result<RegisterResortResponse, Error> {
+        let (listing, offered) = call.parse(|fields| {
+            let resort = fields.required("resort", request.resort)?;
+            let (listing, offered) = (self.listing(fields, &resort), offered(fields, &resort));
             Some((listing?, offered?))
-        });
-        let (key, (listing, offered)) = fields.finish(all!(key, resort))?;
+        })?;
         let id = self.runtime.ids.mint(self.runtime.now());
-        let answer = self.writer.handle(call.command(id, Command::Register(id, listing, offered), key)).await?;
-        Ok(Response::new(proto::RegisterResortResponse { resort: answer.resort }))
+        let answer = self.writer.handle(call.command(id, Command::Register(id, listing, offered))).await?;
+        Ok(RegisterResortResponse { resort: answer.resort })
     }
 
-    async fn offer_dates(
-        &self,
-        request: Request<proto::OfferDatesRequest>,
-    ) -> Result<Response<proto::OfferDatesResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("resort_id", &request.resort_id);
-        let dates = Dates::parse(&mut fields, "dates", request.dates.as_ref());
-        let (key, id, dates) = fields.finish(all!(key, id, dates))?;
-        let answer = self.writer.handle(call.command(id, Command::Offer(dates), key)).await?;
-        Ok(Response::new(proto::OfferDatesResponse { resort: answer.resort }))
+    async fn offer_dates(&self, call: Call, request: OfferDatesRequest) -> Result<OfferDatesResponse, Error> {
+        let (id, dates) = call.parse(|fields| {
+            let id = fields.id("resort_id", &request.resort_id);
+            (id, Dates::parse(fields, "dates", request.dates.as_ref()))
+        })?;
+        let answer = self.writer.handle(call.command(id, Command::Offer(dates))).await?;
+        Ok(OfferDatesResponse { resort: answer.resort })
     }
 
-    async fn get_resort(
-        &self,
-        request: Request<proto::GetResortRequest>,
-    ) -> Result<Response<proto::GetResortResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("resort_id", &request.resort_id);
-        let id = fields.finish(id)?;
+    async fn get_resort(&self, call: Call, request: GetResortRequest) -> Result<GetResortResponse, Error> {
+        let id = call.parse(|fields| fields.id("resort_id", &request.resort_id))?;
         let resort = self.loader.get(id).await?.ok_or_else(|| Error::not_found("resort", id))?;
-        Ok(Response::new(proto::GetResortResponse { resort: Some(resort) }))
+        Ok(GetResortResponse { resort: Some((&resort).into()) })
     }
 
-    async fn list_resorts(
-        &self,
-        request: Request<proto::ListResortsRequest>,
-    ) -> Result<Response<proto::ListResortsResponse>, Status> {
-        let (_, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let asked = proto::ListResortsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
-        let page = Page::parse(&mut fields, request.page_size, &request.page_token, &[&asked.encode_to_vec()]);
-        let filter = filter(&mut fields, &request);
-        let (page, filter) = fields.finish(all!(page, filter))?;
+    async fn list_resorts(&self, call: Call, request: ListResortsRequest) -> Result<ListResortsResponse, Error> {
+        let asked = ListResortsRequest { page_size: 0, page_token: String::new(), ..request.clone() }.encode_to_vec();
+        let (page, filter) = call.parse(|fields| {
+            let page = Page::parse(fields, request.page_size, &request.page_token, &[&asked]);
+            (page, filter(fields, &request))
+        })?;
         let reader = self.database.reader().await?;
         let (resorts, next_page_token) = store::list(reader.tx(), &filter, &page).await?;
-        Ok(Response::new(proto::ListResortsResponse { resorts, next_page_token }))
+        Ok(ListResortsResponse { resorts, next_page_token })
     }
 
-    async fn hold_dates(
-        &self,
-        request: Request<proto::HoldDatesRequest>,
-    ) -> Result<Response<proto::HoldDatesResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("resort_id", &request.resort_id);
-        let stay = fields.id("stay_id", &request.stay_id);
-        let customer = fields.text("customer_id", &request.customer_id, 1..=128);
-        let dates = Dates::parse(&mut fields, "dates", request.dates.as_ref());
-        let (key, id, stay, customer, dates) = fields.finish(all!(key, id, stay, customer, dates))?;
+    async fn hold_dates(&self, call: Call, request: HoldDatesRequest) -> Result<HoldDatesResponse, Error> {
+        let (id, stay, customer, dates) = call.parse(|fields| {
+            let (id, stay) = (fields.id("resort_id", &request.resort_id), fields.id("stay_id", &request.stay_id));
+            let customer = fields.text("customer_id", &request.customer_id, 1..=128);
+            (id, stay, customer, Dates::parse(fields, "dates", request.dates.as_ref()))
+        })?;
         let command = Command::Hold(stay, Claim { customer, dates }, self.limits);
-        let answer = self.writer.handle(call.command(id, command, key)).await?;
-        Ok(Response::new(proto::HoldDatesResponse { hold: answer.hold }))
+        let answer = self.writer.handle(call.command(id, command)).await?;
+        Ok(HoldDatesResponse { hold: answer.hold })
     }
 }

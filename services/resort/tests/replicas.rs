@@ -41,8 +41,7 @@ async fn r2_two_replicas_never_hold_one_night_twice() {
         Dates { start, end: start + jiff::Span::new().days(nights) }
     };
     let nightly_rate = Money { minor: 90_000, currency: Currency::parse("KRW").unwrap() };
-    let listing =
-        Listing { name: "Sea Projection".to_owned(), kind: "villa".to_owned(), nightly_rate, zone: TimeZone::UTC };
+    let listing = Listing { name: "Sea View".to_owned(), kind: "villa".to_owned(), nightly_rate, zone: TimeZone::UTC };
     execute(&replicas[0], resort, Command::Register(resort, listing, vec![dates(0, 365)])).await.unwrap();
     for number in 0..NIGHTS {
         let hold = |customer: &str| {

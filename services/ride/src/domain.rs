@@ -60,9 +60,9 @@ pub struct Ride {
     /// Where it stands.
     pub state: State,
     /// When it started; of one that never did, when it was heard of.
-    pub started: Timestamp,
+    pub started_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
     /// The last event that others know it by: the cause of what the passing of time brings.
     pub last_event: Option<EventId>,
 }
@@ -94,6 +94,33 @@ pub enum State {
     Voided(Timestamp),
     /// It never started.
     Abandoned,
+}
+
+impl State {
+    /// When it is abandoned, if it does not start before.
+    pub fn until(&self) -> Option<Timestamp> {
+        if let State::Expected { until } = self { Some(*until) } else { None }
+    }
+
+    /// Where the bike was left.
+    pub fn to(&self) -> Option<&Place> {
+        if let State::Returned(place, _) = self { Some(place) } else { None }
+    }
+
+    /// When it ended.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        if let State::Returned(_, at) | State::Voided(at) = self { Some(*at) } else { None }
+    }
+
+    /// Whether it is under way, or may start still.
+    pub fn is_open(&self) -> bool {
+        matches!(self, State::Expected { .. } | State::Started)
+    }
+
+    /// Whether it ever started: others are nobody's business.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, State::Expected { .. } | State::Abandoned)
+    }
 }
 
 /// How a bill stands, by the newest that was heard of it.
@@ -249,11 +276,7 @@ impl Aggregate for Rider {
     }
 
     fn due_at(&self) -> Option<(Timestamp, Command)> {
-        let ends = self.rides.values().filter_map(|ride| match ride.state {
-            State::Expected { until } => Some(until),
-            _ => None,
-        });
-        ends.min().map(|at| (at, Command::GiveUp))
+        self.rides.values().filter_map(|ride| ride.state.until()).min().map(|at| (at, Command::GiveUp))
     }
 }
 
@@ -277,8 +300,8 @@ impl Rider {
         let ride = |bike: &Taken, state: State, now: Timestamp, last_event: Option<EventId>| Ride {
             bike: bike.clone(),
             state,
-            started: now,
-            updated: now,
+            started_at: now,
+            updated_at: now,
             last_event,
         };
         match event {
@@ -303,7 +326,7 @@ impl Rider {
 
     fn end(&mut self, id: RideId, state: State, now: Timestamp) {
         if let Some(ride) = self.rides.get_mut(&id) {
-            (ride.state, ride.updated) = (state, now);
+            (ride.state, ride.updated_at) = (state, now);
         }
     }
 }
@@ -319,6 +342,11 @@ impl Event {
             | Event::Voided(ride, _) => Some(*ride),
             Event::Noted(..) => None,
         }
+    }
+
+    /// The bill that it is about.
+    pub fn bill(&self) -> Option<BillId> {
+        if let Event::Noted(_, bill, _) = self { Some(*bill) } else { None }
     }
 }
 

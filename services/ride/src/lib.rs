@@ -19,7 +19,6 @@ pub const CONTEXT: Context = Context {
     name: "ride",
     about: "rides with bikes: rent and return",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy().subscription(),
     calls: &["bike"],
     start,
 };

@@ -1,17 +1,13 @@
 //! The gRPC face of rides: parse, take the bike, handle, answer.
 
 use chassis::db::Database;
-use chassis::idempotency::Key;
-use chassis::page::Cursor;
 use chassis::runtime::Runtime;
 use chassis::values::Place;
-use chassis::{Call, Error, Fields, Loader, Page, PeerClient, Writer, all, decode};
+use chassis::{Call, Error, Loader, Page, PeerClient, Writer, decode};
 use contracts::Role;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
 use contracts::bike::v1::{Bike, TakeBikeRequest};
-use contracts::ride::v1 as proto;
-use contracts::ride::v1::ride_service_server::RideService;
-use tonic::{Request, Response, Status};
+use contracts::ride::v1::{self as proto, *};
 
 use crate::domain::{BikeId, Command, RideId, Rider, RiderId, Taken, rider_of};
 use crate::store::{self, Found};
@@ -21,9 +17,9 @@ use crate::store::{self, Found};
 pub struct Service {
     /// Changes riders.
     pub writer: Writer<Rider>,
-    /// Finds riders with what is open of them.
+    /// Loads riders with what is open of them.
     pub riders: Loader<RiderId, Rider>,
-    /// Finds rides.
+    /// Loads rides.
     pub rides: Loader<RideId, Found>,
     /// Lists rides.
     pub database: Database,
@@ -36,14 +32,11 @@ pub struct Service {
 }
 
 impl Service {
-    async fn rent(&self, call: &Call, bike: BikeId, key: Option<Key>) -> Result<proto::Ride, Error> {
-        if let Some(first) = self.writer.first_answer(key).await? {
-            return Ok(first);
-        }
+    async fn rent(&self, call: &Call, bike: BikeId) -> Result<proto::Ride, Error> {
         let customer = call.caller.subject().to_owned();
         let rider = rider_of(&customer);
         // A request that is repeated meets the bike that its first attempt took.
-        let ride = self.runtime.id_for(key);
+        let ride = self.runtime.id_for(call.key);
         let known = self.riders.get(rider).await?;
         if let Some(known) = known.filter(|known| !known.rides.contains_key(&ride)) {
             // No bike is taken for nothing.
@@ -51,14 +44,13 @@ impl Service {
         }
         let bike = self.take(call, ride, bike).await?;
         let start = Command::Start { customer: customer.clone(), ride, bike: bike.clone(), at_once: self.at_once };
-        match self.writer.handle(call.command(rider, start, key)).await {
-            Err(refused @ Error::Refused { .. }) => {
-                // Meanwhile the customer may not ride any more: the bike is free again.
-                self.writer.handle(call.command(rider, Command::Abandon(customer, ride, bike), None)).await?;
-                Err(refused)
-            }
-            outcome => outcome,
+        let started = self.writer.handle(call.command(rider, start)).await;
+        if let Err(Error::Refused { .. }) = &started {
+            // Meanwhile the customer may not ride any more: the bike is free again.
+            let abandon = Command::Abandon(customer, ride, bike);
+            self.writer.handle(call.command(rider, abandon).without_key()).await?;
         }
+        started
     }
 
     /// Takes the bike for a ride, and waits. Should this process die after that, the bike's event has the ride abandoned.
@@ -83,7 +75,7 @@ impl Service {
     async fn find(&self, call: &Call, id: RideId, for_admins: bool) -> Result<Found, Error> {
         let is_admin = for_admins && call.caller.has(Role::Admin);
         let sees = |found: &Found| is_admin || found.customer == call.caller.subject();
-        let found = self.rides.get(id).await?.filter(Found::is_known).filter(sees);
+        let found = self.rides.get(id).await?.filter(|found| found.ride.state.is_known()).filter(sees);
         found.ok_or_else(|| Error::not_found("ride", id))
     }
 }
@@ -94,61 +86,39 @@ fn taken_of(bike: Bike) -> Option<Taken> {
     Some(Taken { bike: bike.bike_id.parse().ok()?, name: bike.name, from })
 }
 
-#[tonic::async_trait]
-impl RideService for Service {
-    async fn rent_bike(
-        &self,
-        request: Request<proto::RentBikeRequest>,
-    ) -> Result<Response<proto::RentBikeResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let bike = fields.id("bike_id", &request.bike_id);
-        let (key, bike) = fields.finish(all!(key, bike))?;
-        let ride = self.rent(&call, bike, key).await?;
-        Ok(Response::new(proto::RentBikeResponse { ride: Some(ride) }))
+impl RideApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn rent_bike(&self, call: Call, request: RentBikeRequest) -> Result<RentBikeResponse, Error> {
+        let bike = call.parse(|fields| fields.id("bike_id", &request.bike_id))?;
+        let ride = self.writer.once(call.key, self.rent(&call, bike)).await?;
+        Ok(RentBikeResponse { ride: Some(ride) })
     }
 
-    async fn return_bike(
-        &self,
-        request: Request<proto::ReturnBikeRequest>,
-    ) -> Result<Response<proto::ReturnBikeResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let id = fields.id("ride_id", &request.ride_id);
-        let place = Place::parse_located(&mut fields, "place", request.place.as_ref());
-        let (key, id, place) = fields.finish(all!(key, id, place))?;
+    async fn return_bike(&self, call: Call, request: ReturnBikeRequest) -> Result<ReturnBikeResponse, Error> {
+        let (id, place) = call.parse(|fields| {
+            let id = fields.id("ride_id", &request.ride_id);
+            (id, Place::parse_located(fields, "place", request.place.as_ref()))
+        })?;
         self.find(&call, id, false).await?;
         let rider = rider_of(call.caller.subject());
-        let ride = self.writer.handle(call.command(rider, Command::Return(id, place), key)).await?;
-        Ok(Response::new(proto::ReturnBikeResponse { ride: Some(ride) }))
+        let ride = self.writer.handle(call.command(rider, Command::Return(id, place))).await?;
+        Ok(ReturnBikeResponse { ride: Some(ride) })
     }
 
-    async fn get_ride(
-        &self,
-        request: Request<proto::GetRideRequest>,
-    ) -> Result<Response<proto::GetRideResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("ride_id", &request.ride_id);
-        let id = fields.finish(id)?;
+    async fn get_ride(&self, call: Call, request: GetRideRequest) -> Result<GetRideResponse, Error> {
+        let id = call.parse(|fields| fields.id("ride_id", &request.ride_id))?;
         let found = self.find(&call, id, true).await?;
-        Ok(Response::new(proto::GetRideResponse { ride: Some(store::to_proto(id, &found.customer, &found.ride)) }))
+        Ok(GetRideResponse { ride: Some(store::to_proto(id, &found.customer, &found.ride)) })
     }
 
-    async fn list_rides(
-        &self,
-        request: Request<proto::ListRidesRequest>,
-    ) -> Result<Response<proto::ListRidesResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
+    async fn list_rides(&self, call: Call, request: ListRidesRequest) -> Result<ListRidesResponse, Error> {
         let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes()];
-        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let page = fields.finish(page)?;
+        let page = call.parse(|fields| Page::parse(fields, request.page_size, &request.page_token, &filter))?;
         let reader = self.database.reader().await?;
         let (rides, next_page_token) = store::list(reader.tx(), customer, &page).await?;
-        Ok(Response::new(proto::ListRidesResponse { rides, next_page_token }))
+        Ok(ListRidesResponse { rides, next_page_token })
     }
 }

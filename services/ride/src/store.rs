@@ -1,85 +1,87 @@
 //! Riders, their rides and bills in tables, and what others hear of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chassis::db::{self, prelude::*};
 use chassis::page::Cursor;
 use chassis::values::Place;
 use chassis::{
-    Aggregate, Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, newest, sql,
+    Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read,
 };
-use contracts::ride::v1 as proto;
+use contracts::ride::v1::{self as proto, RideState};
 
-use crate::domain::{BikeId, BillId, Command, Event, Ride, RideId, Rider, RiderId, Standing, State, Taken};
+use crate::domain::{BikeId, BillId, Command, Event, Ride, RideId, Rider, RiderId, Standing, State, Taken, rider_of};
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    riders (id) { id -> SqlUuid, version -> BigInt, wake_at -> Nullable<SqlTime>, customer -> Text, }
-}
-
-diesel::table! {
-    use chassis::db::sql_types::*;
-    rides (id) {
-        id -> SqlUuid,
-        rider -> SqlUuid,
-        customer -> Text,
-        bike -> SqlUuid,
-        bike_name -> Text,
-        from_place -> Text,
-        from_latitude -> Nullable<Double>,
-        from_longitude -> Nullable<Double>,
-        to_place -> Nullable<Text>,
-        to_latitude -> Nullable<Double>,
-        to_longitude -> Nullable<Double>,
-        state -> Text,
-        is_open -> Bool,
-        is_known -> Bool,
-        until -> Nullable<SqlTime>,
-        started_at -> SqlTime,
-        ended_at -> Nullable<SqlTime>,
-        updated_at -> SqlTime,
-        last_event -> Nullable<SqlUuid>,
-    }
-}
-
-diesel::table! {
-    use chassis::db::sql_types::*;
-    bills (id) { id -> SqlUuid, rider -> SqlUuid, in_arrears -> Bool, sequence -> BigInt, }
-}
-
-chassis::rows! {
+chassis::table! {
     /// A rider, without rides and bills.
-    struct RiderRow in riders (id) { id: RiderId, version: i64, wake_at: Option<Timestamp>, customer: String }
-}
-
-chassis::rows! {
-    /// A ride, flat. One that never started is not known to its customer.
-    struct RideRow in rides (id) {
-        id: RideId,
-        rider: RiderId,
-        customer: String,
-        bike: BikeId,
-        bike_name: String,
-        from_place: String,
-        from_latitude: Option<f64>,
-        from_longitude: Option<f64>,
-        to_place: Option<String>,
-        to_latitude: Option<f64>,
-        to_longitude: Option<f64>,
-        state: String,
-        is_open: bool,
-        is_known: bool,
-        until: Option<Timestamp>,
-        started_at: Timestamp,
-        ended_at: Option<Timestamp>,
-        updated_at: Timestamp,
-        last_event: Option<EventId>,
+    riders (id) of Rider as RiderRow with version, wake_at { customer: String as Text }
+    columns |rider| { id: RiderId as SqlUuid = rider_of(&rider.customer) }
+    fields |row, corrupt, rides: BTreeMap<RideId, Ride>, bills: BTreeMap<BillId, Standing>| {
+        rides: rides,
+        bills: bills,
     }
 }
 
-chassis::rows! {
+chassis::table! {
+    /// A ride. One that never started is not known to its customer.
+    rides (id) of Ride as RideRow
+    given (id: RideId as SqlUuid, rider: RiderId as SqlUuid, customer: String as Text) {
+        started_at: Timestamp as SqlTime,
+        updated_at: Timestamp as SqlTime,
+        last_event: Option<EventId> as Nullable<SqlUuid>,
+    }
+    columns |ride| {
+        bike: BikeId as SqlUuid = ride.bike.bike,
+        bike_name: String as Text = ride.bike.name.clone(),
+        from_place: String as Text = ride.bike.from.name.clone(),
+        from_latitude: Option<f64> as Nullable<Double> = ride.bike.from.position.unzip().0,
+        from_longitude: Option<f64> as Nullable<Double> = ride.bike.from.position.unzip().1,
+        to_place: Option<String> as Nullable<Text> = ride.state.to().map(|place| place.name.clone()),
+        to_latitude: Option<f64> as Nullable<Double> = ride.state.to().and_then(|place| place.position).unzip().0,
+        to_longitude: Option<f64> as Nullable<Double> = ride.state.to().and_then(|place| place.position).unzip().1,
+        state: String as Text = name(&ride.state).to_owned(),
+        is_open: bool as Bool = ride.state.is_open(),
+        is_known: bool as Bool = ride.state.is_known(),
+        until: Option<Timestamp> as Nullable<SqlTime> = ride.state.until(),
+        ended_at: Option<Timestamp> as Nullable<SqlTime> = ride.state.ended_at(),
+    }
+    fields |row, corrupt| {
+        bike: Taken {
+            bike: row.bike,
+            name: row.bike_name,
+            from: Place { name: row.from_place, position: row.from_latitude.zip(row.from_longitude) },
+        },
+        state: {
+            let to = row.to_place.map(|name| Place { name, position: row.to_latitude.zip(row.to_longitude) });
+            match (row.state.as_str(), row.until, to, row.ended_at) {
+                ("expected", Some(until), None, None) => State::Expected { until },
+                ("started", None, None, None) => State::Started,
+                ("returned", None, Some(place), Some(at)) => State::Returned(place, at),
+                ("voided", None, None, Some(at)) => State::Voided(at),
+                ("abandoned", None, None, None) => State::Abandoned,
+                _ => return Err(corrupt("state")),
+            }
+        },
+    }
+}
+
+chassis::table! {
     /// How a bill stands that is, or was, in arrears.
-    struct BillRow in bills (id) { id: BillId, rider: RiderId, in_arrears: bool, sequence: i64 }
+    bills (id) of Standing as BillRow given (id: BillId as SqlUuid, rider: RiderId as SqlUuid) {
+        in_arrears: bool as Bool,
+        sequence: i64 as BigInt,
+    }
+}
+
+/// The column's name of a state; for the contract, a ride that did not start has none.
+fn name(state: &State) -> &'static str {
+    match state {
+        State::Expected { .. } => "expected",
+        State::Started => "started",
+        State::Returned(..) => "returned",
+        State::Voided(_) => "voided",
+        State::Abandoned => "abandoned",
+    }
 }
 
 impl Store for Rider {
@@ -89,52 +91,28 @@ impl Store for Rider {
         let ids = request.ids();
         let of_ride: Vec<RideId> = request.commands().filter_map(Command::ride).collect();
         let of_bill: Vec<BillId> = request.commands().filter_map(Command::bill).collect();
-        let rides = async {
-            sql!(tx, |c| {
-                let open = rides::rider.eq_any(&ids).and(rides::is_open);
-                let query = rides::table.filter(open.or(rides::id.eq_any(&of_ride)));
-                query.select(RideRow::as_select()).load::<RideRow>(c)
-            })
-        };
-        let bills = async {
-            sql!(tx, |c| {
-                let open = bills::rider.eq_any(&ids).and(bills::in_arrears);
-                let query = bills::table.filter(open.or(bills::id.eq_any(&of_bill)));
-                query.select(BillRow::as_select()).load::<BillRow>(c)
-            })
-        };
-        let riders = async {
-            let query = riders::table.filter(riders::id.eq_any(&ids));
-            sql!(tx, |c| query.select(RiderRow::as_select()).load::<RiderRow>(c))
-        };
+        let open = rides::rider.eq_any(&ids).and(rides::is_open);
+        let in_arrears = bills::rider.eq_any(&ids).and(bills::in_arrears);
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
-        let (riders, rides, bills) = db::try_join!(riders, rides, bills)?;
-        let mut rides_of: BTreeMap<RiderId, BTreeMap<RideId, Ride>> = BTreeMap::new();
-        for row in rides {
-            rides_of.entry(row.rider).or_default().insert(row.id, row.try_into()?);
-        }
-        let mut bills_of: BTreeMap<RiderId, BTreeMap<BillId, Standing>> = BTreeMap::new();
-        for BillRow { id, rider, in_arrears, sequence } in bills {
-            bills_of.entry(rider).or_default().insert(id, Standing { in_arrears, sequence });
-        }
-        let loaded = |RiderRow { id, version, customer, .. }: RiderRow| {
-            let (rides, bills) = (rides_of.remove(&id).unwrap_or_default(), bills_of.remove(&id).unwrap_or_default());
-            Loaded { id, version, state: Rider { customer, rides, bills } }
-        };
-        Ok(riders.into_iter().map(loaded).collect())
+        let (riders, rides, bills) = db::try_join!(
+            read!(tx, RiderRow in riders where riders::id.eq_any(&ids)),
+            read!(tx, RideRow in rides where open.or(rides::id.eq_any(&of_ride))),
+            read!(tx, BillRow in bills where in_arrears.or(bills::id.eq_any(&of_bill))),
+        )?;
+        let mut rides = db::grouped(rides, |row| Ok((row.rider, (row.id, row.read()?))))?;
+        let mut bills = db::grouped(bills, |row| Ok((row.rider, (row.id, row.read()?))))?;
+        loaded!(riders, |row, id| row.read(rides.take(id), bills.take(id))?)
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the rider guards rides and bills too.
-        let rides: Vec<RideRow> = changes.iter().flat_map(touched).collect();
-        let bills: Vec<BillRow> = changes.iter().flat_map(noted).collect();
-        let riders = db::save(tx, changes, |rider, version| RiderRow {
-            id: crate::domain::rider_of(&rider.customer),
-            version,
-            wake_at: rider.due_at().map(|(at, _)| at),
-            customer: rider.customer.clone(),
+        let rides: Vec<RideRow> = db::touched(changes, Event::ride, |change, id| {
+            Some(RideRow::of(change.state.rides.get(&id)?, id, change.id, change.state.customer.clone()))
         });
-        db::try_join!(riders, db::upsert(tx, &rides), db::upsert(tx, &bills))?;
+        let bills: Vec<BillRow> = db::touched(changes, Event::bill, |change, id| {
+            Some(BillRow::of(change.state.bills.get(&id)?, id, change.id))
+        });
+        db::try_join!(db::save(tx, changes, RiderRow::of), db::upsert(tx, &rides), db::upsert(tx, &bills))?;
         Ok(())
     }
 
@@ -147,48 +125,24 @@ impl Store for Rider {
 
     fn publish(&self, event: &Event) -> Option<Publication> {
         let id = event.ride()?;
-        let known = self.rides.get(&id)?;
-        let (ride, flow) = (Some(to_proto(id, &self.customer, known)), Some(id.uuid()));
-        let publication = match event {
-            Event::Started(..) => Some(Publication::of(&proto::RideStarted { ride }, id, flow)),
-            Event::Returned(..) => Some(Publication::of(&proto::RideReturned { ride }, id, flow)),
-            Event::Voided(..) => Some(Publication::of(&proto::RideVoided { ride }, id, flow)),
+        let ride = Some(to_proto(id, &self.customer, self.rides.get(&id)?));
+        let about = Publication::about(id, id.uuid());
+        match event {
+            Event::Started(..) => about.tell(&proto::RideStarted { ride }),
+            Event::Returned(..) => about.tell(&proto::RideReturned { ride }),
+            Event::Voided(..) => about.tell(&proto::RideVoided { ride }),
             Event::Abandoned(customer, _, bike, _) => {
                 let (ride_id, bike_id, customer_id) = (id.to_string(), bike.bike.to_string(), customer.clone());
-                Some(Publication::of(&proto::RideAbandoned { ride_id, bike_id, customer_id }, id, flow))
+                about.tell(&proto::RideAbandoned { ride_id, bike_id, customer_id })
             }
             // That a bike was taken, it told itself.
             Event::Expected(..) | Event::Noted(..) => None,
-        };
-        publication.map(|publication| publication.after(known.last_event))
-    }
-
-    fn note(&mut self, event: &Event, known_as: EventId) {
-        if let Some(ride) = event.ride().and_then(|id| self.rides.get_mut(&id)) {
-            ride.last_event = Some(known_as);
         }
     }
-}
 
-/// The rides that the events of a change are about, each once.
-fn touched(change: &Change<'_, Rider>) -> Vec<RideRow> {
-    let rides: BTreeSet<RideId> = change.events.iter().filter_map(Event::ride).collect();
-    let row = |id| Some(RideRow::new(change.id, id, &change.state.customer, change.state.rides.get(&id)?));
-    rides.into_iter().filter_map(row).collect()
-}
-
-/// The bills that the events of a change are about, each once.
-fn noted(change: &Change<'_, Rider>) -> Vec<BillRow> {
-    let bills = change.events.iter().filter_map(|event| match event {
-        Event::Noted(_, bill, _) => Some(*bill),
-        _ => None,
-    });
-    let bills: BTreeSet<BillId> = bills.collect();
-    let row = |id| {
-        let Standing { in_arrears, sequence } = *change.state.bills.get(&id)?;
-        Some(BillRow { id, rider: change.id, in_arrears, sequence })
-    };
-    bills.into_iter().filter_map(row).collect()
+    fn last_event_of_part(&mut self, event: &Event) -> Option<&mut Option<EventId>> {
+        self.rides.get_mut(&event.ride()?).map(|ride| &mut ride.last_event)
+    }
 }
 
 /// A ride, and whose it is.
@@ -200,22 +154,10 @@ pub struct Found {
     pub ride: Ride,
 }
 
-impl Found {
-    /// Whether it ever started: others are nobody's business.
-    pub fn is_known(&self) -> bool {
-        is_known(&self.ride.state)
-    }
-}
-
-fn is_known(state: &State) -> bool {
-    !matches!(state, State::Expected { .. } | State::Abandoned)
-}
-
 /// Rides by id.
 pub async fn read(tx: Tx<'_>, ids: Vec<RideId>) -> Result<Vec<(RideId, Found)>, Error> {
-    let query = rides::table.filter(rides::id.eq_any(&ids));
-    let rows: Vec<RideRow> = sql!(tx, |c| query.select(RideRow::as_select()).load(c))?;
-    rows.into_iter().map(|row| Ok((row.id, Found { customer: row.customer.clone(), ride: row.try_into()? }))).collect()
+    let rows = read!(tx, RideRow in rides where rides::id.eq_any(&ids)).await?;
+    rows.into_iter().map(|row| Ok((row.id, Found { customer: row.customer.clone(), ride: row.read()? }))).collect()
 }
 
 /// A page of rides, newest first: those of a customer, or all.
@@ -224,79 +166,19 @@ pub async fn list(
     customer: Option<&str>,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Ride>, String), Error> {
-    let (rows, next) = newest!(
-        tx, page, RideRow in rides by started_at where rides::is_known; customer: rides::customer.eq(customer)
-    );
-    let ride = |row: RideRow| {
-        let (id, customer) = (row.id, row.customer.clone());
-        Ok(to_proto(id, &customer, &row.try_into()?))
-    };
-    Ok((rows.into_iter().map(ride).collect::<Result<_, Error>>()?, next))
-}
-
-impl RideRow {
-    fn new(rider: RiderId, id: RideId, customer: &str, ride: &Ride) -> RideRow {
-        let (state, until, to, ended_at) = match &ride.state {
-            State::Expected { until } => ("expected", Some(*until), None, None),
-            State::Started => ("started", None, None, None),
-            State::Returned(place, at) => ("returned", None, Some(place.clone()), Some(*at)),
-            State::Voided(at) => ("voided", None, None, Some(*at)),
-            State::Abandoned => ("abandoned", None, None, None),
-        };
-        let (from_latitude, from_longitude) = ride.bike.from.position.unzip();
-        let (to_latitude, to_longitude) = to.as_ref().and_then(|place| place.position).unzip();
-        RideRow {
-            id,
-            rider,
-            customer: customer.to_owned(),
-            bike: ride.bike.bike,
-            bike_name: ride.bike.name.clone(),
-            from_place: ride.bike.from.name.clone(),
-            from_latitude,
-            from_longitude,
-            to_place: to.map(|place| place.name),
-            to_latitude,
-            to_longitude,
-            state: state.to_owned(),
-            is_open: matches!(ride.state, State::Expected { .. } | State::Started),
-            is_known: is_known(&ride.state),
-            until,
-            started_at: ride.started,
-            ended_at,
-            updated_at: ride.updated,
-            last_event: ride.last_event,
-        }
-    }
-}
-
-impl TryFrom<RideRow> for Ride {
-    type Error = Error;
-
-    fn try_from(row: RideRow) -> Result<Ride, Error> {
-        let to = row.to_place.map(|name| Place { name, position: row.to_latitude.zip(row.to_longitude) });
-        let state = match (row.state.as_str(), row.until, to, row.ended_at) {
-            ("expected", Some(until), None, None) => State::Expected { until },
-            ("started", None, None, None) => State::Started,
-            ("returned", None, Some(place), Some(at)) => State::Returned(place, at),
-            ("voided", None, None, Some(at)) => State::Voided(at),
-            ("abandoned", None, None, None) => State::Abandoned,
-            _ => return Err(Error::Internal(format!("ride {}: corrupt state", row.id))),
-        };
-        let from = Place { name: row.from_place, position: row.from_latitude.zip(row.from_longitude) };
-        let bike = Taken { bike: row.bike, name: row.bike_name, from };
-        let (started, updated, last_event) = (row.started_at, row.updated_at, row.last_event);
-        Ok(Ride { bike, state, started, updated, last_event })
-    }
+    newest!(
+        tx, page, RideRow in rides by started_at where rides::is_known; customer: rides::customer.eq(customer);
+        |row| to_proto(row.id, &row.customer.clone(), &row.read()?)
+    )
 }
 
 /// The ride as the contract shows it.
 pub fn to_proto(id: RideId, customer: &str, ride: &Ride) -> proto::Ride {
-    use proto::RideState;
-    let (state, to, ended) = match &ride.state {
-        State::Expected { .. } | State::Abandoned => (RideState::Unspecified, None, None),
-        State::Started => (RideState::Started, None, None),
-        State::Returned(place, at) => (RideState::Returned, Some(place.clone()), Some(*at)),
-        State::Voided(at) => (RideState::Voided, None, Some(*at)),
+    let state = match ride.state {
+        State::Expected { .. } | State::Abandoned => RideState::Unspecified,
+        State::Started => RideState::Started,
+        State::Returned(..) => RideState::Returned,
+        State::Voided(_) => RideState::Voided,
     };
     proto::Ride {
         ride_id: id.to_string(),
@@ -304,10 +186,10 @@ pub fn to_proto(id: RideId, customer: &str, ride: &Ride) -> proto::Ride {
         bike_id: ride.bike.bike.to_string(),
         bike_name: ride.bike.name.clone(),
         from: Some(ride.bike.from.clone().into()),
-        to: to.map(Into::into),
+        to: ride.state.to().cloned().map(Into::into),
         state: state.into(),
-        start_time: Some(ride.started.to_proto()),
-        end_time: ended.map(Timestamp::to_proto),
-        update_time: Some(ride.updated.to_proto()),
+        start_time: Some(ride.started_at.to_proto()),
+        end_time: ride.state.ended_at().map(Timestamp::to_proto),
+        update_time: Some(ride.updated_at.to_proto()),
     }
 }

@@ -110,8 +110,7 @@ impl StayApi for Service {
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
         let (page, state) = call.parse(|fields| {
             let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
-            let known = proto::StayState::try_from(request.state);
-            (page, fields.take("state", known.map_err(|_| "must be a value of StayState")))
+            (page, fields.value("state", request.state))
         })?;
         let reader = self.database.reader().await?;
         let (stays, next_page_token) = store::list(reader.tx(), customer, state, &page).await?;

@@ -1,6 +1,6 @@
 //! Stays in a table, and what others hear of them.
 
-use chassis::db::{Name, prelude::*};
+use chassis::db::{Column, Name, prelude::*};
 use chassis::page::Cursor;
 use chassis::values::{Currency, Dates, Money, Period};
 use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest};
@@ -29,8 +29,8 @@ chassis::table! {
         time_zone: String as Text = stay.booking.time_zone.clone(),
         begins_at: Timestamp as SqlTime = stay.booking.period.start,
         ends_at: Timestamp as SqlTime = stay.booking.period.end,
-        state: Name<StayState> as Text = Name(shown(stay.state).0),
-        cause: Name<CancellationCause> as Text = Name(shown(stay.state).1),
+        state: Name<StayState> as Text = Name(shown(stay.state)),
+        cause: Name<CancellationCause> as Text = Name(cause(stay.state)),
         expires_at: Option<Timestamp> as Nullable<SqlTime> = stay.expires_at(),
     }
     fields |row, corrupt| {
@@ -43,19 +43,19 @@ chassis::table! {
             time_zone: row.time_zone,
             price: Money { minor: row.price_minor, currency: row.currency },
         },
-        state: match (Name::parse(&row.state), row.expires_at, Name::parse(&row.cause)) {
-            (Some(StayState::Reserved), Some(expires), Some(CancellationCause::Unspecified)) => {
-                State::Reserved { expires }
-            }
-            (Some(StayState::Confirmed), None, Some(CancellationCause::Unspecified)) => State::Confirmed,
-            (Some(StayState::Completed), None, Some(CancellationCause::Unspecified)) => State::Completed,
-            (Some(StayState::Cancelled), None, Some(cause)) => {
-                State::Cancelled(cause_of(cause).ok_or_else(|| corrupt("cause"))?)
+        state: match (Name::parse(&row.state), row.expires_at, row.cause.as_str()) {
+            (Some(StayState::Reserved), Some(expires), "") => State::Reserved { expires },
+            (Some(StayState::Confirmed), None, "") => State::Confirmed,
+            (Some(StayState::Completed), None, "") => State::Completed,
+            (Some(StayState::Cancelled), None, _) => {
+                State::Cancelled(Cause::from_stored(row.cause).ok_or_else(|| corrupt("cause"))?)
             }
             _ => return Err(corrupt("state")),
         },
     }
 }
+
+chassis::names!(Cause is CancellationCause: Customer, Payment, Unpaid, Resort);
 
 impl Store for Stay {
     type Answer = proto::Stay;
@@ -94,33 +94,22 @@ pub async fn list(
     )
 }
 
-/// The contract's names of a state, and of why it was cancelled.
-fn shown(state: State) -> (StayState, CancellationCause) {
-    let cause = match state {
-        State::Reserved { .. } => return (StayState::Reserved, CancellationCause::Unspecified),
-        State::Confirmed => return (StayState::Confirmed, CancellationCause::Unspecified),
-        State::Completed => return (StayState::Completed, CancellationCause::Unspecified),
-        State::Cancelled(Cause::Customer) => CancellationCause::Customer,
-        State::Cancelled(Cause::Payment) => CancellationCause::Payment,
-        State::Cancelled(Cause::Unpaid) => CancellationCause::Unpaid,
-        State::Cancelled(Cause::Resort) => CancellationCause::Resort,
-    };
-    (StayState::Cancelled, cause)
+/// The contract's name of a state.
+fn shown(state: State) -> StayState {
+    match state {
+        State::Reserved { .. } => StayState::Reserved,
+        State::Confirmed => StayState::Confirmed,
+        State::Completed => StayState::Completed,
+        State::Cancelled(_) => StayState::Cancelled,
+    }
 }
 
-fn cause_of(name: CancellationCause) -> Option<Cause> {
-    Some(match name {
-        CancellationCause::Unspecified => return None,
-        CancellationCause::Customer => Cause::Customer,
-        CancellationCause::Payment => Cause::Payment,
-        CancellationCause::Unpaid => Cause::Unpaid,
-        CancellationCause::Resort => Cause::Resort,
-    })
+fn cause(state: State) -> CancellationCause {
+    if let State::Cancelled(cause) = state { cause.into() } else { CancellationCause::Unspecified }
 }
 
 impl From<&Stay> for proto::Stay {
     fn from(stay: &Stay) -> Self {
-        let (state, cause) = shown(stay.state);
         let booking = stay.booking.clone();
         proto::Stay {
             stay_id: stay.id.to_string(),
@@ -133,8 +122,8 @@ impl From<&Stay> for proto::Stay {
             begin_time: Some(booking.period.start.to_proto()),
             end_time: Some(booking.period.end.to_proto()),
             cancel_before_time: Some(stay.cancel_before.to_proto()),
-            state: state.into(),
-            cancellation_cause: cause.into(),
+            state: shown(stay.state).into(),
+            cancellation_cause: cause(stay.state).into(),
             payment_id: stay.payment_id.map(|payment| payment.to_string()).unwrap_or_default(),
             expire_time: stay.expires_at().map(Timestamp::to_proto),
             create_time: Some(stay.created_at.to_proto()),

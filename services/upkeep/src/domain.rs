@@ -51,7 +51,7 @@ pub struct Report {
     /// What it earned.
     pub points: i64,
     /// When it was recorded.
-    pub at: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// How a bike was found.
@@ -99,6 +99,13 @@ pub enum Event {
     PointsNoted(i64, i64),
 }
 
+impl Event {
+    /// The report that it is about.
+    pub fn report(&self) -> Option<ReportId> {
+        if let Event::ReportTaken(report) = self { Some(report.id) } else { None }
+    }
+}
+
 /// A manager says no to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {}
@@ -122,7 +129,7 @@ impl Aggregate for Manager {
                 return Ok(vec![]);
             }
             Command::Record(subject, id, finding, points) => {
-                let report = Report { id: *id, finding: *finding, points: *points, at: now };
+                let report = Report { id: *id, finding: *finding, points: *points, created_at: now };
                 (subject, Event::ReportTaken(report))
             }
             Command::Note { sequence, .. } if manager.is_some_and(|manager| manager.told_sequence >= *sequence) => {

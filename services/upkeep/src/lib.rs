@@ -18,7 +18,6 @@ pub const CONTEXT: Context = Context {
     name: "upkeep",
     about: "managers of bikes: their reports, and the points that those earned",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy(0).subscription(),
     calls: &["bike"],
     start,
 };

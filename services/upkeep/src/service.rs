@@ -1,16 +1,12 @@
 //! The gRPC face of upkeep: parse, have the bike take the report, handle, answer.
 
 use chassis::db::Database;
-use chassis::idempotency::Key;
-use chassis::page::Cursor;
 use chassis::runtime::Runtime;
-use chassis::{Call, Error, Fields, Loader, Page, PeerClient, Writer, all};
+use chassis::{Call, Error, Loader, Page, PeerClient, Writer};
 use contracts::Role;
 use contracts::bike::v1::InspectBikeRequest;
 use contracts::bike::v1::bike_service_client::BikeServiceClient;
-use contracts::upkeep::v1 as proto;
-use contracts::upkeep::v1::upkeep_service_server::UpkeepService;
-use tonic::{Request, Response, Status};
+use contracts::upkeep::v1::{self as proto, *};
 
 use crate::domain::{Command, Finding, Manager, ManagerId, ReportId, manager_of};
 use crate::store;
@@ -20,7 +16,7 @@ use crate::store;
 pub struct Service {
     /// Changes managers.
     pub writer: Writer<Manager>,
-    /// Finds managers.
+    /// Loads managers.
     pub loader: Loader<ManagerId, Manager>,
     /// Lists reports.
     pub database: Database,
@@ -33,16 +29,13 @@ pub struct Service {
 }
 
 impl Service {
-    async fn report(&self, call: &Call, finding: Finding, key: Option<Key>) -> Result<proto::Report, Error> {
-        if let Some(first) = self.writer.first_answer(key).await? {
-            return Ok(first);
-        }
+    async fn report(&self, call: &Call, finding: Finding) -> Result<proto::Report, Error> {
         // A request that is repeated meets the report of its first attempt.
-        let id = self.runtime.id_for(key);
+        let id = self.runtime.id_for(call.key);
         self.inspect(call, id, finding).await?;
         let manager = call.caller.subject().to_owned();
         let command = Command::Record(manager, id, finding, self.points);
-        self.writer.handle(call.command(manager_of(call.caller.subject()), command, key)).await
+        self.writer.handle(call.command(manager_of(call.caller.subject()), command)).await
     }
 
     /// Has the bike take the report, and waits. Should this process die after that, the event `BikeInspected` does the rest.
@@ -64,54 +57,38 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl UpkeepService for Service {
-    async fn report_bike(
-        &self,
-        request: Request<proto::ReportBikeRequest>,
-    ) -> Result<Response<proto::ReportBikeResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let bike = fields.id("bike_id", &request.bike_id);
-        let battery = request.battery_percent.filter(|percent| (0..=100).contains(percent));
-        let battery_percent = fields.take("battery_percent", battery.ok_or("must be set, 0 to 100"));
-        let usable = fields.required("usable", request.usable);
-        let (key, bike, battery_percent, usable) = fields.finish(all!(key, bike, battery_percent, usable))?;
-        let report = Some(self.report(&call, Finding { bike, battery_percent, usable }, key).await?);
-        Ok(Response::new(proto::ReportBikeResponse { report }))
+impl UpkeepApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn report_bike(&self, call: Call, request: ReportBikeRequest) -> Result<ReportBikeResponse, Error> {
+        let (bike, battery_percent, usable) = call.parse(|fields| {
+            let bike = fields.id("bike_id", &request.bike_id);
+            let battery = request.battery_percent.filter(|percent| (0..=100).contains(percent));
+            let battery_percent = fields.take("battery_percent", battery.ok_or("must be set, 0 to 100"));
+            (bike, battery_percent, fields.required("usable", request.usable))
+        })?;
+        let report = self.report(&call, Finding { bike, battery_percent, usable });
+        Ok(ReportBikeResponse { report: Some(self.writer.once(call.key, report).await?) })
     }
 
-    async fn list_reports(
-        &self,
-        request: Request<proto::ListReportsRequest>,
-    ) -> Result<Response<proto::ListReportsResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
+    async fn list_reports(&self, call: Call, request: ListReportsRequest) -> Result<ListReportsResponse, Error> {
         let manager = call.own();
         let filter = [b"reports", manager.unwrap_or_default().as_bytes()];
-        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let page = fields.finish(page)?;
+        let page = call.parse(|fields| Page::parse(fields, request.page_size, &request.page_token, &filter))?;
         let reader = self.database.reader().await?;
         let (reports, next_page_token) = store::list(reader.tx(), manager.map(manager_of), &page).await?;
-        Ok(Response::new(proto::ListReportsResponse { reports, next_page_token }))
+        Ok(ListReportsResponse { reports, next_page_token })
     }
 
-    async fn get_manager(
-        &self,
-        request: Request<proto::GetManagerRequest>,
-    ) -> Result<Response<proto::GetManagerResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let asked = fields.text("manager_id", &request.manager_id, 0..=128);
-        let asked = fields.finish(asked)?;
+    async fn get_manager(&self, call: Call, request: GetManagerRequest) -> Result<GetManagerResponse, Error> {
+        let asked = call.parse(|fields| fields.text("manager_id", &request.manager_id, 0..=128))?;
         let own = call.caller.subject();
         let subject = if asked.is_empty() { own.to_owned() } else { asked };
         if subject != own && !call.caller.has(Role::Admin) {
-            return Err(Error::not_found("manager", subject).into());
+            return Err(Error::not_found("manager", subject));
         }
         let found = self.loader.get(manager_of(&subject)).await?;
-        let manager = Some((&found.unwrap_or_else(|| Manager::new(&subject))).into());
-        Ok(Response::new(proto::GetManagerResponse { manager }))
+        Ok(GetManagerResponse { manager: Some((&found.unwrap_or_else(|| Manager::new(&subject))).into()) })
     }
 }

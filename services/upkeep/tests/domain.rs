@@ -33,7 +33,7 @@ fn note(points: i64, sequence: i64) -> Command {
 }
 
 fn report(number: u64) -> Event {
-    Event::ReportTaken(Report { id: id(number), finding: finding(), points: 1_000, at: NOW })
+    Event::ReportTaken(Report { id: id(number), finding: finding(), points: 1_000, created_at: NOW })
 }
 
 fn met() -> Event {

@@ -36,15 +36,15 @@ pub struct Voucher {
     /// Its id.
     pub id: VoucherId,
     /// The stay that it is for.
-    pub stay: StayId,
+    pub stay_id: StayId,
     /// Whom it lets in where and when; `None` while only the end of the stay was heard of.
     pub grant: Option<Grant>,
     /// Where it stands.
     pub state: State,
     /// When it was first heard of.
-    pub created: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// Whom a voucher lets in where and when, and by which code.
@@ -164,16 +164,18 @@ impl Aggregate for Voucher {
     }
 
     fn evolve(voucher: Option<Voucher>, event: &Event) -> Voucher {
-        let first = |stay: StayId, grant: Option<Grant>, state: State, now: Timestamp| {
-            let (id, created, updated) = (voucher_of(stay), now, now);
-            Voucher { id, stay, grant, state, created, updated }
+        let first = |stay_id: StayId, grant: Option<Grant>, state: State, now: Timestamp| {
+            let (id, created_at, updated_at) = (voucher_of(stay_id), now, now);
+            Voucher { id, stay_id, grant, state, created_at, updated_at }
         };
         match (voucher, event) {
             (_, Event::Issued(stay, grant, now)) => first(*stay, Some(grant.clone()), State::Issued, *now),
             (_, Event::Barred(stay, now)) => first(*stay, None, State::Deactivated, *now),
-            (Some(voucher), Event::Sent(now)) => Voucher { state: State::Sent, updated: *now, ..voucher },
-            (Some(voucher), Event::Redeemed(now)) => Voucher { state: State::Redeemed, updated: *now, ..voucher },
-            (Some(voucher), Event::Deactivated(now)) => Voucher { state: State::Deactivated, updated: *now, ..voucher },
+            (Some(voucher), Event::Sent(now)) => Voucher { state: State::Sent, updated_at: *now, ..voucher },
+            (Some(voucher), Event::Redeemed(now)) => Voucher { state: State::Redeemed, updated_at: *now, ..voucher },
+            (Some(voucher), Event::Deactivated(now)) => {
+                Voucher { state: State::Deactivated, updated_at: *now, ..voucher }
+            }
             (None, event) => unreachable!("{event:?} can't be the first event of a voucher"),
         }
     }

@@ -1,7 +1,8 @@
 //! Vouchers: issued for paid stays, sent, redeemed at the resort, deactivated. Serves the resort line.
 //!
 //! The rules are in [`domain`], what others' events lead to in [`policy`]. A voucher is worth what its code is: that is
-//! told to its customer, and shown nowhere else but in the events that admins read in the chronicle, neither in the log nor where values are printed.
+//! told to its customer, and shown nowhere else but in the events that admins read in the chronicle, neither in the log nor
+//! where values are printed.
 
 pub mod code;
 pub mod domain;
@@ -9,7 +10,6 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::ids::Ids;
 use chassis::{Context, Host, StartError};
 use contracts::voucher::v1::voucher_service_server::VoucherServiceServer;
 
@@ -20,7 +20,6 @@ pub const CONTEXT: Context = Context {
     name: "voucher",
     about: "vouchers of paid stays: issued, sent, redeemed, deactivated",
     migrations: chassis::migrations!(),
-    subscription: || policy::policy(Ids::system()).subscription(),
     calls: &[],
     start,
 };

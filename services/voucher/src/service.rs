@@ -1,15 +1,12 @@
 //! The gRPC face of vouchers: parse, handle, answer.
 
 use chassis::db::Database;
-use chassis::page::Cursor;
-use chassis::{Call, Error, Fields, Loader, Page, Writer, all};
+use chassis::{Call, Error, Loader, Page, Writer};
 use contracts::Role;
-use contracts::voucher::v1 as proto;
-use contracts::voucher::v1::voucher_service_server::VoucherService;
-use tonic::{Request, Response, Status};
+use contracts::voucher::v1::{self as proto, *};
 
 use crate::code::Code;
-use crate::domain::{Command, Refusal, State, Voucher, VoucherId};
+use crate::domain::{Command, Refusal, Voucher, VoucherId};
 use crate::store;
 
 /// Serves vouchers.
@@ -17,7 +14,7 @@ use crate::store;
 pub struct Service {
     /// Changes vouchers.
     pub writer: Writer<Voucher>,
-    /// Finds vouchers.
+    /// Loads vouchers.
     pub loader: Loader<VoucherId, Voucher>,
     /// Lists vouchers, and finds them by their codes.
     pub database: Database,
@@ -37,62 +34,40 @@ fn sees_all(call: &Call) -> bool {
     call.caller.has(Role::Manager) || call.caller.has(Role::Admin)
 }
 
-#[tonic::async_trait]
-impl VoucherService for Service {
-    async fn redeem_voucher(
-        &self,
-        request: Request<proto::RedeemVoucherRequest>,
-    ) -> Result<Response<proto::RedeemVoucherResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let key = fields.key(&call, &request.request_id, &request);
-        let code = fields.take("code", request.code.parse::<Code>());
-        let (key, code) = fields.finish(all!(key, code))?;
+impl VoucherApi for Service {
+    type Call = Call;
+    type Error = Error;
+
+    async fn redeem_voucher(&self, call: Call, request: RedeemVoucherRequest) -> Result<RedeemVoucherResponse, Error> {
+        let code = call.parse(|fields| fields.take("code", request.code.parse::<Code>()))?;
         let found = {
             let reader = self.database.reader().await?;
             store::by_code(reader.tx(), code).await?
         };
         let id = found.ok_or_else(|| Error::refused(&Refusal::NoSuchVoucher))?;
-        let voucher = self.writer.handle(call.command(id, Command::Redeem, key)).await?;
-        Ok(Response::new(proto::RedeemVoucherResponse { voucher: Some(voucher) }))
+        let voucher = self.writer.handle(call.command(id, Command::Redeem)).await?;
+        Ok(RedeemVoucherResponse { voucher: Some(voucher) })
     }
 
-    async fn get_voucher(
-        &self,
-        request: Request<proto::GetVoucherRequest>,
-    ) -> Result<Response<proto::GetVoucherResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
-        let id = fields.id("voucher_id", &request.voucher_id);
-        let id = fields.finish(id)?;
+    async fn get_voucher(&self, call: Call, request: GetVoucherRequest) -> Result<GetVoucherResponse, Error> {
+        let id = call.parse(|fields| fields.id("voucher_id", &request.voucher_id))?;
         let sees = |voucher: &Voucher| is_own(&call, voucher) || sees_all(&call) && voucher.grant.is_some();
         let voucher = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("voucher", id))?;
-        Ok(Response::new(proto::GetVoucherResponse { voucher: Some(shown(&call, &voucher)) }))
+        Ok(GetVoucherResponse { voucher: Some(shown(&call, &voucher)) })
     }
 
-    async fn list_vouchers(
-        &self,
-        request: Request<proto::ListVouchersRequest>,
-    ) -> Result<Response<proto::ListVouchersResponse>, Status> {
-        let (call, request) = Call::take(request)?;
-        let mut fields = Fields::new();
+    async fn list_vouchers(&self, call: Call, request: ListVouchersRequest) -> Result<ListVouchersResponse, Error> {
         let customer = (!sees_all(&call)).then(|| call.caller.subject());
         let filter =
             [customer.unwrap_or_default().as_bytes(), request.stay_id.as_bytes(), &request.state.to_be_bytes()];
-        let page = Page::<Cursor>::parse(&mut fields, request.page_size, &request.page_token, &filter);
-        let stay = fields.optional_id("stay_id", &request.stay_id);
-        let state = match proto::VoucherState::try_from(request.state) {
-            Ok(proto::VoucherState::Unspecified) => Some(None),
-            Ok(proto::VoucherState::Issued) => Some(Some(State::Issued)),
-            Ok(proto::VoucherState::Sent) => Some(Some(State::Sent)),
-            Ok(proto::VoucherState::Redeemed) => Some(Some(State::Redeemed)),
-            Ok(proto::VoucherState::Deactivated) => Some(Some(State::Deactivated)),
-            Err(_) => fields.take("state", Err("must be a value of VoucherState")),
-        };
-        let (page, stay, state) = fields.finish(all!(page, stay, state))?;
+        let (page, stay, state) = call.parse(|fields| {
+            let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
+            let stay = fields.optional_id("stay_id", &request.stay_id);
+            (page, stay, fields.value("state", request.state))
+        })?;
         let reader = self.database.reader().await?;
         let (vouchers, next_page_token) = store::list(reader.tx(), customer, stay, state, &page).await?;
         let vouchers = vouchers.iter().map(|voucher| shown(&call, voucher)).collect();
-        Ok(Response::new(proto::ListVouchersResponse { vouchers, next_page_token }))
+        Ok(ListVouchersResponse { vouchers, next_page_token })
     }
 }

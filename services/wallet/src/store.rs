@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{self, Name, prelude::*};
 use chassis::values::{Currency, Money};
-use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, sql};
+use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, read, sql};
 use contracts::wallet::v1 as proto;
 
 use crate::domain::{
@@ -104,19 +104,13 @@ impl Store for Wallet {
         };
         // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
         let (wallets, bills, posted) = db::try_join!(
-            chassis::read!(tx, WalletRow in wallets where wallets::id.eq_any(&ids)),
-            chassis::read!(tx, BillRow in bills where waiting.or(named)),
+            read!(tx, WalletRow in wallets where wallets::id.eq_any(&ids)),
+            read!(tx, BillRow in bills where waiting.or(named)),
             posted
         )?;
-        let mut bills_of: BTreeMap<_, BTreeMap<_, _>> =
-            db::grouped(bills, |row| Ok((row.wallet, (row.id, row.read()?))))?;
-        let mut posted_of: BTreeMap<_, BTreeSet<_>> = db::grouped(posted, Ok)?;
-        let loaded = |row: WalletRow| {
-            let (id, metadata) = (row.id, row.metadata());
-            let (bills, posted) = (bills_of.remove(&id).unwrap_or_default(), posted_of.remove(&id).unwrap_or_default());
-            Ok(Loaded { id, metadata, state: row.read(bills, posted)? })
-        };
-        wallets.into_iter().map(loaded).collect()
+        let mut bills = db::grouped(bills, |row| Ok((row.wallet, (row.id, row.read()?))))?;
+        let mut posted = db::grouped(posted, Ok)?;
+        loaded!(wallets, |row, id| row.read(bills.take(id), posted.take(id))?)
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {

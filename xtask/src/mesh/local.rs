@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use launch::Server;
 use rustix::process::Signal;
 
 use super::envoy::Envoy;
@@ -47,7 +48,7 @@ pub struct Replica {
     /// Where it listens.
     pub address: SocketAddr,
     arguments: Vec<String>,
-    child: Option<Child>,
+    server: Option<Server>,
 }
 
 /// The product behind a gateway.
@@ -118,7 +119,7 @@ impl Mesh {
         let arguments = ["serve", context, "--store", store, "--bus", bus, "--auth", "own", "--identity", &key];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
         arguments.extend(["--listen".to_owned(), address.to_string(), "--workers".to_owned(), "2".to_owned()]);
-        Replica { context: context.to_owned(), address, arguments, child: None }
+        Replica { context: context.to_owned(), address, arguments, server: None }
     }
 
     /// Starts a replica anew, with its state elsewhere; returns where it was.
@@ -148,7 +149,7 @@ impl Mesh {
         let mut command = Command::new(product);
         command.args(&replica.arguments).env("RUST_LOG", "error").current_dir(&folder);
         let log = folder.join(format!("{}-{index}.log", replica.context));
-        replica.child = Some(Child::spawn(&mut command, &log)?);
+        replica.server = Some(Server::spawn(&mut command, &log)?);
         Ok(())
     }
 
@@ -158,7 +159,7 @@ impl Mesh {
         let replica = self.at(context, index)?;
         let server = format!("http://{}", replica.address);
         eventually(&format!("{context} serves"), || {
-            replica.child.as_mut().map_or(Ok(()), Child::ensure_running)?;
+            replica.server.as_mut().map_or(Ok(()), Server::ensure_running)?;
             Ok(answer(Command::new(&product).args(["health", context, "--server", &server])).is_some())
         })
     }
@@ -166,9 +167,9 @@ impl Mesh {
     /// Sends a signal to a replica; after `KILL` it is gone.
     pub fn signal(&mut self, context: &str, index: usize, signal: Signal) -> Result<()> {
         let replica = self.at(context, index)?;
-        replica.child.as_ref().context("it runs")?.signal(signal)?;
+        replica.server.as_ref().context("it runs")?.signal(signal)?;
         if signal == Signal::KILL {
-            replica.child = None;
+            replica.server = None;
         }
         Ok(())
     }
@@ -230,20 +231,10 @@ impl Mesh {
     /// Fails if something of it ended.
     pub fn ensure_running(&mut self) -> Result<()> {
         for replica in self.replicas.values_mut().flatten() {
-            replica.child.as_mut().map_or(Ok(()), Child::ensure_running)?;
+            replica.server.as_mut().map_or(Ok(()), Server::ensure_running)?;
         }
         self.control.as_mut().map_or(Ok(()), Child::ensure_running)?;
         self.envoy.as_mut().map_or(Ok(()), Envoy::ensure_running)
-    }
-}
-
-impl Drop for Mesh {
-    fn drop(&mut self) {
-        // All at once, so that they end beside each other.
-        for child in self.replicas.values().flatten().filter_map(|replica| replica.child.as_ref()) {
-            // It fails if it has ended already, which is as good.
-            let _ = child.signal(Signal::TERM);
-        }
     }
 }
 

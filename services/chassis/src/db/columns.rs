@@ -146,6 +146,29 @@ impl<E: Enumeration> Column for Name<E> {
     }
 }
 
+/// Lets a column hold an enum of a domain whose values an enum of the contract names: `names!(State is BillState: Open, Due);`.
+#[macro_export]
+macro_rules! names {
+    ($Enum:ident is $Shown:ident: $($value:ident),+) => {
+        impl From<$Enum> for $Shown {
+            fn from(value: $Enum) -> $Shown {
+                match value { $($Enum::$value => $Shown::$value,)+ }
+            }
+        }
+
+        impl $crate::db::Column for $Enum {
+            type Stored = String;
+            fn into_stored(self) -> String {
+                $crate::db::Name($Shown::from(self)).text()
+            }
+            fn from_stored(stored: String) -> Option<$Enum> {
+                let shown: $Shown = $crate::db::Name::parse(&stored)?;
+                [$($Enum::$value),+].into_iter().find(|value| $Shown::from(*value) == shown)
+            }
+        }
+    };
+}
+
 impl ToSql<sql_types::Text, Pg> for Currency {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         <str as ToSql<sql_types::Text, Pg>>::to_sql(self.code(), out)
@@ -199,6 +222,21 @@ mod tests {
         assert_eq!(Name(Role::Unspecified).text(), "");
         assert_eq!(Name(Role::Admin).specified(), Some("admin".to_owned()));
         assert_eq!(Name(Role::Unspecified).specified(), None);
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Staff {
+        Manager,
+        Admin,
+    }
+    names!(Staff is Role: Manager, Admin);
+
+    #[test]
+    fn an_enum_of_a_domain_is_stored_by_the_names_of_the_contract() {
+        check(Staff::Manager);
+        assert_eq!(Staff::Admin.into_stored(), "admin");
+        assert_eq!(Staff::from_stored("customer".to_owned()), None);
+        assert_eq!(Staff::from_stored(String::new()), None);
     }
 
     #[test]

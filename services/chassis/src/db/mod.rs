@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 pub use columns::{Column, Name};
 pub use migrations::Migrations;
-pub use parts::{grouped, touched};
+pub use parts::{Parts, grouped, touched};
 pub use rows::{Row, insert, save, update, upsert};
 pub use table::{Metadata, corrupt};
 

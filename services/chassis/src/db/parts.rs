@@ -18,17 +18,44 @@ macro_rules! read {
     };
 }
 
-/// The parts of each aggregate, by its id. `part` says of a row whose it is, and what it is.
+/// The aggregates of rows, each with its id: `chassis::loaded!(resorts, |row, id| row.read(holds.take(id))?)`. An id in another
+/// column is written `by car_id`.
+#[macro_export]
+macro_rules! loaded {
+    ($rows:ident, |$row:ident, $id:ident| $state:expr) => {
+        $crate::loaded!($rows by id, |$row, $id| $state)
+    };
+    ($rows:ident by $key:ident, |$row:ident, $id:ident| $state:expr) => {{
+        let mut loaded = Vec::with_capacity($rows.len());
+        for $row in $rows {
+            let ($id, metadata) = ($row.$key, $row.metadata());
+            loaded.push($crate::Loaded { id: $id, metadata, state: $state });
+        }
+        Ok(loaded)
+    }};
+}
+
+/// The parts of aggregates, by whose they are. `C` collects those of one.
+pub struct Parts<P, C>(BTreeMap<P, C>);
+
+impl<P: Ord, C: Default> Parts<P, C> {
+    /// The parts of this one.
+    pub fn take(&mut self, parent: P) -> C {
+        self.0.remove(&parent).unwrap_or_default()
+    }
+}
+
+/// Groups parts. `part` says of a row whose it is, and what it is.
 pub fn grouped<R, P: Ord, T, C: Default + Extend<T>>(
     rows: Vec<R>,
     part: impl Fn(R) -> Result<(P, T), Error>,
-) -> Result<BTreeMap<P, C>, Error> {
+) -> Result<Parts<P, C>, Error> {
     let mut of: BTreeMap<P, C> = BTreeMap::new();
     for row in rows {
         let (parent, part) = part(row)?;
         of.entry(parent).or_default().extend([part]);
     }
-    Ok(of)
+    Ok(Parts(of))
 }
 
 /// The rows of the parts that the events of changes are about, each once. `id` says which part an event is about.
@@ -51,8 +78,10 @@ mod tests {
     #[test]
     fn parts_are_grouped_by_what_they_are_part_of() {
         let rows = vec![(1, "a"), (2, "b"), (1, "c")];
-        let parts: BTreeMap<i32, Vec<&str>> = grouped(rows, Ok).expect("no row is corrupt");
-        assert_eq!(parts, BTreeMap::from([(1, vec!["a", "c"]), (2, vec!["b"])]));
+        let mut parts: Parts<i32, Vec<&str>> = grouped(rows, Ok).expect("no row is corrupt");
+        assert_eq!(parts.take(1), ["a", "c"]);
+        assert_eq!(parts.take(2), ["b"]);
+        assert_eq!(parts.take(3), [""; 0]);
     }
 
     #[test]

@@ -178,13 +178,21 @@ macro_rules! table {
             fn read(self $($(, $part: $part_type)*)?) -> Result<$State, $crate::Error> {
                 let key = ($(self.$key.clone(),)+);
                 let corrupt = |what: &str| $crate::db::corrupt(stringify!($table), &key, what);
-                $(let ($row, $corrupt) = (self, &corrupt);)?
-                $crate::table!(@state $State { $($same: $same_type,)* } corrupt $($row)? { $($field: $read,)* })
+                let this = self;
+                $(let ($row, $corrupt) = (this, &corrupt);)?
+                $crate::table!(@state $State { $($same: $same_type,)* } corrupt this $($row)? { $($field: $read,)* })
             }
         }
     };
 
-    (@state $State:ident { $($same:ident: $same_type:ty,)* } $error:ident $row:ident { $($field:ident: $read:expr,)* }) => {
+    // All of its fields are columns.
+    (@state $State:ident $same:tt $error:ident $this:ident {}) => {
+        $crate::table!(@state $State $same $error $this $this {})
+    };
+    (
+        @state $State:ident { $($same:ident: $same_type:ty,)* } $error:ident $this:ident $row:ident
+            { $($field:ident: $read:expr,)* }
+    ) => {
         Ok($State {
             $($same: <$same_type as $crate::db::Column>::from_stored($row.$same)
                 .ok_or_else(|| $error(stringify!($same)))?,)*

@@ -2,18 +2,16 @@
 
 use anyhow::Context as _;
 use chassis::clock::Clock;
-use contracts::bike::v1::{Bike, RegisterBikeRequest, SearchBikesRequest, bike_service_client::BikeServiceClient};
+use contracts::bike::v1::{Bike, RegisterBikeRequest, SearchBikesRequest};
 use contracts::billing::v1::BillState;
 use contracts::money::v1::Money;
-use contracts::mypage::v1::{BikeRide, ListBikeRidesRequest, mypage_service_client::MypageServiceClient};
+use contracts::mypage::v1::{BikeRide, ListBikeRidesRequest};
 use contracts::place::v1::Place;
-use contracts::ride::v1::{RentBikeRequest, ReturnBikeRequest, Ride, ride_service_client::RideServiceClient};
-use contracts::upkeep::v1::{ReportBikeRequest, upkeep_service_client::UpkeepServiceClient};
-use contracts::wallet::v1::{
-    ConvertPointsRequest, GetWalletRequest, TopUpRequest, Wallet, wallet_service_client::WalletServiceClient,
-};
+use contracts::ride::v1::{RentBikeRequest, ReturnBikeRequest, Ride};
+use contracts::upkeep::v1::ReportBikeRequest;
+use contracts::wallet::v1::{ConvertPointsRequest, GetWalletRequest, TopUpRequest, Wallet};
 
-use super::{Day, taken, wait};
+use super::{Day, wait};
 
 /// Seoul Forest.
 const FOREST: (f64, f64) = (37.5444, 127.0374);
@@ -28,7 +26,6 @@ impl Day {
         println!("\nNEXT MORNING. Two bikes stand at Seoul Forest; Bora looks for the nearest, and rides off.");
         // Somebody new each time: who has a deposit already never comes into arrears.
         let rider = &format!("bora-{}", Clock::system().now().micros() % 1_000_000);
-        let mut bikes = BikeServiceClient::new(self.channel.clone());
         for (name, north) in [("S-1024", 0.001), ("S-2048", 0.002)] {
             let request = RegisterBikeRequest {
                 name: name.to_owned(),
@@ -36,18 +33,17 @@ impl Day {
                 battery_percent: Some(80),
                 ..Default::default()
             };
-            taken(bikes.register_bike(self.by("admin", request)?).await)?;
+            self.ask("admin", request).await?;
         }
         let (latitude, longitude) = (Some(FOREST.0), Some(FOREST.1));
         let request = SearchBikesRequest { latitude, longitude, ..Default::default() };
-        let near = taken(bikes.search_bikes(self.by(rider, request)?).await)?.bikes;
+        let near = self.ask(rider, request).await?.bikes;
         let nearest = near.into_iter().next().context("no bike is near")?;
         let bike = nearest.bike.context("no bike in the answer")?;
         println!("  bike {} is {:.0} m away", bike.name, nearest.distance_km * 1_000.0);
         let ride = self.rent_bike(rider, &bike).await?;
-        let mut rides = RideServiceClient::new(self.channel.clone());
         let request = RentBikeRequest { bike_id: bike.bike_id.clone(), ..Default::default() };
-        let refused = rides.rent_bike(self.by("jun", request)?).await.err().context("one bike had two riders")?;
+        let refused = self.ask("jun", request).await.err().context("one bike had two riders")?;
         println!("  jun wants the same one and is refused: {}", refused.message());
 
         self.ride_without_deposit(rider, &bike, &ride).await?;
@@ -68,16 +64,16 @@ impl Day {
         );
         let refused = wait("the next rent to be refused".to_owned(), async || {
             let request = RentBikeRequest { bike_id: bike.bike_id.clone(), ..Default::default() };
-            match RideServiceClient::new(self.channel.clone()).rent_bike(self.by(rider, request)?).await {
+            match self.ask(rider, request).await {
                 // `ride` hears of the arrears a moment later.
                 Ok(answer) => {
-                    let ride = answer.into_inner().ride.context("no ride in the answer")?;
+                    let ride = answer.ride.context("no ride in the answer")?;
                     self.return_bike(rider, &ride).await?;
                     Ok(None)
                 }
                 // The bike comes back a moment after the return.
-                Err(status) if status.message().contains("someone rides") => Ok(None),
-                Err(status) => Ok(Some(status)),
+                Err(error) if error.message().contains("someone rides") => Ok(None),
+                Err(error) => Ok(Some(error)),
             }
         });
         println!("  she can't rent another: {}", refused.await?.message());
@@ -88,8 +84,7 @@ impl Day {
         println!("\nShe tops her deposit up by 10,000 won: the bill settles itself.");
         let amount = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 10_000 });
         let request = TopUpRequest { amount, payment_method: "sandbox-approve".to_owned(), ..Default::default() };
-        let mut wallets = WalletServiceClient::new(self.channel.clone());
-        taken(wallets.top_up(self.by(rider, request)?).await)?;
+        self.ask(rider, request).await?;
         let page = self.wait_for_bill(rider, ride, BillState::Closed).await?;
         let wallet = self.wallet(rider).await?;
         println!("  the bill is {}, the deposit {} won", page.bill_state().as_str_name(), won(wallet.deposit.as_ref()));
@@ -104,17 +99,14 @@ impl Day {
             usable: Some(true),
             ..Default::default()
         };
-        let mut upkeep = UpkeepServiceClient::new(self.channel.clone());
-        let report = taken(upkeep.report_bike(self.by("manager:hana", request)?).await)?.report.context("no report")?;
+        let report = self.ask("manager:hana", request).await?.report.context("no report")?;
         println!("  her report on {} earns {} points", bike.name, report.points);
         let points = wait("the points".to_owned(), async || {
             let points = self.wallet("manager:hana").await?.points;
             Ok((points >= report.points).then_some(points))
         });
         let request = ConvertPointsRequest { points: points.await?, ..Default::default() };
-        let mut wallets = WalletServiceClient::new(self.channel.clone());
-        let wallet = taken(wallets.convert_points(self.by("manager:hana", request)?).await)?.wallet;
-        let wallet = wallet.context("no wallet in the answer")?;
+        let wallet = self.ask("manager:hana", request).await?.wallet.context("no wallet in the answer")?;
         println!(
             "  she turns them into deposit: it is {} won now, with {} points left",
             won(wallet.deposit.as_ref()),
@@ -125,8 +117,7 @@ impl Day {
 
     async fn rent_bike(&self, who: &str, bike: &Bike) -> anyhow::Result<Ride> {
         let request = RentBikeRequest { bike_id: bike.bike_id.clone(), ..Default::default() };
-        let rented = RideServiceClient::new(self.channel.clone()).rent_bike(self.by(who, request)?).await;
-        let ride = taken(rented)?.ride.context("no ride in the answer")?;
+        let ride = self.ask(who, request).await?.ride.context("no ride in the answer")?;
         println!("  {who} rides bike {}: ride {}", bike.name, ride.ride_id);
         Ok(ride)
     }
@@ -134,21 +125,18 @@ impl Day {
     async fn return_bike(&self, who: &str, ride: &Ride) -> anyhow::Result<()> {
         let place = Some(forest(0.001));
         let request = ReturnBikeRequest { ride_id: ride.ride_id.clone(), place, ..Default::default() };
-        taken(RideServiceClient::new(self.channel.clone()).return_bike(self.by(who, request)?).await).map(drop)
+        self.ask(who, request).await?;
+        Ok(())
     }
 
     async fn wallet(&self, who: &str) -> anyhow::Result<Wallet> {
-        let request = self.by(who, GetWalletRequest::default())?;
-        let answer = taken(WalletServiceClient::new(self.channel.clone()).get_wallet(request).await)?;
-        answer.wallet.context("no wallet in the answer")
+        self.ask(who, GetWalletRequest::default()).await?.wallet.context("no wallet in the answer")
     }
 
     async fn wait_for_bill(&self, who: &str, ride: &Ride, state: BillState) -> anyhow::Result<BikeRide> {
-        wait(format!("{who}'s bill"), async || {
-            let request = self.by(who, ListBikeRidesRequest::default())?;
-            let pages = taken(MypageServiceClient::new(self.channel.clone()).list_bike_rides(request).await)?;
-            let mut pages = pages.bike_rides.into_iter();
-            Ok(pages.find(|page| page.ride_id == ride.ride_id && page.bill_state() == state))
+        self.wait_for(who, ListBikeRidesRequest::default(), |answer| {
+            let mut pages = answer.bike_rides.into_iter();
+            pages.find(|page| page.ride_id == ride.ride_id && page.bill_state() == state)
         })
         .await
     }

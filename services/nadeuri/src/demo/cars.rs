@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chassis::clock::Clock;
-use contracts::fleet::v1::{
-    Car, CarStatus, GetCarRequest, RegisterCarRequest, fleet_service_client::FleetServiceClient,
-};
+use contracts::fleet::v1::{Car, CarStatus, GetCarRequest, RegisterCarRequest};
 use contracts::money::v1::Money;
-use contracts::mypage::v1::{CarRental, GetCarRentalRequest, mypage_service_client::MypageServiceClient};
-use contracts::payment::v1::{CancelPaymentRequest, PaymentState, payment_service_client::PaymentServiceClient};
+use contracts::mypage::v1::{CarRental, GetCarRentalRequest};
+use contracts::payment::v1::{CancelPaymentRequest, PaymentState};
 use contracts::period::v1::Period;
 use contracts::place::v1::Place;
 use contracts::rental::v1::{
     CancelReservationRequest, RateRentalRequest, RentCarRequest, Reservation, ReservationState, ReserveCarRequest,
-    ReturnCarRequest, rental_service_client::RentalServiceClient,
+    ReturnCarRequest,
 };
 
-use super::{Day, PATIENCE, taken, wait};
+use super::{Day, wait};
 
 impl Day {
     /// Plays it; returns the flow of a rental.
@@ -41,16 +39,14 @@ impl Day {
         let second = self.reserve("jun", &ioniq, 24, 24).await?;
         self.wait_for_status(&ioniq, CarStatus::Reserved).await?;
         let request = CancelReservationRequest { reservation_id: second.reservation_id, ..Default::default() };
-        let cancelled =
-            RentalServiceClient::new(self.channel.clone()).cancel_reservation(self.by("jun", request)?).await;
-        say_state("jun", taken(cancelled)?.reservation)?;
+        say_state("jun", self.ask("jun", request).await?.reservation)?;
         self.wait_for_status(&ioniq, CarStatus::Available).await?;
 
         println!("\nSora rents it, and then wants her money back: the rental is cancelled, the money refunded.");
         let third = self.reserve("sora", &ioniq, 24, 24).await?;
         let rented = self.rent("sora", &third, "sandbox-approve").await?;
         let request = CancelPaymentRequest { payment_id: rented.payment_id, ..Default::default() };
-        taken(PaymentServiceClient::new(self.channel.clone()).cancel_payment(self.by("sora", request)?).await)?;
+        self.ask("sora", request).await?;
         let is_refunded = |view: &CarRental| view.payment_state() == PaymentState::Cancelled;
         let view = self.wait_for_view("sora", &third, is_refunded).await?;
         println!("  sora's page: {} and {}", view.rental_state().as_str_name(), view.payment_state().as_str_name());
@@ -69,9 +65,8 @@ impl Day {
         let money = Money { currency_code: "KRW".to_owned(), amount_minor: won_a_day };
         let place = Place { name: "Gimpo Airport".to_owned(), ..Default::default() };
         let car = Car { model: model.to_owned(), place: Some(place), daily_rate: Some(money), ..Default::default() };
-        let request = self.by("admin", RegisterCarRequest { car: Some(car), ..Default::default() })?;
-        let car = taken(FleetServiceClient::new(self.channel.clone()).register_car(request).await)?.car;
-        let car = car.context("no car in the answer")?;
+        let request = RegisterCarRequest { car: Some(car), ..Default::default() };
+        let car = self.ask("admin", request).await?.car.context("no car in the answer")?;
         println!("  {model} for {won_a_day} won a day: car {}", car.car_id);
         Ok(car)
     }
@@ -81,17 +76,13 @@ impl Day {
         let start = Clock::system().now() + Duration::from_secs(in_hours * 3_600);
         let end = start + Duration::from_secs(hours * 3_600);
         let period = Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) };
-        let until = tokio::time::Instant::now() + PATIENCE;
-        let reserved = loop {
-            let request = ReserveCarRequest { car_id: car.car_id.clone(), period: Some(period), ..Default::default() };
-            let reserved = RentalServiceClient::new(self.channel.clone()).reserve_car(self.by(who, request)?).await;
-            let is_unknown = matches!(&reserved, Err(status) if status.code() == tonic::Code::NotFound);
-            if !is_unknown || tokio::time::Instant::now() > until {
-                break reserved;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        let reservation = taken(reserved)?.reservation.context("no reservation in the answer")?;
+        let request = ReserveCarRequest { car_id: car.car_id.clone(), period: Some(period), ..Default::default() };
+        let reserved =
+            wait(format!("the {} to be known", car.model), async || match self.ask(who, request.clone()).await {
+                Err(error) if error.reason() == "CAR_NOT_FOUND" => Ok(None),
+                reserved => Ok(Some(reserved?)),
+            });
+        let reservation = reserved.await?.reservation.context("no reservation in the answer")?;
         let price = reservation.price.as_ref().map_or(0, |price| price.amount_minor);
         println!(
             "  {who} reserves the {} for {} days: {price} won, reservation {}",
@@ -103,26 +94,21 @@ impl Day {
     async fn rent(&self, who: &str, reservation: &Reservation, method: &str) -> anyhow::Result<Reservation> {
         let reservation_id = reservation.reservation_id.clone();
         let request = RentCarRequest { reservation_id, payment_method: method.to_owned(), ..Default::default() };
-        let rented = RentalServiceClient::new(self.channel.clone()).rent_car(self.by(who, request)?).await;
-        say_state(who, taken(rented)?.reservation)
+        say_state(who, self.ask(who, request).await?.reservation)
     }
 
     async fn bring_back(&self, who: &str, reservation: &Reservation, stars: i32) -> anyhow::Result<()> {
-        let mut client = RentalServiceClient::new(self.channel.clone());
         let reservation_id = reservation.reservation_id.clone();
         let request = ReturnCarRequest { reservation_id: reservation_id.clone(), ..Default::default() };
-        say_state(who, taken(client.return_car(self.by(who, request)?).await)?.reservation)?;
-        let request = RateRentalRequest { reservation_id, stars, ..Default::default() };
-        taken(client.rate_rental(self.by(who, request)?).await).map(drop)
+        say_state(who, self.ask(who, request).await?.reservation)?;
+        self.ask(who, RateRentalRequest { reservation_id, stars, ..Default::default() }).await?;
+        Ok(())
     }
 
     async fn wait_for_status(&self, car: &Car, status: CarStatus) -> anyhow::Result<Car> {
-        let car = wait(format!("the car to be {}", status.as_str_name()), async || {
-            let request = self.by("admin", GetCarRequest { car_id: car.car_id.clone() })?;
-            let car = taken(FleetServiceClient::new(self.channel.clone()).get_car(request).await)?.car;
-            Ok(car.filter(|car| car.status() == status))
-        });
-        let car = car.await?;
+        let request = GetCarRequest { car_id: car.car_id.clone() };
+        let has_status = |car: &Car| car.status() == status;
+        let car = self.wait_for("admin", request, |answer| answer.car.filter(has_status)).await?;
         println!("  the {} is {}", car.model, status.as_str_name());
         Ok(car)
     }
@@ -133,13 +119,8 @@ impl Day {
         reservation: &Reservation,
         is_so: impl Fn(&CarRental) -> bool,
     ) -> anyhow::Result<CarRental> {
-        wait(format!("{who}'s page"), async || {
-            let reservation_id = reservation.reservation_id.clone();
-            let request = self.by(who, GetCarRentalRequest { reservation_id })?;
-            let view = MypageServiceClient::new(self.channel.clone()).get_car_rental(request).await;
-            Ok(view.ok().and_then(|view| view.into_inner().car_rental).filter(|view| is_so(view)))
-        })
-        .await
+        let request = GetCarRentalRequest { reservation_id: reservation.reservation_id.clone() };
+        self.wait_for(who, request, |answer| answer.car_rental.filter(&is_so)).await
     }
 }
 

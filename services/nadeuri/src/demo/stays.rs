@@ -1,43 +1,42 @@
 //! A day of resorts.
 
 use anyhow::Context as _;
+use client::Error;
 use contracts::money::v1::Money;
-use contracts::mypage::v1::{GetStayRequest, Stay as StayPage, mypage_service_client::MypageServiceClient};
-use contracts::payment::v1::{ChargePaymentRequest, PaymentState, payment_service_client::PaymentServiceClient};
+use contracts::mypage::v1::{GetStayRequest, Stay as StayPage};
+use contracts::payment::v1::{ChargePaymentRequest, PaymentState};
 use contracts::period::v1::Dates;
-use contracts::resort::v1::{RegisterResortRequest, Resort, resort_service_client::ResortServiceClient};
-use contracts::stay::v1::{
-    CancelStayRequest, ReserveStayRequest, Stay, StayState, stay_service_client::StayServiceClient,
-};
+use contracts::resort::v1::{RegisterResortRequest, Resort};
+use contracts::stay::v1::{CancelStayRequest, ReserveStayRequest, ReserveStayResponse, Stay, StayState};
 use contracts::voucher::v1::VoucherState;
-use tonic::{Response, Status};
 
-use super::{Day, taken, wait};
+use super::Day;
 
 impl Day {
     /// Plays it.
     pub(super) async fn play_stays(&self) -> anyhow::Result<()> {
         println!("\nNEXT WEEKEND. The company lets a villa by the sea, and mina and jun want the same night at once.");
-        let villa = self.register_villa("Sea Projection", 90_000).await?;
-        let (mina, jun) = tokio::join!(self.stay("mina", &villa), self.stay("jun", &villa));
+        let villa = self.register_villa("Sea View", 90_000).await?;
+        let dates = self.days(7, 9)?;
+        let (mina, jun) = tokio::join!(self.stay("mina", &villa, &dates), self.stay("jun", &villa, &dates));
         let (winner, stay, refused) = match (mina, jun) {
             (Ok(stay), Err(refused)) => ("mina", stay, refused),
             (Err(refused), Ok(stay)) => ("jun", stay, refused),
             _ => anyhow::bail!("one customer should have got it"),
         };
-        let stay = stay.into_inner().stay.context("no stay in the answer")?;
+        let stay = stay.stay.context("no stay in the answer")?;
         println!("  {winner} gets it; the other one is refused: {}", refused.message());
 
         println!("\nIt waits for its payment; {winner} pays, and a voucher comes.");
         let page = self.wait_for_stay(winner, &stay, |page| page.payment_state() == PaymentState::Requested).await?;
         let (payment_id, payment_method) = (page.payment_id, "sandbox-approve".to_owned());
         let request = ChargePaymentRequest { payment_id, payment_method, ..Default::default() };
-        taken(PaymentServiceClient::new(self.channel.clone()).charge_payment(self.by(winner, request)?).await)?;
+        self.ask(winner, request).await?;
         self.wait_for_stay(winner, &stay, |page| page.voucher_state() == VoucherState::Sent).await?;
 
         println!("\nThen {winner} stays at home: the voucher is worth nothing any more, and the money goes back.");
         let request = CancelStayRequest { stay_id: stay.stay_id.clone(), ..Default::default() };
-        taken(StayServiceClient::new(self.channel.clone()).cancel_stay(self.by(winner, request)?).await)?;
+        self.ask(winner, request).await?;
         let is_undone = |page: &StayPage| {
             page.voucher_state() == VoucherState::Deactivated && page.payment_state() == PaymentState::Cancelled
         };
@@ -54,22 +53,15 @@ impl Day {
             offered: vec![self.days(0, 365)?],
             ..Default::default()
         };
-        let request = self.by("admin", RegisterResortRequest { resort: Some(resort), ..Default::default() })?;
-        let villa = taken(ResortServiceClient::new(self.channel.clone()).register_resort(request).await)?.resort;
-        let villa = villa.context("no resort in the answer")?;
+        let request = RegisterResortRequest { resort: Some(resort), ..Default::default() };
+        let villa = self.ask("admin", request).await?.resort.context("no resort in the answer")?;
         println!("  {name} for {won_a_night} won a night: resort {}", villa.resort_id);
         Ok(villa)
     }
 
-    async fn stay(
-        &self,
-        who: &str,
-        villa: &Resort,
-    ) -> Result<Response<contracts::stay::v1::ReserveStayResponse>, Status> {
-        let wrong = |error: anyhow::Error| Status::internal(error.to_string());
-        let dates = Some(self.days(7, 9).map_err(wrong)?);
-        let request = ReserveStayRequest { resort_id: villa.resort_id.clone(), dates, ..Default::default() };
-        StayServiceClient::new(self.channel.clone()).reserve_stay(self.by(who, request).map_err(wrong)?).await
+    async fn stay(&self, who: &str, villa: &Resort, dates: &Dates) -> Result<ReserveStayResponse, Error> {
+        let (resort_id, dates) = (villa.resort_id.clone(), Some(dates.clone()));
+        self.ask(who, ReserveStayRequest { resort_id, dates, ..Default::default() }).await
     }
 
     /// Dates that begin and end in so many days.
@@ -85,12 +77,8 @@ impl Day {
         stay: &Stay,
         is_so: impl Fn(&StayPage) -> bool,
     ) -> anyhow::Result<StayPage> {
-        let page = wait(format!("{who}'s page of the stay"), async || {
-            let request = self.by(who, GetStayRequest { stay_id: stay.stay_id.clone() })?;
-            let page = MypageServiceClient::new(self.channel.clone()).get_stay(request).await;
-            Ok(page.ok().and_then(|page| page.into_inner().stay).filter(|page| is_so(page)))
-        })
-        .await?;
+        let request = GetStayRequest { stay_id: stay.stay_id.clone() };
+        let page = self.wait_for(who, request, |answer| answer.stay.filter(&is_so)).await?;
         let states = (page.stay_state().as_str_name(), page.payment_state().as_str_name());
         println!("  {who}'s page: {}, {}, {}", states.0, states.1, page.voucher_state().as_str_name());
         Ok(page)

@@ -1,19 +1,16 @@
 //! A day of taxis.
 
 use anyhow::Context as _;
-use contracts::dispatch::v1::{
-    CancelHailRequest, Hail, HailState, HailTaxiRequest, dispatch_service_client::DispatchServiceClient,
-};
+use client::Error;
+use contracts::dispatch::v1::{CancelHailRequest, Hail, HailState, HailTaxiRequest};
 use contracts::driving::v1::{
     AcceptDriveRequest, Drive, FareState, FinishDriveRequest, ListOffersRequest, StartDriveRequest,
-    driving_service_client::DrivingServiceClient,
 };
-use contracts::mypage::v1::{GetTaxiRideRequest, TaxiRide, mypage_service_client::MypageServiceClient};
+use contracts::mypage::v1::{GetTaxiRideRequest, TaxiRide};
 use contracts::payment::v1::PaymentState;
 use contracts::place::v1::Place;
-use tonic::Status;
 
-use super::{Day, taken, wait};
+use super::Day;
 
 /// City Hall of Seoul.
 const CITY_HALL: (f64, f64) = (37.5663, 126.9779);
@@ -35,11 +32,10 @@ impl Day {
         self.wait_for_ride("mina", &hail, |page| page.hail_state() == HailState::Allocated).await?;
 
         println!("\nShe boards, and is brought home; the fare is charged to her card as she gets out.");
-        let mut drivers = DrivingServiceClient::new(self.channel.clone());
         let request = StartDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() };
-        taken(drivers.start_drive(self.by(winner, request)?).await)?;
+        self.ask(winner, request).await?;
         let request = FinishDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() };
-        let finished = taken(drivers.finish_drive(self.by(winner, request)?).await)?.drive.context("no drive")?;
+        let finished = self.ask(winner, request).await?.drive.context("no drive")?;
         let fare = finished.fare.as_ref().map_or(0, |fare| fare.amount_minor);
         println!(
             "  the drive is {}: {fare} won, {}",
@@ -53,7 +49,7 @@ impl Day {
         println!("\nJun hails one too, and then walks: his request is gone before a driver starts.");
         let hail = self.hail("jun").await?;
         let request = CancelHailRequest { hail_id: hail.hail_id.clone(), ..Default::default() };
-        taken(DispatchServiceClient::new(self.channel.clone()).cancel_hail(self.by("jun", request)?).await)?;
+        self.ask("jun", request).await?;
         let page = self.wait_for_ride("jun", &hail, |page| page.hail_state() == HailState::Cancelled).await?;
         println!("  jun's hail is {}", page.hail_state().as_str_name());
         Ok(())
@@ -67,8 +63,7 @@ impl Day {
             payment_method: "sandbox-approve".to_owned(),
             ..Default::default()
         };
-        let hailed = DispatchServiceClient::new(self.channel.clone()).hail_taxi(self.by(who, request)?).await;
-        let hail = taken(hailed)?.hail.context("no hail in the answer")?;
+        let hail = self.ask(who, request).await?.hail.context("no hail in the answer")?;
         println!("  {who} hails a taxi at City Hall: hail {}", hail.hail_id);
         Ok(hail)
     }
@@ -76,19 +71,16 @@ impl Day {
     /// Drivers see a hail a moment after the customer has it.
     async fn wait_for_offer(&self, who: &str, hail: &Hail) -> anyhow::Result<Drive> {
         let (latitude, longitude) = (Some(CITY_HALL.0), Some(CITY_HALL.1));
-        wait("the hail to be offered".to_owned(), async || {
-            let request = ListOffersRequest { latitude, longitude, page_size: 1_000, ..Default::default() };
-            let listed = DrivingServiceClient::new(self.channel.clone()).list_offers(self.by(who, request)?).await;
-            let drives = taken(listed)?.offers.into_iter().filter_map(|offer| offer.drive);
-            Ok(drives.into_iter().find(|drive| drive.hail_id == hail.hail_id))
+        let request = ListOffersRequest { latitude, longitude, page_size: 1_000, ..Default::default() };
+        self.wait_for(who, request, |answer| {
+            let mut drives = answer.offers.into_iter().filter_map(|offer| offer.drive);
+            drives.find(|drive| drive.hail_id == hail.hail_id)
         })
         .await
     }
 
-    async fn accept(&self, who: &str, drive: &Drive) -> Result<(), Status> {
-        let request = AcceptDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() };
-        let request = self.by(who, request).map_err(|error| Status::internal(error.to_string()))?;
-        DrivingServiceClient::new(self.channel.clone()).accept_drive(request).await.map(drop)
+    async fn accept(&self, who: &str, drive: &Drive) -> Result<(), Error> {
+        self.ask(who, AcceptDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() }).await.map(drop)
     }
 
     async fn wait_for_ride(
@@ -97,11 +89,7 @@ impl Day {
         hail: &Hail,
         is_so: impl Fn(&TaxiRide) -> bool,
     ) -> anyhow::Result<TaxiRide> {
-        wait(format!("{who}'s ride"), async || {
-            let request = self.by(who, GetTaxiRideRequest { hail_id: hail.hail_id.clone() })?;
-            let page = MypageServiceClient::new(self.channel.clone()).get_taxi_ride(request).await;
-            Ok(page.ok().and_then(|page| page.into_inner().taxi_ride).filter(|page| is_so(page)))
-        })
-        .await
+        let request = GetTaxiRideRequest { hail_id: hail.hail_id.clone() };
+        self.wait_for(who, request, |answer| answer.taxi_ride.filter(&is_so)).await
     }
 }

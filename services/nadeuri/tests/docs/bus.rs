@@ -14,14 +14,14 @@ pub struct Reaction {
 /// Who reacts to this event, but for those who want them all.
 pub fn reactions(event: &str) -> Vec<Reaction> {
     let wants = |subscription: Subscription| matches!(subscription, Subscription::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
-    let those = contexts::ALL.iter().filter(|context| wants((context.subscription)()));
+    let those = contexts::ALL.iter().filter(|context| wants(context.subscription().unwrap()));
     those.map(|context| Reaction { context: context.name, then: then(context.name, event) }).collect()
 }
 
 /// The events that a context wants, in the order of the contracts; `None` if all.
 pub fn wanted(context: &chassis::Context) -> Option<Vec<&'static str>> {
     let names = || contracts::EVENTS.iter().map(|event| event.name);
-    match (context.subscription)() {
+    match context.subscription().unwrap() {
         Subscription::All => None,
         Subscription::Kinds(kinds) => Some(names().filter(|name| kinds.iter().any(|kind| kind == name)).collect()),
     }

@@ -13,11 +13,11 @@ use chassis::bus::local::Local;
 use chassis::bus::rabbit::Rabbit;
 use chassis::context::{Environment, Running};
 use chassis::db::{self, Database, Migrations, prelude::*};
-use chassis::peer::{self, Peers};
 use chassis::health::HealthCheck;
 use chassis::identity::Identity;
+use chassis::peer::{self, Peers};
 use chassis::runtime::Runtime;
-use chassis::{Context, Envelope, Error, Id, Subscription, Tx, Projection, server, sql};
+use chassis::{Context, Envelope, Error, Id, Projection, Subscription, Tx, server, sql};
 use contracts::rental::v1::CarReturned;
 use diesel_migrations::embed_migrations;
 use lapin::options::{ExchangeDeleteOptions, QueuePurgeOptions};
@@ -45,7 +45,6 @@ static STAMPS: Context = Context {
         postgres: embed_migrations!("tests/journeys/newcomer/postgres"),
         sqlite: embed_migrations!("tests/journeys/newcomer/sqlite"),
     },
-    subscription: Stamps::subscription,
     calls: &[],
     start: |host| {
         host.projection::<Stamps>(None);
@@ -151,7 +150,7 @@ async fn within_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("{context}.db").display());
     let all: Vec<&'static Context> = nadeuri::contexts::ALL.iter().chain([&STAMPS]).collect();
-    let subscriptions = all.iter().map(|context| (context.name, (context.subscription)())).collect();
+    let subscriptions = nadeuri::contexts::subscriptions(all.iter().copied()).unwrap();
     let environment = environment(Local::new(subscriptions));
     let mut running = Vec::new();
     for context in all {

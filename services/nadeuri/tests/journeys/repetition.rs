@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contracts::Unary;
 use contracts::fleet::v1::{RegisterCarRequest, RemoveCarRequest};
 use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest};
 use contracts::rental::v1::{
@@ -13,7 +14,6 @@ use tonic::Code;
 use crate::runner::{Suite, journeys};
 use crate::support::client::Client;
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::rpcs::Rpc;
 use crate::support::verbs::{some_car, won};
 use crate::support::{BAD_CARD, GOOD_CARD, new_id, period, precondition, refused, wrong};
 
@@ -30,7 +30,7 @@ pub fn add(suite: &mut Suite) {
 }
 
 /// The answer, which is the same when it is asked for again.
-async fn twice<M: Rpc>(client: &Client, request: M) -> M::Answer {
+async fn twice<M: Unary>(client: &Client, request: M) -> M::Response {
     let first = client.send(request.clone()).await.unwrap();
     assert_eq!(client.send(request).await.unwrap(), first);
     first

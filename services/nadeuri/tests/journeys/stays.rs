@@ -47,7 +47,7 @@ pub fn add(suite: &mut Suite) {
 async fn r1_a_manager_registers_a_resort_and_offers_dates(app: Arc<Cluster>) {
     let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
     let offered = vec![nights(10, 2), nights(20, 5), nights(12, 3)];
-    let villa = Resort { offered, time_zone: "Europe/Berlin".to_owned(), ..some_villa("Sea Projection", 90_000) };
+    let villa = Resort { offered, time_zone: "Europe/Berlin".to_owned(), ..some_villa("Sea View", 90_000) };
     let villa = manager.register_resort(villa).await.unwrap();
     assert_eq!(villa.offered, [nights(10, 5), nights(20, 5)], "those that touch are one");
     assert_eq!((villa.nightly_rate.clone(), villa.time_zone.as_str()), (Some(won(90_000)), "Europe/Berlin"));
@@ -89,10 +89,10 @@ async fn r1_resorts_are_listed_by_kind_price_and_free_dates(app: Arc<Cluster>) {
 
 async fn r2_two_customers_never_get_the_same_night(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 3)).await.unwrap();
     assert_eq!((stay.state(), stay.customer_id.as_str()), (StayState::Reserved, "mina"));
-    assert_eq!((stay.price.clone(), stay.resort_name.as_str()), (Some(won(270_000)), "Sea Projection"));
+    assert_eq!((stay.price.clone(), stay.resort_name.as_str()), (Some(won(270_000)), "Sea View"));
     for taken in [nights(10, 3), nights(9, 2), nights(12, 1), nights(5, 20)] {
         precondition(jun.book(&villa, taken).await, "DATES_TAKEN");
     }
@@ -116,7 +116,7 @@ async fn r2_two_customers_never_get_the_same_night(app: Arc<Cluster>) {
 
 async fn r2_one_of_200_customers_gets_the_night(app: Arc<Cluster>) {
     const CUSTOMERS: usize = 200;
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let customers = (0..CUSTOMERS).map(|number| {
         // As many phones, as far as this machine likes: the rest shares connections.
         let client = if number % 4 == 0 { app.stranger(&format!("c{number}")) } else { app.by(&format!("c{number}")) };
@@ -136,7 +136,7 @@ async fn r2_one_of_200_customers_gets_the_night(app: Arc<Cluster>) {
 async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
     let name = format!("mina-{}", new_id());
     let mina = app.by(&name);
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let request =
         ReserveStayRequest { request_id: new_id(), resort_id: villa.resort_id.clone(), dates: Some(nights(10, 2)) };
     let attempts = futures::future::join_all((0..8).map(|_| mina.send(request.clone()))).await;
@@ -154,7 +154,7 @@ async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
 
 async fn r3_a_stay_waits_for_its_payment(app: Arc<Cluster>) {
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     assert!(stay.expire_time.is_some() && stay.payment_id.is_empty());
     let payment = mina.sees_stay_payment(&stay, PaymentState::Requested).await;
@@ -177,7 +177,7 @@ async fn r3_a_stay_waits_for_its_payment(app: Arc<Cluster>) {
 
 async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     let becomes = async |state: HoldState| {
         eventually(&format!("the nights to be {}", state.as_str_name()), async || {
@@ -200,7 +200,7 @@ async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
 
 async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
     let (manager, mina, jun) = (app.client(Who::manager()), app.by("mina"), app.by("jun"));
-    let villa = manager.new_villa("Sea Projection", 90_000).await;
+    let villa = manager.new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     let request = ListVouchersRequest { stay_id: stay.stay_id.clone(), ..Default::default() };
     assert_eq!(mina.send(request.clone()).await.unwrap().vouchers, [], "none before it is paid");
@@ -224,7 +224,7 @@ async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
 
 async fn r5_a_voucher_is_redeemed_once_while_the_stay_lasts(app: Arc<Cluster>) {
     let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
-    let villa = manager.new_villa("Sea Projection", 90_000).await;
+    let villa = manager.new_villa("Sea View", 90_000).await;
     let tonight = mina.book(&villa, nights(0, 1)).await.unwrap();
     let later = mina.book(&villa, nights(10, 1)).await.unwrap();
     mina.pay_stay(&tonight).await;
@@ -243,7 +243,7 @@ async fn r5_a_voucher_is_redeemed_once_while_the_stay_lasts(app: Arc<Cluster>) {
 
 async fn r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights(app: Arc<Cluster>) {
     let (manager, mina, jun) = (app.client(Who::manager()), app.by("mina"), app.by("jun"));
-    let villa = manager.new_villa("Sea Projection", 90_000).await;
+    let villa = manager.new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     mina.pay_stay(&stay).await;
     let voucher = mina.sees_voucher(&stay, VoucherState::Sent).await;
@@ -274,7 +274,7 @@ async fn r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights(app: Arc<
 
 async fn r6_a_stay_that_is_near_is_not_cancelled_any_more(app: Arc<Cluster>) {
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let unpaid = mina.book(&villa, nights(1, 1)).await.unwrap();
     assert_eq!(mina.cancel_stay(&unpaid).await.unwrap().state(), StayState::Cancelled, "what is unpaid always is");
     let tonight = mina.book(&villa, nights(0, 1)).await.unwrap();
@@ -291,11 +291,11 @@ async fn r10_mypage_shows_reservation_payment_and_voucher(app: Arc<Cluster>) {
     use VoucherState as V;
     let name = format!("mina-{}", new_id());
     let mina = app.by(&name);
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     let page = mina.sees_stay_page(&stay, StayState::Reserved, PaymentState::Requested, V::Unspecified).await;
     assert_eq!((&page.customer_id, &page.dates, &page.price), (&name, &stay.dates, &stay.price));
-    assert_eq!((page.resort_name.as_str(), page.voucher_code.as_str()), ("Sea Projection", ""));
+    assert_eq!((page.resort_name.as_str(), page.voucher_code.as_str()), ("Sea View", ""));
     mina.charge(&page.payment_id, GOOD_CARD).await.unwrap();
     let page = mina.sees_stay_page(&stay, StayState::Confirmed, PaymentState::Approved, V::Sent).await;
     let voucher = mina.sees_voucher(&stay, V::Sent).await;
@@ -318,7 +318,7 @@ async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
     let settings = ["--set", "resort.hold_seconds=1", "--set", "stay.pay_within_seconds=1"];
     let app = Cluster::new(setup).with(&settings).started().await;
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     // What `stay` does before it dies: nobody comes for the hold.
     let service = app.client(Who::Named { name: "stay".to_owned(), roles: "service" });
     let hold = HoldDatesRequest {
@@ -347,7 +347,7 @@ async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
 async fn r10_the_pages_of_stays_are_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea Projection", 90_000).await;
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let (paid, cancelled) = (mina.book(&villa, nights(10, 1)).await, mina.book(&villa, nights(20, 1)).await);
     let (paid, cancelled) = (paid.unwrap(), cancelled.unwrap());
     mina.pay_stay(&paid).await;

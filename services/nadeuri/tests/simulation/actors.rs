@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chassis::peer::Peers;
 use chassis::runtime::Runtime;
+use contracts::Unary;
 use futures::future::BoxFuture;
 use prost::Message as _;
 use tokio::task::JoinHandle;
@@ -20,7 +21,6 @@ use tonic::{Code, Request, Status};
 use crate::faults::Chance;
 use crate::harness::{Harness, Line};
 use crate::invariants::{Outcome, Seen};
-use crate::rpcs::{Change, Rpc};
 
 /// What people were answered.
 #[derive(Default)]
@@ -110,15 +110,15 @@ impl Person {
     }
 
     /// Makes a call once.
-    pub async fn call<M: Rpc>(&self, request: M) -> Result<M::Answer, Status> {
-        let way = self.peers.here(M::CONTEXT).ok_or_else(|| Status::unavailable("it is down"))?;
-        let answered = M::send(by(&self.name, self.role, request), way);
+    pub async fn call<M: Unary>(&self, request: M) -> Result<M::Response, Status> {
+        let way = self.peers.local(M::CONTEXT).ok_or_else(|| Status::unavailable("it is down"))?;
+        let answered = client::call(way, by(&self.name, self.role, request));
         let answered = tokio::time::timeout(Duration::from_secs(12), answered).await;
         Ok(answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))?.into_inner())
     }
 
     /// Makes a call, and hangs up at some moment of it: whether it was executed, nobody knows.
-    pub async fn walk_away_from<M: Rpc>(&self, request: M) {
+    pub async fn walk_away_from<M: Unary>(&self, request: M) {
         let mut call = std::pin::pin!(self.call(request));
         for _ in 0..self.chance.pick(0..40) {
             if futures::poll!(&mut call).is_ready() {
@@ -129,8 +129,8 @@ impl Person {
     }
 
     /// Asks, and asks again under the same request id while there is no answer, up to a point.
-    pub async fn ask<M: Change>(&self, mut request: M) -> Option<M::Answer> {
-        request.identify(&self.runtime.ids.uuid(self.runtime.now()).to_string());
+    pub async fn ask<M: Unary>(&self, mut request: M) -> Option<M::Response> {
+        request.set_request_id(self.runtime.ids.uuid(self.runtime.now()).to_string());
         for _ in 0..6 {
             let answer = self.call(request.clone()).await;
             if self.verbose {
@@ -150,8 +150,8 @@ impl Person {
     }
 
     /// Asks under this request id until there is an answer: what must be there before anything can happen.
-    pub async fn insist<M: Change>(&self, mut request: M, request_id: u128) -> M::Answer {
-        request.identify(&uuid::Uuid::from_u128(request_id).to_string());
+    pub async fn insist<M: Unary>(&self, mut request: M, request_id: u128) -> M::Response {
+        request.set_request_id(uuid::Uuid::from_u128(request_id).to_string());
         loop {
             match self.call(request.clone()).await {
                 Ok(answer) => return answer,
@@ -166,7 +166,7 @@ impl Person {
         self.record.lock().expect("one thread").promises.push(Box::new(promise));
     }
 
-    fn keep<M: Change>(&self, request: &M, answer: &M::Answer) {
+    fn keep<M: Unary>(&self, request: &M, answer: &M::Response) {
         let (person, request) = (self.clone(), request.clone());
         let what = format!("{}: {request:?}", self.name);
         let again: Again = Box::new(move || {

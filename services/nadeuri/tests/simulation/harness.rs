@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chassis::access::{Guard, Limits};
 use chassis::auth::Auth;
-use chassis::bus::Bus;
+use chassis::bus::{Bus, Subscription};
 use chassis::context::{Environment, Running};
 use chassis::db::Database;
 use chassis::identity::Identity;
@@ -114,6 +114,12 @@ pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
     })
 }
 
+/// Those of all contexts: found out once, for all seeds.
+fn subscriptions() -> &'static [(&'static str, Subscription)] {
+    static SUBSCRIPTIONS: OnceLock<Vec<(&'static str, Subscription)>> = OnceLock::new();
+    SUBSCRIPTIONS.get_or_init(|| nadeuri::contexts::subscriptions(nadeuri::contexts::ALL).unwrap())
+}
+
 impl Harness {
     async fn found(seed: u64, verbose: bool) -> Result<Harness, String> {
         let chance = Chance::new(seed);
@@ -122,7 +128,8 @@ impl Harness {
         let is_absent =
             |name: &str| Line::ALL.iter().any(|line| !lines.contains(line) && line.contexts().contains(&name));
         let contexts: Vec<&'static Context> = all_contexts().filter(|context| !is_absent(context.name)).collect();
-        let subscriptions = contexts.iter().map(|context| (context.name, (context.subscription)())).collect();
+        let is_present = |name: &str| contexts.iter().any(|context| context.name == name);
+        let subscriptions = subscriptions().iter().filter(|(name, _)| is_present(name)).cloned().collect();
         let broker = Arc::new(Broker::new(chance.clone(), subscriptions));
         let (bank, post) = (Arc::new(Bank::new(chance.clone())), Arc::new(Post::new(chance.clone())));
         OUTSIDE.set(Some((bank.clone(), post.clone())));

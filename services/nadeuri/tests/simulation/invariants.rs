@@ -14,11 +14,11 @@ use chassis::{dead_letters, outbox};
 use contracts::chronicle::v1::{Event, ListEventsRequest};
 use contracts::notification::v1::{ListMessagesRequest, Message};
 use contracts::payment::v1::{ListPaymentsRequest, Payment, PaymentCancelled, PaymentState};
+use contracts::{Paged, Unary};
 use prost::Message as _;
 
 use crate::actors::{Record, by};
 use crate::harness::{Harness, Line};
-use crate::rpcs::Rpc;
 
 /// Longer than any stay is ahead and lasts. What was answered is remembered for longer.
 pub const SEASON: Duration = Duration::from_secs(6 * 86_400);
@@ -39,28 +39,26 @@ pub struct Seen {
     pub taxis: taxis::Taxis,
 }
 
-/// Reads all pages of a list, as an admin.
-macro_rules! all_pages {
-    ($harness:expr, $Request:ident, $field:ident) => {{
-        let (mut all, mut page_token) = (Vec::new(), String::new());
-        loop {
-            #[allow(clippy::needless_update, reason = "some requests have filters besides")]
-            let request = $Request { page_size: 1_000, page_token, ..$Request::default() };
-            let Some(page) = $crate::invariants::read($harness, request).await? else { break all };
-            all.extend(page.$field);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break all;
-            }
+/// Everything in a list, as an admin sees it; nothing if the context has no part in the run.
+pub async fn all_pages<M: Paged>(harness: &Harness) -> Result<Vec<M::Item>, String> {
+    let (mut all, mut request) = (Vec::new(), M::default());
+    request.set_page_size(1_000);
+    loop {
+        let Some(response) = read(harness, request.clone()).await? else { break };
+        let (items, next_page_token) = M::page(response);
+        all.extend(items);
+        if next_page_token.is_empty() {
+            break;
         }
-    }};
+        request.set_page_token(next_page_token);
+    }
+    Ok(all)
 }
-pub(crate) use all_pages;
 
 /// The answer to an admin; none if the context has no part in the run.
-pub async fn read<M: Rpc>(harness: &Harness, request: M) -> Result<Option<M::Answer>, String> {
-    let Some(way) = harness.environment.peers.here(M::CONTEXT) else { return Ok(None) };
-    let answer = M::send(by("admin", "admin", request), way).await;
+pub async fn read<M: Unary>(harness: &Harness, request: M) -> Result<Option<M::Response>, String> {
+    let Some(way) = harness.environment.peers.local(M::CONTEXT) else { return Ok(None) };
+    let answer = client::call(way, by("admin", "admin", request)).await;
     answer
         .map(|answer| Some(answer.into_inner()))
         .map_err(|status| format!("{:?}: {}", status.code(), status.message()))
@@ -105,7 +103,7 @@ pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
 
 /// Looks at everything. Returns the story of the run, by which two runs can be compared.
 pub async fn check(harness: &Harness, record: &Record) -> Result<String, String> {
-    let events = all_pages!(harness, ListEventsRequest, events);
+    let events = all_pages::<ListEventsRequest>(harness).await?;
     let seen = Seen {
         payments: payments(harness).await?,
         messages: messages(harness).await?,
@@ -266,11 +264,11 @@ async fn first_answers_are_repeated(record: &Record) -> Outcome {
 }
 
 async fn payments(harness: &Harness) -> Result<BTreeMap<String, Payment>, String> {
-    let all = all_pages!(harness, ListPaymentsRequest, payments);
+    let all = all_pages::<ListPaymentsRequest>(harness).await?;
     Ok(all.into_iter().map(|payment: Payment| (payment.purchase_id.clone(), payment)).collect())
 }
 
 async fn messages(harness: &Harness) -> Result<BTreeMap<String, Message>, String> {
-    let all = all_pages!(harness, ListMessagesRequest, messages);
+    let all = all_pages::<ListMessagesRequest>(harness).await?;
     Ok(all.into_iter().map(|message: Message| (message.message_id.clone(), message)).collect())
 }

@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::peer;
+use contracts::Unary;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
-use super::rpcs::Rpc;
 use super::{LOOK, PATIENCE};
 
 /// How long a call may take, if nothing else is said.
@@ -136,13 +135,13 @@ impl Client {
     }
 
     /// Makes a call.
-    pub async fn send<M: Rpc>(&self, message: M) -> Result<M::Answer, Status> {
-        M::send(self.request(message), peer::over(self.channel(M::CONTEXT))).await.map(Response::into_inner)
+    pub async fn send<M: Unary>(&self, message: M) -> Result<M::Response, Status> {
+        ::client::call(self.channel(M::CONTEXT), self.request(message)).await.map(Response::into_inner)
     }
 
     /// Makes a call again and again, with the same request, until there is an answer: what a good client does when a
     /// server is away. The request should carry a request id.
-    pub async fn insist<M: Rpc>(&self, message: M) -> Result<M::Answer, Status> {
+    pub async fn insist<M: Unary>(&self, message: M) -> Result<M::Response, Status> {
         let limit = tokio::time::Instant::now() + PATIENCE;
         let patient = self.within(Duration::from_secs(5));
         loop {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::Output;
+use std::process::{ExitStatus, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,11 +12,12 @@ use chassis::runtime::Runtime;
 use lapin::options::{QueueDeclareOptions, QueuePurgeOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
+use launch::{Server, Signal};
 use tempfile::TempDir;
 
 use super::client::{Client, Places, Who};
 use super::eventually;
-use super::process::{Server, free_address, nadeuri};
+use super::process::{free_address, nadeuri};
 use super::stand_in::{Behaviour, StandIn};
 
 /// The names of all contexts.
@@ -72,6 +73,12 @@ async fn empty_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
         }
     }
     connection.close(200, "done".into()).await
+}
+
+/// Asks a server to end as an operator does, and waits until it has.
+async fn stop(mut server: Server) -> ExitStatus {
+    server.signal(Signal::TERM).unwrap();
+    eventually("the server ends", async || server.ended().unwrap()).await
 }
 
 /// One process of a cluster.
@@ -188,7 +195,7 @@ impl Cluster {
             self.spawn(index);
         }
         for server in self.nodes.iter_mut().filter_map(|node| node.server.as_mut()) {
-            server.ready().await;
+            server.ready("").await.unwrap();
         }
     }
 
@@ -202,9 +209,9 @@ impl Cluster {
         let log = self.folder.path().join(format!("{index}.log"));
         let node = &mut self.nodes[index];
         if node.server.is_none() {
-            let mut arguments: Vec<String> = node.contexts.iter().map(|context| (*context).to_owned()).collect();
-            arguments.extend_from_slice(&self.arguments);
-            node.server = Some(Server::spawn(&arguments, node.address, &log));
+            let mut command = nadeuri(&["serve".to_owned(), "--listen".to_owned(), node.address.to_string()]);
+            command.args(&node.contexts).args(&self.arguments);
+            node.server = Some(Server::spawn(&mut command, &log).unwrap());
         }
     }
 
@@ -217,7 +224,7 @@ impl Cluster {
         let index = self.node(context);
         self.spawn(index);
         if let Some(server) = &mut self.nodes[index].server {
-            server.ready().await;
+            server.ready("").await.unwrap();
         }
     }
 
@@ -225,7 +232,7 @@ impl Cluster {
     pub async fn stop(&mut self, context: &str) {
         let index = self.node(context);
         if let Some(server) = self.nodes[index].server.take() {
-            let status = server.stop().await;
+            let status = stop(server).await;
             assert!(status.success(), "{context} ended with {status}");
         }
     }
@@ -256,7 +263,7 @@ impl Cluster {
         let index = self.nodes.len() - 1;
         self.spawn(index);
         if let Some(server) = &mut self.nodes[index].server {
-            server.ready().await;
+            server.ready("").await.unwrap();
         }
     }
 
@@ -265,7 +272,7 @@ impl Cluster {
         let processes = self.places.processes();
         for node in self.nodes.drain(processes..) {
             if let Some(server) = node.server {
-                let status = server.stop().await;
+                let status = stop(server).await;
                 assert!(status.success(), "a second {} ended with {status}", node.contexts.join(", "));
             }
         }
@@ -273,7 +280,7 @@ impl Cluster {
 
     /// Stops all of them; panics if one does not end well.
     pub async fn down(mut self) {
-        let stopping = self.nodes.iter_mut().filter_map(|node| node.server.take()).map(Server::stop);
+        let stopping = self.nodes.iter_mut().filter_map(|node| node.server.take()).map(stop);
         for status in futures::future::join_all(stopping).await {
             assert!(status.success(), "a server ended with {status}");
         }
@@ -321,7 +328,7 @@ impl Cluster {
 
     /// What all processes logged; for the message of a failed test.
     pub fn logs(&self) -> String {
-        let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::log_text);
+        let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::said);
         logs.collect::<Vec<_>>().join("\n")
     }
 }

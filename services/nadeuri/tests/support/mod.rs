@@ -7,7 +7,6 @@ pub mod client;
 pub mod cluster;
 pub mod orders;
 pub mod process;
-pub mod rpcs;
 pub mod stand_in;
 pub mod stays;
 pub mod taxis;

@@ -1,7 +1,6 @@
 //! What managers of bikes do, in a word each.
 
-use contracts::bike::v1::bike_service_client::BikeServiceClient;
-use contracts::bike::v1::{Bike, GetBikeRequest, RegisterBikeRequest};
+use contracts::bike::v1::{Bike, RegisterBikeRequest};
 use contracts::upkeep::v1::{GetManagerRequest, ListReportsRequest, Manager, Report, ReportBikeRequest};
 use contracts::wallet::v1::{ConvertPointsRequest, Wallet};
 use tonic::Status;
@@ -27,15 +26,12 @@ impl Client {
             battery_percent: Some(80),
             ..Default::default()
         };
-        let mut bikes = BikeServiceClient::new(self.channel("bike"));
-        bikes.register_bike(self.request(request)).await.unwrap().into_inner().bike.unwrap()
+        self.send(request).await.unwrap().bike.unwrap()
     }
 
     /// Looks at a bike.
     pub async fn bike_as_it_is(&self, bike: &Bike) -> Bike {
-        let mut bikes = BikeServiceClient::new(self.channel("bike"));
-        let request = self.request(GetBikeRequest { bike_id: bike.bike_id.clone() });
-        bikes.get_bike(request).await.unwrap().into_inner().bike.unwrap()
+        self.bike(bike).await
     }
 
     /// Reports on a bike.

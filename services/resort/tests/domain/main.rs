@@ -47,7 +47,7 @@ fn won(minor: i64) -> Money {
 
 fn listing_in(zone: &str) -> Listing {
     let zone = TimeZone::get(zone).expect("the test gives a zone");
-    Listing { name: "Sea Projection".to_owned(), kind: "villa".to_owned(), nightly_rate: won(RATE_MINOR), zone }
+    Listing { name: "Sea View".to_owned(), kind: "villa".to_owned(), nightly_rate: won(RATE_MINOR), zone }
 }
 
 /// Offers all of July.

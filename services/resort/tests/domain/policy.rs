@@ -23,7 +23,7 @@ fn event<M: Message + Name>(message: &M) -> Envelope {
     }
 }
 
-fn told() -> Stay {
+fn published() -> Stay {
     let dates = july(10, 12);
     Stay {
         stay_id: stay(7).to_string(),
@@ -49,7 +49,7 @@ fn check_malformed(stay: Option<Stay>, then: &str) {
 
 #[test]
 fn each_event_of_a_stay_leads_to_its_command() {
-    let stay = || Some(told());
+    let stay = || Some(published());
     check(&event(&StayReserved { stay: stay() }), &[keep(7, july(10, 12))]);
     check(&event(&StayConfirmed { stay: stay() }), &[book(7, july(10, 12))]);
     check(&event(&StayCancelled { stay: stay() }), &[free(7, july(10, 12))]);
@@ -60,10 +60,10 @@ fn each_event_of_a_stay_leads_to_its_command() {
 #[test]
 fn an_event_that_breaks_its_contract_is_malformed() {
     check_malformed(None, "no stay");
-    check_malformed(Some(Stay { resort_id: "villa".to_owned(), ..into_error() }), "resort_id");
-    check_malformed(Some(Stay { stay_id: String::new(), ..into_error() }), "stay_id");
-    check_malformed(Some(Stay { dates: None, ..into_error() }), "dates");
-    check_malformed(Some(Stay { price: None, ..into_error() }), "no price");
+    check_malformed(Some(Stay { resort_id: "villa".to_owned(), ..published() }), "resort_id");
+    check_malformed(Some(Stay { stay_id: String::new(), ..published() }), "stay_id");
+    check_malformed(Some(Stay { dates: None, ..published() }), "dates");
+    check_malformed(Some(Stay { price: None, ..published() }), "no price");
     let won = MoneyMessage { currency_code: "won".to_owned(), amount_minor: 1 };
-    check_malformed(Some(Stay { price: Some(won), ..into_error() }), "currency_code");
+    check_malformed(Some(Stay { price: Some(won), ..published() }), "currency_code");
 }

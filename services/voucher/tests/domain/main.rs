@@ -43,7 +43,7 @@ fn grant() -> Grant {
         code: Code::new([7; 10]),
         customer: "ann".to_owned(),
         resort: id(1),
-        resort_name: "Sea Projection".to_owned(),
+        resort_name: "Sea View".to_owned(),
         dates: Dates::from_iso("2026-07-04", "2026-07-06").expect("the test gives dates"),
         period: Period { start: begin(), end: end() },
     }

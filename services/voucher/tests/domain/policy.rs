@@ -24,11 +24,11 @@ fn event<M: Message + Name>(message: &M) -> Envelope {
     }
 }
 
-fn told() -> Stay {
+fn published() -> Stay {
     Stay {
         stay_id: stay().to_string(),
         resort_id: grant().resort.to_string(),
-        resort_name: "Sea Projection".to_owned(),
+        resort_name: "Sea View".to_owned(),
         customer_id: "ann".to_owned(),
         dates: Some(grant().dates.into()),
         begin_time: Some(begin().to_proto()),
@@ -50,7 +50,7 @@ fn r5_a_confirmed_stay_gets_a_voucher_with_a_code_of_its_own() {
     let policy = policy(Ids::seeded(1));
     let mut codes = Vec::new();
     for _ in 0..100 {
-        let commands = policy.react(&event(&StayConfirmed { stay: Some(told()) })).expect("the event is right");
+        let commands = policy.react(&event(&StayConfirmed { stay: Some(published()) })).expect("the event is right");
         let [(id, Command::Issue(of, issued))] = &commands[..] else { panic!("{commands:?}") };
         assert_eq!((*id, *of), (voucher_of(stay()), stay()));
         assert_eq!(*issued, Grant { code: issued.code, ..grant() });
@@ -61,13 +61,13 @@ fn r5_a_confirmed_stay_gets_a_voucher_with_a_code_of_its_own() {
 
 #[test]
 fn r7_a_paid_stay_that_is_cancelled_loses_its_voucher() {
-    let commands = policy(Ids::seeded(1)).react(&event(&StayCancelled { stay: Some(told()) }));
+    let commands = policy(Ids::seeded(1)).react(&event(&StayCancelled { stay: Some(published()) }));
     assert_eq!(commands.expect("the event is right"), [(voucher_of(stay()), Command::Deactivate(stay()))]);
 }
 
 #[test]
 fn a_stay_that_was_never_paid_has_no_voucher_to_lose() {
-    let unpaid = Some(Stay { payment_id: String::new(), ..told() });
+    let unpaid = Some(Stay { payment_id: String::new(), ..published() });
     let policy = policy(Ids::seeded(1));
     assert_eq!(policy.react(&event(&StayCancelled { stay: unpaid.clone() })).expect("the event is right"), []);
     assert_eq!(policy.react(&event(&StayReserved { stay: unpaid })).expect("the event is right"), []);
@@ -88,9 +88,9 @@ fn r5_the_message_with_the_voucher_sends_it_when_it_is_delivered() {
 #[test]
 fn an_event_that_breaks_its_contract_is_malformed() {
     check_malformed(None, "no stay");
-    check_malformed(Some(Stay { stay_id: "7".to_owned(), ..told() }), "stay_id");
-    check_malformed(Some(Stay { resort_id: "villa".to_owned(), ..told() }), "resort_id");
-    check_malformed(Some(Stay { dates: None, ..told() }), "dates");
-    check_malformed(Some(Stay { begin_time: None, ..told() }), "begin_time");
-    check_malformed(Some(Stay { end_time: None, ..told() }), "end_time");
+    check_malformed(Some(Stay { stay_id: "7".to_owned(), ..published() }), "stay_id");
+    check_malformed(Some(Stay { resort_id: "villa".to_owned(), ..published() }), "resort_id");
+    check_malformed(Some(Stay { dates: None, ..published() }), "dates");
+    check_malformed(Some(Stay { begin_time: None, ..published() }), "begin_time");
+    check_malformed(Some(Stay { end_time: None, ..published() }), "end_time");
 }

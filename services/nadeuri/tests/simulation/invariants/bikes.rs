@@ -35,12 +35,12 @@ impl Bikes {
     pub async fn look(harness: &Harness) -> Result<Bikes, String> {
         let removed =
             |page_token: String| ListBikesRequest { state: BikeState::Removed.into(), page_size: 1_000, page_token };
-        let mut bikes = all_pages!(harness, ListBikesRequest, bikes);
+        let mut bikes = all_pages::<ListBikesRequest>(harness).await?;
         bikes.extend(read(harness, removed(String::new())).await?.map(|answer| answer.bikes).unwrap_or_default());
-        let rides = all_pages!(harness, ListRidesRequest, rides).into_iter();
-        let bills = all_pages!(harness, ListBillsRequest, bills).into_iter();
-        let reports = all_pages!(harness, ListReportsRequest, reports).into_iter();
-        let pages = all_pages!(harness, ListBikeRidesRequest, bike_rides).into_iter();
+        let rides = all_pages::<ListRidesRequest>(harness).await?.into_iter();
+        let bills = all_pages::<ListBillsRequest>(harness).await?.into_iter();
+        let reports = all_pages::<ListReportsRequest>(harness).await?.into_iter();
+        let pages = all_pages::<ListBikeRidesRequest>(harness).await?.into_iter();
         let (mut managers, mut wallets) = (Vec::new(), BTreeMap::new());
         for owner in harness.people() {
             let manager = read(harness, GetManagerRequest { manager_id: owner.clone() }).await?;
@@ -66,7 +66,7 @@ impl Bikes {
 
     /// What still moves, if anything does.
     pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
-        let bills = all_pages!(harness, ListBillsRequest, bills);
+        let bills = all_pages::<ListBillsRequest>(harness).await?;
         Ok(bills
             .iter()
             .find(|bill: &&Bill| bill.state() == BillState::Due)

@@ -43,9 +43,9 @@ impl Cars {
         let by_id = |reservation: Reservation| (reservation.reservation_id.clone(), reservation);
         let by_flow = |page: CarRental| (page.reservation_id.clone(), page);
         Ok(Cars {
-            reservations: all_pages!(harness, ListReservationsRequest, reservations).into_iter().map(by_id).collect(),
-            cars: all_pages!(harness, ListCarsRequest, cars),
-            pages: all_pages!(harness, ListCarRentalsRequest, car_rentals).into_iter().map(by_flow).collect(),
+            reservations: all_pages::<ListReservationsRequest>(harness).await?.into_iter().map(by_id).collect(),
+            cars: all_pages::<ListCarsRequest>(harness).await?,
+            pages: all_pages::<ListCarRentalsRequest>(harness).await?.into_iter().map(by_flow).collect(),
         })
     }
 

@@ -42,10 +42,10 @@ impl Orders {
             let of_kind = events.iter().filter(|event| event.r#type.ends_with(kind));
             of_kind.map(|event| event.subject.clone()).collect()
         };
-        let orders = all_pages!(harness, ListOrdersRequest, orders).into_iter();
-        let products = all_pages!(harness, ListProductsRequest, products).into_iter();
-        let deliveries = all_pages!(harness, ListDeliveriesRequest, deliveries).into_iter();
-        let pages = all_pages!(harness, ListPagesRequest, orders).into_iter();
+        let orders = all_pages::<ListOrdersRequest>(harness).await?.into_iter();
+        let products = all_pages::<ListProductsRequest>(harness).await?.into_iter();
+        let deliveries = all_pages::<ListDeliveriesRequest>(harness).await?.into_iter();
+        let pages = all_pages::<ListPagesRequest>(harness).await?.into_iter();
         Ok(Orders {
             orders: orders.map(|order: Order| (order.order_id.clone(), order)).collect(),
             products: products.map(|product: Product| (product.product_id.clone(), product)).collect(),
@@ -59,7 +59,7 @@ impl Orders {
     /// What still moves, if anything does.
     pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
         let is_moving = |order: &&Order| matches!(order.state(), OrderState::Placed | OrderState::Cancelling);
-        let orders = all_pages!(harness, ListOrdersRequest, orders);
+        let orders = all_pages::<ListOrdersRequest>(harness).await?;
         Ok(orders.iter().find(is_moving).map(|order| format!("{order:?} waits")))
     }
 

@@ -38,10 +38,10 @@ impl Stays {
         let by_stay = |voucher: Voucher| (voucher.stay_id.clone(), voucher);
         let by_flow = |page: mypage::Stay| (page.stay_id.clone(), page);
         Ok(Stays {
-            stays: all_pages!(harness, ListStaysRequest, stays).into_iter().map(by_id).collect(),
-            resorts: all_pages!(harness, ListResortsRequest, resorts),
-            vouchers: all_pages!(harness, ListVouchersRequest, vouchers).into_iter().map(by_stay).collect(),
-            pages: all_pages!(harness, ListPagesRequest, stays).into_iter().map(by_flow).collect(),
+            stays: all_pages::<ListStaysRequest>(harness).await?.into_iter().map(by_id).collect(),
+            resorts: all_pages::<ListResortsRequest>(harness).await?,
+            vouchers: all_pages::<ListVouchersRequest>(harness).await?.into_iter().map(by_stay).collect(),
+            pages: all_pages::<ListPagesRequest>(harness).await?.into_iter().map(by_flow).collect(),
         })
     }
 

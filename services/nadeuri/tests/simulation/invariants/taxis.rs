@@ -35,9 +35,9 @@ pub enum Lasts {
 impl Taxis {
     pub async fn look(harness: &Harness, events: &[Event]) -> Result<Taxis, String> {
         let refused = events.iter().filter(|event| event.r#type.ends_with(".HailCancellationRefused"));
-        let hails = all_pages!(harness, ListHailsRequest, hails).into_iter();
-        let drives = all_pages!(harness, ListDrivesRequest, drives).into_iter();
-        let pages = all_pages!(harness, ListTaxiRidesRequest, taxi_rides).into_iter();
+        let hails = all_pages::<ListHailsRequest>(harness).await?.into_iter();
+        let drives = all_pages::<ListDrivesRequest>(harness).await?.into_iter();
+        let pages = all_pages::<ListTaxiRidesRequest>(harness).await?.into_iter();
         Ok(Taxis {
             refused: refused.map(|event| event.subject.clone()).collect(),
             hails: hails.map(|hail: Hail| (hail.hail_id.clone(), hail)).collect(),
@@ -48,12 +48,12 @@ impl Taxis {
 
     /// What still moves, if anything does.
     pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
-        let hails = all_pages!(harness, ListHailsRequest, hails);
+        let hails = all_pages::<ListHailsRequest>(harness).await?;
         if let Some(hail) = hails.iter().find(|hail: &&Hail| hail.state() == HailState::Cancelling) {
             return Ok(Some(format!("hail {} is being cancelled", hail.hail_id)));
         }
         let is_moving = |drive: &&Drive| drive.state() == DriveState::Offered || drive.fare_state() == FareState::Due;
-        let moving = all_pages!(harness, ListDrivesRequest, drives);
+        let moving = all_pages::<ListDrivesRequest>(harness).await?;
         Ok(moving.iter().find(is_moving).map(|drive| format!("drive {} waits", drive.drive_id)))
     }
 
