@@ -73,7 +73,8 @@ impl ChronicleApi for Service {
         };
         let (events, stream) = mpsc::channel(WATCH_BATCH);
         let watch = Watch { database: self.database.clone(), types, after, events, _place: place };
-        self.tasks.spawn(watch.run(self.tasks.clone()));
+        let state = (watch, self.tasks.clone());
+        self.tasks.supervise("chronicle", "watch", state, |(watch, tasks)| Box::pin(watch.run(tasks)));
         Ok(ReceiverStream::new(stream))
     }
 }
@@ -118,7 +119,7 @@ struct Watch {
 
 impl Watch {
     /// Sends events until the client hangs up or the context stops.
-    async fn run(mut self, tasks: Tasks) {
+    async fn run(&mut self, tasks: &Tasks) {
         let events = self.events.clone();
         let outcome = tokio::select! {
             biased;
