@@ -14,7 +14,8 @@ pub struct Reaction {
 /// Who reacts to this event, but for those who want them all.
 pub fn reactions(event: &str) -> Vec<Reaction> {
     let wants = |subscription: Subscription| matches!(subscription, Subscription::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
-    let those = contexts::ALL.iter().filter(|context| wants(context.subscription().expect("it starts with its defaults")));
+    let those =
+        contexts::ALL.iter().filter(|context| wants(context.subscription().expect("it starts with its defaults")));
     those.map(|context| Reaction { context: context.name, then: then(context.name, event) }).collect()
 }
 

@@ -21,8 +21,8 @@ use contracts::rental::v1::{
     ReserveCarRequest, RetireCarRequest, ReturnCarRequest,
 };
 use contracts::resort::v1::{RegisterResortRequest, Resort};
-use http::uri::PathAndQuery;
 use prost_types::Timestamp;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};
 
 use crate::runner::{Suite, journeys};
