@@ -238,7 +238,7 @@ async fn x2_a_view_is_rebuilt_from_the_events(setup: Setup) {
     let rebuild = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
     assert!(rebuild.status.success(), "{rebuild:?}");
     let said = String::from_utf8(rebuild.stdout).unwrap();
-    assert!(said.starts_with("mypage was made anew from "), "{said}");
+    assert!(said.starts_with("mypage was rebuilt from "), "{said}");
     assert_eq!(pages().await, before);
 
     // It goes on from there.
