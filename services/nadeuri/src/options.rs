@@ -47,7 +47,7 @@ pub struct StoreOptions {
     #[arg(long = "store", env = "NADEURI_STORE", value_delimiter = ' ', hide_env_values = true)]
     pub stores: Vec<String>,
 
-    /// The folder for local data: SQLite files and development keys.
+    /// The folder for local data, such as SQLite files.
     #[arg(long, env = "NADEURI_DATA", default_value = "./data")]
     pub data: PathBuf,
 }
