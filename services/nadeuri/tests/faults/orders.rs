@@ -16,7 +16,7 @@ use crate::audit::{Snapshot, all, by_id, ensure};
 use crate::load::think;
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
-use crate::support::orders::wish;
+use crate::support::orders::order_request;
 use crate::support::{GOOD_CARD, PATIENCE, below, eventually_within, new_id};
 
 const SHOPPERS: u64 = 4;
@@ -68,7 +68,7 @@ impl Orders {
 
     async fn shop(&self, me: &Client) -> Result<Option<(Order, End)>, Status> {
         let product = &self.products[usize::try_from(below(STOCKS.len() as u64)).unwrap()];
-        let order = match me.insist(wish(product, 1 + i32::try_from(below(2)).unwrap(), GOOD_CARD)).await {
+        let order = match me.insist(order_request(product, 1 + i32::try_from(below(2)).unwrap(), GOOD_CARD)).await {
             Ok(answer) => answer.order.unwrap(),
             // `order` has not received the event of the product yet.
             Err(status) if status.code() == Code::NotFound => return Ok(None),

@@ -188,7 +188,7 @@ async fn b3_a_ride_has_a_bill(app: Arc<Cluster>) {
     let request = contracts::billing::v1::GetBillRequest { bill_id: bill.bill_id.clone() };
     assert_eq!(mina.send(request.clone()).await.unwrap().bill.unwrap(), bill);
     refused(somebody(&app).send(request).await, Code::NotFound, "BILL_NOT_FOUND");
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED"]).await;
 }
 
 async fn b4_a_bike_is_available_where_it_was_returned(app: Arc<Cluster>) {
@@ -216,7 +216,7 @@ async fn b4_a_ride_whose_bike_was_written_off_costs_nothing(app: Arc<Cluster>) {
     assert_eq!(bill.fee, None);
     assert_eq!(mina.ride(&ride).await.unwrap().state(), RideState::Voided);
     precondition(mina.leave(&ride).await, "RIDE_VOIDED");
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "RIDE_VOIDED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "RIDE_VOIDED"]).await;
     // Nothing is stuck.
     mina.take(&admin.new_bike().await).await.unwrap();
 }
@@ -231,7 +231,7 @@ async fn b5_the_fee_is_deducted_from_the_deposit(app: Arc<Cluster>) {
     assert!(bill.close_time.is_some() && bill.arrears_time.is_none());
     let wallet = mina.send(contracts::wallet::v1::GetWalletRequest::default()).await.unwrap().wallet.unwrap();
     assert_eq!(wallet.deposit, Some(won(900)));
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
 }
 
 async fn b5_a_ride_that_is_free_is_closed_at_once(setup: Setup) {
@@ -241,7 +241,7 @@ async fn b5_a_ride_that_is_free_is_closed_at_once(setup: Setup) {
     mina.leave(&ride).await.unwrap();
     let bill = mina.sees_bill(&ride, BillState::Closed).await;
     assert_eq!((bill.minutes, bill.fee), (0, Some(won(0))), "less than a minute");
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
     // The wallet has nothing to do with it. What it is told next, it is told after that.
     top_up(&mina, 1_000).await;
     let dead = app.run(&["dead", "list", "wallet", "--server", &app.url("wallet")]);
@@ -273,7 +273,7 @@ async fn b5_arrears_block_the_next_rent_until_a_top_up_settles_them(app: Arc<Clu
     top_up(&mina, 10_000).await;
     mina.sees_bill(&ride, BillState::Closed).await;
     eventually("the rent to be taken", async || mina.take(&bike).await.ok()).await;
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_IN_ARREARS", "BILL_SETTLED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_IN_ARREARS", "BILL_SETTLED"]).await;
 }
 
 async fn b6_one_view_shows_rides_bills_and_deposit(app: Arc<Cluster>) {

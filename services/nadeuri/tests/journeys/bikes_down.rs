@@ -199,7 +199,7 @@ async fn x6_two_replicas_of_the_bike_line_handle_each_event_once(mut app: Fragil
             let ride = mina.take(&bike).await.unwrap();
             mina.leave(&ride).await.unwrap();
             mina.sees_bike_page(&ride, BillState::Closed).await;
-            mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+            mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
             let wallet = mina.send(contracts::wallet::v1::GetWalletRequest::default()).await.unwrap().wallet.unwrap();
             assert_eq!(wallet.deposit, Some(crate::support::verbs::won(900)), "it is deducted once");
         }

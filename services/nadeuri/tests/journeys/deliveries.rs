@@ -87,7 +87,7 @@ async fn o5_an_order_that_waits_for_its_courier_is_cancelled(app: Arc<Cluster>) 
     refused(kim.delivery(&delivery).await, Code::NotFound, "DELIVERY_NOT_FOUND");
     assert_eq!(app.admin().delivery(&delivery).await.unwrap().state(), DeliveryState::Cancelled);
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
     assert_eq!(mina.cancel_order(&order).await.unwrap().state(), OrderState::Cancelled);
 }
 
@@ -124,7 +124,7 @@ async fn o5_a_cancellation_that_crosses_the_start_ends_one_way_for_all(app: Arc<
             );
             let mut topics = vec!["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED"];
             topics.extend(asked.is_ok().then_some("ORDER_CANCELLATION_REFUSED"));
-            mina.was_told_of(&order.order_id, &topics).await;
+            mina.is_notified_of_flow(&order.order_id, &topics).await;
         } else {
             precondition(started, "DELIVERY_CANCELLED");
             let (order_state, payment) = (OrderState::Cancelled, PaymentState::Cancelled);
@@ -150,7 +150,7 @@ async fn o6_mypage_shows_order_payment_and_delivery_and_each_change_is_told(app:
     let page = mina.sees_order_page(&order, OrderState::Delivered, settled, completed).await;
     assert!(page.start_time.is_some() && page.complete_time.is_some());
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "DELIVERY_COMPLETED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
     refused(jun.order_page(&order.order_id).await, Code::NotFound, "ORDER_NOT_FOUND");
     let own = mina.send(mypage::ListOrdersRequest { page_size: 1_000, ..Default::default() }).await.unwrap().orders;
     assert!(own.iter().all(|page| page.customer_id == "mina") && own.contains(&page));

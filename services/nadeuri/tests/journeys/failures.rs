@@ -150,8 +150,8 @@ async fn x6_a_context_that_was_down_gets_what_it_missed(mut app: Fragile) {
     app.up().await;
     mina.sees_page(&trip, ReservationState::Returned, PaymentState::Settled).await;
     mina.sees_page(&second, ReservationState::Cancelled, PaymentState::Cancelled).await;
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
-    mina.was_told(&second, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&second, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
     eventually("the chronicle has the return", async || {
         let story = app.admin().flow(&trip.reservation_id).await;
         story.iter().any(|event| event.r#type.ends_with("CarReturned")).then_some(())
@@ -179,7 +179,7 @@ async fn x6_two_replicas_handle_each_event_once(mut app: Fragile) {
     let trips = futures::future::join_all(flows).await;
     for (customer, trip) in customers.iter().zip(&trips) {
         customer.sees_page(trip, ReservationState::Returned, PaymentState::Settled).await;
-        customer.was_told(trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+        customer.is_notified(trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
         let told = async || {
             let story = app.admin().flow(&trip.reservation_id).await;
             let ids: BTreeSet<&str> = story.iter().map(|event| event.event_id.as_str()).collect();

@@ -37,7 +37,7 @@ async fn x5_a_customer_sees_and_changes_only_their_own(app: Arc<Cluster>) {
     let trip = mina.reserve(&car, period(1, 1)).await.unwrap();
     let other = jun.reserve(&car, period(3, 1)).await.unwrap();
     let payment = mina.payment_for(&trip).await;
-    mina.was_told(&trip, &["CAR_RESERVED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED"]).await;
 
     let unseen = "RESERVATION_NOT_FOUND";
     refused(jun.reservation(&trip).await, Code::NotFound, unseen);
@@ -116,7 +116,7 @@ async fn tokens(app: Cluster) {
     precondition(admin.remove(&car).await, "CAR_IN_USE");
     mina.bring_back(&trip).await.unwrap();
     assert_eq!(admin.remove(&car).await.unwrap().status(), CarStatus::Removed);
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
 
     let anonymous = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
     assert!(!anonymous.status.success(), "an operator needs a token too");

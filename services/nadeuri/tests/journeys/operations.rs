@@ -140,7 +140,7 @@ async fn mixed_stores() {
     mina.bring_back(&trip).await.unwrap();
     mina.sees_page(&trip, ReservationState::Returned, PaymentState::Settled).await;
     mina.sees(&car, CarStatus::Available).await;
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
     let exists = |name: &str| std::path::Path::new(&app.file(name)).exists();
     assert!(exists("money.db") && exists("fleet.db") && !exists("rental.db") && !exists("payment.db"));
     app.down().await;

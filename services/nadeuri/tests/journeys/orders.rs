@@ -19,7 +19,7 @@ use tonic::Code;
 use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::orders::{ADDRESS, wish};
+use crate::support::orders::{ADDRESS, order_request};
 use crate::support::verbs::won;
 use crate::support::{BAD_CARD, GOOD_CARD, eventually, new_id, precondition, reason, refused, retry_delay, wrong};
 
@@ -104,7 +104,7 @@ async fn o2_an_order_is_paid_in_the_same_call_at_the_servers_price(app: Arc<Clus
     refused(jun.order_of(&order.order_id).await, Code::NotFound, "ORDER_NOT_FOUND");
     refused(jun.cancel_order(&order).await, Code::NotFound, "ORDER_NOT_FOUND");
     assert_eq!(app.admin().order_of(&order.order_id).await.unwrap().order_id, order.order_id);
-    let unknown = CreateOrderRequest { product_id: new_id(), ..wish(&tent, 1, GOOD_CARD) };
+    let unknown = CreateOrderRequest { product_id: new_id(), ..order_request(&tent, 1, GOOD_CARD) };
     refused(mina.send(unknown).await, Code::NotFound, "PRODUCT_NOT_FOUND");
     let palace = app.client(Who::manager()).new_product("Palace", 1_000_000_000_000, 10).await;
     precondition(mina.order(&palace, 2).await, "PRICE_TOO_HIGH");
@@ -113,7 +113,7 @@ async fn o2_an_order_is_paid_in_the_same_call_at_the_servers_price(app: Arc<Clus
 async fn o2_an_order_whose_payment_was_declined_does_not_exist(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     precondition(mina.order_so(request).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
@@ -133,7 +133,7 @@ async fn o2_a_repeated_request_orders_and_charges_once(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
     mina.order(&tent, 1).await.unwrap();
-    let request = wish(&tent, 2, GOOD_CARD);
+    let request = order_request(&tent, 2, GOOD_CARD);
     let attempts = futures::future::join_all((0..8).map(|_| mina.send(request.clone()))).await;
     let order = attempts[0].as_ref().unwrap().order.clone().unwrap();
     for attempt in attempts {
@@ -156,7 +156,7 @@ async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(setup: Setup
     let app = Cluster::new(setup).with(&["--set", "payment.processor_deadline_ms=300"]).started().await;
     let mina = app.by("mina");
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
-    let request = wish(&tent, 1, "sandbox-timeout-once");
+    let request = order_request(&tent, 1, "sandbox-timeout-once");
     let pending = refused(mina.order_so(request.clone()).await, Code::Aborted, "PAYMENT_PENDING");
     assert!(retry_delay(&pending).is_some_and(|delay| delay > Duration::ZERO), "they are told when to look again");
     let other_card = CreateOrderRequest { payment_method: GOOD_CARD.to_owned(), ..request.clone() };
@@ -164,7 +164,7 @@ async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(setup: Setup
     let order_id = only_payment(&mina).await.purchase_id;
     let it = Order { order_id, ..Default::default() };
     let order = mina.sees_order(&it, OrderState::Confirmed).await;
-    mina.was_told_of(&order.order_id, &["ORDER_PLACED", "ORDER_CONFIRMED"]).await;
+    mina.is_notified_of_flow(&order.order_id, &["ORDER_PLACED", "ORDER_CONFIRMED"]).await;
     let again = mina.send(request).await.unwrap().order.unwrap();
     assert_eq!((again.order_id, again.payment_id), (order.order_id, order.payment_id), "the same, charged once");
     app.down().await;
@@ -173,7 +173,7 @@ async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(setup: Setup
 async fn o3_what_is_cancelled_while_its_payment_is_awaited_is_shown_as_it_is(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let gone = app.client(Who::manager()).new_product("Gone", 10_000, 0).await;
-    let request = wish(&gone, 1, "sandbox-timeout-once");
+    let request = order_request(&gone, 1, "sandbox-timeout-once");
     match mina.order_so(request.clone()).await {
         // The event was faster than the answer.
         Ok(order) => assert!(matches!(order.state(), OrderState::Placed | OrderState::Cancelled), "{order:?}"),
@@ -210,7 +210,7 @@ async fn o3_out_of_stock_after_payment_is_refunded_and_told(app: Arc<Cluster>) {
     assert_eq!(cancelled.cancellation_cause(), CancellationCause::OutOfStock);
     let payment = mina.sees_order_payment(&order.order_id, PaymentState::Cancelled).await;
     assert!(payment.refunded, "the money went back");
-    mina.was_told_of(&order.order_id, &["ORDER_PLACED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"]).await;
+    mina.is_notified_of_flow(&order.order_id, &["ORDER_PLACED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"]).await;
     let nothing = DeliveryState::Unspecified;
     let page = mina.sees_order_page(&order, OrderState::Cancelled, PaymentState::Cancelled, nothing).await;
     assert_eq!(page.cancellation_cause(), CancellationCause::OutOfStock);
@@ -260,7 +260,7 @@ async fn o3_two_hundred_customers_never_take_more_than_the_stock(app: Arc<Cluste
 async fn o7_a_declined_order_is_paid_through_payment(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
     mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
@@ -270,11 +270,11 @@ async fn o7_a_declined_order_is_paid_through_payment(app: Arc<Cluster>) {
     let again = mina.send(request).await.unwrap().order.unwrap();
     assert_eq!(again.order_id, order.order_id, "the request that was declined has its order now");
     let topics = ["PAYMENT_REFUSED", "ORDER_PLACED", "ORDER_CONFIRMED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
 
     // Who gives up pays nothing, and there never is an order.
     let jun = app.by(&format!("jun-{}", new_id()));
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(jun.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&jun).await;
     jun.cancel_payment(&payment.payment_id).await.unwrap();
@@ -305,7 +305,7 @@ async fn o7_who_cancels_the_payment_cancels_the_order(app: Arc<Cluster>) {
     mina.sees_order(&order, OrderState::Delivering).await;
     mina.cancel_payment(&order.payment_id).await.unwrap();
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "ORDER_CANCELLATION_REFUSED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
     mina.sees_order_payment(&order.order_id, PaymentState::Approved).await;
     kim.complete(&delivery).await.unwrap();
     mina.sees_order_payment(&order.order_id, PaymentState::Settled).await;
@@ -316,7 +316,7 @@ async fn o2_what_is_not_paid_in_time_lapses(setup: Setup) {
     let app = Cluster::new(setup).with(&["--set", "order.pay_within_seconds=1"]).started().await;
     let mina = app.by("mina");
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
     let voided = mina.sees_order_payment(&payment.purchase_id, PaymentState::Cancelled).await;
@@ -324,7 +324,7 @@ async fn o2_what_is_not_paid_in_time_lapses(setup: Setup) {
     precondition(mina.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
     precondition(mina.order_so(request).await, "ORDER_LAPSED");
     refused(mina.order_of(&payment.purchase_id).await, Code::NotFound, "ORDER_NOT_FOUND");
-    mina.was_told_of(&payment.purchase_id, &["PAYMENT_REFUSED"]).await;
+    mina.is_notified_of_flow(&payment.purchase_id, &["PAYMENT_REFUSED"]).await;
     app.down().await;
 }
 
@@ -336,7 +336,7 @@ async fn o6_the_pages_of_orders_are_rebuilt_from_the_events(setup: Setup) {
     let delivery = kim.sees_delivery(&brought).await;
     kim.start(&delivery).await.unwrap();
     kim.complete(&delivery).await.unwrap();
-    precondition(mina.order_so(wish(&tent, 1, BAD_CARD)).await, "PAYMENT_REFUSED");
+    precondition(mina.order_so(order_request(&tent, 1, BAD_CARD)).await, "PAYMENT_REFUSED");
     let (settled, completed) = (PaymentState::Settled, DeliveryState::Completed);
     mina.sees_order_page(&brought, OrderState::Delivered, settled, completed).await;
     let nothing = DeliveryState::Unspecified;

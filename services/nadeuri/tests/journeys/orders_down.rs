@@ -10,7 +10,7 @@ use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
-use crate::support::orders::wish;
+use crate::support::orders::order_request;
 use crate::support::stand_in::Behaviour;
 use crate::support::{GOOD_CARD, PATIENCE, eventually_within, new_id};
 
@@ -35,11 +35,11 @@ async fn o2_with_payment_hanging_or_down_nothing_is_ordered_and_ordering_later_w
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
     mina.order(&tent, 1).await.unwrap();
-    let request = wish(&tent, 2, GOOD_CARD);
+    let request = order_request(&tent, 2, GOOD_CARD);
     let peer = ORDER.stand_in(app, Behaviour::Hangs).await;
     // One asks again and again, the others once each.
     ORDER.is_away(mina.order_so(request.clone()).await);
-    ORDER.opens_when_calls_hang(&peer, async || mina.order_so(wish(&tent, 2, GOOD_CARD)).await).await;
+    ORDER.opens_when_calls_hang(&peer, async || mina.order_so(order_request(&tent, 2, GOOD_CARD)).await).await;
     peer.leave().await;
     for _ in 0..28 {
         ORDER.is_away(mina.order_so(request.clone()).await);
@@ -52,7 +52,7 @@ async fn o2_with_payment_overloaded_nothing_is_ordered_and_ordering_later_works(
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
     mina.order(&tent, 1).await.unwrap();
-    let request = wish(&tent, 2, GOOD_CARD);
+    let request = order_request(&tent, 2, GOOD_CARD);
     let peer = ORDER.stand_in(app, Behaviour::Overloaded).await;
     ORDER.opens_when_overloaded(&peer, async || mina.order_so(request.clone()).await).await;
     peer.leave().await;
@@ -114,7 +114,7 @@ async fn o4_with_order_down_deliveries_go_on(mut app: Fragile) {
     kim.start(&delivery).await.unwrap();
     kim.complete(&delivery).await.unwrap();
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "DELIVERY_COMPLETED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
     // Payments know nothing of deliveries: who wants the money back now waits for `order`, which refuses.
     assert_eq!(mina.cancel_payment(&order.payment_id).await.unwrap().state(), PaymentState::Cancelling);
     app.start("order").await;
@@ -189,14 +189,14 @@ async fn x6_two_replicas_of_the_order_line_handle_each_event_once(mut app: Fragi
             });
             if decided.await.state() == OrderState::Cancelled {
                 let topics = ["ORDER_PLACED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"];
-                customer.was_told_of(&order.order_id, &topics).await;
+                customer.is_notified_of_flow(&order.order_id, &topics).await;
                 return 0;
             }
             let delivery = kim.sees_delivery(&order).await;
             kim.start(&delivery).await.unwrap();
             kim.complete(&delivery).await.unwrap();
             let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "DELIVERY_COMPLETED"];
-            customer.was_told_of(&order.order_id, &topics).await;
+            customer.is_notified_of_flow(&order.order_id, &topics).await;
             1
         }
     });

@@ -45,7 +45,7 @@ async fn c5_renting_charges_and_an_unpaid_reservation_never_is_a_rental(app: Arc
     assert_eq!(mina.rent_with(&trip, BAD_CARD).await.unwrap(), rented, "it is paid for, and stays so");
     mina.bring_back(&trip).await.unwrap();
     precondition(mina.rent(&trip).await, "ALREADY_RETURNED");
-    mina.was_told(&trip, &["CAR_RESERVED", "PAYMENT_REFUSED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "PAYMENT_REFUSED", "CAR_RENTED", "CAR_RETURNED"]).await;
 }
 
 /// Pays with a card whose first answer is lost, and does not wait for the second.
@@ -97,7 +97,7 @@ async fn c4_a_payment_made_for_a_cancelled_reservation_is_refunded(app: Arc<Clus
     let page = mina.sees_page(&trip, ReservationState::Cancelled, PaymentState::Cancelled).await;
     assert_eq!(page.rent_time, None);
     mina.sees(&car, CarStatus::Available).await;
-    mina.was_told(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
     precondition(mina.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
 }
 
@@ -115,7 +115,7 @@ async fn c6_cancelling_the_payment_cancels_the_rental(app: Arc<Cluster>) {
     mina.sees(&car, CarStatus::Available).await;
     mina.sees_page(&trip, ReservationState::Cancelled, PaymentState::Cancelled).await;
     jun.reserve(&car, period(2, 1)).await.expect("the period is free");
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
 }
 
 async fn c6_but_not_after_the_return(app: Arc<Cluster>) {

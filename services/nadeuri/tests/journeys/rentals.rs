@@ -130,8 +130,8 @@ async fn c4_a_cancelled_reservation_frees_the_period(app: Arc<Cluster>) {
     precondition(jun.cancel(&other).await, "ALREADY_RENTED");
     jun.bring_back(&other).await.unwrap();
     precondition(jun.cancel(&other).await, "ALREADY_RETURNED");
-    mina.was_told(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
-    jun.was_told(&other, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
+    jun.is_notified(&other, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
 }
 
 async fn c8_mypage_shows_where_the_rental_stands(app: Arc<Cluster>) {

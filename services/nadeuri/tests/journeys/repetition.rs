@@ -85,7 +85,7 @@ async fn x6_a_request_repeated_at_the_same_time_is_obeyed_once(app: Arc<Cluster>
     let answers = futures::future::join_all((0..30).map(|_| mina.send(request.clone()))).await;
     let rented = answers[0].as_ref().unwrap().clone();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == &rented), "{answers:?}");
-    mina.was_told(&first, &["CAR_RESERVED", "CAR_RENTED"]).await;
+    mina.is_notified(&first, &["CAR_RESERVED", "CAR_RENTED"]).await;
 }
 
 async fn x6_a_refused_request_may_be_repeated_with_success(app: Arc<Cluster>) {
@@ -140,6 +140,6 @@ async fn x6_the_first_answer_survives_a_crash(setup: Setup) {
     assert_eq!(mina.insist(rent).await.unwrap(), rented);
     let other = ReserveCarRequest { period: Some(period(3, 1)), ..reserve };
     refused(mina.send(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
-    mina.was_told(&trip.reservation.unwrap(), &["CAR_RESERVED", "CAR_RENTED"]).await;
+    mina.is_notified(&trip.reservation.unwrap(), &["CAR_RESERVED", "CAR_RENTED"]).await;
     app.down().await;
 }

@@ -172,7 +172,7 @@ async fn r3_a_stay_waits_for_its_payment(app: Arc<Cluster>) {
     let cancelled = mina.sees_stay(&dropped, StayState::Cancelled).await;
     assert_eq!(cancelled.cancellation_cause(), CancellationCause::Payment);
     eventually("the nights are free", async || mina.book(&villa, nights(20, 2)).await.ok()).await;
-    mina.was_told_of(&dropped.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
+    mina.is_notified_of_flow(&dropped.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
 }
 
 async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
@@ -208,7 +208,7 @@ async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
     let voucher = mina.sees_voucher(&stay, VoucherState::Sent).await;
     assert_eq!((voucher.code.len(), &voucher.dates), (19, &stay.dates));
     assert_eq!((voucher.begin_time, voucher.end_time), (stay.begin_time, stay.end_time));
-    mina.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
+    mina.is_notified_of_flow(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
     let told = mina.messages_of(&stay.stay_id).await;
     assert!(told.iter().any(|message| message.text.contains(&voucher.code)), "the code reaches its customer");
 
@@ -260,7 +260,7 @@ async fn r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights(app: Arc<
     assert!(mina.sees_stay_payment(&stay, PaymentState::Cancelled).await.refunded);
     eventually("the nights are free again", async || jun.book(&villa, nights(11, 2)).await.ok()).await;
     let topics = ["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED", "STAY_CANCELLED", "PAYMENT_REFUNDED"];
-    mina.was_told_of(&stay.stay_id, &topics).await;
+    mina.is_notified_of_flow(&stay.stay_id, &topics).await;
 
     // The same by way of the payment.
     let stay = mina.book(&villa, nights(20, 2)).await.unwrap();
@@ -282,7 +282,7 @@ async fn r6_a_stay_that_is_near_is_not_cancelled_any_more(app: Arc<Cluster>) {
     precondition(mina.cancel_stay(&tonight).await, "STAY_TOO_NEAR");
     mina.cancel_payment(&payment_id).await.unwrap();
     let topics = ["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED", "STAY_CANCELLATION_REFUSED"];
-    mina.was_told_of(&tonight.stay_id, &topics).await;
+    mina.is_notified_of_flow(&tonight.stay_id, &topics).await;
     mina.sees_stay_payment(&tonight, PaymentState::Approved).await;
     assert_eq!(mina.stay(&tonight).await.unwrap().state(), StayState::Confirmed);
 }
@@ -340,7 +340,7 @@ async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
     assert!(!payment.refunded, "nothing was taken");
     precondition(mina.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
     eventually("the nights are free", async || mina.resort(&villa).await.occupied.is_empty().then_some(())).await;
-    mina.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
+    mina.is_notified_of_flow(&stay.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
     app.down().await;
 }
 

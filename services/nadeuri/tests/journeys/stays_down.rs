@@ -138,7 +138,7 @@ async fn x6_two_replicas_of_the_resort_line_handle_each_event_once(mut app: Frag
     let stays = futures::future::join_all(stays).await;
     for (customer, stay) in customers.iter().zip(&stays) {
         customer.sees_stay_page(stay, StayState::Confirmed, PaymentState::Approved, VoucherState::Sent).await;
-        customer.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
+        customer.is_notified_of_flow(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
     }
     app.stop_replicas().await;
 }

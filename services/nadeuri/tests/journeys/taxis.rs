@@ -79,7 +79,7 @@ async fn t1_a_request_that_no_driver_takes_lapses(setup: Setup) {
     let lapsed = mina.sees_hail(&hail, HailState::Cancelled).await;
     assert_eq!(lapsed.cancellation_cause(), CancellationCause::NoDriver);
     precondition(app.driver("kim").accept(&drive).await, "DRIVE_LAPSED");
-    mina.was_told_of(&hail.hail_id, &["TAXI_HAILED", "NO_TAXI_FREE"]).await;
+    mina.is_notified_of_flow(&hail.hail_id, &["TAXI_HAILED", "NO_TAXI_FREE"]).await;
     app.down().await;
 }
 
@@ -276,7 +276,7 @@ async fn t6_the_customer_is_told_of_each_step_and_of_no_cancelled_request(app: A
     let (driver, hail, drive) = ride(&app, &mina, GOOD_CARD).await;
     driver.arrive(&drive).await.unwrap();
     let topics = ["TAXI_HAILED", "TAXI_ALLOCATED", "DRIVE_STARTED", "DRIVE_FINISHED", "PAYMENT_RECEIVED"];
-    mina.was_told_of(&hail.hail_id, &topics).await;
+    mina.is_notified_of_flow(&hail.hail_id, &topics).await;
 
     let hail = mina.hail().await;
     mina.cancel_hail(&hail).await.unwrap();
@@ -291,7 +291,7 @@ async fn t6_the_customer_is_told_of_each_step_and_of_no_cancelled_request(app: A
                 break later;
             }
         };
-        mina.was_told_of(&later.hail_id, &["TAXI_HAILED"]).await;
+        mina.is_notified_of_flow(&later.hail_id, &["TAXI_HAILED"]).await;
     }
     let told = mina.messages_of(&hail.hail_id).await;
     assert_eq!(told.iter().map(|message| message.topic.as_str()).collect::<Vec<_>>(), ["TAXI_HAILED"]);

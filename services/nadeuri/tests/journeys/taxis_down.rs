@@ -123,7 +123,7 @@ async fn x6_two_replicas_of_the_taxi_line_handle_each_event_once(mut app: Fragil
             kim.arrive(&drive).await.unwrap();
             mina.sees_hail(&hail, HailState::Finished).await;
             let topics = ["TAXI_HAILED", "TAXI_ALLOCATED", "DRIVE_STARTED", "DRIVE_FINISHED", "PAYMENT_RECEIVED"];
-            mina.was_told_of(&hail.hail_id, &topics).await;
+            mina.is_notified_of_flow(&hail.hail_id, &topics).await;
         }
     });
     futures::future::join_all(rides).await;
