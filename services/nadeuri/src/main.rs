@@ -14,8 +14,8 @@ use nadeuri::operate::{self, DeadCommand, LedgerCommand, Target};
 use nadeuri::options::{ServeOptions, StoreOptions};
 use nadeuri::{contexts, demo, serve};
 
-/// A call makes hundreds of small allocations on one thread and frees them on another. With the system's allocator, they
-/// take a seventh of the CPU time of a reservation.
+/// A call makes hundreds of small allocations on one thread and frees them on another. With the system's allocator,
+/// they take a seventh of the CPU time of a reservation.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -41,9 +41,9 @@ fn check_names(all: &[String]) -> anyhow::Result<()> {
 pub struct StoreOptions {
     /// The store of the contexts, or of one context, as `[CONTEXT=]URL`. Can be repeated.
     ///
-    /// The URL is `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. `{context}` in it stands for the name of the
-    /// context. For PostgreSQL, `?schema={context}` gives each context its own schema, and `sslmode=verify-full` uses TLS.
-    /// Default: one SQLite file per context in the data folder.
+    /// The URL is `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. `{context}` in it stands for the name of
+    /// the context. For PostgreSQL, `?schema={context}` gives each context its own schema, and `sslmode=verify-full`
+    /// uses TLS. Default: one SQLite file per context in the data folder.
     #[arg(long = "store", env = "NADEURI_STORE", value_delimiter = ' ', hide_env_values = true)]
     pub stores: Vec<String>,
 
@@ -103,7 +103,8 @@ pub struct ServeOptions {
 
     /// The trusted token issuers, as `ISSUER=JWKS`, or `off` (only on loopback), or `own`. Can be repeated.
     ///
-    /// JWKS is a file or a URL. Tokens that the key of `--identity` signed are always accepted; `own` accepts no others.
+    /// JWKS is a file or a URL. Tokens that the key of `--identity` signed are always accepted; `own` accepts no
+    /// others.
     /// `off` checks no tokens: the headers `x-user` and `x-roles` set the caller.
     #[arg(long, env = "NADEURI_AUTH", value_delimiter = ' ', default_value = "off")]
     pub auth: Vec<String>,
@@ -140,7 +141,8 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_CONFIG")]
     pub config: Option<PathBuf>,
 
-    /// A setting of a context, as `CONTEXT.NAME=VALUE`, for example `rental.time_zone=Europe/Berlin`. Overrides `--config`.
+    /// A setting of a context, as `CONTEXT.NAME=VALUE`, for example `rental.time_zone=Europe/Berlin`. Overrides
+    /// `--config`.
     #[arg(long = "set", env = "NADEURI_SET", value_delimiter = ' ')]
     pub settings: Vec<String>,
 
@@ -148,7 +150,8 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_REMEMBER_HOURS", default_value_t = 168)]
     pub remember_hours: u64,
 
-    /// How long to accept calls after SIGINT or SIGTERM, in milliseconds, so that load balancers can remove this server first.
+    /// How long to accept calls after SIGINT or SIGTERM, in milliseconds, so that load balancers can remove this server
+    /// first.
     #[arg(long, env = "NADEURI_LINGER_MS", default_value_t = 0)]
     pub linger_ms: u64,
 

@@ -1,5 +1,5 @@
-//! The invariants that must hold at the end of a run, as customers, the payment processor and operators see it. This module
-//! has those of all contexts; each line of business has its own module.
+//! The invariants that must hold at the end of a run, as customers, the payment processor and operators see it. This
+//! module has those of all contexts; each line of business has its own module.
 
 pub mod bikes;
 pub mod cars;

@@ -1,9 +1,9 @@
 //! The deterministic simulation: all contexts in one thread, driven by a seed.
 //!
 //! The product's own code runs in a runtime whose time, random numbers and faults follow from a seed: events come late,
-//! twice and out of order, contexts crash before and after commits and stay down for a while, the payment processor and the
-//! message carrier do not respond. Then the faults stop, and the `invariants` are checked: what customers, operators and the
-//! payment processor see must be consistent.
+//! twice and out of order, contexts crash before and after commits and stay down for a while, the payment processor and
+//! the message carrier do not respond. Then the faults stop, and the `invariants` are checked: what customers,
+//! operators and the payment processor see must be consistent.
 //!
 //! ```sh
 //! cargo test -p nadeuri --test simulation                                   # 1,000 seeds

@@ -139,8 +139,8 @@ impl Client {
         ::client::call(self.channel(M::CONTEXT), self.request(message)).await.map(Response::into_inner)
     }
 
-    /// Repeats a call with the same request until there is a response, as a correct client does when a server is down. The
-    /// request should have a request id.
+    /// Repeats a call with the same request until there is a response, as a correct client does when a server is down.
+    /// The request should have a request id.
     pub async fn insist<M: Unary>(&self, message: M) -> Result<M::Response, Status> {
         let limit = tokio::time::Instant::now() + PATIENCE;
         let patient = self.within(Duration::from_secs(5));

@@ -52,8 +52,8 @@ fn new_name() -> String {
 /// The prefixes of empty queues that earlier clusters have left, to be reused.
 ///
 /// They are reused, because hundreds of idle queues are a load. They are not deleted, because RabbitMQ 3 restarts the
-/// dead-letter workers of deleted queues, and after too many restarts at once it stops all of them: then no such queue can
-/// be declared any more.
+/// dead-letter workers of deleted queues, and after too many restarts at once it stops all of them: then no such queue
+/// can be declared any more.
 static LEFT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Empties the queues of a stopped cluster. A queue without consumers has requeued all unacknowledged messages.

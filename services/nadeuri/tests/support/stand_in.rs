@@ -1,5 +1,5 @@
-//! A stand-in (test double) for the process of a context: it listens at the address of the process, accepts calls of every
-//! service, counts them by caller, and behaves like a faulty peer. The calls that arrive show what a caller does.
+//! A stand-in (test double) for the process of a context: it listens at the address of the process, accepts calls of
+//! every service, counts them by caller, and behaves like a faulty peer. The calls that arrive show what a caller does.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

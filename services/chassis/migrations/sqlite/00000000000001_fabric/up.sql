@@ -13,8 +13,8 @@ CREATE TABLE outbox (
     body blob NOT NULL
 );
 
--- The inbox: what was processed, by the idempotency key of a request (with its response) or the id of an event. Written in the
--- transaction of the effect.
+-- The inbox: what was processed, by the idempotency key of a request (with its response) or the id of an event. Written
+-- in the transaction of the effect.
 CREATE TABLE done (
     key blob PRIMARY KEY NOT NULL,
     fingerprint blob NOT NULL,

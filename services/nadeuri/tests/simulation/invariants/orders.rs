@@ -76,7 +76,8 @@ impl Orders {
         if same && holds { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
     }
 
-    /// Checks a response that a courier got: a started delivery is theirs and not cancelled, a completed one is completed.
+    /// Checks a response that a courier got: a started delivery is theirs and not cancelled, a completed one is
+    /// completed.
     pub fn keeps_delivery(&self, courier: &str, promised: &Delivery) -> Outcome {
         let gone = || format!("{courier} has {}: it is gone", promised.delivery_id);
         let kept = self.deliveries.get(&promised.order_id).ok_or_else(gone)?;
@@ -152,8 +153,8 @@ pub const NOTIFIED: &[&str] = &[
     "DeliveryCompleted",
 ];
 
-/// Replays the stock of the products from their events: added stock is available or taken, and never negative. At the end,
-/// exactly the orders that were not cancelled have stock.
+/// Replays the stock of the products from their events: added stock is available or taken, and never negative. At the
+/// end, exactly the orders that were not cancelled have stock.
 fn stock_is_what_was_added_and_not_taken(seen: &Seen) -> Outcome {
     let mut changes: Vec<&Event> = seen.events.iter().filter(|event| event.source == "product").collect();
     changes.sort_by_key(|event| event.sequence);

@@ -70,8 +70,8 @@ impl Taxis {
         if same && holds { Ok(()) } else { Err(format!("a customer was promised {promised:?}, but it is {kept:?}")) }
     }
 
-    /// Checks a response that a driver got: an accepted drive is theirs, a started drive is not cancelled, and the fare of a
-    /// finished drive is unchanged.
+    /// Checks a response that a driver got: an accepted drive is theirs, a started drive is not cancelled, and the fare
+    /// of a finished drive is unchanged.
     pub fn keeps_drive(&self, driver: &str, promised: &Drive) -> Outcome {
         let gone = || format!("{driver} drove {}: it is gone", promised.drive_id);
         let kept = self.drives.get(&promised.hail_id).ok_or_else(gone)?;

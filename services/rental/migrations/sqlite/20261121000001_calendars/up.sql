@@ -1,4 +1,5 @@
--- The calendar of a car, with the fields of the car that `rental` uses. The rate is null if only a removal was received so far.
+-- The calendar of a car, with the fields of the car that `rental` uses. The rate is null if only a removal was received
+-- so far.
 CREATE TABLE calendars (
     car_id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,
