@@ -1,9 +1,9 @@
-//! The contexts that there are.
+//! The list of all contexts.
 
 use chassis::bus::Subscription;
 use chassis::{Context, StartError};
 
-/// Every context, in the order of the README's table.
+/// All contexts, in the order of the table in the README.
 pub const ALL: &[Context] = &[
     fleet::CONTEXT,
     rental::CONTEXT,
@@ -26,14 +26,14 @@ pub const ALL: &[Context] = &[
     chronicle::CONTEXT,
 ];
 
-/// The events that each of these contexts subscribes to.
+/// The subscription of each of these contexts.
 pub fn subscriptions<'a>(
     contexts: impl IntoIterator<Item = &'a Context>,
 ) -> Result<Vec<(&'static str, Subscription)>, StartError> {
     contexts.into_iter().map(|context| Ok((context.name, context.subscription()?))).collect()
 }
 
-/// The contexts of these names; of `all`, each one.
+/// The contexts with these names. No name, or `all`, means all contexts.
 pub fn named(names: &[String]) -> Result<Vec<&'static Context>, String> {
     if names.is_empty() || names.iter().any(|name| name == "all") {
         return Ok(ALL.iter().collect());

@@ -1,7 +1,7 @@
-//! `nadeuri demo`: plays a day of the company over gRPC, on a running server or one that it starts, and tells what happens.
+//! `nadeuri demo`: runs an example day of the company over gRPC, on a running server or one that it starts, and prints
+//! what happens.
 //!
-//! It does what clients do, nothing else: every line that it prints comes from an answer. Each line of business has a
-//! module of its own.
+//! It is a plain client: every line that it prints comes from a response. Each line of business has its own module.
 
 mod bikes;
 mod cars;
@@ -26,36 +26,36 @@ use crate::operate::Target;
 use crate::options::ServeOptions;
 use crate::serve::Served;
 
-/// How long an answer, or what follows from it, may take.
+/// The deadline of a call, and the limit of a wait for eventual consistency.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where to play.
+/// The options of `nadeuri demo`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The server; if none is running there, the demo starts one of its own on a temporary folder.
+    /// The URL of the server. If no server runs there, the demo starts its own in a temporary folder.
     #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
 
-    /// The key (`nadeuri token` makes one) of a server that checks tokens.
+    /// The key file of a server that checks tokens: its `--identity`. The demo signs its tokens with it.
     #[arg(long)]
     identity: Option<PathBuf>,
 }
 
-/// Plays the day.
+/// Runs the example day.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let signer = options.identity.as_deref().map(|path| Signer::open(path, "nadeuri")).transpose()?.map(Arc::new);
     let target = Target { server: options.server.clone(), token: None };
     if let Ok(channel) = target.connect().await {
-        println!("on the server at {}\n", options.server);
+        println!("using the server at {}\n", options.server);
         return Day { channel, signer }.play().await;
     }
     let folder = std::env::temp_dir().join(format!("nadeuri-demo-{}", std::process::id()));
-    println!("no server answers at {}, so the demo starts its own, in {}\n", options.server, folder.display());
+    println!("no server answers at {}; starting one in {}\n", options.server, folder.display());
     let served = Served::start(&own_server(&folder)).await?;
     let target = Target { server: format!("http://{}", served.address), token: None };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(served.until(async {
-        // It also stops when the demo fails and the sender is dropped.
+        // The server also stops if the demo fails and drops the sender.
         let _ = stopped.await;
     }));
     let played = Day { channel: target.connect().await?, signer }.play().await;
@@ -92,7 +92,7 @@ impl Day {
     }
 
     async fn tell_messages(&self, who: &str) -> anyhow::Result<()> {
-        println!("\nWhat {who} was told:");
+        println!("\nThe messages to {who}:");
         for message in self.ask(who, ListMessagesRequest::default()).await?.messages.iter().rev() {
             println!("  {}", message.text);
         }
@@ -100,22 +100,22 @@ impl Day {
     }
 
     async fn tell_story(&self, flow_id: &str) -> anyhow::Result<()> {
-        println!("\nThe story of the flow {flow_id}, as the chronicle tells it:");
+        println!("\nThe events of flow {flow_id}, from the chronicle:");
         let request = GetFlowRequest { flow_id: flow_id.to_owned() };
         for event in self.ask("admin", request).await?.events {
             let kind = event.r#type.trim_start_matches("nadeuri.");
             let cause = if event.causation_id.is_empty() { "a call" } else { "an event" };
-            println!("  {kind:<36} by {:<8} after {cause}", event.source);
+            println!("  {kind:<36} by {:<8} caused by {cause}", event.source);
         }
         Ok(())
     }
 
-    /// Asks as somebody.
+    /// Sends a request as `who`.
     async fn ask<M: Unary>(&self, who: &str, request: M) -> Result<M::Response, client::Error> {
         self.client(who)?.send(request).await
     }
 
-    /// Asks as somebody until `find` finds something in the answer.
+    /// Repeats a request as `who` until `find` returns a value.
     async fn wait_for<M: Unary, T>(
         &self,
         who: &str,
@@ -123,11 +123,11 @@ impl Day {
         find: impl Fn(M::Response) -> Option<T>,
     ) -> anyhow::Result<T> {
         let ask = async || Ok(self.ask(who, request.clone()).await.ok().and_then(&find));
-        wait(format!("what {who} sees of {request:?}"), ask).await
+        wait(format!("the response to {request:?} of {who}"), ask).await
     }
 
-    /// A client of somebody (`driver:kim` drives, `manager:hana` looks after bikes, `courier:kim` carries, `admin` runs the
-    /// company, others are customers): with a token, or with the name alone where nobody is checked.
+    /// A client for a caller: `driver:kim`, `manager:hana` and `courier:kim` have these roles, `admin` is the admin,
+    /// all others are customers. It sends a token, or only the headers if auth is off.
     fn client(&self, who: &str) -> Result<Client, client::Error> {
         let (name, role) = match who.split_once(':') {
             Some(("driver", name)) => (name, Role::Driver),
@@ -150,14 +150,14 @@ impl Day {
     }
 }
 
-/// Asks until there is an answer.
+/// Polls until there is a value.
 async fn wait<T>(what: String, ask: impl AsyncFn() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await? {
             return Ok(answer);
         }
-        anyhow::ensure!(tokio::time::Instant::now() < until, "waited in vain for {what}");
+        anyhow::ensure!(tokio::time::Instant::now() < until, "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,7 +1,7 @@
-//! The product: every context in one process, or each in its own.
+//! The product: all contexts in one process, or each in its own.
 //!
-//! [`contexts`] lists the contexts, [`options`] are what an operator can set, [`serve`] runs them; the binary's other
-//! commands are small programs around those.
+//! [`contexts`] lists the contexts, [`options`] defines the options of an operator, [`serve`] runs the contexts. The
+//! other commands of the binary are small programs around these modules.
 
 pub mod contexts;
 pub mod data;

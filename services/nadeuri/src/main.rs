@@ -1,4 +1,4 @@
-//! The command line of the product.
+//! The command line interface of the product.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,19 +14,19 @@ use nadeuri::operate::{self, DeadCommand, LedgerCommand, Target};
 use nadeuri::options::{ServeOptions, StoreOptions};
 use nadeuri::{contexts, demo, serve};
 
-/// A call makes hundreds of small allocations on one thread that another frees; with the system's allocator those are a
-/// seventh of the processor time of a reservation.
+/// A call makes hundreds of small allocations on one thread and frees them on another. With the system's allocator,
+/// they take a seventh of the CPU time of a reservation.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The back end of Nadeuri: every context in one process, or each in its own. Without a command: `serve all`.
+/// The back end of Nadeuri: all contexts in one process, or each in its own. Without a command, it runs `serve all`.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Threads that work on calls; as many as there are cores, if not given.
+    /// The number of worker threads. Default: the number of CPU cores.
     #[arg(long, env = "NADEURI_WORKERS", global = true)]
     workers: Option<usize>,
 }
@@ -35,9 +35,9 @@ struct Cli {
 enum Command {
     /// Runs contexts until SIGINT or SIGTERM.
     Serve(Box<ServeOptions>),
-    /// Brings the tables of contexts up to date.
+    /// Runs the database migrations of contexts.
     Migrate {
-        /// The contexts; all of them, if none is named.
+        /// The contexts to migrate. Default: all.
         #[arg(value_name = "CONTEXT")]
         contexts: Vec<String>,
         #[command(flatten)]
@@ -45,57 +45,57 @@ enum Command {
     },
     /// Lists the contexts.
     List,
-    /// Makes a token for development, and on first use the key for it.
+    /// Creates a token for development, and on first use the key that signs it.
     Token {
-        /// Whom it speaks for.
+        /// The subject (`sub`) of the token: the caller.
         #[arg(long, default_value = "guest")]
         subject: String,
-        /// The roles it gives: customer, driver, courier, manager, admin. Repeat it for more.
+        /// A role of the caller: customer, driver, courier, manager or admin. Can be repeated.
         #[arg(long = "role", default_value = "customer")]
         roles: Vec<String>,
-        /// For how long, in hours.
+        /// How long the token is valid, in hours.
         #[arg(long, default_value_t = 12)]
         hours: u64,
-        /// Who it is for.
+        /// The audience (`aud`) of the token.
         #[arg(long, env = "NADEURI_AUDIENCE", default_value = "nadeuri")]
         audience: String,
-        /// The folder of the key.
+        /// The folder of the development key.
         #[arg(long, default_value = "./data")]
         data: PathBuf,
-        /// The key of a server (its `--identity`), to sign with in place of one of the folder.
+        /// The key file that signs the token, in place of the development key: the `--identity` of the server.
         #[arg(long, env = "NADEURI_IDENTITY")]
         identity: Option<PathBuf>,
     },
-    /// Asks a server how it is; fails unless it is well.
+    /// Checks the health of a server. Fails if it does not serve.
     Health {
-        /// A context, or a part of one such as `rental.store`; the whole process, if not given.
+        /// The health check: a context (`rental`) or a dependency of one (`rental.store`). Default: the whole process.
         #[arg(default_value = "")]
         what: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Empties a view and makes it anew from the chronicle.
+    /// Rebuilds a read model: deletes it and projects all events of the chronicle again.
     Rebuild {
-        /// The context that keeps the view.
+        /// The context of the read model, such as `mypage`.
         view: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Deals with events that a context could not handle.
+    /// Lists, replays or drops dead letters: events that a context could not handle.
     Dead {
         #[command(subcommand)]
         command: DeadCommand,
         #[command(flatten)]
         target: Target,
     },
-    /// Looks after the ledger of deposits and points.
+    /// Checks the ledger of deposits and points.
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,
         #[command(flatten)]
         target: Target,
     },
-    /// Plays a day of the company on a server, and tells what happens.
+    /// Runs an example day of the company on a server, and prints what happens.
     Demo(demo::Options),
 }
 
@@ -156,7 +156,7 @@ async fn migrate(names: &[String], stores: &StoreOptions) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Signs with the key of a server, or else with the developer's, and says which server accepts that.
+/// Returns a signer with the key of a server, or else with the development key. Prints which server accepts the latter.
 fn signer(identity: Option<PathBuf>, audience: &str, data: &std::path::Path) -> anyhow::Result<Signer> {
     if let Some(key) = identity {
         return Ok(Signer::open(&key, audience)?);
@@ -178,8 +178,8 @@ fn token(subject: &str, roles: &[String], hours: u64, signer: &Signer) -> anyhow
         anyhow::bail!("there is no role {role:?}; there are {}", all.join(", "));
     }
     let life = Duration::from_secs(hours.saturating_mul(3_600));
-    let token = signer.token(subject, known, life, Clock::system().now()).context("the token can't be made")?;
-    // The token alone on stdout, so that it can be taken into a variable.
+    let token = signer.token(subject, known, life, Clock::system().now()).context("cannot create the token")?;
+    // Only the token goes to stdout, so that a shell can assign it to a variable.
     println!("{token}");
     Ok(())
 }

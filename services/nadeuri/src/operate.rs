@@ -1,4 +1,4 @@
-//! The commands that ask a running server: `health`, `dead`, `rebuild`, `ledger`.
+//! The commands for a running server: `health`, `dead`, `rebuild`, `ledger`.
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -16,25 +16,25 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// How long a server may take to answer.
+/// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long a view may take to be made anew, or a ledger to be added up.
+/// The deadline of a rebuild, a replay or a check of the ledger.
 const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
 
-/// Which server, and who asks.
+/// The server to call, and the credentials.
 #[derive(Args, Clone, Debug)]
 pub struct Target {
-    /// The server.
+    /// The URL of the server.
     #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051", global = true)]
     pub server: String,
 
-    /// A token (`nadeuri token`), where the server checks them. Better given by the environment than by flag.
+    /// The caller's token, if the server checks tokens. Prefer the environment variable: other users can see flags.
     #[arg(long, env = "NADEURI_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
 }
 
 impl Target {
-    /// Connects.
+    /// Connects to the server.
     pub async fn connect(&self) -> anyhow::Result<Channel> {
         let endpoint = Endpoint::from_shared(self.server.clone())?.connect_timeout(DEADLINE);
         endpoint.connect().await.with_context(|| {
@@ -54,36 +54,36 @@ impl Target {
     }
 }
 
-/// What to do with dead letters.
+/// The operations on dead letters.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DeadCommand {
-    /// Shows the events that a context could not handle.
+    /// Lists the dead letters of a context, with the reason of each.
     List {
         /// The context.
         context: String,
     },
-    /// Gives them to the context once more.
+    /// Delivers dead letters to the context again.
     Replay {
         /// The context.
         context: String,
-        /// Only this event.
+        /// The id of an event. Default: all dead letters.
         #[arg(long)]
         event: Option<String>,
     },
-    /// Removes them for good.
+    /// Deletes dead letters permanently.
     Drop {
         /// The context.
         context: String,
-        /// Only this event.
+        /// The id of an event.
         #[arg(long, required_unless_present = "all")]
         event: Option<String>,
-        /// All of them.
+        /// Deletes all dead letters of the context.
         #[arg(long)]
         all: bool,
     },
 }
 
-/// Deals with dead letters.
+/// Runs an operation on dead letters.
 pub async fn dead(target: &Target, command: DeadCommand) -> anyhow::Result<()> {
     let mut client = OperationsServiceClient::new(target.connect().await?);
     match command {
@@ -99,35 +99,35 @@ pub async fn dead(target: &Target, command: DeadCommand) -> anyhow::Result<()> {
             let event_id = event.unwrap_or_default();
             let request = target.request(ReplayDeadLettersRequest { context, event_id }, LONG_DEADLINE)?;
             let replayed = client.replay_dead_letters(request).await.map_err(plain)?.into_inner();
-            println!("{} dead letters given to the context again", replayed.replayed_count);
+            println!("{} dead letters replayed", replayed.replayed_count);
         }
         DeadCommand::Drop { context, event, .. } => {
             let event_id = event.unwrap_or_default();
             let request = target.request(DropDeadLettersRequest { context, event_id }, LONG_DEADLINE)?;
             let dropped = client.drop_dead_letters(request).await.map_err(plain)?.into_inner();
-            println!("{} dead letters removed", dropped.dropped_count);
+            println!("{} dead letters dropped", dropped.dropped_count);
         }
     }
     Ok(())
 }
 
-/// Makes a view anew.
+/// Rebuilds a read model.
 pub async fn rebuild(target: &Target, view: String) -> anyhow::Result<()> {
     let mut client = OperationsServiceClient::new(target.connect().await?);
     let request = target.request(RebuildViewRequest { context: view.clone() }, LONG_DEADLINE)?;
     let rebuilt = client.rebuild_view(request).await.map_err(plain)?.into_inner();
-    println!("{view} was made anew from {} events", rebuilt.event_count);
+    println!("{view} was rebuilt from {} events", rebuilt.event_count);
     Ok(())
 }
 
-/// What to do with the ledger.
+/// The operations on the ledger.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Adds all of it up and shows the balances; fails if anything does not agree.
+    /// Adds up all entries and prints the balances. Fails if a balance is wrong.
     Check,
 }
 
-/// Adds the ledger up.
+/// Checks the ledger.
 pub async fn check_ledger(target: &Target) -> anyhow::Result<()> {
     let mut client = WalletServiceClient::new(target.connect().await?);
     let request = target.request(CheckLedgerRequest {}, LONG_DEADLINE)?;
@@ -142,15 +142,15 @@ pub async fn check_ledger(target: &Target) -> anyhow::Result<()> {
     }
     match checked.findings.len() {
         0 => {
-            println!("it adds up: every balance is the sum of its entries");
+            println!("the ledger is correct: every balance is the sum of its entries");
             Ok(())
         }
-        count => bail!("the ledger does not add up: {count} findings"),
+        count => bail!("the ledger is wrong: {count} findings"),
     }
 }
 
-/// Asks how a server is, and fails unless all asked about is well. `what` is a context, a part of one (`rental.store`), or
-/// empty for the whole process.
+/// Prints the health checks of a server, and fails if one does not pass. `what` is a context, a dependency of one
+/// (`rental.store`), or empty for the whole process.
 pub async fn health(target: &Target, what: &str) -> anyhow::Result<()> {
     let mut client = HealthClient::new(target.connect().await?);
     let mut check = async |service: String| -> anyhow::Result<Option<ServingStatus>> {
@@ -176,13 +176,13 @@ pub async fn health(target: &Target, what: &str) -> anyhow::Result<()> {
     }
     match check(what.to_owned()).await? {
         Some(ServingStatus::Serving) => Ok(()),
-        Some(_) if missing.is_empty() => bail!("not serving: it starts or stops"),
+        Some(_) if missing.is_empty() => bail!("not serving: it is starting or stopping"),
         Some(_) => bail!("not serving: {}", missing.join(", ")),
         None => bail!("{what:?} is not served there"),
     }
 }
 
-/// A status, for people.
+/// The error to print for a status.
 fn plain(status: tonic::Status) -> anyhow::Error {
     anyhow::anyhow!("{} ({:?})", status.message(), status.code())
 }

@@ -1,4 +1,4 @@
-//! What an operator can set: by flag, by environment variable, and, for the contexts, in a file.
+//! The options of an operator: flags, environment variables and, for the contexts' settings, a file.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tonic::transport::Endpoint;
 
 use crate::contexts;
 
-/// Where something of each context is: `[CONTEXT=]URL`, in which `{context}` stands for the name.
+/// Splits `[CONTEXT=]URL` into the context, if there is one, and the URL.
 fn split(named: &str) -> (Option<&str>, &str) {
     match named.split_once('=') {
         // In a URL an equals sign comes behind the colon of the scheme.
@@ -21,13 +21,13 @@ fn split(named: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// The URL for a context: the one with its name, or else the one without a name.
+/// Returns the URL of a context: the one with its name, or else the one without a name.
 fn find<'a>(all: &'a [String], context: &str) -> Option<&'a str> {
     let of = |wanted: Option<&str>| all.iter().map(|one| split(one)).find(|(name, _)| *name == wanted);
     of(Some(context)).or_else(|| of(None)).map(|(_, url)| url)
 }
 
-/// A context that there is not, for which a URL is given: a slip that would otherwise go unnoticed.
+/// Fails if a URL names an unknown context: otherwise a typing error would have no effect.
 fn check_names(all: &[String]) -> anyhow::Result<()> {
     let names: Vec<String> = all.iter().filter_map(|one| split(one).0).map(str::to_owned).collect();
     if !names.is_empty() {
@@ -36,24 +36,24 @@ fn check_names(all: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where each context keeps its state.
+/// The stores of the contexts.
 #[derive(Args, Clone, Debug)]
 pub struct StoreOptions {
-    /// A store, `[CONTEXT=]URL`; `{context}` stands for its name. Repeat it to name others for some contexts.
+    /// The store of the contexts, or of one context, as `[CONTEXT=]URL`. Can be repeated.
     ///
-    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`, with `?schema={context}` for a schema a context
-    /// and `sslmode=verify-full` for TLS.
-    /// Default: a SQLite file a context in the data folder.
+    /// The URL is `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. `{context}` in it stands for the name of
+    /// the context. For PostgreSQL, `?schema={context}` gives each context its own schema, and `sslmode=verify-full`
+    /// uses TLS. Default: one SQLite file per context in the data folder.
     #[arg(long = "store", env = "NADEURI_STORE", value_delimiter = ' ', hide_env_values = true)]
     pub stores: Vec<String>,
 
-    /// The folder for what is kept on this machine.
+    /// The folder for local data, such as SQLite files.
     #[arg(long, env = "NADEURI_DATA", default_value = "./data")]
     pub data: PathBuf,
 }
 
 impl StoreOptions {
-    /// The store of a context.
+    /// The store URL of a context.
     pub fn store(&self, context: &str) -> String {
         match find(&self.stores, context) {
             Some(store) => store.to_owned(),
@@ -61,21 +61,21 @@ impl StoreOptions {
         }
     }
 
-    /// Fails if a store is given for a context that there is not.
+    /// Fails if a store names an unknown context.
     pub fn check(&self) -> anyhow::Result<()> {
         check_names(&self.stores)
     }
 
-    /// Whether all contexts keep their state in files of the data folder.
+    /// Whether all contexts store their state in files of the data folder.
     pub fn is_local(&self) -> bool {
         self.stores.is_empty()
     }
 }
 
-/// How to serve.
+/// The options of `nadeuri serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
-    /// The contexts to serve; all of them, if none is named.
+    /// The contexts to serve. Default: all.
     #[arg(value_name = "CONTEXT")]
     pub contexts: Vec<String>,
 
@@ -83,73 +83,79 @@ pub struct ServeOptions {
     #[allow(missing_docs)]
     pub stores: StoreOptions,
 
-    /// Where to listen.
+    /// The address to listen on, as `HOST:PORT`.
     #[arg(long, env = "NADEURI_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
 
-    /// The bus: `local` within this process, or RabbitMQ at `amqp://USER:PASSWORD@HOST/VHOST`.
+    /// The event bus: `local` (within this process), or RabbitMQ as `amqp://USER:PASSWORD@HOST/VHOST`.
     #[arg(long, env = "NADEURI_BUS", default_value = "local", hide_env_values = true)]
     pub bus: String,
 
-    /// What the names of exchanges and queues begin with.
+    /// The prefix of the names of exchanges and queues in RabbitMQ.
     #[arg(long, env = "NADEURI_BUS_PREFIX", default_value = "nadeuri")]
     pub bus_prefix: String,
 
-    /// Where contexts of other processes are, `[CONTEXT=]URL`; `{context}` stands for the name, as in
-    /// `http://{context}:50051`. Repeat it for contexts that are elsewhere.
+    /// The URL of contexts in other processes, as `[CONTEXT=]URL`. Can be repeated.
+    ///
+    /// `{context}` in the URL stands for the name of the context, as in `http://{context}:50051`.
     #[arg(long, env = "NADEURI_PEERS", value_delimiter = ' ')]
     pub peers: Vec<String>,
 
-    /// `off`, on loopback only; or whose tokens to accept: `ISSUER=JWKS`, a file or a URL. Repeat it for more issuers.
-    /// `own` names no issuer: only tokens that the key of `--identity` signed are accepted, which are accepted anyway.
+    /// The trusted token issuers, as `ISSUER=JWKS`, or `off` (only on loopback), or `own`. Can be repeated.
+    ///
+    /// JWKS is a file or a URL. Tokens that the key of `--identity` signed are always accepted; `own` accepts no
+    /// others.
+    /// `off` checks no tokens: the headers `x-user` and `x-roles` set the caller.
     #[arg(long, env = "NADEURI_AUTH", value_delimiter = ' ', default_value = "off")]
     pub auth: Vec<String>,
 
-    /// The audience that tokens must be for.
+    /// The audience (`aud`) that tokens must have.
     #[arg(long, env = "NADEURI_AUDIENCE", default_value = "nadeuri")]
     pub audience: String,
 
-    /// The claim that lists the caller's roles: a name, or a JSON pointer such as `/realm_access/roles`.
+    /// The token claim with the caller's roles: a name, or a JSON pointer such as `/realm_access/roles`.
     #[arg(long, env = "NADEURI_ROLES_CLAIM", default_value = "roles")]
     pub roles_claim: String,
 
-    /// The key (PKCS#8 PEM, Ed25519) that calls between contexts are signed with; the same for all processes.
+    /// The key file (Ed25519, PKCS#8 PEM) that signs calls between contexts. All processes need the same key.
     #[arg(long, env = "NADEURI_IDENTITY")]
     pub identity: Option<PathBuf>,
 
-    /// Calls a second that one subject may make, with bursts of twice as many; 0 for as many as they like.
+    /// The rate limit per caller, in calls per second, with bursts of twice as many. 0 means no limit.
     #[arg(long, env = "NADEURI_RATE", default_value_t = 0)]
     pub rate: u32,
 
-    /// Calls under way at once; more are turned away.
+    /// The maximum number of calls in flight. Further calls are rejected (`RESOURCE_EXHAUSTED`).
     #[arg(long, env = "NADEURI_IN_FLIGHT", default_value_t = 4096)]
     pub in_flight: usize,
 
-    /// Leave retries of calls between contexts to the mesh.
+    /// Disables retries of calls between contexts, because the service mesh retries them.
     #[arg(long, env = "NADEURI_MESH_RETRIES")]
     pub mesh_retries: bool,
 
-    /// Don't bring the tables up to date; `nadeuri migrate` did.
+    /// Skips database migrations at the start. Use it if `nadeuri migrate` has run them.
     #[arg(long, env = "NADEURI_NO_MIGRATE")]
     pub no_migrate: bool,
 
-    /// A TOML file with a table of settings a context.
+    /// A TOML file with one table of settings per context.
     #[arg(long, env = "NADEURI_CONFIG")]
     pub config: Option<PathBuf>,
 
-    /// A setting of a context, `CONTEXT.NAME=VALUE`, as in `rental.time_zone=Europe/Berlin`. Overrules the file.
+    /// A setting of a context, as `CONTEXT.NAME=VALUE`, for example `rental.time_zone=Europe/Berlin`. Overrides
+    /// `--config`.
     #[arg(long = "set", env = "NADEURI_SET", value_delimiter = ' ')]
     pub settings: Vec<String>,
 
-    /// For how many hours a repeated request gets its first answer.
+    /// How long idempotency keys are kept, in hours. Within this time, a repeated request gets its first response.
     #[arg(long, env = "NADEURI_REMEMBER_HOURS", default_value_t = 168)]
     pub remember_hours: u64,
 
-    /// How long to go on serving after a signal to stop, so that who balances the load can turn elsewhere.
+    /// How long to accept calls after SIGINT or SIGTERM, in milliseconds, so that load balancers can remove this server
+    /// first.
     #[arg(long, env = "NADEURI_LINGER_MS", default_value_t = 0)]
     pub linger_ms: u64,
 
-    /// How long to wait for what is under way when stopping.
+    /// How long to wait at shutdown for calls in flight, in milliseconds.
     #[arg(long, env = "NADEURI_STOP_MS", default_value_t = 20_000)]
     pub stop_ms: u64,
 
@@ -158,41 +164,41 @@ pub struct ServeOptions {
     pub telemetry: TelemetryOptions,
 }
 
-/// What to tell.
+/// Logs, metrics and traces.
 #[derive(Args, Clone, Debug)]
 pub struct TelemetryOptions {
-    /// The collector's OTLP endpoint (gRPC), as in `http://localhost:4317`.
+    /// The OTLP endpoint (gRPC) for metrics and traces, for example `http://localhost:4317`. Default: no export.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp: Option<String>,
 
-    /// Which logs to write, as in `info,chassis=debug`.
+    /// The log filter, for example `info,chassis=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "warn")]
     pub log: String,
 
-    /// How to write them: `text` or `json`.
+    /// The log format: `text` or `json`.
     #[arg(long, env = "NADEURI_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,
 }
 
 impl ServeOptions {
-    /// Whether callers are believed what they say.
+    /// Whether callers are not authenticated.
     pub fn is_auth_off(&self) -> bool {
         self.auth.iter().any(|auth| auth == "off")
     }
 
-    /// Whose tokens to accept besides one's own.
+    /// The trusted issuers besides the own identity.
     pub fn trust(&self) -> anyhow::Result<Vec<Trust>> {
         let named = self.auth.iter().filter(|auth| *auth != "own");
         named.map(|trust| trust.parse().map_err(anyhow::Error::new)).collect()
     }
 
-    /// What one subject may call.
+    /// The rate limit per caller, if there is one.
     pub fn rate(&self) -> Option<Rate> {
         let per_second = std::num::NonZeroU32::new(self.rate)?;
         Some(Rate { per_second, burst: per_second.saturating_add(self.rate) })
     }
 
-    /// Where contexts of other processes are.
+    /// The endpoints of contexts in other processes.
     pub fn peers(&self) -> anyhow::Result<HashMap<&'static str, Endpoint>> {
         check_names(&self.peers)?;
         let mut peers = HashMap::new();

@@ -1,4 +1,4 @@
-//! `nadeuri serve`: runs contexts until it is told to stop.
+//! `nadeuri serve`: runs contexts until SIGINT or SIGTERM.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::contexts;
 use crate::data::DataFolder;
 use crate::options::ServeOptions;
 
-/// Contexts that were started, and what they are served with.
+/// The started contexts, and the server for them.
 pub struct Served {
-    /// Where the server listens.
+    /// The address that the server listens on.
     pub address: SocketAddr,
     listener: TcpListener,
     running: Vec<Running>,
@@ -35,7 +35,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts the contexts. They work from now on, and can be called after [`Served::until`].
+    /// Starts the contexts. They handle events from now on, and accept calls during [`Served::until`].
     pub async fn start(options: &ServeOptions) -> anyhow::Result<Served> {
         let chosen = contexts::named(&options.contexts).map_err(anyhow::Error::msg)?;
         check(options, &chosen)?;
@@ -74,18 +74,18 @@ impl Served {
         self.running.iter().map(|context| context.name).collect()
     }
 
-    /// Serves until `stop` is done, then finishes what is under way.
+    /// Serves until `stop` completes, then waits for the calls in flight.
     pub async fn until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Served { listener, running, guard, linger, stop_limit, .. } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let stop = async {
             stop.await;
-            // The receiver is there until the server is done.
+            // The receiver lives until the server has stopped.
             let _ = stopping.send(());
         };
         let serving = server::serve(listener, &running, guard, linger, stop);
         let limit = async {
-            // Without a signal there is no limit.
+            // Without a stop signal there is no time limit.
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -93,26 +93,26 @@ impl Served {
         };
         tokio::select! {
             served = serving => served?,
-            () = limit => tracing::warn!("calls were still under way at the limit; they are cut off"),
+            () = limit => tracing::warn!("calls in flight at the shutdown limit were cancelled"),
         }
         futures::future::join_all(running.into_iter().map(|context| context.stop(stop_limit))).await;
         Ok(())
     }
 }
 
-/// What can't work together is said before anything is started.
+/// Rejects options that do not work together, before anything is started.
 fn check(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<()> {
     if options.is_auth_off() && !options.listen.ip().is_loopback() {
         bail!(
-            "--auth off believes callers whatever they say, so it is only for loopback; listen on 127.0.0.1, or name whose \
-             tokens to accept with --auth ISSUER=JWKS"
+            "--auth off does not authenticate callers, so it is allowed only on loopback; listen on 127.0.0.1, or set a \
+             trusted issuer with --auth ISSUER=JWKS"
         );
     }
     let all = chosen.len() == contexts::ALL.len();
     if options.bus == "local" && !all {
         bail!(
-            "the local bus carries events within one process, and not all contexts are in this one; serve all, or name a \
-             RabbitMQ with --bus amqp://…"
+            "the local bus carries events within one process only, and not all contexts run in this process; serve all of \
+             them, or use RabbitMQ with --bus amqp://…"
         );
     }
     options.stores.check()?;
@@ -121,7 +121,7 @@ fn check(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<
     for context in chosen {
         if let Some(missing) = context.calls.iter().find(|call| !is_known(call)) {
             bail!(
-                "{} calls {missing}, which is not in this process; say where it is with --peers 'http://{{context}}:50051'",
+                "{} calls {missing}, which is not in this process; set its URL with --peers 'http://{{context}}:50051'",
                 context.name
             );
         }
@@ -164,7 +164,7 @@ async fn auth(options: &ServeOptions) -> anyhow::Result<(Auth, Identity)> {
         return Ok((Auth::Off, Identity::Named));
     }
     let path = options.identity.as_ref().context(
-        "calls between contexts must be signed; name a key with --identity (nadeuri token makes one for development)",
+"calls between contexts must be signed; set a key file with --identity (nadeuri token creates one for development)",
     )?;
     let signer = Signer::open(path, &options.audience)?;
     let mut trust = options.trust()?;
@@ -191,12 +191,12 @@ pub async fn run(options: ServeOptions, is_default: bool) -> anyhow::Result<()> 
     result
 }
 
-/// SIGINT or SIGTERM.
+/// Waits for SIGINT or SIGTERM.
 pub async fn signal() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(terminate) => terminate,
         Err(error) => {
-            tracing::error!(%error, "SIGTERM can't be waited for");
+            tracing::error!(%error, "cannot listen for SIGTERM");
             return;
         }
     };
@@ -206,7 +206,7 @@ pub async fn signal() {
     }
 }
 
-/// Where it listens, and what to try next.
+/// Prints the address, and example commands if the server was started without options.
 fn tell(served: &Served, options: &ServeOptions, is_default: bool) {
     let address = served.address;
     println!("nadeuri serves {} on {address}", served.contexts().join(", "));
@@ -214,7 +214,7 @@ fn tell(served: &Served, options: &ServeOptions, is_default: bool) {
         println!("state is kept in {}", options.stores.data.display());
     }
     if options.is_auth_off() {
-        println!("AUTH IS OFF: callers are believed what they say (x-user, x-roles); only on loopback");
+        println!("AUTH IS OFF: the headers x-user and x-roles set the caller; allowed only on loopback");
     }
     if is_default {
         println!(
@@ -224,7 +224,7 @@ fn tell(served: &Served, options: &ServeOptions, is_default: bool) {
              \"daily_rate\":{{\"currency_code\":\"KRW\",\"amount_minor\":54000}}}}}}' {address} \
              nadeuri.fleet.v1.FleetService/RegisterCar\n  \
              grpcurl -plaintext {address} nadeuri.fleet.v1.FleetService/ListCars\n  \
-             cargo run --release -- demo          # a day of the company, told as it happens\n  \
+             cargo run --release -- demo          # an example day of the company\n  \
              cargo run --release -- help          # other commands"
         );
     }

@@ -1,5 +1,5 @@
-//! The house rules of CONTRIBUTING.md, as far as a program can check them: the repository read as text, the contracts as
-//! descriptors, the contexts as they declare themselves.
+//! The house rules of CONTRIBUTING.md, as far as a program can check them, on the text of the repository, the
+//! descriptors of the contracts and the declarations of the contexts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every file of the repository that ends so, by its path from the root, with its text.
+/// Every file of the repository with this ending: its path from the root, and its text.
 fn files(ending: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of the repository can be read") {
@@ -41,7 +41,7 @@ fn files(ending: &str) -> Vec<(String, String)> {
     found.iter().map(|path| (name(path), text(path))).collect()
 }
 
-/// Fails with everything that was found at once.
+/// Fails with all findings.
 #[track_caller]
 fn none(rule: &str, found: Vec<String>) {
     assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
@@ -86,7 +86,7 @@ fn files_stay_below_500_lines() {
 
 #[test]
 fn functions_stay_below_70_lines() {
-    // clippy counts; here is only seen to it that nobody tells it to stop.
+    // clippy counts the lines. This checks that the lint is on everywhere.
     let cargo: toml::Table = read("Cargo.toml").parse().expect("it is TOML");
     assert_eq!(cargo["workspace"]["lints"]["clippy"]["too_many_lines"].as_str(), Some("deny"));
     let clippy: Vec<(String, toml::Table)> =
@@ -94,11 +94,11 @@ fn functions_stay_below_70_lines() {
     for (path, clippy) in clippy {
         assert_eq!(clippy["too-many-lines-threshold"].as_integer(), Some(70), "{path}");
     }
-    let deaf = files("Cargo.toml").into_iter().filter(|(_, text)| {
+    let without_lints = files("Cargo.toml").into_iter().filter(|(_, text)| {
         let crate_: toml::Table = text.parse().expect("it is TOML");
         crate_.contains_key("package") && crate_["lints"]["workspace"].as_bool() != Some(true)
     });
-    none("a crate does not heed the lints", deaf.map(|(path, _)| path).collect());
+    none("a crate does not use the lints of the workspace", without_lints.map(|(path, _)| path).collect());
 }
 
 #[test]
@@ -115,9 +115,10 @@ fn no_test_is_ignored() {
 
 #[test]
 fn tests_wait_for_a_condition_or_move_the_clock() {
-    /// Functions in which a sleep is the pause between two looks.
+    /// Functions in which a sleep is the pause between two polls.
     const WAITING: [&str; 3] = ["eventually", "wait", "insist"];
-    /// Sleeps that wait for no outcome: how long a fault lasts, how long people think, and the pause in a loop of looks.
+    /// Sleeps that wait for no outcome: the duration of a fault, the think time of customers, and the pause of a
+    /// polling loop.
     const PACING: [(&str, &str); 3] = [
         ("services/nadeuri/tests/faults/main.rs", "kill_the_server("),
         ("services/nadeuri/tests/faults/load.rs", "think("),
@@ -148,7 +149,7 @@ fn tests_wait_for_a_condition_or_move_the_clock() {
 
 #[test]
 fn the_chassis_holds_no_business_noun() {
-    // Not `chronicle`: it is where the history of a view comes from.
+    // Not `chronicle`: the rebuild of a projection reads it.
     const NOUNS: [&str; 23] = [
         "car",
         "cars",
@@ -176,7 +177,7 @@ fn the_chassis_holds_no_business_noun() {
     ];
     let mut found = Vec::new();
     for (path, text) in files(".rs").into_iter().filter(|(path, _)| path.starts_with("services/chassis/src/")) {
-        // Its unit tests may tell of cars.
+        // Its unit tests may use business nouns.
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for (number, line) in text.lines().enumerate() {
             let words = words(code(line));
@@ -220,7 +221,7 @@ fn no_context_depends_on_another() {
     none("contexts share nothing but the contracts", found);
 }
 
-/// The kinds of events that a context asks for one by one; none if it asks for all.
+/// The kinds of events that a context subscribes to by name; empty if it subscribes to all.
 fn kinds(context: &Context) -> BTreeSet<String> {
     match context.subscription().unwrap() {
         Subscription::All => BTreeSet::new(),
@@ -234,10 +235,13 @@ fn source(event: &str) -> &str {
 }
 
 #[test]
-fn every_event_is_wanted_or_marked_final() {
+fn every_event_has_a_subscriber_or_is_marked_final() {
     let wanted: BTreeSet<String> = contexts::ALL.iter().flat_map(kinds).collect();
-    let unheard = contracts::EVENTS.iter().filter(|event| wanted.contains(event.name) == event.is_final);
-    none("an event is neither wanted nor final, or both", unheard.map(|event| event.name.to_owned()).collect());
+    let wrong = contracts::EVENTS.iter().filter(|event| wanted.contains(event.name) == event.is_final);
+    none(
+        "an event has neither a subscriber nor the option final, or both",
+        wrong.map(|event| event.name.to_owned()).collect(),
+    );
 }
 
 #[test]
@@ -248,7 +252,7 @@ fn every_event_is_published_by_its_context() {
         store.contains(&format!("proto::{name} {{")) == event.is_from_others()
     });
     none(
-        "an event is never published, or by who only asks for it",
+        "an event is never published, or by a context that only declares it",
         unsaid.map(|event| event.name.to_owned()).collect(),
     );
 }
@@ -258,7 +262,10 @@ fn every_subscription_names_an_event() {
     let is_event = |kind: &String| contracts::EVENTS.iter().any(|event| event.name == kind);
     let wanted = contexts::ALL.iter().flat_map(|context| kinds(context).into_iter().map(move |kind| (context, kind)));
     let wrong = wanted.filter(|(_, kind)| !is_event(kind));
-    none("there is no such event", wrong.map(|(context, kind)| format!("{} wants {kind}", context.name)).collect());
+    none(
+        "there is no such event",
+        wrong.map(|(context, kind)| format!("{} subscribes to {kind}", context.name)).collect(),
+    );
 }
 
 #[test]
@@ -272,7 +279,7 @@ fn the_table_of_a_policy_is_its_rules() {
         let row = |line: &str| Some(format!("nadeuri.{}", line.strip_prefix("//! | `")?.split('`').next()?));
         let rows: Vec<String> = text.lines().filter_map(row).collect();
         assert_eq!(rows.len(), rows.iter().collect::<BTreeSet<_>>().len(), "{path} has a row twice");
-        // What asks for a payment by an option of its contract has its row by that of the same meaning.
+        // An event with the option `purchase` has the row of the event of `payment` with the same meaning.
         let by_option = |kind: &String| {
             let event = contracts::EVENTS.iter().find(|event| event.name == kind);
             event.is_some_and(|event| event.purchase.is_some() && !event.is_from_others())
@@ -294,7 +301,7 @@ fn the_readme_lists_the_contexts() {
         let sources: BTreeSet<String> = kinds(context).iter().map(|kind| source(kind).to_owned()).collect();
         let mut sources: Vec<&str> =
             contexts::ALL.iter().map(|context| context.name).filter(|name| sources.contains(*name)).collect();
-        // What others publish by its own contract.
+        // The events of its contract that others publish.
         sources.retain(|name| *name != context.name);
         if matches!(context.subscription().unwrap(), Subscription::All) {
             sources.push("all");
@@ -336,7 +343,7 @@ fn descriptors() -> Vec<FileDescriptorProto> {
     set.file.into_iter().filter(|file| file.package().starts_with("nadeuri.")).collect()
 }
 
-/// Everything of a file that wants a comment: where it is in the descriptor, and what it is called.
+/// Every item of a file that needs a comment: its path in the descriptor, and its name.
 fn places(file: &FileDescriptorProto) -> BTreeMap<Vec<i32>, String> {
     let mut places = BTreeMap::new();
     fn enumeration(at: &[i32], enumeration: &EnumDescriptorProto, places: &mut BTreeMap<Vec<i32>, String>) {
@@ -407,7 +414,7 @@ fn requests_that_change_something_have_a_request_id_and_lists_have_pages() {
         })
         .collect();
     let mut found = Vec::new();
-    // Operations are of a process and not of a context: what they do is no command, and doing it again does no harm.
+    // Operations belong to a process and not to a context. They are idempotent without a request id.
     for file in files.iter().filter(|file| source(file.package()) != "operations") {
         for (service, method) in file.service.iter().flat_map(|s| s.method.iter().map(move |method| (s, method))) {
             let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());

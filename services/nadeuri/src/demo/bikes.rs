@@ -21,10 +21,10 @@ fn won(money: Option<&Money>) -> i64 {
 }
 
 impl Day {
-    /// Plays it.
+    /// Runs it.
     pub(super) async fn play_bikes(&self) -> anyhow::Result<()> {
         println!("\nNEXT MORNING. Two bikes stand at Seoul Forest; Bora looks for the nearest, and rides off.");
-        // Somebody new each time: who has a deposit already never comes into arrears.
+        // A new customer each time: a customer with a deposit does not get into arrears.
         let rider = &format!("bora-{}", Clock::system().now().micros() % 1_000_000);
         for (name, north) in [("S-1024", 0.001), ("S-2048", 0.002)] {
             let request = RegisterBikeRequest {
@@ -53,7 +53,7 @@ impl Day {
     }
 
     async fn ride_without_deposit(&self, rider: &str, bike: &Bike, ride: &Ride) -> anyhow::Result<()> {
-        println!("\nShe leaves it, but has no deposit: the bill waits, and so does her next ride.");
+        println!("\nShe returns it, but has no deposit: the bill is in arrears, and she can't rent another bike.");
         self.return_bike(rider, ride).await?;
         let page = self.wait_for_bill(rider, ride, BillState::Arrears).await?;
         println!(
@@ -65,13 +65,13 @@ impl Day {
         let refused = wait("the next rent to be refused".to_owned(), async || {
             let request = RentBikeRequest { bike_id: bike.bike_id.clone(), ..Default::default() };
             match self.ask(rider, request).await {
-                // `ride` hears of the arrears a moment later.
+                // `ride` receives the event of the arrears a moment later.
                 Ok(answer) => {
                     let ride = answer.ride.context("no ride in the answer")?;
                     self.return_bike(rider, &ride).await?;
                     Ok(None)
                 }
-                // The bike comes back a moment after the return.
+                // The bike is free a moment after the return.
                 Err(error) if error.message().contains("someone rides") => Ok(None),
                 Err(error) => Ok(Some(error)),
             }

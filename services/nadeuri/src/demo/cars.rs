@@ -18,7 +18,7 @@ use contracts::rental::v1::{
 use super::{Day, wait};
 
 impl Day {
-    /// Plays it; returns the flow of a rental.
+    /// Runs it, and returns the flow id of a rental.
     pub(super) async fn play_cars(&self) -> anyhow::Result<String> {
         println!("MORNING. The company gets cars.");
         let casper = self.register("Hyundai Casper", 54_000).await?;
@@ -71,7 +71,7 @@ impl Day {
         Ok(car)
     }
 
-    /// Reserves a car. `rental` hears of a new car a moment after `fleet` has it.
+    /// Reserves a car. `rental` receives the event of a new car a moment later.
     async fn reserve(&self, who: &str, car: &Car, in_hours: u64, hours: u64) -> anyhow::Result<Reservation> {
         let start = Clock::system().now() + Duration::from_secs(in_hours * 3_600);
         let end = start + Duration::from_secs(hours * 3_600);

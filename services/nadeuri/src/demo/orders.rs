@@ -12,11 +12,11 @@ use contracts::product::v1::{CreateProductRequest, Product};
 use super::{Day, wait};
 
 impl Day {
-    /// Plays it.
+    /// Runs it.
     pub(super) async fn play_orders(&self) -> anyhow::Result<()> {
         println!("\nTHE SHOP. One tent is left, and mina and jun order it at once.");
         let tent = self.add_product("Tent for two", 120_000, 1).await?;
-        // Orders hear of a new product a moment later.
+        // `order` receives the event of a new product a moment later.
         let first = wait("the first order".to_owned(), async || match self.order("mina", &tent).await {
             Err(error) if error.reason() == "PRODUCT_NOT_FOUND" => Ok(None),
             ordered => Ok(Some(ordered?)),
@@ -34,9 +34,9 @@ impl Day {
             self.wait_for_order("mina", &first, is_undone).await?;
             ("jun", second)
         };
-        println!("  {winner} gets it; the other one has the money back");
+        println!("  {winner} gets it; the other one is refunded");
 
-        println!("\nThe courier kim starts; now it is too late to cancel, and soon it is there.");
+        println!("\nThe courier kim starts the delivery: now it is too late to cancel.");
         let is_prepared = |page: &OrderPage| page.delivery_state() == DeliveryState::Prepared;
         let delivery_id = self.wait_for_order(winner, &order, is_prepared).await?.delivery_id;
         let request = StartDeliveryRequest { delivery_id: delivery_id.clone(), ..Default::default() };
@@ -44,7 +44,7 @@ impl Day {
         self.wait_for_order(winner, &order, |page| page.order_state() == OrderState::Delivering).await?;
         let request = CancelOrderRequest { order_id: order.order_id.clone(), ..Default::default() };
         let refused = self.ask(winner, request).await.err().context("it should be too late")?;
-        println!("  {winner} is told: {}", refused.message());
+        println!("  {winner} is refused: {}", refused.message());
         self.ask("courier:kim", CompleteDeliveryRequest { delivery_id, ..Default::default() }).await?;
         self.wait_for_order(winner, &order, |page| page.payment_state() == PaymentState::Settled).await?;
         Ok(())

@@ -13,7 +13,7 @@ use contracts::voucher::v1::VoucherState;
 use super::Day;
 
 impl Day {
-    /// Plays it.
+    /// Runs it.
     pub(super) async fn play_stays(&self) -> anyhow::Result<()> {
         println!("\nNEXT WEEKEND. The company lets a villa by the sea, and mina and jun want the same night at once.");
         let villa = self.register_villa("Sea View", 90_000).await?;
@@ -27,21 +27,21 @@ impl Day {
         let stay = stay.stay.context("no stay in the answer")?;
         println!("  {winner} gets it; the other one is refused: {}", refused.message());
 
-        println!("\nIt waits for its payment; {winner} pays, and a voucher comes.");
+        println!("\nThe stay is unpaid; {winner} pays, and gets a voucher.");
         let page = self.wait_for_stay(winner, &stay, |page| page.payment_state() == PaymentState::Requested).await?;
         let (payment_id, payment_method) = (page.payment_id, "sandbox-approve".to_owned());
         let request = ChargePaymentRequest { payment_id, payment_method, ..Default::default() };
         self.ask(winner, request).await?;
         self.wait_for_stay(winner, &stay, |page| page.voucher_state() == VoucherState::Sent).await?;
 
-        println!("\nThen {winner} stays at home: the voucher is worth nothing any more, and the money goes back.");
+        println!("\nThen {winner} cancels: the voucher is deactivated, and the payment is refunded.");
         let request = CancelStayRequest { stay_id: stay.stay_id.clone(), ..Default::default() };
         self.ask(winner, request).await?;
         let is_undone = |page: &StayPage| {
             page.voucher_state() == VoucherState::Deactivated && page.payment_state() == PaymentState::Cancelled
         };
         let page = self.wait_for_stay(winner, &stay, is_undone).await?;
-        anyhow::ensure!(page.stay_state() == StayState::Cancelled, "the stay should be off");
+        anyhow::ensure!(page.stay_state() == StayState::Cancelled, "the stay should be cancelled");
         Ok(())
     }
 
@@ -64,7 +64,7 @@ impl Day {
         self.ask(who, ReserveStayRequest { resort_id, dates, ..Default::default() }).await
     }
 
-    /// Dates that begin and end in so many days.
+    /// Dates that begin and end this many days from today.
     fn days(&self, start: i64, end: i64) -> anyhow::Result<Dates> {
         let today = jiff::Timestamp::from_microsecond(chassis::clock::Clock::system().now().micros())?;
         let day = |days: i64| anyhow::Ok(today.in_tz("Asia/Seoul")?.date().checked_add(jiff::Span::new().days(days))?);

@@ -16,9 +16,9 @@ use super::Day;
 const CITY_HALL: (f64, f64) = (37.5663, 126.9779);
 
 impl Day {
-    /// Plays it.
+    /// Runs it.
     pub(super) async fn play_taxis(&self) -> anyhow::Result<()> {
-        println!("\nNIGHT. Mina hails a taxi home; Kim and Lee see it, nearest first, and both want it.");
+        println!("\nNIGHT. Mina hails a taxi home; Kim and Lee see the offer, and both accept it.");
         let hail = self.hail("mina").await?;
         let drive = self.wait_for_offer("driver:kim", &hail).await?;
         let (kim, lee) = tokio::join!(self.accept("driver:kim", &drive), self.accept("driver:lee", &drive));
@@ -31,7 +31,7 @@ impl Day {
         println!("  {name} gets it; the other one is refused: {}", refused.message());
         self.wait_for_ride("mina", &hail, |page| page.hail_state() == HailState::Allocated).await?;
 
-        println!("\nShe boards, and is brought home; the fare is charged to her card as she gets out.");
+        println!("\nShe boards and rides home; the fare is charged to her card at the destination.");
         let request = StartDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() };
         self.ask(winner, request).await?;
         let request = FinishDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() };
@@ -46,7 +46,7 @@ impl Day {
         let page = self.wait_for_ride("mina", &hail, |page| page.payment_state() == PaymentState::Settled).await?;
         println!("  mina's page: {} and {}", page.hail_state().as_str_name(), page.payment_state().as_str_name());
 
-        println!("\nJun hails one too, and then walks: his request is gone before a driver starts.");
+        println!("\nJun hails one too, and then walks: his request is cancelled before a driver starts.");
         let hail = self.hail("jun").await?;
         let request = CancelHailRequest { hail_id: hail.hail_id.clone(), ..Default::default() };
         self.ask("jun", request).await?;
@@ -68,7 +68,7 @@ impl Day {
         Ok(hail)
     }
 
-    /// Drivers see a hail a moment after the customer has it.
+    /// `driving` offers a hail a moment after the customer made it.
     async fn wait_for_offer(&self, who: &str, hail: &Hail) -> anyhow::Result<Drive> {
         let (latitude, longitude) = (Some(CITY_HALL.0), Some(CITY_HALL.1));
         let request = ListOffersRequest { latitude, longitude, page_size: 1_000, ..Default::default() };

@@ -85,7 +85,7 @@ fn full(package: &Package, name: &str) -> String {
 }
 
 fn channel(name: &str, package: &Package) -> Yaml {
-    // As the code makes the key, with the stream's number, which this takes off again.
+    // The routing key as the code makes it, without the number of the stream.
     let address = rabbit::routing_key(&full(package, "{event}"), 0);
     let address = address.strip_suffix("00").expect("the stream has two digits");
     let names = package.events.iter().map(|event| Yaml::text(&event.name)).collect();
@@ -121,7 +121,7 @@ fn channel(name: &str, package: &Package) -> Yaml {
     ])
 }
 
-/// Who publishes what, and who reacts to what.
+/// The publishers and subscribers.
 fn operations(contracts: &Contracts) -> Vec<(String, Yaml)> {
     let mut found = Vec::new();
     for (name, package) in contracts.packages.iter().filter(|(_, package)| !package.events.is_empty()) {
@@ -148,7 +148,7 @@ fn operations(contracts: &Contracts) -> Vec<(String, Yaml)> {
     found
 }
 
-/// In words, from the table of the context's policy.
+/// The reactions of a context, from the table of its policy.
 fn reactions(context: &str, package: &Package, events: &[&Message]) -> String {
     let then = |event: &&Message| {
         let then = bus::then(context, &full(package, &event.name))?;
@@ -183,7 +183,7 @@ fn message(package: &Package, event: &Message) -> Yaml {
     if is_final { message.with("x-final", Yaml::Bool(true)) } else { message }
 }
 
-/// What comes with every event.
+/// The headers of every event.
 fn envelope() -> Yaml {
     let property = |(name, what, kind, format, _): (&str, &str, &str, &str, bool)| {
         let property = Yaml::map([("type", Yaml::text(kind)), ("description", Yaml::text(what))]);
@@ -203,7 +203,7 @@ fn envelope() -> Yaml {
     Yaml::map([("headers", headers), ("correlationId", correlation)])
 }
 
-/// The events, and all that is in them.
+/// The schemas of the events and of all types in them.
 fn schemas(contracts: &Contracts) -> Vec<(String, Yaml)> {
     let events =
         contracts.packages.values().flat_map(|package| package.events.iter().map(|event| full(package, &event.name)));
@@ -259,7 +259,7 @@ fn property(contracts: &Contracts, field: &Field) -> Yaml {
     };
     let schema = match &field.kind {
         Kind::Message(name) | Kind::Enum(name) if contracts.place(name).is_some() => {
-            // Beside a reference nothing else counts.
+            // JSON Schema ignores keywords beside `$ref`.
             Yaml::map([("allOf", Yaml::List(vec![Yaml::reference(format!("components/schemas/{name}"))]))])
         }
         Kind::Message(name) if name == "google.protobuf.Timestamp" => typed("string", "date-time"),
@@ -267,7 +267,7 @@ fn property(contracts: &Contracts, field: &Field) -> Yaml {
         Kind::Scalar("bool") => typed("boolean", ""),
         Kind::Scalar("double") => typed("number", "double"),
         Kind::Scalar("int32") => typed("integer", "int32"),
-        // The JSON form of Protocol Buffers, for JSON's numbers can't hold all of them.
+        // As in the JSON form of Protocol Buffers, because JSON numbers are not exact for all of them.
         Kind::Scalar("int64") => typed("string", "int64"),
         Kind::Scalar("bytes") => typed("string", "byte"),
         Kind::Scalar(_) => typed("string", ""),

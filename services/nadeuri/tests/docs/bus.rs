@@ -1,17 +1,17 @@
-//! Who wants which events, and what becomes of them there.
+//! The subscribers of events, and their reactions.
 
 use chassis::Subscription;
 use nadeuri::contexts;
 
 use crate::repository::read;
 
-/// A context that wants an event, and what it does then, if the table of its policy says so.
+/// A context that subscribes to an event, and its reaction, if the table of its policy has one.
 pub struct Reaction {
     pub context: &'static str,
     pub then: Option<String>,
 }
 
-/// Who reacts to this event, but for those who want them all.
+/// The subscribers of this event, without those that subscribe to all events.
 pub fn reactions(event: &str) -> Vec<Reaction> {
     let wants = |subscription: Subscription| matches!(subscription, Subscription::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
     let those =
@@ -19,7 +19,7 @@ pub fn reactions(event: &str) -> Vec<Reaction> {
     those.map(|context| Reaction { context: context.name, then: then(context.name, event) }).collect()
 }
 
-/// The events that a context wants, in the order of the contracts; `None` if all.
+/// The events that a context subscribes to, in the order of the contracts; `None` if all.
 pub fn wanted(context: &chassis::Context) -> Option<Vec<&'static str>> {
     let names = || contracts::EVENTS.iter().map(|event| event.name);
     match context.subscription().expect("it starts with its defaults") {
@@ -28,8 +28,8 @@ pub fn wanted(context: &chassis::Context) -> Option<Vec<&'static str>> {
     }
 }
 
-/// The cell beside an event in the table that a policy opens with; `tidy` sees to it that the table is the policy. For what
-/// asks for a payment by an option of its contract, it is that of the event of `payment` with the same meaning.
+/// The reaction to an event in the table at the head of a policy; `tidy` checks that the table matches the policy. For
+/// an event with the option `purchase`, it is the reaction to the event of `payment` with the same meaning.
 pub fn then(context: &str, event: &str) -> Option<String> {
     let asks = |name: &str| contracts::EVENTS.iter().find(|one| one.name == name)?.purchase.map(|rule| rule.action);
     let same = |one: &&contracts::Event| one.is_from_others() && asks(one.name) == asks(event);

@@ -1,4 +1,4 @@
-//! The contracts as the documents tell of them: what the descriptors hold, each with its comment.
+//! The model of the contracts for the documents: the content of the descriptors, each item with its comment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,9 @@ pub struct Package {
     pub about: Comment,
     /// In the order of the file.
     pub rpcs: Vec<Rpc>,
-    /// What it publishes.
+    /// The events that it publishes.
     pub events: Vec<Message>,
-    /// All messages that are no events.
+    /// The other messages.
     pub messages: Vec<Message>,
     /// Its enums.
     pub enums: Vec<Enum>,
@@ -42,9 +42,9 @@ pub struct Rpc {
     pub input: String,
     /// The full name of the response.
     pub output: String,
-    /// It answers with many of them.
+    /// Whether the response is a stream.
     pub is_stream: bool,
-    /// What its options say.
+    /// Its options.
     pub options: &'static contracts::Rpc,
 }
 
@@ -65,7 +65,7 @@ pub struct Field {
     pub comment: Comment,
     pub kind: Kind,
     pub is_repeated: bool,
-    /// It can be told whether it was set.
+    /// Whether it has presence (`optional`).
     pub is_optional: bool,
 }
 
@@ -93,14 +93,14 @@ impl Comment {
         self.0.join(" ")
     }
 
-    /// Its words in backticks.
+    /// The words in backticks.
     pub fn quoted(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2))
     }
 }
 
 impl Contracts {
-    /// Those that this was built with.
+    /// Reads the contracts of this build.
     pub fn read() -> Contracts {
         let set = FileDescriptorSet::decode(contracts::DESCRIPTORS).expect("the contracts are descriptors");
         let mut packages = BTreeMap::<String, Package>::new();
@@ -153,12 +153,12 @@ impl Package {
         }
     }
 
-    /// What it has of that name.
+    /// The message with this name.
     pub fn message(&self, name: &str) -> Option<&Message> {
         self.events.iter().chain(&self.messages).find(|message| message.name == name)
     }
 
-    /// Whether a page about it has a heading of that name.
+    /// Whether its page has a heading with this name.
     pub fn has(&self, name: &str) -> bool {
         let is_enum = self.enums.iter().any(|each| each.name == name);
         is_enum || self.message(name).is_some() || self.rpcs.iter().any(|rpc| rpc.name == name)
@@ -179,7 +179,7 @@ impl Enum {
     }
 }
 
-/// The comments of a file by the places that they stand before.
+/// The comments of a file, by the path of the commented item.
 struct Comments<'a>(BTreeMap<&'a [i32], &'a str>);
 
 impl<'a> Comments<'a> {
@@ -197,14 +197,14 @@ impl<'a> Comments<'a> {
 
     fn message(&self, index: i32, message: &DescriptorProto) -> Message {
         let nothing_new = message.nested_type.is_empty() && message.enum_type.is_empty();
-        assert!(nothing_new, "{} holds other types, which the documents don't know how to show", message.name());
+        assert!(nothing_new, "{} has nested types, which the documents do not support", message.name());
         let fields = (0..).zip(&message.field).map(|(number, field)| self.field(&[4, index, 2, number], field));
         Message { name: message.name().to_owned(), comment: self.at(&[4, index]), fields: fields.collect() }
     }
 
     fn field(&self, place: &[i32], field: &FieldDescriptorProto) -> Field {
         let is_optional = field.proto3_optional();
-        assert!(field.oneof_index.is_none() || is_optional, "the documents don't know how to show {}", field.name());
+        assert!(field.oneof_index.is_none() || is_optional, "the documents do not support {}", field.name());
         let name = || field.type_name().trim_start_matches('.').to_owned();
         let kind = match field.r#type() {
             Type::Message => Kind::Message(name()),
@@ -215,7 +215,7 @@ impl<'a> Comments<'a> {
             Type::Int32 => Kind::Scalar("int32"),
             Type::Int64 => Kind::Scalar("int64"),
             Type::Bytes => Kind::Scalar("bytes"),
-            other => panic!("the documents don't know how to show {} of {}", other.as_str_name(), field.name()),
+            other => panic!("the documents do not support {} of {}", other.as_str_name(), field.name()),
         };
         Field {
             name: field.name().to_owned(),

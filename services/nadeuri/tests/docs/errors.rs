@@ -1,5 +1,5 @@
-//! The errors that the contracts name in their comments, `FAILED_PRECONDITION` with the reason `PERIOD_TAKEN`, put in
-//! order and compared with the code.
+//! The errors that the comments of the contracts name, such as `FAILED_PRECONDITION` with the reason `PERIOD_TAKEN`:
+//! collected, sorted and compared with the code.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::contract::{Contracts, Rpc};
 use crate::reasons::{self, CODES, COMMON};
 use crate::reference::link;
 
-/// The reasons that RPCs of a package may name: its own, those of the contexts that it calls, and of views that are made
-/// anew, their history's.
+/// The reasons that RPCs of a package may name: its own, those of the contexts that it calls, and for the rebuild of
+/// read models, those of the chronicle.
 fn known(package: &str) -> BTreeSet<String> {
     let mut known = reasons::of(package);
     known.extend(called(package));
@@ -44,7 +44,7 @@ fn codes<'a>(known: &BTreeSet<String>, rpc: &'a Rpc) -> Vec<(&'a str, Vec<&'a st
     codes
 }
 
-/// The reason of a `NOT_FOUND` that names none: what its context has just one of.
+/// The reason of a `NOT_FOUND` that names none: the only such reason of the context.
 fn not_found<'a>(contracts: &Contracts, package: &str, known: &'a BTreeSet<String>) -> Vec<&'a String> {
     let own = reasons::of(package);
     let rpcs = &contracts.packages[package].rpcs;
@@ -89,7 +89,7 @@ pub fn section(out: &mut String, contracts: &Contracts, package: &str) {
     }
 }
 
-/// What is wrong between the code and the comments about errors: nothing, if all is well.
+/// The differences between the code and the comments about errors.
 pub fn differences(contracts: &Contracts) -> Vec<String> {
     let mut found = Vec::new();
     let values = contracts.enum_values();
@@ -98,9 +98,9 @@ pub fn differences(contracts: &Contracts) -> Vec<String> {
         let called = called(name);
         let comments = || package.rpcs.iter().map(|rpc| &rpc.comment).chain([&package.about]);
         let said: BTreeSet<&str> = comments().flat_map(|comment| comment.quoted()).collect();
-        let elsewhere = said_by_operations(contracts);
+        let of_operations = named_by_operations(contracts);
         for reason in own.iter().filter(|reason| !said.contains(reason.as_str())) {
-            let is_known = called.contains(reason) || elsewhere.contains(reason.as_str());
+            let is_known = called.contains(reason) || of_operations.contains(reason.as_str());
             if !is_known && !reason.ends_with("_NOT_FOUND") {
                 found.push(format!("{name}: no comment of an RPC names the reason {reason}"));
             }
@@ -116,12 +116,12 @@ pub fn differences(contracts: &Contracts) -> Vec<String> {
         for rpc in &package.rpcs {
             let words = rpc.comment.quoted().filter(|word| reasons::is_upper_snake(word));
             let strange = words.filter(|word| !CODES.contains(word) && !values.contains(*word) && !is_known(word));
-            found.extend(strange.map(|word| format!("{name}.{}: the code knows no {word}", rpc.name)));
+            found.extend(strange.map(|word| format!("{name}.{}: the code has no {word}", rpc.name)));
         }
     }
     found
 }
 
-fn said_by_operations(contracts: &Contracts) -> BTreeSet<&str> {
+fn named_by_operations(contracts: &Contracts) -> BTreeSet<&str> {
     contracts.packages["operations"].rpcs.iter().flat_map(|rpc| rpc.comment.quoted()).collect()
 }

@@ -1,4 +1,4 @@
-//! The first page of the reference: the contexts, what holds for every RPC and every event, and lists of all of them.
+//! The index page of the reference: the contexts, the rules for every RPC and every event, and lists of all of them.
 
 use nadeuri::contexts;
 
@@ -105,7 +105,7 @@ fn rpcs_section(out: &mut String, contracts: &Contracts) {
         for rpc in &package.rpcs {
             let first = rpc.comment.0.first().map(String::as_str).unwrap_or_default();
             let sentence = first.split_inclusive(". ").next().unwrap_or_default().trim();
-            // Seen from no context's page, so that only full names are links.
+            // Not relative to a context's page, so only full names become links.
             let sentence = linked(contracts, "", sentence);
             let (roles, repeated) = (roles(rpc.options), repetition(rpc.options));
             let target = link(contracts, name, &rpc.name);

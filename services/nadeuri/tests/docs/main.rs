@@ -1,6 +1,6 @@
-//! The documents in `docs/` that are generated, and compared with what is there: the reference of the contracts and the
-//! AsyncAPI document of the events, from the contracts' comments and options and from what the contexts subscribe to; and
-//! the tests of each requirement, from the names of the tests.
+//! The generated documents in `docs/`, compared with the files: the reference of the contracts and the AsyncAPI
+//! document of the events, from the comments and options of the contracts and from the subscriptions of the contexts;
+//! and the tests of each requirement, from the names of the tests.
 
 mod asyncapi;
 mod bus;
@@ -21,10 +21,10 @@ use uuid::Uuid;
 
 use crate::contract::Contracts;
 
-/// What writes the documents.
+/// The command that writes the documents.
 const COMMAND: &str = "cargo xtask docs";
 
-/// Set: the documents are written and not compared.
+/// If this variable is set, the documents are written and not compared.
 const WRITE: &str = "NADEURI_DOCS_WRITE";
 
 /// Every generated document by its path.
@@ -46,7 +46,7 @@ fn the_documents_say_what_the_code_does() {
     let paths: BTreeSet<&String> = documents.keys().chain(there.keys()).collect();
     let differ: Vec<&String> = paths.into_iter().filter(|path| documents.get(*path) != there.get(*path)).collect();
     if env::var_os(WRITE).is_none() {
-        assert!(differ.is_empty(), "these differ from the code; `{COMMAND}` writes them again: {differ:#?}");
+        assert!(differ.is_empty(), "these differ from the code; `{COMMAND}` regenerates them: {differ:#?}");
         return;
     }
     for path in differ {

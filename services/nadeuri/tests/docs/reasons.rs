@@ -1,7 +1,8 @@
-//! The reasons of errors that the code can give, to be compared with those that the contracts name.
+//! The reasons of errors in the code, to be compared with those that the contracts name.
 //!
-//! A context's are the `UPPER_SNAKE_CASE` texts in its sources, of more than three letters: those of currencies are no
-//! reasons. Its policy is left out, for nobody is told the reasons that it compares with, and so are tests.
+//! The reasons of a context are the `UPPER_SNAKE_CASE` string literals in its sources with more than three letters,
+//! because three letters are a currency. Its policy is skipped, because it only compares reasons and returns none, and
+//! so are tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,7 +15,7 @@ use tonic_types::StatusExt;
 
 use crate::repository::{files, read};
 
-/// The names of the codes of gRPC that a context answers with.
+/// The gRPC status codes that a context responds with.
 pub const CODES: [&str; 11] = [
     "INVALID_ARGUMENT",
     "NOT_FOUND",
@@ -29,7 +30,7 @@ pub const CODES: [&str; 11] = [
     "UNIMPLEMENTED",
 ];
 
-/// What any RPC may answer, whatever it does: the reason, and when.
+/// The reasons of every RPC, each with its condition.
 pub const COMMON: [(&str, &str); 16] = [
     ("INVALID_FIELDS", "fields of the request are invalid; `BadRequest` names each, with what is expected"),
     ("MALFORMED_MESSAGE", "the request is no message of the RPC's type in the protobuf encoding"),
@@ -84,8 +85,8 @@ pub fn is_upper_snake(word: &str) -> bool {
     word.starts_with(|letter: char| letter.is_ascii_uppercase()) && word.len() > 1 && word.chars().all(is_fit)
 }
 
-/// The reasons that every RPC may give, with their codes, and whether they come with a delay: from the errors
-/// themselves, and from what the guard before the services says.
+/// The reasons of every RPC, with their codes, and whether they have a retry delay: from the chassis's errors and from
+/// the guard in front of the services.
 pub fn common() -> BTreeMap<String, (&'static str, bool)> {
     let invalid = Violation { field: String::new(), description: String::new() };
     let errors = [
@@ -123,7 +124,7 @@ fn code_name(variant: &str) -> &'static str {
     CODES.into_iter().find(|code| code.replace('_', "") == flat).expect("the code is one of those that are used")
 }
 
-/// What stands in quotes.
+/// The string literals.
 fn literals(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| line.split('"').skip(1).step_by(2))
 }

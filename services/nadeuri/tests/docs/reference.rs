@@ -1,4 +1,4 @@
-//! The reference: a page for each context, for operations and for the types that they share, and an index.
+//! The reference: a page for each context, one for operations, one for the shared types, and an index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -38,23 +38,23 @@ pub fn pages(contracts: &Contracts) -> BTreeMap<String, String> {
     pages
 }
 
-/// The name of the page that tells of a package.
+/// The name of the page of a package.
 fn page_of<'a>(contracts: &Contracts, package: &'a str) -> &'a str {
     if contracts.packages[package].rpcs.is_empty() { SHARED } else { package }
 }
 
-/// What a link to a heading ends with, as code hosts make it.
+/// The anchor of a heading, as GitHub and others generate it.
 pub fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
     words.replace(' ', "-").chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
 }
 
-/// Where something of a package stands, seen from another page.
+/// A link to an item of a package, relative to another page.
 pub fn link(contracts: &Contracts, package: &str, name: &str) -> String {
     format!("{}.md#{}", page_of(contracts, package), anchor(name))
 }
 
-/// A text with links from the words in backticks that are names of something, seen from the page of `package`.
+/// A text whose words in backticks link to the items that they name, relative to the page of `package`.
 pub fn linked(contracts: &Contracts, package: &str, text: &str) -> String {
     let mut out = String::new();
     for (index, part) in text.split('`').enumerate() {
@@ -80,7 +80,7 @@ pub fn linked(contracts: &Contracts, package: &str, text: &str) -> String {
     out
 }
 
-/// The roles of an RPC, and what a repetition does, as cells of a table.
+/// The roles of an RPC, as a cell of a table.
 pub fn roles(rpc: &contracts::Rpc) -> String {
     let name = |role: &contracts::Role| role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
     rpc.roles.iter().map(name).collect::<Vec<_>>().join(", ")

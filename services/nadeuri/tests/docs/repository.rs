@@ -8,17 +8,17 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A file by its path from the root, if it is there.
+/// Reads a file by its path from the root, if it exists.
 pub fn read(path: &str) -> Option<String> {
     fs::read_to_string(root().join(path)).ok()
 }
 
-/// Every file beneath a folder, with its text, by its path from the root; none if there is no such folder.
+/// Every file beneath a folder: its path from the root, and its text. Empty if there is no such folder.
 pub fn files(folder: &str) -> Vec<(String, String)> {
     files_that_end(folder, "")
 }
 
-/// The same, of those files alone whose names end like this.
+/// [`files`] with this suffix.
 pub fn files_that_end(folder: &str, end: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {

@@ -1,5 +1,7 @@
-//! The table of requirements in `docs/requirements.md`. People write its ids and sentences; its column of tests is made
-//! here, from the names of the tests: a test that shows a requirement starts with its id, as in `c3_…` or `r6_r7_…`.
+//! The table of requirements in `docs/requirements.md`. Its ids and sentences are written by hand. Its column of tests
+//! is generated from the names of the tests: the name of a test starts with the ids of its requirements, as in `c3_…`
+//! or
+//! `r6_r7_…`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +13,13 @@ pub const PATH: &str = "docs/requirements.md";
 /// The folders with tests.
 const FOLDERS: [&str; 2] = ["services", "xtask"];
 
-/// The letters that ids start with: one for each line of business, and `X` for what holds for all of them.
+/// The first letters of ids: one for each line of business, and `X` for all of them.
 const LETTERS: &str = "CTRBOX";
 
 /// The tests of each requirement by its id: pairs of a file and the name of a test in it.
 type Tests = BTreeMap<String, BTreeSet<(String, String)>>;
 
-/// The page with its column of tests made anew.
+/// The page with its generated column of tests.
 pub fn page() -> String {
     let (page, tests) = (read(), tests());
     let line = |line: &str| match row(line) {
@@ -27,7 +29,7 @@ pub fn page() -> String {
     page.lines().map(line).collect()
 }
 
-/// What is wrong with the rows: an id that a test has and no row, a row without a test, a second row of an id.
+/// The errors of the table: an id of a test without a row, a row without a test, a second row of an id.
 pub fn differences() -> Vec<String> {
     let (page, tests) = (read(), tests());
     let rows: Vec<&str> = page.lines().filter_map(row).map(|(id, _)| id).collect();
@@ -86,8 +88,8 @@ fn tests() -> Tests {
     tests
 }
 
-/// The tests in a Rust file whose names start with ids, and those ids. A test is a function, or a text where a journey is
-/// given another name than its function's.
+/// The tests in a Rust file whose names start with ids, and those ids. A test is a function, or a string literal where
+/// a journey has another name than its function.
 fn named(text: &str) -> Vec<(&str, Vec<String>)> {
     let is_of_name = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
     let places = text.match_indices("fn ").chain(text.match_indices('"'));

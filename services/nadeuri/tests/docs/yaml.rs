@@ -1,9 +1,9 @@
-//! As much of YAML as a generated document needs: maps in their order, lists and texts.
+//! A minimal YAML writer: ordered maps, lists and strings.
 
 /// A value.
 #[derive(Clone)]
 pub enum Yaml {
-    /// A text, always in quotes.
+    /// A string, always quoted.
     Text(String),
     /// A whole number.
     Number(i64),
@@ -60,7 +60,7 @@ impl Yaml {
                     *out += &format!("{indent}-");
                     let mut text = String::new();
                     item.write(&mut text, depth + 1);
-                    // The first entry of a map stands beside the dash.
+                    // The first entry of a map is on the line of the dash.
                     let text = text.strip_prefix('\n').map(|rest| format!(" {}", rest.trim_start())).unwrap_or(text);
                     *out += &text;
                 }
@@ -79,7 +79,7 @@ impl Yaml {
     }
 }
 
-/// A text in double quotes, in which YAML reads what JSON does.
+/// A string in double quotes, escaped as in JSON.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }

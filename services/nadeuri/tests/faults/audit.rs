@@ -1,4 +1,4 @@
-//! Looks into all books, and compares them with each other and with what customers were told.
+//! Compares the state of all contexts with each other and with the responses that customers got.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,16 @@ use contracts::rental::v1::{ListReservationsRequest, Reservation, ReservationSta
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
-use crate::load::{Told, Town};
+use crate::load::{Acknowledged, Workload};
 use crate::support::client::Client;
 use crate::support::cluster::{Cluster, contexts};
 use crate::support::{LOOK, PATIENCE};
 use crate::{bikes, orders, rides, stays};
 
-/// Everything that is written down, by the id of the reservation.
-pub struct Books {
+/// The state of all contexts, by the id of the reservation.
+pub struct Snapshot {
     reservations: Vec<Reservation>,
-    /// By what is paid for.
+    /// By the id of the purchase.
     pub payments: BTreeMap<String, Payment>,
     pages: BTreeMap<String, CarRental>,
     messages: Vec<Message>,
@@ -46,11 +46,11 @@ macro_rules! all {
 
 pub(crate) use all;
 
-impl Books {
-    async fn read(admin: &Client) -> Result<Books, String> {
+impl Snapshot {
+    async fn read(admin: &Client) -> Result<Snapshot, String> {
         let payments = all!(admin, ListPaymentsRequest, payments);
         let pages = all!(admin, ListCarRentalsRequest, car_rentals);
-        Ok(Books {
+        Ok(Snapshot {
             reservations: all!(admin, ListReservationsRequest, reservations),
             payments: by_id(payments, |payment: &Payment| payment.purchase_id.clone())?,
             pages: by_id(pages, |page: &CarRental| page.reservation_id.clone())?,
@@ -64,7 +64,7 @@ pub fn by_id<T>(items: Vec<T>, id: impl Fn(&T) -> String) -> Result<BTreeMap<Str
     let mut map = BTreeMap::new();
     for item in items {
         let id = id(&item);
-        ensure(map.insert(id.clone(), item).is_none(), || format!("{id} is there twice"))?;
+        ensure(map.insert(id.clone(), item).is_none(), || format!("{id} exists twice"))?;
     }
     Ok(map)
 }
@@ -73,14 +73,14 @@ pub fn ensure(is_so: bool, why: impl FnOnce() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(why()) }
 }
 
-/// Waits until all has come to rest, and checks that nothing was lost and nothing done twice.
-pub async fn check(town: &Town, cluster: &Cluster) {
-    let told = town.told.borrow().clone();
-    println!("{} flows", told.len());
+/// Waits until no work is pending, and checks that nothing was lost and nothing was done twice.
+pub async fn check(workload: &Workload, cluster: &Cluster) {
+    let acknowledged = workload.acknowledged.borrow().clone();
+    println!("{} flows", acknowledged.len());
     let admin = cluster.admin();
-    // What waits in outboxes and queues after so many faults takes a while on few cores.
+    // After so many faults, outboxes and queues take a while to drain on few cores.
     let limit = Instant::now() + PATIENCE * 4;
-    while let Err(why) = audit(&told, town, &admin).await {
+    while let Err(why) = audit(&acknowledged, workload, &admin).await {
         assert!(Instant::now() < limit, "{why}\n\nthe servers say:\n{}", cluster.logs());
         tokio::time::sleep(LOOK * 10).await;
     }
@@ -91,32 +91,33 @@ pub async fn check(town: &Town, cluster: &Cluster) {
     }
 }
 
-async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String> {
-    let books = Books::read(admin).await?;
-    let known: BTreeSet<&str> = books.reservations.iter().map(|found| found.reservation_id.as_str()).collect();
-    let acknowledged: BTreeSet<&str> = told.iter().map(|told| told.reservation.reservation_id.as_str()).collect();
-    ensure(known == acknowledged, || {
+async fn audit(acknowledged: &[Acknowledged], workload: &Workload, admin: &Client) -> Result<(), String> {
+    let snapshot = Snapshot::read(admin).await?;
+    let known: BTreeSet<&str> = snapshot.reservations.iter().map(|found| found.reservation_id.as_str()).collect();
+    let expected_ids: BTreeSet<&str> =
+        acknowledged.iter().map(|acknowledged| acknowledged.reservation.reservation_id.as_str()).collect();
+    ensure(known == expected_ids, || {
         let (extra, lost): (Vec<_>, Vec<_>) =
-            (known.difference(&acknowledged).collect(), acknowledged.difference(&known).collect());
-        format!("nobody was told of {extra:?}, and these are lost: {lost:?}")
+            (known.difference(&expected_ids).collect(), expected_ids.difference(&known).collect());
+        format!("these were never acknowledged: {extra:?}; these are lost: {lost:?}")
     })?;
-    let sold = told.len() + town.rides.ended.borrow().len() + town.stays.told.borrow().len();
-    let sold = sold + town.bikes.top_ups() + town.orders.told.borrow().len();
-    ensure(books.payments.len() == sold, || format!("{} payments for {sold}", books.payments.len()))?;
-    ensure(books.pages.len() == told.len(), || format!("{} pages", books.pages.len()))?;
-    for told in told {
-        one(told, &books)?;
+    let sold = acknowledged.len() + workload.rides.ended.borrow().len() + workload.stays.acknowledged.borrow().len();
+    let sold = sold + workload.bikes.top_ups() + workload.orders.acknowledged.borrow().len();
+    ensure(snapshot.payments.len() == sold, || format!("{} payments for {sold}", snapshot.payments.len()))?;
+    ensure(snapshot.pages.len() == acknowledged.len(), || format!("{} pages", snapshot.pages.len()))?;
+    for acknowledged in acknowledged {
+        reservation(acknowledged, &snapshot)?;
     }
-    rides::audit(&town.rides, &books, admin).await?;
-    stays::audit(&town.stays, &books, admin).await?;
-    bikes::audit(&town.bikes, &books, admin).await?;
-    orders::audit(&town.orders, &books, admin).await?;
-    no_overlaps(&books.reservations)?;
-    messages(&books)?;
-    stories(&books)?;
-    for car in &town.cars {
+    rides::audit(&workload.rides, &snapshot, admin).await?;
+    stays::audit(&workload.stays, &snapshot, admin).await?;
+    bikes::audit(&workload.bikes, &snapshot, admin).await?;
+    orders::audit(&workload.orders, &snapshot, admin).await?;
+    no_overlaps(&snapshot.reservations)?;
+    messages(&snapshot)?;
+    event_log(&snapshot)?;
+    for car in &workload.cars {
         let car = admin.car(car).await.map_err(|status| format!("{status:?}"))?;
-        let of_car = || books.reservations.iter().filter(|found| found.car_id == car.car_id);
+        let of_car = || snapshot.reservations.iter().filter(|found| found.car_id == car.car_id);
         let has = |state| of_car().any(|found| found.state() == state);
         let status = match (has(ReservationState::Rented), has(ReservationState::Reserved)) {
             (true, _) => CarStatus::Rented,
@@ -130,33 +131,40 @@ async fn audit(told: &[Told], town: &Town, admin: &Client) -> Result<(), String>
     Ok(())
 }
 
-/// A reservation is what its customer was told, and its payment and its page match.
-fn one(told: &Told, books: &Books) -> Result<(), String> {
-    let id = &told.reservation.reservation_id;
-    let found = books.reservations.iter().find(|found| found.reservation_id == *id);
+/// A reservation is as its customer's last response says, and its payment and its read model match.
+fn reservation(acknowledged: &Acknowledged, snapshot: &Snapshot) -> Result<(), String> {
+    let id = &acknowledged.reservation.reservation_id;
+    let found = snapshot.reservations.iter().find(|found| found.reservation_id == *id);
     let found = found.ok_or_else(|| format!("{id} is lost"))?;
     let same = (&found.period, &found.price, &found.customer_id, &found.car_id)
-        == (&told.reservation.period, &told.reservation.price, &told.reservation.customer_id, &told.reservation.car_id);
-    ensure(same && found.state() == told.state && found.stars == told.stars, || format!("{told:?} became {found:?}"))?;
+        == (
+            &acknowledged.reservation.period,
+            &acknowledged.reservation.price,
+            &acknowledged.reservation.customer_id,
+            &acknowledged.reservation.car_id,
+        );
+    ensure(same && found.state() == acknowledged.state && found.stars == acknowledged.stars, || {
+        format!("{acknowledged:?} became {found:?}")
+    })?;
 
-    let payment = books.payments.get(id).ok_or_else(|| format!("{id} has no payment"))?;
-    let state = match told.state {
+    let payment = snapshot.payments.get(id).ok_or_else(|| format!("{id} has no payment"))?;
+    let state = match acknowledged.state {
         ReservationState::Reserved => PaymentState::Requested,
         ReservationState::Rented => PaymentState::Approved,
         ReservationState::Returned => PaymentState::Settled,
         _ => PaymentState::Cancelled,
     };
-    let refunded = told.paid && state == PaymentState::Cancelled;
-    ensure(payment.state() == state && payment.refunded == refunded, || format!("{told:?} has {payment:?}"))?;
+    let refunded = acknowledged.paid && state == PaymentState::Cancelled;
+    ensure(payment.state() == state && payment.refunded == refunded, || format!("{acknowledged:?} has {payment:?}"))?;
     ensure(payment.amount == found.price, || format!("{found:?} costs {payment:?}"))?;
 
-    let page = books.pages.get(id).ok_or_else(|| format!("{id} has no page"))?;
+    let page = snapshot.pages.get(id).ok_or_else(|| format!("{id} has no page"))?;
     let shows = (page.rental_state(), page.payment_state(), page.stars, &page.payment_id, &page.price, &page.period);
     let is = (found.state(), payment.state(), found.stars, &payment.payment_id, &found.price, &found.period);
     ensure(shows == is, || format!("{found:?} with {payment:?} is shown as {page:?}"))
 }
 
-/// No car is promised twice.
+/// No car is reserved twice for the same time.
 fn no_overlaps(reservations: &[Reservation]) -> Result<(), String> {
     let is_open = |state| matches!(state, ReservationState::Reserved | ReservationState::Rented);
     let mut open: Vec<(&str, [i64; 2])> = Vec::new();
@@ -171,19 +179,19 @@ fn no_overlaps(reservations: &[Reservation]) -> Result<(), String> {
     overlap.map_or(Ok(()), |pair| Err(format!("{pair:?} overlap")))
 }
 
-/// There is one message for each event that customers are told of.
-fn messages(books: &Books) -> Result<(), String> {
+/// There is one message for each event that customers are notified of.
+fn messages(snapshot: &Snapshot) -> Result<(), String> {
     let cars = ["CarReserved", "CarRented", "CarReturned", "ReservationCancelled", "RentalCancellationRefused"];
     let taxis = ["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished"];
     let stays = ["StayReserved", "StayConfirmed", "StayCancelled", "VoucherIssued"];
     let bikes = ["RideStarted", "RideVoided", "BillClosed", "BillInArrears", "DepositToppedUp"];
     let orders = ["OrderPlaced", "OrderConfirmed", "OrderCancelled", "DeliveryStarted", "DeliveryCompleted"];
-    let is_told = |event: &&Event| match event.r#type.rsplit_once('.').map(|(_, name)| name) {
+    let is_notified = |event: &&Event| match event.r#type.rsplit_once('.').map(|(_, name)| name) {
         Some("PaymentCancelled") => {
             let cancelled = event.data.as_ref().and_then(|data| data.to_msg::<PaymentCancelled>().ok());
             cancelled.and_then(|cancelled| cancelled.payment).is_some_and(|payment| payment.refunded)
         }
-        // What was used before is told of by its payment.
+        // A purchase that was used before is notified of when it is paid.
         Some("PaymentApproved") => {
             let approved = event.data.as_ref().and_then(|data| data.to_msg::<PaymentApproved>().ok());
             approved.and_then(|approved| approved.payment).is_some_and(|payment| payment.used)
@@ -192,34 +200,35 @@ fn messages(books: &Books) -> Result<(), String> {
         Some(name) => [&cars[..], &taxis, &stays, &bikes, &orders].concat().contains(&name),
         None => false,
     };
-    let events: BTreeSet<&str> = books.events.iter().filter(is_told).map(|event| event.event_id.as_str()).collect();
-    let messages: BTreeSet<&str> = books.messages.iter().map(|message| message.message_id.as_str()).collect();
-    ensure(messages.len() == books.messages.len(), || "a message is there twice".to_owned())?;
+    let events: BTreeSet<&str> =
+        snapshot.events.iter().filter(is_notified).map(|event| event.event_id.as_str()).collect();
+    let messages: BTreeSet<&str> = snapshot.messages.iter().map(|message| message.message_id.as_str()).collect();
+    ensure(messages.len() == snapshot.messages.len(), || "a message exists twice".to_owned())?;
     ensure(events == messages, || {
         format!(
-            "not told: {:?}; told though it never happened: {:?}",
+            "events without a message: {:?}; messages without an event: {:?}",
             events.difference(&messages).collect::<Vec<_>>(),
             messages.difference(&events).collect::<Vec<_>>()
         )
     })
 }
 
-/// The chronicle has each event once, and what can happen once to a reservation happened once.
-fn stories(books: &Books) -> Result<(), String> {
-    let ids: BTreeSet<&str> = books.events.iter().map(|event| event.event_id.as_str()).collect();
-    ensure(ids.len() == books.events.len(), || "the chronicle has an event twice".to_owned())?;
+/// The chronicle has each event once, and each reservation has each event at most once.
+fn event_log(snapshot: &Snapshot) -> Result<(), String> {
+    let ids: BTreeSet<&str> = snapshot.events.iter().map(|event| event.event_id.as_str()).collect();
+    ensure(ids.len() == snapshot.events.len(), || "the chronicle has an event twice".to_owned())?;
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for event in &books.events {
+    for event in &snapshot.events {
         ensure(event.causation_id.is_empty() || ids.contains(event.causation_id.as_str()), || {
             format!("the cause of {event:?} is missing")
         })?;
         *counts.entry((&event.flow_id, event.r#type.as_str())).or_default() += 1;
     }
-    // A card may be declined, and cars change their status, more than once.
+    // Only declined cards and status changes of cars may repeat.
     let may_repeat = |kind: &str| kind.ends_with(".PaymentRefused") || kind.starts_with("nadeuri.fleet.");
     let twice = counts.iter().find(|((_, kind), count)| **count > 1 && !may_repeat(kind));
     ensure(twice.is_none(), || format!("{twice:?} happened more than once"))?;
-    for found in &books.reservations {
+    for found in &snapshot.reservations {
         let id = found.reservation_id.as_str();
         let has = |kind: &str| counts.contains_key(&(id, kind));
         let state = found.state();
@@ -238,7 +247,7 @@ fn stories(books: &Books) -> Result<(), String> {
         }
         let paid = has("nadeuri.payment.v1.PaymentApproved");
         ensure(paid == has("nadeuri.rental.v1.CarRented"), || {
-            format!("{found:?} was paid and not rented, or not paid")
+            format!("{found:?} was paid but not rented, or rented but not paid")
         })?;
     }
     Ok(())

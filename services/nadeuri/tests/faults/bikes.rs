@@ -1,4 +1,4 @@
-//! Bikes under the same load: riders rent, return and are billed, and write down what they were told.
+//! Bikes under the same load: riders rent, return and are billed, and record the responses.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,7 +10,7 @@ use contracts::ride::v1::{ListRidesRequest, RentBikeRequest, ReturnBikeRequest, 
 use contracts::wallet::v1::{CheckLedgerRequest, GetWalletRequest, TopUpRequest};
 use tonic::{Code, Status};
 
-use crate::audit::{Books, all, by_id, ensure};
+use crate::audit::{Snapshot, all, by_id, ensure};
 use crate::load::think;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
@@ -19,20 +19,20 @@ use crate::support::verbs::won;
 use crate::support::{GOOD_CARD, below, new_id, reason};
 
 const RIDERS: usize = 6;
-/// Fewer than riders, so that they want the same ones.
+/// Fewer than riders, so that they compete for them.
 const BIKES: usize = 4;
-/// What a rider puts into the deposit, whenever there may be too little.
+/// The amount of a top-up, when the deposit may be too small.
 const TOP_UP: i64 = 200;
-/// What a ride of less than two minutes costs.
+/// The fee of a ride of less than two minutes.
 const FEE: i64 = 100;
 
 /// Riders and their bikes.
 pub struct Bikes {
     riders: Vec<Client>,
     bikes: Vec<Bike>,
-    /// Rides that ended, as the rider was told.
+    /// The finished rides, as the rider's responses show them.
     pub ended: RefCell<Vec<Ride>>,
-    /// How often each rider topped the deposit up.
+    /// The number of top-ups of each rider.
     topped_up: RefCell<Vec<usize>>,
 }
 
@@ -46,29 +46,29 @@ impl Bikes {
         Bikes { riders, bikes, ended: RefCell::default(), topped_up: RefCell::new(vec![0; RIDERS]) }
     }
 
-    /// How many payments there must be.
+    /// The expected number of payments.
     pub fn top_ups(&self) -> usize {
         self.topped_up.borrow().iter().sum()
     }
 
-    /// They ride until it is closed.
-    pub async fn live(&self, closed: &Cell<bool>) {
+    /// Runs them until the workload is stopped.
+    pub async fn run(&self, stopped: &Cell<bool>) {
         let riders = self.riders.iter().enumerate().map(async |(number, rider)| {
-            while !closed.get() {
-                self.go_out(number, rider).await.unwrap_or_else(|status| panic!("a bike ride: {status:?}"));
+            while !stopped.get() {
+                self.ride_once(number, rider).await.unwrap_or_else(|status| panic!("a bike ride: {status:?}"));
                 think().await;
             }
         });
         futures::future::join_all(riders).await;
     }
 
-    async fn go_out(&self, number: usize, rider: &Client) -> Result<(), Status> {
+    async fn ride_once(&self, number: usize, rider: &Client) -> Result<(), Status> {
         let bike_id = self.bikes[usize::try_from(below(BIKES as u64)).unwrap()].bike_id.clone();
         let rented = rider.insist(RentBikeRequest { request_id: new_id(), bike_id }).await;
         let ride = match rented {
             Ok(answer) => answer.ride.unwrap(),
             Err(status) if reason(&status) == "BILL_IN_ARREARS" => return self.top_up(number, rider).await,
-            // Others ride it; or the call was so slow that the ride was given up.
+            // Another rider has it, or the call was so slow that the ride was voided.
             Err(status) if status.code() == Code::FailedPrecondition => return Ok(()),
             Err(status) => return Err(status),
         };
@@ -87,8 +87,8 @@ impl Bikes {
     }
 }
 
-/// Every ride is what its rider was told, was billed once, and the ledger agrees with all of it.
-pub async fn audit(bikes: &Bikes, books: &Books, admin: &Client) -> Result<(), String> {
+/// Every ride is as its rider's last response says, was billed once, and the ledger matches.
+pub async fn audit(bikes: &Bikes, snapshot: &Snapshot, admin: &Client) -> Result<(), String> {
     let ended = bikes.ended.borrow().clone();
     let rides = by_id(all!(admin, ListRidesRequest, rides), |ride: &Ride| ride.ride_id.clone())?;
     let bills = by_id(all!(admin, ListBillsRequest, bills), |bill: &Bill| bill.ride_id.clone())?;
@@ -96,13 +96,14 @@ pub async fn audit(bikes: &Bikes, books: &Books, admin: &Client) -> Result<(), S
     let counts = [rides.len(), bills.len(), pages.len()];
     ensure(counts == [ended.len(); 3], || format!("{} bike rides ended, there are {counts:?}", ended.len()))?;
     let mut billed = vec![(0, 0); RIDERS];
-    for told in &ended {
-        let (ride, bill, page) = (&rides[&told.ride_id], &bills[&told.ride_id], &pages[&told.ride_id]);
-        ensure(ride == told, || format!("{told:?} became {ride:?}"))?;
+    for acknowledged in &ended {
+        let (ride, bill, page) =
+            (&rides[&acknowledged.ride_id], &bills[&acknowledged.ride_id], &pages[&acknowledged.ride_id]);
+        ensure(ride == acknowledged, || format!("{acknowledged:?} became {ride:?}"))?;
         let is_settled = matches!(bill.state(), BillState::Closed | BillState::Arrears);
-        ensure(is_settled && bill.fee == Some(won(FEE)), || format!("{told:?} was billed by {bill:?}"))?;
+        ensure(is_settled && bill.fee == Some(won(FEE)), || format!("{acknowledged:?} was billed by {bill:?}"))?;
         ensure(page.bill_state() == bill.state() && page.fee == bill.fee, || format!("{bill:?} is shown as {page:?}"))?;
-        let number: usize = told.customer_id.trim_start_matches("cyclist").parse().unwrap();
+        let number: usize = acknowledged.customer_id.trim_start_matches("cyclist").parse().unwrap();
         if bill.state() == BillState::Closed { billed[number].0 += FEE } else { billed[number].1 += FEE }
     }
     for (number, (paid, owed)) in billed.into_iter().enumerate() {
@@ -114,12 +115,14 @@ pub async fn audit(bikes: &Bikes, books: &Books, admin: &Client) -> Result<(), S
             format!("{wallet:?} should have {deposit}, and owe {owed}")
         })?;
     }
-    let top_ups = books.payments.values().filter(|payment| payment.seller_reference.starts_with("deposit/"));
+    let top_ups = snapshot.payments.values().filter(|payment| payment.seller_reference.starts_with("deposit/"));
     let settled = top_ups.filter(|payment| payment.state() == PaymentState::Settled).count();
-    ensure(settled == bikes.top_ups(), || format!("{settled} top ups were paid, {} were told", bikes.top_ups()))?;
+    ensure(settled == bikes.top_ups(), || {
+        format!("{settled} top-ups were paid, {} were acknowledged", bikes.top_ups())
+    })?;
     let known = all!(admin, ListBikesRequest, bikes);
     let stuck = known.into_iter().find(|bike: &Bike| bike.state() != BikeState::Available);
-    ensure(stuck.is_none(), || format!("{stuck:?} is not free, though nobody rides it"))?;
+    ensure(stuck.is_none(), || format!("{stuck:?} is not available, but has no ride"))?;
     let checked = admin.insist(CheckLedgerRequest {}).await.map_err(|status| format!("{status:?}"))?;
-    ensure(checked.findings.is_empty(), || format!("the ledger finds {:?}", checked.findings))
+    ensure(checked.findings.is_empty(), || format!("the check of the ledger finds {:?}", checked.findings))
 }

@@ -1,6 +1,6 @@
-//! Customers who reserve, pay, change their minds and bring cars back, and write down what they were told.
+//! The workload: customers who reserve, pay, cancel and return cars, and record the responses.
 //!
-//! They are good clients: each request has an id, and is repeated with it until there is an answer.
+//! They are correct clients: each request has a request id, and is repeated with it until there is a response.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -23,45 +23,45 @@ use crate::support::{BAD_CARD, GOOD_CARD, PATIENCE, below, eventually_within, ne
 
 const CUSTOMERS: u64 = 20;
 const CARS: usize = 6;
-/// Periods that a car can be reserved for.
+/// The number of periods that a car can be reserved for.
 const SLOTS: u64 = 200;
 
-/// What a customer was told last of a reservation: it stays true.
+/// The last response that a customer got about a reservation. It must stay true.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Acknowledged {
     /// The reservation as it was made.
     pub reservation: Reservation,
-    /// Where it stands.
+    /// The last state.
     pub state: ReservationState,
-    /// It was paid at some time.
+    /// Whether it was ever paid.
     pub paid: bool,
-    /// The stars that were given.
+    /// The stars of the rating, or 0.
     pub stars: i32,
-    /// A card was declined.
+    /// Whether a card was declined.
     pub declined: bool,
 }
 
-/// Cars and customers.
-pub struct Town {
+/// The customers of all lines of business.
+pub struct Workload {
     customers: Vec<Client>,
     /// The cars.
     pub cars: Vec<Car>,
-    /// What the customers were told, a reservation each.
-    pub told: RefCell<Vec<Told>>,
-    /// Taxis beside them.
+    /// The last response about each reservation.
+    pub acknowledged: RefCell<Vec<Acknowledged>>,
+    /// Taxi rides.
     pub rides: Rides,
-    /// And stays.
+    /// Stays.
     pub stays: Stays,
-    /// And bikes.
+    /// Bike rides.
     pub bikes: Bikes,
-    /// And a shop.
+    /// Orders.
     pub orders: Orders,
-    closed: Cell<bool>,
+    stopped: Cell<bool>,
 }
 
-impl Town {
-    /// Cars are registered; the customers wait for [`Town::live`].
-    pub async fn new(cluster: &Cluster) -> Town {
+impl Workload {
+    /// Registers the cars. The customers start with [`Workload::run`].
+    pub async fn new(cluster: &Cluster) -> Workload {
         let mut cars = Vec::new();
         for number in 0..CARS {
             cars.push(cluster.admin().new_car(&format!("Car {number}"), 10_000 + number as i64).await);
@@ -69,105 +69,114 @@ impl Town {
         let customers = (0..CUSTOMERS).map(|number| cluster.by(&format!("c{number}"))).collect();
         let (rides, stays) = (Rides::new(cluster), Stays::new(cluster).await);
         let (bikes, orders) = (Bikes::new(cluster).await, Orders::new(cluster).await);
-        Town { customers, cars, told: RefCell::default(), rides, stays, bikes, orders, closed: Cell::new(false) }
+        Workload {
+            customers,
+            cars,
+            acknowledged: RefCell::default(),
+            rides,
+            stays,
+            bikes,
+            orders,
+            stopped: Cell::new(false),
+        }
     }
 
-    /// Customers begin no new flow from now on.
-    pub fn close(&self) {
-        self.closed.set(true);
+    /// From now on customers start no new flow.
+    pub fn stop(&self) {
+        self.stopped.set(true);
     }
 
-    /// Waits until so many flows more were finished.
-    pub async fn flows(&self, count: usize) {
-        let goal = self.told.borrow().len() + count;
-        eventually_within(PATIENCE, "customers go about their business", async || {
-            (self.told.borrow().len() >= goal).then_some(())
+    /// Waits until so many more flows have finished.
+    pub async fn wait_for_flows(&self, count: usize) {
+        let goal = self.acknowledged.borrow().len() + count;
+        eventually_within(PATIENCE, "customers finish flows", async || {
+            (self.acknowledged.borrow().len() >= goal).then_some(())
         })
         .await;
     }
 
-    /// The customers live until the town closes.
-    pub async fn live(&self) {
+    /// Runs the customers until the workload is stopped.
+    pub async fn run(&self) {
         let customers = futures::future::join_all(self.customers.iter().map(|customer| self.customer(customer)));
-        let closed = &self.closed;
-        let (rides, stays) = (self.rides.live(closed), self.stays.live(closed));
-        futures::join!(customers, rides, stays, self.bikes.live(closed), self.orders.live(closed));
+        let stopped = &self.stopped;
+        let (rides, stays) = (self.rides.run(stopped), self.stays.run(stopped));
+        futures::join!(customers, rides, stays, self.bikes.run(stopped), self.orders.run(stopped));
     }
 
     async fn customer(&self, me: &Client) {
-        while !self.closed.get() {
-            if let Some(told) = self.flow(me).await {
-                self.told.borrow_mut().push(told);
+        while !self.stopped.get() {
+            if let Some(acknowledged) = self.flow(me).await {
+                self.acknowledged.borrow_mut().push(acknowledged);
             }
             think().await;
         }
     }
 
-    async fn flow(&self, me: &Client) -> Option<Told> {
+    async fn flow(&self, me: &Client) -> Option<Acknowledged> {
         let car_id = self.cars[usize::try_from(below(CARS as u64)).unwrap()].car_id.clone();
         let period = Some(period(1 + below(SLOTS) * 3, 2));
         let reserved = me.insist(ReserveCarRequest { request_id: new_id(), car_id, period }).await;
         let reservation = match reserved {
             Ok(answer) => answer.reservation.unwrap(),
             Err(status) if reason(&status) == "PERIOD_TAKEN" => return None,
-            // `rental` has not heard of the car yet.
+            // `rental` has not received the event of the car yet.
             Err(status) if status.code() == Code::NotFound => return None,
             Err(status) => panic!("reserving: {status:?}"),
         };
         let state = reservation.state();
-        let mut told = Told { reservation, state, paid: false, stars: 0, declined: false };
-        self.go_on(me, &mut told).await.unwrap_or_else(|status| panic!("{told:?}: {status:?}"));
-        Some(told)
+        let mut acknowledged = Acknowledged { reservation, state, paid: false, stars: 0, declined: false };
+        self.continue_flow(me, &mut acknowledged).await.unwrap_or_else(|status| panic!("{acknowledged:?}: {status:?}"));
+        Some(acknowledged)
     }
 
-    /// What the customer does with a reservation; after each answer, what was told is written down.
-    async fn go_on(&self, me: &Client, told: &mut Told) -> Result<(), Status> {
-        let reservation_id = || told.reservation.reservation_id.clone();
-        let whim = below(10);
-        if whim == 0 {
+    /// What the customer does with a reservation. Each response is recorded.
+    async fn continue_flow(&self, me: &Client, acknowledged: &mut Acknowledged) -> Result<(), Status> {
+        let reservation_id = || acknowledged.reservation.reservation_id.clone();
+        let choice = below(10);
+        if choice == 0 {
             return Ok(());
         }
-        if whim == 1 {
+        if choice == 1 {
             let request = CancelReservationRequest { request_id: new_id(), reservation_id: reservation_id() };
-            told.state = me.insist(request).await?.reservation.unwrap().state();
+            acknowledged.state = me.insist(request).await?.reservation.unwrap().state();
             return Ok(());
         }
         let rent = |payment_method: &str| RentCarRequest {
             request_id: new_id(),
-            reservation_id: told.reservation.reservation_id.clone(),
+            reservation_id: acknowledged.reservation.reservation_id.clone(),
             payment_method: payment_method.to_owned(),
         };
-        if whim == 2 {
+        if choice == 2 {
             let declined = me.insist(rent(BAD_CARD)).await;
             let status = declined.expect_err("the card is declined");
             assert_eq!(reason(&status), "PAYMENT_REFUSED", "{status:?}");
-            told.declined = true;
+            acknowledged.declined = true;
         }
         let rent = rent(GOOD_CARD);
         let rented = me.insist(rent).await?.reservation.unwrap();
-        (told.state, told.paid) = (rented.state(), true);
-        if whim == 3 {
+        (acknowledged.state, acknowledged.paid) = (rented.state(), true);
+        if choice == 3 {
             return Ok(());
         }
-        if whim == 4 {
+        if choice == 4 {
             me.insist(CancelPaymentRequest { request_id: new_id(), payment_id: rented.payment_id }).await?;
-            // The answer is that it will be: the rental is cancelled, and the money goes back.
-            told.state = ReservationState::Cancelled;
+            // It is accepted: the rental will be cancelled and the payment refunded.
+            acknowledged.state = ReservationState::Cancelled;
             return Ok(());
         }
-        let reservation_id = told.reservation.reservation_id.clone();
+        let reservation_id = acknowledged.reservation.reservation_id.clone();
         let bring_back = ReturnCarRequest { request_id: new_id(), reservation_id: reservation_id.clone() };
-        told.state = me.insist(bring_back).await?.reservation.unwrap().state();
-        if whim > 6 {
+        acknowledged.state = me.insist(bring_back).await?.reservation.unwrap().state();
+        if choice > 6 {
             let stars = 1 + i32::try_from(below(5)).unwrap();
             let rate = RateRentalRequest { request_id: new_id(), reservation_id, stars };
-            told.stars = me.insist(rate).await?.reservation.unwrap().stars;
+            acknowledged.stars = me.insist(rate).await?.reservation.unwrap().stars;
         }
         Ok(())
     }
 }
 
-/// People think; and the servers share two cores with us.
+/// Waits for as long as a customer thinks. It also leaves CPU time to the servers.
 pub async fn think() {
     tokio::time::sleep(Duration::from_millis(200 + below(400))).await;
 }

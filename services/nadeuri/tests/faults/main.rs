@@ -1,7 +1,7 @@
-//! What breaks while customers go about their business: processes, the broker, the database, each killed as a crash
-//! does it, and started again. Afterwards nothing is lost and nothing was done twice.
+//! Fault tests: under load, processes, the broker or the database are killed with SIGKILL and started again. Afterwards
+//! nothing is lost and nothing was done twice.
 //!
-//! Servers that are killed are the test's own: `NADEURI_XTASK` starts them beneath `NADEURI_TEST_SERVERS`.
+//! Each test starts the servers that it kills, with `NADEURI_XTASK`, in a folder beneath `NADEURI_TEST_SERVERS`.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
@@ -18,16 +18,16 @@ mod stays;
 
 use std::time::Duration;
 
-use load::Town;
+use load::Workload;
 use servers::Servers;
 use support::below;
 use support::cluster::{Cluster, Setup, real_servers};
 use tokio::sync::Mutex;
 
-/// Flows that customers finish between two faults, at least: there must be something to break.
+/// The minimum number of finished flows between two faults, so that each fault hits running flows.
 const FLOWS_BETWEEN_FAULTS: usize = 25;
 
-/// Each of them takes all cores there are: they run one after the other.
+/// Each test uses all CPU cores, so they run one after the other.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
@@ -44,39 +44,39 @@ async fn one_process_on_postgres_and_rabbitmq_is_killed_again_and_again() {
 
 async fn kill_the_process(cluster: Cluster) {
     let mut cluster = cluster.started().await;
-    let town = Town::new(&cluster).await;
+    let workload = Workload::new(&cluster).await;
     let faults = async {
         for _ in 0..3 {
-            town.flows(FLOWS_BETWEEN_FAULTS).await;
+            workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
             cluster.kill("rental");
             cluster.up().await;
         }
-        town.flows(FLOWS_BETWEEN_FAULTS).await;
-        town.close();
+        workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
+        workload.stop();
     };
-    tokio::join!(faults, town.live());
-    finish(town, cluster).await;
+    tokio::join!(faults, workload.run());
+    finish(workload, cluster).await;
 }
 
 #[tokio::test]
 async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
     let _alone = ALONE.lock().await;
     let mut cluster = Cluster::new(Setup::PerContext).started().await;
-    let town = Town::new(&cluster).await;
+    let workload = Workload::new(&cluster).await;
     let faults = async {
         for context in [
             "payment", "ride", "product", "rental", "driving", "wallet", "resort", "order", "bike", "stay", "delivery",
             "dispatch", "billing", "voucher", "product",
         ] {
-            town.flows(FLOWS_BETWEEN_FAULTS / 2).await;
+            workload.wait_for_flows(FLOWS_BETWEEN_FAULTS / 2).await;
             cluster.kill(context);
             cluster.start(context).await;
         }
-        town.flows(FLOWS_BETWEEN_FAULTS).await;
-        town.close();
+        workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
+        workload.stop();
     };
-    tokio::join!(faults, town.live());
-    finish(town, cluster).await;
+    tokio::join!(faults, workload.run());
+    finish(workload, cluster).await;
 }
 
 #[tokio::test]
@@ -99,23 +99,23 @@ async fn the_database_is_killed() {
 
 async fn kill_the_server(cluster: Cluster, servers: Servers, times: usize) {
     let cluster = cluster.started().await;
-    let town = Town::new(&cluster).await;
+    let workload = Workload::new(&cluster).await;
     let faults = async {
         for _ in 0..times {
-            town.flows(FLOWS_BETWEEN_FAULTS).await;
+            workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
             servers.kill().await;
-            // For a moment it is away, not only new: calls come meanwhile.
+            // It stays down for a moment, so that calls fail meanwhile.
             tokio::time::sleep(Duration::from_millis(200 + below(400))).await;
             servers.start().await;
         }
-        town.flows(FLOWS_BETWEEN_FAULTS).await;
-        town.close();
+        workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
+        workload.stop();
     };
-    tokio::join!(faults, town.live());
-    finish(town, cluster).await;
+    tokio::join!(faults, workload.run());
+    finish(workload, cluster).await;
 }
 
-async fn finish(town: Town, cluster: Cluster) {
-    audit::check(&town, &cluster).await;
+async fn finish(workload: Workload, cluster: Cluster) {
+    audit::check(&workload, &cluster).await;
     cluster.down().await;
 }

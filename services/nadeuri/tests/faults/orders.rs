@@ -1,5 +1,5 @@
-//! A shop under the same load: customers order, some change their minds, some get it brought, and write down what they were
-//! told. Of one product there is too little for all: who comes too late is refunded, whatever is killed in between.
+//! A shop under the same load: customers order, some cancel, some get a delivery, and record the responses. One product
+//! has too little stock: the late orders are refunded, whatever is killed in between.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,25 +12,25 @@ use contracts::payment::v1::PaymentState;
 use contracts::product::v1::{GetProductRequest, Product};
 use tonic::{Code, Status};
 
-use crate::audit::{Books, all, by_id, ensure};
+use crate::audit::{Snapshot, all, by_id, ensure};
 use crate::load::think;
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
-use crate::support::orders::wish;
+use crate::support::orders::order_request;
 use crate::support::{GOOD_CARD, PATIENCE, below, eventually_within, new_id};
 
 const SHOPPERS: u64 = 4;
-/// Plenty of the first product, too little of the second.
+/// The stock of each product: enough of the first, too little of the second.
 const STOCKS: [i64; 2] = [1_000_000, 25];
 
-/// How an order ended, as its customer was told.
+/// How an order ended, as its customer's last response says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is paid; there may have been too little of it.
+    /// It is paid. It may have been out of stock.
     Open,
-    /// It was cancelled before anybody brought it.
+    /// It was cancelled before its delivery started.
     Cancelled,
-    /// It was brought.
+    /// It was delivered.
     Delivered,
 }
 
@@ -39,27 +39,27 @@ pub struct Orders {
     shoppers: Vec<Client>,
     courier: Client,
     products: Vec<Product>,
-    /// What was ordered, and how it ended.
-    pub told: RefCell<Vec<(Order, End)>>,
+    /// The orders, and how each ended.
+    pub acknowledged: RefCell<Vec<(Order, End)>>,
 }
 
 impl Orders {
-    /// Products are added; the customers wait for [`Orders::live`].
+    /// Adds the products. The customers start with [`Orders::run`].
     pub async fn new(cluster: &Cluster) -> Orders {
         let mut products = Vec::new();
         for stock in STOCKS {
             products.push(cluster.client(Who::manager()).new_product("Tent", 12_000, stock).await);
         }
         let shoppers = (0..SHOPPERS).map(|number| cluster.by(&format!("shopper{number}"))).collect();
-        Orders { shoppers, courier: cluster.client(Who::courier("kim")), products, told: RefCell::default() }
+        Orders { shoppers, courier: cluster.client(Who::courier("kim")), products, acknowledged: RefCell::default() }
     }
 
-    /// They order until it is closed.
-    pub async fn live(&self, closed: &Cell<bool>) {
+    /// Runs them until the workload is stopped.
+    pub async fn run(&self, stopped: &Cell<bool>) {
         let shoppers = self.shoppers.iter().map(async |shopper| {
-            while !closed.get() {
-                let told = self.shop(shopper).await.unwrap_or_else(|status| panic!("an order: {status:?}"));
-                self.told.borrow_mut().extend(told);
+            while !stopped.get() {
+                let acknowledged = self.shop(shopper).await.unwrap_or_else(|status| panic!("an order: {status:?}"));
+                self.acknowledged.borrow_mut().extend(acknowledged);
                 think().await;
             }
         });
@@ -68,9 +68,9 @@ impl Orders {
 
     async fn shop(&self, me: &Client) -> Result<Option<(Order, End)>, Status> {
         let product = &self.products[usize::try_from(below(STOCKS.len() as u64)).unwrap()];
-        let order = match me.insist(wish(product, 1 + i32::try_from(below(2)).unwrap(), GOOD_CARD)).await {
+        let order = match me.insist(order_request(product, 1 + i32::try_from(below(2)).unwrap(), GOOD_CARD)).await {
             Ok(answer) => answer.order.unwrap(),
-            // `order` has not heard of the product yet.
+            // `order` has not received the event of the product yet.
             Err(status) if status.code() == Code::NotFound => return Ok(None),
             Err(status) => return Err(status),
         };
@@ -79,15 +79,15 @@ impl Orders {
                 me.insist(CancelOrderRequest { request_id: new_id(), order_id: order.order_id.clone() }).await?;
                 End::Cancelled
             }
-            1 => self.bring(me, &order).await?,
+            1 => self.deliver(me, &order).await?,
             _ => End::Open,
         };
         Ok(Some((order, end)))
     }
 
-    /// The courier brings it, if there is something to bring.
-    async fn bring(&self, me: &Client, order: &Order) -> Result<End, Status> {
-        // What follows from the payment comes through when a killed server has been back for a while.
+    /// The courier delivers it, if it was confirmed.
+    async fn deliver(&self, me: &Client, order: &Order) -> Result<End, Status> {
+        // This needs an event, which may wait until a killed server is back.
         let decided = eventually_within(PATIENCE * 4, "the order is decided", async || {
             let order = me.insist(GetOrderRequest { order_id: order.order_id.clone() }).await.ok()?.order?;
             (order.state() != OrderState::Placed).then_some(order)
@@ -110,16 +110,16 @@ impl Orders {
     }
 }
 
-/// Every order is what its customer was told, is known to all, and no more was sold than there was.
-pub async fn audit(shop: &Orders, books: &Books, admin: &Client) -> Result<(), String> {
-    let told = shop.told.borrow().clone();
+/// Every order is as its customer's last response says, is the same in all contexts, and no product is oversold.
+pub async fn audit(shop: &Orders, snapshot: &Snapshot, admin: &Client) -> Result<(), String> {
+    let acknowledged = shop.acknowledged.borrow().clone();
     let known = by_id(all!(admin, ListOrdersRequest, orders), |order: &Order| order.order_id.clone())?;
     let pages = by_id(all!(admin, ListOrderPagesRequest, orders), |page: &OrderPage| page.order_id.clone())?;
     let counts = [known.len(), pages.len()];
-    ensure(counts == [told.len(); 2], || {
-        format!("{} customers were told of orders, there are {counts:?}", told.len())
+    ensure(counts == [acknowledged.len(); 2], || {
+        format!("{} orders were acknowledged, there are {counts:?}", acknowledged.len())
     })?;
-    for (promised, end) in &told {
+    for (promised, end) in &acknowledged {
         let id = &promised.order_id;
         let (order, page) = (&known[id], &pages[id]);
         let is_short = order.cancellation_cause() == CancellationCause::OutOfStock;
@@ -131,13 +131,13 @@ pub async fn audit(shop: &Orders, books: &Books, admin: &Client) -> Result<(), S
         let is_same = (&order.product_id, order.quantity, &order.price)
             == (&promised.product_id, promised.quantity, &promised.price);
         ensure(is_same && order.state() == state, || format!("{promised:?} became {order:?}: {end:?}"))?;
-        let payment = books.payments.get(id).ok_or_else(|| format!("{order:?} was never charged"))?;
+        let payment = snapshot.payments.get(id).ok_or_else(|| format!("{order:?} was never charged"))?;
         let is_refunded = state == OrderState::Cancelled;
         let is_right = payment.state() == payment_state && payment.refunded == is_refunded;
         ensure(is_right && payment.amount == order.price, || format!("{order:?} has {payment:?}"))?;
         let shows = (page.order_state(), page.payment_state(), page.delivery_state());
         ensure(shows == (state, payment_state, delivery_state), || format!("{order:?} is shown as {page:?}"))?;
-        // Cancelled before it was confirmed, it never had a delivery.
+        // An order that was cancelled before its confirmation never had a delivery.
         let is_off = matches!(delivery_state, DeliveryState::Unspecified | DeliveryState::Cancelled);
         ensure(is_off == is_refunded, || format!("{order:?} is delivered as {page:?}"))?;
     }

@@ -1,4 +1,4 @@
-//! Taxis under the same load: each driver waits for one customer, and writes down what a ride was.
+//! Taxis under the same load: each driver serves one customer and records the rides.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,7 +11,7 @@ use contracts::mypage::v1::ListTaxiRidesRequest;
 use contracts::payment::v1::PaymentState;
 use tonic::Status;
 
-use crate::audit::{Books, all, by_id, ensure};
+use crate::audit::{Snapshot, all, by_id, ensure};
 use crate::load::think;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
@@ -23,7 +23,7 @@ const PAIRS: u64 = 6;
 /// Customers and their drivers.
 pub struct Rides {
     pairs: Vec<(Client, Client)>,
-    /// Rides that ended, as the driver was told.
+    /// The finished rides, as the driver's responses show them.
     pub ended: RefCell<Vec<Drive>>,
 }
 
@@ -33,10 +33,10 @@ impl Rides {
         Rides { pairs: (0..PAIRS).map(pair).collect(), ended: RefCell::default() }
     }
 
-    /// They ride until it is closed.
-    pub async fn live(&self, closed: &Cell<bool>) {
+    /// Runs them until the workload is stopped.
+    pub async fn run(&self, stopped: &Cell<bool>) {
         let pairs = self.pairs.iter().map(async |(rider, driver)| {
-            while !closed.get() {
+            while !stopped.get() {
                 let drive = ride(rider, driver).await.unwrap_or_else(|status| panic!("a ride: {status:?}"));
                 self.ended.borrow_mut().push(drive);
                 think().await;
@@ -55,7 +55,7 @@ async fn ride(rider: &Client, driver: &Client) -> Result<Drive, Status> {
         payment_method: GOOD_CARD.to_owned(),
     };
     let hail = rider.insist(request).await?.hail.unwrap();
-    // Events come through when a killed server has been back for a while, and it is killed again and again.
+    // This needs an event, which may wait until a killed server is back.
     let offer = eventually_within(PATIENCE * 4, "the hail is offered", async || {
         let (latitude, longitude) = (Some(position.0), Some(position.1));
         let request = ListOffersRequest { latitude, longitude, within_km: 1, ..Default::default() };
@@ -68,8 +68,8 @@ async fn ride(rider: &Client, driver: &Client) -> Result<Drive, Status> {
     Ok(driver.insist(FinishDriveRequest { request_id: new_id(), drive_id }).await?.drive.unwrap())
 }
 
-/// Every ride is what its driver was told, is known to all, and was paid once.
-pub async fn audit(rides: &Rides, books: &Books, admin: &Client) -> Result<(), String> {
+/// Every ride is as its driver's last response says, is the same in all contexts, and was paid once.
+pub async fn audit(rides: &Rides, snapshot: &Snapshot, admin: &Client) -> Result<(), String> {
     let ended = rides.ended.borrow().clone();
     let hails = all!(admin, ListHailsRequest, hails);
     let hails = by_id(hails, |hail: &contracts::dispatch::v1::Hail| hail.hail_id.clone())?;
@@ -78,18 +78,22 @@ pub async fn audit(rides: &Rides, books: &Books, admin: &Client) -> Result<(), S
     let pages = by_id(pages, |page: &contracts::mypage::v1::TaxiRide| page.hail_id.clone())?;
     let counts = [hails.len(), drives.len(), pages.len()];
     ensure(counts == [ended.len(); 3], || format!("{} rides ended, there are {counts:?}", ended.len()))?;
-    for told in &ended {
-        let (hail, drive, page) = (&hails[&told.hail_id], &drives[&told.hail_id], &pages[&told.hail_id]);
-        let is_same =
-            (&drive.fare, &drive.driver_id, &drive.finish_time) == (&told.fare, &told.driver_id, &told.finish_time);
-        ensure(is_same && drive.fare_state() == FareState::Paid, || format!("{told:?} became {drive:?}"))?;
+    for acknowledged in &ended {
+        let (hail, drive, page) =
+            (&hails[&acknowledged.hail_id], &drives[&acknowledged.hail_id], &pages[&acknowledged.hail_id]);
+        let is_same = (&drive.fare, &drive.driver_id, &drive.finish_time)
+            == (&acknowledged.fare, &acknowledged.driver_id, &acknowledged.finish_time);
+        ensure(is_same && drive.fare_state() == FareState::Paid, || format!("{acknowledged:?} became {drive:?}"))?;
         ensure(hail.state() == HailState::Finished, || format!("{hail:?} is not finished"))?;
-        let payment = books.payments.get(&told.hail_id).ok_or_else(|| format!("{told:?} was never charged"))?;
-        let is_paid = payment.state() == PaymentState::Settled && payment.amount == told.fare;
-        ensure(is_paid, || format!("{told:?} was paid by {payment:?}"))?;
+        let payment = snapshot
+            .payments
+            .get(&acknowledged.hail_id)
+            .ok_or_else(|| format!("{acknowledged:?} was never charged"))?;
+        let is_paid = payment.state() == PaymentState::Settled && payment.amount == acknowledged.fare;
+        ensure(is_paid, || format!("{acknowledged:?} was paid by {payment:?}"))?;
         let shows = (page.drive_state(), page.payment_state(), &page.fare, &page.payment_id);
-        let is = (DriveState::Finished, PaymentState::Settled, &told.fare, &payment.payment_id);
-        ensure(shows == is, || format!("{told:?} is shown as {page:?}"))?;
+        let is = (DriveState::Finished, PaymentState::Settled, &acknowledged.fare, &payment.payment_id);
+        ensure(shows == is, || format!("{acknowledged:?} is shown as {page:?}"))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL or RabbitMQ of a test's own, by `xtask servers`.
+//! A PostgreSQL or RabbitMQ for one test, started by `xtask servers`.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ pub struct Servers {
     xtask: PathBuf,
     folder: PathBuf,
     kind: &'static str,
-    /// Where it is, now and after each start.
+    /// Its URL. It stays the same after each start.
     pub url: String,
 }
 
@@ -34,7 +34,7 @@ impl Servers {
         self.run(&["kill", self.kind]).await;
     }
 
-    /// Starts it again, and returns when it takes calls.
+    /// Starts it again, and returns when it accepts connections.
     pub async fn start(&self) {
         self.run(&["start", self.kind]).await;
     }
@@ -55,7 +55,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // It may be down already, or never have come up; what is left is stopped by `cargo xtask test`.
+        // It may be down or never have started. `cargo xtask test` stops what is left.
         let _ = self.command(&["kill", self.kind]).output();
         let _ = std::fs::remove_dir_all(&self.folder);
     }

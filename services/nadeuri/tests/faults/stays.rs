@@ -1,4 +1,4 @@
-//! Stays under the same load: guests reserve and pay, some stay at home after all, and write down what they were told.
+//! Stays under the same load: guests reserve and pay, some cancel, and record the responses.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use contracts::stay::v1::{CancelStayRequest, ListStaysRequest, ReserveStayReques
 use contracts::voucher::v1::{ListVouchersRequest, Voucher, VoucherState};
 use tonic::Status;
 
-use crate::audit::{Books, all, by_id, ensure};
+use crate::audit::{Snapshot, all, by_id, ensure};
 use crate::load::think;
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
@@ -24,12 +24,12 @@ const VILLAS: usize = 2;
 pub struct Stays {
     guests: Vec<Client>,
     villas: Vec<Resort>,
-    /// Stays that were paid, and whether they were cancelled after that.
-    pub told: RefCell<Vec<(Stay, bool)>>,
+    /// The paid stays, and whether each was cancelled afterwards.
+    pub acknowledged: RefCell<Vec<(Stay, bool)>>,
 }
 
 impl Stays {
-    /// Villas are registered; the guests wait for [`Stays::live`].
+    /// Registers the villas. The guests start with [`Stays::run`].
     pub async fn new(cluster: &Cluster) -> Stays {
         let mut villas = Vec::new();
         for number in 0..VILLAS {
@@ -37,15 +37,15 @@ impl Stays {
             villas.push(cluster.client(Who::manager()).register_resort(villa).await.unwrap());
         }
         let guests = (0..GUESTS).map(|number| cluster.by(&format!("guest{number}"))).collect();
-        Stays { guests, villas, told: RefCell::default() }
+        Stays { guests, villas, acknowledged: RefCell::default() }
     }
 
-    /// They stay until it is closed.
-    pub async fn live(&self, closed: &Cell<bool>) {
+    /// Runs them until the workload is stopped.
+    pub async fn run(&self, stopped: &Cell<bool>) {
         let guests = self.guests.iter().map(async |guest| {
-            while !closed.get() {
-                let told = self.stay(guest).await.unwrap_or_else(|status| panic!("a stay: {status:?}"));
-                self.told.borrow_mut().extend(told);
+            while !stopped.get() {
+                let acknowledged = self.stay(guest).await.unwrap_or_else(|status| panic!("a stay: {status:?}"));
+                self.acknowledged.borrow_mut().extend(acknowledged);
                 think().await;
             }
         });
@@ -61,7 +61,7 @@ impl Stays {
             Err(status) if reason(&status) == "DATES_TAKEN" => return Ok(None),
             Err(status) => return Err(status),
         };
-        // It is requested by an event, which comes through when a killed server has been back for a while.
+        // This needs an event, which may wait until a killed server is back.
         let payment_id = eventually_within(PATIENCE * 4, "the payment is requested", async || {
             let request = ListPaymentsRequest { purchase_id: stay.stay_id.clone(), ..Default::default() };
             me.insist(request).await.ok()?.payments.pop().map(|payment| payment.payment_id)
@@ -77,16 +77,18 @@ impl Stays {
     }
 }
 
-/// Every stay is what its guest was told, is known to all, and no night is sold twice.
-pub async fn audit(stays: &Stays, books: &Books, admin: &Client) -> Result<(), String> {
-    let told = stays.told.borrow().clone();
+/// Every stay is as its guest's last response says, is the same in all contexts, and no night is sold twice.
+pub async fn audit(stays: &Stays, snapshot: &Snapshot, admin: &Client) -> Result<(), String> {
+    let acknowledged = stays.acknowledged.borrow().clone();
     let known = by_id(all!(admin, ListStaysRequest, stays), |stay: &Stay| stay.stay_id.clone())?;
     let pages = by_id(all!(admin, ListStayPagesRequest, stays), |page: &StayPage| page.stay_id.clone())?;
     let vouchers = all!(admin, ListVouchersRequest, vouchers);
     let vouchers = by_id(vouchers, |voucher: &Voucher| voucher.stay_id.clone())?;
     let counts = [known.len(), pages.len()];
-    ensure(counts == [told.len(); 2], || format!("{} guests were told of stays, there are {counts:?}", told.len()))?;
-    for (promised, is_off) in &told {
+    ensure(counts == [acknowledged.len(); 2], || {
+        format!("{} stays were acknowledged, there are {counts:?}", acknowledged.len())
+    })?;
+    for (promised, is_off) in &acknowledged {
         let id = &promised.stay_id;
         let (stay, page) = (&known[id], &pages[id]);
         let (state, payment_state) = match is_off {
@@ -95,10 +97,10 @@ pub async fn audit(stays: &Stays, books: &Books, admin: &Client) -> Result<(), S
         };
         let is_same = (&stay.dates, &stay.price) == (&promised.dates, &promised.price) && stay.state() == state;
         ensure(is_same, || format!("{promised:?} became {stay:?}, cancelled: {is_off}"))?;
-        let payment = books.payments.get(id).ok_or_else(|| format!("{stay:?} was never charged"))?;
+        let payment = snapshot.payments.get(id).ok_or_else(|| format!("{stay:?} was never charged"))?;
         let is_right = payment.state() == payment_state && payment.refunded == *is_off;
         ensure(is_right && payment.amount == stay.price, || format!("{stay:?} has {payment:?}"))?;
-        // Cancelled before it was confirmed, it never had a voucher.
+        // A stay that was cancelled before its confirmation never had a voucher.
         let voucher = vouchers.get(id).map(|voucher| voucher.state());
         let is_right = match is_off {
             true => matches!(voucher, None | Some(VoucherState::Deactivated)),
@@ -115,13 +117,13 @@ pub async fn audit(stays: &Stays, books: &Books, admin: &Client) -> Result<(), S
     Ok(())
 }
 
-/// The villa is taken for its confirmed stays, each night by one.
+/// The villa is booked for its confirmed stays, each night for one.
 async fn nights_are_sold_once(villa: &Resort, stays: &BTreeMap<String, Stay>, admin: &Client) -> Result<(), String> {
     let request = GetResortRequest { resort_id: villa.resort_id.clone() };
     let found = admin.insist(request).await.map_err(|status| format!("{status:?}"))?.resort.unwrap_or_default();
     let mut taken: Vec<(String, String)> = Vec::new();
     for occupancy in &found.occupied {
-        ensure(occupancy.state() == HoldState::Booked, || format!("{occupancy:?} is kept for nobody"))?;
+        ensure(occupancy.state() == HoldState::Booked, || format!("{occupancy:?} belongs to no stay"))?;
         let dates = occupancy.dates.clone().unwrap_or_default();
         taken.push((dates.start_date, dates.end_date));
     }

@@ -1,4 +1,4 @@
-//! Bikes: registered, rented by one rider, returned, billed; and written off.
+//! Bikes: registration, rent, return, bills, and write-off.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ pub fn add(suite: &mut Suite) {
         b1_bikes_near_a_place_come_nearest_first_in_pages,
         b2_a_customer_rents_a_bike_that_is_available,
         b2_of_two_hundred_customers_exactly_one_rides_a_bike,
-        b2_a_rent_whose_caller_is_gone_gives_the_bike_back,
+        b2_a_rent_whose_caller_crashed_releases_the_bike,
         b2_a_repeated_rent_takes_one_bike,
         b3_a_ride_has_a_bill,
         b4_a_bike_is_available_where_it_was_returned,
         b4_a_ride_whose_bike_was_written_off_costs_nothing,
         b5_the_fee_is_deducted_from_the_deposit,
         b5_arrears_block_the_next_rent_until_a_top_up_settles_them,
-        b6_one_view_shows_rides_bills_and_deposit,
+        b6_one_read_model_shows_rides_bills_and_deposit,
         b7_a_broken_bike_is_out_of_order,
         hostile_bike_requests_name_every_wrong_field,
     }
@@ -38,7 +38,7 @@ pub fn add(suite: &mut Suite) {
     suite.own("b2_a_customer_rides_as_many_bikes_as_one_may", b2_a_customer_rides_as_many_bikes_as_one_may);
 }
 
-/// A customer whom nobody else plays.
+/// A customer that no other trial uses.
 pub fn somebody(app: &Cluster) -> Client {
     app.by(&format!("mina-{}", new_id()))
 }
@@ -96,7 +96,7 @@ async fn b1_bikes_near_a_place_come_nearest_first_in_pages(app: Arc<Cluster>) {
     }
     assert_eq!((seen, page_token), (order(&bikes, &[1, 3, 0, 2]), String::new()));
 
-    // What is taken is not offered.
+    // A rented bike is not listed.
     let taken = Bike { bike_id: bikes[1].clone(), ..Bike::default() };
     mina.take(&taken).await.unwrap();
     let near = mina.bikes_near(here, 1).await;
@@ -136,9 +136,9 @@ async fn b2_of_two_hundred_customers_exactly_one_rides_a_bike(app: Arc<Cluster>)
     }
 }
 
-async fn b2_a_rent_whose_caller_is_gone_gives_the_bike_back(app: Arc<Cluster>) {
+async fn b2_a_rent_whose_caller_crashed_releases_the_bike(app: Arc<Cluster>) {
     let bike = app.admin().new_bike().await;
-    // What is left when `ride` dies between taking the bike and writing the ride down.
+    // The state after a crash of `ride` between the taking of the bike and the commit of the ride.
     let taken = TakeBikeRequest {
         bike_id: bike.bike_id.clone(),
         ride_id: new_id(),
@@ -188,7 +188,7 @@ async fn b3_a_ride_has_a_bill(app: Arc<Cluster>) {
     let request = contracts::billing::v1::GetBillRequest { bill_id: bill.bill_id.clone() };
     assert_eq!(mina.send(request.clone()).await.unwrap().bill.unwrap(), bill);
     refused(somebody(&app).send(request).await, Code::NotFound, "BILL_NOT_FOUND");
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED"]).await;
 }
 
 async fn b4_a_bike_is_available_where_it_was_returned(app: Arc<Cluster>) {
@@ -198,7 +198,7 @@ async fn b4_a_bike_is_available_where_it_was_returned(app: Arc<Cluster>) {
     let returned = mina.leave_at(&ride, there).await.unwrap();
     assert_eq!((returned.state(), returned.to.clone()), (RideState::Returned, Some(place("Seoul Forest", there))));
     assert!(returned.end_time.is_some());
-    assert_eq!(mina.leave(&ride).await.unwrap(), returned, "what is returned stays where it was");
+    assert_eq!(mina.leave(&ride).await.unwrap(), returned, "a repetition changes nothing");
     let found = mina.sees_bike(&bike, BikeState::Available).await;
     assert_eq!(found.place, Some(place("Seoul Forest", there)));
     let near = ids(jun.bikes_near(there, 1).await.into_iter().map(|near| near.bike));
@@ -216,8 +216,8 @@ async fn b4_a_ride_whose_bike_was_written_off_costs_nothing(app: Arc<Cluster>) {
     assert_eq!(bill.fee, None);
     assert_eq!(mina.ride(&ride).await.unwrap().state(), RideState::Voided);
     precondition(mina.leave(&ride).await, "RIDE_VOIDED");
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "RIDE_VOIDED"]).await;
-    // Nothing is stuck.
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "RIDE_VOIDED"]).await;
+    // There is no pending work.
     mina.take(&admin.new_bike().await).await.unwrap();
 }
 
@@ -231,7 +231,7 @@ async fn b5_the_fee_is_deducted_from_the_deposit(app: Arc<Cluster>) {
     assert!(bill.close_time.is_some() && bill.arrears_time.is_none());
     let wallet = mina.send(contracts::wallet::v1::GetWalletRequest::default()).await.unwrap().wallet.unwrap();
     assert_eq!(wallet.deposit, Some(won(900)));
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
 }
 
 async fn b5_a_ride_that_is_free_is_closed_at_once(setup: Setup) {
@@ -241,8 +241,8 @@ async fn b5_a_ride_that_is_free_is_closed_at_once(setup: Setup) {
     mina.leave(&ride).await.unwrap();
     let bill = mina.sees_bill(&ride, BillState::Closed).await;
     assert_eq!((bill.minutes, bill.fee), (0, Some(won(0))), "less than a minute");
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
-    // The wallet has nothing to do with it. What it is told next, it is told after that.
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+    // `wallet` ignores it. The next event of the flow shows that it was handled.
     top_up(&mina, 1_000).await;
     let dead = app.run(&["dead", "list", "wallet", "--server", &app.url("wallet")]);
     assert_eq!(String::from_utf8_lossy(&dead.stdout), "0 dead letters\n");
@@ -256,7 +256,7 @@ async fn b5_arrears_block_the_next_rent_until_a_top_up_settles_them(app: Arc<Clu
     let bill = mina.sees_bill(&ride, BillState::Arrears).await;
     assert!(bill.arrears_time.is_some());
     let bike = admin.new_bike().await;
-    // `ride` hears of it a moment later; a bike that was rented meanwhile is brought back.
+    // `ride` receives the event a moment later. A bike rented meanwhile is returned.
     eventually("the rent to be refused", async || match mina.take(&bike).await {
         Ok(ride) => {
             mina.leave(&ride).await.unwrap();
@@ -266,17 +266,17 @@ async fn b5_arrears_block_the_next_rent_until_a_top_up_settles_them(app: Arc<Clu
         Err(status) => (status.code() == Code::FailedPrecondition).then_some(()),
     })
     .await;
-    // The news may have crossed that refused rent, whose bike is free again a moment later. Now it is known.
+    // The event may have crossed the refused rent, whose bike is available again a moment later.
     mina.sees_bike(&bike, BikeState::Available).await;
     precondition(mina.take(&bike).await, "BILL_IN_ARREARS");
     assert_eq!(mina.bike(&bike).await.state(), BikeState::Available, "no bike is taken for nothing");
     top_up(&mina, 10_000).await;
     mina.sees_bill(&ride, BillState::Closed).await;
     eventually("the rent to be taken", async || mina.take(&bike).await.ok()).await;
-    mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_IN_ARREARS", "BILL_SETTLED"]).await;
+    mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_IN_ARREARS", "BILL_SETTLED"]).await;
 }
 
-async fn b6_one_view_shows_rides_bills_and_deposit(app: Arc<Cluster>) {
+async fn b6_one_read_model_shows_rides_bills_and_deposit(app: Arc<Cluster>) {
     let (mina, jun) = (somebody(&app), somebody(&app));
     top_up(&mina, 1_000).await;
     let bike = app.admin().new_bike().await;
@@ -316,11 +316,11 @@ async fn b7_a_broken_bike_is_out_of_order(app: Arc<Cluster>) {
     let mended = report(true, 90);
     let seen = service.send(mended.clone()).await.unwrap().bike.unwrap();
     assert_eq!((seen.state(), seen.battery_percent), (BikeState::Available, 90));
-    // One that breaks under its rider is out of order where it is left.
+    // A bike that breaks during a ride is out of order after the return.
     let ride = mina.take(&bike).await.unwrap();
     let seen = service.send(report(false, 50)).await.unwrap().bike.unwrap();
     assert_eq!((seen.state(), seen.usable), (BikeState::InUse, false));
-    // A report is taken once, so an old one that comes again mends nothing.
+    // A report is applied once: a repeated old report changes nothing.
     service.send(mended).await.unwrap();
     mina.leave(&ride).await.unwrap();
     mina.sees_bike(&bike, BikeState::OutOfOrder).await;

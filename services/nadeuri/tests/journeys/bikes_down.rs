@@ -1,4 +1,4 @@
-//! Bikes while contexts are down. A process a context.
+//! Bikes while contexts are down, with one process per context.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ type Fragile = MutexGuard<'static, Option<Cluster>>;
 pub fn add(suite: &mut Suite) {
     journeys! { suite.fragile:
         b4_with_bike_down_a_ride_is_returned_and_the_bike_is_free_when_it_is_back,
-        b4_a_return_that_crosses_a_write_off_ends_one_way_for_all,
+        b4_a_return_that_crosses_a_write_off_has_one_outcome_for_all,
         b11_with_billing_and_wallet_down_bikes_are_rented_and_returned,
         b12_with_bike_hanging_or_down_the_breaker_opens_and_customers_come_back_later,
         b12_with_bike_overloaded_the_breaker_opens_and_customers_come_back_later,
@@ -45,19 +45,20 @@ async fn b4_with_bike_down_a_ride_is_returned_and_the_bike_is_free_when_it_is_ba
     assert_eq!(mina.sees_bike(&bike, BikeState::Available).await.place, returned.to);
 }
 
-async fn b4_a_return_that_crosses_a_write_off_ends_one_way_for_all(mut app: Fragile) {
+async fn b4_a_return_that_crosses_a_write_off_has_one_outcome_for_all(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let (admin, mina) = (app.admin(), somebody(app));
     top_up(&mina, 1_000).await;
     let bike = admin.new_bike().await;
     let ride = mina.take(&bike).await.unwrap();
     mina.sees_bill(&ride, BillState::Open).await;
-    // The bike is written off; before `ride` hears of it, it is killed, and back with the return among its first.
+    // The bike is written off. `ride` is killed before it receives the event. After its restart, the return is among
+    // its first calls.
     app.kill("ride");
     admin.remove_bike(&bike, true).await.unwrap();
     app.start("ride").await;
     let returned = mina.leave(&ride).await;
-    // Whichever came first: the bike is gone, the ride costs nothing, and nothing is owed.
+    // In any order: the bike is removed, the ride is free, and there are no arrears.
     let bill = mina.sees_bill(&ride, BillState::Void).await;
     assert_eq!(mina.ride(&ride).await.unwrap().state(), RideState::Voided, "{returned:?}, {bill:?}");
     let wallet = async || mina.send(contracts::wallet::v1::GetWalletRequest::default()).await.ok()?.wallet;
@@ -81,7 +82,7 @@ async fn b11_with_billing_and_wallet_down_bikes_are_rented_and_returned(mut app:
     mina.sees_bike(&bikes[0], BikeState::Available).await;
     let unpaid = jun.take(&bikes[0]).await.unwrap();
     jun.leave(&unpaid).await.unwrap();
-    // The bills come later.
+    // The bills are made later.
     app.start("billing").await;
     app.start("wallet").await;
     for ride in [&under_way, &ride] {
@@ -118,10 +119,10 @@ async fn b12_with_bike_overloaded_the_breaker_opens_and_customers_come_back_late
     renting_later_works(app, &mina, &bike, &under_way).await;
 }
 
-/// The ride that is under way is kept, and no other is begun while bike is away; the customer rents when it is back.
+/// The current ride continues, and no other starts while `bike` is down. The customer rents when it is back.
 async fn renting_later_works(app: &mut Cluster, mina: &Client, bike: &Bike, under_way: &Ride) {
     let rides = mina.send(ListRidesRequest::default()).await.unwrap().rides;
-    assert_eq!(rides, std::slice::from_ref(under_way), "the attempts in vain are no rides");
+    assert_eq!(rides, std::slice::from_ref(under_way), "failed attempts make no rides");
     app.start("bike").await;
     let ride = eventually_within(PATIENCE * 2, "renting works again", async || mina.take(bike).await.ok()).await;
     assert_eq!(ride.state(), RideState::Started);
@@ -133,7 +134,7 @@ async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Frag
     let admin = app.admin();
     let mut rented = Vec::new();
     for context in ["ride", "bike"] {
-        // While rents are under way, one of the two dies, and comes back. Again, until that has cut one of them short.
+        // One of the two is killed during rents and restarted. Repeated until a rent has failed because of it.
         let limit = tokio::time::Instant::now() + PATIENCE * 2;
         let mut is_cut_short = false;
         while !is_cut_short {
@@ -144,7 +145,7 @@ async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Frag
             rented.extend(riders);
         }
     }
-    // Whatever became of the calls: each bike is with a ride that the customer sees, or becomes free by itself.
+    // Whatever the outcome: each bike has a ride that the customer sees, or becomes available later.
     for (mina, bike) in &rented {
         eventually_within(PATIENCE * 3, "no bike to be stuck", async || {
             let rides = mina.send(ListRidesRequest::default()).await.ok()?.rides;
@@ -157,8 +158,8 @@ async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Frag
     }
 }
 
-/// Has all of them rent at once, kills a context as soon as one of them rides, and starts it again. Returns whether a rent
-/// failed that was under way when it died.
+/// Lets all of them rent at the same time, kills a context as soon as one of them has a ride, and restarts it. Returns
+/// whether a rent in flight failed.
 async fn kill_among_rents(app: &mut Cluster, context: &str, riders: &[(Client, Bike)]) -> bool {
     let rent = |(rider, bike): &(Client, Bike)| {
         let request = RentBikeRequest { request_id: new_id(), bike_id: bike.bike_id.clone() };
@@ -174,7 +175,7 @@ async fn kill_among_rents(app: &mut Cluster, context: &str, riders: &[(Client, B
         }
     }
     if !is_one_riding {
-        // The breaker is still open since the last time.
+        // The breaker may still be open from the last attempt.
         return false;
     }
     app.kill(context);
@@ -188,7 +189,7 @@ async fn x6_two_replicas_of_the_bike_line_handle_each_event_once(mut app: Fragil
     for context in ["bike", "ride", "billing", "wallet"] {
         app.replicate(context).await;
     }
-    // Whoever was stopped before us may still be thought to be away.
+    // Breakers may still be open from earlier trials.
     let spare = app.admin().new_bike().await;
     eventually_within(PATIENCE, "renting works", async || somebody(app).take(&spare).await.ok()).await;
     let rides = (0..8).map(|_| {
@@ -199,7 +200,7 @@ async fn x6_two_replicas_of_the_bike_line_handle_each_event_once(mut app: Fragil
             let ride = mina.take(&bike).await.unwrap();
             mina.leave(&ride).await.unwrap();
             mina.sees_bike_page(&ride, BillState::Closed).await;
-            mina.was_told_of(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
+            mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED", "BILL_SETTLED"]).await;
             let wallet = mina.send(contracts::wallet::v1::GetWalletRequest::default()).await.unwrap().wallet.unwrap();
             assert_eq!(wallet.deposit, Some(crate::support::verbs::won(900)), "it is deducted once");
         }

@@ -1,8 +1,8 @@
-//! Calls between contexts whose peer is in trouble. A stand-in takes the place of the peer's process and counts the calls
-//! that arrive: a breaker, a bulkhead and a budget of retries are seen by the calls that do not.
+//! Calls between contexts with a faulty peer. A stand-in replaces the peer's process and counts the calls that arrive:
+//! circuit breaker, bulkhead and retry budget show in the calls that do not arrive.
 //!
-//! The calls of one context to another all go the same way, so what is not about a requirement of a line of business is
-//! shown of the way from `rental` to `payment`. Each check begins with a caller that has just started: it has made no call.
+//! All peer calls use the same client, so whatever is not specific to a line of business is tested with the calls from
+//! `rental` to `payment`. Each check starts with a caller that has just been started and has made no call.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -20,19 +20,19 @@ use crate::support::{PATIENCE, eventually_within, period, reason, refused, retry
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
 
-/// The longest pause of a breaker.
+/// The longest open period of a breaker.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A breaker judges by the last calls, of which there are so many.
+/// The number of recent calls by which a breaker decides.
 const WINDOW: usize = 20;
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.fragile:
-        x4_more_calls_than_the_bulkhead_has_places_are_turned_away_at_once,
+        x4_more_calls_than_the_bulkhead_has_places_are_rejected_at_once,
         x4_retries_stay_within_their_budget,
     }
 }
 
-/// A context that calls another one, and what its own callers are told when there is no answer.
+/// A peer call, and the reason that the caller's own callers get when there is no response.
 pub struct PeerClient {
     pub caller: &'static str,
     pub peer: &'static str,
@@ -40,7 +40,7 @@ pub struct PeerClient {
 }
 
 impl PeerClient {
-    /// Puts a stand-in in the place of the peer, before a caller that has not called it yet.
+    /// Replaces the peer by a stand-in, and restarts the caller so that it has made no call.
     pub async fn stand_in(&self, app: &mut Cluster, behaviour: Behaviour) -> StandIn {
         let peer = app.replace(self.peer, behaviour).await;
         app.kill(self.caller);
@@ -48,16 +48,16 @@ impl PeerClient {
         peer
     }
 
-    /// Checks that a customer is told that there is no answer, and when to come back.
+    /// Checks that a customer gets the reason and a retry delay. Returns the delay.
     #[track_caller]
     pub fn is_away<T: Debug>(&self, answer: Result<T, Status>) -> Duration {
         let away = refused(answer, Code::Unavailable, self.reason);
-        let delay = retry_delay(&away).expect("they are told when to come back");
+        let delay = retry_delay(&away).expect("the response has a retry delay");
         assert!(Duration::ZERO < delay && delay <= LONGEST_PAUSE, "{delay:?}");
         delay
     }
 
-    /// The peer hangs: the breaker opens, and from then on it keeps calls away from the peer.
+    /// The peer hangs: the breaker opens, and then no calls reach the peer.
     pub async fn opens_when_calls_hang<T: Debug>(&self, peer: &StandIn, ask: impl AsyncFn() -> Result<T, Status>) {
         const AT_ONCE: usize = 8;
         peer.behave(Behaviour::Hangs);
@@ -65,11 +65,11 @@ impl PeerClient {
         for answer in join_all((0..AT_ONCE).map(|_| ask())).await {
             self.is_away(answer);
         }
-        assert_eq!(peer.arrived(self.caller) - before, AT_ONCE, "each of them is tried, and is not tried again");
+        assert_eq!(peer.arrived(self.caller) - before, AT_ONCE, "each is tried once, without retries");
         self.keeps_calls_away(peer, ask).await;
     }
 
-    /// The peer is overloaded and says so: the breaker opens, and from then on it keeps calls away from the peer.
+    /// The peer is overloaded: the breaker opens, and then no calls reach the peer.
     pub async fn opens_when_overloaded<T: Debug>(&self, peer: &StandIn, ask: impl AsyncFn() -> Result<T, Status>) {
         peer.behave(Behaviour::Overloaded);
         let mut arrived = peer.arrived(self.caller);
@@ -80,14 +80,14 @@ impl PeerClient {
                 break;
             }
             arrived += 1;
-            assert_eq!(peer.arrived(self.caller), arrived, "an overloaded peer is not asked again");
-            assert_eq!(delay, COME_BACK, "the customer is told what the peer said");
+            assert_eq!(peer.arrived(self.caller), arrived, "an overloaded peer is not retried");
+            assert_eq!(delay, COME_BACK, "the customer gets the retry delay of the peer");
         }
         self.keeps_calls_away(peer, ask).await;
     }
 
-    /// The breaker is open. After its pause it lets one call through to find out; while that call is under way, the others
-    /// are turned away and do not arrive.
+    /// The breaker is open. After its pause, it lets one probe call through. Until that call ends, all others are
+    /// rejected and do not reach the peer.
     async fn keeps_calls_away<T: Debug>(&self, peer: &StandIn, ask: impl AsyncFn() -> Result<T, Status>) {
         const MEANWHILE: usize = 20;
         peer.behave(Behaviour::Hangs);
@@ -97,7 +97,7 @@ impl PeerClient {
             tokio::select! {
                 answer = &mut call => {
                     self.is_away(answer);
-                    assert_eq!(peer.arrived(self.caller), before, "who is told at once was turned away");
+                    assert_eq!(peer.arrived(self.caller), before, "an immediate response is a rejection");
                 }
                 () = peer.has(self.caller, before + 1) => break call,
             }
@@ -105,14 +105,14 @@ impl PeerClient {
         for answer in join_all((0..MEANWHILE).map(|_| ask())).await {
             self.is_away(answer);
         }
-        assert_eq!(peer.arrived(self.caller) - before, 1, "while one call finds out, no other one arrives");
+        assert_eq!(peer.arrived(self.caller) - before, 1, "no other call arrives during the probe call");
         drop(probe);
     }
 }
 
 const RENT: PeerClient = PeerClient { caller: "rental", peer: "payment", reason: "PAYMENT_AWAY" };
 
-async fn x4_more_calls_than_the_bulkhead_has_places_are_turned_away_at_once(mut app: Fragile) {
+async fn x4_more_calls_than_the_bulkhead_has_places_are_rejected_at_once(mut app: Fragile) {
     const PLACES: usize = 256;
     const TOO_MANY: usize = 44;
     let app = app.as_mut().expect("it runs");
@@ -123,14 +123,14 @@ async fn x4_more_calls_than_the_bulkhead_has_places_are_turned_away_at_once(mut 
     let mut rents: FuturesUnordered<_> = (0..PLACES + TOO_MANY).map(|_| mina.rent(&trip)).collect();
     for _ in 0..TOO_MANY {
         let answer = rents.next().await.expect("more are under way");
-        assert_eq!(RENT.is_away(answer), Duration::from_secs(1), "there is no place");
+        assert_eq!(RENT.is_away(answer), Duration::from_secs(1), "the bulkhead is full");
     }
     peer.has(RENT.caller, PLACES).await;
     let counts = (peer.arrived(RENT.caller), peer.held(RENT.caller));
-    assert_eq!(counts, (PLACES, PLACES), "the others were turned away while each of these had its place");
+    assert_eq!(counts, (PLACES, PLACES), "all further calls are rejected while the bulkhead is full");
     drop(rents);
-    // Those who give up leave their places to others.
-    eventually_within(PATIENCE, "nobody waits", async || (peer.held(RENT.caller) == 0).then_some(())).await;
+    // Calls that time out free their places.
+    eventually_within(PATIENCE, "no call waits", async || (peer.held(RENT.caller) == 0).then_some(())).await;
     peer.leave().await;
     app.start(RENT.peer).await;
     eventually_within(PATIENCE * 2, "paying works", async || mina.rent(&trip).await.ok()).await;
@@ -138,19 +138,19 @@ async fn x4_more_calls_than_the_bulkhead_has_places_are_turned_away_at_once(mut 
 
 async fn x4_retries_stay_within_their_budget(mut app: Fragile) {
     const CALLS: usize = 60;
-    // What there is at first, and a tenth of the calls.
+    // The initial budget, and a tenth of the calls.
     const BUDGET: std::ops::RangeInclusive<usize> = 10..=10 + CALLS / 10;
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
-    // A third of its answers are failures: too few for the breaker, so that only the budget is left to end the retries.
+    // A third of its responses are failures: too few to open the breaker, so only the budget limits the retries.
     let peer = RENT.stand_in(app, Behaviour::Flaky).await;
     let mut away = 0;
     for _ in 0..CALLS {
         let status = mina.rent(&trip).await.expect_err("it is never paid");
         if status.code() == Code::FailedPrecondition {
-            assert_eq!(reason(&status), REFUSAL, "the peer's refusal is the answer");
+            assert_eq!(reason(&status), REFUSAL, "the caller gets the peer's refusal");
         } else {
             RENT.is_away::<()>(Err(status));
             away += 1;
@@ -158,7 +158,7 @@ async fn x4_retries_stay_within_their_budget(mut app: Fragile) {
     }
     let retries = peer.arrived(RENT.caller) - CALLS;
     assert!(BUDGET.contains(&retries), "{retries} retries of {CALLS} calls");
-    assert!(away > 0, "without budget a call that found nobody is not tried again");
+    assert!(away > 0, "without budget a failed call is not retried");
     peer.leave().await;
     app.start(RENT.peer).await;
     eventually_within(PATIENCE * 2, "paying works", async || mina.rent(&trip).await.ok()).await;

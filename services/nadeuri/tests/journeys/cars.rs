@@ -1,4 +1,4 @@
-//! Cars: registered, looked up, removed; and how their status follows what happens to them.
+//! Cars: registration, search, removal, and status.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ pub fn add(suite: &mut Suite) {
         c1_a_customer_neither_registers_nor_removes_cars,
         c2_customers_find_cars_by_id_place_price_and_status,
         c2_a_car_is_found_for_the_periods_in_which_it_is_free,
-        c2_pages_lead_on_and_a_token_is_good_for_its_own_filter_only,
-        c7_the_status_of_the_car_follows,
+        c2_pages_follow_each_other_and_a_page_token_is_valid_for_its_own_filter_only,
+        c7_the_status_of_the_car_follows_its_rental,
         c9_stars_are_given_once,
     }
 }
@@ -42,8 +42,8 @@ async fn c1_an_admin_registers_and_removes_cars(app: Arc<Cluster>) {
 
     let removed = admin.remove(&car).await.unwrap();
     assert_eq!(removed.status(), CarStatus::Removed);
-    assert_eq!(admin.remove(&car).await.unwrap().status(), CarStatus::Removed, "it stays so");
-    assert_eq!(mina.car(&car).await.unwrap().status(), CarStatus::Removed, "it can be looked up still");
+    assert_eq!(admin.remove(&car).await.unwrap().status(), CarStatus::Removed, "it stays removed");
+    assert_eq!(mina.car(&car).await.unwrap().status(), CarStatus::Removed, "it can still be read");
     precondition(mina.reserve(&car, period(5, 1)).await, "CAR_RETIRED");
     let unknown = RemoveCarRequest { car_id: new_id(), ..Default::default() };
     refused(admin.send(unknown).await, Code::NotFound, "CAR_NOT_FOUND");
@@ -58,7 +58,7 @@ async fn c1_a_customer_neither_registers_nor_removes_cars(app: Arc<Cluster>) {
     refused(admin.reserve(&car, period(1, 1)).await, Code::PermissionDenied, "ROLE_MISSING");
 }
 
-/// Cars at a place of their own, for so many won a day each.
+/// Registers cars with these daily rates in won at a place.
 async fn cars_at(app: &Cluster, place: &str, rates: &[i64]) -> Vec<Car> {
     let mut cars = Vec::new();
     for (index, rate) in rates.iter().enumerate() {
@@ -83,7 +83,7 @@ async fn c2_customers_find_cars_by_id_place_price_and_status(app: Arc<Cluster>) 
     refused(mina.send(GetCarRequest { car_id: new_id() }).await, Code::NotFound, "CAR_NOT_FOUND");
     assert_eq!(mina.send(at()).await.unwrap().cars, cars, "in the order of their registration");
     let found = mina.send(ListCarsRequest { place_name: place[1..].to_owned(), ..at() }).await.unwrap();
-    assert_eq!(found.cars, [], "places are compared to the letter");
+    assert_eq!(found.cars, [], "places are compared exactly");
 
     let prices = ListCarsRequest { min_daily_rate: Some(won(50_000)), ..at() };
     assert_eq!(mina.send(prices).await.unwrap().cars, cars[1..]);
@@ -120,7 +120,7 @@ async fn c2_a_car_is_found_for_the_periods_in_which_it_is_free(app: Arc<Cluster>
     assert_eq!(free(10, 10).await, 2);
 
     let trip = mina.reserve(&cars[0], period(10, 3)).await.unwrap();
-    eventually("fleet hears of the reservation", async || (free(10, 3).await == 1).then_some(())).await;
+    eventually("fleet receives the reservation", async || (free(10, 3).await == 1).then_some(())).await;
     assert_eq!((free(8, 3).await, free(12, 3).await, free(11, 1).await, free(1, 60).await), (1, 1, 1, 1), "overlaps");
     assert_eq!((free(5, 4).await, free(14, 3).await), (2, 2), "before and after");
     mina.rent(&trip).await.unwrap();
@@ -130,7 +130,7 @@ async fn c2_a_car_is_found_for_the_periods_in_which_it_is_free(app: Arc<Cluster>
     eventually("the car is free again", async || (free(10, 3).await == 2).then_some(())).await;
 }
 
-async fn c2_pages_lead_on_and_a_token_is_good_for_its_own_filter_only(app: Arc<Cluster>) {
+async fn c2_pages_follow_each_other_and_a_page_token_is_valid_for_its_own_filter_only(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let place = format!("Seoul {}", new_id());
     let cars = cars_at(&app, &place, &[1_000; 7]).await;
@@ -151,10 +151,10 @@ async fn c2_pages_lead_on_and_a_token_is_good_for_its_own_filter_only(app: Arc<C
         }
     }
     assert_eq!((seen, sizes), (cars.clone(), vec![3, 3, 1]));
-    assert_eq!(mina.send(page(7, "")).await.unwrap().next_page_token, "", "no empty page follows");
+    assert_eq!(mina.send(page(7, "")).await.unwrap().next_page_token, "", "the last page has no token");
 
     let token = mina.send(page(3, "")).await.unwrap().next_page_token;
-    assert_eq!(mina.send(page(4, &token)).await.unwrap().cars, cars[3..], "the size may change");
+    assert_eq!(mina.send(page(4, &token)).await.unwrap().cars, cars[3..], "the page size may change");
     let other = ListCarsRequest { place_name: "Elsewhere".to_owned(), ..page(3, &token) };
     wrong(mina.send(other).await, &["page_token"]);
     for bad in ["x", ".", "0.0", &token[1..], &format!("{token}x"), "\u{0}", &"9".repeat(500)] {
@@ -169,7 +169,7 @@ async fn c2_pages_lead_on_and_a_token_is_good_for_its_own_filter_only(app: Arc<C
     assert_eq!(distinct.len(), all.len());
 }
 
-async fn c7_the_status_of_the_car_follows(app: Arc<Cluster>) {
+async fn c7_the_status_of_the_car_follows_its_rental(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 1)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Deliveries of orders: who carries them, until when they are cancelled, and what customers see of them.
+//! Deliveries of orders: couriers, cancellation, and the read model of customers.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ pub fn add(suite: &mut Suite) {
         o4_one_courier_starts_and_completes_a_delivery,
         o5_an_order_that_waits_for_its_courier_is_cancelled,
         o5_once_the_delivery_has_started_it_is_too_late,
-        o5_a_cancellation_that_crosses_the_start_ends_one_way_for_all,
-        o6_mypage_shows_order_payment_and_delivery_and_each_change_is_told,
+        o5_a_cancellation_that_crosses_the_start_has_one_outcome_for_all,
+        o6_mypage_shows_order_payment_and_delivery_and_each_change_is_notified,
     }
 }
 
@@ -42,10 +42,10 @@ async fn o4_one_courier_starts_and_completes_a_delivery(app: Arc<Cluster>) {
             assert_eq!(reason(&status), "DELIVERY_TAKEN");
             (&lee, &kim, started)
         }
-        both => panic!("one of two gets it: {both:?}"),
+        both => panic!("exactly one gets it: {both:?}"),
     };
     assert_eq!(started.state(), DeliveryState::Started);
-    assert_eq!(winner.start(&delivery).await.unwrap(), started, "it stays as it is");
+    assert_eq!(winner.start(&delivery).await.unwrap(), started, "a repetition changes nothing");
     refused(loser.delivery(&delivery).await, Code::NotFound, "DELIVERY_NOT_FOUND");
     refused(loser.complete(&delivery).await, Code::NotFound, "DELIVERY_NOT_FOUND");
     let theirs = ListDeliveriesRequest { page_size: 1_000, state: DeliveryState::Started.into(), ..Default::default() };
@@ -66,7 +66,7 @@ async fn o4_one_courier_starts_and_completes_a_delivery(app: Arc<Cluster>) {
 async fn o5_an_order_that_waits_for_its_courier_is_cancelled(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
-    // At once, whatever has happened to it by then.
+    // Immediately, in whatever state it is.
     let order = mina.order(&tent, 2).await.unwrap();
     mina.cancel_order(&order).await.unwrap();
     let cancelled = mina.sees_order(&order, OrderState::Cancelled).await;
@@ -74,7 +74,7 @@ async fn o5_an_order_that_waits_for_its_courier_is_cancelled(app: Arc<Cluster>) 
     assert!(mina.sees_order_payment(&order.order_id, PaymentState::Cancelled).await.refunded);
     mina.sees_stock(&tent, 5).await;
 
-    // When its delivery is prepared.
+    // After its delivery is prepared.
     let order = mina.order(&tent, 2).await.unwrap();
     let delivery = kim.sees_delivery(&order).await;
     mina.sees_stock(&tent, 3).await;
@@ -87,7 +87,7 @@ async fn o5_an_order_that_waits_for_its_courier_is_cancelled(app: Arc<Cluster>) 
     refused(kim.delivery(&delivery).await, Code::NotFound, "DELIVERY_NOT_FOUND");
     assert_eq!(app.admin().delivery(&delivery).await.unwrap().state(), DeliveryState::Cancelled);
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
     assert_eq!(mina.cancel_order(&order).await.unwrap().state(), OrderState::Cancelled);
 }
 
@@ -106,7 +106,7 @@ async fn o5_once_the_delivery_has_started_it_is_too_late(app: Arc<Cluster>) {
     assert_eq!(mina.product(&tent).await.unwrap().stock, 3);
 }
 
-async fn o5_a_cancellation_that_crosses_the_start_ends_one_way_for_all(app: Arc<Cluster>) {
+async fn o5_a_cancellation_that_crosses_the_start_has_one_outcome_for_all(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 20).await;
     for _ in 0..8 {
@@ -115,7 +115,7 @@ async fn o5_a_cancellation_that_crosses_the_start_ends_one_way_for_all(app: Arc<
         mina.sees_order(&order, OrderState::Confirmed).await;
         let (asked, started) = tokio::join!(mina.cancel_order(&order), kim.start(&delivery));
         if started.is_ok() {
-            // It was too late, whether that was known at once or not.
+            // It was too late, whether the response said so or an event.
             mina.sees_order_page(&order, OrderState::Delivering, PaymentState::Approved, DeliveryState::Started).await;
             let asked = asked.map(|order| order.state());
             assert!(
@@ -124,7 +124,7 @@ async fn o5_a_cancellation_that_crosses_the_start_ends_one_way_for_all(app: Arc<
             );
             let mut topics = vec!["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED"];
             topics.extend(asked.is_ok().then_some("ORDER_CANCELLATION_REFUSED"));
-            mina.was_told_of(&order.order_id, &topics).await;
+            mina.is_notified_of_flow(&order.order_id, &topics).await;
         } else {
             precondition(started, "DELIVERY_CANCELLED");
             let (order_state, payment) = (OrderState::Cancelled, PaymentState::Cancelled);
@@ -133,7 +133,7 @@ async fn o5_a_cancellation_that_crosses_the_start_ends_one_way_for_all(app: Arc<
     }
 }
 
-async fn o6_mypage_shows_order_payment_and_delivery_and_each_change_is_told(app: Arc<Cluster>) {
+async fn o6_mypage_shows_order_payment_and_delivery_and_each_change_is_notified(app: Arc<Cluster>) {
     let (mina, jun, kim) = (app.by("mina"), app.by("jun"), app.client(Who::courier("kim")));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 2).await.unwrap();
@@ -150,7 +150,7 @@ async fn o6_mypage_shows_order_payment_and_delivery_and_each_change_is_told(app:
     let page = mina.sees_order_page(&order, OrderState::Delivered, settled, completed).await;
     assert!(page.start_time.is_some() && page.complete_time.is_some());
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "DELIVERY_COMPLETED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
     refused(jun.order_page(&order.order_id).await, Code::NotFound, "ORDER_NOT_FOUND");
     let own = mina.send(mypage::ListOrdersRequest { page_size: 1_000, ..Default::default() }).await.unwrap().orders;
     assert!(own.iter().all(|page| page.customer_id == "mina") && own.contains(&page));

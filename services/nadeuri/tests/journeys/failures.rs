@@ -1,4 +1,4 @@
-//! Contexts that are down for a while, and what their neighbours do meanwhile and afterwards. A process a context.
+//! Contexts that are down for a while, and what the others do meanwhile and afterwards, with one process per context.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub fn add(suite: &mut Suite) {
         c10_with_fleet_down_reservations_are_taken,
         c11_with_payment_hanging_or_down_the_breaker_opens_and_paying_later_works,
         c11_with_payment_overloaded_the_breaker_opens_and_paying_later_works,
-        x1_a_flow_whose_contexts_stop_in_between_ends_done_or_compensated,
-        x6_a_context_that_was_down_gets_what_it_missed,
+        x1_a_flow_whose_contexts_stop_in_between_ends_completed_or_compensated,
+        x6_a_context_that_was_down_gets_the_events_that_it_missed,
         x6_two_replicas_handle_each_event_once,
     }
 }
@@ -44,7 +44,7 @@ async fn c10_with_fleet_down_reservations_are_taken(mut app: Fragile) {
     mina.bring_back(&trip).await.unwrap();
     mina.sees(&car, CarStatus::Available).await;
 
-    // With `rental` down, fleet can't know whether a car is in use: it says so, and removes nothing.
+    // With `rental` down, `fleet` can't know whether a car is in use, so it refuses to remove it.
     app.stop("rental").await;
     let away = refused(admin.remove(&car).await, Code::Unavailable, "RENTAL_AWAY");
     assert!(retry_delay(&away).is_some());
@@ -82,9 +82,9 @@ async fn c11_with_payment_overloaded_the_breaker_opens_and_paying_later_works(mu
     paying_later_works(app, &mina, &car, &trip).await;
 }
 
-/// The reservation is kept while payment is away, and is paid when it is back.
+/// The reservation stays while `payment` is down, and is paid when it is back.
 async fn paying_later_works(app: &mut Cluster, mina: &Client, car: &Car, trip: &Reservation) {
-    assert_eq!(mina.reservation(trip).await.unwrap().state(), ReservationState::Reserved, "it is kept");
+    assert_eq!(mina.reservation(trip).await.unwrap().state(), ReservationState::Reserved, "the reservation stays");
     let other = mina.reserve(car, period(9, 1)).await.expect("reservations are taken meanwhile");
     app.start("payment").await;
     let rented = eventually_within(PATIENCE * 2, "paying works again", async || mina.rent(trip).await.ok()).await;
@@ -93,21 +93,21 @@ async fn paying_later_works(app: &mut Cluster, mina: &Client, car: &Car, trip: &
     mina.sees_page(trip, ReservationState::Rented, PaymentState::Approved).await;
 }
 
-async fn x1_a_flow_whose_contexts_stop_in_between_ends_done_or_compensated(mut app: Fragile) {
+async fn x1_a_flow_whose_contexts_stop_in_between_ends_completed_or_compensated(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
 
-    // The card's answer is lost and payment dies: the money was taken, so the rental follows by itself.
+    // The processor's response is lost and `payment` is killed. The card was charged, so the rental follows later.
     let paid = mina.reserve(&car, period(1, 1)).await.unwrap();
-    // Killed while the processor is asked: mina sees her call fail, whatever comes of it.
+    // Killed during the charge: mina's call fails, whatever its outcome.
     let patient = mina.within(Duration::from_millis(500));
     assert!(patient.rent_with(&paid, "sandbox-timeout-once").await.is_err());
     app.kill("payment");
     app.start("payment").await;
     mina.sees_reservation(&paid, ReservationState::Rented).await;
 
-    // The money is asked back while rental is down: the rental is cancelled when it is back, and only then refunded.
+    // The payment is cancelled while `rental` is down: the rental is cancelled when it is back, and only then refunded.
     let rented = mina.reservation(&paid).await.unwrap();
     app.kill("rental");
     let asked = mina.cancel_payment(&rented.payment_id).await.unwrap();
@@ -116,7 +116,7 @@ async fn x1_a_flow_whose_contexts_stop_in_between_ends_done_or_compensated(mut a
     mina.sees_reservation(&paid, ReservationState::Cancelled).await;
     assert!(mina.sees_payment(&paid, PaymentState::Cancelled).await.refunded);
 
-    // Paid through payment while rental is down: it becomes a rental.
+    // Paid through `payment` while `rental` is down: it becomes a rental.
     let through = mina.reserve(&car, period(3, 1)).await.unwrap();
     let payment = mina.payment_for(&through).await;
     app.stop("rental").await;
@@ -124,7 +124,7 @@ async fn x1_a_flow_whose_contexts_stop_in_between_ends_done_or_compensated(mut a
     app.start("rental").await;
     mina.sees_reservation(&through, ReservationState::Rented).await;
 
-    // Cancelled while payment is down: nothing is owed when it is back.
+    // Cancelled while `payment` is down: the payment is cancelled when it is back.
     let cancelled = mina.reserve(&car, period(5, 1)).await.unwrap();
     app.kill("payment");
     mina.cancel(&cancelled).await.unwrap();
@@ -135,7 +135,7 @@ async fn x1_a_flow_whose_contexts_stop_in_between_ends_done_or_compensated(mut a
     mina.sees(&car, CarStatus::Rented).await;
 }
 
-async fn x6_a_context_that_was_down_gets_what_it_missed(mut app: Fragile) {
+async fn x6_a_context_that_was_down_gets_the_events_that_it_missed(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
@@ -150,8 +150,8 @@ async fn x6_a_context_that_was_down_gets_what_it_missed(mut app: Fragile) {
     app.up().await;
     mina.sees_page(&trip, ReservationState::Returned, PaymentState::Settled).await;
     mina.sees_page(&second, ReservationState::Cancelled, PaymentState::Cancelled).await;
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
-    mina.was_told(&second, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&second, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
     eventually("the chronicle has the return", async || {
         let story = app.admin().flow(&trip.reservation_id).await;
         story.iter().any(|event| event.r#type.ends_with("CarReturned")).then_some(())
@@ -179,19 +179,19 @@ async fn x6_two_replicas_handle_each_event_once(mut app: Fragile) {
     let trips = futures::future::join_all(flows).await;
     for (customer, trip) in customers.iter().zip(&trips) {
         customer.sees_page(trip, ReservationState::Returned, PaymentState::Settled).await;
-        customer.was_told(trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+        customer.is_notified(trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
         let told = async || {
             let story = app.admin().flow(&trip.reservation_id).await;
             let ids: BTreeSet<&str> = story.iter().map(|event| event.event_id.as_str()).collect();
             assert_eq!(ids.len(), story.len(), "no event twice");
-            // The status of the car follows other customers too; all else happens once.
+            // The status of the car changes for other customers too. All other events occur once.
             let kinds = story.iter().map(|event| &event.r#type).filter(|kind| !kind.contains(".fleet."));
             let (count, distinct) = (kinds.clone().count(), kinds.collect::<BTreeSet<_>>().len());
             assert_eq!(count, distinct, "{story:?}");
             // Reserved, requested, approved, rented, returned, settled, rated.
             (count == 7).then_some(())
         };
-        eventually("the story is whole", told).await;
+        eventually("all events are published", told).await;
     }
     let rated = async || app.admin().car(&car).await.ok().filter(|car| car.rating_count >= 12);
     assert_eq!(eventually("all ratings", rated).await.rating_count, 12, "each counts once");

@@ -1,4 +1,4 @@
-//! The entrance: who is let in, to what, and how often.
+//! The gateway: authentication, authorization and rate limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn x5_a_customer_sees_and_changes_only_their_own(app: Arc<Cluster>) {
     let trip = mina.reserve(&car, period(1, 1)).await.unwrap();
     let other = jun.reserve(&car, period(3, 1)).await.unwrap();
     let payment = mina.payment_for(&trip).await;
-    mina.was_told(&trip, &["CAR_RESERVED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED"]).await;
 
     let unseen = "RESERVATION_NOT_FOUND";
     refused(jun.reservation(&trip).await, Code::NotFound, unseen);
@@ -51,7 +51,7 @@ async fn x5_a_customer_sees_and_changes_only_their_own(app: Arc<Cluster>) {
     assert_eq!(jun.messages(&trip).await, []);
     let payments = ListPaymentsRequest { purchase_id: trip.reservation_id.clone(), ..Default::default() };
     assert_eq!(jun.send(payments.clone()).await.unwrap().payments, []);
-    assert_eq!(mina.reservation(&trip).await.unwrap(), trip, "nothing was done");
+    assert_eq!(mina.reservation(&trip).await.unwrap(), trip, "nothing was changed");
 
     let mine = mina.send(ListReservationsRequest::default()).await.unwrap().reservations;
     assert_eq!(mine, std::slice::from_ref(&trip));
@@ -65,7 +65,7 @@ async fn x5_a_customer_sees_and_changes_only_their_own(app: Arc<Cluster>) {
     refused(admin.send(retire).await, Code::PermissionDenied, "ROLE_MISSING");
 }
 
-/// What `nadeuri token` says, with a key in this folder of the cluster.
+/// A token of `nadeuri token`, with the key in this folder of the cluster.
 fn token(app: &Cluster, folder: &str, arguments: &[&str]) -> String {
     let folder = app.file(folder);
     let made = app.run(&[&["token", "--data", &folder], arguments].concat());
@@ -98,11 +98,12 @@ async fn tokens(app: Cluster) {
     let yesterday = signer.token("mina", Roles::all(), hour, crate::support::now() - day).unwrap();
     let expired = bearer(&app, yesterday);
     let foreign = bearer(&app, token(&app, "others", &["--subject", "mina"]));
-    let elsewhere = bearer(&app, make(&["--audience", "elsewhere"]));
+    let other_audience = bearer(&app, make(&["--audience", "elsewhere"]));
     let forged = bearer(&app, format!("{}x", make(&[])));
-    let believed = app.by("mina");
+    let without_token = app.by("mina");
     let nobody = app.client(Who::Nobody);
-    for client in [&expired, &foreign, &elsewhere, &forged, &believed, &nobody, &bearer(&app, "x".to_owned())] {
+    for client in [&expired, &foreign, &other_audience, &forged, &without_token, &nobody, &bearer(&app, "x".to_owned())]
+    {
         refused(client.send(get()).await, Code::Unauthenticated, "UNAUTHENTICATED");
     }
     refused(mina.register(some_car("Mine", won(1))).await, Code::PermissionDenied, "ROLE_MISSING");
@@ -116,7 +117,7 @@ async fn tokens(app: Cluster) {
     precondition(admin.remove(&car).await, "CAR_IN_USE");
     mina.bring_back(&trip).await.unwrap();
     assert_eq!(admin.remove(&car).await.unwrap().status(), CarStatus::Removed);
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
 
     let anonymous = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
     assert!(!anonymous.status.success(), "an operator needs a token too");
@@ -126,7 +127,7 @@ async fn tokens(app: Cluster) {
     app.down().await;
 }
 
-/// As the chart installs it: no issuer yet, one key for the server and who operates it, a probe that needs no token.
+/// As the chart installs it: no issuer yet, one key for the server and its operators, and a probe that needs no token.
 async fn own_tokens() {
     let app = Cluster::new(Setup::Embedded);
     token(&app, "keys", &[]);

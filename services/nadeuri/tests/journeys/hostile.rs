@@ -1,4 +1,4 @@
-//! Input that no good client sends: every violation is named at once, and nothing is done.
+//! Invalid input: the response names every violation, and nothing is changed.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::support::{new_id, period, refused, wrong, wrong_fields};
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
-        hostile_empty_requests_are_told_all_that_is_missing,
+        hostile_empty_requests_name_every_missing_field,
         hostile_cars_are_not_registered,
         hostile_reservations_are_not_made,
         hostile_payments_are_not_taken,
@@ -46,11 +46,11 @@ pub fn add(suite: &mut Suite) {
     }
 }
 
-/// What no id is.
+/// Invalid ids.
 const BAD_IDS: [&str; 6] =
     ["7", "not-a-uuid", "00000000-0000-0000-0000-00000000000g", " ", "\u{0}", "'; DROP TABLE reservations; --"];
 
-async fn hostile_empty_requests_are_told_all_that_is_missing(app: Arc<Cluster>) {
+async fn hostile_empty_requests_name_every_missing_field(app: Arc<Cluster>) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     wrong(admin.send(RegisterCarRequest::default()).await, &["car"]);
     let empty = RegisterCarRequest { car: Some(Car::default()), ..Default::default() };
@@ -126,12 +126,12 @@ async fn hostile_cars_are_not_registered(app: Arc<Cluster>) {
     wrong(admin.send(request).await, &fields);
 
     let listed = ListCarsRequest { place_name: place.clone(), ..Default::default() };
-    assert_eq!(admin.send(listed).await.unwrap().cars, [], "nothing was done");
+    assert_eq!(admin.send(listed).await.unwrap().cars, [], "nothing was changed");
     let most = admin.register(Car { model: "🚗".repeat(100), ..rate("KRW", 1_000_000_000_000) }).await.unwrap();
     assert_eq!(
         (most.model.chars().count(), most.status()),
         (100, CarStatus::Available),
-        "the limits themselves are fine"
+        "values at the limits are valid"
     );
     let two_days = app.by("mina").reserve(&most, period(1, 2)).await;
     crate::support::precondition(two_days, "PRICE_TOO_HIGH");
@@ -159,7 +159,7 @@ async fn hostile_reservations_are_not_made(app: Arc<Cluster>) {
     let all = ReserveCarRequest { request_id: "x".to_owned(), car_id: "y".to_owned(), period: Some(Period::default()) };
     wrong(mina.send(all).await, &["request_id", "car_id", starts, ends]);
     let mine = mina.send(ListReservationsRequest::default()).await.unwrap().reservations;
-    assert_eq!(mine, [], "nothing was done");
+    assert_eq!(mine, [], "nothing was changed");
     mina.reserve(&car, good).await.expect("the car is free still");
 }
 
@@ -172,7 +172,7 @@ async fn hostile_payments_are_not_taken(app: Arc<Cluster>) {
         wrong(mina.rent_with(&trip, method).await, &["payment_method"]);
         wrong(mina.charge(&payment.payment_id, method).await, &["payment_method"]);
     }
-    assert_eq!(mina.payment(&payment.payment_id).await.unwrap(), payment, "nothing was done");
+    assert_eq!(mina.payment(&payment.payment_id).await.unwrap(), payment, "nothing was changed");
 
     let service = app.client(Who::Named { name: "order".to_owned(), roles: "service" });
     let collect = CollectPaymentRequest {

@@ -1,4 +1,4 @@
-//! What operators set: country and region, stores, addresses; and what they are told when it can't work.
+//! The options of operators: country and region, stores, addresses; and the errors of wrong options.
 
 use std::process::Output;
 use std::time::Duration;
@@ -58,8 +58,8 @@ async fn c12_country_and_region_come_from_the_configuration(setup: Setup) {
     let euro = |amount_minor| Money { currency_code: "EUR".to_owned(), amount_minor };
     let car = admin.register(some_car("Opel Corsa", euro(4_950))).await.unwrap();
 
-    // From noon to noon over the night in which the clocks change, forward and back: that is one day in Berlin, be it
-    // of 23 or 25 hours. And 24 hours are a day and an hour in spring.
+    // From noon to noon over the night of a daylight saving change is one day in Berlin, of 23 or 25 hours. In spring,
+    // 24 hours are more than one day.
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
     let today = jiff::Timestamp::from_microsecond(now().micros()).unwrap();
     let mut change = today;
@@ -121,8 +121,8 @@ async fn store_over_tls() {
         chassis::sql!(reader.tx(), |c| diesel::sql_query(query).execute(c)).unwrap()
     };
     assert!(count("true").await >= contexts().count(), "every context has a connection");
-    // Those of this test itself, which looked for what to migrate, end a moment later; a context's would stay.
-    eventually("none is left that is not encrypted", async || (count("false").await == 0).then_some(())).await;
+    // The connections of this test's own migrations close a moment later. Those of a context would stay.
+    eventually("all connections are encrypted", async || (count("false").await == 0).then_some(())).await;
     app.down().await;
 }
 
@@ -140,13 +140,13 @@ async fn mixed_stores() {
     mina.bring_back(&trip).await.unwrap();
     mina.sees_page(&trip, ReservationState::Returned, PaymentState::Settled).await;
     mina.sees(&car, CarStatus::Available).await;
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
     let exists = |name: &str| std::path::Path::new(&app.file(name)).exists();
     assert!(exists("money.db") && exists("fleet.db") && !exists("rental.db") && !exists("payment.db"));
     app.down().await;
 }
 
-/// How `nadeuri serve` ends that can't start.
+/// The output of a `nadeuri serve` that fails to start.
 async fn start(arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().display().to_string();
@@ -161,7 +161,7 @@ async fn start(arguments: &[&str]) -> Output {
     tokio::task::spawn_blocking(move || nadeuri(&all).output().unwrap()).await.unwrap()
 }
 
-/// Checks that a server does not start, and says this on one line.
+/// Checks that a server does not start, and that its one-line error contains these texts.
 async fn check_refused(arguments: &[&str], says: &[&str]) {
     let output = tokio::time::timeout(crate::support::PATIENCE, start(arguments)).await;
     let output = output.unwrap_or_else(|_| panic!("{arguments:?} started"));

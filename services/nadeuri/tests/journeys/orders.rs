@@ -1,4 +1,4 @@
-//! Orders of the shop: who gets what is in stock, for how much, who brings it, and how it ends.
+//! Orders of the shop: stock, prices, payment, cancellation and delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tonic::Code;
 use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::orders::{ADDRESS, wish};
+use crate::support::orders::{ADDRESS, order_request};
 use crate::support::verbs::won;
 use crate::support::{BAD_CARD, GOOD_CARD, eventually, new_id, precondition, reason, refused, retry_delay, wrong};
 
@@ -30,17 +30,17 @@ pub fn add(suite: &mut Suite) {
         o2_an_order_whose_payment_was_declined_does_not_exist,
         o2_a_repeated_request_orders_and_charges_once,
         o3_a_paid_order_takes_the_stock_and_is_to_be_delivered,
-        o3_what_is_cancelled_while_its_payment_is_awaited_is_shown_as_it_is,
-        o3_out_of_stock_after_payment_is_refunded_and_told,
+        o3_an_order_cancelled_during_its_payment_is_shown_as_cancelled,
+        o3_out_of_stock_after_payment_is_refunded_and_notified,
         o3_two_hundred_customers_never_take_more_than_the_stock,
         o7_a_declined_order_is_paid_through_payment,
-        o7_who_cancels_the_payment_cancels_the_order,
+        o7_cancelling_the_payment_cancels_the_order,
         hostile_shop_requests_name_every_wrong_field,
     }
     journeys! { suite.own:
-        o2_an_order_whose_payment_is_answered_late_is_placed_by_it,
-        o2_what_is_not_paid_in_time_lapses,
-        o6_the_pages_of_orders_are_rebuilt_from_the_events,
+        o2_an_order_is_placed_by_a_late_response_to_its_payment,
+        o2_an_order_that_is_not_paid_in_time_lapses,
+        o6_the_read_model_of_orders_is_rebuilt_from_the_events,
     }
 }
 
@@ -104,7 +104,7 @@ async fn o2_an_order_is_paid_in_the_same_call_at_the_servers_price(app: Arc<Clus
     refused(jun.order_of(&order.order_id).await, Code::NotFound, "ORDER_NOT_FOUND");
     refused(jun.cancel_order(&order).await, Code::NotFound, "ORDER_NOT_FOUND");
     assert_eq!(app.admin().order_of(&order.order_id).await.unwrap().order_id, order.order_id);
-    let unknown = CreateOrderRequest { product_id: new_id(), ..wish(&tent, 1, GOOD_CARD) };
+    let unknown = CreateOrderRequest { product_id: new_id(), ..order_request(&tent, 1, GOOD_CARD) };
     refused(mina.send(unknown).await, Code::NotFound, "PRODUCT_NOT_FOUND");
     let palace = app.client(Who::manager()).new_product("Palace", 1_000_000_000_000, 10).await;
     precondition(mina.order(&palace, 2).await, "PRICE_TOO_HIGH");
@@ -113,7 +113,7 @@ async fn o2_an_order_is_paid_in_the_same_call_at_the_servers_price(app: Arc<Clus
 async fn o2_an_order_whose_payment_was_declined_does_not_exist(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     precondition(mina.order_so(request).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
@@ -126,24 +126,24 @@ async fn o2_an_order_whose_payment_was_declined_does_not_exist(app: Arc<Cluster>
     refused(mina.order_page(&id).await, Code::NotFound, "ORDER_NOT_FOUND");
     let it = Order { order_id: id, ..Default::default() };
     refused(mina.cancel_order(&it).await, Code::NotFound, "ORDER_NOT_FOUND");
-    assert_eq!(mina.product(&tent).await.unwrap().stock, 10, "it takes nothing");
+    assert_eq!(mina.product(&tent).await.unwrap().stock, 10, "it takes no stock");
 }
 
 async fn o2_a_repeated_request_orders_and_charges_once(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
     mina.order(&tent, 1).await.unwrap();
-    let request = wish(&tent, 2, GOOD_CARD);
+    let request = order_request(&tent, 2, GOOD_CARD);
     let attempts = futures::future::join_all((0..8).map(|_| mina.send(request.clone()))).await;
     let order = attempts[0].as_ref().unwrap().order.clone().unwrap();
     for attempt in attempts {
-        assert_eq!(attempt.unwrap().order.unwrap(), order, "all attempts are one");
+        assert_eq!(attempt.unwrap().order.unwrap(), order, "all attempts have one effect");
     }
     mina.sees_order(&order, OrderState::Confirmed).await;
     assert_eq!(
         mina.send(request.clone()).await.unwrap().order.unwrap(),
         order,
-        "the first answer, whatever came after"
+        "the response is the first one, whatever happened since"
     );
     let other = CreateOrderRequest { quantity: 3, ..request };
     refused(mina.send(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
@@ -152,30 +152,30 @@ async fn o2_a_repeated_request_orders_and_charges_once(app: Arc<Cluster>) {
     assert_eq!(mina.send(ListPaymentsRequest::default()).await.unwrap().payments.len(), 2);
 }
 
-async fn o2_an_order_whose_payment_is_answered_late_is_placed_by_it(setup: Setup) {
+async fn o2_an_order_is_placed_by_a_late_response_to_its_payment(setup: Setup) {
     let app = Cluster::new(setup).with(&["--set", "payment.processor_deadline_ms=300"]).started().await;
     let mina = app.by("mina");
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
-    let request = wish(&tent, 1, "sandbox-timeout-once");
+    let request = order_request(&tent, 1, "sandbox-timeout-once");
     let pending = refused(mina.order_so(request.clone()).await, Code::Aborted, "PAYMENT_PENDING");
-    assert!(retry_delay(&pending).is_some_and(|delay| delay > Duration::ZERO), "they are told when to look again");
+    assert!(retry_delay(&pending).is_some_and(|delay| delay > Duration::ZERO), "the response has a retry delay");
     let other_card = CreateOrderRequest { payment_method: GOOD_CARD.to_owned(), ..request.clone() };
     refused(mina.send(other_card).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     let order_id = only_payment(&mina).await.purchase_id;
     let it = Order { order_id, ..Default::default() };
     let order = mina.sees_order(&it, OrderState::Confirmed).await;
-    mina.was_told_of(&order.order_id, &["ORDER_PLACED", "ORDER_CONFIRMED"]).await;
+    mina.is_notified_of_flow(&order.order_id, &["ORDER_PLACED", "ORDER_CONFIRMED"]).await;
     let again = mina.send(request).await.unwrap().order.unwrap();
     assert_eq!((again.order_id, again.payment_id), (order.order_id, order.payment_id), "the same, charged once");
     app.down().await;
 }
 
-async fn o3_what_is_cancelled_while_its_payment_is_awaited_is_shown_as_it_is(app: Arc<Cluster>) {
+async fn o3_an_order_cancelled_during_its_payment_is_shown_as_cancelled(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let gone = app.client(Who::manager()).new_product("Gone", 10_000, 0).await;
-    let request = wish(&gone, 1, "sandbox-timeout-once");
+    let request = order_request(&gone, 1, "sandbox-timeout-once");
     match mina.order_so(request.clone()).await {
-        // The event was faster than the answer.
+        // The event was faster than the response.
         Ok(order) => assert!(matches!(order.state(), OrderState::Placed | OrderState::Cancelled), "{order:?}"),
         Err(status) => drop(refused::<()>(Err(status), Code::Aborted, "PAYMENT_PENDING")),
     }
@@ -195,27 +195,27 @@ async fn o3_a_paid_order_takes_the_stock_and_is_to_be_delivered(app: Arc<Cluster
     assert_eq!((delivery.customer_id.as_str(), delivery.address.as_str()), ("mina", ADDRESS));
     assert_eq!((delivery.product_name.as_str(), delivery.quantity), ("Tent", 2));
     let kinds = ["OrderDrafted", "PaymentApproved", "OrderPlaced", "StockTaken", "OrderConfirmed", "DeliveryPrepared"];
-    eventually("the story", async || {
+    eventually("the events", async || {
         let story = app.admin().flow(&order.order_id).await;
         kinds.iter().all(|kind| story.iter().any(|event| event.r#type.ends_with(kind))).then_some(())
     })
     .await;
 }
 
-async fn o3_out_of_stock_after_payment_is_refunded_and_told(app: Arc<Cluster>) {
+async fn o3_out_of_stock_after_payment_is_refunded_and_notified(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 2).await;
     let order = mina.order(&tent, 3).await.unwrap();
     let cancelled = mina.sees_order(&order, OrderState::Cancelled).await;
     assert_eq!(cancelled.cancellation_cause(), CancellationCause::OutOfStock);
     let payment = mina.sees_order_payment(&order.order_id, PaymentState::Cancelled).await;
-    assert!(payment.refunded, "the money went back");
-    mina.was_told_of(&order.order_id, &["ORDER_PLACED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"]).await;
+    assert!(payment.refunded, "it was refunded");
+    mina.is_notified_of_flow(&order.order_id, &["ORDER_PLACED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"]).await;
     let nothing = DeliveryState::Unspecified;
     let page = mina.sees_order_page(&order, OrderState::Cancelled, PaymentState::Cancelled, nothing).await;
     assert_eq!(page.cancellation_cause(), CancellationCause::OutOfStock);
-    assert_eq!(mina.product(&tent).await.unwrap().stock, 2, "nothing was taken");
-    assert_eq!(mina.cancel_order(&order).await.unwrap().state(), OrderState::Cancelled, "it stays as it is");
+    assert_eq!(mina.product(&tent).await.unwrap().stock, 2, "nothing was charged");
+    assert_eq!(mina.cancel_order(&order).await.unwrap().state(), OrderState::Cancelled, "a repetition changes nothing");
 }
 
 async fn o3_two_hundred_customers_never_take_more_than_the_stock(app: Arc<Cluster>) {
@@ -248,7 +248,7 @@ async fn o3_two_hundred_customers_never_take_more_than_the_stock(app: Arc<Cluste
             ),
         }
     }
-    assert_eq!(got, STOCK, "all that there was, and not more");
+    assert_eq!(got, STOCK, "exactly the stock");
     assert_eq!(app.by("mina").product(&tent).await.unwrap().stock, 0);
     for (client, order) in placed.iter().take(20) {
         let is_off = client.order_of(&order.order_id).await.unwrap().state() == OrderState::Cancelled;
@@ -260,7 +260,7 @@ async fn o3_two_hundred_customers_never_take_more_than_the_stock(app: Arc<Cluste
 async fn o7_a_declined_order_is_paid_through_payment(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
     mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
@@ -268,25 +268,25 @@ async fn o7_a_declined_order_is_paid_through_payment(app: Arc<Cluster>) {
     let order = mina.sees_order(&it, OrderState::Confirmed).await;
     assert_eq!((order.payment_id, order.price), (payment.payment_id, Some(won(120_000))));
     let again = mina.send(request).await.unwrap().order.unwrap();
-    assert_eq!(again.order_id, order.order_id, "the request that was declined has its order now");
+    assert_eq!(again.order_id, order.order_id, "the declined request has an order now");
     let topics = ["PAYMENT_REFUSED", "ORDER_PLACED", "ORDER_CONFIRMED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
 
-    // Who gives up pays nothing, and there never is an order.
+    // A cancelled payment costs nothing, and there is no order.
     let jun = app.by(&format!("jun-{}", new_id()));
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(jun.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&jun).await;
     jun.cancel_payment(&payment.payment_id).await.unwrap();
     precondition(jun.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
-    let gone = eventually("the request has come to its end", async || {
+    let gone = eventually("the request is refused", async || {
         let status = jun.send(request.clone()).await.expect_err("there is no order");
         (reason(&status) == "ORDER_LAPSED").then_some(status)
     });
     assert_eq!(gone.await.code(), Code::FailedPrecondition);
 }
 
-async fn o7_who_cancels_the_payment_cancels_the_order(app: Arc<Cluster>) {
+async fn o7_cancelling_the_payment_cancels_the_order(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 1).await.unwrap();
@@ -298,37 +298,37 @@ async fn o7_who_cancels_the_payment_cancels_the_order(app: Arc<Cluster>) {
     assert!(mina.sees_order_payment(&order.order_id, PaymentState::Cancelled).await.refunded);
     mina.sees_stock(&tent, 5).await;
 
-    // Too late: the money stays, and that is told.
+    // Too late: there is no refund, and the customer is notified.
     let order = mina.order(&tent, 1).await.unwrap();
     let delivery = kim.sees_delivery(&order).await;
     kim.start(&delivery).await.unwrap();
     mina.sees_order(&order, OrderState::Delivering).await;
     mina.cancel_payment(&order.payment_id).await.unwrap();
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "ORDER_CANCELLATION_REFUSED"];
-    mina.was_told_of(&order.order_id, &topics).await;
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
     mina.sees_order_payment(&order.order_id, PaymentState::Approved).await;
     kim.complete(&delivery).await.unwrap();
     mina.sees_order_payment(&order.order_id, PaymentState::Settled).await;
     precondition(mina.cancel_payment(&order.payment_id).await, "PAYMENT_SETTLED");
 }
 
-async fn o2_what_is_not_paid_in_time_lapses(setup: Setup) {
+async fn o2_an_order_that_is_not_paid_in_time_lapses(setup: Setup) {
     let app = Cluster::new(setup).with(&["--set", "order.pay_within_seconds=1"]).started().await;
     let mina = app.by("mina");
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
-    let request = wish(&tent, 1, BAD_CARD);
+    let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
     let voided = mina.sees_order_payment(&payment.purchase_id, PaymentState::Cancelled).await;
-    assert!(!voided.refunded, "nothing was taken");
+    assert!(!voided.refunded, "nothing was charged");
     precondition(mina.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
     precondition(mina.order_so(request).await, "ORDER_LAPSED");
     refused(mina.order_of(&payment.purchase_id).await, Code::NotFound, "ORDER_NOT_FOUND");
-    mina.was_told_of(&payment.purchase_id, &["PAYMENT_REFUSED"]).await;
+    mina.is_notified_of_flow(&payment.purchase_id, &["PAYMENT_REFUSED"]).await;
     app.down().await;
 }
 
-async fn o6_the_pages_of_orders_are_rebuilt_from_the_events(setup: Setup) {
+async fn o6_the_read_model_of_orders_is_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
@@ -336,7 +336,7 @@ async fn o6_the_pages_of_orders_are_rebuilt_from_the_events(setup: Setup) {
     let delivery = kim.sees_delivery(&brought).await;
     kim.start(&delivery).await.unwrap();
     kim.complete(&delivery).await.unwrap();
-    precondition(mina.order_so(wish(&tent, 1, BAD_CARD)).await, "PAYMENT_REFUSED");
+    precondition(mina.order_so(order_request(&tent, 1, BAD_CARD)).await, "PAYMENT_REFUSED");
     let (settled, completed) = (PaymentState::Settled, DeliveryState::Completed);
     mina.sees_order_page(&brought, OrderState::Delivered, settled, completed).await;
     let nothing = DeliveryState::Unspecified;

@@ -1,4 +1,4 @@
-//! Orders while contexts are down. A process a context.
+//! Orders while contexts are down, with one process per context.
 
 use contracts::delivery::v1::DeliveryState;
 use contracts::order::v1::{CancellationCause, CreateOrderRequest, ListOrdersRequest, OrderState};
@@ -10,7 +10,7 @@ use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
-use crate::support::orders::wish;
+use crate::support::orders::order_request;
 use crate::support::stand_in::Behaviour;
 use crate::support::{GOOD_CARD, PATIENCE, eventually_within, new_id};
 
@@ -23,7 +23,7 @@ pub fn add(suite: &mut Suite) {
         o3_with_product_down_orders_are_taken_and_compensated_when_it_is_back,
         o4_with_order_down_deliveries_go_on,
         o5_with_delivery_down_orders_are_taken_and_cancelled,
-        x1_an_order_whose_contexts_stop_in_between_ends_done_or_compensated,
+        x1_an_order_whose_contexts_stop_in_between_ends_completed_or_compensated,
         x6_two_replicas_of_the_order_line_handle_each_event_once,
     }
 }
@@ -35,11 +35,11 @@ async fn o2_with_payment_hanging_or_down_nothing_is_ordered_and_ordering_later_w
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
     mina.order(&tent, 1).await.unwrap();
-    let request = wish(&tent, 2, GOOD_CARD);
+    let request = order_request(&tent, 2, GOOD_CARD);
     let peer = ORDER.stand_in(app, Behaviour::Hangs).await;
-    // One asks again and again, the others once each.
+    // One customer retries, the others call once each.
     ORDER.is_away(mina.order_so(request.clone()).await);
-    ORDER.opens_when_calls_hang(&peer, async || mina.order_so(wish(&tent, 2, GOOD_CARD)).await).await;
+    ORDER.opens_when_calls_hang(&peer, async || mina.order_so(order_request(&tent, 2, GOOD_CARD)).await).await;
     peer.leave().await;
     for _ in 0..28 {
         ORDER.is_away(mina.order_so(request.clone()).await);
@@ -52,14 +52,14 @@ async fn o2_with_payment_overloaded_nothing_is_ordered_and_ordering_later_works(
     let mina = app.by(&format!("mina-{}", new_id()));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
     mina.order(&tent, 1).await.unwrap();
-    let request = wish(&tent, 2, GOOD_CARD);
+    let request = order_request(&tent, 2, GOOD_CARD);
     let peer = ORDER.stand_in(app, Behaviour::Overloaded).await;
     ORDER.opens_when_overloaded(&peer, async || mina.order_so(request.clone()).await).await;
     peer.leave().await;
     ordering_later_works(app, &mina, &tent, request).await;
 }
 
-/// There is no order while payment is away; the request is repeated when it is back, and all attempts are one order.
+/// There is no order while `payment` is down. When it is back, the repeated request makes one order.
 async fn ordering_later_works(app: &mut Cluster, mina: &Client, tent: &Product, request: CreateOrderRequest) {
     assert_eq!(mina.send(ListOrdersRequest::default()).await.unwrap().orders.len(), 1, "there is no order yet");
     app.start("payment").await;
@@ -67,7 +67,7 @@ async fn ordering_later_works(app: &mut Cluster, mina: &Client, tent: &Product, 
     let order = eventually_within(PATIENCE * 2, "ordering works again", ordering).await;
     mina.sees_order(&order, OrderState::Confirmed).await;
     mina.sees_stock(tent, 2).await;
-    assert_eq!(mina.send(ListOrdersRequest::default()).await.unwrap().orders.len(), 2, "all attempts are one order");
+    assert_eq!(mina.send(ListOrdersRequest::default()).await.unwrap().orders.len(), 2, "all attempts make one order");
 }
 
 async fn o3_with_product_down_orders_are_taken_and_compensated_when_it_is_back(mut app: Fragile) {
@@ -114,8 +114,8 @@ async fn o4_with_order_down_deliveries_go_on(mut app: Fragile) {
     kim.start(&delivery).await.unwrap();
     kim.complete(&delivery).await.unwrap();
     let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "DELIVERY_COMPLETED"];
-    mina.was_told_of(&order.order_id, &topics).await;
-    // Payments know nothing of deliveries: who wants the money back now waits for `order`, which refuses.
+    mina.is_notified_of_flow(&order.order_id, &topics).await;
+    // `payment` does not know deliveries: a cancellation waits for `order`, which refuses it.
     assert_eq!(mina.cancel_payment(&order.payment_id).await.unwrap().state(), PaymentState::Cancelling);
     app.start("order").await;
     mina.sees_order(&order, OrderState::Delivered).await;
@@ -144,7 +144,7 @@ async fn o5_with_delivery_down_orders_are_taken_and_cancelled(mut app: Fragile) 
     mina.sees_order(&late, OrderState::Delivered).await;
 }
 
-async fn x1_an_order_whose_contexts_stop_in_between_ends_done_or_compensated(mut app: Fragile) {
+async fn x1_an_order_whose_contexts_stop_in_between_ends_completed_or_compensated(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
     let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
@@ -152,14 +152,14 @@ async fn x1_an_order_whose_contexts_stop_in_between_ends_done_or_compensated(mut
     kim.sees_delivery(&order).await;
     mina.sees_order(&order, OrderState::Confirmed).await;
 
-    // The money is asked back while order is down: cancelled when it is back, and only then refunded.
+    // The payment is cancelled while `order` is down: the order is cancelled when it is back, and only then refunded.
     app.kill("order");
     assert_eq!(mina.cancel_payment(&order.payment_id).await.unwrap().state(), PaymentState::Cancelling);
     app.start("order").await;
     mina.sees_order_page(&order, OrderState::Cancelled, PaymentState::Cancelled, DeliveryState::Cancelled).await;
     mina.sees_stock(&tent, 5).await;
 
-    // Cancelled while all others are down: refunded and restored when they are back.
+    // Cancelled while all others are down: refunded and restocked when they are back.
     let order = mina.order(&tent, 1).await.unwrap();
     kim.sees_delivery(&order).await;
     mina.sees_order(&order, OrderState::Confirmed).await;
@@ -189,18 +189,18 @@ async fn x6_two_replicas_of_the_order_line_handle_each_event_once(mut app: Fragi
             });
             if decided.await.state() == OrderState::Cancelled {
                 let topics = ["ORDER_PLACED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"];
-                customer.was_told_of(&order.order_id, &topics).await;
+                customer.is_notified_of_flow(&order.order_id, &topics).await;
                 return 0;
             }
             let delivery = kim.sees_delivery(&order).await;
             kim.start(&delivery).await.unwrap();
             kim.complete(&delivery).await.unwrap();
             let topics = ["ORDER_PLACED", "ORDER_CONFIRMED", "DELIVERY_STARTED", "DELIVERY_COMPLETED"];
-            customer.was_told_of(&order.order_id, &topics).await;
+            customer.is_notified_of_flow(&order.order_id, &topics).await;
             1
         }
     });
     let got: i32 = futures::future::join_all(orders).await.into_iter().sum();
-    assert_eq!(got, 5, "all that there was, and not more");
+    assert_eq!(got, 5, "exactly the stock");
     app.stop_replicas().await;
 }

@@ -1,4 +1,4 @@
-//! Paying for a rental, and wanting the money back: through `rental`, and through `payment`.
+//! Payments of rentals and their cancellation, through `rental` and through `payment`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::{BAD_CARD, GOOD_CARD, eventually, new_id, period, preconditi
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
-        c5_renting_charges_and_an_unpaid_reservation_never_is_a_rental,
+        c5_renting_charges_and_an_unpaid_reservation_is_no_rental,
         c5_a_card_that_answers_late_is_charged_once,
         c5_a_card_that_never_answers_leaves_the_reservation,
         c4_a_payment_made_for_a_cancelled_reservation_is_refunded,
@@ -27,14 +27,14 @@ pub fn add(suite: &mut Suite) {
     }
 }
 
-async fn c5_renting_charges_and_an_unpaid_reservation_never_is_a_rental(app: Arc<Cluster>) {
+async fn c5_renting_charges_and_an_unpaid_reservation_is_no_rental(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     precondition(mina.bring_back(&trip).await, "NOT_RENTED");
     refused(jun.rent(&trip).await, Code::NotFound, "RESERVATION_NOT_FOUND");
     precondition(mina.rent_with(&trip, BAD_CARD).await, "PAYMENT_REFUSED");
-    assert_eq!(mina.reservation(&trip).await.unwrap().state(), ReservationState::Reserved, "it is kept");
+    assert_eq!(mina.reservation(&trip).await.unwrap().state(), ReservationState::Reserved, "the reservation stays");
     let payment = mina.sees_payment(&trip, PaymentState::Refused).await;
     assert!(!payment.refusal.is_empty());
 
@@ -42,16 +42,16 @@ async fn c5_renting_charges_and_an_unpaid_reservation_never_is_a_rental(app: Arc
     assert_eq!((rented.state(), &rented.payment_id), (ReservationState::Rented, &payment.payment_id));
     let paid = mina.payment(&payment.payment_id).await.unwrap();
     assert_eq!((paid.state(), &paid.amount, paid.refusal.as_str()), (PaymentState::Approved, &trip.price, ""));
-    assert_eq!(mina.rent_with(&trip, BAD_CARD).await.unwrap(), rented, "it is paid for, and stays so");
+    assert_eq!(mina.rent_with(&trip, BAD_CARD).await.unwrap(), rented, "it is paid already");
     mina.bring_back(&trip).await.unwrap();
     precondition(mina.rent(&trip).await, "ALREADY_RETURNED");
-    mina.was_told(&trip, &["CAR_RESERVED", "PAYMENT_REFUSED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "PAYMENT_REFUSED", "CAR_RENTED", "CAR_RETURNED"]).await;
 }
 
-/// Pays with a card whose first answer is lost, and does not wait for the second.
-async fn pay_and_walk_away(mina: &Client, trip: &Reservation) {
+/// Pays with a card whose first response is lost, and does not wait for the second.
+async fn pay_without_waiting(mina: &Client, trip: &Reservation) {
     let paid = mina.within(Duration::from_millis(300)).rent_with(trip, "sandbox-timeout-once").await;
-    // Who hears the bell first, the server or the client, is chance.
+    // Either the server or the client notices the deadline first.
     let code = paid.expect_err("it takes longer").code();
     assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");
 }
@@ -60,10 +60,10 @@ async fn c5_a_card_that_answers_late_is_charged_once(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
-    pay_and_walk_away(&mina, &trip).await;
+    pay_without_waiting(&mina, &trip).await;
     assert_eq!(mina.reservation(&trip).await.unwrap().state(), ReservationState::Reserved);
     let processing = precondition(mina.rent(&trip).await, "PAYMENT_PROCESSING");
-    assert!(retry_delay(&processing).is_some(), "the customer is told when to look again");
+    assert!(retry_delay(&processing).is_some(), "the response has a retry delay");
 
     mina.sees_reservation(&trip, ReservationState::Rented).await;
     mina.sees_page(&trip, ReservationState::Rented, PaymentState::Approved).await;
@@ -72,7 +72,7 @@ async fn c5_a_card_that_answers_late_is_charged_once(app: Arc<Cluster>) {
         let count = flow.iter().filter(|event| event.r#type == "nadeuri.payment.v1.PaymentApproved").count();
         (count > 0).then_some(count)
     };
-    assert_eq!(eventually("the approval is told", approvals).await, 1);
+    assert_eq!(eventually("the approval is published", approvals).await, 1);
 }
 
 async fn c5_a_card_that_never_answers_leaves_the_reservation(app: Arc<Cluster>) {
@@ -80,7 +80,7 @@ async fn c5_a_card_that_never_answers_leaves_the_reservation(app: Arc<Cluster>) 
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     let pending = refused(mina.rent_with(&trip, "sandbox-timeout").await, Code::Aborted, "PAYMENT_PENDING");
-    assert!(retry_delay(&pending).is_some(), "the customer is told when to look again");
+    assert!(retry_delay(&pending).is_some(), "the response has a retry delay");
     assert_eq!(mina.reservation(&trip).await.unwrap().state(), ReservationState::Reserved);
     assert_eq!(mina.payment_for(&trip).await.state(), PaymentState::Charging);
 }
@@ -89,15 +89,15 @@ async fn c4_a_payment_made_for_a_cancelled_reservation_is_refunded(app: Arc<Clus
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
-    // The card takes its time: meanwhile mina changes her mind.
-    pay_and_walk_away(&mina, &trip).await;
+    // The processor responds late. Meanwhile mina cancels.
+    pay_without_waiting(&mina, &trip).await;
     mina.cancel(&trip).await.unwrap();
     let payment = mina.sees_payment(&trip, PaymentState::Cancelled).await;
-    assert!(payment.refunded, "the money was taken, and went back");
+    assert!(payment.refunded, "it was charged and refunded");
     let page = mina.sees_page(&trip, ReservationState::Cancelled, PaymentState::Cancelled).await;
     assert_eq!(page.rent_time, None);
     mina.sees(&car, CarStatus::Available).await;
-    mina.was_told(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
     precondition(mina.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
 }
 
@@ -115,7 +115,7 @@ async fn c6_cancelling_the_payment_cancels_the_rental(app: Arc<Cluster>) {
     mina.sees(&car, CarStatus::Available).await;
     mina.sees_page(&trip, ReservationState::Cancelled, PaymentState::Cancelled).await;
     jun.reserve(&car, period(2, 1)).await.expect("the period is free");
-    mina.was_told(&trip, &["CAR_RESERVED", "CAR_RENTED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "RESERVATION_CANCELLED", "PAYMENT_REFUNDED"]).await;
 }
 
 async fn c6_but_not_after_the_return(app: Arc<Cluster>) {
@@ -124,7 +124,7 @@ async fn c6_but_not_after_the_return(app: Arc<Cluster>) {
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     let rented = mina.rent(&trip).await.unwrap();
     mina.bring_back(&trip).await.unwrap();
-    // `payment` may not have heard of the return yet: then it asks `rental`, which says no.
+    // If `payment` has not received the event of the return yet, it asks `rental`, which refuses.
     let _ = mina.cancel_payment(&rented.payment_id).await;
     mina.sees_payment(&trip, PaymentState::Settled).await;
     precondition(mina.cancel_payment(&rented.payment_id).await, "PAYMENT_SETTLED");
@@ -145,14 +145,14 @@ async fn o7_paying_and_cancelling_through_payment(app: Arc<Cluster>) {
     precondition(mina.charge(&payment.payment_id, BAD_CARD).await, "PAYMENT_REFUSED");
     let paid = mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
     assert_eq!(paid.state(), PaymentState::Approved);
-    assert_eq!(mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap(), paid, "it stays as it is");
+    assert_eq!(mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap(), paid, "a repetition changes nothing");
     mina.sees_reservation(&trip, ReservationState::Rented).await;
 
     mina.cancel_payment(&payment.payment_id).await.unwrap();
     mina.sees_reservation(&trip, ReservationState::Cancelled).await;
     assert!(mina.sees_payment(&trip, PaymentState::Cancelled).await.refunded);
 
-    // One that is not paid yet is cancelled at once, and the reservation with it.
+    // An unpaid payment is cancelled at once, and the reservation with it.
     let second = jun.reserve(&car, period(1, 3)).await.unwrap();
     let payment = jun.payment_for(&second).await;
     let cancelled = jun.cancel_payment(&payment.payment_id).await.unwrap();
@@ -177,14 +177,14 @@ async fn o7_a_payment_is_collected_by_contexts_only_and_once(app: Arc<Cluster>) 
     let seller = app.client(Who::Named { name: "order".to_owned(), roles: "service" });
     let paid = seller.send(request.clone()).await.unwrap().payment.unwrap();
     assert_eq!(paid.state(), PaymentState::Approved);
-    assert_eq!(seller.send(request.clone()).await.unwrap().payment.unwrap(), paid, "never again");
+    assert_eq!(seller.send(request.clone()).await.unwrap().payment.unwrap(), paid, "charged once");
     let dearer = CollectPaymentRequest { amount: Some(won(7_001)), ..request.clone() };
     precondition(seller.send(dearer).await, "PURCHASE_DIFFERS");
     let others = CollectPaymentRequest { customer_id: "jun".to_owned(), ..request.clone() };
     precondition(seller.send(others).await, "PURCHASE_DIFFERS");
-    let heard = async || {
+    let both = async || {
         let flow = app.admin().flow(&request.purchase_id).await;
         (flow.len() == 2).then_some(())
     };
-    eventually("one request and one approval", heard).await;
+    eventually("one request and one approval", both).await;
 }

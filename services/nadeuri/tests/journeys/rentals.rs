@@ -1,4 +1,4 @@
-//! Reservations and rentals: who gets a car, for how much, and how it ends.
+//! Reservations and rentals: overlapping periods, prices, cancellation and return.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ async fn c3_one_of_200_clients_gets_the_car(app: Arc<Cluster>) {
     app.by("mina").reserve(&car, period(1, 1)).await.unwrap();
     let wanted = period(5, 2);
     let clients = (0..CLIENTS).map(|number| {
-        // As many phones, as far as this machine likes: the rest shares connections.
+        // Every fourth client has its own connections, the others share them, to limit the load of this machine.
         let client = if number % 4 == 0 { app.stranger(&format!("c{number}")) } else { app.by(&format!("c{number}")) };
         let (client, car) = (client.within(crate::support::PATIENCE), car.clone());
         async move { client.reserve(&car, wanted).await }
@@ -73,7 +73,7 @@ async fn c3_one_of_200_clients_gets_the_car(app: Arc<Cluster>) {
     assert!(strange.is_empty(), "{strange:?}");
     let all = app.admin().send(ListReservationsRequest { page_size: 1_000, ..Default::default() }).await.unwrap();
     let open = all.reservations.iter().filter(|found| found.car_id == car.car_id);
-    assert_eq!(open.count(), 2, "nobody else holds anything");
+    assert_eq!(open.count(), 2, "there is no other reservation");
 }
 
 async fn c3_the_price_is_the_servers_by_days_in_seoul(app: Arc<Cluster>) {
@@ -98,7 +98,7 @@ async fn c3_the_price_is_the_servers_by_days_in_seoul(app: Arc<Cluster>) {
         assert_eq!((trip.days, trip.price), (days, Some(won(54_321 * i64::from(days)))), "{length:?}");
         next = end;
     }
-    // It is frozen: the payment is about the same amount.
+    // The price is frozen: the payment has the same amount.
     let trip = mina.reserve(&car, period(400, 2)).await.unwrap();
     assert_eq!(mina.payment_for(&trip).await.amount, trip.price);
 }
@@ -113,9 +113,9 @@ async fn c4_a_cancelled_reservation_frees_the_period(app: Arc<Cluster>) {
         (cancelled.state(), cancelled.cancellation_cause()),
         (ReservationState::Cancelled, CancellationCause::Customer)
     );
-    assert_eq!(mina.cancel(&trip).await.unwrap(), cancelled, "it stays as it is");
+    assert_eq!(mina.cancel(&trip).await.unwrap(), cancelled, "a repetition changes nothing");
     let payment = mina.sees_payment(&trip, PaymentState::Cancelled).await;
-    assert!(!payment.refunded, "nothing was taken");
+    assert!(!payment.refunded, "nothing was charged");
     mina.sees(&car, CarStatus::Available).await;
     precondition(mina.rent(&trip).await, "RESERVATION_CANCELLED");
     precondition(mina.bring_back(&trip).await, "RESERVATION_CANCELLED");
@@ -130,8 +130,8 @@ async fn c4_a_cancelled_reservation_frees_the_period(app: Arc<Cluster>) {
     precondition(jun.cancel(&other).await, "ALREADY_RENTED");
     jun.bring_back(&other).await.unwrap();
     precondition(jun.cancel(&other).await, "ALREADY_RETURNED");
-    mina.was_told(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
-    jun.was_told(&other, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
+    mina.is_notified(&trip, &["CAR_RESERVED", "RESERVATION_CANCELLED"]).await;
+    jun.is_notified(&other, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
 }
 
 async fn c8_mypage_shows_where_the_rental_stands(app: Arc<Cluster>) {
@@ -161,6 +161,6 @@ async fn c8_mypage_shows_where_the_rental_stands(app: Arc<Cluster>) {
     assert!(page.cancel_time.is_some());
     let pages = mina.send(ListCarRentalsRequest::default()).await.unwrap().car_rentals;
     let listed: Vec<&str> = pages.iter().map(|page| page.reservation_id.as_str()).collect();
-    assert_eq!(listed, [&second.reservation_id, &trip.reservation_id], "newest first, and nobody else's");
+    assert_eq!(listed, [&second.reservation_id, &trip.reservation_id], "newest first, and only the caller's");
     refused(app.by("jun").page(&trip).await, Code::NotFound, "CAR_RENTAL_NOT_FOUND");
 }

@@ -1,4 +1,4 @@
-//! A request id makes of many attempts one deed.
+//! Idempotency: all attempts with one request id are executed once.
 
 use std::sync::Arc;
 
@@ -19,18 +19,18 @@ use crate::support::{BAD_CARD, GOOD_CARD, new_id, period, precondition, refused,
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
-        x6_a_repeated_request_gets_the_first_answer,
-        x6_a_request_repeated_at_the_same_time_is_obeyed_once,
+        x6_a_repeated_request_gets_the_first_response,
+        x6_a_request_repeated_at_the_same_time_is_executed_once,
         x6_a_refused_request_may_be_repeated_with_success,
         x6_a_request_id_belongs_to_one_request_of_one_caller,
         x6_ids_in_other_letters_are_the_same_request,
     }
     journeys! { suite.own:
-        x6_the_first_answer_survives_a_crash,
+        x6_the_first_response_survives_a_crash,
     }
 }
 
-/// The answer, which is the same when it is asked for again.
+/// Sends a request twice, and returns the response, which must be the same.
 async fn twice<M: Unary>(client: &Client, request: M) -> M::Response {
     let first = client.send(request.clone()).await.unwrap();
     assert_eq!(client.send(request).await.unwrap(), first);
@@ -55,7 +55,7 @@ async fn x6_ids_in_other_letters_are_the_same_request(app: Arc<Cluster>) {
     refused(other, Code::InvalidArgument, "REQUEST_ID_REUSED");
 }
 
-async fn x6_a_repeated_request_gets_the_first_answer(app: Arc<Cluster>) {
+async fn x6_a_repeated_request_gets_the_first_response(app: Arc<Cluster>) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let register = RegisterCarRequest { request_id: new_id(), car: Some(some_car("Kia Ray", won(41_000))) };
     let car = twice(&admin, register).await.car.unwrap();
@@ -72,7 +72,7 @@ async fn x6_a_repeated_request_gets_the_first_answer(app: Arc<Cluster>) {
     twice(&mina, ReturnCarRequest { request_id: new_id(), reservation_id: reservation_id.clone() }).await;
     twice(&mina, RateRentalRequest { request_id: new_id(), reservation_id, stars: 5 }).await;
     let again = mina.send(first).await.unwrap().reservation.unwrap();
-    assert_eq!(again, trip, "the answer is the first one, whatever came after");
+    assert_eq!(again, trip, "the response is the first one, whatever happened since");
 
     let second = twice(&mina, reserve(3)).await.reservation.unwrap();
     let reservation_id = second.reservation_id.clone();
@@ -87,7 +87,7 @@ async fn x6_a_repeated_request_gets_the_first_answer(app: Arc<Cluster>) {
     twice(&admin, RemoveCarRequest { request_id: new_id(), car_id: car.car_id.clone() }).await;
 }
 
-async fn x6_a_request_repeated_at_the_same_time_is_obeyed_once(app: Arc<Cluster>) {
+async fn x6_a_request_repeated_at_the_same_time_is_executed_once(app: Arc<Cluster>) {
     let name = format!("mina-{}", new_id());
     let (admin, mina) = (app.admin(), app.by(&name));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
@@ -104,7 +104,7 @@ async fn x6_a_request_repeated_at_the_same_time_is_obeyed_once(app: Arc<Cluster>
     let answers = futures::future::join_all((0..30).map(|_| mina.send(request.clone()))).await;
     let rented = answers[0].as_ref().unwrap().clone();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == &rented), "{answers:?}");
-    mina.was_told(&first, &["CAR_RESERVED", "CAR_RENTED"]).await;
+    mina.is_notified(&first, &["CAR_RESERVED", "CAR_RENTED"]).await;
 }
 
 async fn x6_a_refused_request_may_be_repeated_with_success(app: Arc<Cluster>) {
@@ -128,8 +128,8 @@ async fn x6_a_request_id_belongs_to_one_request_of_one_caller(app: Arc<Cluster>)
     let reservation_id = trip.reservation_id.clone();
     let cancel = CancelReservationRequest { request_id: request.request_id.clone(), reservation_id };
     refused(mina.send(cancel).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
-    assert_eq!(mina.reservation(&trip).await.unwrap(), trip, "nothing was done");
-    jun.send(other).await.expect("another caller's request ids are others");
+    assert_eq!(mina.reservation(&trip).await.unwrap(), trip, "nothing was changed");
+    jun.send(other).await.expect("request ids of callers are independent");
 
     let (reservation_id, request_id) = (trip.reservation_id.clone(), new_id());
     let payment_method = GOOD_CARD.to_owned();
@@ -140,7 +140,7 @@ async fn x6_a_request_id_belongs_to_one_request_of_one_caller(app: Arc<Cluster>)
     wrong(mina.send(RentCarRequest { request_id: "7".to_owned(), ..other }).await, &["request_id"]);
 }
 
-async fn x6_the_first_answer_survives_a_crash(setup: Setup) {
+async fn x6_the_first_response_survives_a_crash(setup: Setup) {
     let mut app = Cluster::new(setup).started().await;
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
@@ -159,6 +159,6 @@ async fn x6_the_first_answer_survives_a_crash(setup: Setup) {
     assert_eq!(mina.insist(rent).await.unwrap(), rented);
     let other = ReserveCarRequest { period: Some(period(3, 1)), ..reserve };
     refused(mina.send(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
-    mina.was_told(&trip.reservation.unwrap(), &["CAR_RESERVED", "CAR_RENTED"]).await;
+    mina.is_notified(&trip.reservation.unwrap(), &["CAR_RESERVED", "CAR_RENTED"]).await;
     app.down().await;
 }

@@ -1,4 +1,4 @@
-//! Runs journeys as named trials, with the servers that they share, and ends these when all is done.
+//! Runs journeys as named trials on shared servers, and stops the servers at the end.
 
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
@@ -15,19 +15,19 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     runtime.worker_threads(2).enable_all().build().unwrap()
 });
 
-/// Trials mostly wait, so more of them run at once than there are cores.
+/// The number of concurrent trials: more than cores, because trials mostly wait.
 const AT_ONCE: usize = 8;
-/// Clusters that trials start for themselves, at once.
+/// The number of concurrent clusters that trials start for themselves.
 static OWN: Semaphore = Semaphore::const_new(2);
 
-/// The servers that trials share, by set-up.
+/// The shared clusters, by set-up.
 static SHARED: [Mutex<Option<Arc<Cluster>>>; 3] = [const { Mutex::const_new(None) }; 3];
-/// A process a context, for those who stop some of them: one trial at a time.
+/// One process per context, for trials that stop some of them: one trial at a time.
 static FRAGILE: Mutex<Option<Cluster>> = Mutex::const_new(None);
 
 const SETUPS: [Setup; 3] = [Setup::Embedded, Setup::OneProcess, Setup::PerContext];
 
-/// The servers of a set-up, which all of its trials share.
+/// The shared cluster of a set-up.
 async fn shared(setup: Setup) -> Arc<Cluster> {
     let mut cluster = SHARED[setup as usize].lock().await;
     match &*cluster {
@@ -36,7 +36,7 @@ async fn shared(setup: Setup) -> Arc<Cluster> {
     }
 }
 
-/// The servers that may be stopped, all of them running.
+/// The cluster whose processes may be stopped. All of them are running.
 pub async fn fragile() -> MutexGuard<'static, Option<Cluster>> {
     let mut cluster = FRAGILE.lock().await;
     cluster.get_or_insert_with(|| Cluster::new(Setup::PerContext)).up().await;
@@ -47,12 +47,12 @@ pub async fn fragile() -> MutexGuard<'static, Option<Cluster>> {
 pub struct Suite(Vec<Trial>);
 
 impl Suite {
-    /// No trial yet.
+    /// Without trials.
     pub fn new() -> Suite {
         Suite(Vec::new())
     }
 
-    /// The same journey in all set-ups, on servers that it shares with others.
+    /// Adds a journey in all set-ups, on shared servers.
     pub fn journey<F>(&mut self, name: &str, body: fn(Arc<Cluster>) -> F)
     where
         F: Future<Output = ()> + 'static,
@@ -63,7 +63,7 @@ impl Suite {
         }
     }
 
-    /// A journey that starts servers for itself, in all set-ups.
+    /// Adds a journey that starts its own servers, in all set-ups.
     pub fn own<F>(&mut self, name: &str, body: fn(Setup) -> F)
     where
         F: Future<Output = ()> + 'static,
@@ -73,7 +73,7 @@ impl Suite {
         }
     }
 
-    /// A journey that starts servers for itself, in one set-up.
+    /// Adds a journey that starts its own servers, in one set-up.
     pub fn own_in<F>(&mut self, setup: Setup, name: &str, body: impl FnOnce() -> F + Send + 'static)
     where
         F: Future<Output = ()> + 'static,
@@ -88,7 +88,7 @@ impl Suite {
         self.add(setup, name, body);
     }
 
-    /// A journey on servers that may be stopped: a process a context.
+    /// Adds a journey on servers that may be stopped, with one process per context.
     pub fn fragile<F>(&mut self, name: &str, body: fn(MutexGuard<'static, Option<Cluster>>) -> F)
     where
         F: Future<Output = ()> + 'static,
@@ -113,7 +113,7 @@ impl Suite {
         self.0.push(Trial::test(format!("{prefix}::{name}"), trial));
     }
 
-    /// Runs the trials that the command line asks for, and stops the servers.
+    /// Runs the trials that the command line selects, and stops the servers.
     pub fn run(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(AT_ONCE);
@@ -129,7 +129,7 @@ impl Suite {
     }
 }
 
-/// Adds journeys by their function, which is their name.
+/// Adds journeys, each named after its function.
 macro_rules! journeys {
     ($suite:ident.$how:ident: $($name:ident,)+) => {
         $($suite.$how(stringify!($name), $name);)+

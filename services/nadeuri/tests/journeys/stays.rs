@@ -1,4 +1,4 @@
-//! Stays at resorts: who gets the nights, for how much, and how it ends.
+//! Stays at resorts: overlapping dates, prices, vouchers and cancellation.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub fn add(suite: &mut Suite) {
     }
     journeys! { suite.own:
         r2_r3_holds_and_unpaid_stays_end_by_themselves,
-        r10_the_pages_of_stays_are_rebuilt_from_the_events,
+        r10_the_read_model_of_stays_is_rebuilt_from_the_events,
     }
 }
 
@@ -49,7 +49,7 @@ async fn r1_a_manager_registers_a_resort_and_offers_dates(app: Arc<Cluster>) {
     let offered = vec![nights(10, 2), nights(20, 5), nights(12, 3)];
     let villa = Resort { offered, time_zone: "Europe/Berlin".to_owned(), ..some_villa("Sea View", 90_000) };
     let villa = manager.register_resort(villa).await.unwrap();
-    assert_eq!(villa.offered, [nights(10, 5), nights(20, 5)], "those that touch are one");
+    assert_eq!(villa.offered, [nights(10, 5), nights(20, 5)], "adjacent ranges are merged");
     assert_eq!((villa.nightly_rate.clone(), villa.time_zone.as_str()), (Some(won(90_000)), "Europe/Berlin"));
     let request =
         OfferDatesRequest { resort_id: villa.resort_id.clone(), dates: Some(nights(15, 5)), ..Default::default() };
@@ -106,7 +106,7 @@ async fn r2_two_customers_never_get_the_same_night(app: Arc<Cluster>) {
     refused(mina.book(&villa, nights(-1, 1)).await, Code::InvalidArgument, "DATES_PAST");
     refused(mina.book(&villa, nights(100, 31)).await, Code::InvalidArgument, "STAY_TOO_LONG");
     refused(mina.book(&villa, nights(730, 1)).await, Code::InvalidArgument, "DATES_TOO_FAR");
-    // Others see that it is taken, and not by whom.
+    // Others see the occupied dates, but not the customer.
     let seen = jun.resort(&villa).await;
     let taken: Vec<_> = seen.occupied.iter().filter_map(|occupancy| occupancy.dates.clone()).collect();
     assert_eq!(taken, [nights(0, 1), nights(8, 2), nights(10, 3), nights(13, 1)]);
@@ -118,7 +118,7 @@ async fn r2_one_of_200_customers_gets_the_night(app: Arc<Cluster>) {
     const CUSTOMERS: usize = 200;
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let customers = (0..CUSTOMERS).map(|number| {
-        // As many phones, as far as this machine likes: the rest shares connections.
+        // Every fourth client has its own connections, the others share them, to limit the load of this machine.
         let client = if number % 4 == 0 { app.stranger(&format!("c{number}")) } else { app.by(&format!("c{number}")) };
         let (client, villa) = (client.within(crate::support::PATIENCE), villa.clone());
         async move { client.book(&villa, nights(10, 1 + (number % 2) as i64)).await }
@@ -130,7 +130,7 @@ async fn r2_one_of_200_customers_gets_the_night(app: Arc<Cluster>) {
     let strange: Vec<_> = lost.iter().filter(|status| !taken(status)).collect();
     assert_eq!((won, lost.len()), (1, CUSTOMERS - 1), "{strange:?}");
     assert!(strange.is_empty(), "{strange:?}");
-    assert_eq!(app.by("mina").resort(&villa).await.occupied.len(), 1, "nobody else holds anything");
+    assert_eq!(app.by("mina").resort(&villa).await.occupied.len(), 1, "there is no other reservation");
 }
 
 async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
@@ -142,10 +142,14 @@ async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
     let attempts = futures::future::join_all((0..8).map(|_| mina.send(request.clone()))).await;
     let stay = attempts[0].as_ref().unwrap().stay.clone().unwrap();
     for attempt in attempts {
-        assert_eq!(attempt.unwrap().stay.unwrap(), stay, "all attempts are one");
+        assert_eq!(attempt.unwrap().stay.unwrap(), stay, "all attempts have one effect");
     }
     mina.cancel_stay(&stay).await.unwrap();
-    assert_eq!(mina.send(request.clone()).await.unwrap().stay.unwrap(), stay, "the first answer, whatever came after");
+    assert_eq!(
+        mina.send(request.clone()).await.unwrap().stay.unwrap(),
+        stay,
+        "the response is the first one, whatever happened since"
+    );
     let other = ReserveStayRequest { dates: Some(nights(20, 2)), ..request };
     refused(mina.send(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     let all = mina.send(ListStaysRequest::default()).await.unwrap().stays;
@@ -160,19 +164,23 @@ async fn r3_a_stay_waits_for_its_payment(app: Arc<Cluster>) {
     let payment = mina.sees_stay_payment(&stay, PaymentState::Requested).await;
     assert_eq!(payment.amount, Some(won(180_000)), "the server's price");
     precondition(mina.charge(&payment.payment_id, BAD_CARD).await, "PAYMENT_REFUSED");
-    assert_eq!(mina.stay(&stay).await.unwrap().state(), StayState::Reserved, "it is kept: another card may work");
+    assert_eq!(
+        mina.stay(&stay).await.unwrap().state(),
+        StayState::Reserved,
+        "the reservation stays: another card may be approved"
+    );
     mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
     let confirmed = mina.sees_stay(&stay, StayState::Confirmed).await;
     assert_eq!((confirmed.payment_id, confirmed.expire_time), (payment.payment_id, None));
 
-    // Who cancels the payment before paying gives the nights back.
+    // Cancelling an unpaid payment releases the nights.
     let dropped = mina.book(&villa, nights(20, 2)).await.unwrap();
     let payment = mina.sees_stay_payment(&dropped, PaymentState::Requested).await;
     mina.cancel_payment(&payment.payment_id).await.unwrap();
     let cancelled = mina.sees_stay(&dropped, StayState::Cancelled).await;
     assert_eq!(cancelled.cancellation_cause(), CancellationCause::Payment);
     eventually("the nights are free", async || mina.book(&villa, nights(20, 2)).await.ok()).await;
-    mina.was_told_of(&dropped.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
+    mina.is_notified_of_flow(&dropped.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
 }
 
 async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
@@ -182,7 +190,7 @@ async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
     let becomes = async |state: HoldState| {
         eventually(&format!("the nights to be {}", state.as_str_name()), async || {
             let occupied = mina.resort(&villa).await.occupied;
-            assert_eq!(occupied.len(), 1, "they are taken all the time");
+            assert_eq!(occupied.len(), 1, "they are occupied all the time");
             (occupied[0].state() == state).then_some(())
         })
         .await;
@@ -191,7 +199,7 @@ async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
     mina.pay_stay(&stay).await;
     becomes(HoldState::Booked).await;
     let kinds = ["DatesHeld", "StayReserved", "PaymentApproved", "StayConfirmed", "DatesBooked", "VoucherIssued"];
-    eventually("the story", async || {
+    eventually("the events", async || {
         let story = app.admin().flow(&stay.stay_id).await;
         kinds.iter().all(|kind| story.iter().any(|event| event.r#type.ends_with(kind))).then_some(())
     })
@@ -208,11 +216,11 @@ async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
     let voucher = mina.sees_voucher(&stay, VoucherState::Sent).await;
     assert_eq!((voucher.code.len(), &voucher.dates), (19, &stay.dates));
     assert_eq!((voucher.begin_time, voucher.end_time), (stay.begin_time, stay.end_time));
-    mina.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
+    mina.is_notified_of_flow(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
     let told = mina.messages_of(&stay.stay_id).await;
     assert!(told.iter().any(|message| message.text.contains(&voucher.code)), "the code reaches its customer");
 
-    // Nobody else sees it: strangers no voucher, managers no code, the log neither.
+    // Nobody else sees the code: not other customers, not managers, not the log.
     let get = || GetVoucherRequest { voucher_id: voucher.voucher_id.clone() };
     refused(jun.send(get()).await, Code::NotFound, "VOUCHER_NOT_FOUND");
     assert_eq!(jun.send(request.clone()).await.unwrap().vouchers, []);
@@ -235,7 +243,7 @@ async fn r5_a_voucher_is_redeemed_once_while_the_stay_lasts(app: Arc<Cluster>) {
     let request = RedeemVoucherRequest { request_id: new_id(), code: voucher.code.replace('-', " ").to_lowercase() };
     let redeemed = manager.send(request.clone()).await.unwrap();
     assert_eq!(redeemed.voucher.as_ref().map(|voucher| voucher.state()), Some(VoucherState::Redeemed));
-    assert_eq!(manager.send(request).await.unwrap(), redeemed, "the same request is answered the same");
+    assert_eq!(manager.send(request).await.unwrap(), redeemed, "a repeated request gets the first response");
     precondition(manager.redeem(&voucher.code).await, "ALREADY_REDEEMED");
     refused(manager.redeem("0000-0000-0000-0000").await, Code::NotFound, "VOUCHER_NOT_FOUND");
     refused(mina.redeem(&early.code).await, Code::PermissionDenied, "ROLE_MISSING");
@@ -254,15 +262,15 @@ async fn r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights(app: Arc<
         (cancelled.state(), cancelled.cancellation_cause()),
         (StayState::Cancelled, CancellationCause::Customer)
     );
-    assert_eq!(mina.cancel_stay(&stay).await.unwrap(), cancelled, "it stays as it is");
+    assert_eq!(mina.cancel_stay(&stay).await.unwrap(), cancelled, "a repetition changes nothing");
     mina.sees_voucher(&stay, VoucherState::Deactivated).await;
     precondition(manager.redeem(&voucher.code).await, "VOUCHER_DEACTIVATED");
     assert!(mina.sees_stay_payment(&stay, PaymentState::Cancelled).await.refunded);
     eventually("the nights are free again", async || jun.book(&villa, nights(11, 2)).await.ok()).await;
     let topics = ["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED", "STAY_CANCELLED", "PAYMENT_REFUNDED"];
-    mina.was_told_of(&stay.stay_id, &topics).await;
+    mina.is_notified_of_flow(&stay.stay_id, &topics).await;
 
-    // The same by way of the payment.
+    // The same through `payment`.
     let stay = mina.book(&villa, nights(20, 2)).await.unwrap();
     let payment_id = mina.pay_stay(&stay).await.payment_id;
     mina.cancel_payment(&payment_id).await.unwrap();
@@ -276,13 +284,17 @@ async fn r6_a_stay_that_is_near_is_not_cancelled_any_more(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
     let unpaid = mina.book(&villa, nights(1, 1)).await.unwrap();
-    assert_eq!(mina.cancel_stay(&unpaid).await.unwrap().state(), StayState::Cancelled, "what is unpaid always is");
+    assert_eq!(
+        mina.cancel_stay(&unpaid).await.unwrap().state(),
+        StayState::Cancelled,
+        "an unpaid stay can always be cancelled"
+    );
     let tonight = mina.book(&villa, nights(0, 1)).await.unwrap();
     let payment_id = mina.pay_stay(&tonight).await.payment_id;
     precondition(mina.cancel_stay(&tonight).await, "STAY_TOO_NEAR");
     mina.cancel_payment(&payment_id).await.unwrap();
     let topics = ["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED", "STAY_CANCELLATION_REFUSED"];
-    mina.was_told_of(&tonight.stay_id, &topics).await;
+    mina.is_notified_of_flow(&tonight.stay_id, &topics).await;
     mina.sees_stay_payment(&tonight, PaymentState::Approved).await;
     assert_eq!(mina.stay(&tonight).await.unwrap().state(), StayState::Confirmed);
 }
@@ -302,7 +314,7 @@ async fn r10_mypage_shows_reservation_payment_and_voucher(app: Arc<Cluster>) {
     assert_eq!((&page.voucher_id, &page.voucher_code), (&voucher.voucher_id, &voucher.code));
     assert!(page.confirm_time.is_some() && page.cancel_time.is_none());
     let get = mypage::GetStayRequest { stay_id: stay.stay_id.clone() };
-    assert_eq!(app.admin().send(get).await.unwrap().stay.unwrap().voucher_code, "", "for its customer alone");
+    assert_eq!(app.admin().send(get).await.unwrap().stay.unwrap().voucher_code, "", "only its customer sees the code");
     mina.cancel_stay(&stay).await.unwrap();
     mina.sees_stay_page(&stay, StayState::Cancelled, PaymentState::Cancelled, V::Deactivated).await;
 
@@ -310,7 +322,7 @@ async fn r10_mypage_shows_reservation_payment_and_voucher(app: Arc<Cluster>) {
     mina.sees_stay_page(&second, StayState::Reserved, PaymentState::Requested, V::Unspecified).await;
     let pages = mina.send(mypage::ListStaysRequest::default()).await.unwrap().stays;
     let listed: Vec<&str> = pages.iter().map(|page| page.stay_id.as_str()).collect();
-    assert_eq!(listed, [&second.stay_id, &stay.stay_id], "newest first, and nobody else's");
+    assert_eq!(listed, [&second.stay_id, &stay.stay_id], "newest first, and only the caller's");
     refused(app.by("jun").stay_page(&stay).await, Code::NotFound, "STAY_NOT_FOUND");
 }
 
@@ -319,7 +331,7 @@ async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
     let app = Cluster::new(setup).with(&settings).started().await;
     let mina = app.by("mina");
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
-    // What `stay` does before it dies: nobody comes for the hold.
+    // What `stay` does before a crash: the hold is never used.
     let service = app.client(Who::Named { name: "stay".to_owned(), roles: "service" });
     let hold = HoldDatesRequest {
         resort_id: villa.resort_id.clone(),
@@ -337,14 +349,14 @@ async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
     let lapsed = mina.sees_stay(&stay, StayState::Cancelled).await;
     assert_eq!(lapsed.cancellation_cause(), CancellationCause::Unpaid);
     let payment = mina.sees_stay_payment(&stay, PaymentState::Cancelled).await;
-    assert!(!payment.refunded, "nothing was taken");
+    assert!(!payment.refunded, "nothing was charged");
     precondition(mina.charge(&payment.payment_id, GOOD_CARD).await, "PAYMENT_CANCELLED");
     eventually("the nights are free", async || mina.resort(&villa).await.occupied.is_empty().then_some(())).await;
-    mina.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
+    mina.is_notified_of_flow(&stay.stay_id, &["STAY_RESERVED", "STAY_CANCELLED"]).await;
     app.down().await;
 }
 
-async fn r10_the_pages_of_stays_are_rebuilt_from_the_events(setup: Setup) {
+async fn r10_the_read_model_of_stays_is_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let mina = app.by("mina");
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;

@@ -1,4 +1,4 @@
-//! Stays while contexts are down. A process a context.
+//! Stays while contexts are down, with one process per context.
 
 use contracts::payment::v1::PaymentState;
 use contracts::resort::v1::Resort;
@@ -21,7 +21,7 @@ pub fn add(suite: &mut Suite) {
         r11_with_payment_voucher_and_mypage_down_reservations_are_taken,
         r12_with_resort_hanging_or_down_the_breaker_opens_and_customers_come_back_later,
         r12_with_resort_overloaded_the_breaker_opens_and_customers_come_back_later,
-        x1_a_stay_whose_contexts_stop_in_between_ends_done_or_compensated,
+        x1_a_stay_whose_contexts_stop_in_between_ends_completed_or_compensated,
         x6_two_replicas_of_the_resort_line_handle_each_event_once,
     }
 }
@@ -74,22 +74,22 @@ async fn r12_with_resort_overloaded_the_breaker_opens_and_customers_come_back_la
     reserving_later_works(app, &mina, &villa, &paid).await;
 }
 
-/// What is reserved is paid and confirmed while resort is away; others reserve when it is back.
+/// Reserved stays are paid and confirmed while `resort` is down. Others reserve when it is back.
 async fn reserving_later_works(app: &mut Cluster, mina: &Client, villa: &Resort, paid: &Stay) {
     mina.pay_stay(paid).await;
     app.start("resort").await;
     let reserving = async || mina.book(villa, nights(10, 2)).await.ok();
     let stay = eventually_within(PATIENCE * 2, "reserving works again", reserving).await;
     assert_eq!(stay.state(), StayState::Reserved);
-    assert_eq!(mina.resort(villa).await.occupied.len(), 2, "the attempts in vain hold nothing");
+    assert_eq!(mina.resort(villa).await.occupied.len(), 2, "failed attempts hold no nights");
 }
 
-async fn x1_a_stay_whose_contexts_stop_in_between_ends_done_or_compensated(mut app: Fragile) {
+async fn x1_a_stay_whose_contexts_stop_in_between_ends_completed_or_compensated(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
 
-    // Paid while stay is down: it is confirmed when it is back.
+    // Paid while `stay` is down: it is confirmed when it is back.
     let paid = mina.book(&villa, nights(10, 1)).await.unwrap();
     let payment = mina.sees_stay_payment(&paid, PaymentState::Requested).await;
     app.kill("stay");
@@ -97,7 +97,7 @@ async fn x1_a_stay_whose_contexts_stop_in_between_ends_done_or_compensated(mut a
     app.start("stay").await;
     mina.sees_stay(&paid, StayState::Confirmed).await;
 
-    // The money is asked back while stay is down: cancelled when it is back, and only then refunded.
+    // The payment is cancelled while `stay` is down: the stay is cancelled when it is back, and only then refunded.
     app.kill("stay");
     assert_eq!(mina.cancel_payment(&payment.payment_id).await.unwrap().state(), PaymentState::Cancelling);
     app.start("stay").await;
@@ -105,7 +105,8 @@ async fn x1_a_stay_whose_contexts_stop_in_between_ends_done_or_compensated(mut a
     assert!(mina.sees_stay_payment(&paid, PaymentState::Cancelled).await.refunded);
     mina.sees_voucher(&paid, VoucherState::Deactivated).await;
 
-    // Cancelled while payment, voucher and resort are down: refunded, deactivated and freed when they are back.
+    // Cancelled while `payment`, `voucher` and `resort` are down: refunded, deactivated and released when they are
+    // back.
     let stay = mina.book(&villa, nights(20, 1)).await.unwrap();
     mina.pay_stay(&stay).await;
     mina.sees_voucher(&stay, VoucherState::Sent).await;
@@ -138,7 +139,7 @@ async fn x6_two_replicas_of_the_resort_line_handle_each_event_once(mut app: Frag
     let stays = futures::future::join_all(stays).await;
     for (customer, stay) in customers.iter().zip(&stays) {
         customer.sees_stay_page(stay, StayState::Confirmed, PaymentState::Approved, VoucherState::Sent).await;
-        customer.was_told_of(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
+        customer.is_notified_of_flow(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
     }
     app.stop_replicas().await;
 }

@@ -1,4 +1,4 @@
-//! What can be told of a flow afterwards, and while it happens; and how long a call may take.
+//! The events of a flow, read models and their rebuild, and deadlines.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,20 +26,20 @@ type Fragile = MutexGuard<'static, Option<Cluster>>;
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
-        x3_one_call_tells_the_story_of_a_flow,
-        x3_events_stream_as_they_are_heard,
-        x3_a_watcher_begins_where_it_left_off,
+        x3_one_call_returns_all_events_of_a_flow,
+        x3_events_are_streamed_as_they_arrive,
+        x3_a_watch_resumes_after_the_last_position,
         x4_a_call_ends_at_the_callers_deadline,
     }
     journeys! { suite.own:
-        x2_a_view_is_rebuilt_from_the_events,
+        x2_a_read_model_is_rebuilt_from_the_events,
     }
     journeys! { suite.fragile:
         x2_mypage_answers_from_its_own_store_alone,
     }
 }
 
-async fn x3_one_call_tells_the_story_of_a_flow(app: Arc<Cluster>) {
+async fn x3_one_call_returns_all_events_of_a_flow(app: Arc<Cluster>) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
@@ -60,7 +60,7 @@ async fn x3_one_call_tells_the_story_of_a_flow(app: Arc<Cluster>) {
         events.iter().map(|event| (event.source.clone(), event.r#type.clone())).collect()
     };
     let wanted: BTreeSet<_> = wanted.iter().map(|(source, kind)| ((*source).to_owned(), (*kind).to_owned())).collect();
-    let story = eventually("the whole story", async || {
+    let story = eventually("all events", async || {
         let events = admin.flow(&trip.reservation_id).await;
         wanted.is_subset(&kinds(&events)).then_some(events)
     });
@@ -70,7 +70,7 @@ async fn x3_one_call_tells_the_story_of_a_flow(app: Arc<Cluster>) {
     assert_eq!(ids.len(), story.len(), "each event once");
     for (index, event) in story.iter().enumerate() {
         let told = || story[..index].iter().any(|earlier| earlier.event_id == event.causation_id);
-        assert!(event.causation_id.is_empty() || told(), "a cause is told before its effect: {event:?}");
+        assert!(event.causation_id.is_empty() || told(), "a cause comes before its effect: {event:?}");
         assert_eq!(event.flow_id, trip.reservation_id);
         assert!(event.time.is_some() && event.data.is_some() && !event.subject.is_empty(), "{event:?}");
     }
@@ -85,7 +85,7 @@ async fn x3_one_call_tells_the_story_of_a_flow(app: Arc<Cluster>) {
     refused(mina.send(GetFlowRequest { flow_id }).await, Code::PermissionDenied, "ROLE_MISSING");
 }
 
-async fn x3_events_stream_as_they_are_heard(app: Arc<Cluster>) {
+async fn x3_events_are_streamed_as_they_arrive(app: Arc<Cluster>) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let types = vec!["nadeuri.rental.v1.CarReserved".to_owned()];
@@ -93,7 +93,7 @@ async fn x3_events_stream_as_they_are_heard(app: Arc<Cluster>) {
     let mut chronicle = ChronicleServiceClient::new(admin.channel("chronicle"));
     let mut events = chronicle.watch_events(admin.endless(request)).await.unwrap().into_inner();
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
-    let heard = async {
+    let next = async {
         loop {
             let event = events.next().await.expect("it does not end by itself").unwrap().event.unwrap();
             assert_eq!(event.r#type, "nadeuri.rental.v1.CarReserved");
@@ -102,7 +102,7 @@ async fn x3_events_stream_as_they_are_heard(app: Arc<Cluster>) {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, heard).await.expect("the event is heard while it is news");
+    tokio::time::timeout(PATIENCE, next).await.expect("the event arrives in time");
     let mina = app.by("mina");
     let denied = ChronicleServiceClient::new(mina.channel("chronicle"))
         .watch_events(mina.request(WatchEventsRequest::default()))
@@ -110,7 +110,7 @@ async fn x3_events_stream_as_they_are_heard(app: Arc<Cluster>) {
     assert_eq!(denied.err().map(|status| status.code()), Some(Code::PermissionDenied));
 }
 
-async fn x3_a_watcher_begins_where_it_left_off(app: Arc<Cluster>) {
+async fn x3_a_watch_resumes_after_the_last_position(app: Arc<Cluster>) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
@@ -144,12 +144,12 @@ async fn x3_a_watcher_begins_where_it_left_off(app: Arc<Cluster>) {
 async fn x4_a_call_ends_at_the_callers_deadline(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
-    // The client has a timer of its own, and sometimes it is first.
-    eventually("the server says that it took too long", async || {
+    // The client has its own timer, which sometimes fires first.
+    eventually("the server reports the exceeded deadline", async || {
         let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
         let start = tokio::time::Instant::now();
         let paid = mina.within(Duration::from_millis(200)).rent_with(&trip, "sandbox-timeout").await;
-        assert!(start.elapsed() < Duration::from_secs(2), "nobody waits for the processor's three seconds");
+        assert!(start.elapsed() < Duration::from_secs(2), "the call does not wait for the processor's three seconds");
         let status = paid.expect_err("the card never answers");
         mina.cancel(&trip).await.unwrap();
         if status.code() == Code::Cancelled {
@@ -161,7 +161,7 @@ async fn x4_a_call_ends_at_the_callers_deadline(app: Arc<Cluster>) {
     .await;
 }
 
-/// Changes so many rows of mypage behind its back.
+/// Changes this many rows of `mypage` directly.
 async fn change(app: &Cluster, statement: &'static str, rows: usize) {
     let unit: Unit<'static, usize> = Box::new(move |tx| {
         Box::pin(async move { Ok(chassis::sql!(tx, |c| diesel::sql_query(statement).execute(c))?) })
@@ -185,7 +185,7 @@ async fn x2_mypage_answers_from_its_own_store_alone(mut app: Fragile) {
     eventually("the deposit on the page", has_deposit).await;
 
     app.kill_others("mypage");
-    assert!(mina.reservation(&trip).await.is_err() && mina.ride(&ride).await.is_err(), "nobody else is there");
+    assert!(mina.reservation(&trip).await.is_err() && mina.ride(&ride).await.is_err(), "no other context is running");
     let page = mina.page(&trip).await.unwrap();
     assert_eq!((page.rental_state(), page.payment_state()), (ReservationState::Rented, PaymentState::Approved));
     assert_eq!((&page.car_id, &page.price, &page.period), (&trip.car_id, &trip.price, &trip.period));
@@ -198,7 +198,7 @@ async fn x2_mypage_answers_from_its_own_store_alone(mut app: Fragile) {
     app.up().await;
 }
 
-async fn x2_a_view_is_rebuilt_from_the_events(setup: Setup) {
+async fn x2_a_read_model_is_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
@@ -228,7 +228,7 @@ async fn x2_a_view_is_rebuilt_from_the_events(setup: Setup) {
     let pages = async || admin.send(ListCarRentalsRequest::default()).await.unwrap().car_rentals;
     let before = pages().await;
     assert_eq!(before.len(), trips.len());
-    // What the view is made from is not in it: a page is lost, and the others are wrong.
+    // The read model is corrupted: one row is deleted, the others are wrong.
     change(&app, "DELETE FROM car_rentals WHERE stars = 3", 1).await;
     change(&app, "UPDATE car_rentals SET price_minor = 1, payment_state = 0, rented_at = NULL", trips.len() - 1).await;
     assert_eq!(mina.page(&trips[2]).await.err().map(|status| status.code()), Some(Code::NotFound));
@@ -238,10 +238,10 @@ async fn x2_a_view_is_rebuilt_from_the_events(setup: Setup) {
     let rebuild = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
     assert!(rebuild.status.success(), "{rebuild:?}");
     let said = String::from_utf8(rebuild.stdout).unwrap();
-    assert!(said.starts_with("mypage was made anew from "), "{said}");
+    assert!(said.starts_with("mypage was rebuilt from "), "{said}");
     assert_eq!(pages().await, before);
 
-    // It goes on from there.
+    // Later events are projected as well.
     mina.bring_back(&trips[1]).await.unwrap();
     mina.sees_page(&trips[1], ReservationState::Returned, PaymentState::Settled).await;
     let no_view = app.run(&["rebuild", "rental", "--server", &app.url("rental")]);

@@ -1,4 +1,4 @@
-//! Taxis: hailed, taken by one driver, driven, paid; and cancelled at every stage.
+//! Taxis: hails, offers, drives, fares, and cancellation at every stage.
 
 use std::sync::Arc;
 
@@ -24,16 +24,16 @@ pub fn add(suite: &mut Suite) {
         t2_of_many_drivers_exactly_one_gets_a_request,
         t3_a_drive_starts_when_the_customer_boards,
         t4_the_fare_is_computed_and_charged_at_the_destination,
-        t4_a_declined_card_is_made_good_through_payment,
-        t4_a_ridden_fare_can_not_be_cancelled,
+        t4_a_declined_fare_is_paid_through_payment,
+        t4_a_fare_can_not_be_cancelled,
         t5_a_cancelled_request_is_offered_to_nobody,
         t5_cancelling_removes_the_drive_of_the_driver_who_accepted,
         t5_after_the_start_a_cancellation_is_refused,
-        t5_a_cancellation_that_crosses_an_acceptance_ends_one_way_for_all,
-        t6_the_customer_is_told_of_each_step_and_of_no_cancelled_request,
-        t9_one_view_shows_request_drive_fare_and_payment,
+        t5_a_cancellation_that_crosses_an_acceptance_has_one_outcome_for_all,
+        t6_the_customer_is_notified_of_each_step_and_of_no_cancelled_request,
+        t9_one_read_model_shows_request_drive_fare_and_payment,
         hostile_taxi_requests_name_every_wrong_field,
-        x6_a_repeated_finish_gets_the_first_answer,
+        x6_a_repeated_finish_gets_the_first_response,
     }
     suite.own("t8_a_processor_that_answers_late_is_charged_once", t8_a_processor_that_answers_late_is_charged_once);
     suite.own("t1_a_request_that_no_driver_takes_lapses", t1_a_request_that_no_driver_takes_lapses);
@@ -50,7 +50,7 @@ async fn payment_of(client: &Client, hail: &Hail, state: PaymentState) -> Paymen
     .await
 }
 
-/// A ride that is under way.
+/// A started ride.
 async fn ride(app: &Cluster, customer: &Client, card: &str) -> (Client, Hail, Drive) {
     let driver = app.driver(&format!("kim-{}", new_id()));
     let hail = customer.hail_from(somewhere(), card).await.unwrap();
@@ -79,7 +79,7 @@ async fn t1_a_request_that_no_driver_takes_lapses(setup: Setup) {
     let lapsed = mina.sees_hail(&hail, HailState::Cancelled).await;
     assert_eq!(lapsed.cancellation_cause(), CancellationCause::NoDriver);
     precondition(app.driver("kim").accept(&drive).await, "DRIVE_LAPSED");
-    mina.was_told_of(&hail.hail_id, &["TAXI_HAILED", "NO_TAXI_FREE"]).await;
+    mina.is_notified_of_flow(&hail.hail_id, &["TAXI_HAILED", "NO_TAXI_FREE"]).await;
     app.down().await;
 }
 
@@ -153,7 +153,7 @@ async fn t3_a_drive_starts_when_the_customer_boards(app: Arc<Cluster>) {
     precondition(kim.depart(&drive).await, "DRIVE_NOT_ACCEPTED");
     let accepted = kim.accept(&drive).await.unwrap();
     assert_eq!((accepted.state(), accepted.driver_id.as_str()), (DriveState::Accepted, "kim"));
-    assert_eq!(kim.accept(&drive).await.unwrap(), accepted, "once more changes nothing");
+    assert_eq!(kim.accept(&drive).await.unwrap(), accepted, "a repetition changes nothing");
     precondition(kim.arrive(&drive).await, "DRIVE_NOT_STARTED");
     refused(lee.depart(&drive).await, Code::NotFound, "DRIVE_NOT_FOUND");
     refused(lee.drive(&drive).await, Code::NotFound, "DRIVE_NOT_FOUND");
@@ -175,7 +175,7 @@ async fn t4_the_fare_is_computed_and_charged_at_the_destination(app: Arc<Cluster
     mina.sees_hail(&hail, HailState::Finished).await;
 }
 
-async fn t4_a_declined_card_is_made_good_through_payment(app: Arc<Cluster>) {
+async fn t4_a_declined_fare_is_paid_through_payment(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let (driver, hail, drive) = ride(&app, &mina, BAD_CARD).await;
     let finished = driver.arrive(&drive).await.unwrap();
@@ -187,7 +187,7 @@ async fn t4_a_declined_card_is_made_good_through_payment(app: Arc<Cluster>) {
     assert_eq!((paid.fare, paid.payment_id), (finished.fare, payment.payment_id));
 }
 
-async fn t4_a_ridden_fare_can_not_be_cancelled(app: Arc<Cluster>) {
+async fn t4_a_fare_can_not_be_cancelled(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let (driver, _, drive) = ride(&app, &mina, GOOD_CARD).await;
     let finished = driver.arrive(&drive).await.unwrap();
@@ -195,7 +195,7 @@ async fn t4_a_ridden_fare_can_not_be_cancelled(app: Arc<Cluster>) {
 }
 
 async fn t8_a_processor_that_answers_late_is_charged_once(setup: Setup) {
-    // It is given up on long before it is asked again, so that the caller is told that it is still due.
+    // The deadline ends long before the retry, so the response says that the fare is still due.
     let app = Cluster::new(setup).with(&["--set", "payment.processor_deadline_ms=300"]).started().await;
     let mina = app.by("mina");
     let (driver, hail, drive) = ride(&app, &mina, "sandbox-timeout-once").await;
@@ -216,7 +216,7 @@ async fn t5_a_cancelled_request_is_offered_to_nobody(app: Arc<Cluster>) {
     let cancelled = mina.sees_hail(&hail, HailState::Cancelled).await;
     assert_eq!(cancelled.cancellation_cause(), CancellationCause::Customer);
     precondition(kim.accept(&drive).await, "DRIVE_CANCELLED");
-    assert_eq!(mina.cancel_hail(&hail).await.unwrap(), cancelled, "once more changes nothing");
+    assert_eq!(mina.cancel_hail(&hail).await.unwrap(), cancelled, "a repetition changes nothing");
 }
 
 async fn t5_cancelling_removes_the_drive_of_the_driver_who_accepted(app: Arc<Cluster>) {
@@ -241,26 +241,26 @@ async fn t5_after_the_start_a_cancellation_is_refused(app: Arc<Cluster>) {
     precondition(mina.cancel_hail(&hail).await, "DRIVE_FINISHED");
 }
 
-async fn t5_a_cancellation_that_crosses_an_acceptance_ends_one_way_for_all(app: Arc<Cluster>) {
+async fn t5_a_cancellation_that_crosses_an_acceptance_has_one_outcome_for_all(app: Arc<Cluster>) {
     let crossings = (0..10).map(|number| {
         let (mina, kim) = (app.by(&format!("mina-{number}")), app.driver(&format!("kim-{number}")));
         async move {
             let hail = mina.hail().await;
             let drive = kim.sees_offer(&hail).await;
-            // Whoever is faster: the driver who takes it and starts, or the customer who does not want it any more.
+            // A race between the driver who accepts and starts, and the customer who cancels.
             let drives = async {
                 let accepted = kim.accept(&drive).await.is_ok();
                 accepted && kim.depart(&drive).await.is_ok()
             };
             let (has_started, cancelled) = tokio::join!(drives, mina.cancel_hail(&hail));
             let state = if has_started { HailState::UnderWay } else { HailState::Cancelled };
-            // A cancellation that was taken is refused by a message, if the drive had started.
+            // If the drive had started, a message refuses the accepted cancellation.
             let was_taken = cancelled.is_ok();
             mina.sees_hail(&hail, state).await;
             let shows = |page: &contracts::mypage::v1::TaxiRide| page.hail_state() == state;
             mina.sees_ride_page(&hail, "the page shows the same", shows).await;
             if has_started && was_taken {
-                eventually("it is told", async || {
+                eventually("the customer is notified", async || {
                     let story = mina.messages_of(&hail.hail_id).await;
                     story.iter().any(|message| message.topic == "TAXI_CANCELLATION_REFUSED").then_some(())
                 })
@@ -271,18 +271,18 @@ async fn t5_a_cancellation_that_crosses_an_acceptance_ends_one_way_for_all(app: 
     join_all(crossings).await;
 }
 
-async fn t6_the_customer_is_told_of_each_step_and_of_no_cancelled_request(app: Arc<Cluster>) {
+async fn t6_the_customer_is_notified_of_each_step_and_of_no_cancelled_request(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let (driver, hail, drive) = ride(&app, &mina, GOOD_CARD).await;
     driver.arrive(&drive).await.unwrap();
     let topics = ["TAXI_HAILED", "TAXI_ALLOCATED", "DRIVE_STARTED", "DRIVE_FINISHED", "PAYMENT_RECEIVED"];
-    mina.was_told_of(&hail.hail_id, &topics).await;
+    mina.is_notified_of_flow(&hail.hail_id, &topics).await;
 
     let hail = mina.hail().await;
     mina.cancel_hail(&hail).await.unwrap();
     mina.sees_hail(&hail, HailState::Cancelled).await;
-    // A stream is handled in order, in batches: with the message about a later request in the same stream, the batch of
-    // the cancellation has begun, and with that about the next one it is done.
+    // A stream is handled in order, in batches. The message about a later request in the same stream shows that the
+    // batch with the cancellation has started, and the message about the next request that it has ended.
     let stream = |hail: &Hail| partition(hail.hail_id.parse().unwrap());
     for _ in 0..2 {
         let later = loop {
@@ -291,13 +291,13 @@ async fn t6_the_customer_is_told_of_each_step_and_of_no_cancelled_request(app: A
                 break later;
             }
         };
-        mina.was_told_of(&later.hail_id, &["TAXI_HAILED"]).await;
+        mina.is_notified_of_flow(&later.hail_id, &["TAXI_HAILED"]).await;
     }
     let told = mina.messages_of(&hail.hail_id).await;
     assert_eq!(told.iter().map(|message| message.topic.as_str()).collect::<Vec<_>>(), ["TAXI_HAILED"]);
 }
 
-async fn t9_one_view_shows_request_drive_fare_and_payment(app: Arc<Cluster>) {
+async fn t9_one_read_model_shows_request_drive_fare_and_payment(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let (driver, hail, drive) = ride(&app, &mina, GOOD_CARD).await;
     let page = mina.sees_ride_page(&hail, "it is under way", |page| page.drive_state() == DriveState::Started).await;
@@ -345,7 +345,7 @@ async fn hostile_taxi_requests_name_every_wrong_field(app: Arc<Cluster>) {
     refused(kim.arrive(&unknown).await, Code::NotFound, "DRIVE_NOT_FOUND");
 }
 
-async fn x6_a_repeated_finish_gets_the_first_answer(app: Arc<Cluster>) {
+async fn x6_a_repeated_finish_gets_the_first_response(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let (driver, hail, drive) = ride(&app, &mina, BAD_CARD).await;
     let request = contracts::driving::v1::FinishDriveRequest { request_id: new_id(), drive_id: drive.drive_id.clone() };
@@ -353,5 +353,5 @@ async fn x6_a_repeated_finish_gets_the_first_answer(app: Arc<Cluster>) {
     let payment = payment_of(&mina, &hail, PaymentState::Refused).await;
     mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
     driver.sees_drive(&drive, "the fare is paid", |drive| drive.fare_state() == FareState::Paid).await;
-    assert_eq!(driver.send(request).await.unwrap(), first, "it was refused then");
+    assert_eq!(driver.send(request).await.unwrap(), first, "the response of the first attempt, which was refused");
 }

@@ -1,4 +1,4 @@
-//! Taxis while contexts are down. A process a context.
+//! Taxis while contexts are down, with one process per context.
 
 use contracts::dispatch::v1::HailState;
 use contracts::driving::v1::{DriveState, FareState};
@@ -30,7 +30,7 @@ async fn t7_with_driving_down_requests_are_taken_and_reach_it_when_it_is_back(mu
     app.stop("driving").await;
     let hail = mina.hail().await;
     let unwanted = mina.hail().await;
-    // Whether it can be cancelled is known when driving is back.
+    // `driving` decides about the cancellation when it is back.
     assert_eq!(mina.cancel_hail(&unwanted).await.unwrap().state(), HailState::Cancelling);
     app.start("driving").await;
     let drive = kim.sees_offer(&hail).await;
@@ -65,7 +65,7 @@ async fn t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back
     let finished = kim.arrive(&drive).await.unwrap();
     assert_eq!((finished.state(), finished.fare_state()), (DriveState::Finished, FareState::Due));
     assert!(finished.fare.is_some(), "the fare is frozen");
-    // Killed as well, the one who is to ask again must not forget.
+    // `driving` is killed as well, and must still retry the charge.
     app.kill("driving");
     app.start("driving").await;
     app.start("payment").await;
@@ -94,7 +94,7 @@ async fn t8_with_payment_overloaded_or_hanging_drives_end_and_are_charged_when_p
         peer.behave(behaviour);
         let before = peer.arrived(CHARGE.caller);
         let finished = kim.arrive(drive).await.unwrap();
-        assert!(peer.arrived(CHARGE.caller) > before, "it was tried to charge the fare");
+        assert!(peer.arrived(CHARGE.caller) > before, "`driving` tried to charge the fare");
         assert_eq!((finished.state(), finished.fare_state()), (DriveState::Finished, FareState::Due));
         assert!(finished.fare.is_some(), "the fare is frozen");
         ended.push((hail, finished));
@@ -123,7 +123,7 @@ async fn x6_two_replicas_of_the_taxi_line_handle_each_event_once(mut app: Fragil
             kim.arrive(&drive).await.unwrap();
             mina.sees_hail(&hail, HailState::Finished).await;
             let topics = ["TAXI_HAILED", "TAXI_ALLOCATED", "DRIVE_STARTED", "DRIVE_FINISHED", "PAYMENT_RECEIVED"];
-            mina.was_told_of(&hail.hail_id, &topics).await;
+            mina.is_notified_of_flow(&hail.hail_id, &topics).await;
         }
     });
     futures::future::join_all(rides).await;

@@ -1,4 +1,4 @@
-//! What a collector hears of a journey: one trace over calls, outboxes, the bus and consumers, also between processes.
+//! Traces: a collector gets one trace over calls, outboxes, the bus and consumers, also between processes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -31,18 +31,18 @@ async fn x9_one_trace_goes_through_calls_and_events(setup: Setup) {
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     mina.rent(&trip).await.unwrap();
     mina.sees_page(&trip, ReservationState::Rented, PaymentState::Approved).await;
-    eventually("everybody heard that the car is out", async || {
+    eventually("all contexts have the event of the rental", async || {
         let flow = admin.flow(&trip.reservation_id).await;
-        let is_told = mina.messages(&trip).await.iter().any(|message| message.topic == "CAR_RENTED");
-        (is_told && flow.iter().any(|event| event.r#type.ends_with(".CarStatusChanged"))).then_some(())
+        let is_notified = mina.messages(&trip).await.iter().any(|message| message.topic == "CAR_RENTED");
+        (is_notified && flow.iter().any(|event| event.r#type.ends_with(".CarStatusChanged"))).then_some(())
     })
     .await;
-    // They deliver what they have before they end.
+    // At shutdown they export the remaining spans.
     app.down().await;
 
-    let heard = collector.0.lock().unwrap();
-    let rent = heard.iter().find(|(_, span)| span.name.ends_with("/RentCar")).expect("the call is traced");
-    let in_trace: BTreeSet<(&str, &str)> = heard
+    let spans = collector.0.lock().unwrap();
+    let rent = spans.iter().find(|(_, span)| span.name.ends_with("/RentCar")).expect("the call is traced");
+    let in_trace: BTreeSet<(&str, &str)> = spans
         .iter()
         .filter(|(_, span)| span.trace_id == rent.1.trace_id)
         .map(|(service, span)| (service.as_str(), span.name.rsplit(['.', '/']).next().unwrap_or_default()))
@@ -85,11 +85,11 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut heard = self.0.lock().unwrap();
+        let mut exported = self.0.lock().unwrap();
         for part in request.into_inner().resource_spans {
             let service = service_name(&part.resource.unwrap_or_default());
             let spans = part.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            heard.extend(spans.map(|span| (service.clone(), span)));
+            exported.extend(spans.map(|span| (service.clone(), span)));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }

@@ -1,4 +1,4 @@
-//! Managers report on bikes, earn points with it, and turn them into deposit.
+//! Reports of managers on bikes, the points for them, and their conversion into deposit.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::support::{PATIENCE, eventually, eventually_within, new_id, preconditi
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
         b7_a_report_puts_a_bike_out_of_order_and_back,
-        b8_a_report_that_a_bike_took_earns_points_once,
+        b8_an_applied_report_earns_points_once,
         b9_points_become_as_much_deposit_once,
         b10_a_manager_sees_bike_states_own_reports_and_points,
-        hostile_reports_are_told_all_that_is_wrong,
+        hostile_reports_name_every_wrong_field,
     }
     journeys! { suite.fragile:
         b7_with_bike_down_a_report_is_refused_and_earns_nothing,
@@ -30,7 +30,7 @@ pub fn add(suite: &mut Suite) {
     }
 }
 
-/// A manager whom no other trial knows.
+/// A manager that no other trial uses.
 fn manager(app: &Cluster) -> Client {
     app.client(Who::Named { name: format!("boss-{}", new_id()), roles: "manager" })
 }
@@ -40,7 +40,7 @@ async fn b7_a_report_puts_a_bike_out_of_order_and_back(app: Arc<Cluster>) {
     let bike = admin.bike_to_look_after().await;
     let report = boss.report(&bike, 15, false).await.unwrap();
     assert_eq!((&report.bike_id, report.battery_percent, report.usable), (&bike.bike_id, 15, false));
-    // The bike took it before it was answered.
+    // The report was applied to the bike before the response.
     let broken = boss.bike_as_it_is(&bike).await;
     assert_eq!((broken.state(), broken.battery_percent, broken.usable), (BikeState::OutOfOrder, 15, false));
     boss.report(&bike, 100, true).await.unwrap();
@@ -48,7 +48,7 @@ async fn b7_a_report_puts_a_bike_out_of_order_and_back(app: Arc<Cluster>) {
     assert_eq!((repaired.state(), repaired.battery_percent, repaired.usable), (BikeState::Available, 100, true));
 }
 
-async fn b8_a_report_that_a_bike_took_earns_points_once(app: Arc<Cluster>) {
+async fn b8_an_applied_report_earns_points_once(app: Arc<Cluster>) {
     let boss = manager(&app);
     let bike = app.admin().bike_to_look_after().await;
     let request = report_on(&bike, 60, true);
@@ -67,7 +67,7 @@ async fn b8_a_report_that_a_bike_took_earns_points_once(app: Arc<Cluster>) {
     );
     assert_eq!((entries.len(), &entries[1].reason_id), (2, &first.report_id));
 
-    // A report that no bike took is none.
+    // A report that no bike applied does not count.
     let nowhere = Bike { bike_id: new_id(), ..Bike::default() };
     refused(boss.report(&nowhere, 60, true).await, Code::NotFound, "BIKE_NOT_FOUND");
     assert_eq!(boss.as_manager().await, known);
@@ -77,7 +77,7 @@ async fn b8_a_report_that_a_bike_took_earns_points_once(app: Arc<Cluster>) {
         kinds.sort();
         (kinds.len() == 3).then_some(kinds)
     };
-    let story = eventually("the story is told", told).await;
+    let story = eventually("all events are published", told).await;
     assert_eq!(story, ["bike.v1.BikeInspected", "upkeep.v1.ReportTaken", "wallet.v1.PointsEarned"]);
 }
 
@@ -121,7 +121,7 @@ async fn b10_a_manager_sees_bike_states_own_reports_and_points(app: Arc<Cluster>
     assert_eq!([first.reports, rest.reports].concat(), mine);
     assert!(rest.next_page_token.is_empty());
 
-    // The bike is as the last report says, whoever made it; one that is broken is listed as such.
+    // The bike has the state of the last report, by any manager. A broken bike is listed as out of order.
     let good = boss.bike_as_it_is(&bike).await;
     assert_eq!((good.state(), good.battery_percent, good.usable), (BikeState::Available, 30, true));
     let broken = admin.bike_to_look_after().await;
@@ -148,7 +148,7 @@ async fn b10_a_manager_sees_bike_states_own_reports_and_points(app: Arc<Cluster>
     refused(mina.send(report_on(&bike, 60, true)).await, Code::PermissionDenied, "ROLE_MISSING");
 }
 
-async fn hostile_reports_are_told_all_that_is_wrong(app: Arc<Cluster>) {
+async fn hostile_reports_name_every_wrong_field(app: Arc<Cluster>) {
     let boss = manager(&app);
     wrong(boss.send(ReportBikeRequest::default()).await, &["bike_id", "battery_percent", "usable"]);
     for battery_percent in [-1, 101, i32::MIN] {
@@ -161,7 +161,7 @@ async fn hostile_reports_are_told_all_that_is_wrong(app: Arc<Cluster>) {
         &["page_size", "page_token"],
     );
     wrong(app.admin().send(GetManagerRequest { manager_id: "x".repeat(129) }).await, &["manager_id"]);
-    assert_eq!(boss.reports().await, [], "nothing was done");
+    assert_eq!(boss.reports().await, [], "nothing was changed");
 }
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
@@ -174,7 +174,7 @@ async fn b7_with_bike_down_a_report_is_refused_and_earns_nothing(mut app: Fragil
     let request = report_on(&bike, 60, true);
     for _ in 0..8 {
         let away = refused(boss.send(request.clone()).await, Code::Unavailable, "BIKE_AWAY");
-        assert!(retry_delay(&away).is_some(), "the manager is told when to come back");
+        assert!(retry_delay(&away).is_some(), "the response has a retry delay");
     }
     assert_eq!(boss.as_manager().await.reports, 0);
     app.start("bike").await;

@@ -1,4 +1,5 @@
-//! Deposits: topped up once, whatever happens to cards and processes, and a ledger that adds up or says where not.
+//! Deposits: a top-up is posted once, whatever happens to cards and processes. The check of the ledger finds every
+//! error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +32,8 @@ pub fn add(suite: &mut Suite) {
         b5_a_deposit_has_limits_and_one_currency,
         b6_entries_are_listed_newest_first,
         x5_a_wallet_is_its_owners,
-        x6_a_repeated_top_up_gets_the_first_answer,
-        hostile_wallet_requests_are_told_all_that_is_wrong,
+        x6_a_repeated_top_up_gets_the_first_response,
+        hostile_wallet_requests_name_every_wrong_field,
         x1_the_ledger_adds_up,
     }
     journeys! { suite.fragile:
@@ -42,7 +43,7 @@ pub fn add(suite: &mut Suite) {
     suite.own_in(Setup::Embedded, "x1_a_ledger_that_was_tampered_with_is_found_out", tampered);
 }
 
-/// Somebody whom no other trial knows.
+/// A customer that no other trial uses.
 fn someone(app: &Cluster) -> (String, Client) {
     let name = format!("mina-{}", new_id());
     (name.clone(), app.by(&name))
@@ -67,7 +68,7 @@ async fn b5_a_top_up_charges_the_card_and_raises_the_deposit(app: Arc<Cluster>) 
         let kinds: Vec<String> = flow.iter().map(|event| event.r#type.replace("nadeuri.", "")).collect();
         (kinds.len() == 4).then_some(kinds)
     };
-    let mut told = eventually("the story is told", story).await;
+    let mut told = eventually("all events are published", story).await;
     told.sort();
     let payment = ["payment.v1.PaymentApproved", "payment.v1.PaymentRequested", "payment.v1.PaymentSettled"];
     assert_eq!(told, [&payment[..], &["wallet.v1.DepositToppedUp"]].concat());
@@ -77,7 +78,7 @@ async fn b5_a_declined_card_raises_nothing_and_another_one_may(app: Arc<Cluster>
     let (_, mina) = someone(&app);
     precondition(mina.top_up_with(30_000, BAD_CARD).await, "PAYMENT_REFUSED");
     assert_eq!((holds(&mina.wallet().await), mina.entries().await), ((0, 0), vec![]));
-    // Paid through `payment` after all: the deposit rises by the event.
+    // Paid later through `payment`: the event raises the deposit.
     let payment = mina.sees_only_payment(PaymentState::Refused).await;
     mina.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
     mina.sees_deposit(30_000).await;
@@ -98,7 +99,7 @@ async fn b5_a_card_that_answers_late_tops_up_once(app: Arc<Cluster>) {
 
     let (_, jun) = someone(&app);
     let pending = refused(jun.top_up_with(30_000, "sandbox-timeout").await, Code::Aborted, "PAYMENT_PENDING");
-    assert!(retry_delay(&pending).is_some(), "the customer is told when to look again");
+    assert!(retry_delay(&pending).is_some(), "the response has a retry delay");
     assert_eq!(holds(&jun.wallet().await), (0, 0));
     assert_eq!(jun.sees_only_payment(PaymentState::Charging).await.amount, Some(won(30_000)));
 }
@@ -108,13 +109,13 @@ async fn b5_a_top_up_can_not_be_taken_back_through_payment(app: Arc<Cluster>) {
     mina.top_up(30_000).await.unwrap();
     let payments = async || mina.send(contracts::payment::v1::ListPaymentsRequest::default()).await.ok();
     let payment = eventually("the payment", payments).await.payments.remove(0);
-    // `payment` may not have heard of the deposit yet: then it asks, and is told no.
+    // If `payment` has not received the event of the deposit yet, it asks `wallet`, which refuses.
     let _ = mina.cancel_payment(&payment.payment_id).await;
     mina.sees_only_payment(PaymentState::Settled).await;
     precondition(mina.cancel_payment(&payment.payment_id).await, "PAYMENT_SETTLED");
     assert_eq!(holds(&mina.wallet().await), (30_000, 0));
 
-    // One that was not paid yet is nobody's deposit.
+    // An unpaid top-up can be cancelled.
     let (_, jun) = someone(&app);
     let declined = top_up_of(30_000, BAD_CARD);
     precondition(jun.send(declined.clone()).await, "PAYMENT_REFUSED");
@@ -181,24 +182,24 @@ async fn x5_a_wallet_is_its_owners(app: Arc<Cluster>) {
     precondition(manager.send(convert).await, "NOT_ENOUGH_POINTS");
 }
 
-async fn x6_a_repeated_top_up_gets_the_first_answer(app: Arc<Cluster>) {
+async fn x6_a_repeated_top_up_gets_the_first_response(app: Arc<Cluster>) {
     let (_, mina) = someone(&app);
     let request = top_up_of(30_000, GOOD_CARD);
     let answers = futures::future::join_all((0..10).map(|_| mina.send(request.clone()))).await;
     let first = answers[0].as_ref().unwrap().wallet.clone();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().wallet == first), "{answers:?}");
     mina.top_up(1_000).await.unwrap();
-    assert_eq!(mina.send(request.clone()).await.unwrap().wallet, first, "the answer is the first one");
+    assert_eq!(mina.send(request.clone()).await.unwrap().wallet, first, "the response is the first one");
     assert_eq!((holds(&mina.wallet().await), mina.entries().await.len()), ((31_000, 0), 2));
     let other = TopUpRequest { amount: Some(won(1)), ..request };
     refused(mina.send(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
-    // A refused one may be repeated with success.
+    // A refused request may be repeated successfully.
     let refused_once = top_up_of(500, BAD_CARD);
     precondition(mina.send(refused_once.clone()).await, "PAYMENT_REFUSED");
     precondition(mina.send(refused_once).await, "PAYMENT_REFUSED");
 }
 
-async fn hostile_wallet_requests_are_told_all_that_is_wrong(app: Arc<Cluster>) {
+async fn hostile_wallet_requests_name_every_wrong_field(app: Arc<Cluster>) {
     let (_, mina) = someone(&app);
     wrong(mina.send(TopUpRequest::default()).await, &["amount", "payment_method"]);
     let amount = Some(Money { currency_code: "won".to_owned(), amount_minor: 0 });
@@ -214,11 +215,11 @@ async fn hostile_wallet_requests_are_told_all_that_is_wrong(app: Arc<Cluster>) {
     wrong(app.admin().send(GetWalletRequest { owner_id: "x".repeat(129) }).await, &["owner_id"]);
     let page = ListEntriesRequest { page_size: -1, page_token: "x".to_owned(), owner_id: "\u{0}".to_owned() };
     wrong(app.admin().send(page).await, &["owner_id", "page_size", "page_token"]);
-    assert_eq!(mina.entries().await, [], "nothing was done");
+    assert_eq!(mina.entries().await, [], "nothing was changed");
 }
 
 async fn x1_the_ledger_adds_up(app: Arc<Cluster>) {
-    // While others write.
+    // While other requests write.
     let busy = async {
         for _ in 0..20 {
             someone(&app).1.top_up(7).await.unwrap();
@@ -238,7 +239,7 @@ async fn x1_the_ledger_adds_up(app: Arc<Cluster>) {
     assert!(said.contains("CASH") && said.contains("DEPOSIT") && said.contains(" wallets, "), "{said}");
 }
 
-/// Changes a table of the wallets behind their back.
+/// Changes a table of `wallet` directly.
 async fn tamper(app: &Cluster, statement: &'static str) {
     let store = format!("sqlite:{}", app.file("data/wallet.db"));
     let database = Database::open(&store, "wallet", &Runtime::real()).await.unwrap();
@@ -308,10 +309,7 @@ async fn b5_with_payment_down_topping_up_is_refused_and_works_later(mut app: Fra
     let request = top_up_of(30_000, GOOD_CARD);
     for _ in 0..8 {
         let away = refused(mina.send(request.clone()).await, Code::Unavailable, "PAYMENT_AWAY");
-        assert!(
-            retry_delay(&away).is_some_and(|delay| delay > Duration::ZERO),
-            "the customer is told when to come back"
-        );
+        assert!(retry_delay(&away).is_some_and(|delay| delay > Duration::ZERO), "the response has a retry delay");
     }
     assert_eq!(holds(&mina.wallet().await), (0, 0));
     app.start("payment").await;
@@ -325,7 +323,7 @@ async fn b5_with_payment_down_topping_up_is_refused_and_works_later(mut app: Fra
 async fn x1_a_top_up_whose_contexts_stop_in_between_is_posted_once(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let (_, mina) = someone(app);
-    // The card's answer is lost and payment dies: the money was taken, so the deposit rises by itself.
+    // The processor's response is lost and `payment` is killed. The card was charged, so the deposit rises later.
     let request = top_up_of(30_000, "sandbox-timeout-once");
     assert!(mina.within(Duration::from_millis(500)).send(request.clone()).await.is_err());
     app.kill("wallet");
@@ -336,7 +334,7 @@ async fn x1_a_top_up_whose_contexts_stop_in_between_is_posted_once(mut app: Frag
     assert_eq!(mina.insist(request).await.unwrap().wallet.map(|wallet| holds(&wallet)), Some((30_000, 0)));
     mina.sees_only_payment(PaymentState::Settled).await;
 
-    // Paid through payment while wallet is down, and wanted back at once: it is in the deposit, and stays there.
+    // Paid through `payment` while `wallet` is down, and cancelled at once: it goes into the deposit and stays there.
     let (_, jun) = someone(app);
     precondition(jun.top_up_with(5_000, BAD_CARD).await, "PAYMENT_REFUSED");
     let payment = jun.sees_only_payment(PaymentState::Refused).await;

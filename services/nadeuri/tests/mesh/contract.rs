@@ -1,4 +1,4 @@
-//! What the mesh has to know of the contracts: every RPC with its class, and who calls whom.
+//! The input of the mesh rules from the contracts: the class of each RPC, and the calls between contexts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use contracts::{DESCRIPTORS, Idempotency, RPCS, Role};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
-/// How often and on what a call is repeated, and how long it may take.
+/// The class of an RPC decides its retries and its timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// It only reads: whatever went wrong on the way, it is asked again.
+    /// It only reads, so it is retried after any failure.
     Read,
-    /// It changes something, and how often may depend on a request id, which the mesh can't see: repeated only if it was
-    /// surely never received.
+    /// It changes something, and is idempotent only with a request id, which the mesh can't see. So it is retried only
+    /// if it was never received.
     Command,
-    /// A read that may take as long as its caller says; how long it takes tells nothing about its replica.
+    /// A read with the deadline of its caller. Its duration says nothing about the health of its replica.
     LongRead,
-    /// A command that may take as long as its caller says.
+    /// A command with the deadline of its caller.
     LongCommand,
-    /// It answers for as long as it is listened to. What was answered can't be taken back, so nothing is repeated.
+    /// A stream without end. Sent items can't be taken back, so it is not retried.
     Stream,
-    /// The contract doesn't say what a repetition does.
+    /// The contract has no idempotency level.
     Unknown,
 }
 
@@ -31,11 +31,11 @@ pub enum Class {
 pub struct Call {
     /// Its HTTP path.
     pub path: &'static str,
-    /// How it may be repeated.
+    /// Its class.
     pub class: Class,
-    /// People may call it, who come by the gateway.
+    /// Whether clients may call it, through the gateway.
     pub is_for_people: bool,
-    /// Other contexts may call it.
+    /// Whether other contexts may call it.
     pub is_for_contexts: bool,
 }
 
@@ -62,7 +62,7 @@ pub fn calls(context: &Context) -> Vec<Call> {
     rpcs.map(|rpc| Call::new(rpc, streams[rpc.path])).collect()
 }
 
-/// By path, whether an RPC streams.
+/// Whether each RPC streams, by path.
 fn streams() -> BTreeMap<String, bool> {
     let set = FileDescriptorSet::decode(DESCRIPTORS).expect("the contracts are descriptors");
     let mut streams = BTreeMap::new();
@@ -76,13 +76,13 @@ fn streams() -> BTreeMap<String, bool> {
     streams
 }
 
-/// The contexts that wait for answers of this one.
+/// The contexts that call this one.
 pub fn callers(context: &Context) -> Vec<&'static str> {
     let all = nadeuri::contexts::ALL.iter();
     all.filter(|other| other.calls.contains(&context.name)).map(|other| other.name).collect()
 }
 
-/// How long a call may take that nobody gave a deadline, and at most any that is not long: as the servers have it.
+/// The default and maximum deadline of calls that are not long, as in the servers.
 pub fn deadline() -> Duration {
     chassis::access::Limits::default().deadline
 }

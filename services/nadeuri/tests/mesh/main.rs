@@ -1,4 +1,4 @@
-//! The rules of the mesh: made of the contracts, and compared with what is in `mesh/istio/`.
+//! The rules of the mesh, generated from the contracts and compared with the files in `mesh/istio/`.
 
 mod contract;
 mod rules;
@@ -10,19 +10,19 @@ use std::{env, fs};
 use contracts::{Idempotency, RPCS, Role, Rpc};
 use nadeuri::contexts;
 
-use crate::rules::Way;
+use crate::rules::Origin;
 
-/// Set: the files are written and not compared.
+/// If this variable is set, the files are written and not compared.
 const WRITE: &str = "NADEURI_MESH_WRITE";
 
-/// The files that are not of a context, and not made.
+/// The files that are written by hand.
 const BY_HAND: [&str; 3] = ["gateway.yaml", "everywhere.yaml", "issuer.yaml"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What is in `mesh/istio/`, by path from the root, but for what is written by hand.
+/// The generated files in `mesh/istio/`, by path from the root.
 fn there() -> BTreeMap<String, String> {
     let entries = fs::read_dir(root().join(rules::FOLDER)).expect("the folder can be read");
     let names =
@@ -44,7 +44,7 @@ fn the_rules_are_what_the_contracts_say() {
     if env::var_os(WRITE).is_none() {
         assert!(
             differ.is_empty(),
-            "these differ from the contracts; `cargo xtask mesh write` makes them anew: {differ:#?}"
+            "these differ from the contracts; `cargo xtask mesh write` regenerates them: {differ:#?}"
         );
         return;
     }
@@ -65,8 +65,8 @@ struct Route {
     timeout: String,
 }
 
-/// The routes in the file of a context, by the name of their VirtualService: read as text, so that what makes the files is
-/// not what judges them.
+/// The routes in the file of a context, by the name of their VirtualService. They are parsed from the text, so that the
+/// check is independent of the generator.
 fn routes(context: &str) -> Vec<(String, Route)> {
     let mut routes: Vec<(String, Route)> = Vec::new();
     let mut service = String::new();
@@ -90,16 +90,16 @@ fn routes(context: &str) -> Vec<(String, Route)> {
     routes
 }
 
-/// Whether the routes of a way that have this path are one, or none where nobody may come by that way.
-fn check_way(rpc: &Rpc, context: &str, way: &str, is_open: bool) {
+/// Checks that an RPC has exactly one route for this origin of calls, or none if it is closed to that origin.
+fn check_route(rpc: &Rpc, context: &str, origin: &str, is_open: bool) {
     let all = routes(context);
-    let service = format!("{context}-{way}");
+    let service = format!("{context}-{origin}");
     let has = |route: &Route| route.paths.iter().any(|path| path == rpc.path);
     let own: Vec<&Route> = all.iter().filter(|(name, route)| *name == service && has(route)).map(|(_, r)| r).collect();
     assert_eq!(own.len(), usize::from(is_open), "{} comes to {service} by {own:?}", rpc.path);
     let Some(route) = own.first() else { return };
     let may_have_been_handled = [",unavailable", ",reset,", "5xx", "gateway-error", "deadline-exceeded"];
-    if rpc.idempotency != Idempotency::NoSideEffects && way == "gateway" {
+    if rpc.idempotency != Idempotency::NoSideEffects && origin == "gateway" {
         let risky = may_have_been_handled.iter().find(|on| route.retries.contains(**on));
         assert_eq!(risky, None, "{} could be done twice: {}", rpc.path, route.retries);
     }
@@ -113,13 +113,13 @@ fn check_way(rpc: &Rpc, context: &str, way: &str, is_open: bool) {
 fn every_rpc_is_in_the_one_class_that_its_contract_allows() {
     for rpc in RPCS {
         let context = rpc.path.split('.').nth(1).expect("a path has a package");
-        // Operations are of a process and not of a context: nobody comes to them through the mesh.
+        // Operations belong to a process and not to a context: they are not reachable through the mesh.
         if context == "operations" {
             continue;
         }
         let is_called = contexts::ALL.iter().any(|other| other.calls.contains(&context));
-        check_way(rpc, context, "gateway", rpc.roles.iter().any(|role| *role != Role::Service));
-        check_way(rpc, context, "contexts", is_called && rpc.roles.contains(&Role::Service));
+        check_route(rpc, context, "gateway", rpc.roles.iter().any(|role| *role != Role::Service));
+        check_route(rpc, context, "contexts", is_called && rpc.roles.contains(&Role::Service));
     }
 }
 
@@ -177,6 +177,6 @@ fn every_context_has_its_rules() {
         for kind in ["DestinationRule", "VirtualService", "AuthorizationPolicy"] {
             assert!(text.contains(&format!("\nkind: {kind}\n")), "{} has no {kind}", context.name);
         }
-        assert!(!rules::by(Way::Gateway, context).is_empty(), "nobody can call {}", context.name);
+        assert!(!rules::by(Origin::Gateway, context).is_empty(), "nobody can call {}", context.name);
     }
 }

@@ -10,45 +10,46 @@ use crate::contract::{Call, Class, callers, calls, deadline};
 /// Where the files are.
 pub const FOLDER: &str = "mesh/istio";
 
-/// By which way a call comes.
+/// The origin of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// From people, through the gateway.
+pub enum Origin {
+    /// From clients, through the gateway.
     Gateway,
     /// From other contexts.
     Contexts,
 }
 
-/// What is tried again, and for how long.
+/// The retry policy of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
-    /// How often besides the first time.
+    /// The maximum number of retries.
     pub attempts: u32,
-    /// On what; Envoy's words.
+    /// The conditions, as in Envoy's `retry_on`.
     pub on: &'static str,
-    /// How long one try may take.
+    /// The timeout of one attempt.
     pub per_try_seconds: Option<u64>,
-    /// How long all of it may take; as long as it likes, if not said.
+    /// The timeout of all attempts; none if not set.
     pub timeout_seconds: Option<u64>,
 }
 
-/// The request was surely not handled: nobody was reached, or the server refused the stream, as one that stops does.
+/// The request was not handled: no connection, or the server refused the stream because it is stopping.
 const NEVER_RECEIVED: &str = "connect-failure,refused-stream,reset-before-request";
 
-/// Besides: the connection broke, or no answer came in time, or the replica said that it can't. It may have been handled.
+/// Also: the connection broke, the attempt timed out, or the replica is unavailable. The request may have been handled.
 const WENT_WRONG: &str = "connect-failure,refused-stream,reset,unavailable";
 
-/// How a class is repeated on a way.
-pub fn retries(class: Class, way: Way) -> Retries {
+/// The retry policy of a class for an origin.
+pub fn retries(class: Class, origin: Origin) -> Retries {
     let timeout_seconds = Some(deadline().as_secs());
     let none = Retries { attempts: 0, on: "", per_try_seconds: None, timeout_seconds };
     let long = Retries { timeout_seconds: Some(LONG_DEADLINE.as_secs()), ..none };
-    match (class, way) {
-        // Two more replicas are asked, each for as long as a read may reasonably take.
+    match (class, origin) {
+        // Two retries on other replicas, each with a timeout that is long enough for a read.
         (Class::Read, _) => Retries { attempts: 2, on: WENT_WRONG, per_try_seconds: Some(2), ..none },
-        (Class::Command, Way::Gateway) => Retries { attempts: 2, on: NEVER_RECEIVED, ..none },
-        // A context asks in such a way that asking twice does no harm, request id or not: without a mesh it does so itself.
-        (Class::Command, Way::Contexts) => Retries { attempts: 1, on: WENT_WRONG, ..none },
+        (Class::Command, Origin::Gateway) => Retries { attempts: 2, on: NEVER_RECEIVED, ..none },
+        // Calls between contexts are idempotent, with or without a request id: without a mesh, the peer client retries
+        // them.
+        (Class::Command, Origin::Contexts) => Retries { attempts: 1, on: WENT_WRONG, ..none },
         (Class::LongRead, _) => Retries { attempts: 2, on: WENT_WRONG, ..long },
         (Class::LongCommand, _) => Retries { attempts: 2, on: NEVER_RECEIVED, ..long },
         (Class::Stream, _) => Retries { timeout_seconds: None, ..none },
@@ -56,17 +57,17 @@ pub fn retries(class: Class, way: Way) -> Retries {
     }
 }
 
-/// The calls that come by a way.
-pub fn by(way: Way, context: &Context) -> Vec<Call> {
+/// The calls from an origin.
+pub fn by(origin: Origin, context: &Context) -> Vec<Call> {
     let is_called = !callers(context).is_empty();
-    let comes = |call: &Call| match way {
-        Way::Gateway => call.is_for_people,
-        Way::Contexts => is_called && call.is_for_contexts,
+    let comes = |call: &Call| match origin {
+        Origin::Gateway => call.is_for_people,
+        Origin::Contexts => is_called && call.is_for_contexts,
     };
     calls(context).into_iter().filter(comes).collect()
 }
 
-/// Every file that is made, by its path.
+/// Every generated file, by its path.
 pub fn files() -> Vec<(String, String)> {
     let file = |context: &Context| (format!("{FOLDER}/{}.yaml", context.name), text(context));
     nadeuri::contexts::ALL.iter().map(file).collect()
@@ -79,8 +80,8 @@ fn text(context: &Context) -> String {
         context.name, context.about
     );
     text += &DESTINATION.replace("CONTEXT", context.name);
-    text += &routes(context, Way::Gateway);
-    text += &routes(context, Way::Contexts);
+    text += &routes(context, Origin::Gateway);
+    text += &routes(context, Origin::Contexts);
     text += &policy(context);
     text
 }
@@ -115,15 +116,15 @@ spec:
       maxEjectionPercent: 50
 ";
 
-fn routes(context: &Context, way: Way) -> String {
-    let calls = by(way, context);
+fn routes(context: &Context, origin: Origin) -> String {
+    let calls = by(origin, context);
     if calls.is_empty() {
         return String::new();
     }
     let name = context.name;
-    let (suffix, bound) = match way {
-        Way::Gateway => ("gateway", "  hosts: [\"*\"]\n  gateways: [gateway]\n".to_owned()),
-        Way::Contexts => ("contexts", format!("  hosts: [{name}]\n")),
+    let (suffix, bound) = match origin {
+        Origin::Gateway => ("gateway", "  hosts: [\"*\"]\n  gateways: [gateway]\n".to_owned()),
+        Origin::Contexts => ("contexts", format!("  hosts: [{name}]\n")),
     };
     let mut text = format!(
         "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: {name}-{suffix}\nspec:\n{bound}  http:\n"
@@ -132,12 +133,12 @@ fn routes(context: &Context, way: Way) -> String {
     classes.sort();
     classes.dedup();
     for class in classes {
-        let _ = writeln!(text, "    # {}\n    - name: {}\n      match:", why(class, way), label(class));
+        let _ = writeln!(text, "    # {}\n    - name: {}\n      match:", why(class, origin), label(class));
         for call in calls.iter().filter(|call| call.class == class) {
             let _ = writeln!(text, "        - uri: {{exact: {}}}", call.path);
         }
         let _ = writeln!(text, "      route: [{{destination: {{host: {name}}}}}]");
-        let retries = retries(class, way);
+        let retries = retries(class, origin);
         if let Some(seconds) = retries.timeout_seconds {
             let _ = writeln!(text, "      timeout: {seconds}s");
         }
@@ -161,13 +162,13 @@ pub fn label(class: Class) -> &'static str {
     }
 }
 
-fn why(class: Class, way: Way) -> &'static str {
-    match (class, way) {
+fn why(class: Class, origin: Origin) -> &'static str {
+    match (class, origin) {
         (Class::Read, _) => "Reads are safe to retry.",
-        (Class::Command, Way::Gateway) => {
+        (Class::Command, Origin::Gateway) => {
             "Retried only if the replica never received the call: the mesh can't see whether it has a request id."
         }
-        (Class::Command, Way::Contexts) => "Contexts only call each other for what is safe to repeat.",
+        (Class::Command, Origin::Contexts) => "Contexts only call each other for what is safe to repeat.",
         (Class::LongRead, _) => "The operator's deadline applies.",
         (Class::LongCommand, _) => {
             "The operator's deadline applies; retried only if the replica never received the call."
@@ -197,7 +198,7 @@ spec:
     if !callers.is_empty() {
         let _ = writeln!(text, "    # The contexts that call it, and the RPCs that contexts may call.");
         let _ = writeln!(text, "    - from: [{{source: {{serviceAccounts: [{}]}}}}]", callers.join(", "));
-        let paths: Vec<&str> = by(Way::Contexts, context).iter().map(|call| call.path).collect();
+        let paths: Vec<&str> = by(Origin::Contexts, context).iter().map(|call| call.path).collect();
         let _ = writeln!(text, "      to:\n        - operation:\n            paths:");
         for path in paths {
             let _ = writeln!(text, "              - {path}");

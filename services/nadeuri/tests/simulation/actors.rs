@@ -1,5 +1,5 @@
-//! People of a run. They try things at random, repeat what was not answered under the same request id, and remember what
-//! they were promised. What they do is told in a module for each line of business.
+//! The actors of a run: customers and staff. They send random requests, repeat those without a response under the same
+//! request id, and record what the responses promise. Each line of business has its own module.
 
 pub mod bikes;
 pub mod cars;
@@ -18,73 +18,73 @@ use prost::Message as _;
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status};
 
-use crate::faults::Chance;
-use crate::harness::{Harness, Line};
+use crate::faults::SimulationRandom;
+use crate::harness::{BusinessLine, Harness};
 use crate::invariants::{Outcome, Seen};
 
-/// What people were answered.
+/// The responses that actors got.
 #[derive(Default)]
-pub struct Record {
-    /// In the order of the answers.
+pub struct History {
+    /// In the order of the responses.
     pub acknowledged: Vec<Acknowledged>,
-    /// What follows from them for the end of the run.
+    /// What they guarantee for the end of the run.
     pub promises: Vec<Promise>,
 }
 
-/// Something that must be so when everything has come to rest.
+/// A check of the final state.
 pub type Promise = Box<dyn Fn(&Seen) -> Outcome + Send>;
 
-/// A yes, and how to ask the same again.
+/// A successful response, and how to repeat its request.
 pub struct Acknowledged {
-    /// Who asked for what.
-    pub what: String,
-    /// The answer, encoded.
+    /// The caller and the request, for messages.
+    pub request: String,
+    /// The encoded response.
     pub answer: Vec<u8>,
-    /// Asks again, under the same request id.
-    pub again: Again,
+    /// Repeats the request under the same request id.
+    pub repeat: Repeat,
 }
 
-type Again = Box<dyn Fn() -> BoxFuture<'static, Result<Vec<u8>, Status>> + Send>;
+type Repeat = Box<dyn Fn() -> BoxFuture<'static, Result<Vec<u8>, Status>> + Send>;
 
-/// Somebody.
+/// A caller.
 #[derive(Clone)]
-pub struct Person {
-    /// Who.
+pub struct Actor {
+    /// The subject.
     pub name: String,
-    /// As what.
+    /// The role.
     pub role: &'static str,
-    pub chance: Chance,
+    pub random: SimulationRandom,
     pub runtime: Runtime,
     peers: Peers,
     verbose: bool,
-    record: Arc<Mutex<Record>>,
+    history: Arc<Mutex<History>>,
 }
 
-/// People begin.
-pub fn arrive(harness: &Harness, record: &Arc<Mutex<Record>>) -> Vec<JoinHandle<()>> {
-    let person = |name: String, role: &'static str| Person {
+/// Starts the actors.
+pub fn spawn(harness: &Harness, history: &Arc<Mutex<History>>) -> Vec<JoinHandle<()>> {
+    let actor = |name: String, role: &'static str| Actor {
         name,
         role,
-        chance: harness.chance.clone(),
+        random: harness.random.clone(),
         runtime: harness.environment.runtime.clone(),
         peers: harness.environment.peers.clone(),
         verbose: harness.verbose,
-        record: record.clone(),
+        history: history.clone(),
     };
-    let mut arrived = Vec::new();
+    let mut spawned = Vec::new();
     for line in &harness.lines {
-        arrived.extend(match line {
-            Line::Cars => cars::arrive(person),
-            Line::Taxis => taxis::arrive(person),
-            Line::Stays => stays::arrive(person),
-            Line::Bikes => bikes::arrive(person),
-            Line::Orders => orders::arrive(person),
+        spawned.extend(match line {
+            BusinessLine::Cars => cars::spawn(actor),
+            BusinessLine::Taxis => taxis::spawn(actor),
+            BusinessLine::Stays => stays::spawn(actor),
+            BusinessLine::Bikes => bikes::spawn(actor),
+            BusinessLine::Orders => orders::spawn(actor),
         });
     }
-    arrived
+    spawned
 }
 
-/// Calls as somebody.
+/// A request of a caller, with a deadline.
 pub fn by<M>(who: &str, role: &str, message: M) -> Request<M> {
     let mut request = Request::new(message);
     request.set_timeout(Duration::from_secs(10));
@@ -93,34 +93,34 @@ pub fn by<M>(who: &str, role: &str, message: M) -> Request<M> {
     request
 }
 
-impl Person {
-    /// The same one, in a role of the company.
-    pub fn serving_as(&self, role: &'static str) -> Person {
-        Person { name: role.to_owned(), role, ..self.clone() }
+impl Actor {
+    /// The same actor in another role.
+    pub fn with_role(&self, role: &'static str) -> Actor {
+        Actor { name: role.to_owned(), role, ..self.clone() }
     }
 
-    /// Waits, up to so many milliseconds.
+    /// Waits for a random time of up to so many milliseconds.
     pub async fn pause(&self, most_ms: u64) {
-        tokio::time::sleep(self.chance.pause(most_ms)).await;
+        tokio::time::sleep(self.random.pause(most_ms)).await;
     }
 
-    /// One of them.
+    /// A random one of them.
     pub fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
-        &from[self.chance.pick(0..from.len() as u64) as usize]
+        &from[self.random.pick(0..from.len() as u64) as usize]
     }
 
-    /// Makes a call once.
+    /// Makes a call, without retries.
     pub async fn call<M: Unary>(&self, request: M) -> Result<M::Response, Status> {
-        let way = self.peers.local(M::CONTEXT).ok_or_else(|| Status::unavailable("it is down"))?;
-        let answered = client::call(way, by(&self.name, self.role, request));
+        let channel = self.peers.local(M::CONTEXT).ok_or_else(|| Status::unavailable("the context is down"))?;
+        let answered = client::call(channel, by(&self.name, self.role, request));
         let answered = tokio::time::timeout(Duration::from_secs(12), answered).await;
         Ok(answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))?.into_inner())
     }
 
-    /// Makes a call, and hangs up at some moment of it: whether it was executed, nobody knows.
-    pub async fn walk_away_from<M: Unary>(&self, request: M) {
+    /// Makes a call and cancels it at a random moment, so that its outcome is unknown.
+    pub async fn call_and_cancel<M: Unary>(&self, request: M) {
         let mut call = std::pin::pin!(self.call(request));
-        for _ in 0..self.chance.pick(0..40) {
+        for _ in 0..self.random.pick(0..40) {
             if futures::poll!(&mut call).is_ready() {
                 return;
             }
@@ -128,14 +128,14 @@ impl Person {
         }
     }
 
-    /// Asks, and asks again under the same request id while there is no answer, up to a point.
+    /// Makes a call, and repeats it under the same request id while there is no response, up to six times.
     pub async fn ask<M: Unary>(&self, mut request: M) -> Option<M::Response> {
         request.set_request_id(self.runtime.ids.uuid(self.runtime.now()).to_string());
         for _ in 0..6 {
             let answer = self.call(request.clone()).await;
             if self.verbose {
-                let said = answer.as_ref().map(|_| "yes").map_err(|status| (status.code(), status.message()));
-                println!("{} {} asks {request:?}: {said:?}", self.runtime.now(), self.name);
+                let outcome = answer.as_ref().map(|_| "yes").map_err(|status| (status.code(), status.message()));
+                println!("{} {} sends {request:?}: {outcome:?}", self.runtime.now(), self.name);
             }
             match answer {
                 Ok(answer) => {
@@ -149,32 +149,32 @@ impl Person {
         None
     }
 
-    /// Asks under this request id until there is an answer: what must be there before anything can happen.
+    /// Repeats a call under this request id until there is a response: for data that the run needs.
     pub async fn insist<M: Unary>(&self, mut request: M, request_id: u128) -> M::Response {
         request.set_request_id(uuid::Uuid::from_u128(request_id).to_string());
         loop {
             match self.call(request.clone()).await {
                 Ok(answer) => return answer,
                 Err(status) if is_no_answer(&status) => self.pause(500).await,
-                Err(status) => panic!("{request:?} is refused for good: {status:?}"),
+                Err(status) => panic!("{request:?} is refused: {status:?}"),
             }
         }
     }
 
-    /// From now on this must be so in the end.
+    /// Adds a check of the final state.
     pub fn promised(&self, promise: impl Fn(&Seen) -> Outcome + Send + 'static) {
-        self.record.lock().expect("one thread").promises.push(Box::new(promise));
+        self.history.lock().expect("one thread").promises.push(Box::new(promise));
     }
 
     fn keep<M: Unary>(&self, request: &M, answer: &M::Response) {
-        let (person, request) = (self.clone(), request.clone());
+        let (actor, request) = (self.clone(), request.clone());
         let what = format!("{}: {request:?}", self.name);
-        let again: Again = Box::new(move || {
-            let (person, request) = (person.clone(), request.clone());
-            Box::pin(async move { person.call(request).await.map(|answer| answer.encode_to_vec()) })
+        let repeat: Repeat = Box::new(move || {
+            let (actor, request) = (actor.clone(), request.clone());
+            Box::pin(async move { actor.call(request).await.map(|answer| answer.encode_to_vec()) })
         });
-        let acknowledged = Acknowledged { what, answer: answer.encode_to_vec(), again };
-        self.record.lock().expect("one thread").acknowledged.push(acknowledged);
+        let acknowledged = Acknowledged { request: what, answer: answer.encode_to_vec(), repeat };
+        self.history.lock().expect("one thread").acknowledged.push(acknowledged);
     }
 }
 

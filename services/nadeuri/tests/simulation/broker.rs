@@ -1,4 +1,5 @@
-//! A broker as it is in a bad week: it keeps what it confirmed, and everything else goes wrong.
+//! A simulated broker: it never loses a confirmed event, but it delays, duplicates and reorders events and loses
+//! confirmations.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,40 +13,40 @@ use chassis::runtime::Tasks;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
-use crate::faults::Chance;
+use crate::faults::SimulationRandom;
 
-/// A broker outside of the contexts: their crashes don't touch it.
+/// The broker. It runs outside of the contexts, so their crashes do not affect it.
 pub struct Broker {
-    chance: Chance,
+    random: SimulationRandom,
     subscriptions: Vec<(&'static str, Subscription)>,
     queues: Mutex<BTreeMap<(&'static str, u64), VecDeque<Envelope>>>,
     arrived: BTreeMap<(&'static str, u64), Notify>,
-    /// Every event that was ever confirmed.
+    /// All confirmed events.
     confirmed: Mutex<BTreeSet<uuid::Uuid>>,
-    /// How many are held back.
-    held: AtomicU64,
+    /// The number of delayed events.
+    delayed: AtomicU64,
 }
 
 impl Broker {
-    pub fn new(chance: Chance, subscriptions: Vec<(&'static str, Subscription)>) -> Broker {
+    pub fn new(random: SimulationRandom, subscriptions: Vec<(&'static str, Subscription)>) -> Broker {
         let keys =
             || subscriptions.iter().flat_map(|(context, _)| (0..PARTITIONS).map(|partition| (*context, partition)));
         Broker {
-            chance,
+            random,
             queues: Mutex::new(keys().map(|key| (key, VecDeque::new())).collect()),
             arrived: keys().map(|key| (key, Notify::new())).collect(),
             subscriptions,
             confirmed: Mutex::default(),
-            held: AtomicU64::new(0),
+            delayed: AtomicU64::new(0),
         }
     }
 
-    /// Whether nothing is under way.
+    /// Whether no event is in flight.
     pub fn is_empty(&self) -> bool {
-        self.held.load(Ordering::Relaxed) == 0 && self.lock().values().all(VecDeque::is_empty)
+        self.delayed.load(Ordering::Relaxed) == 0 && self.lock().values().all(VecDeque::is_empty)
     }
 
-    /// The ids of all events that it took.
+    /// The ids of all confirmed events.
     pub fn confirmed(&self) -> BTreeSet<uuid::Uuid> {
         self.confirmed.lock().expect("one thread").clone()
     }
@@ -58,23 +59,23 @@ impl Broker {
         self.confirmed.lock().expect("one thread").insert(event.event_id);
         for (context, _) in self.subscriptions.iter().filter(|(_, subscription)| subscription.matches(&event.kind)) {
             let key = (*context, event.partition());
-            // As a dead letter that is replayed: long after what it came before.
-            if self.chance.strikes(30) {
-                self.held.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(self.clone().hold(key, event.clone(), self.chance.pause(15_000)));
+            // Late, like a replayed dead letter: long after the events that followed it.
+            if self.random.fault(30) {
+                self.delayed.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(self.clone().delay(key, event.clone(), self.random.pause(15_000)));
                 continue;
             }
             let mut queues = self.lock();
             let queue = queues.entry(key).or_default();
             queue.push_back(event.clone());
-            // Twice, the second one anywhere in the queue.
-            if self.chance.strikes(30) {
-                let place = self.chance.pick(0..queue.len() as u64 + 1) as usize;
+            // Duplicated, with the second copy anywhere in the queue.
+            if self.random.fault(30) {
+                let place = self.random.pick(0..queue.len() as u64 + 1) as usize;
                 queue.insert(place, event.clone());
             }
-            // Before or behind what it does not belong.
-            if queue.len() > 1 && self.chance.strikes(30) {
-                let (a, b) = (self.chance.pick(0..queue.len() as u64), self.chance.pick(0..queue.len() as u64));
+            // Reordered.
+            if queue.len() > 1 && self.random.fault(30) {
+                let (a, b) = (self.random.pick(0..queue.len() as u64), self.random.pick(0..queue.len() as u64));
                 queue.swap(a as usize, b as usize);
             }
             drop(queues);
@@ -82,33 +83,33 @@ impl Broker {
         }
     }
 
-    async fn hold(self: Arc<Self>, key: (&'static str, u64), event: Envelope, pause: Duration) {
+    async fn delay(self: Arc<Self>, key: (&'static str, u64), event: Envelope, pause: Duration) {
         tokio::time::sleep(pause).await;
         self.lock().entry(key).or_default().push_back(event);
-        self.held.fetch_sub(1, Ordering::Relaxed);
+        self.delayed.fetch_sub(1, Ordering::Relaxed);
         self.arrived[&key].notify_one();
     }
 
     async fn deliver(self: Arc<Self>, consumer: Consumer, partition: u64, tasks: Tasks) {
         let key = (consumer.context, partition);
         while !tasks.is_stopping() {
-            let size = self.chance.pick(1..9) as usize;
+            let size = self.random.pick(1..9) as usize;
             let batch: Vec<Envelope> = self.lock()[&key].iter().take(size).cloned().collect();
             if batch.is_empty() {
                 self.arrived[&key].notified().await;
                 continue;
             }
-            tokio::time::sleep(self.chance.pause(20)).await;
+            tokio::time::sleep(self.random.pause(20)).await;
             let count = batch.len();
             if consumer.handler.handle(batch.clone()).await.is_err() {
                 return;
             }
-            // The acknowledgement is lost: all of it comes again.
-            if self.chance.strikes(20) {
+            // The acknowledgement is lost: the whole batch is redelivered.
+            if self.random.fault(20) {
                 continue;
             }
             if let Some(queue) = self.lock().get_mut(&key) {
-                // New ones may have been put among them; what was handled is taken out, once each.
+                // The queue may have changed meanwhile: remove each handled event once.
                 for event in batch.iter().take(count) {
                     if let Some(place) = queue.iter().position(|queued| queued.event_id == event.event_id) {
                         queue.remove(place);
@@ -127,14 +128,14 @@ impl Bus for SimulatedBus {
     fn publish<'a>(&'a self, _: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
         let broker = &self.0;
         Box::pin(async move {
-            tokio::time::sleep(broker.chance.pause(10)).await;
-            if broker.chance.strikes(30) {
-                return Err(BusError("the broker is away".to_owned()));
+            tokio::time::sleep(broker.random.pause(10)).await;
+            if broker.random.fault(30) {
+                return Err(BusError("the broker is down".to_owned()));
             }
-            // Some of them arrive, and the publisher does not hear of it.
-            let torn = broker.chance.strikes(20).then(|| broker.chance.pick(0..events.len() as u64 + 1) as usize);
-            events.iter().take(torn.unwrap_or(events.len())).for_each(|event| broker.enqueue(event));
-            match torn {
+            // Some of them arrive, but the publisher gets no confirmation.
+            let cut_off = broker.random.fault(20).then(|| broker.random.pick(0..events.len() as u64 + 1) as usize);
+            events.iter().take(cut_off.unwrap_or(events.len())).for_each(|event| broker.enqueue(event));
+            match cut_off {
                 Some(_) => Err(BusError("the connection broke".to_owned())),
                 None => Ok(()),
             }

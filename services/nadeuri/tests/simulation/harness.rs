@@ -1,4 +1,4 @@
-//! A run: the contexts come and go, people do what people do, then everything heals and is looked at.
+//! A run: contexts crash and restart while actors send requests; then faults stop, and the invariants are checked.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,30 +17,30 @@ use chassis::{Context, Timestamp};
 
 use crate::actors;
 use crate::broker::{Broker, SimulatedBus};
-use crate::faults::Chance;
+use crate::external::{SimulatedCarrier, SimulatedProcessor};
+use crate::faults::SimulationRandom;
 use crate::invariants;
-use crate::outside::{Bank, Post};
 
-/// 2026-07-01T00:00:00Z.
-const MORNING: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
-/// How long customers do things and things go wrong.
-const BUSY: Duration = Duration::from_secs(40);
-/// How long everything may take to come to rest after that.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+/// The simulated time of the start: 2026-07-01T00:00:00Z.
+const START_TIME: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
+/// How long actors send requests and faults are injected.
+const FAULT_PERIOD: Duration = Duration::from_secs(40);
+/// The limit until no work is pending after that, in simulated time.
+const SETTLE_LIMIT: Duration = Duration::from_secs(3_600);
 
 thread_local! {
-    /// The outside of this thread's run: a context's `start` is a plain function and can't carry it.
-    static OUTSIDE: RefCell<Option<(Arc<Bank>, Arc<Post>)>> = const { RefCell::new(None) };
+/// The external systems of this thread's run. They are thread-local because a context's `start` is a plain function.
+    static EXTERNAL: RefCell<Option<(Arc<SimulatedProcessor>, Arc<SimulatedCarrier>)>> = const { RefCell::new(None) };
 }
 
-fn outside() -> (Arc<Bank>, Arc<Post>) {
-    OUTSIDE.with_borrow(|outside| outside.clone().expect("a run is under way in this thread"))
+fn external() -> (Arc<SimulatedProcessor>, Arc<SimulatedCarrier>) {
+    EXTERNAL.with_borrow(|external| external.clone().expect("a run is in progress in this thread"))
 }
 
-/// Those that reach outside reach the bank and the post of the run.
-static PAYMENT: Context = Context { start: |host| payment::start(host, outside().0), ..payment::CONTEXT };
+/// These contexts call the external systems of the run.
+static PAYMENT: Context = Context { start: |host| payment::start(host, external().0), ..payment::CONTEXT };
 static NOTIFICATION: Context =
-    Context { start: |host| notification::start(host, outside().1), ..notification::CONTEXT };
+    Context { start: |host| notification::start(host, external().1), ..notification::CONTEXT };
 
 /// The product's contexts.
 fn all_contexts() -> impl Iterator<Item = &'static Context> {
@@ -51,9 +51,9 @@ fn all_contexts() -> impl Iterator<Item = &'static Context> {
     })
 }
 
-/// The lines of business. Most runs have one: what they share is the same for all.
+/// The lines of business. Most runs have one: the contexts that they share work the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum BusinessLine {
     Cars,
     Taxis,
     Stays,
@@ -61,60 +61,60 @@ pub enum Line {
     Orders,
 }
 
-impl Line {
-    const ALL: [Line; 5] = [Line::Cars, Line::Taxis, Line::Stays, Line::Bikes, Line::Orders];
+impl BusinessLine {
+    const ALL: [BusinessLine; 5] = [Self::Cars, Self::Taxis, Self::Stays, Self::Bikes, Self::Orders];
 
-    /// Those of a seed: each in turn, and now and then all at once.
-    fn of(seed: u64) -> Vec<Line> {
+    /// The lines of a seed: one after the other, and all together for every tenth seed.
+    fn of(seed: u64) -> Vec<BusinessLine> {
         if seed % 10 == 9 {
-            return Line::ALL.to_vec();
+            return BusinessLine::ALL.to_vec();
         }
-        vec![Line::ALL[seed as usize % Line::ALL.len()]]
+        vec![BusinessLine::ALL[seed as usize % BusinessLine::ALL.len()]]
     }
 
-    /// The contexts that no other line has.
+    /// The contexts that only this line has.
     fn contexts(self) -> &'static [&'static str] {
         match self {
-            Line::Cars => &["fleet", "rental"],
-            Line::Taxis => &["dispatch", "driving"],
-            Line::Stays => &["resort", "stay", "voucher"],
-            Line::Bikes => &["bike", "ride", "billing", "upkeep", "wallet"],
-            Line::Orders => &["product", "order", "delivery"],
+            BusinessLine::Cars => &["fleet", "rental"],
+            BusinessLine::Taxis => &["dispatch", "driving"],
+            BusinessLine::Stays => &["resort", "stay", "voucher"],
+            BusinessLine::Bikes => &["bike", "ride", "billing", "upkeep", "wallet"],
+            BusinessLine::Orders => &["product", "order", "delivery"],
         }
     }
 }
 
-/// Everything of a run.
+/// The state of a run.
 pub struct Harness {
-    pub chance: Chance,
+    pub random: SimulationRandom,
     pub broker: Arc<Broker>,
-    pub bank: Arc<Bank>,
-    pub post: Arc<Post>,
+    pub processor: Arc<SimulatedProcessor>,
+    pub carrier: Arc<SimulatedCarrier>,
     pub environment: Environment,
     pub verbose: bool,
-    pub lines: Vec<Line>,
-    /// The contexts that have a part in it.
+    pub lines: Vec<BusinessLine>,
+    /// The contexts that are part of the run.
     contexts: Vec<&'static Context>,
     stores: BTreeMap<&'static str, String>,
-    /// A connection a store: what is only in memory lasts while somebody holds it.
-    keepers: BTreeMap<&'static str, Database>,
+    /// One open connection per store: it keeps the in-memory database alive.
+    connections: BTreeMap<&'static str, Database>,
     running: BTreeMap<&'static str, Running>,
 }
 
-/// Runs a seed. Two runs of one seed return the same text.
+/// Runs a seed, and returns the event log. Two runs of a seed return the same log.
 pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.map_err(|error| error.to_string())?.block_on(async {
-        let mut harness = Harness::found(seed, verbose).await?;
-        let record = harness.live().await?;
-        harness.rest().await?;
-        let story = invariants::check(&harness, &record).await?;
+        let mut harness = Harness::set_up(seed, verbose).await?;
+        let history = harness.run_with_faults().await?;
+        harness.settle().await?;
+        let event_log = invariants::check(&harness, &history).await?;
         harness.close().await;
-        Ok(story)
+        Ok(event_log)
     })
 }
 
-/// Those of all contexts: found out once, for all seeds.
+/// The subscriptions of all contexts, computed once for all seeds.
 fn subscriptions() -> &'static [(&'static str, Subscription)] {
     static SUBSCRIPTIONS: OnceLock<Vec<(&'static str, Subscription)>> = OnceLock::new();
     SUBSCRIPTIONS.get_or_init(|| {
@@ -123,30 +123,42 @@ fn subscriptions() -> &'static [(&'static str, Subscription)] {
 }
 
 impl Harness {
-    async fn found(seed: u64, verbose: bool) -> Result<Harness, String> {
-        let chance = Chance::new(seed);
-        let runtime = Runtime::simulated(seed, MORNING, Arc::new(chance.clone()));
-        let lines = Line::of(seed);
+    async fn set_up(seed: u64, verbose: bool) -> Result<Harness, String> {
+        let random = SimulationRandom::new(seed);
+        let runtime = Runtime::simulated(seed, START_TIME, Arc::new(random.clone()));
+        let lines = BusinessLine::of(seed);
         let is_absent =
-            |name: &str| Line::ALL.iter().any(|line| !lines.contains(line) && line.contexts().contains(&name));
+            |name: &str| BusinessLine::ALL.iter().any(|line| !lines.contains(line) && line.contexts().contains(&name));
         let contexts: Vec<&'static Context> = all_contexts().filter(|context| !is_absent(context.name)).collect();
         let is_present = |name: &str| contexts.iter().any(|context| context.name == name);
         let subscriptions = subscriptions().iter().filter(|(name, _)| is_present(name)).cloned().collect();
-        let broker = Arc::new(Broker::new(chance.clone(), subscriptions));
-        let (bank, post) = (Arc::new(Bank::new(chance.clone())), Arc::new(Post::new(chance.clone())));
-        OUTSIDE.set(Some((bank.clone(), post.clone())));
+        let broker = Arc::new(Broker::new(random.clone(), subscriptions));
+        let (processor, carrier) =
+            (Arc::new(SimulatedProcessor::new(random.clone())), Arc::new(SimulatedCarrier::new(random.clone())));
+        EXTERNAL.set(Some((processor.clone(), carrier.clone())));
         let environment = environment(&runtime, SimulatedBus(broker.clone()));
-        let (stores, keepers, running) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut harness =
-            Harness { chance, broker, bank, post, environment, verbose, lines, contexts, stores, keepers, running };
+        let (stores, connections, running) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut harness = Harness {
+            random,
+            broker,
+            processor,
+            carrier,
+            environment,
+            verbose,
+            lines,
+            contexts,
+            stores,
+            connections,
+            running,
+        };
         for context in harness.contexts.clone() {
-            // Runs in other threads have other seeds, and a seed that runs twice must not find the first one's store.
+            // Each run needs its own store: threads run different seeds, and a seed may run twice.
             let run = runtime.ids.uuid(runtime.now());
             let thread = std::thread::current().id();
             let store = format!("sqlite:file:/{seed}-{run}-{thread:?}-{}?vfs=memdb", context.name);
             let database = Database::open(&store, context.name, &runtime).await.map_err(|error| error.to_string())?;
             context.migrate(&database).await.map_err(|error| error.to_string())?;
-            harness.keepers.insert(context.name, database);
+            harness.connections.insert(context.name, database);
             harness.stores.insert(context.name, store);
             harness.start(context.name).await?;
         }
@@ -164,79 +176,79 @@ impl Harness {
 
     async fn kill(&mut self, name: &str) {
         if let Some(running) = self.running.remove(name) {
-            self.tell(&format!("{name} crashes"));
+            self.log(&format!("{name} crashes"));
             running.kill().await;
         }
     }
 
-    /// People come, contexts crash and come back.
-    async fn live(&mut self) -> Result<actors::Record, String> {
-        let record = Arc::default();
-        let people = actors::arrive(self, &record);
+    /// Lets the actors run while contexts crash and restart.
+    async fn run_with_faults(&mut self) -> Result<actors::History, String> {
+        let history = Arc::default();
+        let actors = actors::spawn(self, &history);
         let names: Vec<&'static str> = self.contexts().collect();
-        let end = tokio::time::Instant::now() + BUSY;
-        let mut away: Vec<(&'static str, tokio::time::Instant)> = Vec::new();
+        let end = tokio::time::Instant::now() + FAULT_PERIOD;
+        let mut stopped: Vec<(&'static str, tokio::time::Instant)> = Vec::new();
         while tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let mut doomed = self.chance.take_doomed();
-            if self.chance.strikes(4) {
-                let victim = self.chance.pick(0..names.len() as u64) as usize;
-                doomed.insert(names[victim].to_owned());
+            let mut crashes = self.random.take_crashes();
+            if self.random.fault(4) {
+                let victim = self.random.pick(0..names.len() as u64) as usize;
+                crashes.insert(names[victim].to_owned());
             }
-            for name in names.iter().copied().filter(|name| doomed.contains(*name)) {
+            for name in names.iter().copied().filter(|name| crashes.contains(*name)) {
                 self.kill(name).await;
-                let most_ms = if self.chance.strikes(200) { 15_000 } else { 500 };
-                away.push((name, tokio::time::Instant::now() + self.chance.pause(most_ms)));
+                let most_ms = if self.random.fault(200) { 15_000 } else { 500 };
+                stopped.push((name, tokio::time::Instant::now() + self.random.pause(most_ms)));
             }
             let now = tokio::time::Instant::now();
-            let (back, still): (Vec<_>, Vec<_>) = away.into_iter().partition(|(_, until)| *until <= now);
-            away = still;
-            for (name, _) in back {
+            let (due, still): (Vec<_>, Vec<_>) = stopped.into_iter().partition(|(_, until)| *until <= now);
+            stopped = still;
+            for (name, _) in due {
                 if !self.running.contains_key(name) {
                     self.start(name).await?;
-                    self.tell(&format!("{name} is back"));
+                    self.log(&format!("{name} restarts"));
                 }
             }
         }
-        // Everything heals: everyone crashes once more, and comes back.
-        self.chance.heal();
+        // Faults stop: every context crashes once more, and restarts.
+        self.random.stop_faults();
         for name in names {
             self.kill(name).await;
             self.start(name).await?;
         }
-        for person in people {
-            person.await.map_err(|error| format!("somebody panicked: {error}"))?;
+        for actor in actors {
+            actor.await.map_err(|error| format!("an actor panicked: {error}"))?;
         }
-        let record: Arc<Mutex<actors::Record>> = record;
-        Ok(std::mem::take(&mut *record.lock().expect("one thread")))
+        let history: Arc<Mutex<actors::History>> = history;
+        Ok(std::mem::take(&mut *history.lock().expect("one thread")))
     }
 
-    /// Waits until nothing moves any more, also when what was ahead is over.
-    async fn rest(&self) -> Result<(), String> {
-        // Unpaid reservations lapse meanwhile.
+    /// Waits until no work is pending, also after the end of all stays.
+    async fn settle(&self) -> Result<(), String> {
+        // Unpaid reservations expire in this time.
         tokio::time::sleep(invariants::PAY_WITHIN + Duration::from_secs(5)).await;
-        self.quiet().await?;
-        if self.lines.contains(&Line::Stays) {
-            // In one step: days of looking whether somebody is due would take too long.
-            self.tell("days pass");
+        self.wait_until_idle().await?;
+        if self.lines.contains(&BusinessLine::Stays) {
+            // In one step: polling the timers for days of simulated time would take too long.
+            self.log("days pass");
             tokio::time::advance(invariants::SEASON).await;
-            self.quiet().await?;
+            self.wait_until_idle().await?;
         }
         Ok(())
     }
 
-    async fn quiet(&self) -> Result<(), String> {
-        let end = tokio::time::Instant::now() + PATIENCE;
-        let mut quiet_for = 0;
-        while quiet_for < 5 {
+    async fn wait_until_idle(&self) -> Result<(), String> {
+        let end = tokio::time::Instant::now() + SETTLE_LIMIT;
+        let mut idle_checks = 0;
+        while idle_checks < 5 {
             if tokio::time::Instant::now() > end {
                 return Err(format!(
-                    "it does not come to rest: {}",
-                    invariants::unrest(self).await?.unwrap_or_default()
+                    "work is still pending: {}",
+                    invariants::pending_work(self).await?.unwrap_or_default()
                 ));
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
-            quiet_for = if invariants::unrest(self).await?.is_none() { quiet_for + 1 } else { 0 };
+            idle_checks = if invariants::pending_work(self).await?.is_none() { idle_checks + 1 } else { 0 };
         }
         Ok(())
     }
@@ -245,27 +257,27 @@ impl Harness {
         for (_, running) in self.running {
             running.kill().await;
         }
-        OUTSIDE.set(None);
+        EXTERNAL.set(None);
     }
 
-    /// The store of a context, to look into it.
+    /// The store of a context.
     pub fn store(&self, name: &str) -> &Database {
-        &self.keepers[name]
+        &self.connections[name]
     }
 
-    /// The names of the contexts that have a part in it.
+    /// The names of the contexts that are part of the run.
     pub fn contexts(&self) -> impl Iterator<Item = &'static str> {
         self.contexts.iter().map(|context| context.name)
     }
 
-    /// Those of the people who have something of their own with the company.
-    pub fn people(&self) -> impl Iterator<Item = String> {
-        let bikes = self.lines.contains(&Line::Bikes);
+    /// The actors who have a wallet.
+    pub fn wallet_owners(&self) -> impl Iterator<Item = String> {
+        let bikes = self.lines.contains(&BusinessLine::Bikes);
         actors::bikes::names().filter(move |_| bikes)
     }
 
-    /// Says what happens, if somebody wants to know.
-    pub fn tell(&self, what: &str) {
+    /// Prints what happens, if the run is verbose.
+    pub fn log(&self, what: &str) {
         if self.verbose {
             println!("{} {what}", self.environment.runtime.now());
         }
@@ -274,7 +286,7 @@ impl Harness {
 
 fn environment(runtime: &Runtime, bus: SimulatedBus) -> Environment {
     let pay_within = invariants::PAY_WITHIN.as_secs();
-    // A hold is shorter than a delay may be: now and then a reservation finds its nights taken.
+    // A hold is shorter than some delays: sometimes it expires before the reservation is made.
     let settings = format!(
         "[rental]\npay_within_minutes = {}\n[driving]\noffered_seconds = 60\ncharge_attempts = 2\n\
          [stay]\npay_within_seconds = {pay_within}\n[order]\npay_within_seconds = {pay_within}\n[resort]\nhold_seconds = 1",

@@ -1,5 +1,5 @@
-//! What must be right when everything has come to rest: as customers see it, as the bank sees it, as operators see it.
-//! Here is what holds for all; each line of business has a module of its own.
+//! The invariants that must hold at the end of a run, as customers, the payment processor and operators see it. This
+//! module has those of all contexts; each line of business has its own module.
 
 pub mod bikes;
 pub mod cars;
@@ -17,17 +17,17 @@ use contracts::payment::v1::{ListPaymentsRequest, Payment, PaymentCancelled, Pay
 use contracts::{Paged, Unary};
 use prost::Message as _;
 
-use crate::actors::{Record, by};
-use crate::harness::{Harness, Line};
+use crate::actors::{History, by};
+use crate::harness::{BusinessLine, Harness};
 
-/// Longer than any stay is ahead and lasts. What was answered is remembered for longer.
+/// Longer than the time to the end of any stay, and shorter than the retention of idempotency keys.
 pub const SEASON: Duration = Duration::from_secs(6 * 86_400);
-/// How long what is reserved waits for its payment in the runs.
+/// The time limit for the payment of a reservation in the runs.
 pub const PAY_WITHIN: Duration = Duration::from_secs(120);
 
 pub type Outcome = Result<(), String>;
 
-/// Everything that can be seen. Of a line that has no part in the run, nothing.
+/// The final state. It is empty for lines of business that are not part of the run.
 pub struct Seen {
     pub payments: BTreeMap<String, Payment>,
     pub events: Vec<Event>,
@@ -39,7 +39,7 @@ pub struct Seen {
     pub taxis: taxis::Taxis,
 }
 
-/// Everything in a list, as an admin sees it; nothing if the context has no part in the run.
+/// All items of a list, as an admin sees it; empty if the context is not part of the run.
 pub async fn all_pages<M: Paged>(harness: &Harness) -> Result<Vec<M::Item>, String> {
     let (mut all, mut request) = (Vec::new(), M::default());
     request.set_page_size(1_000);
@@ -55,90 +55,90 @@ pub async fn all_pages<M: Paged>(harness: &Harness) -> Result<Vec<M::Item>, Stri
     Ok(all)
 }
 
-/// The answer to an admin; none if the context has no part in the run.
+/// The response to an admin; `None` if the context is not part of the run.
 pub async fn read<M: Unary>(harness: &Harness, request: M) -> Result<Option<M::Response>, String> {
-    let Some(way) = harness.environment.peers.local(M::CONTEXT) else { return Ok(None) };
-    let answer = client::call(way, by("admin", "admin", request)).await;
+    let Some(channel) = harness.environment.peers.local(M::CONTEXT) else { return Ok(None) };
+    let answer = client::call(channel, by("admin", "admin", request)).await;
     answer
         .map(|answer| Some(answer.into_inner()))
         .map_err(|status| format!("{:?}: {}", status.code(), status.message()))
 }
 
-/// The message of an event, encoded.
+/// The encoded message of an event.
 pub fn body(event: &Event) -> &[u8] {
     event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default()
 }
 
-/// What still moves, if anything does.
-pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
+/// A description of pending work, if there is some.
+pub async fn pending_work(harness: &Harness) -> Result<Option<String>, String> {
     if !harness.broker.is_empty() {
-        return Ok(Some("events are under way".to_owned()));
+        return Ok(Some("events are in flight".to_owned()));
     }
     for context in harness.contexts() {
         let reader = harness.store(context).reader().await.map_err(|error| error.to_string())?;
         let (waiting, _) = outbox::waiting(reader.tx()).await.map_err(|error| error.to_string())?;
         if waiting > 0 {
-            return Ok(Some(format!("{waiting} events wait in the outbox of {context}")));
+            return Ok(Some(format!("{waiting} events are in the outbox of {context}")));
         }
     }
-    let moving = |payment: &&Payment| {
+    let is_pending = |payment: &&Payment| {
         let state = payment.state();
         matches!(state, PaymentState::Charging | PaymentState::Refunding | PaymentState::Cancelling)
     };
-    if let Some(payment) = payments(harness).await?.values().find(moving) {
+    if let Some(payment) = payments(harness).await?.values().find(is_pending) {
         return Ok(Some(format!("payment {} is {}", payment.payment_id, payment.state().as_str_name())));
     }
-    if let Some(moving) = taxis::Taxis::unrest(harness).await? {
-        return Ok(Some(moving));
+    if let Some(work) = taxis::Taxis::pending_work(harness).await? {
+        return Ok(Some(work));
     }
-    if let Some(moving) = bikes::Bikes::unrest(harness).await? {
-        return Ok(Some(moving));
+    if let Some(work) = bikes::Bikes::pending_work(harness).await? {
+        return Ok(Some(work));
     }
-    if let Some(moving) = orders::Orders::unrest(harness).await? {
-        return Ok(Some(moving));
+    if let Some(work) = orders::Orders::pending_work(harness).await? {
+        return Ok(Some(work));
     }
     let pending = messages(harness).await?.into_values().find(|message| message.deliver_time.is_none());
     Ok(pending.map(|message| format!("message {} is not delivered", message.message_id)))
 }
 
-/// Looks at everything. Returns the story of the run, by which two runs can be compared.
-pub async fn check(harness: &Harness, record: &Record) -> Result<String, String> {
+/// Checks all invariants. Returns the event log of the run, to compare two runs.
+pub async fn check(harness: &Harness, history: &History) -> Result<String, String> {
     let events = all_pages::<ListEventsRequest>(harness).await?;
     let seen = Seen {
         payments: payments(harness).await?,
         messages: messages(harness).await?,
-        bikes: bikes::Bikes::look(harness).await?,
-        cars: cars::Cars::look(harness).await?,
-        orders: orders::Orders::look(harness, &events).await?,
-        stays: stays::Stays::look(harness).await?,
-        taxis: taxis::Taxis::look(harness, &events).await?,
+        bikes: bikes::Bikes::load(harness).await?,
+        cars: cars::Cars::load(harness).await?,
+        orders: orders::Orders::load(harness, &events).await?,
+        stays: stays::Stays::load(harness).await?,
+        taxis: taxis::Taxis::load(harness, &events).await?,
         events,
     };
-    nothing_is_dead(harness).await?;
-    every_event_is_told_once(harness, &seen)?;
+    no_event_is_dead_lettered(harness).await?;
+    every_event_is_recorded_once(harness, &seen)?;
     every_event_names_its_cause(&seen)?;
-    what_is_so_was_told(&seen)?;
+    every_state_has_its_events(&seen)?;
     every_payment_has_a_purchase(&seen)?;
-    customers_are_told_once(harness, &seen)?;
+    customers_are_notified_of_each_event(harness, &seen)?;
     for line in &harness.lines {
         match line {
-            Line::Cars => cars::check(harness, &seen)?,
-            Line::Stays => stays::check(harness, &seen)?,
-            Line::Taxis => taxis::check(harness, &seen)?,
-            Line::Bikes => bikes::check(harness, &seen)?,
-            Line::Orders => orders::check(harness, &seen)?,
+            BusinessLine::Cars => cars::check(harness, &seen)?,
+            BusinessLine::Stays => stays::check(harness, &seen)?,
+            BusinessLine::Taxis => taxis::check(harness, &seen)?,
+            BusinessLine::Bikes => bikes::check(harness, &seen)?,
+            BusinessLine::Orders => orders::check(harness, &seen)?,
         }
     }
-    record.promises.iter().try_for_each(|promise| promise(&seen))?;
-    first_answers_are_repeated(record).await?;
-    if let Some(violation) = harness.bank.violation() {
+    history.promises.iter().try_for_each(|promise| promise(&seen))?;
+    repeated_requests_get_the_first_response(history).await?;
+    if let Some(violation) = harness.processor.violation() {
         return Err(violation);
     }
-    let story = seen.events.iter().map(|event| format!("{} {} {}", event.event_id, event.r#type, event.subject));
-    Ok(story.collect::<Vec<_>>().join("\n"))
+    let event_log = seen.events.iter().map(|event| format!("{} {} {}", event.event_id, event.r#type, event.subject));
+    Ok(event_log.collect::<Vec<_>>().join("\n"))
 }
 
-async fn nothing_is_dead(harness: &Harness) -> Outcome {
+async fn no_event_is_dead_lettered(harness: &Harness) -> Outcome {
     for context in harness.contexts() {
         let reader = harness.store(context).reader().await.map_err(|error| error.to_string())?;
         let letters = dead_letters::list(reader.tx(), None, 1).await.map_err(|error| error.to_string())?;
@@ -149,36 +149,37 @@ async fn nothing_is_dead(harness: &Harness) -> Outcome {
     Ok(())
 }
 
-fn every_event_is_told_once(harness: &Harness, seen: &Seen) -> Outcome {
-    let told: BTreeSet<String> = seen.events.iter().map(|event| event.event_id.clone()).collect();
-    if told.len() != seen.events.len() {
-        return Err("the chronicle tells an event twice".to_owned());
+fn every_event_is_recorded_once(harness: &Harness, seen: &Seen) -> Outcome {
+    let recorded: BTreeSet<String> = seen.events.iter().map(|event| event.event_id.clone()).collect();
+    if recorded.len() != seen.events.len() {
+        return Err("the chronicle has an event twice".to_owned());
     }
     let published: BTreeSet<String> = harness.broker.confirmed().iter().map(ToString::to_string).collect();
-    if told != published {
-        return Err(format!("{} events were published, the chronicle tells {}", published.len(), told.len()));
+    if recorded != published {
+        return Err(format!("{} events were published, the chronicle has {}", published.len(), recorded.len()));
     }
     Ok(())
 }
 
-/// A cause is an event that the chronicle tells. None is named only where a customer's call may have been the cause.
+/// The cause is an event in the chronicle. Only events that a call can cause have none.
 fn every_event_names_its_cause(seen: &Seen) -> Outcome {
-    let told: BTreeSet<&str> = seen.events.iter().map(|event| event.event_id.as_str()).collect();
+    let recorded: BTreeSet<&str> = seen.events.iter().map(|event| event.event_id.as_str()).collect();
     for event in &seen.events {
-        if event.causation_id.is_empty() && !may_be_called(event)? {
-            return Err(format!("{} of {} names no cause", event.r#type, event.subject));
+        if event.causation_id.is_empty() && !may_come_from_a_call(event)? {
+            return Err(format!("{} of {} has no cause", event.r#type, event.subject));
         }
-        if !event.causation_id.is_empty() && !told.contains(event.causation_id.as_str()) {
-            return Err(format!("the cause of {} of {} is not told", event.r#type, event.subject));
+        if !event.causation_id.is_empty() && !recorded.contains(event.causation_id.as_str()) {
+            return Err(format!("the cause of {} of {} is not in the chronicle", event.r#type, event.subject));
         }
     }
     Ok(())
 }
 
-/// Whether there is a call that leads to such an event.
-fn may_be_called(event: &Event) -> Result<bool, String> {
-    let of_line = [cars::may_be_called(event)?, taxis::may_be_called(event), stays::may_be_called(event)?];
-    let of_others = [bikes::may_be_called(event), orders::may_be_called(event)?];
+/// Whether a call, and not only an event, can cause such an event.
+fn may_come_from_a_call(event: &Event) -> Result<bool, String> {
+    let of_line =
+        [cars::may_come_from_a_call(event)?, taxis::may_come_from_a_call(event), stays::may_come_from_a_call(event)?];
+    let of_others = [bikes::may_come_from_a_call(event), orders::may_come_from_a_call(event)?];
     if let Some(may) = of_line.into_iter().chain(of_others).flatten().next() {
         return Ok(may);
     }
@@ -190,18 +191,25 @@ fn may_be_called(event: &Event) -> Result<bool, String> {
     })
 }
 
-/// The payment of an event of `payment`: each has it as its first field.
+/// The payment of an event of `payment`. It is the first field of each.
 fn payment_of(event: &Event) -> Result<Payment, String> {
     let cancelled = PaymentCancelled::decode(body(event)).map_err(|error| format!("{}: {error}", event.r#type))?;
     cancelled.payment.ok_or_else(|| format!("{} without a payment", event.r#type))
 }
 
-/// What a context holds, its events have told.
-fn what_is_so_was_told(seen: &Seen) -> Outcome {
+/// The final state of each context follows from its events.
+fn every_state_has_its_events(seen: &Seen) -> Outcome {
     let name = |event: &Event| event.r#type.rsplit('.').next().unwrap_or_default().to_owned();
-    let told: BTreeSet<(String, &str)> =
+    let recorded: BTreeSet<(String, &str)> =
         seen.events.iter().map(|event| (name(event), event.subject.as_str())).collect();
-    let mut so = [cars::so(seen), taxis::so(seen), stays::so(seen), bikes::so(seen), orders::so(seen)].concat();
+    let mut required = [
+        cars::required_events(seen),
+        taxis::required_events(seen),
+        stays::required_events(seen),
+        bikes::required_events(seen),
+        orders::required_events(seen),
+    ]
+    .concat();
     for payment in seen.payments.values() {
         let names: &[&str] = match payment.state() {
             PaymentState::Approved => &["PaymentRequested", "PaymentApproved"],
@@ -209,10 +217,10 @@ fn what_is_so_was_told(seen: &Seen) -> Outcome {
             PaymentState::Cancelled => &["PaymentRequested", "PaymentCancelled"],
             _ => &["PaymentRequested"],
         };
-        so.extend(names.iter().map(|name| (*name, payment.payment_id.as_str())));
+        required.extend(names.iter().map(|name| (*name, payment.payment_id.as_str())));
     }
-    match so.into_iter().find(|(name, subject)| !told.contains(&((*name).to_owned(), *subject))) {
-        Some((name, subject)) => Err(format!("nobody was told {name} of {subject}")),
+    match required.into_iter().find(|(name, subject)| !recorded.contains(&((*name).to_owned(), *subject))) {
+        Some((name, subject)) => Err(format!("there is no event {name} of {subject}")),
         None => Ok(()),
     }
 }
@@ -225,38 +233,40 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
     };
     let unknown = seen.payments.iter().find(|(purchase, payment)| !is_known(purchase) && !seen.bikes.tops_up(payment));
     match unknown {
-        Some((purchase, _)) => Err(format!("there is a payment for {purchase}, which nobody sold")),
+        Some((purchase, _)) => Err(format!("there is a payment for {purchase}, which does not exist")),
         None => Ok(()),
     }
 }
 
-fn customers_are_told_once(harness: &Harness, seen: &Seen) -> Outcome {
-    let told = [cars::TOLD, taxis::TOLD, stays::TOLD, bikes::TOLD, orders::TOLD, &["PaymentRefused"]].concat();
+fn customers_are_notified_of_each_event(harness: &Harness, seen: &Seen) -> Outcome {
+    let notified =
+        [cars::NOTIFIED, taxis::NOTIFIED, stays::NOTIFIED, bikes::NOTIFIED, orders::NOTIFIED, &["PaymentRefused"]]
+            .concat();
     for event in &seen.events {
         let name = event.r#type.rsplit('.').next().unwrap_or_default();
-        if told.contains(&name) && !seen.messages.contains_key(&event.event_id) {
-            return Err(format!("nobody was told of {name} {}", event.event_id));
+        if notified.contains(&name) && !seen.messages.contains_key(&event.event_id) {
+            return Err(format!("there is no message about {name} {}", event.event_id));
         }
     }
     let events: BTreeSet<&String> = seen.events.iter().map(|event| &event.event_id).collect();
     for id in seen.messages.keys() {
         if !events.contains(id) {
-            return Err(format!("message {id} tells of nothing that happened"));
+            return Err(format!("message {id} belongs to no event"));
         }
-        if harness.post.deliveries(id) == 0 {
-            return Err(format!("message {id} is marked as delivered and never was"));
+        if harness.carrier.deliveries(id) == 0 {
+            return Err(format!("message {id} is marked as delivered, but was not"));
         }
     }
     Ok(())
 }
 
-async fn first_answers_are_repeated(record: &Record) -> Outcome {
-    for acknowledged in &record.acknowledged {
-        match (acknowledged.again)().await {
+async fn repeated_requests_get_the_first_response(history: &History) -> Outcome {
+    for acknowledged in &history.acknowledged {
+        match (acknowledged.repeat)().await {
             Ok(again) if again == acknowledged.answer => {}
             other => {
-                let what = &acknowledged.what;
-                return Err(format!("it was answered differently when it was repeated: {what}: {other:?}"));
+                let request = &acknowledged.request;
+                return Err(format!("the repetition got another response: {request}: {other:?}"));
             }
         }
     }

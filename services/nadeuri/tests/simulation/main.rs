@@ -1,30 +1,30 @@
-//! The simulation: all contexts in one thread, under a seed.
+//! The deterministic simulation: all contexts in one thread, driven by a seed.
 //!
-//! The product's own code runs in a runtime whose time, chance and misfortune come from a seed: events come late, twice and
-//! in another order, contexts crash before and after each commit and stay away for a while, the card processor and the
-//! carrier of messages fall silent. Then everything heals, and what customers, operators and the bank see must be right:
-//! `invariants` says what that is.
+//! The product's own code runs in a runtime whose time, random numbers and faults follow from a seed: events come late,
+//! twice and out of order, contexts crash before and after commits and stay down for a while, the payment processor and
+//! the message carrier do not respond. Then the faults stop, and the `invariants` are checked: what customers,
+//! operators and the payment processor see must be consistent.
 //!
 //! ```sh
 //! cargo test -p nadeuri --test simulation                                   # 1,000 seeds
 //! NADEURI_SEEDS=1000000 cargo test --release -p nadeuri --test simulation   # many
-//! NADEURI_SEED=42 cargo test -p nadeuri --test simulation -- --nocapture    # this one, told in detail
+//! NADEURI_SEED=42 cargo test -p nadeuri --test simulation -- --nocapture    # one seed, in detail
 //! ```
 
 mod actors;
 mod broker;
+mod external;
 mod faults;
 mod harness;
 mod invariants;
-mod outside;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seeds of an ordinary run.
+/// The number of seeds of a default run.
 const SEEDS: u64 = 1_000;
 
-/// Seeds that together come to everything that can happen.
+/// With this number of seeds, every event occurs.
 const ENOUGH: u64 = 300;
 
 #[test]
@@ -46,34 +46,34 @@ fn no_seed_loses_or_doubles_anything() {
                 return Ok(kinds);
             }
             let violated = |violation| {
-                // The others need not go on.
+                // Stop the other threads.
                 next.store(seeds, Ordering::Relaxed);
-                format!("{violation}\nseed {seed}; see it with NADEURI_SEED={seed}")
+                format!("{violation}\nseed {seed}; repeat it with NADEURI_SEED={seed}")
             };
-            let story = harness::run(seed, false).map_err(violated)?;
-            kinds.extend(story.lines().filter_map(|event| event.split(' ').nth(1)).map(str::to_owned));
+            let event_log = harness::run(seed, false).map_err(violated)?;
+            kinds.extend(event_log.lines().filter_map(|event| event.split(' ').nth(1)).map(str::to_owned));
         }
     };
     let outcomes: Vec<Result<BTreeSet<String>, String>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().expect("a simulated run panicked")).collect()
     });
-    let mut told = BTreeSet::new();
+    let mut occurred = BTreeSet::new();
     for outcome in outcomes {
-        told.extend(outcome.unwrap_or_else(|violation| panic!("{violation}")));
+        occurred.extend(outcome.unwrap_or_else(|violation| panic!("{violation}")));
     }
-    // Where nothing happens, nothing goes wrong.
+    // A simulation in which an event never occurs does not test it.
     if seeds >= ENOUGH {
-        let never: Vec<_> = contracts::EVENTS.iter().filter(|event| !told.contains(event.name)).collect();
-        assert!(never.is_empty(), "no seed came to {never:?}");
+        let never: Vec<_> = contracts::EVENTS.iter().filter(|event| !occurred.contains(event.name)).collect();
+        assert!(never.is_empty(), "no seed had the events {never:?}");
     }
 }
 
 #[test]
 fn a_seed_replays_exactly() {
     for seed in 0..3 {
-        let first = harness::run(seed, false).expect("the seed is good");
-        let second = harness::run(seed, false).expect("the seed is good");
-        assert_eq!(first, second, "seed {seed} told two stories");
+        let first = harness::run(seed, false).expect("the seed passes");
+        let second = harness::run(seed, false).expect("the seed passes");
+        assert_eq!(first, second, "seed {seed} has two event logs");
     }
 }

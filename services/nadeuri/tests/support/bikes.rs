@@ -1,4 +1,4 @@
-//! What riders of bikes and those who look after bikes do, in a word each.
+//! The requests of riders of bikes and those who look after bikes, one method each.
 
 use contracts::bike::v1::{
     Bike, BikeState, GetBikeRequest, NearbyBike, RegisterBikeRequest, RemoveBikeRequest, SearchBikesRequest,
@@ -14,7 +14,7 @@ use super::{eventually, new_id};
 
 type Answer<T> = Result<T, Status>;
 
-/// A bike that could be registered: full, usable, at this position.
+/// A valid bike to register: charged, usable, at this position.
 pub fn some_bike(name: &str, at: (f64, f64)) -> RegisterBikeRequest {
     RegisterBikeRequest {
         name: name.to_owned(),
@@ -25,7 +25,7 @@ pub fn some_bike(name: &str, at: (f64, f64)) -> RegisterBikeRequest {
 }
 
 impl Client {
-    /// Registers a bike, somewhere.
+    /// Registers a bike at a random position.
     pub async fn new_bike(&self) -> Bike {
         self.new_bike_at(somewhere()).await
     }
@@ -42,7 +42,7 @@ impl Client {
         Ok(self.send(request).await?.bike.unwrap())
     }
 
-    /// Looks a bike up.
+    /// Gets a bike.
     pub async fn bike(&self, it: &Bike) -> Bike {
         self.send(GetBikeRequest { bike_id: it.bike_id.clone() }).await.unwrap().bike.unwrap()
     }
@@ -66,7 +66,7 @@ impl Client {
         Ok(self.send(request).await?.ride.unwrap())
     }
 
-    /// Returns the bike of a ride, somewhere.
+    /// Returns the bike of a ride at a random position.
     pub async fn leave(&self, it: &Ride) -> Answer<Ride> {
         self.leave_at(it, somewhere()).await
     }
@@ -78,7 +78,7 @@ impl Client {
         Ok(self.send(request).await?.ride.unwrap())
     }
 
-    /// Looks a ride up.
+    /// Gets a ride.
     pub async fn ride(&self, it: &Ride) -> Answer<Ride> {
         Ok(self.send(GetRideRequest { ride_id: it.ride_id.clone() }).await?.ride.unwrap())
     }
@@ -96,14 +96,14 @@ impl Client {
         .await
     }
 
-    /// Looks at the page of a ride.
+    /// Gets the read model of a ride.
     pub async fn bike_page(&self, it: &Ride) -> Answer<BikeRide> {
         Ok(self.send(GetBikeRideRequest { ride_id: it.ride_id.clone() }).await?.bike_ride.unwrap())
     }
 
-    /// Waits until the page of a ride shows the bill in this state.
+    /// Waits until the read model of a ride shows the bill in this state.
     pub async fn sees_bike_page(&self, it: &Ride, bill: BillState) -> BikeRide {
-        let what = format!("the page to show a bill that is {}", bill.as_str_name());
+        let what = format!("the read model to show a bill that is {}", bill.as_str_name());
         eventually(&what, async || self.bike_page(it).await.ok().filter(|page| page.bill_state() == bill)).await
     }
 }

@@ -1,4 +1,4 @@
-//! Clients as apps are: over gRPC, with a name or a token, each call with a deadline.
+//! gRPC clients, with a name or a token, and a deadline for each call.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,22 +12,22 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{LOOK, PATIENCE};
 
-/// How long a call may take, if nothing else is said.
+/// The default deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Who calls, and how they say so.
+/// The caller, and how they authenticate.
 #[derive(Clone, Debug)]
 pub enum Who {
-    /// Where everybody is believed.
+    /// Auth is off: the headers set the caller.
     Named {
         /// The subject.
         name: String,
-        /// Separated by commas.
+        /// The roles, separated by commas.
         roles: &'static str,
     },
-    /// Where tokens are checked.
+    /// A token.
     Token(String),
-    /// Says nothing.
+    /// No credentials.
     Nobody,
 }
 
@@ -37,7 +37,7 @@ impl Who {
         Who::Named { name: name.to_owned(), roles: "customer" }
     }
 
-    /// Who runs the company.
+    /// An admin.
     pub fn admin() -> Who {
         Who::Named { name: "admin".to_owned(), roles: "admin" }
     }
@@ -58,12 +58,12 @@ impl Who {
     }
 }
 
-/// Where the contexts are, with a connection to each process.
+/// The addresses of the contexts, with a connection to each process.
 #[derive(Clone)]
 pub struct Places(Arc<BTreeMap<&'static str, (SocketAddr, Channel)>>);
 
 impl Places {
-    /// Connects when first used, and again whenever a connection is lost.
+    /// Connects at the first call, and reconnects whenever a connection is lost.
     pub fn new(places: BTreeMap<&'static str, SocketAddr>) -> Places {
         let mut channels: BTreeMap<SocketAddr, Channel> = BTreeMap::new();
         let connect = |address: SocketAddr| {
@@ -77,18 +77,18 @@ impl Places {
         Places(Arc::new(places.into_iter().map(channel).collect()))
     }
 
-    /// The same places, with new connections.
+    /// The same addresses, with new connections.
     pub fn reconnected(&self) -> Places {
         Places::new(self.0.iter().map(|(context, (address, _))| (*context, *address)).collect())
     }
 
-    /// How many processes there are.
+    /// The number of processes.
     pub fn processes(&self) -> usize {
         let addresses: std::collections::BTreeSet<_> = self.0.values().map(|(address, _)| address).collect();
         addresses.len()
     }
 
-    /// Where a context can be called.
+    /// The URL of a context.
     pub fn url(&self, context: &str) -> String {
         format!("http://{}", self.0[context].0)
     }
@@ -99,7 +99,7 @@ impl Places {
     }
 }
 
-/// Somebody who calls.
+/// A client of one caller.
 #[derive(Clone)]
 pub struct Client {
     places: Places,
@@ -108,18 +108,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// The same, less or more patient.
+    /// The same client with another deadline.
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Client {
         Client { deadline, ..self.clone() }
     }
 
-    /// The way to a context, for what is no plain call.
+    /// The channel to a context, for anything but unary calls.
     pub fn channel(&self, context: &str) -> Channel {
         self.places.0[context].1.clone()
     }
 
-    /// A request with name and deadline.
+    /// A request with credentials and deadline.
     pub fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.set_timeout(self.deadline);
@@ -139,14 +139,14 @@ impl Client {
         ::client::call(self.channel(M::CONTEXT), self.request(message)).await.map(Response::into_inner)
     }
 
-    /// Makes a call again and again, with the same request, until there is an answer: what a good client does when a
-    /// server is away. The request should carry a request id.
+    /// Repeats a call with the same request until there is a response, as a correct client does when a server is down.
+    /// The request should have a request id.
     pub async fn insist<M: Unary>(&self, message: M) -> Result<M::Response, Status> {
         let limit = tokio::time::Instant::now() + PATIENCE;
         let patient = self.within(Duration::from_secs(5));
         loop {
             match patient.send(message.clone()).await {
-                Err(status) if is_passing(&status) && tokio::time::Instant::now() < limit => {
+                Err(status) if is_transient(&status) && tokio::time::Instant::now() < limit => {
                     tokio::time::sleep(LOOK * 3).await;
                 }
                 answer => return answer,
@@ -155,8 +155,8 @@ impl Client {
     }
 }
 
-/// Whether it is nobody's no: the server is away, is busy, or the connection was lost.
-pub fn is_passing(status: &Status) -> bool {
+/// Whether the error is transient: the server is down or busy, or the connection was lost.
+pub fn is_transient(status: &Status) -> bool {
     let codes = [
         Code::Unavailable,
         Code::DeadlineExceeded,

@@ -1,4 +1,4 @@
-//! Servers that are one product together: all contexts in one process or each in its own, on whatever stores and bus.
+//! A running product: all contexts in one process or each in its own, with a choice of stores and bus.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,38 +25,38 @@ pub fn contexts() -> impl Iterator<Item = &'static str> {
     nadeuri::contexts::ALL.iter().map(|context| context.name)
 }
 
-/// The ways to run the product that every journey is made in.
+/// The set-ups in which every journey runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
     /// One process, with SQLite and the local bus.
     Embedded,
     /// One process, with PostgreSQL and RabbitMQ.
     OneProcess,
-    /// A process a context, with PostgreSQL and RabbitMQ.
+    /// One process per context, with PostgreSQL and RabbitMQ.
     PerContext,
 }
 
-/// The throw-away servers of `cargo xtask test`, or why there are none.
+/// The URLs of the temporary servers of `cargo xtask test`, or why there are none.
 pub fn real_servers() -> Result<(String, String), &'static str> {
     let servers = (std::env::var("NADEURI_TEST_POSTGRES"), std::env::var("NADEURI_TEST_AMQP"));
     let (Ok(postgres), Ok(amqp)) = servers else { return Err("needs PostgreSQL and RabbitMQ: run `cargo xtask test`") };
     Ok((postgres, amqp))
 }
 
-/// A name that no other cluster has.
+/// A unique name.
 fn new_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The prefixes of queues that clusters have left behind, empty, for those who come after.
+/// The prefixes of empty queues that earlier clusters have left, to be reused.
 ///
-/// They are used again, because hundreds of idle queues are a burden; and not removed, because RabbitMQ 3 restarts the
-/// dead-letter workers of queues that go, and after too many restarts at once gives up all of them: from then on no such
-/// queue can be made.
+/// They are reused, because hundreds of idle queues are a load. They are not deleted, because RabbitMQ 3 restarts the
+/// dead-letter workers of deleted queues, and after too many restarts at once it stops all of them: then no such queue
+/// can be declared any more.
 static LEFT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Empties the queues of a cluster that has ended. A queue without consumers has taken back what they had not confirmed.
+/// Empties the queues of a stopped cluster. A queue without consumers has requeued all unacknowledged messages.
 async fn empty_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
     let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
@@ -75,7 +75,7 @@ async fn empty_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
     connection.close(200, "done".into()).await
 }
 
-/// Asks a server to end as an operator does, and waits until it has.
+/// Stops a server with SIGTERM, and waits until it has ended.
 async fn stop(mut server: Server) -> ExitStatus {
     server.signal(Signal::TERM).unwrap();
     eventually("the server ends", async || server.ended().unwrap()).await
@@ -94,22 +94,22 @@ impl Node {
     }
 }
 
-/// Servers that are one product together.
+/// A running product of one or more processes.
 pub struct Cluster {
     name: String,
     folder: TempDir,
-    /// What all of them are given.
+    /// The arguments of all processes.
     arguments: Vec<String>,
-    /// Where the state of each `{context}` is, unless told otherwise by [`Cluster::with`].
+    /// The store of each `{context}`, unless [`Cluster::with`] sets another.
     store: String,
-    /// The RabbitMQ that has its queues, and their prefix.
+    /// The URL of RabbitMQ, and the prefix of the queues.
     broker: Option<(String, String)>,
     nodes: Vec<Node>,
     places: Places,
 }
 
 impl Cluster {
-    /// The servers of a set-up; they are started by [`Cluster::up`].
+    /// The processes of a set-up. [`Cluster::up`] starts them.
     pub fn new(setup: Setup) -> Cluster {
         let cluster = match setup {
             Setup::Embedded | Setup::OneProcess => Cluster::together(),
@@ -124,12 +124,12 @@ impl Cluster {
         }
     }
 
-    /// All contexts in one process, on SQLite and the local bus unless told otherwise.
+    /// All contexts in one process, on SQLite and the local bus by default.
     pub fn together() -> Cluster {
         Cluster::of(&[&contexts().collect::<Vec<_>>()])
     }
 
-    /// A process for each group of contexts, on SQLite and the local bus unless told otherwise.
+    /// A process for each group of contexts, on SQLite and the local bus by default.
     pub fn of(groups: &[&[&'static str]]) -> Cluster {
         let nodes: Vec<Node> = groups.iter().map(|group| Node::new(group)).collect();
         let place_of = |node: &Node| node.contexts.iter().map(|context| (*context, node.address)).collect::<Vec<_>>();
@@ -145,7 +145,7 @@ impl Cluster {
         Cluster { name: new_name(), folder, arguments, store, broker: None, nodes, places: Places::new(places) }
     }
 
-    /// Keeps all state in a database of its own on this PostgreSQL, in a schema a context.
+    /// Stores all state in a new database on this PostgreSQL, with one schema per context.
     #[must_use]
     pub fn on_postgres(mut self, server: &str) -> Cluster {
         let store = format!("{server}{}?schema={{context}}", self.name);
@@ -153,7 +153,7 @@ impl Cluster {
         self.with(&["--store", &store])
     }
 
-    /// Carries events over this RabbitMQ, in queues that nobody else has at the time.
+    /// Publishes events over this RabbitMQ, with queues that no other running cluster uses.
     #[must_use]
     pub fn on_rabbitmq(mut self, broker: &str) -> Cluster {
         let left = LEFT.lock().unwrap().pop();
@@ -162,19 +162,19 @@ impl Cluster {
         self.with(&["--bus", broker, "--bus-prefix", &prefix])
     }
 
-    /// Gives all of them further arguments.
+    /// Adds arguments for all processes.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Cluster {
         self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
-    /// A database of the cluster's own on this PostgreSQL.
+    /// The URL of this cluster's database on this PostgreSQL.
     pub fn database(&self, server: &str) -> String {
         format!("{server}{}", self.name)
     }
 
-    /// The store of a context, to look into it or to change it behind the context's back.
+    /// Opens the store of a context, to read it or to change it directly.
     pub async fn open_store(&self, context: &'static str) -> Database {
         Database::open(&self.store, context, &Runtime::real()).await.unwrap()
     }
@@ -189,7 +189,7 @@ impl Cluster {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Starts what does not run, and waits until it serves.
+    /// Starts all processes that do not run, and waits until they serve.
     pub async fn up(&mut self) {
         for index in 0..self.nodes.len() {
             self.spawn(index);
@@ -199,7 +199,7 @@ impl Cluster {
         }
     }
 
-    /// The same, in a line with the rest.
+    /// [`Cluster::up`], for method chains.
     pub async fn started(mut self) -> Cluster {
         self.up().await;
         self
@@ -228,7 +228,7 @@ impl Cluster {
         }
     }
 
-    /// Stops the process of a context, as an operator does.
+    /// Stops the process of a context with SIGTERM.
     pub async fn stop(&mut self, context: &str) {
         let index = self.node(context);
         if let Some(server) = self.nodes[index].server.take() {
@@ -237,7 +237,7 @@ impl Cluster {
         }
     }
 
-    /// Stops the process of a context, and has a stand-in listen in its place.
+    /// Stops the process of a context, and starts a stand-in at its address.
     pub async fn replace(&mut self, context: &str, behaviour: Behaviour) -> StandIn {
         self.stop(context).await;
         let index = self.node(context);
@@ -257,7 +257,7 @@ impl Cluster {
         self.nodes[index].server = None;
     }
 
-    /// Runs one more process of a context beside the first; nobody is told where.
+    /// Starts another replica of a context. It only consumes events: no peer has its address.
     pub async fn replicate(&mut self, context: &'static str) {
         self.nodes.push(Node::new(&[context]));
         let index = self.nodes.len() - 1;
@@ -278,7 +278,7 @@ impl Cluster {
         }
     }
 
-    /// Stops all of them; panics if one does not end well.
+    /// Stops all processes; panics if one fails.
     pub async fn down(mut self) {
         let stopping = self.nodes.iter_mut().filter_map(|node| node.server.take()).map(stop);
         for status in futures::future::join_all(stopping).await {
@@ -290,7 +290,7 @@ impl Cluster {
         }
     }
 
-    /// Where a context can be called.
+    /// The URL of a context.
     pub fn url(&self, context: &str) -> String {
         self.places.url(context)
     }
@@ -305,28 +305,28 @@ impl Cluster {
         self.places.client(Who::Named { name: name.to_owned(), roles: "driver" })
     }
 
-    /// Who runs the company.
+    /// An admin.
     pub fn admin(&self) -> Client {
         self.places.client(Who::admin())
     }
 
-    /// Whoever it is.
+    /// A client of any caller.
     pub fn client(&self, who: Who) -> Client {
         self.places.client(who)
     }
 
-    /// A customer with connections of their own, as on a phone of their own.
+    /// A customer with their own connections, as on their own phone.
     pub fn stranger(&self, name: &str) -> Client {
         self.places.reconnected().client(Who::customer(name))
     }
 
-    /// Runs a command of the product to its end.
+    /// Runs a command of the product, and returns its output.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         nadeuri(&arguments).output().unwrap()
     }
 
-    /// What all processes logged; for the message of a failed test.
+    /// The logs of all processes, for the message of a failed test.
     pub fn logs(&self) -> String {
         let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::said);
         logs.collect::<Vec<_>>().join("\n")

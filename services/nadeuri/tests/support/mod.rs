@@ -1,4 +1,4 @@
-//! What the black-box tests stand on: servers as real processes, clients as apps are, and patience with a limit.
+//! The support of the black-box tests: servers as real processes, gRPC clients, and waiting with a limit.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -24,28 +24,28 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// How long anything that must come may take. It is long, for many tests run at once on few cores.
+/// The limit of a wait. It is long because many tests run at once on few cores.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked for.
+/// The pause between two polls.
 pub const LOOK: Duration = Duration::from_millis(20);
-/// A payment method that works.
+/// A payment method that is approved.
 pub const GOOD_CARD: &str = "sandbox-approve";
-/// A payment method that does not.
+/// A payment method that is declined.
 pub const BAD_CARD: &str = "sandbox-decline";
 
 static IDS: LazyLock<Ids> = LazyLock::new(Ids::system);
 
-/// What time it is.
+/// The current time.
 pub fn now() -> Timestamp {
     Clock::system().now()
 }
 
-/// An id that nobody has.
+/// A new id.
 pub fn new_id() -> String {
     IDS.uuid(now()).to_string()
 }
 
-/// A number below `limit`.
+/// A random number below `limit`.
 pub fn below(limit: u64) -> u64 {
     IDS.below(limit)
 }
@@ -62,40 +62,40 @@ pub fn between(start: Timestamp, end: Timestamp) -> Period {
     Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) }
 }
 
-/// Waits until `ask` has an answer; panics if it has none in time.
+/// Polls `ask` until it returns a value; panics after [`PATIENCE`].
 pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
     eventually_within(PATIENCE, what, ask).await
 }
 
-/// Waits for at most `patience`.
+/// Polls `ask` until it returns a value; panics after `patience`.
 pub async fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let limit = Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(Instant::now() < limit, "waited in vain: {what}");
+        assert!(Instant::now() < limit, "timed out: {what}");
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// The reason in a status.
+/// The reason (`ErrorInfo`) of a status.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-/// The fields that a status names as wrong.
+/// The fields (`BadRequest`) that a status names.
 pub fn wrong_fields(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
     violations.into_iter().map(|violation| violation.field).collect()
 }
 
-/// When a status says to come back.
+/// The retry delay (`RetryInfo`) of a status.
 pub fn retry_delay(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
 }
 
-/// The refusal that must have come, with this code and reason.
+/// Checks that a request is refused with this code and reason, and returns the status.
 #[track_caller]
 pub fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, with: &str) -> Status {
     let status = answer.expect_err("it must be refused");
@@ -103,7 +103,7 @@ pub fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, with: 
     status
 }
 
-/// The refusal that must have come as things stand.
+/// Checks that a request is refused with `FAILED_PRECONDITION` and this reason, and returns the status.
 #[track_caller]
 pub fn precondition<T: std::fmt::Debug>(answer: Result<T, Status>, with: &str) -> Status {
     refused(answer, Code::FailedPrecondition, with)

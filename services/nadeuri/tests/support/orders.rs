@@ -1,4 +1,4 @@
-//! What customers of the shop, its managers and its couriers do, in a word each.
+//! The requests of customers of the shop, its managers and its couriers, one method each.
 
 use contracts::delivery::v1::{
     CompleteDeliveryRequest, Delivery, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest, StartDeliveryRequest,
@@ -15,18 +15,18 @@ use super::{GOOD_CARD, eventually, new_id};
 
 type Answer<T> = Result<T, Status>;
 
-/// Where everything goes.
+/// The delivery address.
 pub const ADDRESS: &str = "1 Sejong-daero, Seoul";
 
 impl Who {
-    /// Who carries orders.
+    /// A courier.
     pub fn courier(name: &str) -> Who {
         Who::Named { name: name.to_owned(), roles: "courier" }
     }
 }
 
-/// The wish for so many of a product, under a request id of its own.
-pub fn wish(product: &Product, quantity: i32, payment_method: &str) -> CreateOrderRequest {
+/// A request to order this quantity of a product, with a new request id.
+pub fn order_request(product: &Product, quantity: i32, payment_method: &str) -> CreateOrderRequest {
     CreateOrderRequest {
         request_id: new_id(),
         product_id: product.product_id.clone(),
@@ -37,7 +37,7 @@ pub fn wish(product: &Product, quantity: i32, payment_method: &str) -> CreateOrd
 }
 
 impl Client {
-    /// Adds a product for so many won, and so many of it.
+    /// Adds a product with this price in won and this stock.
     pub async fn new_product(&self, name: &str, price: i64, stock: i64) -> Product {
         let product = Product { name: name.to_owned(), price: Some(won(price)), stock, ..Default::default() };
         let request = CreateProductRequest { product: Some(product), ..Default::default() };
@@ -50,23 +50,23 @@ impl Client {
         Ok(self.send(request).await?.product.unwrap())
     }
 
-    /// Looks a product up.
+    /// Gets a product.
     pub async fn product(&self, it: &Product) -> Answer<Product> {
         Ok(self.send(GetProductRequest { product_id: it.product_id.clone() }).await?.product.unwrap())
     }
 
-    /// Waits until there are so many in stock.
+    /// Waits until a product has this stock.
     pub async fn sees_stock(&self, it: &Product, stock: i64) {
         let what = format!("{stock} of {} in stock", it.name);
         eventually(&what, async || self.product(it).await.ok().filter(|found| found.stock == stock)).await;
     }
 
-    /// Orders so many with a card that works.
+    /// Orders this quantity with a valid card.
     pub async fn order(&self, it: &Product, quantity: i32) -> Answer<Order> {
-        self.order_so(wish(it, quantity, GOOD_CARD)).await
+        self.order_so(order_request(it, quantity, GOOD_CARD)).await
     }
 
-    /// Orders. `order` hears of a new product a moment after `product` has it: until then, it is asked again.
+    /// Orders. Repeats the request until `order` has received the event of the product.
     pub async fn order_so(&self, request: CreateOrderRequest) -> Answer<Order> {
         let answer = eventually("order knows the product", async || {
             let answer = self.send(request.clone()).await;
@@ -82,7 +82,7 @@ impl Client {
         Ok(self.send(request).await?.order.unwrap())
     }
 
-    /// Looks an order up.
+    /// Gets an order.
     pub async fn order_of(&self, order_id: &str) -> Answer<Order> {
         Ok(self.send(GetOrderRequest { order_id: order_id.to_owned() }).await?.order.unwrap())
     }
@@ -105,7 +105,7 @@ impl Client {
         .await
     }
 
-    /// Waits until the delivery of an order waits for a courier.
+    /// Waits until the delivery of an order is prepared.
     pub async fn sees_delivery(&self, it: &Order) -> Delivery {
         let state = DeliveryState::Prepared.into();
         let request = ListDeliveriesRequest { page_size: 1_000, state, ..Default::default() };
@@ -116,29 +116,29 @@ impl Client {
         .await
     }
 
-    /// Is on the way with it.
+    /// Starts a delivery.
     pub async fn start(&self, it: &Delivery) -> Answer<Delivery> {
         let request = StartDeliveryRequest { delivery_id: it.delivery_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.delivery.unwrap())
     }
 
-    /// Has brought it.
+    /// Completes a delivery.
     pub async fn complete(&self, it: &Delivery) -> Answer<Delivery> {
         let request = CompleteDeliveryRequest { delivery_id: it.delivery_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.delivery.unwrap())
     }
 
-    /// Looks a delivery up.
+    /// Gets a delivery.
     pub async fn delivery(&self, it: &Delivery) -> Answer<Delivery> {
         Ok(self.send(GetDeliveryRequest { delivery_id: it.delivery_id.clone() }).await?.delivery.unwrap())
     }
 
-    /// Looks at the page of an order.
+    /// Gets the read model of an order.
     pub async fn order_page(&self, order_id: &str) -> Answer<mypage::Order> {
         Ok(self.send(mypage::GetOrderRequest { order_id: order_id.to_owned() }).await?.order.unwrap())
     }
 
-    /// Waits until the page of an order shows these states.
+    /// Waits until the read model of an order shows these states.
     pub async fn sees_order_page(
         &self,
         it: &Order,
@@ -147,7 +147,7 @@ impl Client {
         delivery: DeliveryState,
     ) -> mypage::Order {
         let states = (order, payment, delivery);
-        eventually(&format!("the page to show {states:?}"), async || {
+        eventually(&format!("the read model to show {states:?}"), async || {
             let page = self.order_page(&it.order_id).await.ok()?;
             ((page.order_state(), page.payment_state(), page.delivery_state()) == states).then_some(page)
         })

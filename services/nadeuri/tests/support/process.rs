@@ -1,4 +1,4 @@
-//! The program under test, and addresses for it.
+//! The binary under test, and free addresses for it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// The product.
 pub const NADEURI: &str = env!("CARGO_BIN_EXE_nadeuri");
 
-/// An address on this machine where nobody listens. Below the range from which outgoing connections take their ports,
-/// so that a server that was killed finds its port free.
+/// A free address on loopback. Its port is below the ephemeral port range, so that an outgoing connection can't take it
+/// while a killed server restarts.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const COUNT: u32 = 20_000;
@@ -22,7 +22,7 @@ pub fn free_address() -> SocketAddr {
     }
 }
 
-/// The command with these arguments, and nothing of the environment that could change what it does.
+/// The command with these arguments, without environment variables that could change its behaviour.
 pub fn nadeuri(arguments: &[String]) -> Command {
     let mut command = Command::new(NADEURI);
     command.args(arguments).env_clear().stdin(Stdio::null());

@@ -1,6 +1,5 @@
-//! A stand-in for the process of a context: it listens where the process did, takes calls of every service, counts them by
-//! who makes them, and does with them what a peer in trouble does. What a caller does about such a peer is seen here, by
-//! the calls that arrive.
+//! A stand-in (test double) for the process of a context: it listens at the address of the process, accepts calls of
+//! every service, counts them by caller, and behaves like a faulty peer. The calls that arrive show what a caller does.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,25 +20,25 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::PATIENCE;
 
-/// Calls under way at once on one connection: more than any caller makes.
+/// The maximum of concurrent calls on one connection: more than any caller makes.
 const STREAMS_PER_CONNECTION: u32 = 4096;
-/// When an overloaded stand-in tells callers to come back: a delay that nobody else chooses.
+/// The retry delay of an overloaded stand-in. No other part of the product uses this value.
 pub const COME_BACK: Duration = Duration::from_secs(7);
-/// Why a flaky stand-in refuses calls.
+/// The reason with which a flaky stand-in refuses calls.
 pub const REFUSAL: &str = "STAND_IN";
 
-/// What a stand-in does with a call.
+/// How a stand-in behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Accepts it and never answers.
+    /// Accepts calls and never responds.
     Hangs,
-    /// Answers that it is overloaded, and when to come back.
+    /// Rejects calls as overloaded, with a retry delay.
     Overloaded,
-    /// Is unavailable for the first of every three, and refuses the others, which is an answer.
+    /// Is unavailable for one of every three calls, and refuses the others, which counts as a response.
     Flaky,
 }
 
-/// The calls that arrived and those that are held, by caller.
+/// The numbers of arrived and of held calls, by caller.
 #[derive(Clone, Debug, Default)]
 struct Count {
     arrived: usize,
@@ -51,10 +50,10 @@ struct State {
     counts: watch::Sender<BTreeMap<String, Count>>,
 }
 
-/// A peer in trouble. It stops listening when it leaves or is dropped.
+/// A faulty peer. It stops listening when it leaves or is dropped.
 pub struct StandIn {
     state: Arc<State>,
-    /// Ended as a whole, its connections end at once, as those of a process do.
+    /// Its tasks. When they are aborted, its connections close at once, like those of a killed process.
     runtime: Option<Runtime>,
 }
 
@@ -86,7 +85,7 @@ impl StandIn {
         self.count(caller).arrived
     }
 
-    /// How many calls of this context are held without an answer. Their callers still wait.
+    /// How many calls of this context are held without a response. Their callers still wait.
     pub fn held(&self, caller: &str) -> usize {
         self.count(caller).held
     }
@@ -96,10 +95,10 @@ impl StandIn {
         let mut counts = self.state.counts.subscribe();
         let enough = counts.wait_for(|counts| counts.get(caller).is_some_and(|count| count.arrived >= arrived));
         let enough = tokio::time::timeout(PATIENCE, enough).await;
-        assert!(enough.is_ok(), "waited in vain for {arrived} calls of {caller}; it made {}", self.arrived(caller));
+        assert!(enough.is_ok(), "timed out waiting for {arrived} calls of {caller}; it made {}", self.arrived(caller));
     }
 
-    /// Ends, as a process does: its address is free and its connections are closed.
+    /// Stops: the address is free and the connections are closed.
     pub async fn leave(mut self) {
         let runtime = self.runtime.take();
         tokio::task::spawn_blocking(|| drop(runtime)).await.unwrap();
@@ -159,7 +158,7 @@ impl Service<Request<Body>> for Answers {
     }
 }
 
-/// A call that is not answered; dropped when its caller gives up.
+/// A call without a response. It is dropped when its caller gives up.
 struct Held {
     state: Arc<State>,
     caller: String,

@@ -1,4 +1,4 @@
-//! What guests and managers do at resorts, in a word each.
+//! The requests of guests and managers of resorts, one method each.
 
 use contracts::mypage::v1 as mypage;
 use contracts::payment::v1::{ListPaymentsRequest, Payment, PaymentState};
@@ -17,20 +17,20 @@ use super::{GOOD_CARD, eventually, now};
 type Answer<T> = Result<T, Status>;
 
 impl Who {
-    /// Who runs resorts.
+    /// A manager.
     pub fn manager() -> Who {
         Who::Named { name: "manager".to_owned(), roles: "manager" }
     }
 }
 
-/// So many nights, the first of them in so many days from today in Seoul.
+/// Dates of this many nights that start this many days from today in Seoul.
 pub fn nights(start: i64, nights: i64) -> Dates {
     let now = jiff::Timestamp::from_microsecond(now().micros()).unwrap();
     let first = now.to_zoned(TimeZone::get("Asia/Seoul").unwrap()).date() + start.days();
     Dates { start_date: first.to_string(), end_date: (first + nights.days()).to_string() }
 }
 
-/// A villa that could be registered: in Seoul, offered from yesterday on for two years.
+/// A valid villa to register: in Seoul, offered from yesterday for two years.
 pub fn some_villa(name: &str, won_a_night: i64) -> Resort {
     Resort {
         name: name.to_owned(),
@@ -53,7 +53,7 @@ impl Client {
         Ok(self.send(request).await?.resort.unwrap())
     }
 
-    /// Looks a resort up.
+    /// Gets a resort.
     pub async fn resort(&self, resort: &Resort) -> Resort {
         let request = GetResortRequest { resort_id: resort.resort_id.clone() };
         self.send(request).await.unwrap().resort.unwrap()
@@ -71,7 +71,7 @@ impl Client {
         Ok(self.send(request).await?.stay.unwrap())
     }
 
-    /// Looks a stay up.
+    /// Gets a stay.
     pub async fn stay(&self, it: &Stay) -> Answer<Stay> {
         Ok(self.send(GetStayRequest { stay_id: it.stay_id.clone() }).await?.stay.unwrap())
     }
@@ -94,7 +94,7 @@ impl Client {
         .await
     }
 
-    /// Pays for a stay with a card that works, and waits until it is confirmed.
+    /// Pays for a stay with a valid card, and waits until it is confirmed.
     pub async fn pay_stay(&self, it: &Stay) -> Stay {
         let payment = self.sees_stay_payment(it, PaymentState::Requested).await;
         self.charge(&payment.payment_id, GOOD_CARD).await.unwrap();
@@ -119,12 +119,12 @@ impl Client {
         Ok(self.send(request).await?.voucher.unwrap())
     }
 
-    /// Looks at the page of a stay.
+    /// Gets the read model of a stay.
     pub async fn stay_page(&self, it: &Stay) -> Answer<mypage::Stay> {
         Ok(self.send(mypage::GetStayRequest { stay_id: it.stay_id.clone() }).await?.stay.unwrap())
     }
 
-    /// Waits until the page of a stay shows these states.
+    /// Waits until the read model of a stay shows these states.
     pub async fn sees_stay_page(
         &self,
         it: &Stay,
@@ -133,7 +133,7 @@ impl Client {
         voucher: VoucherState,
     ) -> mypage::Stay {
         let states = (stay, payment, voucher);
-        eventually(&format!("the page to show {states:?}"), async || {
+        eventually(&format!("the read model to show {states:?}"), async || {
             let page = self.stay_page(it).await.ok()?;
             ((page.stay_state(), page.payment_state(), page.voucher_state()) == states).then_some(page)
         })

@@ -1,4 +1,4 @@
-//! What customers and drivers of taxis do, in a word each.
+//! The requests of customers and drivers of taxis, one method each.
 
 use contracts::dispatch::v1::{CancelHailRequest, GetHailRequest, Hail, HailState, HailTaxiRequest};
 use contracts::driving::v1::{
@@ -14,28 +14,28 @@ use super::{GOOD_CARD, below, eventually};
 
 type Answer<T> = Result<T, Status>;
 
-/// Somewhere far from all others, so that trials don't see each other's offers.
+/// A random position far from all others, so that trials don't see each other's offers.
 pub fn somewhere() -> (f64, f64) {
     (below(160_000) as f64 / 1_000.0 - 80.0, below(358_000) as f64 / 1_000.0 - 179.0)
 }
 
-/// A place so many kilometres north of another.
+/// A position this many kilometres north of another.
 pub fn north_of((latitude, longitude): (f64, f64), km: f64) -> (f64, f64) {
     (latitude + km / 111.195, longitude)
 }
 
-/// A place on the map.
+/// A place with this name and position.
 pub fn place(name: &str, (latitude, longitude): (f64, f64)) -> Place {
     Place { name: name.to_owned(), latitude: Some(latitude), longitude: Some(longitude) }
 }
 
 impl Client {
-    /// Asks for a taxi, from somewhere.
+    /// Hails a taxi from a random position.
     pub async fn hail(&self) -> Hail {
         self.hail_from(somewhere(), GOOD_CARD).await.unwrap()
     }
 
-    /// Asks for a taxi from there, to be paid with this.
+    /// Hails a taxi from this position, with this payment method.
     pub async fn hail_from(&self, position: (f64, f64), payment_method: &str) -> Answer<Hail> {
         let request = HailTaxiRequest {
             pickup: Some(place("City Hall", position)),
@@ -46,13 +46,13 @@ impl Client {
         Ok(self.send(request).await?.hail.unwrap())
     }
 
-    /// Does not want it any more.
+    /// Cancels a hail.
     pub async fn cancel_hail(&self, it: &Hail) -> Answer<Hail> {
         let request = CancelHailRequest { hail_id: it.hail_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.hail.unwrap())
     }
 
-    /// Looks a hail up.
+    /// Gets a hail.
     pub async fn hail_of(&self, it: &Hail) -> Answer<Hail> {
         Ok(self.send(GetHailRequest { hail_id: it.hail_id.clone() }).await?.hail.unwrap())
     }
@@ -63,7 +63,7 @@ impl Client {
         eventually(&what, async || self.hail_of(it).await.ok().filter(|found| found.state() == state)).await
     }
 
-    /// What is offered near a position.
+    /// The offers near a position.
     pub async fn offers(&self, (latitude, longitude): (f64, f64), within_km: i32) -> Vec<Offer> {
         let (latitude, longitude) = (Some(latitude), Some(longitude));
         let request = ListOffersRequest { latitude, longitude, within_km, ..Default::default() };
@@ -81,46 +81,46 @@ impl Client {
         .await
     }
 
-    /// Takes a drive.
+    /// Accepts a drive.
     pub async fn accept(&self, it: &Drive) -> Answer<Drive> {
         let request = AcceptDriveRequest { drive_id: it.drive_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.drive.unwrap())
     }
 
-    /// Does not want a drive.
+    /// Declines a drive.
     pub async fn decline(&self, it: &Drive) -> Answer<Drive> {
         let request = DeclineDriveRequest { drive_id: it.drive_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.drive.unwrap())
     }
 
-    /// The customer boarded.
+    /// Starts a drive.
     pub async fn depart(&self, it: &Drive) -> Answer<Drive> {
         let request = StartDriveRequest { drive_id: it.drive_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.drive.unwrap())
     }
 
-    /// The customer has arrived.
+    /// Finishes a drive.
     pub async fn arrive(&self, it: &Drive) -> Answer<Drive> {
         let request = FinishDriveRequest { drive_id: it.drive_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.drive.unwrap())
     }
 
-    /// Looks a drive up.
+    /// Gets a drive.
     pub async fn drive(&self, it: &Drive) -> Answer<Drive> {
         Ok(self.send(GetDriveRequest { drive_id: it.drive_id.clone() }).await?.drive.unwrap())
     }
 
-    /// Waits until a drive is so.
+    /// Waits until a drive satisfies `is_so`.
     pub async fn sees_drive(&self, it: &Drive, what: &str, is_so: impl Fn(&Drive) -> bool) -> Drive {
         eventually(what, async || self.drive(it).await.ok().filter(&is_so)).await
     }
 
-    /// Looks at the page of a ride.
+    /// Gets the read model of a ride.
     pub async fn ride_page(&self, it: &Hail) -> Answer<TaxiRide> {
         Ok(self.send(GetTaxiRideRequest { hail_id: it.hail_id.clone() }).await?.taxi_ride.unwrap())
     }
 
-    /// Waits until the page of a ride is so.
+    /// Waits until the read model of a ride satisfies `is_so`.
     pub async fn sees_ride_page(&self, it: &Hail, what: &str, is_so: impl Fn(&TaxiRide) -> bool) -> TaxiRide {
         eventually(what, async || self.ride_page(it).await.ok().filter(&is_so)).await
     }

@@ -1,4 +1,4 @@
-//! What customers and admins do, in a word each.
+//! The requests of customers and admins, one method each.
 
 use contracts::chronicle::v1::{Event, GetFlowRequest};
 use contracts::fleet::v1::{Car, CarStatus, GetCarRequest, RegisterCarRequest, RemoveCarRequest};
@@ -21,19 +21,19 @@ use super::{GOOD_CARD, eventually};
 
 type Answer<T> = Result<T, Status>;
 
-/// So many won.
+/// This amount in won.
 pub fn won(amount_minor: i64) -> Money {
     Money { currency_code: "KRW".to_owned(), amount_minor }
 }
 
-/// A car that could be registered.
+/// A valid car to register.
 pub fn some_car(model: &str, daily_rate: Money) -> Car {
     let place = Place { name: "Gimpo Airport".to_owned(), ..Default::default() };
     Car { model: model.to_owned(), place: Some(place), daily_rate: Some(daily_rate), ..Default::default() }
 }
 
 impl Client {
-    /// Registers a car for so many won a day.
+    /// Registers a car for this daily rate in won.
     pub async fn new_car(&self, model: &str, won_a_day: i64) -> Car {
         self.register(some_car(model, won(won_a_day))).await.unwrap()
     }
@@ -49,7 +49,7 @@ impl Client {
         Ok(self.send(request).await?.car.unwrap())
     }
 
-    /// Looks a car up.
+    /// Gets a car.
     pub async fn car(&self, car: &Car) -> Answer<Car> {
         Ok(self.send(GetCarRequest { car_id: car.car_id.clone() }).await?.car.unwrap())
     }
@@ -60,7 +60,7 @@ impl Client {
         eventually(&what, async || self.car(car).await.ok().filter(|car| car.status() == status)).await
     }
 
-    /// Reserves a car. `rental` hears of a new car a moment after `fleet` has it: until then, it is asked again.
+    /// Reserves a car. Repeats the request until `rental` has received the event of the car.
     pub async fn reserve(&self, car: &Car, period: Period) -> Answer<Reservation> {
         let request = ReserveCarRequest { car_id: car.car_id.clone(), period: Some(period), ..Default::default() };
         let answer = eventually("rental knows the car", async || {
@@ -77,31 +77,31 @@ impl Client {
         Ok(self.send(request).await?.reservation.unwrap())
     }
 
-    /// Pays with a card that works.
+    /// Pays with a valid card.
     pub async fn rent(&self, it: &Reservation) -> Answer<Reservation> {
         self.rent_with(it, GOOD_CARD).await
     }
 
-    /// Pays with this.
+    /// Pays with this payment method.
     pub async fn rent_with(&self, it: &Reservation, payment_method: &str) -> Answer<Reservation> {
         let (reservation_id, payment_method) = (it.reservation_id.clone(), payment_method.to_owned());
         let request = RentCarRequest { reservation_id, payment_method, ..Default::default() };
         Ok(self.send(request).await?.reservation.unwrap())
     }
 
-    /// Brings the car back.
+    /// Returns the car.
     pub async fn bring_back(&self, it: &Reservation) -> Answer<Reservation> {
         let request = ReturnCarRequest { reservation_id: it.reservation_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.reservation.unwrap())
     }
 
-    /// Gives stars.
+    /// Rates the rental.
     pub async fn rate(&self, it: &Reservation, stars: i32) -> Answer<Reservation> {
         let request = RateRentalRequest { reservation_id: it.reservation_id.clone(), stars, ..Default::default() };
         Ok(self.send(request).await?.reservation.unwrap())
     }
 
-    /// Looks a reservation up.
+    /// Gets a reservation.
     pub async fn reservation(&self, it: &Reservation) -> Answer<Reservation> {
         let request = GetReservationRequest { reservation_id: it.reservation_id.clone() };
         Ok(self.send(request).await?.reservation.unwrap())
@@ -113,7 +113,7 @@ impl Client {
         eventually(&what, async || self.reservation(it).await.ok().filter(|found| found.state() == state)).await
     }
 
-    /// The payment for a reservation, once `payment` has heard of it.
+    /// The payment for a reservation, once `payment` has received the event.
     pub async fn payment_for(&self, it: &Reservation) -> Payment {
         let request = ListPaymentsRequest { purchase_id: it.reservation_id.clone(), ..Default::default() };
         eventually("the payment is requested", async || {
@@ -124,7 +124,7 @@ impl Client {
         .await
     }
 
-    /// Looks a payment up.
+    /// Gets a payment.
     pub async fn payment(&self, payment_id: &str) -> Answer<Payment> {
         let request = GetPaymentRequest { payment_id: payment_id.to_owned() };
         Ok(self.send(request).await?.payment.unwrap())
@@ -143,21 +143,21 @@ impl Client {
         Ok(self.send(request).await?.payment.unwrap())
     }
 
-    /// Wants the money back.
+    /// Cancels a payment.
     pub async fn cancel_payment(&self, payment_id: &str) -> Answer<Payment> {
         let request = CancelPaymentRequest { payment_id: payment_id.to_owned(), ..Default::default() };
         Ok(self.send(request).await?.payment.unwrap())
     }
 
-    /// Looks at the page of a rental.
+    /// Gets the read model of a rental.
     pub async fn page(&self, it: &Reservation) -> Answer<CarRental> {
         let request = GetCarRentalRequest { reservation_id: it.reservation_id.clone() };
         Ok(self.send(request).await?.car_rental.unwrap())
     }
 
-    /// Waits until the page of a rental shows these states.
+    /// Waits until the read model of a rental shows these states.
     pub async fn sees_page(&self, it: &Reservation, rental: ReservationState, payment: PaymentState) -> CarRental {
-        let what = format!("the page to show {} and {}", rental.as_str_name(), payment.as_str_name());
+        let what = format!("the read model to show {} and {}", rental.as_str_name(), payment.as_str_name());
         let shows = |page: &CarRental| page.rental_state() == rental && page.payment_state() == payment;
         eventually(&what, async || self.page(it).await.ok().filter(shows)).await
     }
@@ -176,12 +176,12 @@ impl Client {
     }
 
     /// Waits until these, in some order, are the topics of the messages about a reservation.
-    pub async fn was_told(&self, it: &Reservation, topics: &[&str]) {
-        self.was_told_of(&it.reservation_id, topics).await;
+    pub async fn is_notified(&self, it: &Reservation, topics: &[&str]) {
+        self.is_notified_of_flow(&it.reservation_id, topics).await;
     }
 
     /// Waits until these, in some order, are the topics of the messages about a flow.
-    pub async fn was_told_of(&self, flow_id: &str, topics: &[&str]) {
+    pub async fn is_notified_of_flow(&self, flow_id: &str, topics: &[&str]) {
         let mut wanted = topics.to_vec();
         wanted.sort_unstable();
         eventually(&format!("the messages {topics:?}"), async || {
@@ -193,7 +193,7 @@ impl Client {
         .await;
     }
 
-    /// The story of a flow so far.
+    /// The events of a flow so far.
     pub async fn flow(&self, flow_id: &str) -> Vec<Event> {
         let request = GetFlowRequest { flow_id: flow_id.to_owned() };
         self.send(request).await.map(|answer| answer.events).unwrap_or_default()

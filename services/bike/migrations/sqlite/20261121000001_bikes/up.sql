@@ -16,7 +16,7 @@ CREATE INDEX bikes_listed ON bikes (created_at, id);
 CREATE INDEX bikes_in_state ON bikes (state, created_at, id);
 CREATE INDEX bikes_available ON bikes (latitude, longitude) WHERE state = 'available';
 
--- Which ride took which bike. A ride takes one once.
+-- The bike of each ride. A ride takes a bike only once.
 CREATE TABLE takings (
     bike blob NOT NULL,
     ride blob NOT NULL,

@@ -1,4 +1,4 @@
--- Events that were decided and not yet published. A row is deleted when the bus has it.
+-- The outbox: events that are not yet published. A row is deleted when the bus has confirmed it.
 CREATE TABLE outbox (
     seq bigserial PRIMARY KEY,
     event_id uuid NOT NULL,
@@ -13,7 +13,8 @@ CREATE TABLE outbox (
     body bytea NOT NULL
 );
 
--- What was done: a command's key, with the answer it got, or an event's id. Written with its effect.
+-- The inbox: what was processed, by the idempotency key of a request (with its response) or the id of an event. Written
+-- in the transaction of the effect.
 CREATE TABLE done (
     key uuid PRIMARY KEY,
     fingerprint uuid NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE done (
 );
 CREATE INDEX done_at ON done (at);
 
--- Events that could not be handled.
+-- Dead letters: events that could not be handled.
 CREATE TABLE dead (
     event_id uuid PRIMARY KEY,
     kind text NOT NULL,

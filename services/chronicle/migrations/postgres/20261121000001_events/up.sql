@@ -1,4 +1,4 @@
--- Every event that was heard of, numbered in that order.
+-- Every event, numbered in the order in which it was received.
 CREATE TABLE events (
     position bigserial PRIMARY KEY,
     event_id uuid NOT NULL UNIQUE,

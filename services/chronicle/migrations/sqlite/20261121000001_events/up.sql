@@ -1,4 +1,4 @@
--- Every event that was heard of, numbered in that order.
+-- Every event, numbered in the order in which it was received.
 CREATE TABLE events (
     position integer PRIMARY KEY AUTOINCREMENT NOT NULL,
     event_id blob NOT NULL UNIQUE,

@@ -13,7 +13,7 @@ CREATE TABLE deliveries (
     completed_at bigint,
     updated_at bigint NOT NULL
 );
--- Couriers list what waits for one of them, and what is their own; admins list all.
+-- Couriers list unassigned deliveries and their own; admins list all.
 CREATE INDEX deliveries_in_state ON deliveries (state, created_at, id);
 CREATE INDEX deliveries_courier ON deliveries (courier, created_at, id) WHERE courier IS NOT NULL;
 CREATE INDEX deliveries_all ON deliveries (created_at, id);

@@ -1,4 +1,4 @@
--- Drives. Where nothing but a cancellation was heard of, the customer and what belongs to the hail are empty.
+-- Drives. If only a cancellation was received so far, the customer and the fields of the hail are empty.
 CREATE TABLE drives (
     id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,
@@ -28,11 +28,11 @@ CREATE TABLE drives (
     last_event blob
 );
 CREATE INDEX drives_wake_at ON drives (wake_at) WHERE wake_at IS NOT NULL;
--- What a driver looks through for the nearest: a band of latitude is read, and cut to longitudes within the index.
+-- For the search of the nearest offers: the index is read for a band of latitude and filtered by longitude.
 CREATE INDEX drives_offered ON drives (latitude, longitude) WHERE is_offered;
 CREATE INDEX drives_driver ON drives (driver, id) WHERE driver IS NOT NULL;
 
--- Who declined an offered drive.
+-- The drivers who declined an offered drive.
 CREATE TABLE declined (
     drive blob NOT NULL,
     driver text NOT NULL,

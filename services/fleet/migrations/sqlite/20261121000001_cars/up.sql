@@ -17,7 +17,7 @@ CREATE INDEX cars_status ON cars (status, id);
 CREATE INDEX cars_place ON cars (place_name, id);
 CREATE INDEX cars_rate ON cars (currency, daily_rate_minor);
 
--- What rental's events say of reservations and rentals of the cars.
+-- Reservations and rentals of the cars, from the events of `rental`.
 CREATE TABLE engagements (
     reservation_id blob PRIMARY KEY NOT NULL,
     car_id blob NOT NULL,

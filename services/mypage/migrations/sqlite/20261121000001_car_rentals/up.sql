@@ -1,4 +1,4 @@
--- Car rentals as their customers see them. What rental tells is null while only payment was heard of, and the reverse.
+-- Car rentals as their customers see them. The fields of a context are null until its first event is received.
 -- States are the numbers of the enums in the contracts, which never change.
 CREATE TABLE car_rentals (
     id blob PRIMARY KEY NOT NULL,

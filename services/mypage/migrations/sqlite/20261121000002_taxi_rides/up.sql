@@ -1,4 +1,4 @@
--- Taxi rides as their customers see them. What one context tells is null while only others were heard of.
+-- Taxi rides as their customers see them. The fields of a context are null until its first event is received.
 CREATE TABLE taxi_rides (
     id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,

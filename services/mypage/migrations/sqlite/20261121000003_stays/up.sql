@@ -1,4 +1,4 @@
--- Stays as their customers see them. What one context tells is null while only others were heard of.
+-- Stays as their customers see them. The fields of a context are null until its first event is received.
 CREATE TABLE stays (
     id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,

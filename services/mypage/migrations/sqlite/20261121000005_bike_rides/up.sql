@@ -1,4 +1,4 @@
--- Bike rides as their customers see them. What one context tells is null while only others were heard of.
+-- Bike rides as their customers see them. The fields of a context are null until its first event is received.
 CREATE TABLE bike_rides (
     id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE bike_rides (
 CREATE INDEX bike_rides_customer ON bike_rides (customer, started_at, id);
 CREATE INDEX bike_rides_all ON bike_rides (started_at, id);
 
--- What customers have with the company.
+-- The deposits and points of customers, from the events of `wallet`.
 CREATE TABLE wallets (
     id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,

@@ -1,4 +1,4 @@
-//! Customers of the shop, its managers, and the couriers who bring what was ordered.
+//! Customers of the shop, its managers, and the couriers who deliver the orders.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,37 +12,37 @@ use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPay
 use contracts::product::v1::{AddStockRequest, CreateProductRequest, Product, RepriceProductRequest};
 use tokio::task::JoinHandle;
 
-use super::Person;
-use crate::invariants::orders::Lasts;
+use super::Actor;
+use crate::invariants::orders::Guarantee;
 
-/// Customers of a run.
+/// The number of customers.
 const CUSTOMERS: u64 = 4;
-/// Couriers of a run.
+/// The number of couriers.
 const COURIERS: u64 = 2;
-/// Products that they compete for.
+/// The number of products that they compete for.
 const PRODUCTS: u64 = 2;
-/// How many there are of each at first: too few for all.
+/// The stock of each product at the start: less than the demand.
 const STOCK: i64 = 6;
-/// Things that each customer tries.
-const DEEDS: u64 = 9;
-/// Times that each courier looks for something to do.
+/// The number of requests of each customer.
+const STEPS: u64 = 9;
+/// The number of times that each courier lists the deliveries.
 const ROUNDS: u64 = 14;
 
-/// Products are added, and customers and couriers begin.
-pub fn arrive(person: impl Fn(String, &'static str) -> Person) -> Vec<JoinHandle<()>> {
+/// Adds the products and starts the customers and couriers.
+pub fn spawn(actor: impl Fn(String, &'static str) -> Actor) -> Vec<JoinHandle<()>> {
     let customer = |number: u64| {
-        let me = person(format!("shopper-{number}"), "customer");
-        tokio::spawn(Customer { me, orders: Mutex::default() }.live())
+        let me = actor(format!("shopper-{number}"), "customer");
+        tokio::spawn(Customer { me, orders: Mutex::default() }.run())
     };
     let courier = |number: u64| {
-        let me = person(format!("courier-{number}"), "courier");
-        tokio::spawn(Courier { me }.live())
+        let me = actor(format!("courier-{number}"), "courier");
+        tokio::spawn(Courier { me }.run())
     };
     (0..CUSTOMERS).map(customer).chain((0..COURIERS).map(courier)).collect()
 }
 
 struct Customer {
-    me: Person,
+    me: Actor,
     orders: Mutex<BTreeMap<String, Order>>,
 }
 
@@ -51,16 +51,16 @@ fn won(amount_minor: i64) -> Option<Money> {
 }
 
 impl Customer {
-    async fn live(self) {
+    async fn run(self) {
         let products = self.products().await;
-        for _ in 0..DEEDS {
+        for _ in 0..STEPS {
             self.me.pause(4_000).await;
             let known: Vec<Order> = self.orders.lock().expect("one thread").values().cloned().collect();
-            let (deed, product) = (self.me.chance.pick(0..14), self.me.pick(&products));
-            match deed {
+            let (step, product) = (self.me.random.pick(0..14), self.me.pick(&products));
+            match step {
                 _ if known.is_empty() => self.order(product).await,
                 0..=3 => self.order(product).await,
-                // With two devices at once, or as soon as it is there.
+                // With two devices at the same time, or as soon as it exists.
                 4 => {
                     self.order(product).await;
                     self.cancel_last().await;
@@ -69,42 +69,42 @@ impl Customer {
                 8 => self.cancel_payment(&self.me.pick(&known).payment_id).await,
                 9..=11 => self.pay_what_was_declined().await,
                 12 => {
-                    let price = won(1_000 + self.me.chance.pick(0..5) as i64);
+                    let price = won(1_000 + self.me.random.pick(0..5) as i64);
                     let request = RepriceProductRequest { product_id: product.clone(), price, ..Default::default() };
-                    self.me.serving_as("manager").ask(request).await;
+                    self.me.with_role("manager").ask(request).await;
                 }
                 _ => {
                     let request = AddStockRequest { product_id: product.clone(), quantity: 2, ..Default::default() };
-                    self.me.serving_as("manager").ask(request).await;
+                    self.me.with_role("manager").ask(request).await;
                 }
             }
         }
     }
 
-    /// The products, added by whoever is first; the request ids make them the same for all.
+    /// The products, added by the first actor; fixed request ids make them the same for all.
     async fn products(&self) -> Vec<String> {
         let mut products = Vec::new();
         for number in 0..PRODUCTS {
             let name = format!("product {number}");
             let product = Product { name, price: won(1_000), stock: STOCK, ..Product::default() };
             let request = CreateProductRequest { product: Some(product), ..Default::default() };
-            let created = self.me.serving_as("manager").insist(request, 200 + u128::from(number)).await;
+            let created = self.me.with_role("manager").insist(request, 200 + u128::from(number)).await;
             products.extend(created.product.map(|product| product.product_id));
         }
         products
     }
 
     async fn order(&self, product: &str) {
-        let method = if self.me.chance.pick(0..4) == 0 { "sandbox-decline" } else { "sandbox-approve" };
+        let method = if self.me.random.pick(0..4) == 0 { "sandbox-decline" } else { "sandbox-approve" };
         let request = CreateOrderRequest {
             product_id: product.to_owned(),
-            quantity: 1 + self.me.chance.pick(0..3) as i32,
+            quantity: 1 + self.me.random.pick(0..3) as i32,
             address: format!("the house of {}", self.me.name),
             payment_method: method.to_owned(),
             ..Default::default()
         };
         let answer = self.me.ask(request).await;
-        self.keep(answer.and_then(|answer| answer.order), Lasts::AsPromised);
+        self.keep(answer.and_then(|answer| answer.order), Guarantee::AsPromised);
     }
 
     async fn cancel_last(&self) {
@@ -118,19 +118,19 @@ impl Customer {
     async fn cancel(&self, id: &str) {
         let request = CancelOrderRequest { order_id: id.to_owned(), ..Default::default() };
         let answer = self.me.ask(request).await;
-        self.keep(answer.and_then(|answer| answer.order), Lasts::CancelledOrTold);
+        self.keep(answer.and_then(|answer| answer.order), Guarantee::CancelledOrRefused);
     }
 
     async fn cancel_payment(&self, payment_id: &str) {
         self.me.ask(CancelPaymentRequest { payment_id: payment_id.to_owned(), ..Default::default() }).await;
     }
 
-    /// Pays what is no order yet with another card, or gives it up.
+    /// Pays a declined order with another card, or cancels its payment.
     async fn pay_what_was_declined(&self) {
         let Ok(listed) = self.me.call(ListPaymentsRequest::default()).await else { return };
         let is_open = |payment: &Payment| matches!(payment.state(), PaymentState::Requested | PaymentState::Refused);
         let Some(Payment { payment_id, .. }) = listed.payments.into_iter().find(is_open) else { return };
-        if self.me.chance.pick(0..4) == 0 {
+        if self.me.random.pick(0..4) == 0 {
             return self.cancel_payment(&payment_id).await;
         }
         let payment_method = "sandbox-approve".to_owned();
@@ -138,21 +138,21 @@ impl Customer {
         self.me.ask(request).await;
     }
 
-    /// Remembers what was promised.
-    fn keep(&self, order: Option<Order>, lasts: Lasts) {
+    /// Records what the response promises.
+    fn keep(&self, order: Option<Order>, guarantee: Guarantee) {
         let Some(promised) = order else { return };
         self.orders.lock().expect("one thread").insert(promised.order_id.clone(), promised.clone());
         let customer = self.me.name.clone();
-        self.me.promised(move |seen| seen.orders.keeps_order(&customer, &promised, lasts));
+        self.me.promised(move |seen| seen.orders.keeps_order(&customer, &promised, guarantee));
     }
 }
 
 struct Courier {
-    me: Person,
+    me: Actor,
 }
 
 impl Courier {
-    async fn live(self) {
+    async fn run(self) {
         for _ in 0..ROUNDS {
             self.me.pause(4_000).await;
             let Ok(listed) = self.me.call(ListDeliveriesRequest::default()).await else { continue };
@@ -160,7 +160,7 @@ impl Courier {
                 continue;
             }
             let Delivery { delivery_id, .. } = self.me.pick(&listed.deliveries).clone();
-            if self.me.pick(&listed.deliveries).state() == DeliveryState::Started || self.me.chance.pick(0..3) == 0 {
+            if self.me.pick(&listed.deliveries).state() == DeliveryState::Started || self.me.random.pick(0..3) == 0 {
                 let answer = self.me.ask(CompleteDeliveryRequest { delivery_id, ..Default::default() }).await;
                 self.keep(answer.and_then(|answer| answer.delivery));
             } else {
@@ -170,7 +170,7 @@ impl Courier {
         }
     }
 
-    /// Remembers what was promised.
+    /// Records what the response promises.
     fn keep(&self, delivery: Option<Delivery>) {
         let Some(promised) = delivery else { return };
         let courier = self.me.name.clone();

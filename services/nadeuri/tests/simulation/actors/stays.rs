@@ -1,4 +1,4 @@
-//! Customers who stay at resorts, and the managers who let them in.
+//! Customers who reserve stays at resorts, and managers who redeem their vouchers.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,60 +11,60 @@ use contracts::stay::v1::{CancelStayRequest, ReserveStayRequest, Stay};
 use contracts::voucher::v1::{ListVouchersRequest, RedeemVoucherRequest};
 use tokio::task::JoinHandle;
 
-use super::Person;
-use crate::invariants::stays::Lasts;
+use super::Actor;
+use crate::invariants::stays::Guarantee;
 
-/// Customers of a run.
+/// The number of customers.
 const CUSTOMERS: u64 = 4;
-/// Resorts that they compete for.
+/// The number of resorts that they compete for.
 const RESORTS: u64 = 2;
-/// Things that each of them tries.
-const DEEDS: u64 = 9;
+/// The number of requests of each actor.
+const STEPS: u64 = 9;
 
-/// Resorts are registered, and customers begin.
-pub fn arrive(person: impl Fn(String, &'static str) -> Person) -> Vec<JoinHandle<()>> {
+/// Registers the resorts and starts the customers.
+pub fn spawn(actor: impl Fn(String, &'static str) -> Actor) -> Vec<JoinHandle<()>> {
     let start = |number: u64| {
-        let me = person(format!("guest-{number}"), "customer");
-        tokio::spawn(Guest { me, stays: Mutex::default() }.live())
+        let me = actor(format!("guest-{number}"), "customer");
+        tokio::spawn(Guest { me, stays: Mutex::default() }.run())
     };
     (0..CUSTOMERS).map(start).collect()
 }
 
 struct Guest {
-    me: Person,
+    me: Actor,
     stays: Mutex<BTreeMap<String, Stay>>,
 }
 
-/// Dates from one day of July 2026, the day of the run being the first.
+/// Dates in July 2026. The run takes place on the first.
 fn july(start: u64, end: u64) -> Option<Dates> {
     Some(Dates { start_date: format!("2026-07-{start:02}"), end_date: format!("2026-07-{end:02}") })
 }
 
 impl Guest {
-    async fn live(self) {
+    async fn run(self) {
         let resorts = self.resorts().await;
-        for _ in 0..DEEDS {
+        for _ in 0..STEPS {
             self.me.pause(4_000).await;
             let known: Vec<Stay> = self.stays.lock().expect("one thread").values().cloned().collect();
-            let deed = self.me.chance.pick(0..14);
-            if known.is_empty() || deed < 4 {
+            let step = self.me.random.pick(0..14);
+            if known.is_empty() || step < 4 {
                 let resort = self.me.pick(&resorts);
                 self.reserve(resort).await;
             } else {
                 let resort = self.me.pick(&resorts);
-                self.deed(deed, self.me.pick(&known), resort).await;
+                self.step(step, self.me.pick(&known), resort).await;
             }
         }
     }
 
-    async fn deed(&self, deed: u64, stay: &Stay, resort: &str) {
+    async fn step(&self, step: u64, stay: &Stay, resort: &str) {
         let id = &stay.stay_id;
-        match deed {
+        match step {
             4..=6 => self.pay(id).await,
             7 => self.cancel(id).await,
             8 => self.cancel_payment(id).await,
-            9 | 10 => self.arrive(id).await,
-            // With two devices at once.
+            9 | 10 => self.redeem(id).await,
+            // With two devices at the same time.
             11 => {
                 let later = async {
                     self.me.pause(200).await;
@@ -72,7 +72,7 @@ impl Guest {
                 };
                 tokio::join!(self.pay(id), later);
             }
-            // Changes their mind as soon as it is paid.
+            // Cancels as soon as it is paid.
             12 => {
                 self.pay(id).await;
                 self.cancel_payment(id).await;
@@ -80,12 +80,12 @@ impl Guest {
             _ => {
                 let (resort_id, dates) = (resort.to_owned(), july(5, 6));
                 let request = OfferDatesRequest { resort_id, dates, ..Default::default() };
-                self.me.serving_as("manager").ask(request).await;
+                self.me.with_role("manager").ask(request).await;
             }
         }
     }
 
-    /// The resorts, registered by whoever is first; the request ids make them the same for all.
+    /// The resorts, registered by the first actor; fixed request ids make them the same for all.
     async fn resorts(&self) -> Vec<String> {
         let mut resorts = Vec::new();
         for number in 0..RESORTS {
@@ -98,25 +98,25 @@ impl Guest {
                 ..Resort::default()
             };
             let request = RegisterResortRequest { resort: Some(resort), ..Default::default() };
-            let registered = self.me.serving_as("manager").insist(request, 100 + u128::from(number)).await;
+            let registered = self.me.with_role("manager").insist(request, 100 + u128::from(number)).await;
             resorts.extend(registered.resort.map(|resort| resort.resort_id));
         }
         resorts
     }
 
     async fn reserve(&self, resort: &str) {
-        // Today's can be arrived at, tomorrow's are too near to be cancelled, later ones are not.
-        let start = 1 + self.me.chance.pick(0..4);
-        let dates = july(start, start + self.me.chance.pick(1..3));
+        // A stay from today can begin, one from tomorrow can no longer be cancelled, a later one can.
+        let start = 1 + self.me.random.pick(0..4);
+        let dates = july(start, start + self.me.random.pick(1..3));
         let request = ReserveStayRequest { resort_id: resort.to_owned(), dates, ..Default::default() };
         let answer = self.me.ask(request).await;
-        self.keep(answer.and_then(|answer| answer.stay), Lasts::AsPromised);
+        self.keep(answer.and_then(|answer| answer.stay), Guarantee::AsPromised);
     }
 
     async fn cancel(&self, id: &str) {
         let request = CancelStayRequest { stay_id: id.to_owned(), ..Default::default() };
         let answer = self.me.ask(request).await;
-        self.keep(answer.and_then(|answer| answer.stay), Lasts::Cancelled);
+        self.keep(answer.and_then(|answer| answer.stay), Guarantee::Cancelled);
     }
 
     async fn payment_of(&self, stay_id: &str) -> Option<String> {
@@ -127,7 +127,7 @@ impl Guest {
 
     async fn pay(&self, stay_id: &str) {
         let Some(payment_id) = self.payment_of(stay_id).await else { return };
-        let method = if self.me.chance.pick(0..5) == 0 { "sandbox-decline" } else { "sandbox-approve" };
+        let method = if self.me.random.pick(0..5) == 0 { "sandbox-decline" } else { "sandbox-approve" };
         let request = ChargePaymentRequest { payment_id, payment_method: method.to_owned(), ..Default::default() };
         self.me.ask(request).await;
     }
@@ -137,24 +137,24 @@ impl Guest {
         self.me.ask(CancelPaymentRequest { payment_id, ..Default::default() }).await;
     }
 
-    /// Shows the voucher at the resort.
-    async fn arrive(&self, stay_id: &str) {
+    /// Redeems the voucher at the resort.
+    async fn redeem(&self, stay_id: &str) {
         let request = ListVouchersRequest { stay_id: stay_id.to_owned(), ..Default::default() };
         let listed = self.me.call(request).await;
         let Some(voucher) = listed.ok().and_then(|mut listed| listed.vouchers.pop()) else { return };
         let request = RedeemVoucherRequest { code: voucher.code.to_lowercase(), ..Default::default() };
-        let redeemed = self.me.serving_as("manager").ask(request).await;
+        let redeemed = self.me.with_role("manager").ask(request).await;
         if redeemed.is_some() {
             let id = stay_id.to_owned();
-            self.me.promised(move |seen| seen.stays.let_in(&id));
+            self.me.promised(move |seen| seen.stays.was_redeemed(&id));
         }
     }
 
-    /// Remembers what was promised.
-    fn keep(&self, stay: Option<Stay>, lasts: Lasts) {
+    /// Records what the response promises.
+    fn keep(&self, stay: Option<Stay>, guarantee: Guarantee) {
         let Some(promised) = stay else { return };
         self.stays.lock().expect("one thread").insert(promised.stay_id.clone(), promised.clone());
         let customer = self.me.name.clone();
-        self.me.promised(move |seen| seen.stays.keeps(&customer, &promised, lasts));
+        self.me.promised(move |seen| seen.stays.keeps(&customer, &promised, guarantee));
     }
 }

@@ -1,4 +1,4 @@
-//! Customers who hail taxis, and drivers who take them.
+//! Customers who hail taxis, and drivers who accept the requests.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,39 +12,39 @@ use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPay
 use contracts::place::v1::Place;
 use tokio::task::JoinHandle;
 
-use super::Person;
-use crate::invariants::taxis::Lasts;
+use super::Actor;
+use crate::invariants::taxis::Guarantee;
 
-/// Customers of a run.
+/// The number of customers.
 const CUSTOMERS: u64 = 3;
-/// Drivers of a run.
+/// The number of drivers.
 const DRIVERS: u64 = 2;
-/// Things that each of them tries.
-const DEEDS: u64 = 6;
+/// The number of requests of each actor.
+const STEPS: u64 = 6;
 
-/// Customers and drivers begin.
-pub fn arrive(person: impl Fn(String, &'static str) -> Person) -> Vec<JoinHandle<()>> {
+/// Starts the customers and drivers.
+pub fn spawn(actor: impl Fn(String, &'static str) -> Actor) -> Vec<JoinHandle<()>> {
     let customer = |number: u64| {
-        let me = person(format!("rider-{number}"), "customer");
-        tokio::spawn(Customer { me, hails: Vec::new() }.live())
+        let me = actor(format!("rider-{number}"), "customer");
+        tokio::spawn(Customer { me, hails: Vec::new() }.run())
     };
     let driver = |number: u64| {
-        let me = person(format!("driver-{number}"), "driver");
-        tokio::spawn(Driver { me, drives: Mutex::default() }.live())
+        let me = actor(format!("driver-{number}"), "driver");
+        tokio::spawn(Driver { me, drives: Mutex::default() }.run())
     };
     (0..CUSTOMERS).map(customer).chain((0..DRIVERS).map(driver)).collect()
 }
 
 struct Customer {
-    me: Person,
+    me: Actor,
     hails: Vec<Hail>,
 }
 
 impl Customer {
-    async fn live(mut self) {
-        for _ in 0..DEEDS {
+    async fn run(mut self) {
+        for _ in 0..STEPS {
             self.me.pause(4_000).await;
-            match self.me.chance.pick(0..8) {
+            match self.me.random.pick(0..8) {
                 0..=3 => self.hail().await,
                 _ if self.hails.is_empty() => self.hail().await,
                 4 | 5 => self.cancel(self.me.pick(&self.hails)).await,
@@ -60,26 +60,26 @@ impl Customer {
             latitude: Some(37.5 + north as f64 / 1_000.0),
             longitude: Some(127.0),
         };
-        let method = if self.me.chance.pick(0..5) == 0 { "sandbox-decline" } else { "sandbox-approve" };
+        let method = if self.me.random.pick(0..5) == 0 { "sandbox-decline" } else { "sandbox-approve" };
         let request = HailTaxiRequest {
-            pickup: Some(place("home", self.me.chance.pick(0..20))),
+            pickup: Some(place("home", self.me.random.pick(0..20))),
             destination: Some(place("away", 100)),
             payment_method: method.to_owned(),
             ..Default::default()
         };
         let Some(hail) = self.me.ask(request).await.and_then(|answer| answer.hail) else { return };
-        self.promised(&hail, Lasts::Known);
+        self.promised(&hail, Guarantee::Known);
         self.hails.push(hail);
     }
 
     async fn cancel(&self, hail: &Hail) {
         let request = CancelHailRequest { hail_id: hail.hail_id.clone(), ..Default::default() };
         if self.me.ask(request).await.is_some() {
-            self.promised(hail, Lasts::CancelledOrTold);
+            self.promised(hail, Guarantee::CancelledOrRefused);
         }
     }
 
-    /// Pays what a declined card left open, or tries to get out of paying.
+    /// Pays a declined fare, or tries to cancel the payment.
     async fn pay(&self, hail: &Hail, cancels: bool) {
         let request = ListPaymentsRequest { purchase_id: hail.hail_id.clone(), ..Default::default() };
         let listed = self.me.call(request).await;
@@ -93,25 +93,25 @@ impl Customer {
         }
     }
 
-    fn promised(&self, hail: &Hail, lasts: Lasts) {
+    fn promised(&self, hail: &Hail, guarantee: Guarantee) {
         let hail = hail.clone();
-        self.me.promised(move |seen| seen.taxis.keeps_hail(&hail, lasts));
+        self.me.promised(move |seen| seen.taxis.keeps_hail(&hail, guarantee));
     }
 }
 
 struct Driver {
-    me: Person,
+    me: Actor,
     drives: Mutex<BTreeMap<String, Drive>>,
 }
 
 impl Driver {
-    async fn live(self) {
-        for _ in 0..DEEDS {
+    async fn run(self) {
+        for _ in 0..STEPS {
             self.me.pause(4_000).await;
             self.look_for_work().await;
             self.drive_on().await;
         }
-        // Nobody is left standing.
+        // Finish the drives that have started.
         self.drive_on().await;
         self.drive_on().await;
     }
@@ -123,7 +123,7 @@ impl Driver {
         };
         let Some(drive) = offers.offers.into_iter().find_map(|offer| offer.drive) else { return };
         let drive_id = drive.drive_id;
-        if self.me.chance.pick(0..6) == 0 {
+        if self.me.random.pick(0..6) == 0 {
             self.me.ask(DeclineDriveRequest { drive_id, ..Default::default() }).await;
             return;
         }
@@ -131,7 +131,7 @@ impl Driver {
         self.keep(accepted.and_then(|answer| answer.drive));
     }
 
-    /// Does the next thing with each drive of one's own.
+    /// Executes the next step of each own drive.
     async fn drive_on(&self) {
         let own: Vec<Drive> = self.drives.lock().expect("one thread").values().cloned().collect();
         for drive in own {
@@ -146,10 +146,10 @@ impl Driver {
                     let finished = self.me.ask(FinishDriveRequest { drive_id, ..Default::default() }).await;
                     finished.and_then(|answer| answer.drive)
                 }
-                // Somebody at the office looks after what could not be charged.
-                (_, FareState::Due) if self.me.chance.pick(0..2) == 0 => {
+                // An admin collects a fare that could not be charged.
+                (_, FareState::Due) if self.me.random.pick(0..2) == 0 => {
                     let request = CollectFareRequest { drive_id, ..Default::default() };
-                    self.me.serving_as("admin").ask(request).await.and_then(|answer| answer.drive)
+                    self.me.with_role("admin").ask(request).await.and_then(|answer| answer.drive)
                 }
                 _ => None,
             };

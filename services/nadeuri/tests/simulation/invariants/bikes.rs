@@ -1,4 +1,4 @@
-//! What must be right of the bike line, and of the wallets.
+//! The invariants of the bike contexts, and of the wallets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use prost::Message as _;
 use super::{Outcome, Seen, all_pages, body, read};
 use crate::harness::Harness;
 
-/// What is seen of the line.
+/// The final state of these contexts.
 pub struct Bikes {
     bikes: BTreeMap<String, Bike>,
     rides: BTreeMap<String, Ride>,
@@ -26,13 +26,13 @@ pub struct Bikes {
     managers: Vec<Manager>,
     /// By owner, each with its entries.
     wallets: BTreeMap<String, (Wallet, Vec<Entry>)>,
-    /// What the ledger finds of itself.
+    /// The findings of the ledger's own check.
     findings: Vec<String>,
     pages: BTreeMap<String, BikeRide>,
 }
 
 impl Bikes {
-    pub async fn look(harness: &Harness) -> Result<Bikes, String> {
+    pub async fn load(harness: &Harness) -> Result<Bikes, String> {
         let removed =
             |page_token: String| ListBikesRequest { state: BikeState::Removed.into(), page_size: 1_000, page_token };
         let mut bikes = all_pages::<ListBikesRequest>(harness).await?;
@@ -42,7 +42,7 @@ impl Bikes {
         let reports = all_pages::<ListReportsRequest>(harness).await?.into_iter();
         let pages = all_pages::<ListBikeRidesRequest>(harness).await?.into_iter();
         let (mut managers, mut wallets) = (Vec::new(), BTreeMap::new());
-        for owner in harness.people() {
+        for owner in harness.wallet_owners() {
             let manager = read(harness, GetManagerRequest { manager_id: owner.clone() }).await?;
             managers.extend(manager.and_then(|answer| answer.manager));
             let wallet = read(harness, GetWalletRequest { owner_id: owner.clone() }).await?;
@@ -64,8 +64,8 @@ impl Bikes {
         })
     }
 
-    /// What still moves, if anything does.
-    pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
+    /// A description of pending work, if there is some.
+    pub async fn pending_work(harness: &Harness) -> Result<Option<String>, String> {
         let bills = all_pages::<ListBillsRequest>(harness).await?;
         Ok(bills
             .iter()
@@ -73,28 +73,28 @@ impl Bikes {
             .map(|bill| format!("bill {} is due", bill.bill_id)))
     }
 
-    /// Whether the purchase is a top up.
+    /// Whether the payment is for a top-up.
     pub fn tops_up(&self, payment: &Payment) -> bool {
         payment.seller_reference.starts_with("deposit/")
     }
 
-    /// Whether a promise to a customer was kept: what was started is known, what was returned is over.
+    /// Checks a response that a customer got: a started ride exists, a returned ride has ended.
     pub fn keeps(&self, promised: &Ride) -> Outcome {
         let gone = || format!("{} rode {}: it is gone", promised.customer_id, promised.ride_id);
         let kept = self.rides.get(&promised.ride_id).ok_or_else(gone)?;
         let same = (&kept.customer_id, &kept.bike_id, &kept.start_time)
             == (&promised.customer_id, &promised.bike_id, &promised.start_time);
-        let lasts = match promised.state() {
+        let holds = match promised.state() {
             RideState::Returned => {
-                let is_as_told = (&kept.to, &kept.end_time) == (&promised.to, &promised.end_time);
-                kept.state() == RideState::Voided || kept.state() == RideState::Returned && is_as_told
+                let is_unchanged = (&kept.to, &kept.end_time) == (&promised.to, &promised.end_time);
+                kept.state() == RideState::Voided || kept.state() == RideState::Returned && is_unchanged
             }
             _ => true,
         };
-        if same && lasts { Ok(()) } else { Err(format!("a customer was promised {promised:?}, but it is {kept:?}")) }
+        if same && holds { Ok(()) } else { Err(format!("a customer was promised {promised:?}, but it is {kept:?}")) }
     }
 
-    /// Whether a report that was taken is known.
+    /// Checks that an acknowledged report exists.
     pub fn keeps_report(&self, promised: &Report) -> Outcome {
         if self.reports.get(&promised.report_id) == Some(promised) {
             return Ok(());
@@ -102,18 +102,18 @@ impl Bikes {
         Err(format!("{promised:?} was taken, but it is {:?}", self.reports.get(&promised.report_id)))
     }
 
-    /// Whether a bike that was written off is gone.
+    /// Checks that a bike that was written off is removed.
     pub fn is_gone(&self, bike_id: &str) -> Outcome {
         let state = self.bikes.get(bike_id).map(Bike::state);
         if state == Some(BikeState::Removed) { Ok(()) } else { Err(format!("bike {bike_id} is {state:?}")) }
     }
 
-    /// Whether money that was taken came into the deposit.
+    /// Checks that a top-up is in the deposit.
     pub fn was_topped_up(&self, owner: &str, minor: i64) -> Outcome {
         self.has_entry(owner, (Account::Cash, Account::Deposit), minor)
     }
 
-    /// Whether points became deposit.
+    /// Checks that converted points are in the deposit.
     pub fn was_converted(&self, owner: &str, points: i64) -> Outcome {
         self.has_entry(owner, (Account::Points, Account::Deposit), points)
     }
@@ -124,7 +124,7 @@ impl Bikes {
         if entries.iter().any(is_it) {
             return Ok(());
         }
-        Err(format!("{owner} was told of {minor} for {accounts:?}, but there is {entries:?}"))
+        Err(format!("{owner} was promised {minor} for {accounts:?}, but the entries are {entries:?}"))
     }
 }
 
@@ -140,25 +140,25 @@ fn micros(time: &Option<prost_types::Timestamp>) -> i64 {
     time.as_ref().and_then(Timestamp::from_proto).map(Timestamp::micros).unwrap_or_default()
 }
 
-/// Everything about the line.
+/// Checks all of them.
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     let bikes = &seen.bikes;
     if let Some(finding) = bikes.findings.first() {
-        return Err(format!("the ledger finds: {finding}"));
+        return Err(format!("the check of the ledger finds: {finding}"));
     }
     a_bike_has_one_rider(seen)?;
     every_ride_is_billed_once(bikes)?;
     every_entry_has_its_reason_and_every_reason_its_entry(harness, seen)?;
     wallets_are_the_sum_of_their_entries(bikes)?;
     reports_earn_points_once(seen)?;
-    the_view_shows_rides_and_bills(bikes)
+    the_read_model_shows_rides_and_bills(bikes)
 }
 
-/// Whether there is a call that leads to such an event; `None` if it is not of this line.
-pub fn may_be_called(event: &Event) -> Option<bool> {
+/// Whether a call, and not only an event, can cause such an event; `None` for events of other contexts.
+pub fn may_come_from_a_call(event: &Event) -> Option<bool> {
     match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "bike.v1.BikeReturned" | "bike.v1.BikeReturnRefused" | "ride.v1.RideVoided" => Some(false),
-        // A top up settles bills that wait.
+        // A top-up settles bills in arrears.
         "wallet.v1.BillPaid" => Some(true),
         "wallet.v1.BillUnpaid" | "wallet.v1.BillRefunded" | "wallet.v1.BillDropped" | "wallet.v1.PointsEarned" => {
             Some(false)
@@ -168,16 +168,16 @@ pub fn may_be_called(event: &Event) -> Option<bool> {
     }
 }
 
-/// What is so, as events and their subjects: they must have been told.
-pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
-    let mut so: Vec<_> = seen.bikes.bikes.keys().map(|id| ("BikeRegistered", id.as_str())).collect();
+/// The events that the final state requires, each with its subject.
+pub fn required_events(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut required: Vec<_> = seen.bikes.bikes.keys().map(|id| ("BikeRegistered", id.as_str())).collect();
     for (id, ride) in &seen.bikes.rides {
         let names: &[&str] = match ride.state() {
             RideState::Returned => &["RideStarted", "RideReturned"],
             RideState::Voided => &["RideStarted", "RideVoided"],
             _ => &["RideStarted"],
         };
-        so.extend(names.iter().map(|name| (*name, id.as_str())));
+        required.extend(names.iter().map(|name| (*name, id.as_str())));
     }
     for bill in seen.bikes.bills.values() {
         let names: &[&str] = match bill.state() {
@@ -186,35 +186,37 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             BillState::Void => &["BillOpened", "BillVoided"],
             _ => &["BillOpened"],
         };
-        so.extend(names.iter().map(|name| (*name, bill.bill_id.as_str())));
+        required.extend(names.iter().map(|name| (*name, bill.bill_id.as_str())));
     }
-    so
+    required
 }
 
-/// The events that customers are told of.
-pub const TOLD: &[&str] = &["RideStarted", "RideVoided", "BillClosed", "BillInArrears", "DepositToppedUp"];
+/// The events that customers are notified of.
+pub const NOTIFIED: &[&str] = &["RideStarted", "RideVoided", "BillClosed", "BillInArrears", "DepositToppedUp"];
 
-/// Goes through all that was told, not only what is so at the end.
+/// Checks all events, not only the final state.
 fn a_bike_has_one_rider(seen: &Seen) -> Outcome {
     let bikes = &seen.bikes;
     let mut with: BTreeMap<String, (i64, String)> = BTreeMap::new();
-    let mut told: Vec<(String, i64, bool, String)> = Vec::new();
+    let mut moves: Vec<(String, i64, bool, String)> = Vec::new();
     for event in seen.events.iter().filter(|event| event.source == "bike") {
-        // Each of these events has the bike as its first field and the ride as its second.
+        // The first field of each of these events is the bike, the second is the ride.
         let kind = event.r#type.rsplit('.').next().unwrap_or_default();
         if let "BikeTaken" | "BikeReturned" | "BikeWrittenOff" = kind {
-            let event_told = BikeTaken::decode(body(event)).map_err(|error| error.to_string())?;
-            told.push((event.subject.clone(), event.sequence, kind == "BikeTaken", event_told.ride_id));
+            let taken = BikeTaken::decode(body(event)).map_err(|error| error.to_string())?;
+            moves.push((event.subject.clone(), event.sequence, kind == "BikeTaken", taken.ride_id));
         }
     }
-    told.sort();
-    for (bike, sequence, is_taken, ride) in told {
+    moves.sort();
+    for (bike, sequence, is_taken, ride) in moves {
         match (with.remove(&bike), is_taken) {
             (None, true) => {
                 with.insert(bike, (sequence, ride));
             }
             (Some((_, rider)), false) if rider == ride => {}
-            (before, _) => return Err(format!("bike {bike} went to or from {ride}, while it was with {before:?}")),
+            (before, _) => {
+                return Err(format!("bike {bike} was taken or returned by {ride}, while its ride was {before:?}"));
+            }
         }
     }
     for (id, bike) in &bikes.bikes {
@@ -235,7 +237,7 @@ fn a_bike_has_one_rider(seen: &Seen) -> Outcome {
     Ok(())
 }
 
-/// A hundred won a whole minute, at least one.
+/// 100 won per whole minute, at least one minute.
 fn right_fee(ride: &Ride) -> i64 {
     100 * ((micros(&ride.end_time) - micros(&ride.start_time)) / 60_000_000).max(1)
 }
@@ -257,7 +259,7 @@ fn every_ride_is_billed_once(bikes: &Bikes) -> Outcome {
         }
     }
     match bikes.bills.keys().find(|ride| !bikes.rides.contains_key(*ride)) {
-        Some(ride) => Err(format!("there is a bill for {ride}, which nobody rode")),
+        Some(ride) => Err(format!("there is a bill for {ride}, which does not exist")),
         None => Ok(()),
     }
 }
@@ -266,10 +268,10 @@ fn every_entry_has_its_reason_and_every_reason_its_entry(harness: &Harness, seen
     let bikes = &seen.bikes;
     let mut due: BTreeMap<(String, Account, Account, String), i64> = BTreeMap::new();
     for payment in seen.payments.values().filter(|payment| bikes.tops_up(payment)) {
-        let held = harness.bank.holds(&payment.payment_id);
+        let held = harness.processor.holds(&payment.payment_id);
         let is_in = payment.state() == PaymentState::Settled;
         if held != if is_in { minor(payment.amount.as_ref()) } else { 0 } {
-            return Err(format!("the bank holds {held} for {payment:?}"));
+            return Err(format!("the processor holds {held} for {payment:?}"));
         }
         if is_in {
             let key = (payment.customer_id.clone(), Account::Cash, Account::Deposit, payment.purchase_id.clone());
@@ -289,7 +291,7 @@ fn every_entry_has_its_reason_and_every_reason_its_entry(harness: &Harness, seen
         for entry in entries {
             let key = (owner.clone(), entry.from(), entry.to(), entry.reason_id.clone());
             match (entry.from(), entry.to()) {
-                // What was paid for a void bill came back; what was asked for by its owner has no other record.
+                // What was paid for a void bill was refunded; a conversion by its owner has no other record.
                 (Account::Revenue, Account::Deposit) => {
                     *refunds.entry(&entry.reason_id).or_default() += amount(entry);
                     continue;
@@ -305,11 +307,11 @@ fn every_entry_has_its_reason_and_every_reason_its_entry(harness: &Harness, seen
                 *refunds.entry(&entry.reason_id).or_default() -= amount(entry);
                 continue;
             }
-            return Err(format!("{owner} has {entry:?} for no reason, or twice"));
+            return Err(format!("{owner} has {entry:?} without a reason, or twice"));
         }
     }
     if let Some((reason, left)) = refunds.into_iter().find(|(_, left)| *left != 0) {
-        return Err(format!("{left} of the void bill {reason} did not come back"));
+        return Err(format!("{left} of the void bill {reason} was not refunded"));
     }
     due.into_iter().next().map_or(Ok(()), |missing| Err(format!("there is no entry for {missing:?}")))
 }
@@ -335,7 +337,7 @@ fn wallets_are_the_sum_of_their_entries(bikes: &Bikes) -> Outcome {
             return Err(format!("{wallet:?} should owe {owed}"));
         }
         if waiting.iter().all(|bill| minor(bill.fee.as_ref()) <= deposit) && !waiting.is_empty() {
-            return Err(format!("{wallet:?} suffices for {waiting:?}"));
+            return Err(format!("{wallet:?} covers the unpaid bills {waiting:?}"));
         }
     }
     Ok(())
@@ -345,10 +347,10 @@ fn reports_earn_points_once(seen: &Seen) -> Outcome {
     let bikes = &seen.bikes;
     let known: BTreeSet<&str> = bikes.reports.keys().map(String::as_str).collect();
     for kind in [".BikeInspected", ".ReportTaken", ".PointsEarned"] {
-        let told = seen.events.iter().filter(|event| event.r#type.ends_with(kind));
-        let told: Vec<&str> = told.map(|event| event.flow_id.as_str()).collect();
-        if told.len() != known.len() || told.iter().copied().collect::<BTreeSet<_>>() != known {
-            return Err(format!("{kind} tells of {told:?}, but the reports are {known:?}"));
+        let recorded = seen.events.iter().filter(|event| event.r#type.ends_with(kind));
+        let recorded: Vec<&str> = recorded.map(|event| event.flow_id.as_str()).collect();
+        if recorded.len() != known.len() || recorded.iter().copied().collect::<BTreeSet<_>>() != known {
+            return Err(format!("the events {kind} are about {recorded:?}, but the reports are {known:?}"));
         }
     }
     for manager in &bikes.managers {
@@ -361,16 +363,16 @@ fn reports_earn_points_once(seen: &Seen) -> Outcome {
     Ok(())
 }
 
-fn the_view_shows_rides_and_bills(bikes: &Bikes) -> Outcome {
+fn the_read_model_shows_rides_and_bills(bikes: &Bikes) -> Outcome {
     if bikes.pages.len() != bikes.rides.len() {
-        return Err(format!("{} rides, but {} on the pages", bikes.rides.len(), bikes.pages.len()));
+        return Err(format!("{} rides, but {} in the read model", bikes.rides.len(), bikes.pages.len()));
     }
     for (id, ride) in &bikes.rides {
         let (page, bill) = (&bikes.pages[id], &bikes.bills[id]);
         let shown = (page.ride_state(), &page.customer_id, &page.to, page.bill_state(), &page.bill_id, &page.fee);
         let right = (ride.state(), &ride.customer_id, &ride.to, bill.state(), &bill.bill_id, &bill.fee);
         if shown != right {
-            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+            return Err(format!("the read model shows {shown:?}, expected {right:?}"));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What must be right of the car rental line.
+//! The invariants of the car rental contexts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,30 +16,30 @@ use prost::Message as _;
 use super::{Outcome, Seen, all_pages, body};
 use crate::harness::Harness;
 
-/// What is seen of the line.
+/// The final state of these contexts.
 pub struct Cars {
     pub reservations: BTreeMap<String, Reservation>,
     cars: Vec<Car>,
     pages: BTreeMap<String, CarRental>,
 }
 
-/// What must last of a promise.
+/// What a response guarantees for the end of the run.
 #[derive(Clone, Copy)]
-pub enum Lasts {
-    /// What was reserved, and its price.
+pub enum Guarantee {
+    /// The reservation and its price are unchanged.
     AsPromised,
-    /// That it was paid: it is out, back, or was given back for money.
+    /// It was paid: it is rented, returned, or cancelled and refunded.
     Paid,
-    /// That it is off.
+    /// It is cancelled.
     Cancelled,
-    /// That it is over.
+    /// It is returned.
     Returned,
-    /// The stars too.
+    /// It is returned and rated.
     Rated,
 }
 
 impl Cars {
-    pub async fn look(harness: &Harness) -> Result<Cars, String> {
+    pub async fn load(harness: &Harness) -> Result<Cars, String> {
         let by_id = |reservation: Reservation| (reservation.reservation_id.clone(), reservation);
         let by_flow = |page: CarRental| (page.reservation_id.clone(), page);
         Ok(Cars {
@@ -49,34 +49,34 @@ impl Cars {
         })
     }
 
-    /// Whether a promise to a customer was kept.
-    pub fn keeps(&self, customer: &str, promised: &Reservation, lasts: Lasts) -> Outcome {
+    /// Checks a response that a customer got.
+    pub fn keeps(&self, customer: &str, promised: &Reservation, guarantee: Guarantee) -> Outcome {
         let id = &promised.reservation_id;
         let kept = self.reservations.get(id).ok_or_else(|| format!("{customer} was promised {id}: it is gone"))?;
         let same = (&kept.car_id, &kept.period, &kept.price, kept.customer_id.as_str())
             == (&promised.car_id, &promised.period, &promised.price, customer);
         let state = kept.state();
-        let lasts = match lasts {
-            Lasts::AsPromised => true,
-            Lasts::Paid => state != ReservationState::Reserved,
-            Lasts::Cancelled => state == ReservationState::Cancelled,
-            Lasts::Returned => state == ReservationState::Returned,
-            Lasts::Rated => state == ReservationState::Returned && kept.stars == promised.stars,
+        let holds = match guarantee {
+            Guarantee::AsPromised => true,
+            Guarantee::Paid => state != ReservationState::Reserved,
+            Guarantee::Cancelled => state == ReservationState::Cancelled,
+            Guarantee::Returned => state == ReservationState::Returned,
+            Guarantee::Rated => state == ReservationState::Returned && kept.stars == promised.stars,
         };
-        if same && lasts { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
+        if same && holds { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
     }
 }
 
-/// Everything about the line.
+/// Checks all of them.
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     no_car_was_ever_promised_twice(seen)?;
-    every_flow_is_done_or_undone(harness, seen)?;
+    every_flow_is_completed_or_compensated(harness, seen)?;
     the_cars_show_their_rentals(seen)?;
-    the_view_shows_rentals_and_payments(seen)
+    the_read_model_shows_rentals_and_payments(seen)
 }
 
-/// Whether there is a call that leads to such an event; `None` if it is not of this line.
-pub fn may_be_called(event: &Event) -> Result<Option<bool>, String> {
+/// Whether a call, and not only an event, can cause such an event; `None` for events of other contexts.
+pub fn may_come_from_a_call(event: &Event) -> Result<Option<bool>, String> {
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "fleet.v1.CarStatusChanged" | "fleet.v1.CarRated" | "rental.v1.RentalCancellationRefused" => Some(false),
         "rental.v1.ReservationCancelled" => {
@@ -87,9 +87,9 @@ pub fn may_be_called(event: &Event) -> Result<Option<bool>, String> {
     })
 }
 
-/// What is so, as events and their subjects: they must have been told.
-pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
-    let mut so: Vec<_> = seen.cars.cars.iter().map(|car| ("CarRegistered", car.car_id.as_str())).collect();
+/// The events that the final state requires, each with its subject.
+pub fn required_events(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut required: Vec<_> = seen.cars.cars.iter().map(|car| ("CarRegistered", car.car_id.as_str())).collect();
     for (id, reservation) in &seen.cars.reservations {
         let names: &[&str] = match reservation.state() {
             ReservationState::Rented => &["CarReserved", "CarRented"],
@@ -98,19 +98,19 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             ReservationState::Cancelled => &["CarReserved", "ReservationCancelled"],
             _ => &["CarReserved"],
         };
-        so.extend(names.iter().map(|name| (*name, id.as_str())));
+        required.extend(names.iter().map(|name| (*name, id.as_str())));
     }
-    so
+    required
 }
 
-/// The events that customers are told of.
-pub const TOLD: &[&str] = &["CarReserved", "CarRented", "CarReturned", "ReservationCancelled"];
+/// The events that customers are notified of.
+pub const NOTIFIED: &[&str] = &["CarReserved", "CarRented", "CarReturned", "ReservationCancelled"];
 
-/// Goes through the calendars as they were at each moment, not only as they are at the end.
+/// Replays the calendars from their events, not only their final state.
 fn no_car_was_ever_promised_twice(seen: &Seen) -> Outcome {
     let mut changes: Vec<(String, i64, Reservation)> = Vec::new();
     for event in seen.events.iter().filter(|event| event.source == "rental" && !event.r#type.ends_with("CarRetired")) {
-        // Each of these events has the reservation as its first field.
+        // The first field of each of these events is the reservation.
         let reservation =
             contracts::rental::v1::CarReserved::decode(body(event)).ok().and_then(|event| event.reservation);
         let reservation = reservation.ok_or_else(|| format!("{} without a reservation", event.r#type))?;
@@ -144,11 +144,11 @@ fn overlap(a: &Period, b: &Period) -> bool {
     micros(&a.start_time) < micros(&b.end_time) && micros(&b.start_time) < micros(&a.end_time)
 }
 
-fn every_flow_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
+fn every_flow_is_completed_or_compensated(harness: &Harness, seen: &Seen) -> Outcome {
     for (id, reservation) in &seen.cars.reservations {
         let payment = seen.payments.get(id).ok_or_else(|| format!("reservation {id} has no payment"))?;
         let price = reservation.price.as_ref().map_or(0, |price| price.amount_minor);
-        let held = harness.bank.holds(&payment.payment_id);
+        let held = harness.processor.holds(&payment.payment_id);
         let (right_payment, right_sum) = match reservation.state() {
             ReservationState::Rented => (PaymentState::Approved, price),
             ReservationState::Returned => (PaymentState::Settled, price),
@@ -157,7 +157,7 @@ fn every_flow_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
         };
         if payment.state() != right_payment || held != right_sum {
             return Err(format!(
-                "reservation {id} is {}, its payment {} is {}, and the bank holds {held} of {price}",
+                "reservation {id} is {}, its payment {} is {}, and the processor holds {held} of {price}",
                 reservation.state().as_str_name(),
                 payment.payment_id,
                 payment.state().as_str_name(),
@@ -181,7 +181,7 @@ fn the_cars_show_their_rentals(seen: &Seen) -> Outcome {
             return Err(format!("car {} should be {} with stars {stars:?}: {car:?}", car.car_id, status.as_str_name()));
         }
     }
-    // Those that are no longer listed are gone, and nobody has them.
+    // Cars that are no longer listed were removed, and nobody rents them.
     let of_kind = |kind: &str| -> BTreeSet<&String> {
         seen.events.iter().filter(|event| event.r#type.ends_with(kind)).map(|event| &event.subject).collect()
     };
@@ -198,16 +198,16 @@ fn the_cars_show_their_rentals(seen: &Seen) -> Outcome {
     }
 }
 
-fn the_view_shows_rentals_and_payments(seen: &Seen) -> Outcome {
+fn the_read_model_shows_rentals_and_payments(seen: &Seen) -> Outcome {
     if seen.cars.pages.len() != seen.cars.reservations.len() {
         return Err(format!(
-            "{} reservations, but {} on the pages",
+            "{} reservations, but {} in the read model",
             seen.cars.reservations.len(),
             seen.cars.pages.len()
         ));
     }
     for (id, reservation) in &seen.cars.reservations {
-        let view = seen.cars.pages.get(id).ok_or_else(|| format!("reservation {id} is on no page"))?;
+        let view = seen.cars.pages.get(id).ok_or_else(|| format!("reservation {id} is not in the read model"))?;
         let payment = &seen.payments[id];
         let shown =
             (view.rental_state, view.stars, &view.customer_id, &view.price, view.payment_state, &view.payment_id);
@@ -220,7 +220,7 @@ fn the_view_shows_rentals_and_payments(seen: &Seen) -> Outcome {
             &payment.payment_id,
         );
         if shown != right {
-            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+            return Err(format!("the read model shows {shown:?}, expected {right:?}"));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What must be right of the order line.
+//! The invariants of the order contexts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,30 +13,30 @@ use prost::Message as _;
 use super::{Outcome, Seen, all_pages, body};
 use crate::harness::Harness;
 
-/// What is seen of the line.
+/// The final state of these contexts.
 pub struct Orders {
     orders: BTreeMap<String, Order>,
     products: BTreeMap<String, Product>,
     /// By order.
     deliveries: BTreeMap<String, Delivery>,
     pages: BTreeMap<String, mypage::Order>,
-    /// What customers asked for, be it an order or not.
+    /// The ids of all requested orders, paid or not.
     pub drafts: BTreeSet<String>,
-    /// Orders whose cancellation was refused, and that was told.
+    /// Orders with an event that their cancellation was refused.
     refused: BTreeSet<String>,
 }
 
-/// What must last of a promise.
+/// What a response guarantees for the end of the run.
 #[derive(Clone, Copy)]
-pub enum Lasts {
-    /// What was ordered, and its price.
+pub enum Guarantee {
+    /// The order and its price are unchanged.
     AsPromised,
-    /// It is cancelled, or the customer was told that it could not be.
-    CancelledOrTold,
+    /// It is cancelled, or an event says that the cancellation was refused.
+    CancelledOrRefused,
 }
 
 impl Orders {
-    pub async fn look(harness: &Harness, events: &[Event]) -> Result<Orders, String> {
+    pub async fn load(harness: &Harness, events: &[Event]) -> Result<Orders, String> {
         use mypage::ListOrdersRequest as ListPagesRequest;
         let of = |kind: &str| {
             let of_kind = events.iter().filter(|event| event.r#type.ends_with(kind));
@@ -56,36 +56,37 @@ impl Orders {
         })
     }
 
-    /// What still moves, if anything does.
-    pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
+    /// A description of pending work, if there is some.
+    pub async fn pending_work(harness: &Harness) -> Result<Option<String>, String> {
         let is_moving = |order: &&Order| matches!(order.state(), OrderState::Placed | OrderState::Cancelling);
         let orders = all_pages::<ListOrdersRequest>(harness).await?;
-        Ok(orders.iter().find(is_moving).map(|order| format!("{order:?} waits")))
+        Ok(orders.iter().find(is_moving).map(|order| format!("{order:?} is pending")))
     }
 
-    /// Whether a promise to a customer was kept.
-    pub fn keeps_order(&self, customer: &str, promised: &Order, lasts: Lasts) -> Outcome {
+    /// Checks a response that a customer got.
+    pub fn keeps_order(&self, customer: &str, promised: &Order, guarantee: Guarantee) -> Outcome {
         let id = &promised.order_id;
         let kept = self.orders.get(id).ok_or_else(|| format!("{customer} ordered {id}: it is gone"))?;
         let same = (&kept.product_id, kept.quantity, &kept.price, &kept.address, kept.customer_id.as_str())
             == (&promised.product_id, promised.quantity, &promised.price, &promised.address, customer);
-        let lasts = match lasts {
-            Lasts::AsPromised => true,
-            Lasts::CancelledOrTold => kept.state() == OrderState::Cancelled || self.refused.contains(id),
+        let holds = match guarantee {
+            Guarantee::AsPromised => true,
+            Guarantee::CancelledOrRefused => kept.state() == OrderState::Cancelled || self.refused.contains(id),
         };
-        if same && lasts { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
+        if same && holds { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
     }
 
-    /// Whether a promise to a courier was kept: what was started is theirs and not cancelled, what was completed stays so.
+    /// Checks a response that a courier got: a started delivery is theirs and not cancelled, a completed one is
+    /// completed.
     pub fn keeps_delivery(&self, courier: &str, promised: &Delivery) -> Outcome {
         let gone = || format!("{courier} has {}: it is gone", promised.delivery_id);
         let kept = self.deliveries.get(&promised.order_id).ok_or_else(gone)?;
-        let lasts = match promised.state() {
+        let holds = match promised.state() {
             DeliveryState::Started => matches!(kept.state(), DeliveryState::Started | DeliveryState::Completed),
             _ => kept.state() == promised.state(),
         };
         let is_theirs = kept.courier_id == courier;
-        if lasts && is_theirs {
+        if holds && is_theirs {
             Ok(())
         } else {
             Err(format!("{courier} was promised {promised:?}, but it is {kept:?}"))
@@ -93,23 +94,23 @@ impl Orders {
     }
 }
 
-/// Everything about the line.
+/// Checks all of them.
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     stock_is_what_was_added_and_not_taken(seen)?;
-    every_order_is_done_or_undone(harness, seen)?;
-    what_is_no_order_costs_nothing(harness, seen)?;
-    what_is_delivered_was_ordered(seen)?;
-    the_view_shows_orders_payments_and_deliveries(seen)
+    every_order_is_completed_or_compensated(harness, seen)?;
+    an_unpaid_draft_costs_nothing(harness, seen)?;
+    every_delivery_has_an_order(seen)?;
+    the_read_model_shows_orders_payments_and_deliveries(seen)
 }
 
-/// Whether there is a call that leads to such an event; `None` if it is not of this line.
-pub fn may_be_called(event: &Event) -> Result<Option<bool>, String> {
+/// Whether a call, and not only an event, can cause such an event; `None` for events of other contexts.
+pub fn may_come_from_a_call(event: &Event) -> Result<Option<bool>, String> {
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "product.v1.ProductCreated" | "product.v1.ProductRepriced" | "product.v1.StockAdded" => Some(true),
         "order.v1.OrderDrafted" | "order.v1.OrderPlaced" => Some(true),
         "delivery.v1.DeliveryStarted" | "delivery.v1.DeliveryCompleted" => Some(true),
         "order.v1.OrderCancelled" | "order.v1.OrderCancellationRequested" => {
-            // Each has the order as its first field.
+            // The first field of each is the order.
             let cancelled = OrderCancelled::decode(body(event)).map_err(|error| error.to_string())?;
             Some(cancelled.order.unwrap_or_default().cancellation_cause() == CancellationCause::Customer)
         }
@@ -118,9 +119,9 @@ pub fn may_be_called(event: &Event) -> Result<Option<bool>, String> {
     })
 }
 
-/// What is so, as events and their subjects: they must have been told.
-pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
-    let mut so: Vec<_> = seen.orders.products.keys().map(|id| ("ProductCreated", id.as_str())).collect();
+/// The events that the final state requires, each with its subject.
+pub fn required_events(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut required: Vec<_> = seen.orders.products.keys().map(|id| ("ProductCreated", id.as_str())).collect();
     for (id, order) in &seen.orders.orders {
         let names: &[&str] = match order.state() {
             OrderState::Confirmed => &["OrderDrafted", "OrderPlaced", "OrderConfirmed"],
@@ -128,7 +129,7 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             OrderState::Delivered => &["OrderPlaced", "OrderConfirmed", "OrderDispatched", "OrderDelivered"],
             _ => &["OrderDrafted", "OrderPlaced", "OrderCancelled"],
         };
-        so.extend(names.iter().map(|name| (*name, id.as_str())));
+        required.extend(names.iter().map(|name| (*name, id.as_str())));
     }
     for delivery in seen.orders.deliveries.values() {
         let names: &[&str] = match delivery.state() {
@@ -137,13 +138,13 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             DeliveryState::Completed => &["DeliveryPrepared", "DeliveryStarted", "DeliveryCompleted"],
             _ => &["DeliveryCancelled"],
         };
-        so.extend(names.iter().map(|name| (*name, delivery.delivery_id.as_str())));
+        required.extend(names.iter().map(|name| (*name, delivery.delivery_id.as_str())));
     }
-    so
+    required
 }
 
-/// The events that customers are told of.
-pub const TOLD: &[&str] = &[
+/// The events that customers are notified of.
+pub const NOTIFIED: &[&str] = &[
     "OrderPlaced",
     "OrderConfirmed",
     "OrderCancelled",
@@ -152,8 +153,8 @@ pub const TOLD: &[&str] = &[
     "DeliveryCompleted",
 ];
 
-/// Goes through the products as they were at each moment: what was added is in stock or taken, and never below nothing.
-/// In the end those orders have stock that were not cancelled.
+/// Replays the stock of the products from their events: added stock is available or taken, and never negative. At the
+/// end, exactly the orders that were not cancelled have stock.
 fn stock_is_what_was_added_and_not_taken(seen: &Seen) -> Outcome {
     let mut changes: Vec<&Event> = seen.events.iter().filter(|event| event.source == "product").collect();
     changes.sort_by_key(|event| event.sequence);
@@ -161,7 +162,7 @@ fn stock_is_what_was_added_and_not_taken(seen: &Seen) -> Outcome {
     for event in changes {
         let stock = stocks.entry(event.subject.clone()).or_default();
         if event.r#type.contains(".Product") || event.r#type.ends_with(".StockAdded") {
-            // Each of these has the product as its first field.
+            // The first field of each of these is the product.
             let product = ProductCreated::decode(body(event)).ok().and_then(|event| event.product);
             let now = product.ok_or_else(|| format!("{} without a product", event.r#type))?.stock;
             let may_change = !event.r#type.ends_with(".ProductRepriced");
@@ -178,7 +179,7 @@ fn stock_is_what_was_added_and_not_taken(seen: &Seen) -> Outcome {
             TakingState::Taken if takers.insert(order_id.clone()) => *stock -= i64::from(quantity),
             TakingState::Restored if takers.remove(&order_id) => *stock += i64::from(quantity),
             TakingState::Refused if !takers.contains(&order_id) => {}
-            state => return Err(format!("{} by {order_id} came twice, or before its time", state.as_str_name())),
+            state => return Err(format!("{} by {order_id} came twice, or too early", state.as_str_name())),
         }
         if *stock < 0 {
             return Err(format!("{stock} of product {} are in stock", event.subject));
@@ -194,14 +195,14 @@ fn stock_is_what_was_added_and_not_taken(seen: &Seen) -> Outcome {
     if open == takers { Ok(()) } else { Err(format!("the orders {open:?} are open, but {takers:?} have stock")) }
 }
 
-fn every_order_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
+fn every_order_is_completed_or_compensated(harness: &Harness, seen: &Seen) -> Outcome {
     for (id, order) in &seen.orders.orders {
         let payment = seen.payments.get(id).ok_or_else(|| format!("order {id} has no payment"))?;
         let price = order.price.as_ref().map_or(0, |price| price.amount_minor);
-        let held = harness.bank.holds(&payment.payment_id);
+        let held = harness.processor.holds(&payment.payment_id);
         let delivery = seen.orders.deliveries.get(id).map(|delivery| delivery.state());
         use DeliveryState as D;
-        // One that no courier came for waits, paid.
+        // Without a courier, it stays paid and confirmed.
         let (right_payment, right_sum, right_delivery) = match order.state() {
             OrderState::Confirmed => (PaymentState::Approved, price, delivery == Some(D::Prepared)),
             OrderState::Delivering => (PaymentState::Approved, price, delivery == Some(D::Started)),
@@ -211,7 +212,7 @@ fn every_order_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
         };
         if payment.state() != right_payment || held != right_sum || !right_delivery {
             return Err(format!(
-                "order {id} is {}, its delivery {delivery:?}, its payment {} is {}, and the bank holds {held} of {price}",
+                "order {id} is {}, its delivery {delivery:?}, its payment {} is {}, and the processor holds {held} of {price}",
                 order.state().as_str_name(),
                 payment.payment_id,
                 payment.state().as_str_name(),
@@ -226,30 +227,31 @@ fn every_order_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
         }
         let is_short = order.cancellation_cause() == CancellationCause::OutOfStock;
         if is_short && of_flow(".StockRefused") != 1 {
-            return Err(format!("order {id} is out of stock, and nobody said so"));
+            return Err(format!("order {id} is out of stock, but there is no event"));
         }
     }
     Ok(())
 }
 
-/// What was not paid is no order, and what was paid for it too late went back.
-fn what_is_no_order_costs_nothing(harness: &Harness, seen: &Seen) -> Outcome {
+/// An unpaid draft is no order, and a late payment for it was refunded.
+fn an_unpaid_draft_costs_nothing(harness: &Harness, seen: &Seen) -> Outcome {
     for id in seen.orders.drafts.iter().filter(|id| !seen.orders.orders.contains_key(*id)) {
         let payment = seen.payments.get(id).ok_or_else(|| format!("draft {id} has no payment"))?;
-        let held = harness.bank.holds(&payment.payment_id);
+        let held = harness.processor.holds(&payment.payment_id);
         if payment.state() != PaymentState::Cancelled || held != 0 {
-            return Err(format!("{id} is no order, but its payment is {payment:?}, and the bank holds {held}"));
+            return Err(format!("{id} is no order, but its payment is {payment:?}, and the processor holds {held}"));
         }
     }
     match seen.orders.orders.keys().find(|id| !seen.orders.drafts.contains(*id)) {
-        Some(id) => Err(format!("nobody asked for order {id}")),
+        Some(id) => Err(format!("order {id} was never requested")),
         None => Ok(()),
     }
 }
 
-fn what_is_delivered_was_ordered(seen: &Seen) -> Outcome {
+fn every_delivery_has_an_order(seen: &Seen) -> Outcome {
     for (id, delivery) in &seen.orders.deliveries {
-        let order = seen.orders.orders.get(id).ok_or_else(|| format!("{id} is delivered, and nobody ordered it"))?;
+        let order =
+            seen.orders.orders.get(id).ok_or_else(|| format!("there is a delivery for {id}, which does not exist"))?;
         let is_it = (&delivery.customer_id, delivery.quantity, &delivery.address, &delivery.product_name)
             == (&order.customer_id, order.quantity, &order.address, &order.product_name);
         if !is_it {
@@ -267,12 +269,12 @@ fn what_is_delivered_was_ordered(seen: &Seen) -> Outcome {
     Ok(())
 }
 
-fn the_view_shows_orders_payments_and_deliveries(seen: &Seen) -> Outcome {
+fn the_read_model_shows_orders_payments_and_deliveries(seen: &Seen) -> Outcome {
     if seen.orders.pages.len() != seen.orders.orders.len() {
-        return Err(format!("{} orders, but {} on the pages", seen.orders.orders.len(), seen.orders.pages.len()));
+        return Err(format!("{} orders, but {} in the read model", seen.orders.orders.len(), seen.orders.pages.len()));
     }
     for (id, order) in &seen.orders.orders {
-        let view = seen.orders.pages.get(id).ok_or_else(|| format!("order {id} is on no page"))?;
+        let view = seen.orders.pages.get(id).ok_or_else(|| format!("order {id} is not in the read model"))?;
         let (payment, delivery) = (&seen.payments[id], seen.orders.deliveries.get(id));
         let shown = (
             (view.order_state, view.cancellation_cause, &view.customer_id, &view.price, view.quantity, &view.address),
@@ -287,7 +289,7 @@ fn the_view_shows_orders_payments_and_deliveries(seen: &Seen) -> Outcome {
             delivery.map_or((&None, &None), |delivery| (&delivery.start_time, &delivery.complete_time)),
         );
         if shown != right {
-            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+            return Err(format!("the read model shows {shown:?}, expected {right:?}"));
         }
     }
     Ok(())

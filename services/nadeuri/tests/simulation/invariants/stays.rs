@@ -1,4 +1,4 @@
-//! What must be right of the resort line.
+//! The invariants of the resort contexts.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use prost::Message as _;
 use super::{Outcome, Seen, all_pages, body};
 use crate::harness::Harness;
 
-/// What is seen of the line.
+/// The final state of these contexts.
 pub struct Stays {
     pub stays: BTreeMap<String, Stay>,
     resorts: Vec<Resort>,
@@ -22,17 +22,17 @@ pub struct Stays {
     pages: BTreeMap<String, mypage::Stay>,
 }
 
-/// What must last of a promise.
+/// What a response guarantees for the end of the run.
 #[derive(Clone, Copy)]
-pub enum Lasts {
-    /// What was reserved, and its price.
+pub enum Guarantee {
+    /// The reservation and its price are unchanged.
     AsPromised,
-    /// That it is off.
+    /// It is cancelled.
     Cancelled,
 }
 
 impl Stays {
-    pub async fn look(harness: &Harness) -> Result<Stays, String> {
+    pub async fn load(harness: &Harness) -> Result<Stays, String> {
         use mypage::ListStaysRequest as ListPagesRequest;
         let by_id = |stay: Stay| (stay.stay_id.clone(), stay);
         let by_stay = |voucher: Voucher| (voucher.stay_id.clone(), voucher);
@@ -45,39 +45,39 @@ impl Stays {
         })
     }
 
-    /// Whether a promise to a customer was kept.
-    pub fn keeps(&self, customer: &str, promised: &Stay, lasts: Lasts) -> Outcome {
+    /// Checks a response that a customer got.
+    pub fn keeps(&self, customer: &str, promised: &Stay, guarantee: Guarantee) -> Outcome {
         let id = &promised.stay_id;
         let kept = self.stays.get(id).ok_or_else(|| format!("{customer} was promised {id}: it is gone"))?;
         let same = (&kept.resort_id, &kept.dates, &kept.price, kept.customer_id.as_str())
             == (&promised.resort_id, &promised.dates, &promised.price, customer);
-        let lasts = match lasts {
-            Lasts::AsPromised => true,
-            Lasts::Cancelled => kept.state() == StayState::Cancelled,
+        let holds = match guarantee {
+            Guarantee::AsPromised => true,
+            Guarantee::Cancelled => kept.state() == StayState::Cancelled,
         };
-        if same && lasts { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
+        if same && holds { Ok(()) } else { Err(format!("{customer} was promised {promised:?}, but it is {kept:?}")) }
     }
 
-    /// Whether the guest who was let in is so still.
-    pub fn let_in(&self, stay_id: &str) -> Outcome {
+    /// Checks that a redeemed voucher is still redeemed.
+    pub fn was_redeemed(&self, stay_id: &str) -> Outcome {
         let state = self.vouchers.get(stay_id).map(|voucher| voucher.state());
         if state == Some(VoucherState::Redeemed) {
             return Ok(());
         }
-        Err(format!("the guest of {stay_id} was let in, but the voucher is {state:?}"))
+        Err(format!("the voucher of stay {stay_id} was redeemed, but it is {state:?}"))
     }
 }
 
-/// Everything about the line.
+/// Checks all of them.
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
-    no_night_was_ever_kept_for_two(seen)?;
-    every_flow_is_done_or_undone(harness, seen)?;
+    no_night_was_ever_held_twice(seen)?;
+    every_flow_is_completed_or_compensated(harness, seen)?;
     vouchers_are_for_paid_stays(seen)?;
-    the_view_shows_stays_payments_and_vouchers(seen)
+    the_read_model_shows_stays_payments_and_vouchers(seen)
 }
 
-/// Whether there is a call that leads to such an event; `None` if it is not of this line.
-pub fn may_be_called(event: &Event) -> Result<Option<bool>, String> {
+/// Whether a call, and not only an event, can cause such an event; `None` for events of other contexts.
+pub fn may_come_from_a_call(event: &Event) -> Result<Option<bool>, String> {
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "resort.v1.ResortRegistered" | "resort.v1.DatesOffered" | "resort.v1.DatesHeld" => Some(true),
         "stay.v1.StayReserved" | "voucher.v1.VoucherRedeemed" => Some(true),
@@ -92,9 +92,9 @@ pub fn may_be_called(event: &Event) -> Result<Option<bool>, String> {
     })
 }
 
-/// What is so, as events and their subjects: they must have been told.
-pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
-    let mut so: Vec<_> =
+/// The events that the final state requires, each with its subject.
+pub fn required_events(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut required: Vec<_> =
         seen.stays.resorts.iter().map(|resort| ("ResortRegistered", resort.resort_id.as_str())).collect();
     for (id, stay) in &seen.stays.stays {
         let names: &[&str] = match stay.state() {
@@ -102,7 +102,7 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             StayState::Cancelled => &["StayReserved", "StayCancelled"],
             _ => &["StayReserved"],
         };
-        so.extend(names.iter().map(|name| (*name, id.as_str())));
+        required.extend(names.iter().map(|name| (*name, id.as_str())));
     }
     for voucher in seen.stays.vouchers.values() {
         let names: &[&str] = match voucher.state() {
@@ -111,24 +111,24 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             VoucherState::Deactivated => &["VoucherIssued", "VoucherDeactivated"],
             _ => &["VoucherIssued"],
         };
-        so.extend(names.iter().map(|name| (*name, voucher.voucher_id.as_str())));
+        required.extend(names.iter().map(|name| (*name, voucher.voucher_id.as_str())));
     }
-    so
+    required
 }
 
-/// The events that customers are told of.
-pub const TOLD: &[&str] =
+/// The events that customers are notified of.
+pub const NOTIFIED: &[&str] =
     &["StayReserved", "StayConfirmed", "StayCancelled", "StayCancellationRefused", "StayCompleted", "VoucherIssued"];
 
-/// Goes through the resorts as they were at each moment, and looks at who stayed in the end.
-fn no_night_was_ever_kept_for_two(seen: &Seen) -> Outcome {
+/// Replays the holds of the resorts from their events, and compares the completed stays.
+fn no_night_was_ever_held_twice(seen: &Seen) -> Outcome {
     let mut changes = Vec::new();
     let is_of_a_hold = |event: &&Event| {
         let of_a_resort = ["ResortRegistered", "DatesOffered"].iter().any(|kind| event.r#type.ends_with(kind));
         event.source == "resort" && !of_a_resort
     };
     for event in seen.events.iter().filter(is_of_a_hold) {
-        // Each of these events has the hold as its first field.
+        // The first field of each of these events is the hold.
         let hold = DatesHeld::decode(body(event)).ok().and_then(|event| event.hold);
         let hold = hold.ok_or_else(|| format!("{} without a hold", event.r#type))?;
         changes.push((hold.resort_id.clone(), event.sequence, hold));
@@ -144,12 +144,12 @@ fn no_night_was_ever_kept_for_two(seen: &Seen) -> Outcome {
         let dates = hold.dates.ok_or("a hold without dates")?;
         let clash = open.iter().find(|(other, taken)| other.0 == resort && **other != key && overlap(taken, &dates));
         if let Some((other, _)) = clash {
-            return Err(format!("a night of resort {resort} was kept for {} and for {}", other.1, key.1));
+            return Err(format!("a night of resort {resort} was held for {} and for {}", other.1, key.1));
         }
         open.insert(key, dates);
     }
     if let Some((_, stay)) = open.keys().next() {
-        return Err(format!("the nights of {stay} are still taken after its time"));
+        return Err(format!("the nights of {stay} are still held after its end"));
     }
     let stayed: Vec<&Stay> = seen.stays.stays.values().filter(|stay| stay.state() == StayState::Completed).collect();
     for (index, one) in stayed.iter().enumerate() {
@@ -164,16 +164,16 @@ fn no_night_was_ever_kept_for_two(seen: &Seen) -> Outcome {
     Ok(())
 }
 
-/// Dates are written so that they sort as texts.
+/// Dates are ISO 8601, so they sort as text.
 fn overlap(a: &Dates, b: &Dates) -> bool {
     a.start_date < b.end_date && b.start_date < a.end_date
 }
 
-fn every_flow_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
+fn every_flow_is_completed_or_compensated(harness: &Harness, seen: &Seen) -> Outcome {
     for (id, stay) in &seen.stays.stays {
         let payment = seen.payments.get(id).ok_or_else(|| format!("stay {id} has no payment"))?;
         let price = stay.price.as_ref().map_or(0, |price| price.amount_minor);
-        let held = harness.bank.holds(&payment.payment_id);
+        let held = harness.processor.holds(&payment.payment_id);
         let (right_payment, right_sum) = match stay.state() {
             StayState::Completed => (PaymentState::Settled, price),
             StayState::Cancelled => (PaymentState::Cancelled, 0),
@@ -181,7 +181,7 @@ fn every_flow_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
         };
         if payment.state() != right_payment || held != right_sum {
             return Err(format!(
-                "stay {id} is {}, its payment {} is {}, and the bank holds {held} of {price}",
+                "stay {id} is {}, its payment {} is {}, and the processor holds {held} of {price}",
                 stay.state().as_str_name(),
                 payment.payment_id,
                 payment.state().as_str_name(),
@@ -191,10 +191,10 @@ fn every_flow_is_done_or_undone(harness: &Harness, seen: &Seen) -> Outcome {
     Ok(())
 }
 
-/// A stay that took place has a voucher that was sent; one that was cancelled has none, or one that is worth nothing.
+/// A completed stay has a sent or redeemed voucher. A cancelled stay has none, or a deactivated one.
 fn vouchers_are_for_paid_stays(seen: &Seen) -> Outcome {
     if let Some(orphan) = seen.stays.vouchers.keys().find(|stay| !seen.stays.stays.contains_key(*stay)) {
-        return Err(format!("there is a voucher for {orphan}, which nobody reserved"));
+        return Err(format!("there is a voucher for {orphan}, which does not exist"));
     }
     for (id, stay) in &seen.stays.stays {
         let state = seen.stays.vouchers.get(id).map(|voucher| voucher.state());
@@ -206,7 +206,7 @@ fn vouchers_are_for_paid_stays(seen: &Seen) -> Outcome {
             return Err(format!("stay {id} is {}, and its voucher is {state:?}", stay.state().as_str_name()));
         }
     }
-    // What was worth something was paid for: each voucher was issued because of a stay that named its payment.
+    // Vouchers are issued only for paid stays: the cause of each is the event of a stay with its payment.
     for event in seen.events.iter().filter(|event| event.r#type.ends_with(".VoucherIssued")) {
         let cause = seen.events.iter().find(|cause| cause.event_id == event.causation_id);
         let confirmed = cause.and_then(|cause| StayConfirmed::decode(body(cause)).ok()?.stay);
@@ -221,12 +221,12 @@ fn vouchers_are_for_paid_stays(seen: &Seen) -> Outcome {
     Ok(())
 }
 
-fn the_view_shows_stays_payments_and_vouchers(seen: &Seen) -> Outcome {
+fn the_read_model_shows_stays_payments_and_vouchers(seen: &Seen) -> Outcome {
     if seen.stays.pages.len() != seen.stays.stays.len() {
-        return Err(format!("{} stays, but {} on the pages", seen.stays.stays.len(), seen.stays.pages.len()));
+        return Err(format!("{} stays, but {} in the read model", seen.stays.stays.len(), seen.stays.pages.len()));
     }
     for (id, stay) in &seen.stays.stays {
-        let view = seen.stays.pages.get(id).ok_or_else(|| format!("stay {id} is on no page"))?;
+        let view = seen.stays.pages.get(id).ok_or_else(|| format!("stay {id} is not in the read model"))?;
         let (payment, voucher) = (&seen.payments[id], seen.stays.vouchers.get(id));
         let shown = (
             (view.stay_state, view.cancellation_cause, &view.customer_id, &view.price, &view.dates),
@@ -239,7 +239,7 @@ fn the_view_shows_stays_payments_and_vouchers(seen: &Seen) -> Outcome {
             voucher.map_or((0, ""), |voucher| (voucher.state, voucher.voucher_id.as_str())),
         );
         if shown != right {
-            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+            return Err(format!("the read model shows {shown:?}, expected {right:?}"));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What must be right of the taxi line.
+//! The invariants of the taxi contexts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,27 +13,27 @@ use prost::Message as _;
 use super::{Outcome, Seen, all_pages, body};
 use crate::harness::Harness;
 
-/// What is seen of the line.
+/// The final state of these contexts.
 pub struct Taxis {
     pub hails: BTreeMap<String, Hail>,
     /// By hail.
     drives: BTreeMap<String, Drive>,
     pages: BTreeMap<String, TaxiRide>,
-    /// Hails whose cancellation was refused, and that was told.
+    /// Hails with an event that their cancellation was refused.
     refused: BTreeSet<String>,
 }
 
-/// What must last of a promise.
+/// What a response guarantees for the end of the run.
 #[derive(Clone, Copy)]
-pub enum Lasts {
-    /// It is not lost.
+pub enum Guarantee {
+    /// It exists.
     Known,
-    /// It is cancelled, or the customer was told that it could not be.
-    CancelledOrTold,
+    /// It is cancelled, or an event says that the cancellation was refused.
+    CancelledOrRefused,
 }
 
 impl Taxis {
-    pub async fn look(harness: &Harness, events: &[Event]) -> Result<Taxis, String> {
+    pub async fn load(harness: &Harness, events: &[Event]) -> Result<Taxis, String> {
         let refused = events.iter().filter(|event| event.r#type.ends_with(".HailCancellationRefused"));
         let hails = all_pages::<ListHailsRequest>(harness).await?.into_iter();
         let drives = all_pages::<ListDrivesRequest>(harness).await?.into_iter();
@@ -46,58 +46,58 @@ impl Taxis {
         })
     }
 
-    /// What still moves, if anything does.
-    pub async fn unrest(harness: &Harness) -> Result<Option<String>, String> {
+    /// A description of pending work, if there is some.
+    pub async fn pending_work(harness: &Harness) -> Result<Option<String>, String> {
         let hails = all_pages::<ListHailsRequest>(harness).await?;
         if let Some(hail) = hails.iter().find(|hail: &&Hail| hail.state() == HailState::Cancelling) {
             return Ok(Some(format!("hail {} is being cancelled", hail.hail_id)));
         }
         let is_moving = |drive: &&Drive| drive.state() == DriveState::Offered || drive.fare_state() == FareState::Due;
         let moving = all_pages::<ListDrivesRequest>(harness).await?;
-        Ok(moving.iter().find(is_moving).map(|drive| format!("drive {} waits", drive.drive_id)))
+        Ok(moving.iter().find(is_moving).map(|drive| format!("drive {} is pending", drive.drive_id)))
     }
 
-    /// Whether a promise to a customer was kept.
-    pub fn keeps_hail(&self, promised: &Hail, lasts: Lasts) -> Outcome {
+    /// Checks a response that a customer got.
+    pub fn keeps_hail(&self, promised: &Hail, guarantee: Guarantee) -> Outcome {
         let id = &promised.hail_id;
         let kept = self.hails.get(id).ok_or_else(|| format!("{} hailed {id}: it is gone", promised.customer_id))?;
         let same = (&kept.customer_id, &kept.pickup, &kept.destination)
             == (&promised.customer_id, &promised.pickup, &promised.destination);
-        let lasts = match lasts {
-            Lasts::Known => true,
-            Lasts::CancelledOrTold => kept.state() == HailState::Cancelled || self.refused.contains(id),
+        let holds = match guarantee {
+            Guarantee::Known => true,
+            Guarantee::CancelledOrRefused => kept.state() == HailState::Cancelled || self.refused.contains(id),
         };
-        if same && lasts { Ok(()) } else { Err(format!("a customer was promised {promised:?}, but it is {kept:?}")) }
+        if same && holds { Ok(()) } else { Err(format!("a customer was promised {promised:?}, but it is {kept:?}")) }
     }
 
-    /// Whether a promise to a driver was kept: what was accepted is theirs, what was started is not cancelled, and what
-    /// was finished costs what it cost.
+    /// Checks a response that a driver got: an accepted drive is theirs, a started drive is not cancelled, and the fare
+    /// of a finished drive is unchanged.
     pub fn keeps_drive(&self, driver: &str, promised: &Drive) -> Outcome {
         let gone = || format!("{driver} drove {}: it is gone", promised.drive_id);
         let kept = self.drives.get(&promised.hail_id).ok_or_else(gone)?;
         let (then, now) = (promised.state(), kept.state());
-        let lasts = match then {
+        let holds = match then {
             DriveState::Accepted => now != DriveState::Offered && now != DriveState::Lapsed,
             DriveState::Started => matches!(now, DriveState::Started | DriveState::Finished),
             DriveState::Finished => now == DriveState::Finished && kept.fare == promised.fare,
             _ => true,
         };
         let is_theirs = kept.driver_id == driver;
-        if lasts && is_theirs { Ok(()) } else { Err(format!("{driver} was promised {promised:?}, but it is {kept:?}")) }
+        if holds && is_theirs { Ok(()) } else { Err(format!("{driver} was promised {promised:?}, but it is {kept:?}")) }
     }
 }
 
-/// Everything about the line.
+/// Checks all of them.
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     one_driver_had_each_request(seen)?;
     hails_and_drives_agree(seen)?;
     every_drive_is_charged_once_or_not_at_all(harness, seen)?;
-    the_view_shows_the_rides(seen)?;
-    nobody_is_told_of_a_cancelled_request(seen)
+    the_read_model_shows_the_rides(seen)?;
+    no_message_is_about_a_cancelled_request(seen)
 }
 
-/// Whether there is a call that leads to such an event; `None` if it is not of this line.
-pub fn may_be_called(event: &Event) -> Option<bool> {
+/// Whether a call, and not only an event, can cause such an event; `None` for events of other contexts.
+pub fn may_come_from_a_call(event: &Event) -> Option<bool> {
     match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "dispatch.v1.TaxiAllocated" | "dispatch.v1.HailCancelled" | "dispatch.v1.HailCancellationRefused" => {
             Some(false)
@@ -107,9 +107,9 @@ pub fn may_be_called(event: &Event) -> Option<bool> {
     }
 }
 
-/// What is so, as events and their subjects: they must have been told.
-pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
-    let mut so = Vec::new();
+/// The events that the final state requires, each with its subject.
+pub fn required_events(seen: &Seen) -> Vec<(&'static str, &str)> {
+    let mut required = Vec::new();
     for (id, hail) in &seen.taxis.hails {
         let names: &[&str] = match hail.state() {
             HailState::Cancelled => &["TaxiHailed", "HailCancelled"],
@@ -118,7 +118,7 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             }
             _ => &["TaxiHailed"],
         };
-        so.extend(names.iter().map(|name| (*name, id.as_str())));
+        required.extend(names.iter().map(|name| (*name, id.as_str())));
     }
     for drive in seen.taxis.drives.values() {
         let names: &[&str] = match (drive.state(), drive.fare_state()) {
@@ -130,27 +130,28 @@ pub fn so(seen: &Seen) -> Vec<(&'static str, &str)> {
             (DriveState::Lapsed, _) => &["DriveLapsed"],
             _ => &[],
         };
-        so.extend(names.iter().map(|name| (*name, drive.drive_id.as_str())));
+        required.extend(names.iter().map(|name| (*name, drive.drive_id.as_str())));
     }
-    so
+    required
 }
 
-/// The events that customers are told of.
-pub const TOLD: &[&str] = &["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished", "HailCancellationRefused"];
+/// The events that customers are notified of.
+pub const NOTIFIED: &[&str] =
+    &["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished", "HailCancellationRefused"];
 
-/// Goes through all that was told, not only what is so at the end.
+/// Checks all events, not only the final state.
 fn one_driver_had_each_request(seen: &Seen) -> Outcome {
     let mut drivers: BTreeMap<String, String> = BTreeMap::new();
     for event in seen.events.iter().filter(|event| event.source == "driving") {
-        // Each of these events has the drive as its first field.
-        let told = DriveAccepted::decode(body(event)).ok().and_then(|event| event.drive);
-        let drive = told.ok_or_else(|| format!("{} without a drive", event.r#type))?;
+        // The first field of each of these events is the drive.
+        let accepted = DriveAccepted::decode(body(event)).ok().and_then(|event| event.drive);
+        let drive = accepted.ok_or_else(|| format!("{} without a drive", event.r#type))?;
         if drive.driver_id.is_empty() {
             continue;
         }
         let first = drivers.entry(drive.drive_id).or_insert_with(|| drive.driver_id.clone());
         if *first != drive.driver_id {
-            return Err(format!("{first} and {} got one request", drive.driver_id));
+            return Err(format!("{first} and {} got the same request", drive.driver_id));
         }
     }
     Ok(())
@@ -172,7 +173,7 @@ fn hails_and_drives_agree(seen: &Seen) -> Outcome {
         }
     }
     match seen.taxis.drives.keys().find(|hail| !seen.taxis.hails.contains_key(*hail)) {
-        Some(hail) => Err(format!("there is a drive for {hail}, which nobody asked for")),
+        Some(hail) => Err(format!("there is a drive for {hail}, which does not exist")),
         None => Ok(()),
     }
 }
@@ -180,12 +181,12 @@ fn hails_and_drives_agree(seen: &Seen) -> Outcome {
 fn every_drive_is_charged_once_or_not_at_all(harness: &Harness, seen: &Seen) -> Outcome {
     for (hail, drive) in &seen.taxis.drives {
         let payment = seen.payments.get(hail);
-        let held = payment.map_or(0, |payment| harness.bank.holds(&payment.payment_id));
+        let held = payment.map_or(0, |payment| harness.processor.holds(&payment.payment_id));
         let fare = drive.fare.as_ref().map_or(0, |fare| fare.amount_minor);
         let state = payment.map(|payment| payment.state());
         let is_right = match drive.fare_state() {
             FareState::Paid => state == Some(PaymentState::Settled) && held == fare && fare == right_fare(drive),
-            // Silence of the processor is no refusal: it is asked until it answers.
+            // No response of the processor is no refusal: the charge is retried until it responds.
             FareState::Refused => {
                 let was_declined = payment.is_some_and(|payment| !payment.refusal.contains("did not answer"));
                 state == Some(PaymentState::Refused) && was_declined && held == 0
@@ -195,13 +196,13 @@ fn every_drive_is_charged_once_or_not_at_all(harness: &Harness, seen: &Seen) -> 
             FareState::Due => false,
         };
         if !is_right {
-            return Err(format!("the bank holds {held} of {fare} for {drive:?}, whose payment is {payment:?}"));
+            return Err(format!("the processor holds {held} of {fare} for {drive:?}, whose payment is {payment:?}"));
         }
     }
     Ok(())
 }
 
-/// A thousand won a whole minute, at least one.
+/// 1,000 won per whole minute, at least one minute.
 fn right_fare(drive: &Drive) -> i64 {
     let micros = |time: &Option<prost_types::Timestamp>| {
         time.as_ref().and_then(Timestamp::from_proto).map(Timestamp::micros).unwrap_or_default()
@@ -210,9 +211,9 @@ fn right_fare(drive: &Drive) -> i64 {
     1_000 * (took / 60_000_000).max(1)
 }
 
-fn the_view_shows_the_rides(seen: &Seen) -> Outcome {
+fn the_read_model_shows_the_rides(seen: &Seen) -> Outcome {
     if seen.taxis.pages.len() != seen.taxis.hails.len() {
-        return Err(format!("{} hails, but {} on the pages", seen.taxis.hails.len(), seen.taxis.pages.len()));
+        return Err(format!("{} hails, but {} in the read model", seen.taxis.hails.len(), seen.taxis.pages.len()));
     }
     for (id, hail) in &seen.taxis.hails {
         let (page, drive) = (&seen.taxis.pages[id], &seen.taxis.drives[id]);
@@ -231,21 +232,21 @@ fn the_view_shows_the_rides(seen: &Seen) -> Outcome {
             (page.payment_state, page.payment_id.as_str()),
         );
         if shown != right {
-            return Err(format!("the page shows {shown:?}, but it is {right:?}"));
+            return Err(format!("the read model shows {shown:?}, expected {right:?}"));
         }
     }
     Ok(())
 }
 
-fn nobody_is_told_of_a_cancelled_request(seen: &Seen) -> Outcome {
+fn no_message_is_about_a_cancelled_request(seen: &Seen) -> Outcome {
     let is_cancelled = |flow: &String| {
         seen.taxis.hails.get(flow).is_some_and(|hail| hail.cancellation_cause() == CancellationCause::Customer)
     };
     let of_cancelled = seen.messages.values().filter(|message| is_cancelled(&message.flow_id));
-    // What was told before the cancellation was right then.
+    // Messages before the cancellation were right at their time.
     match of_cancelled.into_iter().find(|message| !["TAXI_HAILED", "TAXI_ALLOCATED"].contains(&message.topic.as_str()))
     {
-        Some(message) => Err(format!("a customer was told of a cancelled request: {message:?}")),
+        Some(message) => Err(format!("there is a message about a cancelled request: {message:?}")),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
--- What customers were told, and whether it reached them.
+-- The messages to customers, and whether they were delivered.
 CREATE TABLE messages (
     id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,

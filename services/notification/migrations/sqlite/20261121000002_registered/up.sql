@@ -1,2 +1,2 @@
--- Holds something of value: it is not shown in a log, and it is told when it is delivered.
+-- Sensitive: the content is not logged, and its delivery is published as an event.
 ALTER TABLE messages ADD COLUMN registered boolean NOT NULL DEFAULT false;

@@ -1,2 +1,2 @@
--- All messages are listed newest first, too.
+-- Admins list all messages, newest first.
 CREATE INDEX messages_all ON messages (created_at, id);

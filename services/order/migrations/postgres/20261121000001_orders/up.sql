@@ -10,14 +10,14 @@ CREATE TABLE orders (
     currency text NOT NULL,
     address text NOT NULL,
     state text NOT NULL,
-    -- It is paid, or was: customers see it.
+    -- It is or was paid. Only then customers see it.
     is_order boolean NOT NULL,
     cause text NOT NULL,
     expires_at timestamptz,
     payment_id uuid,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    -- The last event that others know it by: the cause of what the passing of time brings.
+    -- The last published event. It is the cause of commands that a timer executes.
     last_event uuid
 );
 CREATE INDEX orders_wake_at ON orders (wake_at) WHERE wake_at IS NOT NULL;
@@ -25,13 +25,13 @@ CREATE INDEX orders_customer ON orders (customer, created_at, id) WHERE is_order
 CREATE INDEX orders_all ON orders (created_at, id) WHERE is_order;
 CREATE INDEX orders_in_state ON orders (state, created_at, id) WHERE is_order;
 
--- What is known of the products, from the events of those who own them.
+-- The products, from the events of `product`.
 CREATE TABLE offers (
     product_id uuid PRIMARY KEY,
     version bigint NOT NULL,
     name text NOT NULL,
     price_minor bigint NOT NULL,
     currency text NOT NULL,
-    -- Of the event that said so.
+    -- The sequence of the event that set this row.
     sequence bigint NOT NULL
 );

@@ -1,4 +1,4 @@
--- What customers owe for purchases. `customer` and the amount are null while only a cancellation was heard of.
+-- The payments of purchases. `customer` and the amount are null if only a cancellation was received so far.
 CREATE TABLE payments (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,

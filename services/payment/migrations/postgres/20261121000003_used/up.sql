@@ -1,2 +1,2 @@
--- What is paid for was used up before it is paid: there is nothing to take back.
+-- The purchase was used before it was paid, so it cannot be cancelled.
 ALTER TABLE payments ADD COLUMN used boolean NOT NULL DEFAULT false;

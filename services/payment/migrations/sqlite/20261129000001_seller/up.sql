@@ -1,2 +1,2 @@
--- The context that sold what is paid for. Empty in payments of before this column, and of replicas that do not know it.
+-- The context of the seller. Empty in payments that are older than this column or were written by an older replica.
 ALTER TABLE payments ADD COLUMN seller text NOT NULL DEFAULT '';

@@ -9,7 +9,8 @@ CREATE TABLE products (
     updated_at bigint NOT NULL
 );
 
--- What orders took, or wanted. Only those that a command is about are read, so how many there are does not matter.
+-- The stock that each order took or requested. A command reads only the rows of its orders, so the size of the table
+-- does not matter.
 CREATE TABLE takings (
     product_id blob NOT NULL,
     order_id blob NOT NULL,

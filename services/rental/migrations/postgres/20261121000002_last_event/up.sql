@@ -1,2 +1,2 @@
--- The last event that others know it by: the cause of what the passing of time brings.
+-- The last published event. It is the cause of commands that a timer executes.
 ALTER TABLE reservations ADD COLUMN last_event uuid;

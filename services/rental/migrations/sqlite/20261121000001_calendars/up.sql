@@ -1,4 +1,5 @@
--- A car's calendar, with what rental needs to know of the car. The rate is null while only a removal was heard of.
+-- The calendar of a car, with the fields of the car that `rental` uses. The rate is null if only a removal was received
+-- so far.
 CREATE TABLE calendars (
     car_id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,

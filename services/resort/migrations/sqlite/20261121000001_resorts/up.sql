@@ -12,7 +12,7 @@ CREATE TABLE resorts (
 );
 CREATE INDEX resorts_wake_at ON resorts (wake_at) WHERE wake_at IS NOT NULL;
 
--- Dates are ISO 8601: as texts they sort as they do as dates. Spans of one resort neither overlap nor touch.
+-- Dates are ISO 8601, so they sort as text. Ranges of one resort neither overlap nor touch.
 CREATE TABLE offers (
     resort_id blob NOT NULL,
     start_date text NOT NULL,

@@ -31,7 +31,7 @@ CREATE INDEX rides_open ON rides (rider) WHERE is_open;
 CREATE INDEX rides_listed ON rides (started_at, id) WHERE is_known;
 CREATE INDEX rides_of_customer ON rides (customer, started_at, id) WHERE is_known;
 
--- How bills stand that are, or were, in arrears.
+-- The state of each bill that is or was in arrears.
 CREATE TABLE bills (
     id blob PRIMARY KEY NOT NULL,
     rider blob NOT NULL,

@@ -20,7 +20,7 @@ CREATE TABLE stays (
     payment_id uuid,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    -- The last event that others know it by: the cause of what the passing of time brings.
+    -- The last published event. It is the cause of commands that a timer executes.
     last_event uuid
 );
 CREATE INDEX stays_wake_at ON stays (wake_at) WHERE wake_at IS NOT NULL;

@@ -1,4 +1,4 @@
--- Those who look after bikes. `points` are what is left of them, as `wallet` told in the event of this sequence.
+-- The managers of bikes. `points` is the balance from the event of `wallet` with this sequence.
 CREATE TABLE managers (
     id blob PRIMARY KEY NOT NULL,
     version bigint NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE managers (
     points bigint NOT NULL,
     told_sequence bigint NOT NULL
 );
--- Their reports that bikes took.
+-- The reports that were applied to bikes.
 CREATE TABLE reports (
     id blob PRIMARY KEY NOT NULL,
     subject text NOT NULL,

@@ -1,4 +1,4 @@
--- What a voucher is for is null while only the end of its stay was heard of. Dates are ISO 8601.
+-- The fields of the stay are null if only the end of the stay was received so far. Dates are ISO 8601.
 CREATE TABLE vouchers (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,

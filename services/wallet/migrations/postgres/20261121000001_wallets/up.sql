@@ -1,4 +1,4 @@
--- What customers and managers have with the company. Amounts are in the minor unit of the currency.
+-- The wallets of customers and managers. Amounts are in the minor unit of the currency.
 CREATE TABLE wallets (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
@@ -11,7 +11,7 @@ CREATE TABLE wallets (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 );
--- Each transfer between two accounts, with what the wallet held after it. Entries are added, never changed.
+-- The transfers between two accounts, with the balance of the wallet after each. Entries are only added, never changed.
 CREATE TABLE entries (
     id uuid PRIMARY KEY,
     wallet uuid NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE entries (
     created_at timestamptz NOT NULL
 );
 CREATE UNIQUE INDEX entries_wallet ON entries (wallet, number);
--- Bills that were heard of: those that wait for money, in the order of `place`, and what became of the others.
+-- The bills of which an event was received: unpaid ones in the order of `place`, and the outcome of the others.
 CREATE TABLE bills (
     wallet uuid NOT NULL,
     id uuid NOT NULL,
