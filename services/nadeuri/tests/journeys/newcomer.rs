@@ -123,7 +123,7 @@ async fn beside_the_product(setup: Setup) {
     let environment = environment(Rabbit::new(broker, prefix, subscriptions, &Runtime::real()));
     let database = app.open_store(STAMPS.name).await;
     let newcomer = start(&STAMPS, database.clone(), &environment).await;
-    let is_up = async || newcomer.parts.iter().all(HealthCheck::is_up).then_some(());
+    let is_up = async || newcomer.checks.iter().all(HealthCheck::is_up).then_some(());
     eventually("the newcomer hears events", is_up).await;
     gets_what_it_subscribed_to(&app.admin(), &app.by(&format!("mina-{}", new_id())), &database).await;
     newcomer.stop(Duration::from_secs(5)).await;
