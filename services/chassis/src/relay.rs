@@ -147,7 +147,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, E
     tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("the store does not answer".into()))?
 }
 
-/// Removes old idempotency keys, so that their table does not grow for ever.
+/// Removes old idempotency keys, so that their table does not grow forever.
 pub(crate) async fn prune_keys(resources: &Resources, keep: Duration, tasks: &Tasks) {
     const PAUSE: Duration = Duration::from_secs(60);
     const AT_ONCE: i64 = 1_000;

@@ -109,7 +109,7 @@ pub enum Command {
 /// Events of a hail.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A customer asked for a taxi.
+    /// A customer hailed a taxi.
     Requested(HailId, Trip, Timestamp),
     /// A driver is on the way.
     Allocated(Allocation, Timestamp),
@@ -128,7 +128,7 @@ pub enum Event {
 /// Why a command of a hail is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody asked for it.
+    /// It was not requested.
     #[error("there is no such hail")]
     NoSuchHail,
     /// The customer is in the car.

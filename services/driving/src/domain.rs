@@ -9,7 +9,8 @@
 //!                    +------CallOff--------+--> Cancelled           +--Refused--> Refused --Paid--> Paid
 //!                                                                   +--Postpone, the last--> Uncollected --> Due, Paid
 //! ```
-//! `Decline` hides an offered drive from a driver. A `CallOff` after the start is refused, and the refusal is published.
+//! `Decline` hides an offered drive from a driver. A `CallOff` after the start is refused, and the refusal is
+//! published.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

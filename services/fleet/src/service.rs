@@ -32,7 +32,8 @@ impl Service {
         self.loader.get(id).await?.ok_or_else(|| Error::not_found("car", id))
     }
 
-    /// `rental` retires the car's calendar, or refuses. If this process crashes after that, the event `CarRetired` completes it.
+    /// `rental` retires the car's calendar, or refuses. If this process crashes after that, the event `CarRetired`
+    /// completes it.
     async fn retire(&self, call: &Call, car: CarId) -> Result<(), Error> {
         let request = RetireCarRequest { request_id: String::new(), car_id: car.to_string() };
         let retired = self.rental.call(Some(call), request, |transport, request| async move {

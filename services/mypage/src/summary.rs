@@ -66,8 +66,7 @@ pub struct Paid<'a> {
 
 /// Declares a kind of summary, with its label, the kind of its id, the time that lists are ordered by, and the columns
 /// of its table besides `id`, `version` and `customer`; if it is `paid`, also besides those of the payment. The
-/// function
-/// `rules` beside it makes its rules.
+/// function `rules` beside it makes its rules.
 macro_rules! summary {
     (
         $(#[$attribute:meta])*

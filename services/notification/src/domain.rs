@@ -128,7 +128,7 @@ impl Aggregate for Message {
                 let is_last = attempt + 1 >= ATTEMPTS;
                 Ok(vec![if is_last { Event::GivenUp } else { Event::Postponed(now + pause(*attempt)) }])
             }
-            // It was written before, or an answer of the carrier comes late.
+            // It was written before, or the answer of the carrier is late.
             (Some(_), _) => Ok(vec![]),
         }
     }

@@ -1,6 +1,8 @@
 //! The policy of payments: their reactions to other contexts' events.
 //!
-//! `payment` names no seller. An event asks for a reaction by the option `nadeuri.options.v1.purchase` of its message, which also says which field holds the purchase. A context whose contract has no such event publishes one of `payment`'s:
+//! `payment` names no seller. An event asks for a reaction by the option `nadeuri.options.v1.purchase` of its message,
+//! which also says which field holds the purchase. A context whose contract has no such event publishes one of
+//! `payment`'s:
 //!
 //! | whenever                                                | then                                   |
 //! |---------------------------------------------------------|----------------------------------------|

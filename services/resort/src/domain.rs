@@ -1,8 +1,8 @@
 //! A resort: the nights that it offers, the nights that are taken, and the legal transitions. Pure: no clock, no
 //! database, no network.
 //!
-//! A resort is let as a whole, so a night of it is sold once: the aggregate keeps that rule. It holds the open holds
-//! and those that a command is about, not its history.
+//! A resort is let as a whole, so a night of it is sold once: the aggregate guarantees that. It consists of the open
+//! holds and those that a command is about, not of its history.
 //!
 //! ```text
 //! (none) --Hold--> Held --Keep--> Reserved --Book--> Booked --Free--> Over

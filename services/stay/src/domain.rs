@@ -7,7 +7,8 @@
 //!                        |  Drop, Lapse, Lose   |  Lose
 //!                        +----> Cancelled <-----+
 //! ```
-//! `resort` guarantees that no night is sold twice: it holds the nights before there is a stay. If the hold was lost, the stay is cancelled (`Lose`).
+//! `resort` guarantees that no night is sold twice: it holds the nights before there is a stay. If the hold was lost,
+//! the stay is cancelled (`Lose`).
 //!
 //! A payment that arrives after the end decides nothing here: the event of a cancelled stay has `payment` void what was
 //! or will be paid.

@@ -83,8 +83,8 @@ macro_rules! sql {
     };
 }
 
-/// `Store::load` and `Store::save` of a store with one row per aggregate: `flat!(Row in bills);` among its functions. The table
-/// is one of aggregates, declared by [`table!`](crate::table), with the column `id`.
+/// `Store::load` and `Store::save` of a store with one row per aggregate: `flat!(Row in bills);` among its functions.
+/// The table is one of aggregates, declared by [`table!`](crate::table), with the column `id`.
 #[macro_export]
 macro_rules! flat {
     ($Row:ident in $table:ident) => {
@@ -199,8 +199,8 @@ impl Database {
     /// Opens the store of `context` at `url`, in which `{context}` stands for its name. Creates the database or schema
     /// if it is missing, but not the tables.
     ///
-    /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS with
-    /// `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
+    /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS
+    /// with `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
     pub async fn open(url: &str, context: &'static str, runtime: &Runtime) -> Result<Database, OpenError> {
         let url = url.replace("{context}", context);
         let failed = |cause: String| OpenError { context, store: without_password(&url), cause };
