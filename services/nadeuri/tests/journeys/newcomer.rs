@@ -143,7 +143,7 @@ async fn beside_the_product(setup: Setup, context: &'static Context, journey: im
     let environment = environment(Rabbit::new(broker, prefix, subscriptions, &Runtime::real()));
     let database = app.open_store(context.name).await;
     let newcomer = start(context, database.clone(), &environment).await;
-    let is_up = async || newcomer.parts.iter().all(HealthCheck::is_up).then_some(());
+    let is_up = async || newcomer.checks.iter().all(HealthCheck::is_up).then_some(());
     eventually("the newcomer hears events", is_up).await;
     let (admin, mina) = (app.admin(), app.by(&format!("mina-{}", new_id())));
     journey(Newcomer { database: &database, admin: &admin, mina: &mina }).await;
