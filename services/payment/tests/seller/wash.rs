@@ -122,9 +122,9 @@ impl Store for Wash {
             used: false,
         };
         match event {
-            Event::Sold(..) => about.tell(&PurchaseMade { purchase: Some(purchase) }),
-            Event::TakenBack => about.tell(&PurchaseVoided { purchase_id }),
-            Event::Washed => about.tell(&PurchaseUsed { purchase_id }),
+            Event::Sold(..) => about.publish(&PurchaseMade { purchase: Some(purchase) }),
+            Event::TakenBack => about.publish(&PurchaseVoided { purchase_id }),
+            Event::Washed => about.publish(&PurchaseUsed { purchase_id }),
         }
     }
 }

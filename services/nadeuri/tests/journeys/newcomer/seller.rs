@@ -200,9 +200,9 @@ impl Store for Cover {
             used: false,
         };
         match event {
-            Event::Offered(..) => about.tell(&PurchaseMade { purchase: Some(purchase()) }),
-            Event::Became(State::TakenBack) => about.tell(&PurchaseVoided { purchase_id }),
-            Event::Became(State::Used) => about.tell(&PurchaseUsed { purchase_id }),
+            Event::Offered(..) => about.publish(&PurchaseMade { purchase: Some(purchase()) }),
+            Event::Became(State::TakenBack) => about.publish(&PurchaseVoided { purchase_id }),
+            Event::Became(State::Used) => about.publish(&PurchaseUsed { purchase_id }),
             Event::Became(_) => None,
         }
     }
