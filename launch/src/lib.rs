@@ -82,7 +82,7 @@ impl Server {
     }
 
     /// Its output since the start.
-    pub fn said(&self) -> String {
+    pub fn output(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(log.get(self.begin..).unwrap_or_default()).into_owned()
     }

@@ -328,7 +328,7 @@ impl Cluster {
 
     /// The logs of all processes, for the message of a failed test.
     pub fn logs(&self) -> String {
-        let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::said);
+        let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::output);
         logs.collect::<Vec<_>>().join("\n")
     }
 }
