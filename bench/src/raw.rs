@@ -47,7 +47,7 @@ pub async fn nearest(
     points: u64,
     (south, west): (f64, f64),
     (high, wide): (f64, f64),
-    wanted: i32,
+    limit: i32,
 ) -> anyhow::Result<f64> {
     let tables = format!(
         "CREATE TABLE offer AS SELECT gen_random_uuid() AS id, {south} + {high} * random() AS latitude,
@@ -62,7 +62,7 @@ SELECT id, latitude, longitude, body FROM offer
     WHERE latitude BETWEEN {south} + {high} * (:north - 15) / 1000.0 AND {south} + {high} * (:north + 15) / 1000.0
     AND longitude BETWEEN {west} + {wide} * (:east - 15) / 1000.0 AND {west} + {wide} * (:east + 15) / 1000.0
     ORDER BY (latitude - {south} - {high} * :north / 1000.0) ^ 2 + (longitude - {west} - {wide} * :east / 1000.0) ^ 2
-    LIMIT {wanted};\n"
+    LIMIT {limit};\n"
     );
     pgbench_with(server, &tables, &transaction, clients, each).await
 }

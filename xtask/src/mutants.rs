@@ -8,8 +8,7 @@
 //! Each mutant is applied to a copy of the workspace in `target/mutants`, so the workspace is not changed.
 //!
 //! The simulation can't detect these faults, because another rule covers them or because it runs only on SQLite:
-//! - the version in `db::update`: SQLite has one writer, so there are no concurrent changes. The tests on PostgreSQL
-//! detect it.
+//! - the version in `db::update`: SQLite has one writer, so no change is concurrent. The tests on PostgreSQL find it.
 //! - that a car counts the stars of a rental once: the inbox handles the event once, and `rental` publishes it once.
 
 use std::collections::BTreeSet;
