@@ -165,13 +165,13 @@ pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Variables> {
     }
     let known = Kind::ALL.into_iter().filter_map(|kind| Some((kind.server(), kind.port(&folder)?)));
     let mut variables: Variables = known.map(|(server, port)| (server.variable, (server.url)(port))).collect();
-    // A file for the environment of a shell or a container.
-    let env: String = variables.iter().map(|(variable, url)| format!("{variable}={url}\n")).collect();
-    fs::write(folder.join("env"), env).with_context(|| format!("cannot write {}/env", folder.display()))?;
-    if kinds.contains(&Kind::Postgres) {
+    if Kind::Postgres.port(&folder).is_some() {
         let certificate = postgres::certificate(&Kind::Postgres.folder(&folder));
         variables.insert("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string());
     }
+    // A file for the environment of a shell or a container.
+    let env: String = variables.iter().map(|(variable, value)| format!("{variable}={value}\n")).collect();
+    fs::write(folder.join("env"), env).with_context(|| format!("cannot write {}/env", folder.display()))?;
     Ok(variables)
 }
 

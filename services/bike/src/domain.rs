@@ -1,14 +1,14 @@
-//! What a bike is, and which moves are legal. Pure: no clock, no database, no network.
+//! A bike and its legal transitions. Pure: no clock, no database, no network.
 //!
-//! A bike has one rider at a time: it is checked and taken in one step, here. Each ride takes it once, so what comes late
-//! or twice takes nothing. The aggregate holds the ride under way and those that a command is about, not its history.
+//! A bike has one rider at a time: one command checks and takes it. Each ride takes it once, so late and repeated
+//! commands take nothing. The aggregate holds the ride under way and those that a command is about, not its history.
 //!
 //! ```text
 //! (none) --Register--> Free --Take--> WithRide --GiveBack--> Free
 //!                       |                |
 //!                       +----Remove------+--written off--> Removed
 //! ```
-//! Whether it is usable is another matter: a broken bike is ridden to its place, and is out of order there.
+//! Whether it is usable is a separate state: a ride with a broken bike can be finished, then the bike is out of order.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +19,9 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a bike.
     BikeId = "bike";
-    /// The id of a ride, which `ride` gave it. It is the id of the flow.
+    /// The id of a ride, assigned by `ride`. It is the id of the flow.
     RideId = "ride";
-    /// The id of a manager's report, which `upkeep` gave it. It is the id of the flow.
+    /// The id of a manager's report, assigned by `upkeep`. It is the id of the flow.
     ReportId = "report";
 }
 
@@ -30,15 +30,15 @@ chassis::ids! {
 pub struct Bike {
     /// Its id.
     pub id: BikeId,
-    /// What is painted on it.
+    /// The name painted on it.
     pub name: String,
-    /// Where it is, or was taken; its position is known.
+    /// Where it is, or where it was taken; its position is known.
     pub place: Place,
-    /// Who has it.
+    /// Its state.
     pub state: State,
-    /// What was last seen of it.
+    /// Its condition at the last inspection.
     pub condition: Condition,
-    /// Who took it: the ride under way, and those that a command is about.
+    /// The ride that has it, and those that a command is about.
     pub takings: BTreeMap<RideId, Taking>,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -46,75 +46,75 @@ pub struct Bike {
     pub updated_at: Timestamp,
 }
 
-/// Who has a bike.
+/// States of a bike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody.
+    /// Nobody has it.
     Free,
-    /// This ride.
+    /// This ride has it.
     WithRide(RideId),
-    /// It is gone.
+    /// It was removed.
     Removed,
 }
 
-/// What a manager sees of a bike.
+/// The condition of a bike, as a manager reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// How much its battery holds, 0 to 100.
+    /// The charge of its battery, 0 to 100.
     pub battery_percent: u8,
     /// Whether it can be ridden.
     pub usable: bool,
 }
 
-/// A ride took a bike.
+/// A ride that took a bike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taking {
     /// The subject of the customer.
     pub customer: String,
-    /// The ride does not have it any more, and never will again.
+    /// The ride is over; it can't take the bike again.
     pub is_over: bool,
 }
 
-/// What a bike is told.
+/// Commands of a bike.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// There is a new bike of this name at a place.
+    /// Register a bike of this name at a place.
     Register(BikeId, String, Place, Condition),
-    /// It is taken away; if it is written off, also from whoever rides it.
+    /// Remove it; if it is written off, also while a ride has it.
     Remove {
-        /// It is lost.
+        /// The bike is lost.
         written_off: bool,
     },
-    /// A customer rides it.
+    /// A ride of a customer takes it.
     Take(RideId, String),
-    /// The ride is over, or never began: the bike is left here, or where it was taken.
+    /// The ride is over, or never started: the bike is at this place, or where it was taken.
     GiveBack(RideId, String, Option<Place>),
-    /// A manager looked at it.
+    /// A manager inspected it.
     Inspect(ReportId, String, Condition),
 }
 
-/// What happened to a bike.
+/// Events of a bike.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It is there.
+    /// It was registered.
     Registered(BikeId, String, Place, Condition, Timestamp),
-    /// It is gone.
+    /// It was removed.
     Removed(Timestamp),
-    /// It is gone, though a ride has it.
+    /// It was removed while a ride had it.
     WrittenOff(RideId, Timestamp),
     /// A ride took it.
     Taken(RideId, String, Timestamp),
     /// A ride gave it back.
     GivenBack(RideId, Option<Place>, Timestamp),
-    /// A ride could not give it back: it was written off meanwhile, or never was with that ride.
+    /// A ride could not give it back: it was written off meanwhile, or the ride never had it.
     GiveBackRefused(RideId, String),
-    /// A ride that does not have it can't take it any more.
+    /// A ride that never took it is over: it can't take it any more.
     Barred(RideId, String),
-    /// A manager looked at it.
+    /// A manager inspected it.
     Inspected(ReportId, String, Condition, Timestamp),
 }
 
-/// Why a bike said no.
+/// Why a command of a bike is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
@@ -223,7 +223,7 @@ impl Bike {
         match self.takings.get(&ride) {
             Some(taking) if taking.is_over => None,
             Some(_) if self.state == State::WithRide(ride) => Some(Event::GivenBack(ride, at.cloned(), now)),
-            // What is gone, or was never given out, can't be brought back: that ride must not be billed.
+            // A bike that was removed, or never taken, can't be given back: that ride must not be billed.
             _ if at.is_some() => Some(Event::GiveBackRefused(ride, customer.to_owned())),
             _ => Some(Event::Barred(ride, customer.to_owned())),
         }
@@ -262,7 +262,7 @@ impl Bike {
 }
 
 impl Event {
-    /// The ride that it is about.
+    /// The ride that the command or event is about.
     pub fn ride(&self) -> Option<RideId> {
         match self {
             Event::WrittenOff(ride, _)
@@ -276,7 +276,7 @@ impl Event {
 }
 
 impl Command {
-    /// The ride that it is about.
+    /// The ride that the command or event is about.
     pub fn ride(&self) -> Option<RideId> {
         match self {
             Command::Take(ride, _) | Command::GiveBack(ride, ..) => Some(*ride),

@@ -1,7 +1,7 @@
-//! Bikes: where they are, who has them, whether they can be rented.
+//! Bikes: their places, their riders, and whether they can be rented.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. `ride` takes bikes and waits for the answer; it
-//! gives them back by events. `upkeep` has them inspected.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. `ride` takes a bike by a call
+//! and gives it back by an event. `upkeep` reports inspections.
 
 pub mod domain;
 pub mod policy;

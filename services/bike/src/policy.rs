@@ -1,8 +1,8 @@
-//! What bikes do when something happens elsewhere.
+//! The policy of bikes: their reactions to other contexts' events.
 //!
 //! | whenever                | then                                                                                  |
 //! |-------------------------|---------------------------------------------------------------------------------------|
-//! | `ride.v1.RideReturned`  | the bike is back at that place; if it was written off meanwhile, that is told         |
+//! | `ride.v1.RideReturned`  | the bike is back at that place; if it was written off meanwhile, that is published    |
 //! | `ride.v1.RideAbandoned` | the bike is back where it was taken: the ride never started                           |
 
 use chassis::{Malformed, Policy, decode};

@@ -1,4 +1,4 @@
-//! The gRPC face of bikes: parse, handle, answer.
+//! The gRPC API of bikes: parse, handle, answer.
 
 use chassis::db::Database;
 use chassis::geo::GeoQuery;
@@ -11,7 +11,7 @@ use contracts::bike::v1::{self as proto, *};
 use crate::domain::{Bike, BikeId, Command, Condition, ReportId};
 use crate::store;
 
-/// How far bikes may be, in kilometres, if the caller does not say: what people walk.
+/// The radius of a search that gives none, in kilometres: a walking distance.
 const WITHIN_KM: i32 = 2;
 
 /// Serves bikes.
@@ -23,7 +23,7 @@ pub struct Service {
     pub loader: Loader<BikeId, Bike>,
     /// Lists bikes.
     pub database: Database,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
 }
 
@@ -106,7 +106,7 @@ impl BikeApi for Service {
             let battery = battery(fields, request.battery_percent);
             (id, report, manager, battery, fields.required("usable", request.usable))
         })?;
-        // A report is taken once, whatever id the call has.
+        // A report is applied once, whatever request id the call has.
         let request = InspectBikeRequest { request_id: String::new(), ..request };
         let key = Some(Key::request(&call.caller, report.uuid(), &request));
         let command = Command::Inspect(report, manager, Condition { battery_percent, usable });

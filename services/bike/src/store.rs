@@ -1,4 +1,4 @@
-//! Bikes and who took them in tables, and what others hear of them.
+//! Bikes and the rides that took them in tables, and the events that they publish.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use diesel::sql_types::Bool;
 use crate::domain::{Bike, BikeId, Command, Condition, Event, RideId, State, Taking};
 
 chassis::table! {
-    /// A bike, without who took it.
+    /// A bike without its takings.
     bikes (id) of Bike as BikeRow with version {
         id: BikeId as SqlUuid,
         name: String as Text,
@@ -49,7 +49,7 @@ chassis::table! {
 }
 
 chassis::table! {
-    /// A ride took a bike.
+    /// A ride that took a bike.
     takings (bike, ride) of Taking as TakingRow given (bike: BikeId as SqlUuid, ride: RideId as SqlUuid) {
         customer: String as Text,
         is_over: bool as Bool,
@@ -62,10 +62,10 @@ impl Store for Bike {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let (ids, mentioned): (_, Vec<RideId>) =
             (request.ids(), request.commands().filter_map(Command::ride).collect());
-        // Written out, so that each half has an index, whatever has piled up.
+        // Two conditions, so that each uses its own index, however many rows there are.
         let open = takings::bike.eq_any(&ids).and(not(takings::is_over));
         let named = takings::bike.eq_any(&ids).and(takings::ride.eq_any(&mentioned));
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (bikes, taken) = db::try_join!(
             read!(tx, BikeRow in bikes where bikes::id.eq_any(&ids)),
             read!(tx, TakingRow in takings where open.or(named)),
@@ -78,8 +78,8 @@ impl Store for Bike {
         // The version of the bike guards its takings too.
         let taking =
             |change: &Change<'_, Self>, ride| Some(TakingRow::of(change.state.takings.get(&ride)?, change.id, ride));
-        let touched: Vec<TakingRow> = db::touched(changes, Event::ride, taking);
-        db::try_join!(db::save(tx, changes, BikeRow::of), db::upsert(tx, &touched))?;
+        let changed: Vec<TakingRow> = db::changed_parts(changes, Event::ride, taking);
+        db::try_join!(db::save(tx, changes, BikeRow::of), db::upsert(tx, &changed))?;
         Ok(())
     }
 
@@ -91,28 +91,28 @@ impl Store for Bike {
         let (bike, bike_id, this) = (Some(proto::Bike::from(self)), self.id.to_string(), self.id.uuid());
         let about = |flow| Publication::about(self.id, flow);
         match event {
-            Event::Registered(..) => about(this).tell(&proto::BikeRegistered { bike }),
-            Event::Removed(_) => about(this).tell(&proto::BikeRemoved { bike }),
+            Event::Registered(..) => about(this).publish(&proto::BikeRegistered { bike }),
+            Event::Removed(_) => about(this).publish(&proto::BikeRemoved { bike }),
             Event::WrittenOff(ride, _) => {
                 let customer_id = self.takings.get(ride).map(|taking| taking.customer.clone()).unwrap_or_default();
-                about(ride.uuid()).tell(&proto::BikeWrittenOff { bike, ride_id: ride.to_string(), customer_id })
+                about(ride.uuid()).publish(&proto::BikeWrittenOff { bike, ride_id: ride.to_string(), customer_id })
             }
             Event::Taken(ride, customer, _) => {
                 let (ride_id, customer_id) = (ride.to_string(), customer.clone());
-                about(ride.uuid()).tell(&proto::BikeTaken { bike, ride_id, customer_id })
+                about(ride.uuid()).publish(&proto::BikeTaken { bike, ride_id, customer_id })
             }
             Event::GivenBack(ride, ..) => {
-                about(ride.uuid()).tell(&proto::BikeReturned { bike, ride_id: ride.to_string() })
+                about(ride.uuid()).publish(&proto::BikeReturned { bike, ride_id: ride.to_string() })
             }
             Event::GiveBackRefused(ride, customer) => {
                 let (ride_id, customer_id) = (ride.to_string(), customer.clone());
-                about(ride.uuid()).tell(&proto::BikeReturnRefused { bike_id, ride_id, customer_id })
+                about(ride.uuid()).publish(&proto::BikeReturnRefused { bike_id, ride_id, customer_id })
             }
             Event::Inspected(report, manager, ..) => {
                 let (report_id, manager_id) = (report.to_string(), manager.clone());
-                about(report.uuid()).tell(&proto::BikeInspected { bike, report_id, manager_id })
+                about(report.uuid()).publish(&proto::BikeInspected { bike, report_id, manager_id })
             }
-            // What never was is nobody's news.
+            // What never happened is not published.
             Event::Barred(..) => None,
         }
     }
@@ -128,20 +128,21 @@ pub async fn list(tx: Tx<'_>, state: BikeState, page: &Page<Cursor>) -> Result<(
     )
 }
 
-/// A page of the bikes that can be rented near a position, nearest first. There is an index for them, `bikes_available`.
+/// A page of the bikes that can be rented near a position, nearest first. There is an index for them,
+/// `bikes_available`.
 pub async fn nearest(
     tx: Tx<'_>,
     query: &GeoQuery,
     page: &Page<GeoCursor>,
 ) -> Result<(Vec<proto::NearbyBike>, String), Error> {
-    // The state is not bound, so that the partial index is seen to fit.
+    // The state is a literal, not a parameter, so that the planner can use the partial index.
     nearest!(
         tx, query, page, BikeRow in bikes where sql::<Bool>("state = 'available'");
         |row, distance_km| proto::NearbyBike { bike: Some((&row.read(BTreeMap::new())?).into()), distance_km }
     )
 }
 
-/// The contract's state: for others, a bike that nobody has is either available or out of order.
+/// The state in the contract: a free bike is either available or out of order.
 fn shown(bike: &Bike) -> BikeState {
     match bike.state {
         State::Free if bike.condition.usable => BikeState::Available,

@@ -1,4 +1,5 @@
-//! The rules of bikes: as tables of given, when and then; as properties of random stories; and what others' events lead to.
+//! The rules of bikes: as tables of given, when and then; as properties of random histories; and the reactions of the
+//! policy.
 
 use bike::domain::{Bike, BikeId, Command, Condition, Event, Refusal, RideId, State};
 use bike::policy::policy;
@@ -103,14 +104,14 @@ fn b2_a_bike_whose_ride_never_started_is_where_it_was() {
 }
 
 #[test]
-fn b4_what_was_never_given_out_can_not_be_brought_back() {
+fn b4_a_bike_that_was_never_taken_can_not_be_given_back() {
     let refused = Event::GiveBackRefused(ride(2), "ann".to_owned());
     check(&[registered(), taken(1)], leave(2), Ok(std::slice::from_ref(&refused)));
     check(&[registered(), taken(1), refused], leave(2), Ok(&[]));
 }
 
 #[test]
-fn b4_a_bike_that_was_written_off_comes_back_to_nobody() {
+fn b4_a_bike_that_was_written_off_is_not_given_back() {
     let gone = [registered(), taken(1), Event::WrittenOff(ride(1), NOW)];
     let refused = Event::GiveBackRefused(ride(1), "ann".to_owned());
     check(&gone, leave(1), Ok(std::slice::from_ref(&refused)));
@@ -133,12 +134,12 @@ fn b1_a_bike_in_use_is_removed_only_if_it_is_written_off() {
 }
 
 #[test]
-fn b7_a_report_is_taken_unless_the_bike_is_gone() {
+fn b7_a_report_is_applied_unless_the_bike_was_removed() {
     check(&[], inspect(BROKEN), Err(Refusal::NoSuchBike));
     check(&[registered()], inspect(BROKEN), Ok(&[inspected(BROKEN)]));
     check(&[registered(), taken(1)], inspect(BROKEN), Ok(&[inspected(BROKEN)]));
     check(&[registered(), Event::Removed(NOW)], inspect(BROKEN), Err(Refusal::NoSuchBike));
-    // It is ridden to its place, and stays there.
+    // The ride can be finished; the bike can't be taken again.
     check(&[registered(), taken(1), inspected(BROKEN), left(1)], take(2), Err(Refusal::BikeOutOfOrder));
     check(&[registered(), inspected(BROKEN), inspected(GOOD)], take(2), Ok(&[taken(2)]));
 }
@@ -157,10 +158,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn b2_a_bike_has_one_rider_and_a_ride_one_bike(story in proptest::collection::vec(commands(), 1..30)) {
+    fn b2_a_bike_has_one_rider_and_a_ride_one_bike(history in proptest::collection::vec(commands(), 1..30)) {
         let mut bike = Bike::evolve(None, &registered());
         let mut over = std::collections::BTreeSet::new();
-        for command in story {
+        for command in history {
             let Ok(events) = Bike::decide(Some(&bike), &command, NOW) else { continue };
             for event in &events {
                 if let Event::Taken(ride, ..) = event {
@@ -174,7 +175,7 @@ proptest! {
             match bike.state {
                 State::WithRide(ride) => prop_assert_eq!(open, vec![ride]),
                 State::Free => prop_assert_eq!(open, vec![]),
-                // Who had it when it was written off may not have heard of that yet.
+                // The ride that had it when it was written off may still give it back.
                 State::Removed => prop_assert!(open.len() <= 1),
             }
             if let Ok(again) = Bike::decide(Some(&bike), &command, NOW) {
@@ -185,7 +186,7 @@ proptest! {
     }
 }
 
-fn told<M: Message + Name>(message: &M) -> Envelope {
+fn event<M: Message + Name>(message: &M) -> Envelope {
     Envelope {
         event_id: ride(1).uuid(),
         kind: M::full_name(),
@@ -206,10 +207,10 @@ fn each_event_of_a_ride_has_its_command() {
     let (ride_id, customer_id) = (ride(1).to_string(), "ann".to_owned());
     let abandoned =
         RideAbandoned { ride_id: ride_id.clone(), bike_id: bike_id.clone(), customer_id: customer_id.clone() };
-    assert_eq!(policy().react(&told(&abandoned)).expect("the event is right"), [(id(1), abandon(1))]);
+    assert_eq!(policy().react(&event(&abandoned)).expect("the event is right"), [(id(1), abandon(1))]);
     let to = Some(place("Seoul Forest").into());
     let returned = RideReturned { ride: Some(Ride { ride_id, bike_id, customer_id, to, ..Ride::default() }) };
-    assert_eq!(policy().react(&told(&returned)).expect("the event is right"), [(id(1), leave(1))]);
+    assert_eq!(policy().react(&event(&returned)).expect("the event is right"), [(id(1), leave(1))]);
     let malformed = RideReturned { ride: Some(Ride::default()) };
-    assert!(policy().react(&told(&malformed)).is_err(), "it breaks its contract");
+    assert!(policy().react(&event(&malformed)).is_err(), "it breaks its contract");
 }

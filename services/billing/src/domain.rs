@@ -1,6 +1,6 @@
-//! What a bill is, and which moves are legal. Pure: no clock, no database, no network.
+//! A bill and its legal transitions. Pure: no clock, no database, no network.
 //!
-//! A ride has one bill, so it is billed once: the rule has one place.
+//! A ride has one bill, so it is billed once.
 //!
 //! ```text
 //! (none) --Open--> Open --Charge--> Due --Pay--> Closed
@@ -9,8 +9,7 @@
 //!                   |              Arrears --Pay---+
 //!                   +--Void----------+-------------+--> Void
 //! ```
-//! A ride that costs nothing is closed at once. What comes late, twice or before what it follows changes nothing that is
-//! settled.
+//! A ride that costs nothing is closed at once. Late, repeated and reordered events change nothing that is settled.
 
 use chassis::error::RefusalCode;
 use chassis::values::Money;
@@ -19,7 +18,7 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a bill, made from its ride.
     BillId = "bill";
-    /// The id of a ride, which `ride` gave it. It is the id of the flow.
+    /// The id of a ride, assigned by `ride`. It is the id of the flow.
     RideId = "ride";
 }
 
@@ -28,17 +27,17 @@ pub fn bill_of(ride: RideId) -> BillId {
     BillId::derived_from(ride.uuid())
 }
 
-/// What rides cost.
+/// The price of rides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tariff {
-    /// Of a whole minute.
+    /// The price of a whole minute.
     pub per_minute: Money,
-    /// Minutes that are billed at least.
+    /// The minimum of billed minutes.
     pub least_minutes: u32,
 }
 
 impl Tariff {
-    /// The whole minutes of a ride, those that are billed at least, and what they cost: at most what an amount can be.
+    /// The billed minutes of a ride (whole minutes, at least the minimum) and their price, at most the largest amount.
     pub fn fee(&self, start: Timestamp, end: Timestamp) -> (u32, Money) {
         let whole = i32::try_from(end.since(start).as_secs() / 60).unwrap_or(i32::MAX);
         let minutes = whole.unsigned_abs().max(self.least_minutes);
@@ -47,7 +46,7 @@ impl Tariff {
     }
 }
 
-/// What a ride costs.
+/// The bill of a ride.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bill {
     /// Its id.
@@ -58,9 +57,9 @@ pub struct Bill {
     pub customer: String,
     /// When the ride started.
     pub started_at: Timestamp,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// What is billed, once the ride is over.
+    /// The fee, once the ride is over.
     pub fee: Option<Fee>,
     /// When the deposit did not suffice.
     pub arrears_at: Option<Timestamp>,
@@ -70,21 +69,21 @@ pub struct Bill {
     pub updated_at: Timestamp,
 }
 
-/// What is billed.
+/// The fee of a ride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fee {
     /// When the ride ended.
     pub end: Timestamp,
-    /// How many minutes.
+    /// The billed minutes.
     pub minutes: u32,
-    /// How much.
+    /// The amount.
     pub amount: Money,
 }
 
-/// Where a bill stands.
+/// States of a bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The customer rides.
+    /// The ride is in progress.
     Open,
     /// The fee is to be deducted.
     Due,
@@ -96,9 +95,9 @@ pub enum State {
     Void,
 }
 
-/// Whose ride a bill is for.
+/// The ride that a bill is for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rode {
+pub struct BilledRide {
     /// The ride.
     pub ride: RideId,
     /// The subject of the customer.
@@ -107,26 +106,26 @@ pub struct Rode {
     pub start: Timestamp,
 }
 
-/// What a bill is told.
+/// Commands of a bill.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The ride started.
-    Open(Rode),
-    /// The ride is over since then.
-    Charge(Rode, Timestamp, Tariff),
+    Open(BilledRide),
+    /// The ride ended at this time.
+    Charge(BilledRide, Timestamp, Tariff),
     /// The ride costs nothing.
-    Void(Rode),
+    Void(BilledRide),
     /// The fee was deducted.
     Pay,
     /// The deposit does not suffice.
     FallShort,
 }
 
-/// What happened to a bill.
+/// Events of a bill.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// There is one.
-    Opened(Rode, Timestamp),
+    /// The bill was opened.
+    Opened(BilledRide, Timestamp),
     /// The fee is known.
     Charged(Fee, Timestamp),
     /// The deposit did not suffice.
@@ -137,10 +136,10 @@ pub enum Event {
     Voided(Timestamp),
 }
 
-/// Why a bill said no.
+/// Why a command of a bill is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody made it.
+    /// It was never opened.
     #[error("there is no such bill")]
     NoSuchBill,
 }
@@ -164,18 +163,18 @@ impl Aggregate for Bill {
 
     fn decide(bill: Option<&Bill>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let state = bill.map(|bill| bill.state);
-        // What comes before the start brings the bill with it.
-        let opened = |rode: &Rode| bill.is_none().then(|| Event::Opened(rode.clone(), now));
+        // An event that arrives before the start opens the bill.
+        let opened = |billed: &BilledRide| bill.is_none().then(|| Event::Opened(billed.clone(), now));
         let closed = |is_free: bool| is_free.then_some(Event::Closed(now));
         Ok(match (command, state) {
-            (Command::Open(rode), _) => opened(rode).into_iter().collect(),
-            (Command::Charge(rode, end, tariff), None | Some(State::Open)) => {
-                let (minutes, amount) = tariff.fee(bill.map_or(rode.start, |bill| bill.started_at), *end);
+            (Command::Open(billed), _) => opened(billed).into_iter().collect(),
+            (Command::Charge(billed, end, tariff), None | Some(State::Open)) => {
+                let (minutes, amount) = tariff.fee(bill.map_or(billed.start, |bill| bill.started_at), *end);
                 let charged = Event::Charged(Fee { end: *end, minutes, amount }, now);
-                opened(rode).into_iter().chain([charged]).chain(closed(amount.minor == 0)).collect()
+                opened(billed).into_iter().chain([charged]).chain(closed(amount.minor == 0)).collect()
             }
             (Command::Void(_), Some(State::Void)) => vec![],
-            (Command::Void(rode), _) => opened(rode).into_iter().chain([Event::Voided(now)]).collect(),
+            (Command::Void(billed), _) => opened(billed).into_iter().chain([Event::Voided(now)]).collect(),
             (Command::Pay, Some(State::Due | State::Arrears)) => vec![Event::Closed(now)],
             (Command::FallShort, Some(State::Due)) => vec![Event::FellShort(now)],
             (Command::Pay | Command::FallShort, None) => return Err(Refusal::NoSuchBill),
@@ -186,7 +185,7 @@ impl Aggregate for Bill {
     fn evolve(bill: Option<Bill>, event: &Event) -> Bill {
         let mut bill = match (bill, event) {
             (Some(bill), _) => bill,
-            (None, Event::Opened(Rode { ride, customer, start }, now)) => Bill {
+            (None, Event::Opened(BilledRide { ride, customer, start }, now)) => Bill {
                 id: bill_of(*ride),
                 ride: *ride,
                 customer: customer.clone(),

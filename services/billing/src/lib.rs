@@ -1,7 +1,7 @@
-//! Bills of rides with bikes: what a ride costs, and whether it is settled.
+//! Bills of bike rides: the fee of each ride, and whether it is settled.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. Nothing waits for a bill: with `billing` away,
-//! bikes are rented and returned, and the bills come later.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. No context waits for `billing`:
+//! while it is down, bikes are rented and returned, and the bills follow later.
 
 pub mod domain;
 pub mod policy;
@@ -27,7 +27,7 @@ pub struct Settings {
     pub fee_per_minute: i64,
     /// The currency, three letters of ISO 4217: that of the deposits.
     pub currency: Currency,
-    /// Minutes that are billed at least, also for a shorter ride.
+    /// The minimum of billed minutes, for shorter rides.
     pub least_minutes: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The gRPC face of bills: they are only read.
+//! The gRPC API of bills: they are only read.
 
 use chassis::db::Database;
 use chassis::{Call, Error, Loader, Page};

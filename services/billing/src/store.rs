@@ -1,4 +1,4 @@
-//! Bills in a table, and what others hear of them.
+//! Bills in a table, and the events that they publish.
 
 use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
@@ -52,11 +52,11 @@ impl Store for Bill {
     fn publish(&self, event: &Event) -> Option<Publication> {
         let (bill, about) = (Some(proto::Bill::from(self)), Publication::about(self.id, self.ride.uuid()));
         match event {
-            Event::Opened(..) => about.tell(&proto::BillOpened { bill }),
-            Event::Charged(..) => about.tell(&proto::BillDue { bill }),
-            Event::FellShort(_) => about.tell(&proto::BillInArrears { bill }),
-            Event::Closed(_) => about.tell(&proto::BillClosed { bill }),
-            Event::Voided(_) => about.tell(&proto::BillVoided { bill }),
+            Event::Opened(..) => about.publish(&proto::BillOpened { bill }),
+            Event::Charged(..) => about.publish(&proto::BillDue { bill }),
+            Event::FellShort(_) => about.publish(&proto::BillInArrears { bill }),
+            Event::Closed(_) => about.publish(&proto::BillClosed { bill }),
+            Event::Voided(_) => about.publish(&proto::BillVoided { bill }),
         }
     }
 }

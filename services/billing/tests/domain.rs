@@ -1,8 +1,9 @@
-//! The rules of bills: as tables of given, when and then; as properties of random stories; and what others' events lead to.
+//! The rules of bills: as tables of given, when and then; as properties of random histories; and the reactions of the
+//! policy.
 
 use std::time::Duration;
 
-use billing::domain::{Bill, Command, Event, Fee, Refusal, RideId, Rode, State, Tariff, bill_of};
+use billing::domain::{Bill, BilledRide, Command, Event, Fee, Refusal, RideId, State, Tariff, bill_of};
 use billing::policy::policy;
 use chassis::values::{Currency, Money};
 use chassis::{Aggregate, Envelope, Timestamp};
@@ -25,8 +26,8 @@ fn tariff() -> Tariff {
     Tariff { per_minute: won(100), least_minutes: 1 }
 }
 
-fn rode() -> Rode {
-    Rode { ride: ride(), customer: "ann".to_owned(), start: NOW }
+fn billed() -> BilledRide {
+    BilledRide { ride: ride(), customer: "ann".to_owned(), start: NOW }
 }
 
 fn after(seconds: u64) -> Timestamp {
@@ -34,11 +35,11 @@ fn after(seconds: u64) -> Timestamp {
 }
 
 fn charge(seconds: u64) -> Command {
-    Command::Charge(rode(), after(seconds), tariff())
+    Command::Charge(billed(), after(seconds), tariff())
 }
 
 fn opened() -> Event {
-    Event::Opened(rode(), NOW)
+    Event::Opened(billed(), NOW)
 }
 
 fn charged(seconds: u64, minutes: u32) -> Event {
@@ -77,11 +78,11 @@ fn b5_whole_minutes_are_billed_and_one_at_least() {
 
 #[test]
 fn b3_a_ride_has_one_bill() {
-    check(&[], Command::Open(rode()), Ok(&[opened()]));
-    check(&[opened()], Command::Open(rode()), Ok(&[]));
-    // The return that is heard of first brings the bill with it.
+    check(&[], Command::Open(billed()), Ok(&[opened()]));
+    check(&[opened()], Command::Open(billed()), Ok(&[]));
+    // A return that arrives first opens the bill.
     check(&[], charge(120), Ok(&[opened(), charged(120, 2)]));
-    check(&[opened(), charged(120, 2)], Command::Open(rode()), Ok(&[]));
+    check(&[opened(), charged(120, 2)], Command::Open(billed()), Ok(&[]));
 }
 
 #[test]
@@ -112,13 +113,13 @@ fn b5_arrears_are_settled_later() {
 fn b5_what_costs_nothing_is_closed_at_once() {
     let free = Tariff { per_minute: won(0), least_minutes: 1 };
     let fee = Fee { end: after(120), minutes: 2, amount: won(0) };
-    let command = Command::Charge(rode(), after(120), free);
+    let command = Command::Charge(billed(), after(120), free);
     check(&[opened()], command, Ok(&[Event::Charged(fee, NOW), Event::Closed(NOW)]));
 }
 
 #[test]
-fn b4_a_void_ride_costs_nothing_whenever_that_is_heard() {
-    let void = || Command::Void(rode());
+fn b4_a_void_ride_costs_nothing_whenever_the_event_arrives() {
+    let void = || Command::Void(billed());
     check(&[], void(), Ok(&[opened(), Event::Voided(NOW)]));
     let (due, short, closed) = (charged(120, 2), Event::FellShort(NOW), Event::Closed(NOW));
     for given in
@@ -127,18 +128,18 @@ fn b4_a_void_ride_costs_nothing_whenever_that_is_heard() {
         check(&given, void(), Ok(&[Event::Voided(NOW)]));
     }
     let voided = [opened(), Event::Voided(NOW)];
-    for command in [void(), Command::Open(rode()), charge(120), Command::Pay, Command::FallShort] {
+    for command in [void(), Command::Open(billed()), charge(120), Command::Pay, Command::FallShort] {
         check(&voided, command, Ok(&[]));
     }
 }
 
 fn commands() -> impl Strategy<Value = Command> {
     prop_oneof![
-        2 => Just(Command::Open(rode())),
+        2 => Just(Command::Open(billed())),
         3 => (0u64..1_000).prop_map(charge),
         2 => Just(Command::Pay),
         2 => Just(Command::FallShort),
-        1 => Just(Command::Void(rode())),
+        1 => Just(Command::Void(billed())),
     ]
 }
 
@@ -146,9 +147,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_fee_never_changes_and_void_is_final(story in proptest::collection::vec(commands(), 1..20)) {
+    fn a_fee_never_changes_and_void_is_final(history in proptest::collection::vec(commands(), 1..20)) {
         let mut bill: Option<Bill> = None;
-        for command in story {
+        for command in history {
             let Ok(events) = Bill::decide(bill.as_ref(), &command, NOW) else { continue };
             let before = bill.clone();
             bill = events.iter().fold(bill, |bill, event| Some(Bill::evolve(bill, event)));
@@ -183,7 +184,7 @@ fn check_policy<M: Message + Name>(message: &M, then: Command) {
 
 #[test]
 fn each_event_of_ride_and_wallet_has_its_command() {
-    let told = || {
+    let message = || {
         let (start_time, end_time) = (Some(NOW.to_proto()), Some(after(120).to_proto()));
         Some(Ride {
             ride_id: ride().to_string(),
@@ -193,9 +194,9 @@ fn each_event_of_ride_and_wallet_has_its_command() {
             ..Ride::default()
         })
     };
-    check_policy(&RideStarted { ride: told() }, Command::Open(rode()));
-    check_policy(&RideReturned { ride: told() }, charge(120));
-    check_policy(&RideVoided { ride: told() }, Command::Void(rode()));
+    check_policy(&RideStarted { ride: message() }, Command::Open(billed()));
+    check_policy(&RideReturned { ride: message() }, charge(120));
+    check_policy(&RideVoided { ride: message() }, Command::Void(billed()));
     let bill_id = bill_of(ride()).to_string();
     check_policy(&BillPaid { bill_id: bill_id.clone(), ..BillPaid::default() }, Command::Pay);
     check_policy(&BillUnpaid { bill_id, wallet: None }, Command::FallShort);

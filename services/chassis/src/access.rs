@@ -1,11 +1,11 @@
-//! The guard around every service: who may call what, how much of it, and for how long.
+//! The guard around every service: authentication, roles, rate limits, concurrency limits and deadlines.
 //!
-//! What an RPC demands stands in its contract and reaches here by [`contracts::RPCS`]. The default is no: an RPC without
-//! roles is open to nobody, and a path that is no RPC of the contracts leads nowhere, health and reflection excepted. In
-//! this order a call needs a known path, a caller, a role, something left of the caller's rate, and a free place; then it
-//! has until its deadline. A handler that panics answers `INTERNAL`, like any other bug, and the process goes on.
+//! The contract of an RPC states its requirements, which [`contracts::RPCS`] contains. The default is to deny: an RPC
+//! without roles is open to nobody, and a path that is no RPC of the contracts is rejected, except for health and
+//! reflection. A call is checked in this order: known path, caller, role, rate limit, concurrency limit; then it runs
+//! until its deadline. A handler that panics answers `INTERNAL`, and the process goes on.
 //!
-//! Handlers find the [`Caller`] and the [`Deadline`] among the extensions of their request.
+//! Handlers find the [`Caller`] and the [`Deadline`] in the extensions of their request.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -38,38 +38,38 @@ use crate::error::DOMAIN;
 use crate::runtime::panic_text;
 use crate::telemetry::Watch;
 
-/// What anybody may call: probes and tools come without a token.
+/// Services that need no token: for probes and tools.
 const OPEN: [&str; 3] = ["/grpc.health.v1.", "/grpc.reflection.v1.", "/grpc.reflection.v1alpha."];
 
-/// When to come back after an overload.
+/// The retry delay after an overload.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
-/// The transport has a timer of its own for the caller's timeout, and would answer `CANCELLED`. Ours is to be first.
+/// The transport has its own timer for the caller's timeout and would answer `CANCELLED`. This one must fire first.
 const AHEAD_OF_TRANSPORT: Duration = Duration::from_millis(2);
-/// What is long by its contract, such as making a view anew, may take as long as the caller says, up to this.
+/// The limit of the caller's deadline for RPCs that are long by their contract, such as the rebuild of a projection.
 pub const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
 
 static RPC_BY_PATH: LazyLock<HashMap<&str, &Rpc>> = LazyLock::new(|| RPCS.iter().map(|rpc| (rpc.path, rpc)).collect());
 
-/// When a caller stops waiting.
+/// The deadline of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
 
-/// How much is let in.
+/// The limits of calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// What one subject may call. Contexts that call each other are exempt. `None`: as much as they like.
+    /// The rate limit of one subject. Contexts that call each other are exempt. `None`: unlimited.
     pub rate: Option<Rate>,
-    /// Calls under way at once in this process; more are turned away.
+    /// Concurrent calls in this process; more are rejected.
     pub in_flight: usize,
-    /// The longest that a call may take, and what it may take if the caller does not say.
+    /// The longest deadline of a call, and the default.
     pub deadline: Duration,
 }
 
-/// A rate with room for bursts.
+/// A rate limit that allows bursts.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
-    /// Calls a second, in the long run.
+    /// Calls per second, in the long run.
     pub per_second: NonZeroU32,
     /// Calls at once, after a pause.
     pub burst: NonZeroU32,
@@ -100,7 +100,7 @@ impl Guard {
         Guard(Arc::new(Rules { auth, clock, rates: limits.rate.map(Rates::new), places, deadline: limits.deadline }))
     }
 
-    /// The same for calls within the process: they are part of calls that were let in, and are not turned away halfway.
+    /// The same for calls within the process: they are part of admitted calls, and are not rejected halfway.
     pub fn within(&self) -> Guard {
         let Rules { auth, clock, deadline, .. } = &*self.0;
         let (auth, clock, deadline) = (auth.clone(), clock.clone(), *deadline);
@@ -115,10 +115,10 @@ impl fmt::Debug for Guard {
 }
 
 impl Rules {
-    /// The caller and a place, if the call may be made.
+    /// The caller and a concurrency permit, if the call is admitted.
     fn admit(&self, rpc: &Rpc, headers: &HeaderMap) -> Result<(Caller, Option<OwnedSemaphorePermit>), Status> {
         if rpc.roles.is_empty() {
-            return Err(reject(Code::PermissionDenied, "CLOSED", "this call is open to nobody", None));
+            return Err(reject(Code::PermissionDenied, "CLOSED", "this RPC is open to no role", None));
         }
         let caller = self.auth.caller(headers, self.clock.now());
         let caller = caller.map_err(|why| reject(Code::Unauthenticated, "UNAUTHENTICATED", &why.to_string(), None))?;
@@ -155,7 +155,7 @@ struct Rates {
 }
 
 impl Rates {
-    /// Subjects who have not called for a while are forgotten after so many calls.
+    /// After this many calls, idle subjects are removed.
     const SWEEP_EACH: u32 = 16 * 1024;
 
     fn new(rate: Rate) -> Rates {
@@ -163,7 +163,7 @@ impl Rates {
         Rates { limiter, since_sweep: AtomicU32::new(0) }
     }
 
-    /// Takes one call, or says how long to wait for it.
+    /// Counts a call, or returns the delay until it is allowed.
     fn take(&self, caller: &Caller) -> Result<(), Duration> {
         if self.since_sweep.fetch_add(1, Ordering::Relaxed).is_multiple_of(Rates::SWEEP_EACH) {
             self.limiter.retain_recent();
@@ -232,7 +232,7 @@ where
         let call = async move {
             let response = handle(handling, rpc, deadline).await;
             drop(place);
-            // An answer that is not trailers-only has its status behind its messages: it began well.
+            // A response that is not trailers-only has its status after its messages: it was a success so far.
             watch.finish(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));
             Ok(response)
         };
@@ -245,7 +245,7 @@ async fn handle<F>(handling: F, rpc: &Rpc, deadline: Instant) -> Response<Body>
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
 {
-    // Nothing of the call outlives its panic, so nothing half-changed of it is seen.
+    // No state of the call outlives its panic, so nothing half-changed is observed.
     match timeout_at(deadline, AssertUnwindSafe(handling).catch_unwind()).await {
         Ok(Ok(Ok(response))) => explained(response),
         Ok(Ok(Err(never))) => match never {},
@@ -257,9 +257,9 @@ where
     }
 }
 
-/// A response with what every error has. tonic answers by itself, and without details, where a message can't be read.
+/// Adds the details that every error has: tonic answers without them if it can't read a message.
 fn explained(response: Response<Body>) -> Response<Body> {
-    // A response that began well has its status behind its messages.
+    // A successful response has its status after its messages.
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
     if !status.details().is_empty() {
         return response;
@@ -277,7 +277,7 @@ fn explained(response: Response<Body>) -> Response<Body> {
     }
 }
 
-/// What a caller is told whose deadline has passed.
+/// The status of a call whose deadline has passed.
 pub(crate) fn too_late() -> Status {
     let message = "the call took too long; try again with the same request id";
     reject(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message, None)

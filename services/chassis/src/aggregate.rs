@@ -1,4 +1,4 @@
-//! The pattern of a context's rules: decide, evolve, keep, publish.
+//! The pattern of a context's rules: decide, evolve, store, publish.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -11,35 +11,35 @@ use crate::db::{Metadata, Tx};
 use crate::envelope::EventId;
 use crate::error::{Error, Refusal};
 
-/// A decider: pure rules over one consistency boundary. `None` is an aggregate that does not exist yet.
+/// A decider: pure rules of one consistency boundary. `None` is an aggregate that does not exist yet.
 pub trait Aggregate: Sized + Send + Sync + 'static {
-    /// What it is called, for keys and for the log, such as `payment`. It must not change while events are under way.
+    /// Its name, for keys and logs, such as `payment`. It must not change while events are in flight.
     const NAME: &'static str;
-    /// Names one aggregate.
+    /// The id of an aggregate.
     type Id: Copy + Ord + Hash + Send + Sync + std::fmt::Debug + 'static;
-    /// What it is asked to do.
+    /// Its commands.
     type Command: Send + Sync + std::fmt::Debug + 'static;
-    /// What happened to it.
+    /// Its events.
     type Event: Send + Sync + 'static;
-    /// Why it refused.
+    /// Its refusals.
     type Refusal: Refusal;
 
     /// The rules. A command that took effect before decides nothing, so callers may retry.
     fn decide(state: Option<&Self>, command: &Self::Command, now: Timestamp)
     -> Result<Vec<Self::Event>, Self::Refusal>;
 
-    /// What the event makes of the state.
+    /// The state after the event.
     fn evolve(state: Option<Self>, event: &Self::Event) -> Self;
 
-    /// When its timer is due, and which command it brings.
+    /// When its timer is due, and the command that it executes then.
     fn due_at(&self) -> Option<(Timestamp, Self::Command)> {
         None
     }
 }
 
-/// How an aggregate is stored, answered with, and published.
+/// How an aggregate is stored, answered and published.
 pub trait Store: Aggregate + Clone {
-    /// What a caller is answered after a command.
+    /// The answer to a command.
     type Answer: prost::Message + Default + Clone + 'static;
 
     /// Reads aggregates, all in a statement or few. Those that don't exist are missing in the result.
@@ -48,7 +48,8 @@ pub trait Store: Aggregate + Clone {
         request: &LoadRequest<'_, Self>,
     ) -> impl Future<Output = Result<Vec<Loaded<Self>>, Error>> + Send;
 
-    /// Writes changed aggregates, all in a statement or few. [`Error::Conflict`] if one is not at the version it was read at.
+    /// Writes changed aggregates, all in a statement or few. [`Error::Conflict`] if one is not at the version it was
+    /// read at.
     fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Those whose timers are due by now, the longest due first, at most `limit`.
@@ -60,27 +61,27 @@ pub trait Store: Aggregate + Clone {
     /// The answer to a command that was just executed.
     fn answer(&self, command: &Self::Command) -> Self::Answer;
 
-    /// What is published of an event; the state is the one it led to.
+    /// The published form of an event; the state is the one after it.
     fn publish(&self, event: &Self::Event) -> Option<Publication>;
 
-    /// Where a part of the aggregate that waits by itself keeps its last event, if the event is about one. Without such
-    /// parts the chassis keeps one for the whole aggregate, if its table has the column.
+    /// The last event of the part that the event is about, if parts of the aggregate have timers of their own.
+    /// Otherwise the chassis stores one last event for the whole aggregate, if its table has the column.
     fn last_event_of_part(&mut self, event: &Self::Event) -> Option<&mut Option<EventId>> {
         let _ = event;
         None
     }
 }
 
-/// The aggregates that a batch is about, each with the commands for it.
+/// The aggregates that a batch needs, each with its commands.
 pub struct LoadRequest<'a, A: Aggregate>(BTreeMap<A::Id, Vec<&'a A::Command>>);
 
 impl<'a, A: Aggregate> LoadRequest<'a, A> {
-    /// No aggregate yet.
+    /// Without aggregates.
     pub fn new() -> Self {
         LoadRequest(BTreeMap::new())
     }
 
-    /// One more aggregate, or one more command for it.
+    /// Adds an aggregate, or a command for it.
     pub fn add(&mut self, id: A::Id, command: Option<&'a A::Command>) {
         self.0.entry(id).or_default().extend(command);
     }
@@ -102,45 +103,45 @@ impl<A: Aggregate> Default for LoadRequest<'_, A> {
     }
 }
 
-/// An aggregate as it is kept.
+/// An aggregate as it is stored.
 pub struct Loaded<A: Aggregate> {
-    /// Which one.
+    /// Its id.
     pub id: A::Id,
-    /// What the chassis keeps of it.
+    /// The chassis' columns.
     pub metadata: Metadata,
-    /// What it is.
+    /// Its state.
     pub state: A,
 }
 
-/// An aggregate that was changed and is to be kept.
+/// A changed aggregate, to be saved.
 pub struct Change<'a, A: Aggregate> {
-    /// Which one.
+    /// Its id.
     pub id: A::Id,
-    /// What it is now.
+    /// Its new state.
     pub state: &'a A,
-    /// What happened to it, in order.
+    /// Its events, in order.
     pub events: &'a [A::Event],
     /// The version at which it was read; 0 if it is new.
     pub read: i64,
-    /// What the chassis keeps of it now: the version is one more for each event.
+    /// The chassis' columns after the change: the version is one more for each event.
     pub metadata: Metadata,
 }
 
-/// What is published of an event.
+/// The published form of an event.
 pub struct Publication {
     /// The full name of the message.
     pub kind: String,
-    /// The id of what it happened to.
+    /// The id of its subject.
     pub subject: String,
     /// The flow that it belongs to; that of its cause if `None`.
     pub flow: Option<Uuid>,
-    /// The event since which it waited, if the chassis does not know it: the cause of what a timer brings.
+    /// The event that caused it, where a timer leads to it and the chassis does not store that event.
     pub after: Option<EventId>,
     /// The encoded message.
     pub body: Vec<u8>,
 }
 
-/// What events of one aggregate are about: [`About::tell`] publishes one.
+/// The subject and flow of events: [`About::publish`] publishes one.
 #[derive(Clone, Debug)]
 pub struct About {
     subject: String,
@@ -149,7 +150,7 @@ pub struct About {
 
 impl About {
     /// Publishes this message.
-    pub fn tell<M: prost::Message + Name>(self, message: &M) -> Option<Publication> {
+    pub fn publish<M: prost::Message + Name>(self, message: &M) -> Option<Publication> {
         Some(Publication::of(message, self.subject, self.flow))
     }
 }
@@ -166,28 +167,28 @@ impl Publication {
         Publication { kind, subject: subject.to_string(), flow, after: None, body }
     }
 
-    /// Names the event since which it waited, where the chassis does not keep it.
+    /// Sets the event that caused it, where the chassis does not store that event.
     #[must_use]
     pub fn after(self, event: Option<EventId>) -> Publication {
         Publication { after: event, ..self }
     }
 }
 
-/// Why something was commanded, for the story of the flow.
+/// The cause of a command, for correlation and tracing.
 #[derive(Clone, Debug, Default)]
 pub struct Cause {
     /// The flow of the event that caused it.
     pub correlation: Option<Uuid>,
     /// The event that caused it.
     pub causation: Option<Uuid>,
-    /// Nobody commanded it: its time had come.
+    /// A timer caused it.
     pub is_time: bool,
-    /// The W3C trace that it happened in.
+    /// The W3C trace context.
     pub traceparent: Option<String>,
 }
 
 impl Cause {
-    /// Its time had come.
+    /// Caused by a timer.
     pub fn time() -> Cause {
         Cause { is_time: true, ..Cause::default() }
     }

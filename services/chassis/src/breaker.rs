@@ -1,4 +1,4 @@
-//! A circuit breaker: stops asking who does not answer, and asks again after a while, once.
+//! A circuit breaker: stops calls to a peer that does not answer, and lets a probe through after a pause.
 //!
 //! ```text
 //! Closed --half of the last calls failed--> Open --after a pause--> HalfOpen --the probe succeeded--> Closed
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls that are looked at.
+/// The window: the last calls that count.
 const WINDOW: u32 = 20;
-/// Calls before a judgement.
+/// The minimum of calls in the window before the breaker can open.
 const ENOUGH: u32 = 5;
 /// The first pause, and the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
@@ -22,7 +22,7 @@ const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Dura
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<Judged>);
 
-/// A state, and how many there were before it: the outcome of a call of an earlier one is out of date.
+/// A state and its generation: outcomes of calls from an earlier generation are ignored.
 #[derive(Debug, Default)]
 struct Judged {
     state: State,
@@ -47,7 +47,7 @@ enum State {
         until: Instant,
         pause: Duration,
     },
-    /// One call is under way to find out.
+    /// One call is in progress as a probe.
     HalfOpen {
         pause: Duration,
     },
@@ -59,27 +59,27 @@ impl Default for State {
     }
 }
 
-/// What a metric shows of a breaker.
+/// The state of a breaker, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// Calls go through.
     Closed,
-    /// One call is under way to find out.
+    /// One call is in progress as a probe.
     HalfOpen,
     /// No call goes through.
     Open,
 }
 
-/// The right to make a call. Tell it how the call went; a call that was given up tells nothing.
+/// The permission to make a call. Record the outcome in it; a call that was cancelled has none.
 #[derive(Debug)]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
     generation: u64,
-    told: bool,
+    recorded: bool,
 }
 
 impl Breaker {
-    /// The right to make a call, or how long to wait before asking again.
+    /// The permission to make a call, or the delay before the next attempt.
     pub fn admit(&self, now: Instant) -> Result<Permit<'_>, Duration> {
         let mut judged = self.lock();
         match judged.state {
@@ -88,10 +88,10 @@ impl Breaker {
             State::Open { until, .. } => return Err(until - now),
             State::HalfOpen { .. } => return Err(*PAUSES.start()),
         }
-        Ok(Permit { breaker: self, generation: judged.generation, told: false })
+        Ok(Permit { breaker: self, generation: judged.generation, recorded: false })
     }
 
-    /// Where it stands.
+    /// Its state.
     pub fn position(&self) -> Position {
         match self.lock().state {
             State::Closed { .. } => Position::Closed,
@@ -103,7 +103,7 @@ impl Breaker {
     fn record(&self, generation: u64, failed: bool, now: Instant) {
         let mut judged = self.lock();
         if judged.generation != generation {
-            // A call from before: the judgement stands, and a probe finds out for itself.
+            // A call of an earlier generation does not count.
             return;
         }
         match judged.state {
@@ -131,19 +131,19 @@ impl Breaker {
 }
 
 impl Permit<'_> {
-    /// The call was answered, or was not.
+    /// Records the outcome of the call.
     pub fn record(mut self, failed: bool, now: Instant) {
-        self.told = true;
+        self.recorded = true;
         self.breaker.record(self.generation, failed, now);
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if self.told {
+        if self.recorded {
             return;
         }
-        // A probe that was given up found nothing out: the next call probes.
+        // A cancelled probe has no outcome: the next call is the probe.
         let mut judged = self.breaker.lock();
         if let State::HalfOpen { pause } = judged.state
             && judged.generation == self.generation

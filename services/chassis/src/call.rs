@@ -1,4 +1,4 @@
-//! A call from outside: who makes it, until when, under which request id.
+//! An incoming call: its caller, deadline and request id.
 
 use contracts::{Extract, Role};
 use tonic::{Request, Status};
@@ -13,19 +13,19 @@ use crate::idempotency::Key;
 use crate::telemetry;
 use crate::writer::CommandMessage;
 
-/// Who calls, until when, and under which request id.
+/// The caller, deadline and idempotency key of a call.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// When the caller stops waiting.
+    /// The deadline.
     pub deadline: Option<Deadline>,
-    /// Makes it happen once, however often it is repeated; none if the caller gave no request id.
+    /// The idempotency key; none if the caller gave no request id.
     pub key: Option<Key>,
     bad_request_id: Option<Violation>,
 }
 
-/// The guard around every service has put the caller into the request.
+/// The guard around every service has stored the caller in the extensions of the request.
 impl Extract for Call {
     fn extract<M: contracts::Request>(request: Request<M>) -> Result<(Call, M), Status> {
         let (_, extensions, message) = request.into_parts();
@@ -46,7 +46,7 @@ impl Extract for Call {
 }
 
 impl Call {
-    /// Parses fields of the request: all of them, so that a caller learns at once of everything that is wrong.
+    /// Parses the fields of the request: all of them, so that the error lists every violation.
     ///
     /// `let (car, stars) = call.parse(|fields| (fields.id("car_id", &request.car_id), fields.stars(…)))?;`
     pub fn parse<T: Parsed>(&self, parse: impl FnOnce(&mut Fields) -> T) -> Result<T::Values, Error> {
@@ -55,12 +55,12 @@ impl Call {
         fields.finish(parsed.values())
     }
 
-    /// Whose things a list is about: the caller's own, or everyone's for an admin.
+    /// The owner that a list is filtered by: the caller, or none for an admin.
     pub fn own(&self) -> Option<&str> {
         (!self.caller.has(Role::Admin)).then(|| self.caller.subject())
     }
 
-    /// A command of this call: under its request id it happens once.
+    /// A command of this call, with its idempotency key.
     pub fn command<A: Aggregate>(&self, id: A::Id, command: A::Command) -> CommandMessage<A> {
         let cause = Cause { traceparent: telemetry::current_traceparent(), ..Cause::default() };
         CommandMessage { id, command, key: self.key, cause }

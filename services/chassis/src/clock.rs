@@ -1,10 +1,10 @@
-//! Time, as data. Nothing but [`Clock`] asks what time it is, so that a simulation can say.
+//! Time, as data. Only [`Clock`] reads the time, so that a simulation can set it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use crate::timestamp::Timestamp;
 
-/// Says what time it is.
+/// The source of time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -29,7 +29,7 @@ impl Clock {
         Clock(Source::Runtime { origin, started: tokio::time::Instant::now() })
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => {

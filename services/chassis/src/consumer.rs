@@ -1,8 +1,8 @@
-//! Reactions to events: "whenever X there, do Y here", each exactly once in effect.
+//! Reactions to events by policies, each exactly once in effect.
 //!
-//! An infrastructure that is away is waited for, with the events in hand and unacknowledged; a command that is refused is
-//! an answer; an event that can't be understood, or that a rule panics on, becomes a dead letter, so that
-//! those behind it go on.
+//! While infrastructure is unavailable, events are retried and stay unacknowledged; a refused command counts as
+//! handled; an event that can't be decoded, or on which a rule panics, becomes a dead letter, so that later events go
+//! on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,13 +36,13 @@ pub struct Policy<A: Aggregate> {
 }
 
 impl<A: Aggregate> Policy<A> {
-    /// No rule yet.
+    /// Without rules.
     pub fn new() -> Self {
         Policy { rules: BTreeMap::new() }
     }
 
-    /// Whenever there is an `M`, execute the commands that `react` makes of it. It may draw random numbers, but do
-    /// nothing: it is called again for an event that could not be handled yet.
+    /// Adds a rule: an event `M` leads to the commands that `react` returns. It may draw random numbers but must have
+    /// no side effects: it is called again for an event that could not be handled yet.
     #[must_use]
     pub fn on<M, R>(self, react: R) -> Self
     where
@@ -52,7 +52,7 @@ impl<A: Aggregate> Policy<A> {
         self.on_kind(&M::full_name(), move |event| react(event.decode::<M>()?, event))
     }
 
-    /// The same for an event that is known by the full name of its message alone.
+    /// The same for an event that is given by the full name of its message.
     #[must_use]
     pub fn on_kind(
         mut self,
@@ -69,7 +69,7 @@ impl<A: Aggregate> Policy<A> {
         self.rules.get(&event.kind).map_or_else(|| Ok(Vec::new()), |rule| rule(event))
     }
 
-    /// Which events it reacts to.
+    /// The events that it reacts to.
     pub fn subscription(&self) -> Subscription {
         Subscription::Kinds(self.rules.keys().cloned().collect())
     }
@@ -88,18 +88,18 @@ pub(crate) struct Reactor<A: Store> {
     pub writer: Writer<A>,
 }
 
-/// What becomes of each event of a batch.
+/// The outcome of each event of a batch.
 pub(crate) type Outcomes = Vec<Result<(), Error>>;
 
-/// Handles events once; [`Persistent`] does the rest.
+/// Tries once to handle events; [`Persistent`] retries.
 pub(crate) trait React: Send + Sync {
-    /// Handles them all, in order. An error is either transient or this event's own fault.
+    /// Handles them all, in order. An error is either transient or caused by this event.
     fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes>;
 }
 
 impl<A: Store> React for Reactor<A> {
     fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes> {
-        // Everything is put in line before anything is awaited, so that it goes into one transaction, in order.
+        // All commands are enqueued before any is awaited, so that they go into one transaction, in order.
         let commands: Vec<_> = events.iter().map(|event| self.enqueue(event)).collect();
         Box::pin(join_all(commands.into_iter().map(|answers| async move {
             for answer in join_all(answers?).await {
@@ -133,7 +133,7 @@ impl<A: Store> Reactor<A> {
     }
 }
 
-/// Tries until every event is handled or a dead letter, or the tasks stop.
+/// Retries until every event is handled or a dead letter, or the tasks stop.
 pub(crate) struct Persistent {
     pub reactors: Vec<(Subscription, Arc<dyn React>)>,
     pub resources: Resources,
@@ -173,7 +173,7 @@ impl Persistent {
             }
             if let Some((event, error)) = again.first() {
                 let (context, kind) = (self.resources.context, &event.kind);
-                tracing::warn!(context, kind, error = %error.for_log(), waiting = again.len(), "events can't be handled yet; trying again");
+                tracing::warn!(context, kind, error = %error.for_log(), waiting = again.len(), "events can't be handled yet; retrying");
                 self.pause(&mut pause).await?;
             }
             events = again.into_iter().map(|(event, _)| event).collect();
@@ -183,7 +183,7 @@ impl Persistent {
 
     async fn dead_letter(&self, event: Envelope, reason: String) -> Result<(), Stopped> {
         let context = self.resources.context;
-        tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event is a dead letter");
+        tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event became a dead letter");
         Meters::dead_letter(context);
         let mut pause = *PAUSES.start();
         loop {
@@ -194,7 +194,7 @@ impl Persistent {
             match self.resources.database.write(Durability::Full, unit).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    tracing::warn!(context, error = %error.for_log(), "a dead letter can't be written yet; trying again")
+                    tracing::warn!(context, error = %error.for_log(), "a dead letter can't be written yet; retrying")
                 }
             }
             self.pause(&mut pause).await?;

@@ -1,8 +1,7 @@
-//! A context, and what it starts with.
+//! A context and its host.
 //!
-//! A context's crate declares a [`Context`]; its `start` takes what it needs from a [`Host`]: a writer for its aggregates,
-//! its policy, peer clients, a gRPC service. The host does the rest the same way for all: migrations, relay, consumer,
-//! timers, health.
+//! A context's crate declares a [`Context`]; its `start` registers with a [`Host`]: writers, policies, peer clients, a
+//! gRPC service. The host does the rest in the same way for all contexts: migrations, relay, consumer, timers, health.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -37,34 +36,34 @@ use crate::writer::{Resources, Writer};
 pub struct Context {
     /// Its name: that of the crate, the proto package, the queues, the database and the Deployment.
     pub name: &'static str,
-    /// What it is for, in a few words.
+    /// Its purpose, in a few words.
     pub about: &'static str,
     /// Its tables.
     pub migrations: Migrations,
-    /// The contexts that it waits for when it calls them.
+    /// The contexts that it calls.
     pub calls: &'static [&'static str],
     /// Starts it.
     pub start: fn(&mut Host) -> Result<(), StartError>,
 }
 
-/// What all contexts of a process share.
+/// The resources that all contexts of a process share.
 #[derive(Clone)]
 pub struct Environment {
     /// The clock, ids, and, in a simulation, faults.
     pub runtime: Runtime,
     /// The bus.
     pub bus: Arc<dyn Bus>,
-    /// The other contexts.
+    /// The transports to other contexts.
     pub peers: Peers,
-    /// What calls to them are signed with.
+    /// The identity that signs calls to them.
     pub identity: Identity,
     /// The limits of calls to them.
     pub limits: Limits,
-    /// What stands before every service, also for calls within the process.
+    /// The guard around every service, also for calls within the process.
     pub guard: Guard,
-    /// The settings of the contexts, a table each.
+    /// The settings of the contexts, one table each.
     pub settings: toml::Table,
-    /// How long idempotency keys are kept: for so long a repeated request gets its first answer.
+    /// How long idempotency keys are stored, and so a repeated request gets its first answer.
     pub key_retention: Duration,
 }
 
@@ -74,10 +73,10 @@ pub enum StartError {
     /// Its store can't be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// Its tables can't be brought up to date.
+    /// Its tables can't be migrated.
     #[error("the tables of {context} can't be brought up to date: {cause}")]
     Migrations {
-        /// Whose.
+        /// The context.
         context: &'static str,
         /// Why.
         cause: String,
@@ -85,9 +84,9 @@ pub enum StartError {
     /// Its settings are wrong.
     #[error("the settings of {context} are wrong: {cause}")]
     Settings {
-        /// Whose.
+        /// The context.
         context: &'static str,
-        /// Why, and what would be right.
+        /// Why, and what would be valid.
         cause: String,
     },
 }
@@ -98,7 +97,7 @@ struct Served {
     add: Box<dyn Fn(&mut RoutesBuilder) + Send + Sync>,
 }
 
-/// What a context knows of the outside.
+/// The shared resources of a context's peer clients.
 #[derive(Clone)]
 struct Outside {
     peers: Peers,
@@ -107,7 +106,7 @@ struct Outside {
     settings: toml::Table,
 }
 
-/// What a context starts with.
+/// Gives a context its resources, and takes its registrations.
 pub struct Host {
     resources: Resources,
     tasks: Tasks,
@@ -115,7 +114,7 @@ pub struct Host {
     reactors: Vec<(Subscription, Arc<dyn React>)>,
     services: Vec<Served>,
     rebuild: Option<Arc<dyn Rebuild>>,
-    has_view: bool,
+    has_projection: bool,
     has_settings: Cell<bool>,
 }
 
@@ -130,17 +129,17 @@ impl Host {
         &self.resources.runtime
     }
 
-    /// Its tasks, for what runs beside the calls.
+    /// Its background tasks.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
-    /// What changes its aggregates of one kind.
+    /// The writer of its aggregates of one kind.
     pub fn writer<A: Store>(&mut self) -> Writer<A> {
         Writer::start(&self.resources, &self.tasks)
     }
 
-    /// Runs the timers of aggregates.
+    /// Registers the timers of aggregates.
     pub fn on_due<A: Store>(&mut self, on_due: OnDue<A>) {
         let state = (self.resources.clone(), on_due, self.tasks.clone());
         self.tasks.supervise(self.resources.context, "timers", state, |(resources, on_due, tasks)| {
@@ -148,7 +147,7 @@ impl Host {
         });
     }
 
-    /// Reads by id, gathered.
+    /// A loader of values by id.
     pub fn loader<K, V>(&mut self, find: Find<K, V>) -> Loader<K, V>
     where
         K: Copy + Ord + Send + Sync + 'static,
@@ -157,7 +156,7 @@ impl Host {
         Loader::start(self.resources.context, &self.resources.database, &self.tasks, find)
     }
 
-    /// Reads its aggregates by id, gathered.
+    /// A loader of its aggregates by id.
     pub fn loader_of<A: Store + Clone>(&mut self) -> Loader<A::Id, A> {
         self.loader(|tx, ids| {
             Box::pin(async move {
@@ -168,7 +167,7 @@ impl Host {
         })
     }
 
-    /// Reacts to events.
+    /// Registers a policy.
     pub fn react<A: Store>(&mut self, policy: Policy<A>, writer: &Writer<A>) {
         let subscription = policy.subscription();
         self.reactors.push((
@@ -177,11 +176,11 @@ impl Host {
         ));
     }
 
-    /// Keeps a view, which can be made anew from a history.
+    /// Registers a projection, which can be rebuilt from a history.
     pub fn projection<V: Projection>(&mut self, history: Option<Box<dyn History>>) {
-        // One view a context: two would take each other's keys for their own.
-        assert!(!self.has_view, "{} keeps a view already", self.resources.context);
-        self.has_view = true;
+        // One projection per context: two would share their idempotency keys.
+        assert!(!self.has_projection, "{} has a projection already", self.resources.context);
+        self.has_projection = true;
         let worker = ProjectionWorker::<V>::start(&self.resources, &self.tasks);
         self.reactors.push((V::subscription(), Arc::new(worker.clone())));
         let resources = self.resources.clone();
@@ -205,7 +204,7 @@ impl Host {
             .map_err(|error: toml::de::Error| StartError::Settings { context, cause: on_one_line(&error.to_string()) })
     }
 
-    /// A setting that must be within limits.
+    /// Checks that a setting is within limits.
     pub fn within<T: PartialOrd + Display>(
         &self,
         name: &str,
@@ -218,7 +217,7 @@ impl Host {
         Err(self.bad_settings(format!("{name} {value} must be {} to {}", limits.start(), limits.end())))
     }
 
-    /// Settings that can be read but make no sense.
+    /// The error for settings that are readable but invalid.
     pub fn bad_settings(&self, cause: impl ToString) -> StartError {
         StartError::Settings { context: self.resources.context, cause: cause.to_string() }
     }
@@ -229,7 +228,7 @@ impl Host {
         each.fold(Subscription::Kinds(Vec::new()), Subscription::and)
     }
 
-    /// Serves a gRPC service.
+    /// Registers a gRPC service.
     pub fn serve<S>(&mut self, service: S)
     where
         S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>
@@ -247,17 +246,17 @@ impl Host {
     }
 }
 
-/// What is wrong in TOML is told on several lines; those who start a server are told on one.
+/// TOML errors have several lines; the error of a start has one.
 fn on_one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// A context at work.
+/// A running context.
 pub struct Running {
     /// Its name.
     pub name: &'static str,
-    /// What it needs to work.
-    pub parts: Vec<HealthCheck>,
+    /// Its health checks.
+    pub checks: Vec<HealthCheck>,
     pub(crate) database: Database,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) rebuild: Option<Arc<dyn Rebuild>>,
@@ -267,7 +266,7 @@ pub struct Running {
 }
 
 impl Context {
-    /// Brings its tables up to date.
+    /// Migrates its tables.
     pub async fn migrate(&self, database: &Database) -> Result<(), StartError> {
         let migrated = match database {
             Database::Sqlite(sqlite) => sqlite.migrate(&self.migrations),
@@ -276,8 +275,8 @@ impl Context {
         migrated.map_err(|cause| StartError::Migrations { context: self.name, cause })
     }
 
-    /// The events that it subscribes to: those of the policies and projections that its `start` registers. It is started for
-    /// that with default settings, on an empty store, with tasks that never run.
+    /// The events that it subscribes to: those of the policies and projections that its `start` registers. For that it
+    /// is started with default settings, on an empty store, with tasks that never run.
     pub fn subscription(&self) -> Result<Subscription, StartError> {
         let runtime = Runtime::real();
         let empty = Sqlite::empty(self.name, &runtime);
@@ -291,7 +290,7 @@ impl Context {
         Ok(self.host(Database::Sqlite(empty), runtime, Tasks::none(), outside)?.subscription())
     }
 
-    /// A host with what its `start` registered.
+    /// A host with the registrations of its `start`.
     fn host(&self, database: Database, runtime: Runtime, tasks: Tasks, outside: Outside) -> Result<Host, StartError> {
         let mut host = Host {
             resources: Resources { context: self.name, database, runtime, published: Arc::new(Notify::new()) },
@@ -300,7 +299,7 @@ impl Context {
             reactors: Vec::new(),
             services: Vec::new(),
             rebuild: None,
-            has_view: false,
+            has_projection: false,
             has_settings: Cell::new(false),
         };
         (self.start)(&mut host)?;
@@ -310,7 +309,7 @@ impl Context {
         Ok(host)
     }
 
-    /// Starts it on a store whose tables are up to date.
+    /// Starts it on a migrated store.
     pub fn start(&self, database: Database, environment: &Environment) -> Result<Running, StartError> {
         let Environment { peers, identity, limits, settings, runtime, .. } = environment.clone();
         let outside = Outside { peers, identity, limits, settings };
@@ -338,7 +337,7 @@ impl Context {
 
         let running = Running {
             name: self.name,
-            parts: vec![store, bus],
+            checks: vec![store, bus],
             database: resources.database,
             handler,
             rebuild,
@@ -364,13 +363,13 @@ impl Running {
         self.services.iter().map(|service| service.name)
     }
 
-    /// Lets it finish what is under way, for at most `limit`.
+    /// Stops it, after at most `limit` for work in progress.
     pub async fn stop(self, limit: Duration) {
         self.tasks.stop(limit).await;
         self.peers.set(self.name, None);
     }
 
-    /// Ends it as a crash does.
+    /// Stops it as a crash would.
     pub async fn kill(self) {
         self.peers.set(self.name, None);
         self.tasks.kill().await;
@@ -388,7 +387,7 @@ async fn watch_store(resources: &Resources, store: &HealthCheck, tasks: &Tasks) 
         if store.set(answers.is_ok())
             && let Err(error) = answers
         {
-            tracing::warn!(error = %error.for_log(), "the store is away");
+            tracing::warn!(error = %error.for_log(), "the store is unavailable");
         }
         if !tasks.sleep(PERIOD).await {
             return;

@@ -19,19 +19,19 @@ crate::envelope_rows! {
 pub struct DeadLetter {
     /// The event.
     pub event: Envelope,
-    /// Why.
+    /// Why it could not be handled.
     pub reason: String,
-    /// Since when it is here.
+    /// When it became a dead letter.
     pub dead_at: Timestamp,
 }
 
-/// Keeps an event as a dead letter. One that is here already gets the new reason.
+/// Stores an event as a dead letter. One that is stored already gets the new reason.
 pub async fn dead_letter(tx: Tx<'_>, letter: DeadLetter) -> Result<(), Error> {
     let row = DeadRow::new(letter.event, letter.reason, letter.dead_at);
     db::upsert(tx, &[row]).await
 }
 
-/// The oldest ones, or one of them.
+/// The oldest dead letters, or one of them.
 pub async fn list(tx: Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Result<Vec<DeadLetter>, Error> {
     let rows: Vec<DeadRow> = sql!(tx, |c| {
         let mut query =
@@ -48,12 +48,12 @@ pub async fn list(tx: Tx<'_>, event_id: Option<Id<()>>, limit: i64) -> Result<Ve
     Ok(rows.into_iter().map(letter).collect())
 }
 
-/// How many there are.
+/// The number of dead letters.
 pub async fn count(tx: Tx<'_>) -> Result<i64, Error> {
     Ok(sql!(tx, |c| dead_letters::table.count().get_result(c))?)
 }
 
-/// Removes those of them for good that are here since `latest` or before; returns how many there were.
+/// Deletes those of them that became dead letters at `latest` or before; returns how many there were.
 pub async fn drop(tx: Tx<'_>, event_ids: &[Id<()>], latest: Timestamp) -> Result<usize, Error> {
     let known =
         dead_letters::table.filter(dead_letters::event_id.eq_any(event_ids)).filter(dead_letters::dead_at.le(latest));

@@ -1,4 +1,4 @@
-//! Values out of events. An event is another context's word: what breaks its contract is [`Malformed`], by field.
+//! Decodes fields of other contexts' events. An event that breaks its contract is [`Malformed`], by field.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use contracts::{money, period, place};
 use crate::clock::Timestamp;
 use crate::values::{Currency, Dates, Money, Period, Place};
 
-/// An event that can't be understood: it breaks its contract.
+/// An event that breaks its contract.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("malformed: {0}")]
 pub struct Malformed(pub String);
@@ -19,12 +19,12 @@ impl From<prost::DecodeError> for Malformed {
     }
 }
 
-/// What must be there.
+/// A required message field.
 pub fn present<T>(field: &str, value: Option<T>) -> Result<T, Malformed> {
     value.ok_or_else(|| Malformed(format!("no {field}")))
 }
 
-/// What is written as text, such as an id.
+/// A value that is written as text, such as an id.
 pub fn parsed<T: FromStr>(field: impl Display, text: &str) -> Result<T, Malformed> {
     text.parse().map_err(|_| Malformed(format!("a bad {field}")))
 }

@@ -1,4 +1,4 @@
-//! An event on its way, with the attributes of CloudEvents 1.0.
+//! An event for transport, with the attributes of CloudEvents 1.0.
 
 use prost::{Message, Name};
 use uuid::Uuid;
@@ -6,22 +6,22 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::ids::Id;
 
-/// How many streams the flows are spread over. Events of one flow share one, in which they stay in order.
+/// The number of streams, over which flows are distributed. Events of one flow are in the same stream, in order.
 pub const PARTITIONS: u64 = 16;
 
 /// The id of an event.
 pub type EventId = Id<()>;
 
-/// An event and where it comes from.
+/// An event and its attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// Its own id.
+    /// The id of the event.
     pub event_id: Uuid,
     /// The full name of its message: CloudEvents' `type`.
     pub kind: String,
     /// The context that published it.
     pub source: String,
-    /// The id of what it happened to.
+    /// The id of its subject.
     pub subject: String,
     /// When it happened.
     pub at: Timestamp,
@@ -31,7 +31,7 @@ pub struct Envelope {
     pub causation_id: Option<Uuid>,
     /// The version of the aggregate that it happened to: later ones are greater.
     pub sequence: i64,
-    /// The W3C trace that it happened in.
+    /// The W3C trace context.
     pub traceparent: Option<String>,
     /// The encoded message.
     pub body: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Envelope {
 
 /// The stream of a flow, below [`PARTITIONS`].
 pub fn partition(flow: Uuid) -> u64 {
-    // The bytes of a UUID v7 are time first; the last ones are random, those of a v8 all are.
+    // A UUID v7 starts with the time; its last bytes are random, as are all of a v8.
     let bytes = flow.as_bytes();
     u64::from(bytes[15] ^ bytes[14]) % PARTITIONS
 }
@@ -50,7 +50,7 @@ impl Envelope {
         partition(self.correlation_id)
     }
 
-    /// Whether it is this message.
+    /// Whether its message is of this type.
     pub fn is<M: Name>(&self) -> bool {
         self.kind.strip_prefix(M::PACKAGE).and_then(|rest| rest.strip_prefix('.')) == Some(M::NAME)
     }
@@ -61,8 +61,8 @@ impl Envelope {
     }
 }
 
-/// Declares the struct of a row that is an event, perhaps with more columns after it, to be used as [`rows!`](crate::rows)
-/// is. The table has the columns of the outbox.
+/// Declares the struct of a row that is an event, perhaps with more columns after it, to be used as
+/// [`rows!`](crate::rows) is. The table has the columns of the outbox.
 #[macro_export]
 macro_rules! envelope_rows {
     ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident $(named $name:literal)? { $($more:ident: $type:ty),* $(,)? }) => {

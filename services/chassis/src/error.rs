@@ -14,15 +14,15 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "nadeuri";
 
-/// Why the domain of a context said no.
+/// Why the domain of a context refused a command.
 pub trait Refusal: std::fmt::Display + std::fmt::Debug + Send {
-    /// What kind of no it is.
+    /// The code of the refusal.
     fn code(&self) -> RefusalCode {
         RefusalCode::Precondition
     }
     /// The reason in `google.rpc.ErrorInfo`: `UPPER_SNAKE_CASE`, stable.
     fn reason(&self) -> &'static str;
-    /// For how long the answer will be the same, if that is known.
+    /// When a retry may succeed, if that is known.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
@@ -31,32 +31,32 @@ pub trait Refusal: std::fmt::Display + std::fmt::Debug + Send {
 /// The codes that a refusal may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalCode {
-    /// What was asked for is wrong at any time: `INVALID_ARGUMENT`.
+    /// The request is invalid in any state: `INVALID_ARGUMENT`.
     Invalid,
-    /// There is no such thing: `NOT_FOUND`.
+    /// The resource does not exist: `NOT_FOUND`.
     NotFound,
-    /// It can't be done as things stand: `FAILED_PRECONDITION`.
+    /// The current state does not allow it: `FAILED_PRECONDITION`.
     Precondition,
-    /// It is under way and will be known later: `ABORTED`.
+    /// It is in progress; the outcome will be known later: `ABORTED`.
     Pending,
 }
 
-/// One field of a request that can't be taken.
+/// An invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The path of the field, such as `car.daily_rate.currency_code`.
     pub field: String,
-    /// What would be right.
+    /// What would be valid.
     pub description: String,
 }
 
 /// What can go wrong.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The domain said no.
+    /// The domain refused the command.
     #[error("{message}")]
     Refused {
-        /// What kind of no.
+        /// The code.
         code: RefusalCode,
         /// `UPPER_SNAKE_CASE`.
         reason: &'static str,
@@ -65,55 +65,55 @@ pub enum Error {
         /// When to try again.
         retry_after: Option<Duration>,
     },
-    /// Fields of the request can't be taken.
+    /// Fields of the request are invalid.
     #[error("{}", describe(.0))]
     Invalid(Vec<Violation>),
-    /// There is no such thing, or not for this caller.
+    /// The resource does not exist, or is not visible to this caller.
     #[error("there is no {what} {id}")]
     NotFound {
-        /// What is not there, such as `reservation`.
+        /// The kind of resource, such as `reservation`.
         what: &'static str,
         /// Its id.
         id: String,
     },
-    /// A request id came again with another request.
+    /// The request id was used for another request.
     #[error("request_id was used for another request; take a new one for each request, and repeat it only to retry")]
     RequestIdReused,
-    /// Others changed the same thing all the time.
+    /// Concurrent changes, after all retries.
     #[error("it was changed by others at the same time; try again")]
     Conflict,
     /// A limit of this process is reached.
     #[error("{what} is busy; try again")]
     Busy {
-        /// What is.
+        /// The limit.
         what: &'static str,
     },
-    /// Another context can't be asked at the moment.
+    /// Another context is unavailable.
     #[error("{message}")]
     Away {
         /// `UPPER_SNAKE_CASE`, such as `PAYMENT_AWAY`.
         reason: &'static str,
-        /// For people: what is kept, and what to do.
+        /// For people: the state of the request, and what to do.
         message: String,
         /// When to try again.
         retry_after: Duration,
     },
-    /// Another context answered with this, and the caller is to know it as it is.
+    /// The status of another context, which the caller gets unchanged.
     #[error("{}", .0.message())]
     Answered(Box<Status>),
-    /// The store, or what else is outside of this process, can't be used at the moment. The text is for the log.
+    /// The store or another external system is unavailable. The text is for the log.
     #[error("the store is not available; try again")]
     Unavailable(String),
-    /// The context is stopping and begins nothing new.
+    /// The context is stopping and accepts nothing new.
     #[error("it is stopping; try again")]
     Stopping,
-    /// This should not happen. The text is for the log.
+    /// A bug. The text is for the log.
     #[error("something went wrong here; it was logged")]
     Internal(String),
 }
 
 impl Error {
-    /// The domain's no.
+    /// A refusal of the domain.
     pub fn refused(refusal: &impl Refusal) -> Error {
         Error::Refused {
             code: refusal.code(),
@@ -123,12 +123,12 @@ impl Error {
         }
     }
 
-    /// There is no such thing, or not for this caller.
+    /// The resource does not exist, or is not visible to this caller.
     pub fn not_found(what: &'static str, id: impl ToString) -> Error {
         Error::NotFound { what, id: id.to_string() }
     }
 
-    /// Whether the same may succeed a moment later without anybody changing anything.
+    /// Whether a retry may succeed without any change.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -136,7 +136,7 @@ impl Error {
         )
     }
 
-    /// What the log is told; a caller is told [`Display`](std::fmt::Display).
+    /// The text for the log; a caller gets [`Display`](std::fmt::Display).
     pub fn for_log(&self) -> Cow<'_, str> {
         match self {
             Error::Unavailable(cause) | Error::Internal(cause) => Cow::Borrowed(cause),
@@ -211,7 +211,7 @@ impl From<Diesel> for Error {
             Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::SerializationFailure, _) => {
                 Error::Conflict
             }
-            // Of two transactions that wait for each other PostgreSQL ends one, which may succeed when it is tried again.
+            // On a deadlock PostgreSQL aborts one transaction, which may succeed when it is retried.
             Diesel::DatabaseError(_, info) if info.message().contains("deadlock detected") => Error::Conflict,
             Diesel::DatabaseError(
                 DatabaseErrorKind::CheckViolation
@@ -229,11 +229,11 @@ impl From<Diesel> for Error {
     }
 }
 
-/// What a caller is told of all violations, in bytes. It is sent twice, as words and as details, in trailers, of which
+/// The limit of reported violations, in bytes. They are sent twice, as text and as details, in trailers, of which
 /// clients read 8 KiB.
 const VIOLATIONS_MAX_BYTES: usize = 1_500;
 
-/// As many of the violations, from the first on, as a caller can be told; at least one.
+/// The first violations, as many as fit into the limit; at least one.
 fn first_of(violations: &[Violation]) -> &[Violation] {
     let size = |violation: &Violation| violation.field.len() + violation.description.len() + 16;
     let sizes = violations.iter().scan(0, |sum, violation| {
@@ -245,10 +245,10 @@ fn first_of(violations: &[Violation]) -> &[Violation] {
 }
 
 fn describe(violations: &[Violation]) -> String {
-    let told = first_of(violations);
-    let each = told.iter().map(|violation| format!("{}: {}", violation.field, violation.description));
+    let reported = first_of(violations);
+    let each = reported.iter().map(|violation| format!("{}: {}", violation.field, violation.description));
     let text = each.collect::<Vec<_>>().join("; ");
-    match violations.len() - told.len() {
+    match violations.len() - reported.len() {
         0 => text,
         more => format!("{text}; and {more} more"),
     }
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_violations_are_told_at_once_in_words_and_in_details() {
+    fn all_violations_are_reported_together_in_the_message_and_in_details() {
         let violation = |field: &str| Violation { field: field.into(), description: "must be set".into() };
         let status = Status::from(Error::Invalid(vec![violation("a"), violation("b.c")]));
         assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "a: must be set; b.c: must be set"));
@@ -270,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn of_many_violations_the_first_are_told_and_the_rest_are_counted() {
+    fn of_many_violations_the_first_are_reported_and_the_rest_are_counted() {
         let violation =
             |number: usize| Violation { field: format!("car.places[{number}].name"), description: "x".repeat(80) };
         let status = Status::from(Error::Invalid((0..10_000).map(violation).collect()));
-        let told = status.get_error_details().bad_request().map_or(0, |bad| bad.field_violations.len());
-        assert!((5..50).contains(&told), "{told}");
-        assert!(status.message().ends_with(&format!("and {} more", 10_000 - told)), "{}", status.message());
+        let reported = status.get_error_details().bad_request().map_or(0, |bad| bad.field_violations.len());
+        assert!((5..50).contains(&reported), "{reported}");
+        assert!(status.message().ends_with(&format!("and {} more", 10_000 - reported)), "{}", status.message());
         let headers = status.into_http::<String>().into_parts().0.headers;
         let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         assert!(size < 8 * 1024, "{size}");

@@ -1,7 +1,7 @@
-//! The way from a message to typed values.
+//! Parsing of messages into typed values.
 //!
-//! Requests are parsed, not validated: what a service hands on has types that can't hold what is wrong. [`Fields`]
-//! collects every violation, so that a caller learns of all of them at once.
+//! Requests are parsed, not only validated: the types of the parsed values can't hold invalid ones. [`Fields`] collects
+//! every violation, so that the error lists all of them.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -13,27 +13,27 @@ use crate::error::{Error, Violation};
 use crate::ids::{Id, Kind};
 use crate::timestamp::Timestamp;
 
-/// Collects what is wrong with a request.
+/// Collects the violations of a request.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<Violation>);
 
 impl Fields {
-    /// Nothing is wrong yet.
+    /// Without violations.
     pub fn new() -> Fields {
         Fields::default()
     }
 
-    /// With what was found to be wrong already.
+    /// With a violation that was found before.
     pub(crate) fn with(violation: Option<Violation>) -> Fields {
         Fields(violation.into_iter().collect())
     }
 
-    /// This is wrong.
+    /// Adds a violation.
     pub fn violate(&mut self, field: &str, description: impl Display) {
         self.0.push(Violation { field: field.to_owned(), description: description.to_string() });
     }
 
-    /// The value, or why there is none.
+    /// The value, or a violation.
     pub fn take<T>(&mut self, field: &str, parsed: Result<T, impl Display>) -> Option<T> {
         parsed.map_err(|why| self.violate(field, why)).ok()
     }
@@ -53,7 +53,7 @@ impl Fields {
         if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
     }
 
-    /// A value of an enum of the contract; the unspecified one is right, too.
+    /// A value of an enum of the contract; the unspecified one is valid, too.
     pub fn value<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<E> {
         self.take(field, E::try_from(number).map_err(|_| format!("must be a value of {}", enum_name(E::PREFIX))))
     }
@@ -63,8 +63,8 @@ impl Fields {
         self.value(field, number).map(|value| (number != 0).then_some(value))
     }
 
-    /// A text of `length` characters that people can read: unless it is empty, one of them is visible, and none is a control
-    /// character, has no width or turns the direction of the others.
+    /// A readable text of `length` characters: unless it is empty, one of them is visible, and none is a control
+    /// character, has zero width or changes the direction of text.
     pub fn text(&mut self, field: &str, text: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
         let is_readable = text.is_empty() || text.chars().any(is_visible) && text.chars().all(is_harmless);
         let is_right = length.contains(&text.chars().count()) && is_readable;
@@ -83,7 +83,7 @@ impl Fields {
         self.take(field, Timestamp::from_proto(&time).ok_or("must be a valid time in the years 1 to 9999"))
     }
 
-    /// The values, if nothing was wrong.
+    /// The values, if there were no violations.
     pub fn finish<T>(self, values: Option<T>) -> Result<T, Error> {
         match values {
             Some(values) if self.0.is_empty() => Ok(values),
@@ -92,13 +92,13 @@ impl Fields {
     }
 }
 
-/// `STAY_STATE_` is what the names of the values of `StayState` begin with.
+/// The name of an enum, from the prefix of its values: `STAY_STATE_` is that of `StayState`.
 fn enum_name(prefix: &str) -> String {
     let words = prefix.split('_').filter_map(|word| word.split_at_checked(1));
     words.map(|(first, rest)| first.to_owned() + &rest.to_ascii_lowercase()).collect()
 }
 
-/// Whether people see something of it. Some letters are blank by their definition.
+/// Whether it is visible. Some letters are blank by definition.
 fn is_visible(character: char) -> bool {
     const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
     let group = character.general_category_group();
@@ -112,7 +112,7 @@ fn is_visible(character: char) -> bool {
     is_drawn && !BLANK.contains(&character)
 }
 
-/// Whether it leaves the characters around it as they are. Joiners belong to the spelling of some scripts and of emoji.
+/// Whether it does not affect the characters around it. Joiners are part of some scripts and of emoji.
 fn is_harmless(character: char) -> bool {
     const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
     let category = character.general_category();
@@ -127,11 +127,11 @@ fn is_harmless(character: char) -> bool {
     !is_hidden || JOINERS.contains(&character)
 }
 
-/// What parsing fields makes: an `Option` for each, which is `None` if the field is wrong.
+/// Parsed fields: an `Option` for each, which is `None` if the field is invalid.
 pub trait Parsed {
     /// The values.
     type Values;
-    /// The values, if each is there.
+    /// The values, if each was parsed.
     fn values(self) -> Option<Self::Values>;
 }
 

@@ -1,8 +1,8 @@
-//! What is near a position, nearest first.
+//! Geographic queries: rows near a position, nearest first.
 //!
-//! A plain index on latitude and longitude is enough: a box around the position is read from it, ordered by distance. The
-//! box is small at first, and grows while it does not hold a page. Distances are those on a plane that touches the earth
-//! at the position: good to a thousandth within a hundred kilometres.
+//! A plain index on latitude and longitude suffices: the rows in a bounding box around the position are read, ordered
+//! by distance. The box is small at first, and grows while it has less than a page. Distances are those on the tangent
+//! plane at the position: exact to a thousandth within a hundred kilometres.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,26 +13,26 @@ use crate::error::Error;
 use crate::fields::Fields;
 use crate::page::Page;
 
-/// Of a degree of latitude.
+/// Kilometres per degree of latitude.
 pub const KM_PER_DEGREE: f64 = 111.195;
-/// How far from the equator places can be looked for, in degrees: nearer to a pole the plane is none.
+/// The highest latitude of a query, in degrees: nearer to a pole the tangent plane is too inexact.
 pub const MAX_LATITUDE: f64 = 85.0;
-/// How far the search can go, in kilometres.
+/// The largest radius, in kilometres.
 const MAX_KM: i32 = 100;
 
-/// Where to look, and how far.
+/// The position and radius of a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GeoQuery {
     /// Degrees north, not near a pole.
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
-    /// How far what is looked for may be.
+    /// The radius.
     pub within_km: f64,
 }
 
 impl GeoQuery {
-    /// Parses `latitude`, `longitude` and `within_km`; the last may be 0 for the usual distance.
+    /// Parses `latitude`, `longitude` and `within_km`; the last may be 0 for the default radius.
     pub fn parse(
         fields: &mut Fields,
         latitude: Option<f64>,
@@ -57,7 +57,7 @@ impl GeoQuery {
         Some(GeoQuery { latitude, longitude, within_km })
     }
 
-    /// In a form that tells it from others, for [`Page::parse`].
+    /// Distinct bytes for each query, for [`Page::parse`].
     pub fn bytes(&self) -> [u8; 24] {
         let mut bytes = [0; 24];
         let numbers = [self.latitude, self.longitude, self.within_km].map(f64::to_be_bytes);
@@ -66,18 +66,18 @@ impl GeoQuery {
     }
 }
 
-/// Where to look in one go.
+/// The area of one read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoundingBox {
-    /// Degrees north of its middle.
+    /// The latitude of its centre, in degrees north.
     pub latitude: f64,
-    /// Degrees east of its middle.
+    /// The longitude of its centre, in degrees east.
     pub longitude: f64,
-    /// How many degrees it reaches to the north and to the south.
+    /// Its extent to the north and to the south, in degrees.
     pub high: f64,
-    /// How many degrees it reaches to the east and to the west.
+    /// Its extent to the east and to the west, in degrees.
     pub wide: f64,
-    /// How many degrees of latitude a degree of longitude is long here.
+    /// The length of a degree of longitude here, in degrees of latitude.
     pub shrink: f64,
 }
 
@@ -89,7 +89,7 @@ impl BoundingBox {
     }
 }
 
-/// A row in the order of distance, then of id.
+/// A position in the order by distance, then by id.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GeoCursor {
     /// The square of the distance, in degrees of latitude.
@@ -116,8 +116,8 @@ impl FromStr for GeoCursor {
     }
 }
 
-/// A page of what is near, each with its distance in kilometres. `find` reads the rows in an area, those with the least
-/// squared distance first (ties by id), after the page's spot, [`Page::limit`] at most.
+/// A page of rows near a position, each with its distance in kilometres. `find` reads the rows in a bounding box, those
+/// with the least squared distance first (ties by id), after the page's cursor, [`Page::limit`] at most.
 pub async fn page<R, F>(
     around: &GeoQuery,
     page: &Page<GeoCursor>,
@@ -127,7 +127,7 @@ pub async fn page<R, F>(
 where
     F: Future<Output = Result<Vec<(f64, R)>, Error>>,
 {
-    // In a city a small part of the way is enough.
+    // In a city a small part of the radius suffices.
     let mut within_km = around.within_km / 16.0;
     loop {
         let mut rows = find(BoundingBox::new(around, within_km)).await?;
@@ -141,8 +141,8 @@ where
     }
 }
 
-/// A page of what rows hold that are near a position, nearest first, then by `id`, and the token of the next page. The table
-/// has the columns `latitude` and `longitude`. `where` stands before what must hold of all; then comes what each row becomes:
+/// A page of rows near a position, nearest first, then by `id`, and the token of the next page. The table has the
+/// columns `latitude` and `longitude`. `where` precedes a condition for all rows; then comes the item of each row:
 ///
 /// ```ignore
 /// nearest!(tx, query, page, BikeRow in bikes where bikes::usable; |row, distance_km| item(row.read()?, distance_km))
@@ -176,7 +176,7 @@ macro_rules! nearest {
     }};
 }
 
-/// The square of the distance of a row from the middle of an [`BoundingBox`], in degrees of latitude, from its columns.
+/// The square of the distance of a row from the centre of a [`BoundingBox`], in degrees of latitude, from its columns.
 #[macro_export]
 macro_rules! squared_distance {
     ($area:expr, $latitude:expr, $longitude:expr) => {

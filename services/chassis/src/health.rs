@@ -1,9 +1,9 @@
-//! Whether a context can do its work, and if not, what is missing.
+//! Health checks: whether a context can work, and if not, what is missing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Something a context needs: its store, the bus. Whoever uses it says how it is.
+/// The health of something that a context needs: its store, the bus. Its users report it.
 #[derive(Clone, Debug)]
 pub struct HealthCheck {
     name: &'static str,
@@ -11,7 +11,7 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    /// A part that is not up yet.
+    /// A check that is not up yet.
     pub fn new(name: &'static str) -> HealthCheck {
         HealthCheck { name, is_up: Arc::default() }
     }
@@ -21,7 +21,7 @@ impl HealthCheck {
         self.name
     }
 
-    /// Says how it is; returns how it was.
+    /// Sets the state; returns the previous one.
     pub fn set(&self, is_up: bool) -> bool {
         self.is_up.swap(is_up, Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
 //! Idempotency keys: the inbox, and the replay of answers, in one table.
 //!
-//! A command carries a [`Key`]: the caller's request id or the id of the event that caused it. The key is written in the
-//! transaction of its effect, so the effect happens once however often the command comes. A request's answer is written
-//! with it, and a repetition gets that answer; with another request under the same id, an error.
+//! A command carries a [`Key`]: the caller's request id or the id of the event that caused it. The key is written in
+//! the transaction of its effect, so the effect happens once however often the command arrives. A request's answer is
+//! written with it: a repetition gets that answer, another request under the same id gets an error.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,17 +23,17 @@ crate::rows! {
     pub(crate) struct ProcessedRow in processed named "done" (key) { key: Id<()>, fingerprint: Id<()>, answer: Vec<u8>, at: Timestamp }
 }
 
-/// Says whether two commands are one.
+/// An idempotency key: commands with the same key are the same command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     id: Uuid,
     fingerprint: Uuid,
-    /// An event is done even if it was refused; a request that was refused may be tried again.
+    /// An event counts as processed even if its command was refused; a refused request may be retried.
     pub(crate) is_event: bool,
 }
 
 impl Key {
-    /// A request of this caller. Others' request ids don't meet. Two requests are the same however their ids are spelled.
+    /// The key of a request. Request ids of different callers don't collide. The spelling of an id does not matter.
     pub fn request<M: contracts::Request>(caller: &Caller, request_id: Uuid, request: &M) -> Key {
         let id = ids::hash(&[b"request", caller.subject().as_bytes(), request_id.as_bytes()]);
         let mut canonical = request.clone();
@@ -46,19 +46,19 @@ impl Key {
         Key { id, fingerprint: ids::hash(&[M::NAME.as_bytes(), &canonical.encode_to_vec()]), is_event: false }
     }
 
-    /// The reaction to an event, told from other reactions to it by `reaction`.
+    /// The key of a reaction to an event; `reaction` distinguishes it from other reactions to that event.
     pub fn event(event_id: Uuid, reaction: &[u8]) -> Key {
         Key { id: ids::hash(&[b"event", event_id.as_bytes(), reaction]), fingerprint: Uuid::nil(), is_event: true }
     }
 
-    /// Says that a request was begun that asks the outside before it is done: the same id with another request is refused
-    /// from then on, not only once there is an answer.
+    /// The key that records the start of a request with an external effect: from then on, and not only after the
+    /// answer, its id is refused for another request.
     #[must_use]
     pub fn begun(self) -> Key {
         Key { id: ids::hash(&[b"begun", self.id.as_bytes()]), ..self }
     }
 
-    /// The id of what the request makes: the same one when it is repeated, also if the first attempt was not written down.
+    /// The id of what the request creates: the same when it is repeated, also if the first attempt was not written.
     pub fn derived_id<K: Kind>(self) -> Id<K> {
         Id::derived_from(ids::hash(&[self.id.as_bytes(), self.fingerprint.as_bytes()]))
     }
@@ -73,13 +73,13 @@ impl Key {
 }
 
 impl Runtime {
-    /// The id of what a request makes: the same one whenever it is repeated, if it has an id.
+    /// The id of what a request creates: the same when it is repeated, if it has a request id.
     pub fn id_for<K: Kind>(&self, key: Option<Key>) -> Id<K> {
         key.map_or_else(|| self.ids.mint(self.now()), Key::derived_id)
     }
 }
 
-/// What is known of keys.
+/// The stored keys among those that were looked up.
 #[derive(Default)]
 pub struct Known(HashMap<Uuid, (Uuid, Vec<u8>)>);
 
@@ -113,7 +113,7 @@ pub(crate) async fn write(tx: Tx<'_>, rows: &[ProcessedRow]) -> Result<(), Error
     if db::insert(tx, rows).await? == rows.len() { Ok(()) } else { Err(Error::Conflict) }
 }
 
-/// Removes keys from before `before`, at most `limit`; returns how many it removed.
+/// Removes keys older than `before`, at most `limit`; returns how many it removed.
 pub async fn prune(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let keys: Vec<Id<()>> = sql!(tx, |c| processed::table
         .filter(processed::at.lt(before))

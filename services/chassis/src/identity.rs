@@ -1,4 +1,4 @@
-//! Who this process is when a context of it calls another.
+//! The identity of a context in its calls to other contexts.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use crate::auth::Signer;
 use crate::clock::Timestamp;
 
-/// What calls to other contexts are signed with.
+/// The identity that signs calls to other contexts.
 #[derive(Clone)]
 pub enum Identity {
-    /// The context's name, which is believed where nobody is checked.
+    /// The context's name, which is trusted where authentication is off.
     Named,
     /// A token of the context's, signed with the product's own key.
     Signed(Arc<Signer>),
 }
 
 impl Identity {
-    /// Says in a request that `context` makes it.
+    /// Sets `context` as the caller of a request.
     pub fn sign(&self, context: &'static str, metadata: &mut MetadataMap, now: Timestamp) -> Result<(), Status> {
         match self {
             Identity::Named => {

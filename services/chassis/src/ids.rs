@@ -21,31 +21,31 @@ use uuid::Uuid;
 use crate::db::types::SqlUuid;
 use crate::timestamp::Timestamp;
 
-/// What an [`Id`] is the id of.
+/// The kind of thing that an [`Id`] identifies.
 pub trait Kind: 'static {
     /// For people, such as `car`.
     const NAME: &'static str;
 }
 
-/// A UUID that can't be taken for the id of something else.
+/// A UUID with the type of what it identifies.
 #[derive(AsExpression, FromSqlRow)]
 #[diesel(sql_type = SqlUuid)]
 pub struct Id<K>(Uuid, PhantomData<fn() -> K>);
 
 impl<K> Id<K> {
-    /// Types a UUID.
+    /// Gives a UUID its type.
     pub const fn new(uuid: Uuid) -> Id<K> {
         Id(uuid, PhantomData)
     }
 
-    /// The bare UUID.
+    /// The untyped UUID.
     pub const fn uuid(self) -> Uuid {
         self.0
     }
 }
 
 impl<K: Kind> Id<K> {
-    /// The id that belongs to `of`: always the same one, and not to be guessed to be equal to another kind's.
+    /// The id that is derived from `of`: always the same, and different for each kind.
     pub fn derived_from(of: Uuid) -> Id<K> {
         Id::new(hash(&[K::NAME.as_bytes(), of.as_bytes()]))
     }
@@ -118,7 +118,7 @@ impl<K> FromSql<SqlUuid, Sqlite> for Id<K> {
     }
 }
 
-/// Declares the typed ids that a context speaks of, each with what it is the id of:
+/// Declares the typed ids of a context, each with the name of its kind:
 ///
 /// ```ignore
 /// chassis::ids! {
@@ -131,7 +131,7 @@ macro_rules! ids {
     ($($(#[$attribute:meta])* $Id:ident = $name:literal;)+) => {
         $($(#[$attribute])* pub type $Id = $crate::Id<kinds::$Id>;)+
 
-        /// What tells the ids apart.
+        /// The kinds of the ids.
         pub mod kinds {
             $(
                 #[doc = concat!("The kind of the id of a ", $name, ".")]
@@ -156,7 +156,7 @@ pub fn hash(parts: &[&[u8]]) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// Makes new ids and random numbers; from a seed, always the same ones.
+/// Generates ids and random numbers; from a seed, always the same ones.
 #[derive(Clone, Debug)]
 pub struct Ids(Arc<Mutex<StdRng>>);
 
@@ -189,7 +189,7 @@ impl Ids {
         self.with(|rng| rng.random_range(0..limit))
     }
 
-    /// Bytes that nobody can guess, unless they come from a seed.
+    /// Unpredictable bytes, unless they come from a seed.
     pub fn secret<const COUNT: usize>(&self) -> [u8; COUNT] {
         let mut secret = [0; COUNT];
         self.with(|rng| rng.fill(&mut secret[..]));

@@ -1,12 +1,12 @@
-//! Everything a context needs that is not business.
+//! Everything a context needs that is not business logic.
 //!
-//! A command's way: [`call`] says who asks, [`fields`] parses it, [`writer`] decides it together with others in one
-//! transaction that also holds its events ([`outbox`]) and its key ([`idempotency`]); [`relay`] carries the events to the
-//! [`bus`], which delivers them to the [`consumer`] of each context that subscribes, whose policy makes commands of them.
-//! [`timers`] gives aggregates their commands when those are due, [`peer`] calls other contexts and waits, [`projection`]
-//! maintains read models. [`context`] puts all of it together.
+//! The path of a command: [`call`] has its caller, [`fields`] parses it, [`writer`] executes it together with others in
+//! one transaction that also writes its events ([`outbox`]) and its key ([`idempotency`]); [`relay`] publishes the
+//! events to the [`bus`], which delivers them to the [`consumer`] of each subscribed context, whose policy turns them
+//! into commands. [`timers`] executes commands that are due, [`peer`] calls other contexts, [`projection`] maintains
+//! read models. [`context`] assembles all of it.
 //!
-//! **Invariant**: nothing here knows a noun of the business.
+//! **Invariant**: the chassis contains no business noun.
 
 pub mod access;
 pub mod aggregate;

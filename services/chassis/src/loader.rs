@@ -1,7 +1,7 @@
-//! Reads by id, gathered.
+//! Loaders: reads by id, in batches.
 //!
-//! On PostgreSQL a read costs a round trip, so reads that are asked for while one is under way go together in the next:
-//! one statement for all of them. On SQLite a read is a function call and is made at once.
+//! On PostgreSQL a read costs a round trip, so reads that arrive while another one runs are batched into one statement.
+//! On SQLite a read is a function call and runs at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::runtime::{Tasks, recv_until_stopped};
 
 /// Reads in one statement, at most.
 const BATCH: usize = 256;
-/// Reads that wait, at most.
+/// Queued reads, at most.
 const QUEUE: usize = 8192;
-/// Statements under way at once.
+/// Concurrent statements.
 const SHARDS: usize = 2;
 
-/// Reads what is kept under some ids. What is not there is missing in the result.
+/// Reads the values of some ids. Missing ones are not in the result.
 pub type Find<K, V> = for<'t> fn(Tx<'t>, Vec<K>) -> BoxFuture<'t, Result<Vec<(K, V)>, Error>>;
 
-/// Finds what is kept under an id.
+/// Loads values by id.
 pub struct Loader<K, V> {
     find: Find<K, V>,
     database: Database,
-    shards: Arc<[mpsc::Sender<Ask<K, V>>]>,
+    shards: Arc<[mpsc::Sender<Request<K, V>>]>,
 }
 
 impl<K, V> Clone for Loader<K, V> {
@@ -36,7 +36,7 @@ impl<K, V> Clone for Loader<K, V> {
     }
 }
 
-struct Ask<K, V> {
+struct Request<K, V> {
     key: K,
     reply: oneshot::Sender<Result<Option<V>, Error>>,
 }
@@ -46,21 +46,21 @@ where
     K: Copy + Ord + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Starts finding with this function.
+    /// Starts a loader with this function.
     pub fn start(context: &'static str, database: &Database, tasks: &Tasks, find: Find<K, V>) -> Loader<K, V> {
         let shards = if matches!(database, Database::Sqlite(_)) { 0 } else { SHARDS };
         let start_shard = |_| {
-            let (asks, queue) = mpsc::channel(QUEUE);
+            let (requests, queue) = mpsc::channel(QUEUE);
             let state = (queue, database.clone(), tasks.clone());
             tasks.supervise(context, "loader", state, move |(queue, database, tasks)| {
                 Box::pin(run(queue, database, find, tasks))
             });
-            asks
+            requests
         };
         Loader { find, database: database.clone(), shards: (0..shards).map(start_shard).collect() }
     }
 
-    /// What is kept under `key`.
+    /// The value of `key`.
     pub async fn get(&self, key: K) -> Result<Option<V>, Error> {
         let Some(shard) = self.shards.iter().max_by_key(|shard| shard.capacity()) else {
             let reader = self.database.reader().await?;
@@ -68,22 +68,22 @@ where
             return Ok(found.into_iter().next().map(|(_, value)| value));
         };
         let (reply, answered) = oneshot::channel();
-        shard.try_send(Ask { key, reply }).map_err(|_| Error::Busy { what: "the queue of reads" })?;
+        shard.try_send(Request { key, reply }).map_err(|_| Error::Busy { what: "the queue of reads" })?;
         answered.await.map_err(|_| Error::Stopping)?
     }
 }
 
-async fn run<K, V>(queue: &mut mpsc::Receiver<Ask<K, V>>, database: &Database, find: Find<K, V>, tasks: &Tasks)
+async fn run<K, V>(queue: &mut mpsc::Receiver<Request<K, V>>, database: &Database, find: Find<K, V>, tasks: &Tasks)
 where
     K: Copy + Ord + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    let mut batch: Vec<Ask<K, V>> = Vec::with_capacity(BATCH);
+    let mut batch: Vec<Request<K, V>> = Vec::with_capacity(BATCH);
     while recv_until_stopped(queue, &mut batch, BATCH, tasks).await > 0 {
-        let found = read(database, find, batch.iter().map(|ask| ask.key).collect()).await;
-        for Ask { key, reply } in batch.drain(..) {
+        let found = read(database, find, batch.iter().map(|request| request.key).collect()).await;
+        for Request { key, reply } in batch.drain(..) {
             let answer = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Error::clone);
-            // Who no longer waits has hung up.
+            // Fails if the caller no longer waits.
             let _ = reply.send(answer);
         }
     }

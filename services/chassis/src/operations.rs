@@ -1,4 +1,4 @@
-//! What operators do to a running process: dead dead_letters and the rebuilding of views.
+//! Operations on a running process: dead letters and rebuilds of projections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::fields::Fields;
 use crate::ids::{Id, Kind};
 use crate::projection::Rebuild;
 
-/// Letters replayed or dropped in one transaction.
+/// Dead letters replayed or dropped in one transaction.
 const AT_ONCE: i64 = 256;
 
 /// Operations on the contexts of this process.
@@ -55,7 +55,7 @@ impl ContextOperations {
         dead_letters::list(self.database.reader().await?.tx(), event, limit).await
     }
 
-    /// Removes dead_letters as they were read. One that failed again meanwhile stays.
+    /// Deletes dead letters as they were read. One that failed again meanwhile stays.
     async fn drop(&self, dead_letters: &[DeadLetter]) -> Result<usize, Error> {
         let Some(latest) = dead_letters.iter().map(|letter| letter.dead_at).max() else { return Ok(0) };
         let ids: Vec<Id<()>> = dead_letters.iter().map(|letter| Id::new(letter.event.event_id)).collect();
@@ -64,7 +64,7 @@ impl ContextOperations {
         self.database.write(Durability::Full, unit).await
     }
 
-    /// Handles dead_letters again. Those that still can't be handled stay dead dead_letters, with a later time.
+    /// Handles dead letters again. Those that still can't be handled stay dead letters, with a later time.
     async fn replay(&self, event: Option<Id<()>>) -> Result<i64, Error> {
         let mut left = dead_letters::count(self.database.reader().await?.tx()).await?;
         let mut replayed = 0;
@@ -75,8 +75,8 @@ impl ContextOperations {
             }
             left -= dead_letters.len() as i64;
             replayed += dead_letters.len() as i64;
-            // They are removed when they are handled, not before: who dies in between handles them again, and the keys
-            // of what was done make that harmless.
+            // They are deleted after they were handled: after a crash in between they are handled again, which the
+            // idempotency keys make harmless.
             let events = dead_letters.iter().map(|letter| letter.event.clone()).collect();
             self.handler.handle(events).await.map_err(|_| Error::Stopping)?;
             self.drop(&dead_letters).await?;
@@ -157,11 +157,11 @@ impl OperationsService for Operations {
         let not_a_view = || Error::Refused {
             code: RefusalCode::Precondition,
             reason: "NOT_A_VIEW",
-            message: format!("{name} keeps no view that could be made from events"),
+            message: format!("{name} has no projection that could be rebuilt from events"),
             retry_after: None,
         };
         let rebuild = self.context(&name)?.rebuild.as_ref().ok_or_else(not_a_view)?;
-        // To its end, whether or not anybody waits for it: a view that is half made is worse than an old one.
+        // It runs to its end even if the caller goes away: a half-built projection is worse than an old one.
         let rebuild = rebuild.clone();
         let rebuilt = tokio::spawn(async move { rebuild.rebuild().await }).await;
         let event_count = rebuilt.map_err(|error| Error::Internal(error.to_string()))??;

@@ -1,4 +1,4 @@
-//! The transactional outbox: events wait in the store that they were decided in until the bus has them.
+//! The transactional outbox: events are written with their state, and stay until the bus has them.
 
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
@@ -13,7 +13,7 @@ crate::envelope_rows! {
     struct OutboxRow in outbox {}
 }
 
-/// Adds events, in order.
+/// Appends events, in order.
 pub async fn append(tx: Tx<'_>, envelopes: Vec<Envelope>) -> Result<(), Error> {
     let rows: Vec<OutboxRow> = envelopes.into_iter().map(OutboxRow::new).collect();
     db::insert(tx, &rows).await.map(drop)
@@ -35,7 +35,7 @@ pub async fn remove(tx: Tx<'_>, seqs: &[i64]) -> Result<(), Error> {
     Ok(())
 }
 
-/// How many events wait, and since when the oldest does.
+/// The number of waiting events, and since when the oldest waits.
 pub async fn waiting(tx: Tx<'_>) -> Result<(i64, Option<Timestamp>), Error> {
     let count: i64 = sql!(tx, |c| outbox::table.count().get_result(c))?;
     let oldest = sql!(tx, |c| outbox::table.order(outbox::seq).select(outbox::at).first(c)).optional()?;

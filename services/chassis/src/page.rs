@@ -1,7 +1,7 @@
 //! Pages of lists: `page_size` and `page_token` (AIP-158).
 //!
-//! A token says after which row the next page begins, and what was asked for: with another filter it is refused, for it
-//! would give a page of nothing that makes sense. It is no secret and gives no access.
+//! A token contains the row after which the next page begins, and a fingerprint of the request: with another filter it
+//! is refused, because the page would make no sense. It is no secret and grants no access.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,23 +12,24 @@ use crate::clock::Timestamp;
 use crate::fields::Fields;
 use crate::ids;
 
-/// The rows of a page, if the caller does not say.
+/// The default size of a page, in rows.
 const DEFAULT_SIZE: i32 = 50;
-/// The rows of a page, at most.
+/// The largest size of a page, in rows.
 pub const MAX_SIZE: i32 = 1_000;
 
-/// Which page is asked for. `K` is what rows are ordered by.
+/// A request for a page. `K` is the key that orders the rows.
 #[derive(Clone, Debug)]
 pub struct Page<K> {
-    /// Rows, at most.
+    /// The size, in rows.
     pub size: usize,
-    /// It begins after this one.
+    /// The key after which it begins.
     pub after: Option<K>,
     filter: Uuid,
 }
 
 impl<K: FromStr + ToString> Page<K> {
-    /// Parses `page_size` and `page_token`. `filter` is the rest of the request, in any form that tells it from others.
+    /// Parses `page_size` and `page_token`. `filter` is the rest of the request, as bytes that are distinct for each
+    /// filter.
     pub fn parse(fields: &mut Fields, page_size: i32, page_token: &str, filter: &[&[u8]]) -> Option<Page<K>> {
         let filter = ids::hash(filter);
         let sizes = format!("must be 1 to {MAX_SIZE}, or 0 for {DEFAULT_SIZE}");
@@ -53,7 +54,7 @@ impl<K: FromStr + ToString> Page<K> {
         self.size as i64 + 1
     }
 
-    /// Cuts what was read to the page, and makes the token of the next one.
+    /// Truncates the rows to the page, and makes the token of the next one.
     pub fn cut<T>(&self, rows: &mut Vec<T>, key: impl Fn(&T) -> K) -> String {
         if rows.len() <= self.size {
             return String::new();
@@ -63,7 +64,7 @@ impl<K: FromStr + ToString> Page<K> {
     }
 }
 
-/// A row in an order by time, then by id: times can be equal.
+/// A position in the order by time, then by id: times can be equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Its time.

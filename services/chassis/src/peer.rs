@@ -1,10 +1,12 @@
-//! Calls to other contexts that wait for the answer.
+//! Synchronous calls to other contexts.
 //!
-//! Each peer client has a deadline (never past the caller's own), a bulkhead (calls under way at once), a circuit breaker, and
-//! one retry with a budget where no mesh retries. A call that did not get an answer ends in [`CallError::Unavailable`] with a
-//! delay; what the caller's customer should do meanwhile, the context says. A refusal of the other context is an answer.
+//! Each peer client has a deadline (never past the caller's own), a bulkhead (a limit of concurrent calls), a circuit
+//! breaker, and one retry with a budget where no mesh retries. A call without an answer ends in
+//! [`CallError::Unavailable`] with a retry delay; the calling context adds its own message. A refusal of the other
+//! context is an answer.
 //!
-//! The way is the same in one process and over the network: the generated client, the guard with its token, the service.
+//! The path is the same in one process and over the network: the generated client, the guard with its token, the
+//! service.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -30,20 +32,20 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::telemetry::{self, Meters};
 
-/// The peer has had time enough for an answer. A caller who stops waiting sooner has found nothing out about it:
-/// impatient callers must not open the breaker for the others.
+/// The time after which a missing answer counts as a failure of the peer. Callers with shorter deadlines must not open
+/// the breaker for others.
 const FAIR: Duration = Duration::from_secs(1);
 
-/// What a generated client calls through.
+/// The transport of a generated client.
 pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
-/// The way to services of this process: no socket, but the same guard as before those who come over one.
+/// The transport to services of this process: without a socket, but with the same guard.
 pub fn in_process(guard: &Guard, routes: Routes) -> Transport {
     let guarded = guard.within().layer(routes);
     Transport::new(tower::ServiceExt::<http::Request<Body>>::map_err(guarded, |never: Infallible| match never {}))
 }
 
-/// The way over the network.
+/// The transport over the network.
 pub fn over_network(channel: Channel) -> Transport {
     Transport::new(tower::ServiceExt::map_err(channel, |error: tonic::transport::Error| {
         Status::from_error(error.into())
@@ -53,11 +55,11 @@ pub fn over_network(channel: Channel) -> Transport {
 /// The limits of a peer client.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a call may take, retry included.
+    /// The deadline of a call, including its retry.
     pub deadline: Duration,
-    /// Calls under way at once; more are turned away.
+    /// Concurrent calls; more are rejected.
     pub concurrency: usize,
-    /// Whether a call that found nobody is tried once more. Off where the mesh retries: nested retries multiply.
+    /// Whether a call that did not reach the peer is retried once. Off where the mesh retries: nested retries multiply.
     pub retry: bool,
 }
 
@@ -67,7 +69,7 @@ impl Default for Limits {
     }
 }
 
-/// The contexts that can be called: those of this process, and the addresses of others.
+/// The transports to contexts: to those of this process, and to remote ones.
 #[derive(Clone, Default)]
 pub struct Peers(Arc<PeersInner>);
 
@@ -83,7 +85,7 @@ impl Peers {
         Peers(Arc::new(PeersInner { local: RwLock::default(), remote }))
     }
 
-    /// The context is in this process from now on, or no longer.
+    /// Sets the transport to a context of this process, or removes it.
     pub fn set(&self, context: &'static str, transport: Option<Transport>) {
         let mut local = self.0.local.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         match transport {
@@ -92,20 +94,22 @@ impl Peers {
         };
     }
 
-    /// The way to a context of this process.
+    /// The transport to a context of this process.
     pub fn local(&self, context: &str) -> Option<Transport> {
         self.0.local.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(context).cloned()
     }
 
-    /// Connects when it is first used, and again whenever the connection was lost.
+    /// Connects on first use, and again whenever the connection was lost.
     fn remote(&self, context: &str) -> Result<Transport, Status> {
-        let away = || Status::unavailable(format!("{context}: it is not running here, and nobody said where else"));
+        let away = || {
+            Status::unavailable(format!("{context}: it is not running in this process, and no address is configured"))
+        };
         let endpoint = self.0.remote.get(context).cloned().ok_or_else(away)?;
         Ok(over_network(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))
     }
 }
 
-/// The way to another context.
+/// The client of another context.
 #[derive(Clone)]
 pub struct PeerClient(Arc<PeerClientInner>);
 
@@ -122,12 +126,12 @@ struct PeerClientInner {
     budget: Budget,
 }
 
-/// Why there is no good answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub enum CallError {
-    /// The other context said no, and means it.
+    /// The other context refused the call.
     Refused(Box<Status>),
-    /// The other context is away or overloaded. Nobody knows whether it did what it was asked for.
+    /// The other context is unavailable or overloaded. Whether it executed the request is unknown.
     Unavailable {
         /// When to try again.
         retry_after: Duration,
@@ -135,7 +139,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The reason in the other context's no, such as `PERIOD_TAKEN`; empty if it gave none.
+    /// The reason of the refusal, such as `PERIOD_TAKEN`; empty if it gave none.
     pub fn reason(&self) -> String {
         match self {
             CallError::Refused(status) => {
@@ -145,7 +149,7 @@ impl CallError {
         }
     }
 
-    /// What our own caller is told: the other context's no as it is, or that it is away, for this reason and in these words.
+    /// The error for our own caller: the refusal unchanged, or unavailability with this reason and message.
     pub fn into_error(self, reason: &'static str, message: &str) -> Error {
         match self {
             CallError::Refused(status) => Error::Answered(status),
@@ -155,7 +159,7 @@ impl CallError {
 }
 
 impl PeerClient {
-    /// The way from the context `from` to the context `to`.
+    /// The client of the context `from` for the context `to`.
     pub fn new(
         from: &'static str,
         to: &'static str,
@@ -232,7 +236,7 @@ impl PeerClient {
         match outcome {
             Ok(response) => Ok(response.into_inner()),
             Err(status) if failed => {
-                tracing::warn!(from = peer.from, to = peer.to, code = ?status.code(), message = status.message(), "no answer");
+                tracing::warn!(from = peer.from, to = peer.to, code = ?status.code(), message = status.message(), "a call to another context failed");
                 let retry_after =
                     tonic_types::StatusExt::get_details_retry_info(&status).and_then(|info| info.retry_delay);
                 Err(CallError::Unavailable { retry_after: retry_after.unwrap_or(Duration::from_secs(2)) })
@@ -242,7 +246,7 @@ impl PeerClient {
     }
 }
 
-/// Whether a status says that the other side can't, rather than that it won't.
+/// Whether a status is a failure of the peer, not a refusal.
 fn is_failure(code: Code) -> bool {
     matches!(
         code,

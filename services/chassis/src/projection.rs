@@ -1,7 +1,8 @@
-//! Projections: what a context makes of others' events for reading, without rules of its own.
+//! Projections: read models that a context builds from other contexts' events, without rules of its own.
 //!
-//! **Invariant**: a projection is a function of the events, whatever their order: rows know the sequence of what they show,
-//! and an older event changes nothing. So a projection can be emptied and rebuilt from a history while new events come in.
+//! **Invariant**: a projection is a function of the events, whatever their order: rows store the sequence of the event
+//! that they show, and an older event changes nothing. So a projection can be cleared and rebuilt from a history while
+//! new events arrive.
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
@@ -22,41 +23,41 @@ use crate::writer::Resources;
 
 /// A projection of events.
 pub trait Projection: Send + Sync + 'static {
-    /// Whether each event is applied exactly once, for which its key is kept. If not, events may be applied again, which must
-    /// do no harm, and the projection can't be rebuilt.
+    /// Whether each event is applied exactly once, for which its key is kept. If not, events may be applied again,
+    /// which must be harmless, and the projection can't be rebuilt.
     const EXACTLY_ONCE: bool = true;
 
-    /// Which events it is made from.
+    /// The events that it is built from.
     fn subscription() -> Subscription;
 
     /// Applies events, in no particular order.
     fn apply(tx: Tx<'_>, events: &[Envelope]) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Empties the projection.
+    /// Clears the projection.
     fn clear(tx: Tx<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Batches of events that wait to be taken into a view, at most.
+/// Queued batches of events, at most.
 const QUEUE: usize = 256;
-/// Batches taken together.
+/// Batches applied in one transaction.
 const BATCHES: usize = 32;
 
-/// Handles events by putting them into a view. Batches of different streams that come while a transaction commits go
-/// together into the next one.
+/// Handles events by applying them to a projection. Batches of different streams that arrive while a transaction
+/// commits go together into the next one.
 pub(crate) struct ProjectionWorker<V> {
     queue: mpsc::Sender<Batch>,
-    view: PhantomData<fn() -> V>,
+    projection: PhantomData<fn() -> V>,
 }
 
 impl<V> Clone for ProjectionWorker<V> {
     fn clone(&self) -> Self {
-        ProjectionWorker { queue: self.queue.clone(), view: PhantomData }
+        ProjectionWorker { queue: self.queue.clone(), projection: PhantomData }
     }
 }
 
 struct Batch {
     events: Vec<Envelope>,
-    taken: oneshot::Sender<Result<(), Error>>,
+    reply: oneshot::Sender<Result<(), Error>>,
 }
 
 impl<V: Projection> React for ProjectionWorker<V> {
@@ -65,12 +66,12 @@ impl<V: Projection> React for ProjectionWorker<V> {
             for event in events {
                 telemetry::consumed(event);
             }
-            match self.take(events.to_vec()).await {
-                // One of them can't be taken: alone, it fails alone.
+            match self.submit(events.to_vec()).await {
+                // One of them can't be applied: retry each alone, so that only that one fails.
                 Err(Error::Internal(_)) if events.len() > 1 => {
                     let mut outcomes = Vec::with_capacity(events.len());
                     for event in events {
-                        outcomes.push(self.take(vec![event.clone()]).await);
+                        outcomes.push(self.submit(vec![event.clone()]).await);
                     }
                     outcomes
                 }
@@ -87,13 +88,13 @@ impl<V: Projection> ProjectionWorker<V> {
         tasks.supervise(resources.context, "projection", state, |(batches, resources, tasks)| {
             Box::pin(run::<V>(batches, resources, tasks))
         });
-        ProjectionWorker { queue, view: PhantomData }
+        ProjectionWorker { queue, projection: PhantomData }
     }
 
-    async fn take(&self, events: Vec<Envelope>) -> Result<(), Error> {
-        let (taken, is_taken) = oneshot::channel();
-        self.queue.send(Batch { events, taken }).await.map_err(|_| Error::Stopping)?;
-        is_taken.await.map_err(|_| Error::Stopping)?
+    async fn submit(&self, events: Vec<Envelope>) -> Result<(), Error> {
+        let (reply, outcome) = oneshot::channel();
+        self.queue.send(Batch { events, reply }).await.map_err(|_| Error::Stopping)?;
+        outcome.await.map_err(|_| Error::Stopping)?
     }
 }
 
@@ -102,12 +103,12 @@ async fn run<V: Projection>(queue: &mut mpsc::Receiver<Batch>, resources: &Resou
     while recv_until_stopped(queue, &mut batches, BATCHES, tasks).await > 0 {
         let all = batches.iter().flat_map(|batch| batch.events.iter().cloned()).collect();
         let together = apply::<V>(resources, all).await;
-        // The fault is in one of the batches; the others need not suffer.
+        // One of the batches is faulty: apply each alone, so that the others succeed.
         let is_faulty = matches!(together, Err(Error::Internal(_)));
-        for Batch { events, taken } in batches.drain(..) {
+        for Batch { events, reply } in batches.drain(..) {
             let outcome = if is_faulty { apply::<V>(resources, events).await } else { together.clone() };
-            // Who no longer waits has stopped.
-            let _ = taken.send(outcome);
+            // Fails if the consumer has stopped.
+            let _ = reply.send(outcome);
         }
     }
 }
@@ -141,15 +142,15 @@ fn key(event: &Envelope) -> Key {
     Key::event(event.event_id, b"view")
 }
 
-/// Where a rebuilt view gets the events from.
+/// The source of events for a rebuild.
 pub trait History: Send + Sync {
     /// The events after a position, in order, with the position to go on from; none when there are no more for now.
     fn after(&self, position: i64) -> BoxFuture<'_, Result<(Vec<Envelope>, i64), Error>>;
 }
 
-/// Makes a view anew.
+/// Rebuilds a projection.
 pub(crate) trait Rebuild: Send + Sync {
-    /// Empties the view and fills it from its history. Returns how many events there were.
+    /// Clears the projection and fills it from its history. Returns the number of events.
     fn rebuild(&self) -> BoxFuture<'_, Result<i64, Error>>;
 }
 
@@ -159,7 +160,7 @@ pub(crate) struct Rebuilder<V> {
     pub history: Box<dyn History>,
 }
 
-/// How often, and with what pauses, a history is asked for events that the view had seen already.
+/// How often, and with what pauses, a history is polled for events that the projection had applied already.
 const PATIENCE: u32 = 100;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -175,31 +176,34 @@ impl<V: Projection> Rebuild for Rebuilder<V> {
                         break;
                     }
                     position = next;
-                    let wanted: Vec<Envelope> =
+                    let subscribed: Vec<Envelope> =
                         events.into_iter().filter(|e| V::subscription().matches(&e.kind)).collect();
-                    count += wanted.len() as i64;
-                    for event in &wanted {
+                    count += subscribed.len() as i64;
+                    for event in &subscribed {
                         missing.remove(&key(event).id());
                     }
-                    self.apply(wanted).await?;
+                    self.apply(subscribed).await?;
                 }
                 if missing.is_empty() {
                     return Ok(count);
                 }
-                // The view had events that the history does not have yet.
+                // The projection had applied events that the history does not have yet.
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(Error::Unavailable(format!("the history lacks {} events that the view had", missing.len())))
+            Err(Error::Unavailable(format!(
+                "the history lacks {} events that the projection had applied",
+                missing.len()
+            )))
         })
     }
 }
 
 impl<V: Projection> Rebuilder<V> {
-    /// Empties the view. Returns the keys of events that it had taken lately: the history may not have them yet.
+    /// Clears the projection. Returns the keys of events that it had applied lately: the history may not have them yet.
     async fn clear(&self) -> Result<HashSet<uuid::Uuid>, Error> {
         for _ in 1..PATIENCE {
             match self.try_clear().await {
-                // Live events came in at the same time; now they are known.
+                // Live events arrived at the same time; now their keys are known.
                 Err(Error::Conflict) => tokio::task::yield_now().await,
                 outcome => return outcome,
             }
@@ -223,8 +227,8 @@ impl<V: Projection> Rebuilder<V> {
 
     async fn apply(&self, events: Vec<Envelope>) -> Result<(), Error> {
         loop {
-            match self.worker.take(events.clone()).await {
-                // A live event came in at the same time.
+            match self.worker.submit(events.clone()).await {
+                // A live event arrived at the same time.
                 Err(Error::Conflict) => tokio::task::yield_now().await,
                 outcome => return outcome,
             }

@@ -1,8 +1,9 @@
-//! Carries events from the outbox to the bus, in order, and removes those that the bus has.
+//! Publishes events from the outbox to the bus, in order, and removes those that the bus has.
 //!
-//! It runs on a signal, when events were written, and on PostgreSQL on a period, for those that another replica wrote. There
-//! one replica relays at a time (an advisory lock says which), so that the order of a flow is kept; the others stand by.
-//! If it dies between publishing and removing, the events are published again: consumers know them.
+//! It runs on a signal when events were written, and on PostgreSQL also periodically, for those that another replica
+//! wrote. There one replica relays at a time (the holder of an advisory lock), so that the order of a flow is kept; the
+//! others stand by. If it crashes between publishing and removing, the events are published again; consumers recognize
+//! them by their keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,9 @@ use crate::writer::Resources;
 
 /// Events published together.
 const BATCH: i64 = 256;
-/// How long events of others wait, at most.
+/// How often to look for events of other replicas.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The longest pause between attempts while the bus or the store is away: how long events wait for nothing when it is back.
+/// The longest pause between attempts while the bus or the store is unavailable: the longest delay after it is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Relay {
@@ -31,7 +32,7 @@ pub(crate) struct Relay {
     pub bus: Arc<dyn Bus>,
 }
 
-/// A connection that holds the lock of the relay, or none where there is no other process.
+/// The connection that holds the lock of the relay, or none where there is no other process.
 enum RelayLock {
     Postgres(Box<AsyncPgConnection>),
     Sqlite,
@@ -53,7 +54,7 @@ impl Relay {
                 }
                 Err(error) => {
                     lock = None;
-                    tracing::warn!(context = self.resources.context, error = %error.for_log(), "events wait in the outbox; trying again");
+                    tracing::warn!(context = self.resources.context, error = %error.for_log(), "events wait in the outbox; retrying");
                     if stopping {
                         return;
                     }
@@ -75,13 +76,13 @@ impl Relay {
         }
     }
 
-    /// Publishes until the outbox is empty, or it is another replica's lock.
+    /// Publishes until the outbox is empty, or while another replica has the lock.
     async fn drain(&self, lock: &mut Option<RelayLock>) -> Result<(), Error> {
         if lock.is_none() {
             *lock = self.take_lock().await?;
         }
         let Some(lock) = lock else {
-            // What waits is told by who has the lock; what was told when it was one's own would otherwise stand forever.
+            // Only the holder of the lock reports the gauge: reset it, so that no old value of this replica remains.
             Meters::outbox(self.resources.context, 0, None);
             return Ok(());
         };
@@ -115,7 +116,7 @@ impl Relay {
         let lock =
             diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
         let take = async {
-            // What it deletes late is published again, so it need not wait for the disk.
+            // If a deletion is lost, the events are published again, so it need not wait for the disk.
             connection.batch_execute("SET synchronous_commit = off").await?;
             Ok(diesel_async::RunQueryDsl::execute(lock, &mut connection).await?)
         };
@@ -146,7 +147,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, E
     tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("the store does not answer".into()))?
 }
 
-/// Removes old idempotency keys, so that their table does not grow for ever.
+/// Removes old idempotency keys, so that their table does not grow forever.
 pub(crate) async fn prune_keys(resources: &Resources, keep: Duration, tasks: &Tasks) {
     const PAUSE: Duration = Duration::from_secs(60);
     const AT_ONCE: i64 = 1_000;
@@ -158,7 +159,7 @@ pub(crate) async fn prune_keys(resources: &Resources, keep: Duration, tasks: &Ta
                 Box::new(move |tx| Box::pin(async move { crate::idempotency::prune(tx, before, AT_ONCE).await }));
             removed = resources.database.write(Durability::Lazy, unit).await.unwrap_or_else(|error| {
                 let error = error.for_log();
-                tracing::warn!(context = resources.context, %error, "old keys were not removed; trying again");
+                tracing::warn!(context = resources.context, %error, "old keys were not removed; retrying");
                 0
             });
         }

@@ -1,7 +1,7 @@
-//! What a process gets from outside: the clock, ids and random numbers, tasks, and, in a simulation, faults.
+//! The runtime of a process: the clock, ids and random numbers, tasks, and, in a simulation, faults.
 //!
-//! The product runs in [`Runtime::real`]. The simulation runs the same code in a runtime of one thread whose clock it moves,
-//! whose random numbers it seeds, and whose [`FaultInjector`] decides at which points a context crashes.
+//! The product runs in [`Runtime::real`]. The simulation runs the same code in a runtime of one thread whose clock it
+//! moves, whose random numbers it seeds, and whose [`FaultInjector`] decides at which crash points a context crashes.
 
 use std::any::Any;
 use std::fmt;
@@ -22,32 +22,32 @@ use crate::telemetry::Meters;
 /// The clock, and ids and random numbers.
 #[derive(Clone)]
 pub struct Runtime {
-    /// What time it is.
+    /// The current time.
     pub clock: Clock,
     /// New ids and random numbers.
     pub ids: Ids,
     faults: Option<Arc<dyn FaultInjector>>,
 }
 
-/// Where a context may crash.
+/// The points at which a simulated context may crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashPoint {
-    /// Everything is written, nothing is committed.
+    /// Everything is written, and nothing is committed.
     BeforeCommit,
-    /// It is committed, and nobody knows.
+    /// It is committed, and not answered.
     AfterCommit,
     /// The bus has the events, the outbox still has them too.
     AfterPublish,
 }
 
-/// Decides, in a simulation, what goes wrong.
+/// Injects faults in a simulation.
 pub trait FaultInjector: Send + Sync {
-    /// True if `context` crashes at this point: whatever got there never goes on.
+    /// Whether `context` crashes at this point: the task that reached it never goes on.
     fn crashes(&self, context: &str, point: CrashPoint) -> bool;
 }
 
 impl Runtime {
-    /// The machine's clock, unpredictable ids, nothing goes wrong on purpose.
+    /// The machine's clock, unpredictable ids, no injected faults.
     pub fn real() -> Runtime {
         Runtime { clock: Clock::system(), ids: Ids::system(), faults: None }
     }
@@ -62,7 +62,7 @@ impl Runtime {
         self.faults.is_some()
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -76,7 +76,7 @@ impl Runtime {
         }
     }
 
-    /// A delay around `base`, half of it to one and a half times it, so that those who failed together don't retry together.
+    /// A random delay, 0.5 to 1.5 times `base`, so that callers that failed together don't retry together.
     pub fn jitter(&self, base: Duration) -> Duration {
         let micros = u64::try_from(base.as_micros()).unwrap_or(u64::MAX).max(1);
         Duration::from_micros(micros / 2 + self.ids.below(micros))
@@ -89,8 +89,8 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Receives some of what waits in a queue. When the tasks stop, the queue is closed, what waits in it is still received,
-/// and then, as when all senders are gone, 0 is.
+/// Receives waiting items of a queue. When the tasks stop, the queue is closed and its items are still received; after
+/// that, as when all senders are gone, it returns 0.
 pub(crate) async fn recv_until_stopped<T>(
     queue: &mut mpsc::Receiver<T>,
     batch: &mut Vec<T>,
@@ -107,23 +107,23 @@ pub(crate) async fn recv_until_stopped<T>(
     }
 }
 
-/// The pause before a task that panicked is started again.
+/// The pause before a task that panicked is restarted.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(200);
 
-/// Runs a task until it ends by itself. If it panics, the panic is logged and counted, and the task is started again with
-/// what it worked on: a queue and what waits in it survive, and who waited for what was under way is told that it failed.
+/// Runs a task until it ends by itself. If it panics, the panic is logged and counted, and the task is restarted with
+/// the same state: a queue and its items survive, and callers that waited for work in progress get an error.
 pub async fn supervise<S, W>(context: &'static str, name: &'static str, mut state: S, work: W)
 where
     S: Send + 'static,
     W: for<'a> Fn(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
 {
     loop {
-        // What is left of the state is a queue, a connection or a handle: each of them is whole between two of its uses.
+        // The state is a queue, a connection or a handle: each of them is consistent between two uses.
         match AssertUnwindSafe(work(&mut state)).catch_unwind().await {
             Ok(()) => return,
             Err(panic) => {
                 let panic = panic_text(&*panic);
-                tracing::error!(context, task = name, panic, "a task panicked; it is started again");
+                tracing::error!(context, task = name, panic, "a task panicked; it is restarted");
                 Meters::panicked(context, name);
                 tokio::time::sleep(PAUSE_AFTER_PANIC).await;
             }
@@ -131,13 +131,13 @@ where
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("without a text")
 }
 
-/// Calls rules of a context that must not panic, and may all the same: `None` if they did.
+/// Calls rules of a context; `None` if they panicked, which is a bug.
 pub(crate) fn guarded<T>(context: &'static str, what: &'static str, rules: impl FnOnce() -> T) -> Option<T> {
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(rules));
     let failed = |panic: Box<dyn Any + Send>| {
@@ -163,7 +163,7 @@ impl Tasks {
         tasks
     }
 
-    /// Starts a long task with what it works on, and keeps it running: see [`supervise`]. It ends by itself soon after
+    /// Starts a long task with its state, and keeps it running: see [`supervise`]. It ends by itself soon after
     /// [`Tasks::stopping`].
     pub fn supervise<S, W>(&self, context: &'static str, name: &'static str, state: S, work: W)
     where
@@ -173,8 +173,8 @@ impl Tasks {
         self.spawn(supervise(context, name, state, work));
     }
 
-    /// Starts a task that somebody waits for, such as the stream of one call: if it panics, it ends. It ends by itself soon
-    /// after [`Tasks::stopping`].
+    /// Starts a task that a caller waits for, such as the stream of one call: if it panics, it ends. It ends by itself
+    /// soon after [`Tasks::stopping`].
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if self.kill.is_cancelled() {
             return;
@@ -189,7 +189,7 @@ impl Tasks {
         });
     }
 
-    /// Returns when the tasks are to finish what is under way and end.
+    /// Returns when the tasks are to finish their work in progress and end.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
     }

@@ -17,18 +17,18 @@ use crate::health::HealthCheck;
 use crate::operations::Operations;
 use crate::runtime::supervise;
 
-/// Calls under way at once on one connection.
+/// Concurrent calls on one connection.
 const STREAMS_PER_CONNECTION: u32 = 1024;
-/// How often health is looked at.
+/// How often health is checked.
 const HEALTH_PERIOD: Duration = Duration::from_millis(250);
 
 /// The server can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Nobody can listen there.
+    /// The address can't be listened on.
     #[error("can't listen on {address}: {cause}; choose another address with --listen")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// Why.
         cause: std::io::Error,
@@ -46,8 +46,8 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
 }
 
-/// Serves until `stop` is done, then lets the calls under way finish. Health says "not serving" for `linger` before no
-/// new call is taken any more, so that load balancers turn to other replicas.
+/// Serves until `stop` is done, then lets the calls under way finish. Health reports "not serving" for `linger` before
+/// new calls are rejected, so that load balancers switch to other replicas.
 pub async fn serve(
     listener: TcpListener,
     contexts: &[Running],
@@ -92,22 +92,22 @@ fn reflection<'a>(names: &[&str]) -> tonic_reflection::server::Builder<'a> {
     let builder = tonic_reflection::server::Builder::configure();
     let builder = builder.register_encoded_file_descriptor_set(contracts::DESCRIPTORS);
     let builder = builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    // The details of errors, so that who explores with reflection can read their reasons.
+    // The details of errors, so that clients of reflection can decode their reasons.
     let builder = builder.register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
     names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
 }
 
-/// A context's names and parts.
+/// A context's names and health checks.
 #[derive(Clone)]
 struct Watched {
     name: &'static str,
     services: Vec<&'static str>,
-    parts: Vec<HealthCheck>,
+    checks: Vec<HealthCheck>,
 }
 
 impl Watched {
     fn new(context: &Running) -> Watched {
-        Watched { name: context.name, services: context.services().collect(), parts: context.parts.clone() }
+        Watched { name: context.name, services: context.services().collect(), checks: context.checks.clone() }
     }
 }
 
@@ -118,16 +118,17 @@ async fn watch(reporter: &HealthReporter, watched: &[Watched]) {
     }
 }
 
-/// Says how each context is by its name and those of its services, how each part is by `context.part`, and the whole by "".
-/// `live` is well for as long as this is answered at all: to start the process anew would not help what it lacks.
+/// Reports the health of each context by its name and those of its services, of each check by `context.check`, and of
+/// the process by "". `live` is healthy as long as there is an answer at all: a restart would not help a missing
+/// dependency.
 async fn report(reporter: &HealthReporter, watched: &[Watched], stopping: bool) {
     let status = |is_up: bool| if is_up && !stopping { ServingStatus::Serving } else { ServingStatus::NotServing };
     let mut all_up = true;
-    for Watched { name, services, parts } in watched {
+    for Watched { name, services, checks } in watched {
         let mut is_up = true;
-        for part in parts {
-            is_up &= part.is_up();
-            reporter.set_service_status(format!("{name}.{}", part.name()), status(part.is_up())).await;
+        for check in checks {
+            is_up &= check.is_up();
+            reporter.set_service_status(format!("{name}.{}", check.name()), status(check.is_up())).await;
         }
         all_up &= is_up;
         for service in services.iter().chain([name]) {

@@ -1,8 +1,8 @@
-//! Timers: gives aggregates their commands when those are due.
+//! Timers: execute the commands of aggregates when they are due.
 //!
-//! The time is a column of the aggregate, so it survives everything; there are no other timers. A command is given until
-//! the aggregate no longer asks for it: one that comes late, or twice, decides by the state. Replicas may fire the same
-//! timer at the same time; the outside world is asked under a key that makes it once.
+//! The time is a column of the aggregate, so it survives restarts; there are no other timers. A command is repeated
+//! until the aggregate no longer asks for it: a late or repeated one decides by the state. Replicas may fire the same
+//! timer at the same time; calls to external systems have idempotency keys.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use crate::runtime::{Tasks, panic_text};
 use crate::telemetry::Meters;
 use crate::writer::{CommandMessage, Resources, Writer};
 
-/// How late a timer fires, at most, while there is nothing else to do.
+/// The longest delay of a timer in an idle process.
 const PERIOD: Duration = Duration::from_millis(500);
 /// Timers fired together.
 const AT_ONCE: i64 = 64;
 
-/// What is done with an aggregate that is due: its command goes to its writer, unless a
-/// context must ask the outside world first.
+/// What happens with an aggregate that is due: its writer executes the command, unless the context must call an
+/// external system first.
 pub type OnDue<A> = Arc<
     dyn Fn(<A as crate::Aggregate>::Id, <A as crate::Aggregate>::Command) -> BoxFuture<'static, Result<(), Error>>
         + Send
         + Sync,
 >;
 
-/// The usual: the command goes to the writer.
+/// The default: the writer executes the command.
 pub fn by_writer<A: Store>(writer: &Writer<A>) -> OnDue<A> {
     let writer = writer.clone();
     Arc::new(move |id, command| {
@@ -55,7 +55,7 @@ pub async fn run<A: Store>(resources: &Resources, on_due: &OnDue<A>, tasks: &Tas
                 Ok(count) if count == AT_ONCE as usize && !tasks.is_stopping() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(context = resources.context, error = %error.for_log(), "timers failed; trying again");
+                    tracing::warn!(context = resources.context, error = %error.for_log(), "timers failed; retrying");
                     break;
                 }
             }
@@ -63,7 +63,7 @@ pub async fn run<A: Store>(resources: &Resources, on_due: &OnDue<A>, tasks: &Tas
     }
 }
 
-/// One that panics must not keep the others from what they are due for.
+/// A timer that panics must not stop the others.
 async fn guarded(context: &'static str, call: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
         Meters::panicked(context, "timer");

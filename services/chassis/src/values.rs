@@ -1,4 +1,5 @@
-//! Values that every line of business has: money, periods, dates, places. Parsed from their messages, right by construction.
+//! Values that every line of business has: money, periods, dates, places. Parsed from their messages, valid by
+//! construction.
 
 use std::fmt;
 
@@ -19,17 +20,17 @@ use crate::geo::MAX_LATITUDE;
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// The won, which settings have that say nothing.
+    /// The won, the default of settings.
     pub const WON: Currency = Currency(*b"KRW");
 
     /// From its code in ISO 4217: three letters in upper case.
     pub fn parse(code: &str) -> Option<Currency> {
-        // Metals, funds' units and `XXX` have no minor unit: nothing has a price in them.
+        // Metals, units of funds and `XXX` have no minor unit: there are no prices in them.
         iso_currency::Currency::from_code(code)?.exponent()?;
         Some(Currency(code.as_bytes().try_into().ok()?))
     }
 
-    /// How many digits its minor unit has: 0 for the won, 2 for the dollar.
+    /// The number of digits of its minor unit: 0 for the won, 2 for the dollar.
     pub fn minor_digits(&self) -> usize {
         let exponent = iso_currency::Currency::from_code(self.code()).and_then(|currency| currency.exponent());
         exponent.map_or(2, usize::from)
@@ -66,15 +67,15 @@ impl fmt::Debug for Currency {
 pub struct Money {
     /// In the currency's minor unit.
     pub minor: i64,
-    /// Which currency.
+    /// The currency.
     pub currency: Currency,
 }
 
 impl Money {
-    /// The most that one amount can be.
+    /// The largest amount.
     pub const MAX_MINOR: i64 = 1_000_000_000_000;
 
-    /// So many times as much; `None` if that is more than an amount can be.
+    /// The amount times `count`; `None` if that exceeds the largest amount.
     pub fn times(self, count: u32) -> Option<Money> {
         let minor = self.minor.checked_mul(i64::from(count))?;
         (minor <= Money::MAX_MINOR).then_some(Money { minor, ..self })
@@ -107,7 +108,7 @@ impl From<Money> for money::v1::Money {
     }
 }
 
-/// From a moment up to, and without, a later one.
+/// From a moment up to a later one, which is excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
     /// The first moment.
@@ -117,13 +118,13 @@ pub struct Period {
 }
 
 impl Period {
-    /// Whether they share a moment. Periods that only touch don't.
+    /// Whether they share a moment. Adjacent periods don't.
     pub fn overlaps(&self, other: &Period) -> bool {
         self.start < other.end && other.start < self.end
     }
 
-    /// How many days it takes in a time zone. A day lasts from the start's time of day to the same time on the next day,
-    /// however long that is when clocks change; a day begun counts whole. At least 1.
+    /// The number of days in a time zone. A day lasts from the start's time of day to the same time on the next day,
+    /// however long that is when clocks change; a started day counts as a whole one. At least 1.
     pub fn days(&self, zone: &TimeZone) -> Option<u32> {
         let zoned =
             |time: Timestamp| Some(jiff::Timestamp::from_microsecond(time.micros()).ok()?.to_zoned(zone.clone()));
@@ -153,7 +154,7 @@ impl From<Period> for period::v1::Period {
     }
 }
 
-/// From a date up to, and without, a later one.
+/// From a date up to a later one, which is excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dates {
     /// The first date.
@@ -163,7 +164,7 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// Whether they share a night. Dates that only touch don't.
+    /// Whether they share a night. Adjacent dates don't.
     pub fn overlaps(&self, other: &Dates) -> bool {
         self.start < other.end && other.start < self.end
     }
@@ -173,13 +174,13 @@ impl Dates {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// How many nights there are from the first date to the last. At least 1.
+    /// The number of nights. At least 1.
     pub fn nights(&self) -> u32 {
         let days = self.start.until(self.end).map_or(0, |span| span.get_days());
         u32::try_from(days).unwrap_or(0).max(1)
     }
 
-    /// From `2026-07-01` and a later date; no other way to write them is taken.
+    /// From `2026-07-01` and a later date; other notations are refused.
     pub fn from_iso(start: &str, end: &str) -> Option<Dates> {
         let (start, end) = (date(start)?, date(end)?);
         (start < end).then_some(Dates { start, end })
@@ -210,7 +211,7 @@ impl From<Dates> for period::v1::Dates {
     }
 }
 
-/// A date as it is written in contracts and kept in columns: its texts sort as the dates do.
+/// A date as it is written in contracts and columns: its texts sort as the dates do.
 pub(crate) fn date(text: &str) -> Option<Date> {
     let date: Date = text.parse().ok()?;
     (date.year() > 0 && date.to_string() == text).then_some(date)
@@ -219,7 +220,7 @@ pub(crate) fn date(text: &str) -> Option<Date> {
 /// A place on the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// What people call it.
+    /// Its name.
     pub name: String,
     /// Degrees north and east, if they are known.
     pub position: Option<(f64, f64)>,
@@ -250,7 +251,7 @@ impl Place {
 }
 
 impl Place {
-    /// Parses a place near which something is looked for: its position is known.
+    /// Parses a place with a known position.
     pub fn parse_located(fields: &mut Fields, path: &str, proto: Option<&place::v1::Place>) -> Option<Place> {
         let parsed = Place::parse(fields, path, proto);
         let (latitude, longitude) = proto.map(|place| (place.latitude, place.longitude)).unwrap_or_default();

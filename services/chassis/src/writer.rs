@@ -1,8 +1,8 @@
 //! The one path by which state changes: many commands, one transaction.
 //!
-//! Commands that arrive while a transaction commits go together into the next one: load many, decide each, save many,
-//! append many to the outbox, answer each. There is no waiting when idle, so one command alone is as fast as ever.
-//! Commands for one aggregate go to one shard and are decided in the order in which they came.
+//! Commands that arrive while a transaction commits are batched into the next one: load many, decide each, save many,
+//! append many to the outbox, answer each. An idle writer does not wait for a batch, so a single command is not
+//! delayed. Commands for one aggregate go to one shard and are decided in the order in which they came.
 //!
 //! **Invariant**: an aggregate, its events and the keys of its commands are written together or not at all.
 
@@ -22,25 +22,25 @@ use crate::idempotency::{self, Key};
 use crate::runtime::{Runtime, Tasks};
 use shard::Shard;
 
-/// Commands that wait for a shard, at most; more are told that it is busy.
+/// Queued commands of a shard, at most; more get the error that it is busy.
 const QUEUE: usize = 4096;
-/// Shards on PostgreSQL. Two keep its disk busy; SQLite has one writer.
+/// Shards on PostgreSQL: two use its disk fully. SQLite has one writer.
 const POSTGRES_SHARDS: usize = 2;
 
 /// A command for an aggregate.
 #[derive(Clone)]
 pub struct CommandMessage<A: Aggregate> {
-    /// Which aggregate.
+    /// The aggregate.
     pub id: A::Id,
-    /// What it is asked to do.
+    /// The command.
     pub command: A::Command,
-    /// Makes it happen once, however often it comes.
+    /// The idempotency key.
     pub key: Option<Key>,
-    /// Where it comes from.
+    /// Its cause.
     pub cause: Cause,
 }
 
-/// Takes commands for the aggregates of one kind.
+/// Executes commands for the aggregates of one kind.
 pub struct Writer<A: Store> {
     database: Database,
     shards: Arc<[mpsc::Sender<Submitted<A>>]>,
@@ -52,9 +52,9 @@ impl<A: Store> Clone for Writer<A> {
     }
 }
 
-/// What a command is answered with.
+/// The outcome of a command.
 enum Outcome<A: Store> {
-    /// What callers of the context get.
+    /// The answer for callers of the context.
     Answer(A::Answer),
     /// The aggregate.
     State(Option<A>),
@@ -68,16 +68,16 @@ enum Wants {
 
 type Reply<A> = oneshot::Sender<Result<Outcome<A>, Error>>;
 
-/// A command in line, and what its sender wants to know.
+/// A queued command, and the kind of outcome that its sender wants.
 struct Job<A: Store> {
     message: CommandMessage<A>,
     wants: Wants,
 }
 
-/// What a shard takes from its queue.
+/// An entry of a shard's queue.
 type Submitted<A> = (Job<A>, Reply<A>);
 
-/// What the shards of a context share.
+/// The resources that the workers of a context share.
 #[derive(Clone)]
 pub struct Resources {
     /// The context's name: the source of its events.
@@ -108,14 +108,14 @@ impl<A: Store> Writer<A> {
         Writer { database: resources.database.clone(), shards: (0..shards).map(start_shard).collect() }
     }
 
-    /// Has a command executed, and answers when it is on disk. A command that is repeated under its key gets its first
-    /// answer.
+    /// Executes a command, and returns its answer when it is on disk. A command that is repeated under its key gets its
+    /// first answer.
     pub async fn handle(&self, message: CommandMessage<A>) -> Result<A::Answer, Error> {
         self.enqueue(message)?.await
     }
 
-    /// Has a command executed, and returns the aggregate when it is on disk, for who goes on working with it; `None` if
-    /// there is none. A command that is repeated under its key changes nothing and gets the aggregate as it is now.
+    /// Executes a command, and returns the aggregate when it is on disk, for callers that go on working with it; `None`
+    /// if there is none. A command that is repeated under its key changes nothing and gets the current aggregate.
     pub async fn state_after(&self, message: CommandMessage<A>) -> Result<Option<A>, Error> {
         match self.submit(message, Wants::State)?.await? {
             Outcome::State(state) => Ok(state),
@@ -123,8 +123,8 @@ impl<A: Store> Writer<A> {
         }
     }
 
-    /// A request with an effect outside of the store: its first answer, if it came to its end before, else what `work` comes
-    /// to. The last command of `work` carries the key.
+    /// Executes a request with an effect outside of the store: returns its first answer, if it was completed before,
+    /// else the outcome of `work`. The last command of `work` carries the key.
     pub async fn once(
         &self,
         key: Option<Key>,
@@ -147,7 +147,8 @@ impl<A: Store> Writer<A> {
         }
     }
 
-    /// Puts a command in line. What is enqueued for one aggregate is executed in that order; the future is its answer.
+    /// Enqueues a command. The commands of one aggregate are executed in the order in which they were enqueued; the
+    /// future is the outcome.
     pub fn enqueue(
         &self,
         message: CommandMessage<A>,
@@ -177,13 +178,13 @@ impl<A: Store> Writer<A> {
 }
 
 impl<A: Aggregate> CommandMessage<A> {
-    /// A step on the way of a request: the request is not done with it, so its answer is not kept.
+    /// An intermediate step of a request: the request is not complete, so its answer is not stored.
     #[must_use]
     pub fn without_key(self) -> Self {
         CommandMessage { key: None, ..self }
     }
 
-    /// The first step of a request that has an effect outside of the store: from then on its request id is not taken for
+    /// The first step of a request that has an effect outside of the store: from then on its request id is refused for
     /// another request.
     #[must_use]
     pub fn begun(self) -> Self {

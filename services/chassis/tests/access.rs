@@ -1,4 +1,4 @@
-//! Who gets past the guard.
+//! The guard: which calls it admits.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
@@ -51,7 +51,7 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     request.body(Body::empty()).unwrap()
 }
 
-/// What the call is answered with; `Ok` if it went through.
+/// The status of a call; `Ok` if it was admitted.
 async fn call(service: &Guarded<Inner>, path: &str, headers: &[(&str, &str)]) -> Status {
     let response = service.clone().oneshot(request(path, headers)).await.unwrap();
     Status::from_header_map(response.headers()).unwrap_or_else(|| Status::ok(""))
@@ -78,14 +78,14 @@ async fn a_role_of_the_contract_is_needed() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_unknown() {
+async fn a_call_without_a_caller_is_rejected() {
     let service = guard(Limits::default()).layer(answers());
     let denied = call(&service, RPCS[0].path, &[("x-user", "")]).await;
     assert_eq!((denied.code(), &*reason(&denied)), (Code::Unauthenticated, "UNAUTHENTICATED"));
 }
 
 #[tokio::test]
-async fn a_path_outside_of_the_contracts_leads_nowhere_but_to_health_and_reflection() {
+async fn a_path_outside_of_the_contracts_is_rejected_except_for_health_and_reflection() {
     let service = guard(Limits::default()).layer(answers());
     for path in
         ["/", "/nadeuri.rental.v1.RentalService/Steal", "/grpc.channelz.v1.Channelz/GetServers", "/grpc.health.v1"]
@@ -103,7 +103,7 @@ async fn a_path_outside_of_the_contracts_leads_nowhere_but_to_health_and_reflect
 }
 
 #[tokio::test(start_paused = true)]
-async fn handlers_know_who_calls_and_until_when() {
+async fn handlers_get_the_caller_and_the_deadline() {
     let handle = |request: Request<Body>| -> BoxFuture<'static, ()> {
         let caller = request.extensions().get::<Caller>().unwrap();
         let Deadline(deadline) = request.extensions().get().unwrap();
@@ -127,7 +127,7 @@ async fn a_call_ends_at_its_deadline_which_is_never_past_the_limit() {
 }
 
 #[tokio::test]
-async fn who_calls_too_often_is_told_when_to_come_back() {
+async fn a_rate_limited_caller_is_answered_with_a_retry_delay() {
     let once = NonZeroU32::MIN;
     let limits = Limits { rate: Some(Rate { per_second: once, burst: once }), ..Limits::default() };
     let service = guard(limits).layer(answers());
@@ -146,7 +146,7 @@ async fn who_calls_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_full_house_turns_calls_away_but_not_halfway() {
+async fn an_overloaded_process_rejects_new_calls_but_not_those_within_it() {
     let open = Arc::new(Notify::new());
     let wait = {
         let open = open.clone();
@@ -167,7 +167,7 @@ async fn a_full_house_turns_calls_away_but_not_halfway() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_given_up_leaves_its_place() {
+async fn a_cancelled_call_releases_its_permit() {
     let guard = guard(Limits { in_flight: 1, ..Limits::default() });
     let given_up = guard.layer(service(|_| Box::pin(std::future::pending()))).call(request(RPCS[0].path, &[]));
     drop(given_up);
@@ -175,7 +175,7 @@ async fn a_call_that_is_given_up_leaves_its_place() {
 }
 
 #[tokio::test]
-async fn a_panic_is_one_callers_trouble() {
+async fn a_panic_fails_only_its_own_call() {
     let service = guard(Limits { in_flight: 1, ..Limits::default() })
         .layer(service(|_| Box::pin(async { panic!("a bug with a secret in it") })));
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Which tokens are believed.
+//! Authentication: which tokens are accepted.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
@@ -89,7 +89,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_good_token_says_who_calls() {
+async fn a_valid_token_has_the_caller_and_its_roles() {
     let verifier = verifier().await;
     for key in [Key::rsa(), Key::ec()] {
         let token = key.sign(&claims());
@@ -101,7 +101,7 @@ async fn a_good_token_says_who_calls() {
 }
 
 #[tokio::test]
-async fn a_token_for_others_or_from_others_is_refused() {
+async fn a_token_for_another_audience_or_from_another_issuer_is_refused() {
     let verifier = verifier().await;
     let refusal = |name, value| verifier.verify(&Key::rsa().sign(&claims_but(name, value)), NOW).unwrap_err();
     assert_eq!(refusal("iss", json!("https://evil.example")), AuthError::Issuer);
@@ -115,7 +115,7 @@ async fn a_token_for_others_or_from_others_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_from_its_beginning_to_its_end_give_or_take_30_seconds() {
+async fn a_token_is_valid_from_its_start_to_its_expiry_with_30_seconds_of_clock_skew() {
     let verifier = verifier().await;
     let token = Key::ec().sign(&claims_but("nbf", json!(NOW_SECONDS)));
     let at = |seconds: i64| Timestamp::from_micros((NOW_SECONDS + seconds) * 1_000_000);
@@ -154,7 +154,7 @@ async fn a_public_key_is_no_shared_secret() {
 }
 
 #[tokio::test]
-async fn an_issuer_proves_only_what_it_says_itself() {
+async fn a_key_proves_only_tokens_of_its_own_issuer() {
     let folder = folder("foreign");
     let signer = Signer::open(&DevKey::open_or_create(&folder).unwrap().key, AUDIENCE).unwrap();
     let verifier = verifier_of(vec![idp(), signer.trust()], "roles").await;
@@ -198,7 +198,11 @@ async fn the_token_comes_in_the_authorization_header() {
     assert_eq!(caller(&token), Err(AuthError::Missing));
     assert_eq!(auth.caller(&HeaderMap::new(), NOW), Err(AuthError::Missing));
     let believed: HeaderMap = [("x-user".parse().unwrap(), "admin".parse().unwrap())].into_iter().collect();
-    assert_eq!(auth.caller(&believed, NOW), Err(AuthError::Missing), "what is for the laptop is not for the cluster");
+    assert_eq!(
+        auth.caller(&believed, NOW),
+        Err(AuthError::Missing),
+        "headers are not trusted where tokens are required"
+    );
 }
 
 #[tokio::test]
@@ -294,7 +298,7 @@ async fn keys_come_from_a_url() {
 }
 
 #[tokio::test]
-async fn keys_that_can_not_be_had_stop_the_start_and_say_why() {
+async fn keys_that_can_not_be_read_stop_the_start_with_their_reason() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let empty = folder("keys").join("empty.json");
     std::fs::write(&empty, r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"},{"kty":"OKP","crv":"Ed25519","x":"c2hvcnQ"}]}"#)

@@ -1,4 +1,4 @@
-//! Calls to other contexts, to a peer of the test's: deadline, bulkhead, breaker, one retry with a budget.
+//! Calls to a fake peer: deadline, bulkhead, breaker, one retry with a budget.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
@@ -18,14 +18,14 @@ use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::{Code, Response, Status};
 
-/// What the peer does with a call.
+/// The peer's behaviour in a call.
 #[derive(Clone, Copy)]
 enum Does {
     Answers(Code),
     Hangs,
 }
 
-/// A peer that does what a test says with each call, in order, and the last of it for ever.
+/// A peer with a script: a behaviour for each call, in order; the last one repeats.
 #[derive(Clone)]
 struct FakePeer(Arc<Inner>);
 
@@ -82,7 +82,7 @@ fn is_unavailable(outcome: &Result<GetCarResponse, CallError>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_was_not_found_is_asked_once_more_and_a_refusal_is_an_answer() {
+async fn an_unavailable_peer_is_called_once_more_and_a_refusal_is_not_retried() {
     let peer = FakePeer::new([Does::Answers(Code::Unavailable), Does::Answers(Code::FailedPrecondition)]);
     let outcome = get_car(&peer.client(Limits::default())).await;
     assert!(matches!(&outcome, Err(CallError::Refused(status)) if status.code() == Code::FailedPrecondition));
@@ -90,7 +90,7 @@ async fn a_peer_that_was_not_found_is_asked_once_more_and_a_refusal_is_an_answer
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_a_mesh_retries_nothing_is_asked_twice() {
+async fn where_a_mesh_retries_the_client_does_not() {
     let peer = FakePeer::new([Does::Answers(Code::Unavailable)]);
     assert!(is_unavailable(&get_car(&peer.client(Limits { retry: false, ..Limits::default() })).await));
     assert_eq!(peer.calls(), 1);
@@ -98,7 +98,7 @@ async fn where_a_mesh_retries_nothing_is_asked_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_stay_within_a_budget() {
-    // A refusal after each two that found nobody, so that the breaker stays closed.
+    // A refusal after every two failures, so that the breaker stays closed.
     let script = (0..400).map(|call| if call % 2 == 0 { Code::Unavailable } else { Code::FailedPrecondition });
     let peer = FakePeer::new(script.map(Does::Answers));
     let client = peer.client(Limits::default());

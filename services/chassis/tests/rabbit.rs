@@ -1,5 +1,5 @@
-//! The bus over a real RabbitMQ: what is published is delivered in order, once more if it was not handled, and to nobody
-//! who did not subscribe.
+//! The bus over a real RabbitMQ: events are delivered in order, again if they were not handled, and only to
+//! subscribers.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 /// How long something that must happen may take: on a new broker the queues are made first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Keeps what it is given; the first batch it does not handle.
+/// Records events; it does not handle the first batch.
 #[derive(Default)]
 struct Kept {
     events: Mutex<Vec<String>>,

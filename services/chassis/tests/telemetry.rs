@@ -1,4 +1,4 @@
-//! What a collector hears: one trace through an RPC and what follows from it, with its logs, and the metrics.
+//! What a collector receives: one trace through an RPC and its consequences, with its logs, and the metrics.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
@@ -48,11 +48,11 @@ impl TraceService for Collector {
         &self,
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
-        let mut heard = self.0.lock().unwrap();
+        let mut received = self.0.lock().unwrap();
         for resource in request.into_inner().resource_spans {
             let attributes = resource.resource.unwrap().attributes;
-            heard.services.extend(attributes.iter().map(|a| format!("{}={:?}", a.key, a.value)));
-            heard.spans.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
+            received.services.extend(attributes.iter().map(|a| format!("{}={:?}", a.key, a.value)));
+            received.spans.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
         }
         Ok(tonic::Response::new(Default::default()))
     }
@@ -139,10 +139,10 @@ async fn one_trace_goes_through_a_call_and_what_follows_from_it() {
     record_each_meter();
     telemetry.shutdown(Duration::from_secs(5)).await;
 
-    let heard = collector.0.lock().unwrap();
+    let received = collector.0.lock().unwrap();
     let method = RPCS[0].path.trim_start_matches('/');
-    let [server, cancelled] = &*heard.spans.iter().filter(|span| span.name == method).collect::<Vec<_>>() else {
-        panic!("two calls, two spans: {:?}", heard.spans)
+    let [server, cancelled] = &*received.spans.iter().filter(|span| span.name == method).collect::<Vec<_>>() else {
+        panic!("two calls, two spans: {:?}", received.spans)
     };
     let attribute = |span: &Span, key: &str| {
         let found = span.attributes.iter().find(|attribute| attribute.key == key);
@@ -155,14 +155,17 @@ async fn one_trace_goes_through_a_call_and_what_follows_from_it() {
     assert!(attribute(server, "error.type").contains("INTERNAL"));
     assert!(attribute(cancelled, "rpc.response.status_code").contains("CANCELLED"));
 
-    let consumer = heard.spans.iter().find(|span| span.name == "process nadeuri.rental.v1.CarReserved").unwrap();
+    let consumer = received.spans.iter().find(|span| span.name == "process nadeuri.rental.v1.CarReserved").unwrap();
     assert_eq!((&consumer.trace_id, &consumer.parent_span_id), (&server.trace_id, &server.span_id));
-    let [log] = &*heard.logs else { panic!("one log: {:?}", heard.logs) };
+    let [log] = &*received.logs else { panic!("one log: {:?}", received.logs) };
     assert_eq!((&log.trace_id, &log.span_id), (&server.trace_id, &server.span_id));
     assert!(
-        heard.services.iter().any(|attribute| attribute.starts_with("service.name=") && attribute.contains("rental"))
+        received
+            .services
+            .iter()
+            .any(|attribute| attribute.starts_with("service.name=") && attribute.contains("rental"))
     );
-    assert_each_meter(&heard.metrics);
+    assert_each_meter(&received.metrics);
 }
 
 fn record_each_meter() {
@@ -175,7 +178,7 @@ fn record_each_meter() {
     Meters::pool("rental", 1, 8);
 }
 
-fn assert_each_meter(heard: &[String]) {
+fn assert_each_meter(received: &[String]) {
     for name in [
         "rpc.server.call.duration",
         "nadeuri.outbox.depth",
@@ -189,7 +192,7 @@ fn assert_each_meter(heard: &[String]) {
         "nadeuri.pool.used",
         "nadeuri.pool.size",
     ] {
-        assert!(heard.iter().any(|metric| metric == name), "{name} among {heard:?}");
+        assert!(received.iter().any(|metric| metric == name), "{name} among {received:?}");
     }
 }
 

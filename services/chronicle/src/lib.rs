@@ -1,7 +1,7 @@
-//! The chronicle: every event that happened, in the order in which it was heard.
+//! The chronicle: every event, in the order of arrival.
 //!
-//! It is a projection of all events that is never thrown away ([`projection`]): other projections are rebuilt from it, and
-//! people read the story of a flow in it. Its table is in `store`, the gRPC service in `service`.
+//! It is a projection of all events that is never cleared ([`projection`]): other projections are rebuilt from it, and
+//! people read the events of a flow in it. Its table is in `store`, the gRPC service in `service`.
 
 pub mod projection;
 mod service;
@@ -23,7 +23,7 @@ pub const CONTEXT: Context = Context {
 
 /// Starts the context.
 pub fn start(host: &mut Host) -> Result<(), StartError> {
-    // It has no history to be made anew from: it is the history.
+    // It can't be rebuilt from a history: it is the history.
     host.projection::<Chronicle>(None);
     let service = service::Service::new(host.database().clone(), host.tasks().clone());
     host.serve(ChronicleServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));

@@ -1,4 +1,4 @@
-//! How events get into the chronicle: each once, and none before one that readers have passed.
+//! How events are appended to the chronicle: each once, and none at a position that readers have passed.
 
 use chassis::{Envelope, Error, Projection, Subscription, Tx};
 
@@ -8,7 +8,7 @@ use crate::store;
 pub enum Chronicle {}
 
 impl Projection for Chronicle {
-    /// An event that is there already stays where it is.
+    /// An event that is stored already keeps its position.
     const EXACTLY_ONCE: bool = false;
 
     fn subscription() -> Subscription {
@@ -20,6 +20,6 @@ impl Projection for Chronicle {
     }
 
     async fn clear(_: Tx<'_>) -> Result<(), Error> {
-        Err(Error::Internal("the chronicle can't be made anew: it is what others are made from".into()))
+        Err(Error::Internal("the chronicle can't be rebuilt: other projections are rebuilt from it".into()))
     }
 }

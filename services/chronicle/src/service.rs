@@ -17,9 +17,10 @@ use crate::store::{self, FlowId};
 const MAX_TYPES: usize = 100;
 /// Streams that are served at once, at most.
 const MAX_WATCHES: usize = 64;
-/// Events that are read for a stream together, and that wait for its client, at most.
+/// Events that are read for a stream together, and that are buffered for its client, at most.
 const WATCH_BATCH: usize = 100;
-/// How often a stream looks for new events. Other replicas append too, so a signal within the process would not do.
+/// How often a stream polls for new events. Other replicas append too, so a signal within the process would not
+/// suffice.
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
 
 /// Serves the chronicle.
@@ -31,7 +32,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Serves what is in this store. The streams are among these tasks.
+    /// Serves the events of this store. The streams run as these tasks.
     pub fn new(database: Database, tasks: Tasks) -> Service {
         Service { database, tasks, watches: Arc::new(Semaphore::new(MAX_WATCHES)) }
     }
@@ -73,7 +74,8 @@ impl ChronicleApi for Service {
         };
         let (events, stream) = mpsc::channel(WATCH_BATCH);
         let watch = Watch { database: self.database.clone(), types, after, events, _place: place };
-        self.tasks.spawn(watch.run(self.tasks.clone()));
+        let state = (watch, self.tasks.clone());
+        self.tasks.supervise("chronicle", "watch", state, |(watch, tasks)| Box::pin(watch.run(tasks)));
         Ok(ReceiverStream::new(stream))
     }
 }
@@ -112,13 +114,13 @@ struct Watch {
     /// The last event that was sent.
     after: i64,
     events: mpsc::Sender<Result<proto::WatchEventsResponse, Status>>,
-    /// Frees the place when the stream ends.
+    /// Released when the stream ends.
     _place: OwnedSemaphorePermit,
 }
 
 impl Watch {
-    /// Sends events until the client hangs up or the context stops.
-    async fn run(mut self, tasks: Tasks) {
+    /// Sends events until the client disconnects or the context stops.
+    async fn run(&mut self, tasks: &Tasks) {
         let events = self.events.clone();
         let outcome = tokio::select! {
             biased;
@@ -127,12 +129,12 @@ impl Watch {
             outcome = self.follow() => outcome,
         };
         if let Err(error) = outcome {
-            // A client that is too slow to be told sees the stream end.
+            // A client that is too slow to receive the error sees the stream end.
             let _ = events.try_send(Err(error.into()));
         }
     }
 
-    /// Sends events, and looks for more. Ends when something is wrong, or the client hung up.
+    /// Sends events and polls for more. Ends on an error, or when the client has disconnected.
     async fn follow(&mut self) -> Result<(), Error> {
         loop {
             let found = self.read().await?;

@@ -36,19 +36,19 @@ chassis::ids! {
     FlowId = "flow";
 }
 
-/// Appends events in this order. Those that are there already stay where they are.
+/// Appends events in this order. Those that are stored already keep their positions.
 ///
-/// On PostgreSQL several streams and replicas append at once, and a number is taken when a row is written, not when it
-/// is committed: a reader could see position 8 before 7 is committed, go on from 8, and never see 7. With one
+/// On PostgreSQL several streams and replicas append at once, and a position is assigned when a row is written, not
+/// when it is committed: a reader could see position 8 before 7 is committed, go on from 8, and never see 7. With one
 /// transaction at a time, positions become visible in order. SQLite has one writer anyway.
 pub async fn append(tx: Tx<'_>, events: &[Envelope]) -> Result<(), Error> {
     let rows: Vec<Row> = events.iter().cloned().map(Row::new).collect();
-    // The first is sent first, and PostgreSQL executes in order.
+    // The statements are sent in this order, and PostgreSQL executes them in order.
     db::try_join!(take_turn(tx), db::insert(tx, &rows))?;
     Ok(())
 }
 
-/// Waits until no other transaction appends, and lets no other append until this one ends.
+/// Takes the lock of appending until the transaction ends.
 async fn take_turn(tx: Tx<'_>) -> Result<(), Error> {
     if let Tx::Postgres(mut connection) = tx {
         let lock = "SELECT pg_advisory_xact_lock(hashtext('nadeuri chronicle ' || current_schema()))";
@@ -57,7 +57,7 @@ async fn take_turn(tx: Tx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The first events of a flow, as they happened: by time, and none before its cause.
+/// The first events of a flow in causal order: by time, and none before its cause.
 pub async fn flow(tx: Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Error> {
     let rows: Vec<(i64, Row)> = sql!(tx, |c| events::table
         .filter(events::correlation_id.eq(flow))
@@ -65,24 +65,24 @@ pub async fn flow(tx: Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Error> 
         .limit(FLOW_LIMIT)
         .select((events::position, Row::as_select()))
         .load(c))?;
-    Ok(story(rows.into_iter().map(event).collect()))
+    Ok(causal_order(rows.into_iter().map(event).collect()))
 }
 
-/// Puts events in the order of a story. They are heard in another: each context's relay has a pace of its own. Their times
-/// alone don't do, for the clocks of machines differ.
-fn story(mut events: Vec<proto::Event>) -> Vec<proto::Event> {
+/// Sorts events by causality. The order of arrival differs, because each context has its own relay. Their times do not
+/// suffice, because the clocks of machines differ.
+fn causal_order(mut events: Vec<proto::Event>) -> Vec<proto::Event> {
     let micros = |event: &proto::Event| event.time.as_ref().and_then(Timestamp::from_proto);
     events.sort_by_key(|event| (micros(event), event.position));
-    let mut untold: BTreeSet<String> = events.iter().map(|event| event.event_id.clone()).collect();
-    let mut story = Vec::with_capacity(events.len());
+    let mut unsorted: BTreeSet<String> = events.iter().map(|event| event.event_id.clone()).collect();
+    let mut sorted = Vec::with_capacity(events.len());
     while !events.is_empty() {
-        // A cause among events that are not of this flow, or not heard of yet, is not waited for.
-        let next = events.iter().position(|event| !untold.contains(&event.causation_id)).unwrap_or(0);
+        // A cause outside of this flow, or one that has not arrived yet, does not hold up its effects.
+        let next = events.iter().position(|event| !unsorted.contains(&event.causation_id)).unwrap_or(0);
         let event = events.remove(next);
-        untold.remove(&event.event_id);
-        story.push(event);
+        unsorted.remove(&event.event_id);
+        sorted.push(event);
     }
-    story
+    sorted
 }
 
 /// A page of events of some types, or of all if there are none, and the token of the next one.
@@ -147,8 +147,8 @@ mod tests {
             ..proto::Event::default()
         };
         // The clock of the machine that reserved is ahead.
-        let heard = vec![event("paid", "reserved", 1), event("rented", "paid", 4), event("reserved", "", 3)];
-        let ids: Vec<String> = story(heard).into_iter().map(|event| event.event_id).collect();
+        let arrived = vec![event("paid", "reserved", 1), event("rented", "paid", 4), event("reserved", "", 3)];
+        let ids: Vec<String> = causal_order(arrived).into_iter().map(|event| event.event_id).collect();
         assert_eq!(ids, ["reserved", "paid", "rented"]);
     }
 }

@@ -1,14 +1,16 @@
-//! A delivery: prepared, started by one courier, completed, and which moves are legal. Pure: no clock, no database, no
+//! A delivery: prepared, started by one courier, completed, and the legal transitions. Pure: no clock, no database, no
 //! network.
 //!
-//! An order has one delivery, so that one courier gets it, and so that a cancellation and a start are decided in one place.
+//! An order has one delivery, so only one courier can start it, and the same aggregate decides about a cancellation and
+//! a start.
 //!
 //! ```text
 //! (none) --Prepare--> Prepared --Start--> Started --Complete--> Completed
 //!    |                   |
 //!    +-----CallOff-------+--> Cancelled
 //! ```
-//! A `CallOff` after the start is refused, and that is told. One that comes before the order bars its delivery.
+//! A `CallOff` after the start is refused, and the refusal is published. One that arrives before the order bars its
+//! delivery.
 
 use chassis::error::RefusalCode;
 use chassis::{Aggregate, Timestamp};
@@ -16,7 +18,7 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a delivery, made from its order.
     DeliveryId = "delivery";
-    /// The id of an order, which `order` gave it. It is the id of the flow.
+    /// The id of an order, assigned by `order`. It is the id of the flow.
     OrderId = "order";
 }
 
@@ -32,13 +34,13 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The order.
     pub order_id: OrderId,
-    /// What goes where.
+    /// The goods and their address.
     pub parcel: Parcel,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// The subject of who started it.
+    /// The subject of the courier who started it.
     pub courier: Option<String>,
-    /// When it was first heard of.
+    /// When the first event about it was processed.
     pub created_at: Timestamp,
     /// When it was started.
     pub started_at: Option<Timestamp>,
@@ -48,20 +50,20 @@ pub struct Delivery {
     pub updated_at: Timestamp,
 }
 
-/// What goes where.
+/// The goods and their address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parcel {
     /// The subject of the customer.
     pub customer: String,
-    /// What.
+    /// The name of the product.
     pub product_name: String,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// Where to.
+    /// The address.
     pub address: String,
 }
 
-/// Where a delivery stands.
+/// States of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It waits for a courier.
@@ -74,7 +76,7 @@ pub enum State {
     Cancelled,
 }
 
-/// What a delivery is told.
+/// Commands of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The order has its stock.
@@ -87,7 +89,7 @@ pub enum Command {
     CallOff(OrderId, Parcel),
 }
 
-/// What happened to a delivery.
+/// Events of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It waits for a courier.
@@ -96,24 +98,24 @@ pub enum Event {
     Started(String, Timestamp),
     /// The customer has it.
     Completed(Timestamp),
-    /// There is none.
+    /// It was cancelled.
     Cancelled(Timestamp),
-    /// There will be none: it was cancelled before it was heard of.
+    /// The cancellation arrived before the order: there will be no delivery.
     Barred(OrderId, Parcel, Timestamp),
-    /// It had started.
+    /// It had started already.
     CancellationRefused,
 }
 
-/// Why a delivery said no.
+/// Why a command of a delivery is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nothing is to be delivered, or it is another courier's.
+    /// There is no delivery, or it is another courier's.
     #[error("there is no such delivery")]
     NoSuchDelivery,
     /// Another courier was faster.
     #[error("another courier has started the delivery")]
     DeliveryTaken,
-    /// Nobody is on the way.
+    /// No courier started it.
     #[error("the delivery has not started")]
     DeliveryNotStarted,
     /// The order was cancelled.

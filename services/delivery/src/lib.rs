@@ -1,7 +1,7 @@
 //! Deliveries of orders: prepared, started by a courier, completed. Supports the order line.
 //!
-//! The rules are in [`domain`], what orders lead to in [`policy`]. Whether a delivery has started is decided here, so here it
-//! is decided whether an order can still be cancelled. With `order` down deliveries go on.
+//! The rules are in [`domain`], the reactions to orders' events in [`policy`]. `delivery` decides whether a delivery
+//! has started, and so whether an order can still be cancelled. With `order` down, deliveries go on.
 
 pub mod domain;
 pub mod policy;

@@ -1,4 +1,4 @@
-//! What deliveries do when something happens elsewhere.
+//! The policy of deliveries: their reactions to other contexts' events.
 //!
 //! | whenever                              | then                                                                 |
 //! |---------------------------------------|----------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-//! The gRPC face of deliveries: parse, handle, answer.
+//! The gRPC API of deliveries: parse, handle, answer.
 
 use chassis::db::Database;
 use chassis::{Call, Error, Loader, Page, Writer};

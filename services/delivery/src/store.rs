@@ -1,4 +1,4 @@
-//! Deliveries in a table, and what others hear of them.
+//! Deliveries in a table, and the events that they publish.
 
 use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
@@ -8,7 +8,7 @@ use contracts::delivery::v1::{self as proto, DeliveryState};
 use crate::domain::{Command, Delivery, DeliveryId, Event, OrderId, Parcel, State};
 
 chassis::table! {
-    /// A delivery, flat.
+    /// A delivery.
     deliveries (id) of Delivery as Row with version {
         id: DeliveryId as SqlUuid,
         order_id: OrderId as SqlUuid,
@@ -54,12 +54,12 @@ impl Store for Delivery {
     fn publish(&self, event: &Event) -> Option<Publication> {
         let (delivery, about) = (Some(proto::Delivery::from(self)), Publication::about(self.id, self.order_id.uuid()));
         match event {
-            Event::Prepared(..) => about.tell(&proto::DeliveryPrepared { delivery }),
-            Event::Started(..) => about.tell(&proto::DeliveryStarted { delivery }),
-            Event::Completed(_) => about.tell(&proto::DeliveryCompleted { delivery }),
-            // Who cancels before we have heard of the order waits for an answer, too.
-            Event::Cancelled(_) | Event::Barred(..) => about.tell(&proto::DeliveryCancelled { delivery }),
-            Event::CancellationRefused => about.tell(&proto::DeliveryCancellationRefused { delivery }),
+            Event::Prepared(..) => about.publish(&proto::DeliveryPrepared { delivery }),
+            Event::Started(..) => about.publish(&proto::DeliveryStarted { delivery }),
+            Event::Completed(_) => about.publish(&proto::DeliveryCompleted { delivery }),
+            // A cancellation that arrives before its order is answered, too.
+            Event::Cancelled(_) | Event::Barred(..) => about.publish(&proto::DeliveryCancelled { delivery }),
+            Event::CancellationRefused => about.publish(&proto::DeliveryCancellationRefused { delivery }),
         }
     }
 }
@@ -81,7 +81,7 @@ pub async fn list(
     )
 }
 
-/// The contract's name of a state.
+/// The state in the contract.
 fn shown(state: State) -> DeliveryState {
     match state {
         State::Prepared => DeliveryState::Prepared,

@@ -1,7 +1,7 @@
-//! What a hail is, and which moves are legal. Pure: no clock, no database, no network.
+//! A hail and its legal transitions. Pure: no clock, no database, no network.
 //!
-//! Drivers are the ones who know whether a drive has started, so they have the last word on a cancellation: the customer's
-//! wish (`Cancel`) is passed on, and answered by what happens there (`Withdraw`, or `Depart`).
+//! Only `driving` knows whether a drive has started, so it decides about a cancellation: the customer's request
+//! (`Cancel`) is forwarded to it, and its events answer (`Withdraw` or `Depart`).
 //!
 //! ```text
 //! (none) --Request--> Requested --Allocate--> Allocated --Depart--> UnderWay --Arrive--> Finished
@@ -18,28 +18,28 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a hail. It is the id of the flow.
     HailId = "hail";
-    /// The id of a drive, which `driving` gave it.
+    /// The id of a drive, assigned by `driving`.
     DriveId = "drive";
 }
 
-/// A customer's request for a ride, and what became of it.
+/// A customer's request for a ride, and its outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hail {
     /// Its id.
     pub id: HailId,
-    /// Who wants to go where.
+    /// The trip that the customer requests.
     pub trip: Trip,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Who drives; none until somebody took it.
+    /// The driver; none until one accepted.
     pub allocation: Option<Allocation>,
-    /// When the customer asked.
+    /// When the customer hailed.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// Who wants to go where, and pays with what.
+/// The customer, the places and the payment method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trip {
     /// The subject of the customer.
@@ -48,11 +48,11 @@ pub struct Trip {
     pub pickup: Place,
     /// Where the customer wants to go.
     pub destination: Place,
-    /// The processor's name of the customer's card.
+    /// The customer's card, as the processor names it.
     pub payment_method: String,
 }
 
-/// A driver took the hail.
+/// A driver who accepted the hail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
     /// The drive.
@@ -61,14 +61,14 @@ pub struct Allocation {
     pub driver: String,
 }
 
-/// Where a hail stands.
+/// States of a hail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// No driver took it yet.
+    /// No driver accepted it yet.
     Requested,
     /// A driver is on the way.
     Allocated,
-    /// The customer cancelled it; the drivers' side was told.
+    /// The customer cancelled it; `driving` decides.
     Cancelling,
     /// There is no ride.
     Cancelled(Cause),
@@ -83,18 +83,18 @@ pub enum State {
 pub enum Cause {
     /// The customer cancelled.
     Customer,
-    /// No driver took it in time.
+    /// No driver accepted it in time.
     NoDriver,
 }
 
-/// What a hail is told.
+/// Commands of a hail.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A customer wants a taxi.
+    /// A customer hails a taxi.
     Request(HailId, Trip),
-    /// The customer does not want it any more.
+    /// The customer cancels it.
     Cancel,
-    /// A driver took it.
+    /// A driver accepted it.
     Allocate(Allocation),
     /// The drive started.
     Depart(Allocation),
@@ -106,10 +106,10 @@ pub enum Command {
     Insist(Allocation),
 }
 
-/// What happened to a hail.
+/// Events of a hail.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A customer asked for a taxi.
+    /// A customer hailed a taxi.
     Requested(HailId, Trip, Timestamp),
     /// A driver is on the way.
     Allocated(Allocation, Timestamp),
@@ -125,10 +125,10 @@ pub enum Event {
     Cancelled(Cause, Timestamp),
 }
 
-/// Why a hail said no.
+/// Why a command of a hail is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody asked for it.
+    /// It was not requested.
     #[error("there is no such hail")]
     NoSuchHail,
     /// The customer is in the car.
@@ -186,7 +186,7 @@ impl Aggregate for Hail {
             }
             Command::Withdraw(cause) => match hail.state {
                 State::Requested | State::Allocated => Ok(vec![Event::Cancelled(*cause, now)]),
-                // Whatever ended it there: the customer wanted it so.
+                // Whatever ended the drive: the customer had asked for the cancellation.
                 State::Cancelling => Ok(vec![Event::Cancelled(Cause::Customer, now)]),
                 State::Cancelled(_) | State::UnderWay | State::Finished => Ok(vec![]),
             },
@@ -217,7 +217,7 @@ impl Hail {
         matches!(self.state, State::Cancelled(_) | State::Finished)
     }
 
-    /// A driver took it. A customer who has cancelled meanwhile need not know.
+    /// A driver accepted it. A customer who has cancelled meanwhile gets no message about it.
     fn allocated(&self, allocation: &Allocation, now: Timestamp) -> Vec<Event> {
         match self.state {
             State::Requested => vec![Event::Allocated(allocation.clone(), now)],
@@ -225,7 +225,7 @@ impl Hail {
         }
     }
 
-    /// The drive started; that a driver took it may be heard of only now.
+    /// The drive started; this may be the first event that names the driver.
     fn departed(&self, allocation: &Allocation, now: Timestamp) -> Vec<Event> {
         let departed = Event::Departed(allocation.clone(), now);
         match self.state {

@@ -1,7 +1,8 @@
-//! Customers' requests for taxis: hailed, allocated to a driver, cancelled, under way, finished. With `driving`, the taxi
-//! line.
+//! Customers' requests for taxis: hailed, allocated to a driver, cancelled, under way, finished. With `driving`, the
+//! taxi line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. Hails are taken whether or not `driving` is there.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. Customers can hail while
+//! `driving` is down.
 
 pub mod domain;
 pub mod policy;

@@ -1,4 +1,4 @@
-//! What hails do when something happens elsewhere.
+//! The policy of hails: their reactions to other contexts' events.
 //!
 //! | whenever                              | then                                                             |
 //! |---------------------------------------|------------------------------------------------------------------|

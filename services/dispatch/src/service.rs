@@ -1,4 +1,4 @@
-//! The gRPC face of hails: parse, handle, answer.
+//! The gRPC API of hails: parse, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -19,7 +19,7 @@ pub struct Service {
     pub loader: Loader<HailId, Hail>,
     /// Lists hails.
     pub database: Database,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
 }
 

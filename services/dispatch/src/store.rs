@@ -10,7 +10,7 @@ use contracts::dispatch::v1::{CancellationCause, HailState};
 use crate::domain::{Allocation, Cause, Command, DriveId, Event, Hail, HailId, State, Trip};
 
 chassis::table! {
-    /// A hail, flat.
+    /// A hail.
     hails (id) of Hail as Row with version {
         id: HailId as SqlUuid,
         created_at: Timestamp as SqlTime,
@@ -69,11 +69,11 @@ impl Store for Hail {
     fn publish(&self, event: &Event) -> Option<Publication> {
         let (hail, about) = (Some(self.into()), Publication::about(self.id, self.id.uuid()));
         match event {
-            Event::Requested(..) => about.tell(&proto::TaxiHailed { hail }),
-            Event::Allocated(..) => about.tell(&proto::TaxiAllocated { hail }),
-            Event::CancellationRequested(_) => about.tell(&proto::HailCancellationRequested { hail }),
-            Event::CancellationRefused => about.tell(&proto::HailCancellationRefused { hail }),
-            Event::Cancelled(..) => about.tell(&proto::HailCancelled { hail }),
+            Event::Requested(..) => about.publish(&proto::TaxiHailed { hail }),
+            Event::Allocated(..) => about.publish(&proto::TaxiAllocated { hail }),
+            Event::CancellationRequested(_) => about.publish(&proto::HailCancellationRequested { hail }),
+            Event::CancellationRefused => about.publish(&proto::HailCancellationRefused { hail }),
+            Event::Cancelled(..) => about.publish(&proto::HailCancelled { hail }),
             // `driving` publishes the events of the drive.
             Event::Departed(..) | Event::Arrived(_) => None,
         }
@@ -93,7 +93,7 @@ pub async fn list(
     )
 }
 
-/// The contract's names of a state, and of why it was cancelled.
+/// The state and the cause of a cancellation in the contract.
 fn shown(state: &State) -> (HailState, CancellationCause) {
     match state {
         State::Requested => (HailState::Requested, CancellationCause::Unspecified),

@@ -1,5 +1,5 @@
-//! The rules of hails: as tables of given, when and then; what holds in whatever order the drivers' side tells its story;
-//! and what others' events lead to.
+//! The rules of hails: as tables of given, when and then; what holds in whatever order `driving`'s events arrive; and
+//! the reactions of the policy.
 
 use chassis::values::Place;
 use chassis::{Aggregate, Envelope, Timestamp};
@@ -82,7 +82,7 @@ fn t5_a_customer_cancels_before_the_start() {
 }
 
 #[test]
-fn t5_the_drivers_side_has_the_last_word_on_a_cancellation() {
+fn t5_driving_decides_about_a_cancellation() {
     check(&cancelling(), Command::Withdraw(Cause::Customer), Ok(&[Event::Cancelled(Cause::Customer, NOW)]));
     check(&cancelling(), Command::Withdraw(Cause::NoDriver), Ok(&[Event::Cancelled(Cause::Customer, NOW)]));
     let departed = Event::Departed(kim(), NOW);
@@ -96,7 +96,7 @@ fn t5_the_drivers_side_has_the_last_word_on_a_cancellation() {
 }
 
 #[test]
-fn t6_an_acceptance_that_crosses_a_cancellation_is_not_told() {
+fn t6_an_acceptance_that_crosses_a_cancellation_is_not_published() {
     check(&requested(), Command::Allocate(kim()), Ok(&[Event::Allocated(kim(), NOW)]));
     for given in [allocated(), cancelling(), cancelled(), under_way(), finished()] {
         check(&given, Command::Allocate(kim()), Ok(&[]));
@@ -104,12 +104,12 @@ fn t6_an_acceptance_that_crosses_a_cancellation_is_not_told() {
 }
 
 #[test]
-fn in_whatever_order_a_drive_is_told_it_ends_the_same() {
-    let told = [Command::Allocate(kim()), Command::Depart(kim()), Command::Arrive(kim())];
+fn the_events_of_a_drive_end_in_the_same_state_in_any_order() {
+    let commands = [Command::Allocate(kim()), Command::Depart(kim()), Command::Arrive(kim())];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let mut events = requested();
         for index in order {
-            events.extend(Hail::decide(hail(&events).as_ref(), &told[index], NOW).expect("it is told"));
+            events.extend(Hail::decide(hail(&events).as_ref(), &commands[index], NOW).expect("it is not refused"));
         }
         let hail = hail(&events).expect("there is one");
         assert_eq!((hail.state, hail.allocation), (State::Finished, Some(kim())), "{order:?}");

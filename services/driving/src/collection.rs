@@ -1,8 +1,8 @@
-//! Charges the fares of finished drives: calls `payment`, and turns its answer into a command.
+//! Charges the fares of finished drives: calls `payment` and turns its answer into a command.
 //!
-//! A drive ends whether or not `payment` is there: the fare is fixed when the drive is finished, and stays due until it is
-//! charged. Asking twice is harmless, for there is one payment for a purchase. An answer that is lost comes as the event
-//! `PaymentApproved`.
+//! A drive ends whether or not `payment` is there: the fare is fixed when the drive is finished, and stays due until it
+//! is charged. A repeated call is harmless, because there is one payment per purchase. If the answer is lost, the event
+//! `PaymentApproved` brings it.
 
 use chassis::{Call, CallError, Cause, CommandMessage, Error, Loader, PeerClient, Writer};
 use contracts::payment::v1::CollectPaymentRequest;
@@ -18,14 +18,14 @@ pub struct Collection {
     pub writer: Writer<Drive>,
     /// Loads drives.
     pub loader: Loader<DriveId, Drive>,
-    /// Takes the money.
+    /// Charges payments.
     pub payment: PeerClient,
-    /// How often a fare is tried before it is given up.
+    /// Attempts to charge a fare before it is given up.
     pub attempts: u32,
 }
 
 impl Collection {
-    /// Tries to charge the fare of a drive, if it is due. What the timer of a finished drive does.
+    /// Tries to charge the fare of a drive, if it is due. The timer of a finished drive calls it.
     pub async fn collect(&self, id: DriveId) -> Result<(), Error> {
         let drive = self.loader.get(id).await?.ok_or_else(|| Error::not_found("drive", id))?;
         if let Some(command) = self.ask(&drive, None).await? {
@@ -41,7 +41,7 @@ impl Collection {
             return Ok(None);
         };
         let request = CollectPaymentRequest {
-            // The purchase makes it happen once.
+            // The purchase id is the idempotency key.
             request_id: String::new(),
             purchase_id: drive.hail.to_string(),
             customer_id: trip.customer.clone(),

@@ -1,6 +1,6 @@
-//! What a drive is, and which moves are legal. Pure: no clock, no database, no network.
+//! A drive and its legal transitions. Pure: no clock, no database, no network.
 //!
-//! A hail is offered as one drive, so that one driver gets it: the rule has one place.
+//! A hail is offered as one drive, so only one driver can get it.
 //!
 //! ```text
 //! (none) --Offer--> Offered --Accept--> Accepted --Start--> Started --Finish--> Finished
@@ -9,7 +9,8 @@
 //!                    +------CallOff--------+--> Cancelled           +--Refused--> Refused --Paid--> Paid
 //!                                                                   +--Postpone, the last--> Uncollected --> Due, Paid
 //! ```
-//! `Decline` hides an offered drive from a driver. A `CallOff` after the start is refused, and that is told.
+//! `Decline` hides an offered drive from a driver. A `CallOff` after the start is refused, and the refusal is
+//! published.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,9 +22,9 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a drive, made from its hail.
     DriveId = "drive";
-    /// The id of a hail, which `dispatch` gave it. It is the id of the flow.
+    /// The id of a hail, assigned by `dispatch`. It is the id of the flow.
     HailId = "hail";
-    /// The id of a payment, which `payment` gave it.
+    /// The id of a payment, assigned by `payment`.
     PaymentId = "payment";
 }
 
@@ -35,10 +36,10 @@ pub fn drive_of(hail: HailId) -> DriveId {
 /// Drivers who can have declined one drive.
 pub const MAX_DECLINED: usize = 1_000;
 
-/// How long whoever finished a drive has for charging it, before it is charged by itself.
+/// After this time the timer charges a finished drive that the call which finished it has not charged.
 pub const COLLECT_FIRST: Duration = Duration::from_secs(10);
 
-/// The pause before a fare is tried again: twice as long each time, from 2 seconds to 5 minutes.
+/// The pause before the next attempt to charge a fare: doubled each time, from 2 seconds to 5 minutes.
 fn pause(attempt: u32) -> Duration {
     Duration::from_secs(2 << attempt.min(8)).min(Duration::from_secs(300))
 }
@@ -46,7 +47,7 @@ fn pause(attempt: u32) -> Duration {
 /// What a ride costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tariff {
-    /// Of a whole minute.
+    /// The price of a whole minute.
     pub per_minute: Money,
 }
 
@@ -65,15 +66,15 @@ pub struct Drive {
     pub id: DriveId,
     /// The hail that it is offered for.
     pub hail: HailId,
-    /// Who rides where; none while only a cancellation was heard of.
+    /// The customer's trip; none while only a cancellation is known.
     pub trip: Option<Trip>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Who drives.
+    /// The driver.
     pub driver: Option<String>,
-    /// Who does not want to.
+    /// Drivers who declined it.
     pub declined: BTreeSet<String>,
-    /// What it costs, once it is finished.
+    /// The fare, once it is finished.
     pub fare: Option<Fare>,
     /// When it was offered.
     pub created_at: Timestamp,
@@ -87,7 +88,7 @@ pub struct Drive {
     pub updated_at: Timestamp,
 }
 
-/// Who rides where, and pays with what.
+/// The customer, the places and the payment method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trip {
     /// The subject of the customer.
@@ -96,14 +97,14 @@ pub struct Trip {
     pub pickup: Place,
     /// Where the customer wants to go.
     pub destination: Place,
-    /// The processor's name of the customer's card.
+    /// The customer's card, as the processor names it.
     pub payment_method: String,
 }
 
-/// Where a drive stands.
+/// States of a drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Drivers may take it, until then.
+    /// Drivers may accept it until then.
     Offered {
         /// When it lapses.
         until: Timestamp,
@@ -116,56 +117,56 @@ pub enum State {
     Finished,
     /// The customer cancelled.
     Cancelled,
-    /// Nobody took it in time.
+    /// No driver accepted it in time.
     Lapsed,
 }
 
-/// What a drive costs, and where that stands.
+/// The price of a drive, and the state of its payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fare {
-    /// How much: fixed when the drive was finished.
+    /// The amount: fixed when the drive was finished.
     pub amount: Money,
-    /// Where it stands.
+    /// Its state.
     pub state: FareState,
 }
 
-/// Where a fare stands.
+/// States of a fare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FareState {
     /// It is to be charged.
     Due {
-        /// How often that was tried in vain.
+        /// Failed attempts so far.
         attempt: u32,
-        /// When it is tried (again).
+        /// When the next attempt is due.
         at: Timestamp,
     },
     /// It was paid by this payment.
     Paid(PaymentId),
     /// The card was declined; the customer pays through `payment`.
     Refused,
-    /// It was tried long enough.
+    /// The last attempt failed.
     Uncollected,
 }
 
-/// What a drive is told.
+/// Commands of a drive.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A customer wants a taxi.
+    /// A customer hailed a taxi.
     Offer {
-        /// Asked for by.
+        /// The hail.
         hail: HailId,
-        /// Who rides where.
+        /// The customer's trip.
         trip: Trip,
-        /// For how long drivers may take it.
+        /// For how long drivers may accept it.
         open_for: Duration,
     },
-    /// The customer does not want it any more.
+    /// The customer cancelled the hail.
     CallOff(HailId),
-    /// Nobody took it: its time may be over.
+    /// The timer is due: end the offer if nobody accepted it in time.
     Lapse,
-    /// A driver takes it.
+    /// A driver accepts it.
     Accept(String),
-    /// A driver does not want it.
+    /// A driver declines it.
     Decline(String),
     /// The customer boarded this driver's car.
     Start(String),
@@ -177,51 +178,51 @@ pub enum Command {
     Refused,
     /// The fare could not be charged.
     Postpone {
-        /// In this attempt, counted from 0: two that ran at the same time are one.
+        /// The attempt, counted from 0: two that ran at the same time count as one.
         attempt: u32,
-        /// After how many it is given up.
+        /// Attempts before it is given up.
         attempts: u32,
     },
     /// Try to charge a fare again that was given up.
     Retry,
-    /// It is time to charge the fare. Decides nothing: `payment` is asked first.
+    /// The timer is due: charge the fare. Decides nothing: `payment` is called first.
     Collect,
 }
 
-/// What happened to a drive.
+/// Events of a drive.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Drivers may take it, until the second time.
+    /// Drivers may accept it, until the second time.
     Offered(HailId, Trip, Timestamp, Timestamp),
-    /// It was cancelled before it was heard of.
+    /// The cancellation arrived before the hail.
     Barred(HailId, Timestamp),
-    /// A driver took it.
+    /// A driver accepted it.
     Accepted(String, Timestamp),
-    /// A driver does not want it.
+    /// A driver declines it.
     Declined(String),
     /// The customer boarded.
     Started(Timestamp),
-    /// The customer has arrived: it costs this, which is charged by itself from the second time on.
+    /// The customer has arrived: it costs this; from the second time on the timer charges it.
     Finished(Money, Timestamp, Timestamp),
     /// The customer cancelled.
     Cancelled(Timestamp),
     /// The customer cancelled too late.
     CancellationRefused,
-    /// Nobody took it in time.
+    /// No driver accepted it in time.
     Lapsed(Timestamp),
     /// The fare was paid.
     FarePaid(PaymentId, Timestamp),
     /// The card was declined.
     FareRefused(Timestamp),
-    /// The fare is tried again at this time.
+    /// The next attempt to charge the fare is due at this time.
     FarePostponed(Timestamp),
-    /// The fare is not tried any more.
+    /// There are no more attempts to charge the fare.
     FareUncollected(Timestamp),
-    /// The fare is tried again, from this time on.
+    /// The fare is charged again, from this time on.
     FareReopened(Timestamp),
 }
 
-/// Why a drive said no.
+/// Why a command of a drive is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
@@ -360,12 +361,12 @@ impl Aggregate for Drive {
 }
 
 impl Drive {
-    /// Whether another driver has it, or had it: then it is nobody else's business.
+    /// Whether another driver has it, or had it: then it is hidden from this one.
     fn is_anothers(&self, driver: &str) -> bool {
         self.driver.as_deref().is_some_and(|owner| owner != driver)
     }
 
-    /// Why nobody can go on with a drive that has no driver.
+    /// The refusal for a step of a drive that has no driver.
     fn not_mine(&self) -> Refusal {
         match self.state {
             State::Cancelled => Refusal::DriveCancelled,
@@ -422,7 +423,7 @@ impl Drive {
             }
         }
         if !matches!(self.state, State::Offered { .. }) {
-            // Nobody looks for offers that are none any more.
+            // The list of those who declined is needed only while it is offered.
             self.declined.clear();
         }
         if let Some(now) = event.time() {
@@ -432,17 +433,17 @@ impl Drive {
 }
 
 impl FareState {
-    /// How often it was tried in vain, while it is due.
+    /// Failed attempts, while it is due.
     pub fn attempt(self) -> u32 {
         if let FareState::Due { attempt, .. } = self { attempt } else { 0 }
     }
 
-    /// What it was paid by.
+    /// The payment that paid it.
     pub fn payment(self) -> Option<PaymentId> {
         if let FareState::Paid(payment) = self { Some(payment) } else { None }
     }
 
-    /// What becomes of a fare. An answer that comes late, or of an attempt that ran beside another, decides nothing.
+    /// Decides about the fare. A late answer, or that of a concurrent attempt, decides nothing.
     fn decide(self, command: &Command, now: Timestamp) -> Vec<Event> {
         match (self, command) {
             (FareState::Paid(_), _) => vec![],

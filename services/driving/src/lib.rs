@@ -1,7 +1,7 @@
 //! Drives of taxis: offered to drivers, accepted by one, started, finished, and paid for. The core of the taxi line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`], how a fare is charged in `collection`. With
-//! `dispatch` down drives are still accepted, with `payment` down they still end.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`], how a fare is charged in
+//! `collection`. With `dispatch` down drives can still be accepted, with `payment` down they can still be finished.
 
 mod collection;
 pub mod domain;
@@ -39,8 +39,8 @@ pub struct Settings {
     pub fare_per_minute: i64,
     /// How long a drive is offered before it lapses, in seconds.
     pub offered_seconds: u64,
-    /// How often it is tried to charge a fare, with growing pauses of up to 5 minutes, before it is given up: by default for
-    /// about a day.
+    /// Attempts to charge a fare, with growing pauses of up to 5 minutes, before it is given up: by default about a
+    /// day.
     pub charge_attempts: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What drives do when something happens elsewhere.
+//! The policy of drives: their reactions to other contexts' events.
 //!
 //! | whenever                                | then                                                          |
 //! |-----------------------------------------|---------------------------------------------------------------|
@@ -7,7 +7,7 @@
 //! | `payment.v1.PaymentApproved`            | the fare is paid                                              |
 //! | `payment.v1.PaymentRefused`             | the fare waits for another card                               |
 //!
-//! Payments of other sellers are not ours: a payment names its seller.
+//! Payments of other sellers are ignored: a payment names its seller.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::domain::{Command, Drive, DriveId, HailId, Trip, drive_of};
 
 type Reaction = Result<Vec<(DriveId, Command)>, Malformed>;
 
-/// The table above. A drive is offered for so long.
+/// The table above. A drive is offered for `open_for`.
 pub fn policy(open_for: Duration) -> Policy<Drive> {
     Policy::new()
         .on(move |event: TaxiHailed, _| offer(event.hail, open_for))
@@ -34,7 +34,7 @@ pub fn policy(open_for: Duration) -> Policy<Drive> {
         .on(|event: PaymentRefused, _| about(event.payment, |_| Ok(Command::Refused)))
 }
 
-/// What we note with a payment: which drive it is for.
+/// The seller's reference in a payment: the drive.
 pub fn reference(drive: DriveId) -> String {
     format!("taxi/{drive}")
 }

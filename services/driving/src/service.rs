@@ -1,4 +1,4 @@
-//! The gRPC face of drives: parse, handle, charge, answer.
+//! The gRPC API of drives: parse, handle, charge, answer.
 
 use chassis::db::Database;
 use chassis::geo::GeoQuery;
@@ -10,7 +10,7 @@ use crate::collection::Collection;
 use crate::domain::{Command, Drive, DriveId, State, Tariff};
 use crate::store::{self, offers};
 
-/// How far customers may be, if the driver does not say.
+/// The radius of a search whose driver gives none.
 const WITHIN_KM: i32 = 10;
 
 /// Serves drives.
@@ -29,8 +29,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Executes a step, has the fare charged once while the caller waits, and keeps the answer. Whatever comes of that, the
-    /// step is taken: what could not be charged now is charged later.
+    /// Executes a step, tries once to charge the fare while the caller waits, and stores the answer. The step takes
+    /// effect in any case: a fare that could not be charged now is charged later.
     async fn charge(&self, call: &Call, id: DriveId, step: Command) -> Result<proto::Drive, Error> {
         let drive = self.writer.state_after(call.command(id, step).without_key()).await?;
         let drive = drive.ok_or_else(|| Error::not_found("drive", id))?;

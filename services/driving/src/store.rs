@@ -1,4 +1,4 @@
-//! Drives in a table, and the events that they publish. How the nearest are found is in [`offers`].
+//! Drives in a table, and the events that they publish. The search for the nearest is in [`offers`].
 
 pub mod offers;
 
@@ -13,7 +13,7 @@ use contracts::driving::v1 as proto;
 use crate::domain::{Command, Drive, DriveId, Event, Fare, FareState, HailId, PaymentId, State, Trip};
 
 chassis::table! {
-    /// A drive, flat. One of which only a cancellation was heard has no customer.
+    /// A drive. One of which only a cancellation is known has no customer.
     drives (id) of Drive as Row with version, wake_at, last_event {
         id: DriveId as SqlUuid,
         hail: HailId as SqlUuid,
@@ -79,7 +79,7 @@ chassis::table! {
 }
 
 chassis::table! {
-    /// A driver does not want a drive.
+    /// A driver who declined a drive.
     declined (drive, driver) as DeclinedRow { drive: DriveId as SqlUuid, driver: String as Text }
 }
 diesel::allow_tables_to_appear_in_same_query!(drives, declined);
@@ -99,7 +99,7 @@ impl Store for Drive {
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         let declining = |event: &Event| if let Event::Declined(driver) = event { Some(driver.clone()) } else { None };
-        let new = db::touched(changes, declining, |change, driver| {
+        let new = db::changed_parts(changes, declining, |change, driver| {
             change.state.declined.contains(&driver).then_some(DeclinedRow { drive: change.id, driver })
         });
         let is_taken = |event: &Event| matches!(event, Event::Accepted(..) | Event::Cancelled(_) | Event::Lapsed(_));
@@ -125,15 +125,17 @@ impl Store for Drive {
         let drive = self.trip.as_ref().map(|_| proto::Drive::from(self));
         let about = Publication::about(self.id, self.hail.uuid());
         match event {
-            Event::Accepted(..) => about.tell(&proto::DriveAccepted { drive }),
-            Event::Started(_) => about.tell(&proto::DriveStarted { drive }),
-            Event::Finished(..) => about.tell(&proto::DriveFinished { drive }),
-            // Who cancels before we have heard of the hail waits for an answer, too.
-            Event::Barred(..) | Event::Cancelled(_) => about.tell(&proto::DriveCancelled { drive: Some(self.into()) }),
-            Event::CancellationRefused => about.tell(&proto::DriveCancellationRefused { drive }),
-            Event::Lapsed(_) => about.tell(&proto::DriveLapsed { drive }),
-            Event::FareUncollected(_) => about.tell(&proto::FareUncollected { drive }),
-            // The event of the customer's hail stands for the offer, those of `payment` for the payment.
+            Event::Accepted(..) => about.publish(&proto::DriveAccepted { drive }),
+            Event::Started(_) => about.publish(&proto::DriveStarted { drive }),
+            Event::Finished(..) => about.publish(&proto::DriveFinished { drive }),
+            // A cancellation that arrives before its hail is answered, too.
+            Event::Barred(..) | Event::Cancelled(_) => {
+                about.publish(&proto::DriveCancelled { drive: Some(self.into()) })
+            }
+            Event::CancellationRefused => about.publish(&proto::DriveCancellationRefused { drive }),
+            Event::Lapsed(_) => about.publish(&proto::DriveLapsed { drive }),
+            Event::FareUncollected(_) => about.publish(&proto::FareUncollected { drive }),
+            // `dispatch` publishes the hail that led to the offer, `payment` the payment.
             Event::Offered(..)
             | Event::Declined(_)
             | Event::FarePaid(..)
@@ -161,7 +163,7 @@ fn position(drive: &Drive, place: fn(&Trip) -> &Place) -> Option<(f64, f64)> {
     place(drive.trip.as_ref()?).position
 }
 
-/// The contract's name of a state.
+/// The state in the contract.
 fn shown(state: &State) -> proto::DriveState {
     match state {
         State::Offered { .. } => proto::DriveState::Offered,
@@ -173,7 +175,7 @@ fn shown(state: &State) -> proto::DriveState {
     }
 }
 
-/// The contract's name of where a fare stands.
+/// The state of a fare in the contract.
 fn fare_shown(fare: Option<Fare>) -> proto::FareState {
     match fare.map(|fare| fare.state) {
         None => proto::FareState::Unspecified,

@@ -1,8 +1,8 @@
-//! What a car is, and which moves are legal. Pure: no clock, no database, no network.
+//! A car and its legal transitions. Pure: no clock, no database, no network.
 //!
-//! A car's status follows what `rental` says of its reservations: `Rented` if one is a rental, else `Reserved` if one is
-//! open, else `Available`. Events about one reservation may come late, twice, or in another order: each has a sequence,
-//! and an older one changes nothing.
+//! A car's status follows `rental`'s events about its reservations: `Rented` if one is a rental, else `Reserved` if one
+//! is open, else `Available`. Events about one reservation may arrive late, twice, or in another order: each has a
+//! sequence, and an older one changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a car.
     CarId = "car";
-    /// The id of a reservation, which `rental` gave it.
+    /// The id of a reservation, assigned by `rental`.
     ReservationId = "reservation";
 }
 
@@ -22,9 +22,9 @@ chassis::ids! {
 pub struct Car {
     /// Its id.
     pub id: CarId,
-    /// What it is, where, for how much a day.
+    /// Model, place and daily rate.
     pub listing: Listing,
-    /// What can be done with it.
+    /// Its availability.
     pub status: Status,
     /// The sum of its stars.
     pub stars_sum: i64,
@@ -38,10 +38,10 @@ pub struct Car {
     pub updated_at: Timestamp,
 }
 
-/// What the company says of a car.
+/// What the company publishes about a car.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
-    /// What it is, for people.
+    /// The model, for people to read.
     pub model: String,
     /// Where it is picked up and brought back.
     pub place: Place,
@@ -49,36 +49,36 @@ pub struct Listing {
     pub daily_rate: Money,
 }
 
-/// What can be done with a car.
+/// The availability of a car.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Nobody has reserved or rented it.
     Available,
-    /// Someone has reserved it.
+    /// A customer has reserved it.
     Reserved,
-    /// Someone has it.
+    /// A customer has it.
     Rented,
     /// The company no longer has it.
     Removed,
 }
 
-/// A reservation or rental of the car, as `rental` engagement.
+/// A reservation or rental of the car, as `rental` published it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Engagement {
-    /// For when.
+    /// The period.
     pub period: Period,
-    /// How far it is.
+    /// Its stage.
     pub stage: Stage,
-    /// The sequence of the event of `rental` that it is known from.
+    /// The sequence of the `rental` event that it was read from.
     pub sequence: i64,
-    /// It gave stars.
+    /// Whether it was rated.
     pub rated: bool,
 }
 
-/// How far a reservation or rental is.
+/// Stages of a reservation or rental.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The car is kept for it.
+    /// The car is reserved for it.
     Reserved,
     /// The car is out.
     Rented,
@@ -86,35 +86,35 @@ pub enum Stage {
     Over,
 }
 
-/// What a car is engagement.
+/// Commands of a car.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The company has a new car.
     Register(CarId, Listing),
-    /// Nothing is open on it any more: take it out.
+    /// Nothing is open on it any more: remove it.
     Remove,
-    /// `rental` tells of a reservation.
+    /// `rental` published the state of a reservation.
     Observe(ReservationId, Engagement),
-    /// A rental gave stars; with what is known of it.
+    /// A rental was rated with stars; with its engagement.
     Rate(ReservationId, Engagement, i64),
 }
 
-/// What happened to a car.
+/// Events of a car.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The company has it.
     Registered(CarId, Listing, Timestamp),
-    /// A reservation or rental stands differently.
+    /// A reservation or rental changed its stage.
     Engaged(ReservationId, Engagement),
-    /// Something else can be done with it.
+    /// Its availability changed.
     StatusChanged(Status, Timestamp),
-    /// It got stars.
+    /// It was rated with stars.
     Rated(ReservationId, i64, Timestamp),
     /// The company no longer has it.
     Removed(Timestamp),
 }
 
-/// Why a car said no.
+/// Why a command of a car is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// It was never registered.
@@ -154,7 +154,7 @@ impl Aggregate for Car {
                     return Ok(vec![]);
                 }
                 let rated = Event::Rated(*reservation, *stars, now);
-                // Heard of for the first time: its sequence is 0, so that what comes late is still taken.
+                // The first event about this rental: its sequence is 0, so that late events still count.
                 let first = Event::Engaged(*reservation, Engagement { sequence: 0, ..*engagement });
                 known.is_none().then_some(first).into_iter().chain([rated]).collect()
             }
@@ -202,7 +202,7 @@ impl Aggregate for Car {
 }
 
 impl Command {
-    /// The reservation that it is about.
+    /// The reservation that the command or event is about.
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
             Command::Observe(reservation, _) | Command::Rate(reservation, ..) => Some(*reservation),
@@ -212,7 +212,7 @@ impl Command {
 }
 
 impl Event {
-    /// The reservation that it is about.
+    /// The reservation that the command or event is about.
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
             Event::Engaged(reservation, _) | Event::Rated(reservation, ..) => Some(*reservation),

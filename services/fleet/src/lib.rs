@@ -1,6 +1,6 @@
 //! The cars that the company rents out: registered, looked up, removed. Their status follows `rental`'s events.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`].
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`].
 
 pub mod domain;
 pub mod policy;

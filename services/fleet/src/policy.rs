@@ -1,4 +1,4 @@
-//! What cars do when something happens elsewhere.
+//! The policy of cars: their reactions to other contexts' events.
 //!
 //! | whenever                         | then                                            |
 //! |----------------------------------|-------------------------------------------------|

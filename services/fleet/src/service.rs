@@ -1,4 +1,4 @@
-//! The gRPC face of cars: parse, handle, answer.
+//! The gRPC API of cars: parse, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -23,7 +23,7 @@ pub struct Service {
     pub database: Database,
     /// Calls `rental`, which keeps the calendars.
     pub rental: PeerClient,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
 }
 
@@ -32,8 +32,8 @@ impl Service {
         self.loader.get(id).await?.ok_or_else(|| Error::not_found("car", id))
     }
 
-    /// `rental` takes the car out of its calendar, or says that it can't. Should this process die after that, the event
-    /// `CarRetired` does the rest.
+    /// `rental` retires the car's calendar, or refuses. If this process crashes after that, the event `CarRetired`
+    /// completes it.
     async fn retire(&self, call: &Call, car: CarId) -> Result<(), Error> {
         let request = RetireCarRequest { request_id: String::new(), car_id: car.to_string() };
         let retired = self.rental.call(Some(call), request, |transport, request| async move {

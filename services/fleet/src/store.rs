@@ -11,7 +11,7 @@ use diesel::dsl::{exists, not};
 use crate::domain::{Car, CarId, Command, Engagement, Event, Listing, ReservationId, Stage, Status};
 
 chassis::table! {
-    /// A car, flat, without its engagements.
+    /// A car without its engagements.
     cars (id) of Car as CarRow with version {
         id: CarId as SqlUuid,
         stars_sum: i64 as BigInt,
@@ -78,7 +78,7 @@ impl Store for Car {
         let mentioned: Vec<ReservationId> = request.commands().filter_map(Command::reservation).collect();
         let open = engagements::car_id.eq_any(&ids).and(engagements::is_open);
         let named = engagements::reservation_id.eq_any(&mentioned);
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (cars, engagements) = db::try_join!(
             read!(tx, CarRow in cars where cars::id.eq_any(&ids)),
             read!(tx, EngagementRow in engagements where open.or(named)),
@@ -88,10 +88,10 @@ impl Store for Car {
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        let touched = db::touched(changes, Event::reservation, |change, id| {
+        let changed = db::changed_parts(changes, Event::reservation, |change, id| {
             Some(EngagementRow::of(change.state.engagements.get(&id)?, id, change.id))
         });
-        db::try_join!(db::save(tx, changes, CarRow::of), db::upsert(tx, &touched))?;
+        db::try_join!(db::save(tx, changes, CarRow::of), db::upsert(tx, &changed))?;
         Ok(())
     }
 
@@ -103,8 +103,8 @@ impl Store for Car {
         let (car, id) = (Some(proto::Car::from(self)), self.id);
         let about = Publication::about(id, id.uuid());
         match event {
-            Event::Registered(..) => about.tell(&proto::CarRegistered { car }),
-            Event::Removed(_) => about.tell(&proto::CarRemoved { car }),
+            Event::Registered(..) => about.publish(&proto::CarRegistered { car }),
+            Event::Removed(_) => about.publish(&proto::CarRemoved { car }),
             // They belong to the flow of the reservation that caused them.
             Event::StatusChanged(..) => Some(Publication::of(&proto::CarStatusChanged { car }, id, None)),
             Event::Rated(..) => Some(Publication::of(&proto::CarRated { car }, id, None)),
@@ -120,10 +120,10 @@ pub async fn read(tx: Tx<'_>, ids: Vec<CarId>) -> Result<Vec<(CarId, proto::Car)
     rows.into_iter().map(|row| Ok((row.id, (&row.read(BTreeMap::new())?).into()))).collect()
 }
 
-/// Which cars to list. All of it must fit.
+/// Filters of a list of cars. All of them must match.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of this status; removed ones only so.
+    /// With this status; removed cars are listed only if it asks for them.
     pub status: Option<proto::CarStatus>,
     /// At the place of this name.
     pub place_name: Option<String>,
@@ -131,7 +131,7 @@ pub struct Filter {
     pub min_daily_rate: Option<Money>,
     /// A day costs at most this.
     pub max_daily_rate: Option<Money>,
-    /// Nothing is open on them in this period.
+    /// Without an open reservation or rental in this period.
     pub free: Option<Period>,
 }
 
@@ -170,7 +170,7 @@ pub async fn list(tx: Tx<'_>, filter: &Filter, page: &Page<CarId>) -> Result<(Ve
     Ok((cars.collect::<Result<_, Error>>()?, next))
 }
 
-/// The contract's name of a status.
+/// The status in the contract.
 fn shown(status: Status) -> proto::CarStatus {
     match status {
         Status::Available => proto::CarStatus::Available,

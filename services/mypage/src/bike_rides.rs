@@ -9,7 +9,7 @@ use contracts::ride::v1::{Ride, RideReturned, RideStarted, RideVoided};
 use crate::summary::{Rules, Update, money, place, summary, time};
 
 summary! {
-    /// A bike ride, as far as it is known.
+    /// A bike ride, from the events so far.
     bike_rides as BikeRide, "bike ride" of a "ride", newest by started_at {
         bike: Option<String> as Nullable<Text>,
         bike_name: Option<String> as Nullable<Text>,

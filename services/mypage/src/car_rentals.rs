@@ -9,7 +9,7 @@ use contracts::rental::v1::{CarRented, CarReserved, CarReturned, RentalRated, Re
 use crate::summary::{Rules, Update, money, summary, time};
 
 summary! {
-    /// A car rental, as far as it is known.
+    /// A car rental, from the events so far.
     car_rentals as CarRental, "car rental" of a "reservation", newest by reserved_at, paid {
         car: Option<String> as Nullable<Text>,
         starts_at: Option<Timestamp> as Nullable<SqlTime>,
@@ -122,7 +122,7 @@ mod tests {
         ]
     }
 
-    /// Reserved, paid, and taken back by way of the payment; in between it seemed that it could not be.
+    /// Reserved, paid, and cancelled by its payment, after a refused attempt.
     fn refunded() -> Vec<Envelope> {
         use {PaymentState as P, ReservationState as R};
         vec![

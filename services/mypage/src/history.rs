@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 /// Events per request.
 const PAGE_SIZE: i32 = 1_000;
 
-/// Asks the chronicle for the events that the projection is made from.
+/// Reads the events of a projection from the chronicle.
 pub struct FromChronicle {
     peer: PeerClient,
     /// Full names; all if there are none.
@@ -17,7 +17,7 @@ pub struct FromChronicle {
 }
 
 impl FromChronicle {
-    /// Asks for these events.
+    /// Reads these events.
     pub fn new(peer: PeerClient, subscription: Subscription) -> FromChronicle {
         let types = match subscription {
             Subscription::All => Vec::new(),
@@ -36,7 +36,7 @@ impl History for FromChronicle {
             let answer = self.peer.call(None, request, |transport, request| async move {
                 ChronicleServiceClient::new(transport).list_events(request).await
             });
-            let away = "the chronicle can't be asked at the moment, so the view is incomplete; make it anew later";
+            let away = "the chronicle is unavailable, so the projection is incomplete; rebuild it later";
             let events = answer.await.map_err(|none| none.into_error("CHRONICLE_AWAY", away))?.events;
             let last = events.last().map_or(position, |event| event.position);
             Ok((events.into_iter().map(envelope).collect::<Result<_, Error>>()?, last))

@@ -1,6 +1,6 @@
-//! What customers see of their own: a summary of each flow of each line of business, a moment behind the events.
+//! Read models for customers: a summary of each of their flows, eventually consistent with the events.
 //!
-//! It has no rules and owns nothing. `summary` says how events become summaries, a module for each kind what it shows;
+//! It has no rules and owns no data. `summary` applies events to summaries; each kind of summary has a module;
 //! `registry` lists the kinds. `history` gets past events from the chronicle for a rebuild.
 
 mod bike_rides;

@@ -14,7 +14,7 @@ use contracts::order::v1::{
 use crate::summary::{Rules, Update, money, summary, time};
 
 summary! {
-    /// An order, as far as it is known.
+    /// An order, from the events so far.
     orders as Order, "order" of a "order", newest by ordered_at, paid {
         product: Option<String> as Nullable<Text>,
         product_name: Option<String> as Nullable<Text>,
@@ -35,7 +35,7 @@ summary! {
     }
 }
 
-/// What is not paid is no order, so a draft has no summary.
+/// A draft is not an order yet, so it has no summary.
 fn rules() -> Rules<Order> {
     Rules::new()
         .on(|event: OrderPlaced, e| order(event.order, e, |_, _| {}))

@@ -43,7 +43,7 @@ impl Registered {
     }
 }
 
-/// The projection of all summaries: a rebuild makes all of them again.
+/// The projection of all summaries: a rebuild rebuilds all of them.
 pub enum Summaries {}
 
 impl Projection for Summaries {
@@ -112,7 +112,7 @@ mod tests {
         let database = block_on(Database::open(store, "mypage", &runtime)).expect("it can be opened");
         block_on(crate::CONTEXT.migrate(&database)).expect("it can be migrated");
         let payment = |state| paid("order", state);
-        // Of an order without its first event nobody knows whose it is.
+        // The customer of an order is unknown until its first event arrives.
         let approved = envelope(&PaymentApproved { payment: payment(PaymentState::Approved) }, 2);
         block_on(apply(&database, vec![placed(2), approved, placed(3)])).expect("they can be written");
         assert_eq!(listed(&database, None).1.len(), 2);

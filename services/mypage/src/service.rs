@@ -1,4 +1,4 @@
-//! The gRPC API of the summaries: customers read what is theirs.
+//! The gRPC API of the summaries: customers read their own.
 
 use chassis::db::Database;
 use chassis::{Call, Error, Id, Loader, Page};
@@ -32,8 +32,8 @@ pub(crate) struct Service {
     pub database: Database,
 }
 
-/// The summary of this id, if the caller may see it: a customer their own, an admin any. One without a customer nobody may
-/// see yet.
+/// The summary of this id, if the caller may see it: a customer their own, an admin any. One without a customer is not
+/// visible yet.
 async fn visible<S: Summary>(summaries: &Loader<Id<S>, S>, call: &Call, id: &str) -> Result<S, Error> {
     let id = call.parse(|fields| fields.id(&format!("{}_id", S::NAME), id))?;
     let (caller, is_admin) = (call.caller.subject(), call.caller.has(Role::Admin));
@@ -41,7 +41,7 @@ async fn visible<S: Summary>(summaries: &Loader<Id<S>, S>, call: &Call, id: &str
     summaries.get(id).await?.filter(is_visible).ok_or_else(|| Error::not_found(S::LABEL, id))
 }
 
-/// The stay as the caller may see it: the code of its voucher is for its customer.
+/// The stay as the caller may see it: only its customer sees the code of the voucher.
 fn shown(call: &Call, stay: proto::Stay) -> proto::Stay {
     if stay.customer_id == call.caller.subject() { stay } else { proto::Stay { voucher_code: String::new(), ..stay } }
 }

@@ -11,7 +11,7 @@ use contracts::voucher::v1::{Voucher, VoucherDeactivated, VoucherIssued, Voucher
 use crate::summary::{Rules, Update, money, summary, time};
 
 summary! {
-    /// A stay, as far as it is known.
+    /// A stay, from the events so far.
     stays as Stay, "stay" of a "stay", newest by reserved_at, paid {
         resort: Option<String> as Nullable<Text>,
         resort_name: Option<String> as Nullable<Text>,
@@ -168,7 +168,7 @@ mod tests {
         ]
     }
 
-    /// Reserved, paid, and taken back by way of the payment.
+    /// Reserved, paid, and cancelled by its payment.
     fn refunded() -> Vec<Envelope> {
         use {PaymentState as P, StayState as S, VoucherState as V};
         vec![

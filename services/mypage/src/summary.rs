@@ -1,9 +1,9 @@
 //! Summaries: rows that show one flow of a line of business each, made from the events of all who take part in it. The
 //! kinds of summaries are in modules of their own; this one knows none of them.
 //!
-//! **Invariant**: a row is a function of the events, whatever their order. What changes is as the newest event has it: a
-//! row knows the sequence of what it shows, and an older event does not touch that. What never changes, such as a period,
-//! comes from any event. The time of a step comes from the one event about that step.
+//! **Invariant**: a row is a function of the events, whatever their order. A value that changes comes from the newest
+//! event: the row stores the sequence of that event, and an older one does not overwrite it. A value that never
+//! changes, such as a period, comes from any event. The time of a step comes from the one event about that step.
 
 #[cfg(test)]
 pub mod testing;
@@ -23,9 +23,9 @@ use prost::{Message, Name};
 
 /// A kind of summary. [`summary!`] makes it.
 pub trait Summary: db::Row + Kind + Clone {
-    /// What it is called, such as `car rental`. Its [`Kind`] is that of its id: `reservation`.
+    /// Its label, such as `car rental`. Its [`Kind`] is that of its id: `reservation`.
     const LABEL: &'static str;
-    /// What it is made from.
+    /// The events that it is made from, and how.
     fn rules() -> &'static Rules<Self>;
     /// The summary of a flow without events.
     fn blank(id: Id<Self>) -> Self;
@@ -33,12 +33,12 @@ pub trait Summary: db::Row + Kind + Clone {
     fn id(&self) -> Id<Self>;
     /// Whose it is; none as long as its first event is missing.
     fn customer(&self) -> Option<&str>;
-    /// How often it was written.
+    /// The version of the row.
     fn version(&mut self) -> &mut i64;
     /// Summaries by id.
     fn read(tx: Tx<'_>, ids: &[Id<Self>]) -> impl Future<Output = Result<Vec<Self>, Error>> + Send;
-    /// A page of them, newest first: those of a customer, or all. Those without a customer are left out: nobody may see
-    /// them yet.
+    /// A page of them, newest first: those of a customer, or all. Those without a customer are left out: they are not
+    /// visible yet.
     fn list(
         tx: Tx<'_>,
         customer: Option<&str>,
@@ -64,9 +64,9 @@ pub struct Paid<'a> {
     pub sequence: &'a mut i64,
 }
 
-/// Declares a kind of summary, with its label, the kind of its id, the time that lists are ordered by, and the columns of
-/// its table besides `id`, `version` and `customer`; if it is `paid`, also besides those of the payment. The function
-/// `rules` beside it makes its rules.
+/// Declares a kind of summary, with its label, the kind of its id, the time that lists are ordered by, and the columns
+/// of its table besides `id`, `version` and `customer`; if it is `paid`, also besides those of the payment. The
+/// function `rules` beside it makes its rules.
 macro_rules! summary {
     (
         $(#[$attribute:meta])*

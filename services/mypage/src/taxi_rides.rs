@@ -13,7 +13,7 @@ use contracts::mypage::v1 as proto;
 use crate::summary::{Rules, Update, money, place, summary, time};
 
 summary! {
-    /// A taxi ride, as far as it is known.
+    /// A taxi ride, from the events so far.
     taxi_rides as TaxiRide, "taxi ride" of a "hail", newest by hailed_at, paid {
         pickup: Option<String> as Nullable<Text>,
         pickup_latitude: Option<f64> as Nullable<Double>,
@@ -88,7 +88,7 @@ fn drive(drive: Option<Drive>, event: &Envelope) -> Result<Update<TaxiRide>, Mal
         }
         (ride.drive_sequence, ride.drive_state) = (sequence, drive.state);
         (ride.started_at, ride.finished_at) = (started_at, finished_at);
-        // Of a drive that nobody took there is nothing to see.
+        // A drive that nobody accepted is not shown.
         if !drive.driver_id.is_empty() {
             (ride.drive, ride.driver) = (Some(drive.drive_id), Some(drive.driver_id));
         }

@@ -11,7 +11,7 @@ use crate::summary::{Rules, Update, summary, time};
 
 // `id_of` hashes the word "flow", so it must not change.
 summary! {
-    /// A wallet, as it was last known.
+    /// A wallet, from the events so far.
     wallets as Wallet, "wallet" of a "flow", newest by updated_at {
         deposit_minor: i64 as BigInt,
         points: i64 as BigInt,
@@ -33,7 +33,7 @@ fn rules() -> Rules<Wallet> {
         .on(|event: PointsConverted, e| changed(event.wallet, e))
 }
 
-/// The id of an owner's wallet. A wallet is no flow: it lasts for as long as its owner is a customer.
+/// The id of an owner's wallet. A wallet is not part of a flow: it exists as long as its owner is a customer.
 pub fn id_of(owner: &str) -> Id<Wallet> {
     Id::derived_from(ids::hash(&[owner.as_bytes()]))
 }

@@ -1,4 +1,4 @@
-//! What customers are told about their bike rides and deposits.
+//! The messages about bike rides and deposits.
 
 use chassis::decode;
 use contracts::billing::v1::{Bill, BillClosed, BillInArrears};
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_is_told_of_ride_and_bill() {
+    fn a_customer_gets_messages_about_ride_and_bill() {
         let from = Some(Place { name: "City Hall".into(), ..Place::default() });
         let ride = Ride { customer_id: "ann".into(), bike_name: "S-1024".into(), from, ..Ride::default() };
         let says = "Bike S-1024 is yours, from City Hall. Have a good ride!";
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_is_told_of_the_deposit() {
+    fn a_customer_gets_a_message_about_the_deposit() {
         let wallet = Some(Wallet { owner_id: "ann".into(), deposit: won(15_000), ..Wallet::default() });
         let entry = Some(Entry { amount: won(10_000), ..Entry::default() });
         let says = "You topped your deposit up by KRW 10,000. It is KRW 15,000 now.";

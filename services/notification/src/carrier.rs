@@ -1,18 +1,19 @@
-//! What brings messages to customers, by mail, text message or push: the one true outside system of this context.
+//! The carrier, which delivers messages to customers by mail, text message or push: the one external system of this
+//! context.
 //!
-//! A carrier may get a message again if its answer was lost. The message's id tells it that it is the same one.
+//! A carrier may get a message again if its answer was lost. The message's id is the idempotency key.
 
 use futures::future::BoxFuture;
 
 use crate::domain::{Content, Message};
 
-/// Brings messages to customers.
+/// Delivers messages to customers.
 pub trait Carrier: Send + Sync {
-    /// Takes a message. When this is done the carrier won't lose it.
+    /// Accepts a message. After that the carrier will not lose it.
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), NotDelivered>>;
 }
 
-/// It did not take the message, or did not answer.
+/// The carrier did not accept the message, or did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the message was not delivered: {0}")]
 pub struct NotDelivered(pub String);

@@ -1,4 +1,4 @@
-//! What customers are told about the cars that they rent.
+//! The messages about car rentals.
 
 use contracts::rental::v1::{
     CancellationCause, CarRented, CarReserved, CarReturned, RentalCancellationRefused, Reservation,

@@ -15,7 +15,7 @@ use chassis::error::RefusalCode;
 use chassis::{Aggregate, Timestamp};
 
 chassis::ids! {
-    /// The id of a message: that of the event that it tells of.
+    /// The id of a message: that of the event that it is about.
     MessageId = "message";
     /// The id of the flow that a message is about, such as that of a reservation.
     FlowId = "flow";
@@ -34,37 +34,38 @@ fn pause(attempt: u32) -> Duration {
 pub struct Message {
     /// Its id.
     pub id: MessageId,
-    /// What it says, and to whom.
+    /// Its text and recipient.
     pub content: Content,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// When it was written.
     pub created_at: Timestamp,
 }
 
-/// What a message says, and to whom.
+/// The text and recipient of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
     /// The subject of the customer.
     pub customer: String,
-    /// What it is about.
+    /// The flow that it is about.
     pub flow: FlowId,
     /// The kind of message, `UPPER_SNAKE_CASE` and stable.
     pub topic: String,
-    /// The same in words.
+    /// The text.
     pub text: String,
-    /// It holds something of value: no log and no other reader shows its text, and its delivery is published.
+    /// Whether its text is a secret of the customer: no log and no other reader shows it, and its delivery is
+    /// published.
     pub sensitive: bool,
 }
 
-/// Where a message stands.
+/// States of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// It is to be delivered.
     Pending {
-        /// How often that failed.
+        /// Failed attempts so far.
         attempt: u32,
-        /// When it is tried (again).
+        /// When the next attempt is due.
         deliver_at: Timestamp,
     },
     /// The carrier took it, at this time.
@@ -73,23 +74,23 @@ pub enum State {
     Undeliverable,
 }
 
-/// A command to a message.
+/// Commands of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Something happened that its customer should know.
+    /// Write the message about an event.
     Write(MessageId, Content),
     /// The carrier took it.
     Confirm,
     /// The carrier did not take it.
     Postpone {
-        /// In this attempt, counted from 0: two that ran at the same time are one.
+        /// The attempt, counted from 0: two that ran at the same time count as one.
         attempt: u32,
     },
-    /// Its timer is due. Decides nothing: the carrier is asked first.
+    /// The timer is due. Decides nothing: the carrier is called first.
     Deliver,
 }
 
-/// What happened to a message.
+/// Events of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It was written, and is due at once.
@@ -127,7 +128,7 @@ impl Aggregate for Message {
                 let is_last = attempt + 1 >= ATTEMPTS;
                 Ok(vec![if is_last { Event::GivenUp } else { Event::Postponed(now + pause(*attempt)) }])
             }
-            // It was written before, or an answer of the carrier comes late.
+            // It was written before, or the answer of the carrier is late.
             (Some(_), _) => Ok(vec![]),
         }
     }
@@ -207,7 +208,7 @@ mod tests {
         Event::Written(id(), content("hello"), NOW)
     }
 
-    /// Written, and failed so often.
+    /// Written, with this many failed attempts.
     fn failed(times: u32) -> Vec<Event> {
         std::iter::once(written()).chain((0..times).map(|_| Event::Postponed(NOW))).collect()
     }

@@ -1,7 +1,7 @@
-//! Messages to customers about what happened to what is theirs. Serves every line of business, and decides nothing.
+//! Messages to customers about their flows. Serves every line of business, and decides nothing.
 //!
 //! The events that lead to messages are in [`policy`], the texts in a module for each line of business, the attempts to
-//! deliver them in [`domain`], the outside world in [`carrier`].
+//! deliver them in [`domain`], the external system in [`carrier`].
 
 mod bikes;
 pub mod carrier;

@@ -1,4 +1,4 @@
-//! What customers are told about their orders, and the deliveries of these.
+//! The messages about orders and their deliveries.
 
 use contracts::delivery::v1::{Delivery, DeliveryCompleted, DeliveryStarted};
 use contracts::order::v1::{
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn o6_each_change_is_told_with_what_was_ordered() {
+    fn o6_each_change_leads_to_a_message_with_the_ordered_product() {
         let says = "You ordered 2 × Tent, and we received KRW 240,000. Thank you!";
         check(register, &OrderPlaced { order: order() }, "ORDER_PLACED", says);
         check(
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn o5_who_cancels_too_late_is_told_why_not() {
+    fn o5_a_late_cancellation_is_answered_with_its_reason() {
         for (state, why) in [(OrderState::Delivering, "is on its way to you"), (OrderState::Delivered, "was delivered")]
         {
             let order = order().map(|order| Order { state: state.into(), ..order });

@@ -1,4 +1,4 @@
-//! What customers are told about their payments, of whatever line of business.
+//! The messages about payments, of every line of business.
 
 use chassis::decode;
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancelled, PaymentRefused};
@@ -20,7 +20,7 @@ fn about(payment: Option<Payment>, text: fn(&Payment) -> Option<Text>) -> Render
     Ok(text.map(|text| Notice { customer: payment.customer_id, text }))
 }
 
-/// What was used already is paid. Of what is still to come, its seller tells.
+/// A used purchase was paid. About other purchases the seller's events lead to messages.
 fn received(payment: &Payment) -> Option<Text> {
     payment.used.then(|| Ok(format!("We received {}. Thank you!", amount(&payment.amount)?)))
 }
@@ -33,7 +33,7 @@ fn refused(payment: &Payment) -> Option<Text> {
     Some(amount(&payment.amount).map(text))
 }
 
-/// Nothing is said if no money was taken.
+/// No message if no money was taken.
 fn refunded(payment: &Payment) -> Option<Text> {
     let text = |amount| format!("Your payment was cancelled, and {amount} went back to you.");
     payment.refunded.then(|| amount(&payment.amount).map(text))
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_payment_is_told_only_if_money_went_back() {
+    fn a_cancelled_payment_leads_to_a_message_only_if_money_was_refunded() {
         let cancelled = |refunded| PaymentCancelled { payment: Some(Payment { refunded, ..payment() }) };
         check_silent(register, &cancelled(false));
         check(
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_is_told_only_if_nobody_else_tells_of_it() {
+    fn a_payment_leads_to_a_message_only_if_no_other_event_does() {
         let approved = |used| PaymentApproved { payment: Some(Payment { used, ..payment() }) };
         check_silent(register, &approved(false));
         check(register, &approved(true), "PAYMENT_RECEIVED", "We received KRW 120,000. Thank you!");

@@ -1,4 +1,4 @@
-//! What customers are told when something happens elsewhere.
+//! The policy of messages: other contexts' events, and the messages that they lead to.
 //!
 //! | whenever                              | tell the customer                              |
 //! |---------------------------------------|------------------------------------------------|

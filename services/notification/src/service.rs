@@ -1,4 +1,4 @@
-//! The gRPC API of messages: customers read again what they were told.
+//! The gRPC API of messages: customers read their messages again.
 
 use chassis::db::Database;
 use chassis::{Call, Error, Page};

@@ -1,4 +1,4 @@
-//! What customers are told about their stays at resorts.
+//! The messages about stays at resorts.
 
 use contracts::stay::v1::{
     CancellationCause, Stay, StayCancellationRefused, StayCancelled, StayCompleted, StayConfirmed, StayReserved,
@@ -24,7 +24,7 @@ pub fn register(templates: Templates) -> Templates {
         })
 }
 
-/// The texts say where and when customers stay.
+/// The texts contain the resort and the dates.
 fn about(stay: Option<Stay>, text: fn(&Stay, String) -> Text) -> Rendered {
     render(
         "stay",
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_the_money_back_too_late_is_told_why_not() {
+    fn a_late_request_for_a_refund_is_answered_with_its_reason() {
         for (state, why) in [(StayState::Confirmed, "is too near"), (StayState::Completed, "is over")] {
             let stay = Some(Stay { state: state.into(), ..stay() });
             let says = format!("We can't give KRW 180,000 back to you: your stay at {PLACE} {why}.");

@@ -53,20 +53,20 @@ impl Store for Message {
         self.into()
     }
 
-    /// Publishes the delivery of a sensitive message. The rest is no other context's business.
+    /// Publishes the delivery of a sensitive message. Other events are not published.
     fn publish(&self, event: &Event) -> Option<Publication> {
         if !(self.content.sensitive && matches!(event, Event::Delivered(_))) {
             return None;
         }
         let delivered = proto::MessageDelivered { message: Some(self.into()) };
-        // Its timer delivers it, and has waited since the event that the message is about.
+        // The timer delivers the message; its cause is the event that the message is about.
         let cause = Some(EventId::new(self.id.uuid()));
         Some(Publication::of(&delivered, self.id, Some(self.content.flow.uuid())).after(cause))
     }
 }
 
-/// A page of messages, newest first: those to a customer, or to all; about a flow, or about all. Only its customer reads
-/// the text of a sensitive message; other readers see that there is one.
+/// A page of messages, newest first: those to a customer, or to all; about a flow, or about all. Only its customer
+/// reads the text of a sensitive message; other readers see that there is one.
 pub async fn list(
     tx: Tx<'_>,
     reader: &str,
@@ -85,7 +85,7 @@ pub async fn list(
     )
 }
 
-/// The contract's name of a state.
+/// The state in the contract.
 fn shown(state: &State) -> proto::MessageState {
     match state {
         State::Pending { .. } => proto::MessageState::Pending,

@@ -1,4 +1,4 @@
-//! What customers are told about their taxis. Of a hail that they cancelled, nothing.
+//! The messages about taxis. None about a hail that the customer cancelled.
 
 use chassis::decode;
 use contracts::dispatch::v1::{
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn t6_a_customer_is_told_of_each_step() {
+    fn t6_a_customer_gets_a_message_about_each_step() {
         let hail = || hail(CancellationCause::Unspecified);
         let says = "We look for a taxi for you, from City Hall to Gimpo Airport.";
         check(register, &TaxiHailed { hail: hail() }, "TAXI_HAILED", says);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn t6_nobody_is_told_of_what_they_cancelled() {
+    fn t6_there_is_no_message_about_a_hail_that_its_customer_cancelled() {
         let cancelled = |cause| HailCancelled { hail: hail(cause) };
         check_silent(register, &cancelled(CancellationCause::Customer));
         let says = "We are sorry: no taxi near City Hall was free. Please try again.";

@@ -1,5 +1,5 @@
-//! Templates: what a message about an event says, and to whom. The lines of business register theirs, each in a module of
-//! its own; this one knows none of them.
+//! Templates: the text and recipient of a message about an event. The lines of business register theirs, each in a
+//! module of its own; this one knows none of them.
 
 use chassis::consumer::Reactions;
 use chassis::{Envelope, Malformed, Policy, decode};
@@ -10,10 +10,10 @@ use crate::domain::{Command, Content, FlowId, Message, MessageId};
 /// The text of a message.
 pub type Text = Result<String, Malformed>;
 
-/// What a template makes of an event; none if its customer need not know.
+/// The message about an event; none if there is none for it.
 pub type Rendered = Result<Option<Notice>, Malformed>;
 
-/// What is said, and to whom.
+/// The text and recipient of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     /// The subject of the customer.
@@ -22,7 +22,7 @@ pub struct Notice {
     pub text: String,
 }
 
-/// Tells the customer of a resource about it.
+/// Renders a message to the customer of a resource.
 pub fn render<T>(
     name: &str,
     resource: Option<T>,
@@ -39,7 +39,7 @@ pub fn render<T>(
 pub struct Templates(Policy<Message>);
 
 impl Templates {
-    /// Whenever there is an `M`, this message is written, under the topic.
+    /// An event `M` leads to this message, under the topic.
     #[must_use]
     pub fn on<M>(self, topic: &'static str, template: fn(M) -> Rendered) -> Templates
     where
@@ -113,22 +113,22 @@ pub mod testing {
         Ok(policy.react(&envelope(event))?.into_iter().map(content).collect())
     }
 
-    /// Checks what Ann is told of an event.
+    /// Checks the message to Ann about an event.
     #[track_caller]
     pub fn check<M: prost::Message + Name>(register: Register, event: &M, topic: &str, text: &str) {
         let contents = written(register, event).expect("it is right");
-        let told: Vec<_> =
+        let messages: Vec<_> =
             contents.iter().map(|content| (&*content.customer, &*content.topic, &*content.text)).collect();
-        assert_eq!(told, [("ann", topic, text)]);
+        assert_eq!(messages, [("ann", topic, text)]);
     }
 
-    /// Checks that nobody is told of an event.
+    /// Checks that an event leads to no message.
     #[track_caller]
     pub fn check_silent<M: prost::Message + Name>(register: Register, event: &M) {
         assert_eq!(written(register, event).expect("it is right"), []);
     }
 
-    /// Checks what an event breaks its contract by.
+    /// Checks how an event breaks its contract.
     #[track_caller]
     pub fn check_malformed<M: prost::Message + Name>(register: Register, event: &M, why: &str) {
         assert_eq!(written(register, event).expect_err("it is malformed").0, why);

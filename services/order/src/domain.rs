@@ -1,10 +1,11 @@
-//! An order: paid, confirmed, delivered or cancelled, and which moves are legal. Pure: no clock, no database, no network.
+//! An order: paid, confirmed, delivered or cancelled, and the legal transitions. Pure: no clock, no database, no
+//! network.
 //!
-//! What is not paid is no order: a draft is written before the payment is asked for, so that whatever becomes of the call,
-//! the money that was taken finds its order, or goes back. Customers don't see it.
+//! Only what is paid is an order. A draft is written before the payment is requested: whatever the outcome of that
+//! call, money that was taken leads to an order or is refunded. Customers don't see drafts.
 //!
-//! Those who deliver know whether a delivery has started, so they have the last word on a cancellation: the wish
-//! (`Cancel`, `TakeBack`) is passed on, and answered by what happens there (`Withdraw`, or `Dispatch`).
+//! Only `delivery` knows whether a delivery has started, so it decides about a cancellation: the request (`Cancel`,
+//! `TakeBack`) is forwarded to it, and its events answer (`Withdraw` or `Dispatch`).
 //!
 //! ```text
 //! (none) --Draft--> Draft --Place--> Placed --Confirm--> Confirmed --Dispatch--> Delivering --Complete--> Delivered
@@ -14,8 +15,8 @@
 //!                    v                 |                 Cancelling ----Dispatch-----+
 //!                  Lapsed              +--> Cancelled <-----+ Withdraw
 //! ```
-//! A payment that comes after the end decides nothing here: whoever ends it has told `payment` to void what was or will be
-//! paid. Stock that is taken after a cancellation is restored by the cancellation.
+//! A payment that arrives after the end decides nothing here: the event of the end has `payment` void what was or will
+//! be paid. The cancellation also restores stock that is taken after it.
 
 use std::time::Duration;
 
@@ -26,70 +27,70 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of an order. It is the id of the flow.
     OrderId = "order";
-    /// The id of a product, which `product` gave it.
+    /// The id of a product, assigned by `product`.
     ProductId = "product";
-    /// The id of a payment, which `payment` gave it.
+    /// The id of a payment, assigned by `payment`.
     PaymentId = "payment";
 }
 
-/// The most that can be ordered of a product at once.
+/// The largest quantity of an order.
 pub const MAX_QUANTITY: u32 = 1_000;
 
-/// What a customer ordered, and what became of it.
+/// An order of a customer, and its outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
     /// Its id.
     pub id: OrderId,
-    /// Who ordered what, for how much, and where to.
+    /// The customer, product, price and address.
     pub purchase: Purchase,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// What it was paid with.
+    /// The payment that paid it.
     pub payment_id: Option<PaymentId>,
-    /// When it was asked for.
+    /// When the draft was written.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// Who ordered what, for how much, and where to.
+/// The customer, product, price and address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Purchase {
     /// The subject of the customer.
     pub customer: String,
-    /// What.
+    /// The product.
     pub product: ProductId,
-    /// What it was called then.
+    /// The product's name at that time.
     pub product_name: String,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// For how much, together.
+    /// The total price.
     pub price: Money,
-    /// Where to.
+    /// The address.
     pub address: String,
 }
 
-/// Where an order stands.
+/// States of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Not paid, so not an order.
+    /// Not paid yet, so not an order yet.
     Draft {
         /// When it lapses.
         expires: Timestamp,
     },
-    /// It was not paid, and never was an order.
+    /// It was not paid in time; it never became an order.
     Lapsed,
     /// Paid; its stock is being taken.
     Placed,
     /// It has its stock; the delivery is being prepared.
     Confirmed,
-    /// A courier is on the way with it.
+    /// A courier is delivering it.
     Delivering,
     /// The customer has it.
     Delivered,
-    /// The customer does not want it; those who deliver are asked.
+    /// A cancellation was requested; `delivery` decides.
     Cancelling(Cause),
-    /// It is off.
+    /// It was cancelled.
     Cancelled(Cause),
 }
 
@@ -99,7 +100,7 @@ impl State {
         if let State::Draft { expires } = self { Some(expires) } else { None }
     }
 
-    /// Why it is cancelled, if it is or is to be.
+    /// The cause of its cancellation, if it is cancelled or being cancelled.
     pub fn cause(self) -> Option<Cause> {
         if let State::Cancelling(cause) | State::Cancelled(cause) = self { Some(cause) } else { None }
     }
@@ -116,10 +117,10 @@ pub enum Cause {
     OutOfStock,
 }
 
-/// What an order is told.
+/// Commands of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A customer wants this, and has so long to pay for it.
+    /// A customer orders this and has this time to pay for it.
     Draft(OrderId, Purchase, Duration),
     /// It was paid.
     Place(PaymentId),
@@ -127,52 +128,52 @@ pub enum Command {
     Confirm,
     /// There was not enough in stock.
     Reject,
-    /// The customer does not want it any more.
+    /// The customer cancels it.
     Cancel,
     /// The customer wants the money back.
     TakeBack,
     /// The customer cancelled the payment before paying.
     Drop,
-    /// The delivery started, be it before a cancellation came.
+    /// The delivery started, perhaps before a cancellation arrived.
     Dispatch,
     /// The customer has it.
     Complete,
-    /// It won't be delivered.
+    /// It will not be delivered.
     Withdraw,
-    /// It is time to look whether it was paid.
+    /// The timer is due: end the draft if it was not paid in time.
     Lapse,
 }
 
-/// What happened to an order.
+/// Events of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A customer asked for it.
+    /// The draft was written.
     Drafted(Box<Order>),
-    /// It was not paid.
+    /// It was not paid in time.
     Lapsed(Timestamp),
     /// It was paid.
     Placed(PaymentId, Timestamp),
     /// It has its stock.
     Confirmed(Timestamp),
-    /// Those who deliver are asked whether it can be cancelled.
+    /// A cancellation was requested; `delivery` decides.
     CancellationRequested(Cause, Timestamp),
-    /// It can't.
+    /// The cancellation was refused.
     CancellationRefused,
-    /// It is off.
+    /// It was cancelled.
     Cancelled(Cause, Timestamp),
-    /// A courier is on the way with it.
+    /// A courier is delivering it.
     Dispatched(Timestamp),
     /// The customer has it.
     Delivered(Timestamp),
 }
 
-/// Why an order said no.
+/// Why a command of an order is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody ordered it, or nobody paid for it.
+    /// It was not ordered, or not paid.
     #[error("there is no such order")]
     NoSuchOrder,
-    /// A courier is on the way.
+    /// A courier is delivering it.
     #[error("the delivery has started, so the order can't be cancelled any more")]
     DeliveryStarted,
     /// The customer has it.
@@ -227,7 +228,7 @@ impl Aggregate for Order {
                 order.dispatched(now).into_iter().chain([Event::Delivered(now)]).collect()
             }
             (State::Cancelling(cause), Command::Withdraw) => vec![Event::Cancelled(cause, now)],
-            // It comes late, or again.
+            // Late or repeated.
             _ => vec![],
         })
     }
@@ -260,7 +261,7 @@ impl Order {
         }
     }
 
-    /// Whether it is one: it is paid, or was.
+    /// Whether it is an order: it is paid, or was.
     pub fn is_order(&self) -> bool {
         !matches!(self.state, State::Draft { .. } | State::Lapsed)
     }
@@ -281,12 +282,12 @@ impl Order {
             State::Placed => vec![Event::Cancelled(Cause::Payment, now)],
             State::Confirmed => vec![Event::CancellationRequested(Cause::Payment, now)],
             State::Delivering | State::Delivered => vec![Event::CancellationRefused],
-            // It is decided: who paid is told what comes of that.
+            // Decided already: the customer who paid gets the answer.
             State::Draft { .. } | State::Lapsed | State::Cancelling(_) | State::Cancelled(_) => vec![],
         }
     }
 
-    /// The delivery started; a wish to cancel came too late.
+    /// The delivery started; a request to cancel came too late.
     fn dispatched(&self, now: Timestamp) -> Vec<Event> {
         match self.state {
             State::Confirmed => vec![Event::Dispatched(now)],

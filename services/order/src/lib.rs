@@ -1,8 +1,8 @@
 //! Orders of products: paid when they are placed, confirmed when they have their stock, delivered, or cancelled and
 //! refunded. The core of the order line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. What it needs to know of the products ([`offer`]),
-//! it knows from `product`'s events: with `product` down, orders are still taken, and with `delivery` down too.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. It copies what it needs of the
+//! products ([`offer`]) from `product`'s events, so customers can order while `product` and `delivery` are down.
 
 pub mod domain;
 pub mod offer;
@@ -32,7 +32,7 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How long what was asked for waits for its payment, in seconds.
+    /// How long a draft waits for its payment, in seconds.
     pub pay_within_seconds: u64,
 }
 
@@ -44,7 +44,7 @@ impl Default for Settings {
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
-    // A year is longer than anybody waits, and short enough for every clock.
+    // Upper bound: a year, which no time arithmetic overflows.
     host.within("pay_within_seconds", settings.pay_within_seconds, 1..=31_536_000)?;
     let (writer, offers) = (host.writer::<Order>(), host.writer::<Offer>());
     host.react(policy::orders(), &writer);

@@ -1,6 +1,6 @@
-//! What is known of a product: what it is called and what it costs, from the events of those who own it. Pure.
+//! Offers: names and prices of products, copied from `product`'s events. Pure.
 //!
-//! The newest event says so: an older one that comes late changes nothing.
+//! The newest event counts: an older one that arrives late changes nothing.
 
 use chassis::error::RefusalCode;
 use chassis::values::Money;
@@ -8,28 +8,28 @@ use chassis::{Aggregate, Timestamp};
 
 use crate::domain::ProductId;
 
-/// A product, as it is offered.
+/// The name and price of a product.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offer {
-    /// Which product.
+    /// The product.
     pub product_id: ProductId,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What one of it costs.
+    /// The price of one.
     pub price: Money,
-    /// The sequence of the event that said so.
+    /// The sequence of the event that it was read from.
     pub sequence: i64,
 }
 
-/// It is offered so.
+/// Replaces an older offer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learn(pub Offer);
 
-/// It is offered so now.
+/// The offer changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learned(pub Offer);
 
-/// It never says no.
+/// It refuses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {}
 

@@ -1,8 +1,8 @@
-//! What orders do when something happens elsewhere.
+//! The policy of orders: their reactions to other contexts' events.
 //!
 //! | whenever                                    | then                                                            |
 //! |---------------------------------------------|-----------------------------------------------------------------|
-//! | `product.v1.ProductCreated`                 | know what it is called and what it costs                        |
+//! | `product.v1.ProductCreated`                 | store its name and price                                        |
 //! | `product.v1.ProductRepriced`                | the same                                                        |
 //! | `payment.v1.PaymentApproved`                | place the order; one that lapsed stays so, and the money goes back |
 //! | `payment.v1.PaymentCancellationRequested`   | cancel; if it is on its way, refuse                             |
@@ -14,7 +14,7 @@
 //! | `delivery.v1.DeliveryCancelled`             | it is cancelled                                                 |
 //! | `delivery.v1.DeliveryCancellationRefused`   | it is on its way, for the delivery had started                  |
 //!
-//! Payments of other sellers are not ours: a payment names its seller.
+//! Payments of other sellers are ignored: a payment names its seller.
 
 use chassis::{Envelope, Malformed, Policy, decode};
 use contracts::delivery::v1::{
@@ -29,7 +29,7 @@ use crate::offer::{Learn, Offer};
 
 type Reaction = Result<Vec<(OrderId, Command)>, Malformed>;
 
-/// The table above, of orders.
+/// The rows of the table about orders.
 pub fn orders() -> Policy<Order> {
     Policy::new()
         .on(|event: PaymentApproved, _| paid(event.payment, Command::Place))
@@ -43,14 +43,14 @@ pub fn orders() -> Policy<Order> {
         .on(|event: DeliveryCancellationRefused, _| delivered(event.delivery, Command::Dispatch))
 }
 
-/// The table above, of what is known of products.
+/// The rows of the table about offers.
 pub fn offers() -> Policy<Offer> {
     Policy::new()
         .on(|event: ProductCreated, envelope| offered(event.product, envelope))
         .on(|event: ProductRepriced, envelope| offered(event.product, envelope))
 }
 
-/// What we note with a payment, as in the contract of `OrderDrafted`: which order it is for.
+/// The seller's reference in a payment, as in the contract of `OrderDrafted`: the order.
 pub fn reference(order: OrderId) -> String {
     format!("order/{order}")
 }

@@ -1,4 +1,4 @@
-//! The gRPC face of orders: parse, have it paid, handle, answer.
+//! The gRPC API of orders: parse, charge, handle, answer.
 
 use std::time::Duration;
 
@@ -19,22 +19,22 @@ use crate::{policy, store};
 pub struct Service {
     /// Changes orders.
     pub writer: Writer<Order>,
-    /// Loads orders, and what is none yet.
+    /// Loads orders and drafts.
     pub loader: Loader<OrderId, Order>,
-    /// Loads what is known of products.
+    /// Loads offers.
     pub offers: Loader<ProductId, Offer>,
     /// Lists orders.
     pub database: Database,
     /// Charges payments.
     pub payment: PeerClient,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
-    /// How long what is asked for waits for its payment.
+    /// How long a draft waits for its payment.
     pub pay_within: Duration,
 }
 
-/// What a customer asks for.
-struct Wish {
+/// The parsed request for a new order.
+struct NewOrder {
     product: ProductId,
     quantity: u32,
     address: String,
@@ -42,15 +42,15 @@ struct Wish {
 }
 
 impl Service {
-    async fn create(&self, call: &Call, wish: Wish) -> Result<proto::Order, Error> {
-        // A request that is repeated goes on with what its first attempt drafted.
+    async fn create(&self, call: &Call, new_order: NewOrder) -> Result<proto::Order, Error> {
+        // A repeated request goes on with the draft of its first attempt.
         let id: OrderId = self.runtime.id_for(call.key);
         let draft = match self.loader.get(id).await? {
             Some(order) => order,
-            None => self.draft(call, id, &wish).await?,
+            None => self.draft(call, id, &new_order).await?,
         };
         let payment = match (draft.state, draft.payment_id) {
-            (State::Draft { .. }, _) => match self.pay(call, &draft, wish.method).await {
+            (State::Draft { .. }, _) => match self.pay(call, &draft, new_order.method).await {
                 Ok(payment) => payment,
                 Err(error) => self.paid_meanwhile(id).await?.ok_or(error)?,
             },
@@ -61,35 +61,34 @@ impl Service {
         self.writer.handle(call.command(id, Command::Place(payment))).await
     }
 
-    /// Writes down what is to be paid for. Should this process die after the payment, the event `PaymentApproved` does the
-    /// rest.
-    async fn draft(&self, call: &Call, id: OrderId, wish: &Wish) -> Result<Order, Error> {
-        let offer = self.offers.get(wish.product).await?;
-        let offer = offer.ok_or_else(|| Error::not_found("product", wish.product))?;
-        let price = offer.price.times(wish.quantity);
+    /// Writes the draft. If this process crashes after the payment, the event `PaymentApproved` completes it.
+    async fn draft(&self, call: &Call, id: OrderId, new_order: &NewOrder) -> Result<Order, Error> {
+        let offer = self.offers.get(new_order.product).await?;
+        let offer = offer.ok_or_else(|| Error::not_found("product", new_order.product))?;
+        let price = offer.price.times(new_order.quantity);
         let price = price.ok_or_else(|| refused("PRICE_TOO_HIGH", "the sum would be more than an amount can be"))?;
         let purchase = Purchase {
             customer: call.caller.subject().to_owned(),
-            product: wish.product,
+            product: new_order.product,
             product_name: offer.name,
-            quantity: wish.quantity,
+            quantity: new_order.quantity,
             price,
-            address: wish.address.clone(),
+            address: new_order.address.clone(),
         };
         let draft = call.command(id, Command::Draft(id, purchase, self.pay_within)).begun();
         self.writer.state_after(draft).await?.ok_or_else(|| Error::not_found("order", id))
     }
 
-    /// The payment of an order that is one by now, whatever the call that should have paid it was told: the payment was
-    /// heard of by its event, and the order may even be cancelled again.
+    /// The payment of an order that was placed meanwhile, whatever the answer of the call that should have paid it: the
+    /// event of the payment arrived, and the order may even be cancelled again.
     async fn paid_meanwhile(&self, id: OrderId) -> Result<Option<PaymentId>, Error> {
         Ok(self.loader.get(id).await?.and_then(|order| order.payment_id))
     }
 
-    /// Has it paid, and waits.
+    /// Charges the payment and waits for the answer.
     async fn pay(&self, call: &Call, draft: &Order, method: String) -> Result<PaymentId, Error> {
         let request = CollectPaymentRequest {
-            // The purchase makes it happen once.
+            // The purchase id is the idempotency key.
             request_id: String::new(),
             purchase_id: draft.id.to_string(),
             customer_id: draft.purchase.customer.clone(),
@@ -108,7 +107,7 @@ impl Service {
         id.ok_or_else(|| Error::Internal("payment answered without a payment".into()))
     }
 
-    /// The order, if this customer made it, or whoever it is may see all. What is not paid is none.
+    /// The order, if it is this customer's, or if the caller may see all. A draft is none.
     async fn visible(&self, customer: Option<&str>, id: OrderId) -> Result<Order, Error> {
         let sees = |order: &Order| order.is_order() && customer.is_none_or(|me| order.purchase.customer == me);
         self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("order", id))
@@ -142,7 +141,7 @@ impl OrderApi for Service {
             let address = fields.text("address", &request.address, 1..=200);
             (product, quantity, address, fields.text("payment_method", &request.payment_method, 1..=100))
         })?;
-        let create = self.create(&call, Wish { product, quantity, address, method });
+        let create = self.create(&call, NewOrder { product, quantity, address, method });
         let order = placed(self.writer.once(call.key, create).await?)?;
         Ok(CreateOrderResponse { order: Some(order) })
     }
@@ -163,7 +162,7 @@ impl OrderApi for Service {
     async fn list_orders(&self, call: Call, request: ListOrdersRequest) -> Result<ListOrdersResponse, Error> {
         let customer = call.own();
         let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
-        // What is not paid is no order: nobody finds any in these states.
+        // Drafts are not orders: a list of these states is empty.
         let known = OrderState::try_from(request.state).ok();
         let known = known.filter(|state| !matches!(state, OrderState::Draft | OrderState::Lapsed));
         let (page, state) = call.parse(|fields| {

@@ -1,4 +1,4 @@
-//! Orders in a table, and what others hear of them.
+//! Orders in a table, and the events that they publish.
 
 mod offers;
 
@@ -11,7 +11,7 @@ use contracts::order::v1::{self as proto, CancellationCause, OrderState};
 use crate::domain::{Cause, Command, Event, Order, OrderId, PaymentId, ProductId, Purchase, State};
 
 chassis::table! {
-    /// An order, flat.
+    /// An order.
     orders (id) of Order as Row with version, wake_at, last_event {
         id: OrderId as SqlUuid,
         payment_id: Option<PaymentId> as Nullable<SqlUuid>,
@@ -72,20 +72,20 @@ impl Store for Order {
     fn publish(&self, event: &Event) -> Option<Publication> {
         let (order, about) = (Some(proto::Order::from(self)), Publication::about(self.id, self.id.uuid()));
         match event {
-            Event::Drafted(_) => about.tell(&proto::OrderDrafted { order }),
-            Event::Lapsed(_) => about.tell(&proto::OrderLapsed { order }),
-            Event::Placed(..) => about.tell(&proto::OrderPlaced { order }),
-            Event::Confirmed(_) => about.tell(&proto::OrderConfirmed { order }),
-            Event::CancellationRequested(..) => about.tell(&proto::OrderCancellationRequested { order }),
-            Event::CancellationRefused => about.tell(&proto::OrderCancellationRefused { order }),
-            Event::Cancelled(..) => about.tell(&proto::OrderCancelled { order }),
-            Event::Dispatched(_) => about.tell(&proto::OrderDispatched { order }),
-            Event::Delivered(_) => about.tell(&proto::OrderDelivered { order }),
+            Event::Drafted(_) => about.publish(&proto::OrderDrafted { order }),
+            Event::Lapsed(_) => about.publish(&proto::OrderLapsed { order }),
+            Event::Placed(..) => about.publish(&proto::OrderPlaced { order }),
+            Event::Confirmed(_) => about.publish(&proto::OrderConfirmed { order }),
+            Event::CancellationRequested(..) => about.publish(&proto::OrderCancellationRequested { order }),
+            Event::CancellationRefused => about.publish(&proto::OrderCancellationRefused { order }),
+            Event::Cancelled(..) => about.publish(&proto::OrderCancelled { order }),
+            Event::Dispatched(_) => about.publish(&proto::OrderDispatched { order }),
+            Event::Delivered(_) => about.publish(&proto::OrderDelivered { order }),
         }
     }
 }
 
-/// A page of orders, newest first: those of a customer, or all; in a state, or in any. What is not paid is no order.
+/// A page of orders, newest first: those of a customer, or all; in a state, or in any. Drafts are not listed.
 pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
@@ -100,7 +100,7 @@ pub async fn list(
     )
 }
 
-/// The contract's name of a state.
+/// The state in the contract.
 fn shown(state: State) -> OrderState {
     match state {
         State::Draft { .. } => OrderState::Draft,
@@ -114,7 +114,7 @@ fn shown(state: State) -> OrderState {
     }
 }
 
-/// The contract's name of why an order is cancelled, if it is.
+/// The cause of a cancellation in the contract.
 fn shown_cause(cause: Option<Cause>) -> CancellationCause {
     match cause {
         None => CancellationCause::Unspecified,

@@ -1,6 +1,6 @@
-//! What a payment is, and which moves are legal. Pure: no clock, no database, no network.
+//! A payment and its legal transitions. Pure: no clock, no database, no network.
 //!
-//! There is one payment for a purchase, so nothing is charged twice: the rule has one place.
+//! There is one payment per purchase, so nothing is charged twice.
 //!
 //! ```text
 //! (none) --Request--> Requested --Charge--> Charging --Approve--> Approved --Settle--> Settled
@@ -9,10 +9,10 @@
 //!                        |                |                        +--Cancel--------^  |
 //!                        +-Cancel, Void---+--> Cancelled <--Refunded-- Refunding <-Void+
 //! ```
-//! What was used up before it is paid can't be cancelled by the customer, and is settled as soon as it is approved.
-//! `Cancel` is the customer's wish, `Void` the seller's word. A paid purchase is refunded on the seller's word alone: who
-//! wants the money back is asked about first (`Cancelling`), and the seller answers with `Void` or `Keep`.
-//! A `Void` while the processor is asked is remembered and executed when its answer is known.
+//! A purchase that was used before it is paid can't be cancelled by the customer, and is settled as soon as it is
+//! approved. `Cancel` comes from the customer, `Void` from the seller. Only the seller has a paid purchase refunded: a
+//! customer's request for a refund waits (`Cancelling`) until the seller answers with `Void` or `Keep`. A `Void` during
+//! a charge is stored, and executed when the processor has answered.
 
 use std::time::Duration;
 
@@ -32,195 +32,195 @@ pub fn payment_of(purchase: PurchaseId) -> PaymentId {
     PaymentId::derived_from(purchase.uuid())
 }
 
-/// How often the processor is asked for a charge before it is told to forget it.
+/// Attempts of a charge before it is voided at the processor.
 pub const CHARGE_ATTEMPTS: u32 = 5;
 
-/// The pause before the processor is asked again: twice as long each time, from 2 seconds to 5 minutes.
+/// The pause before the next attempt: doubled each time, from 2 seconds to 5 minutes.
 fn pause(attempt: u32) -> Duration {
     Duration::from_secs(2 << attempt.min(8)).min(Duration::from_secs(300))
 }
 
-/// What one customer owes, or paid, for one purchase.
+/// A payment of one customer for one purchase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Payment {
     /// Its id.
     pub id: PaymentId,
-    /// What is paid for.
+    /// The purchase.
     pub purchase: PurchaseId,
-    /// Who owes how much; `None` while only a cancellation was heard of.
+    /// The amount due, its customer and seller; `None` while only a cancellation is known.
     pub owed: Option<Owed>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// How often the customer tried: names the charge at the processor, together with the id.
+    /// The number of charges so far: together with the id, the key of the charge at the processor.
     pub charge: u32,
-    /// When it was first heard of.
+    /// When the first event about it was processed.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// Who owes how much.
+/// An amount due, its customer and seller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Owed {
-    /// The context that sold the purchase; empty in payments of before this was noted.
+    /// The context that sold the purchase; empty in payments from before this field existed.
     pub seller: String,
     /// The subject of the customer.
     pub customer: String,
-    /// How much.
+    /// The amount.
     pub amount: Money,
-    /// What the seller noted with it.
+    /// The seller's reference.
     pub reference: String,
-    /// What is paid for was used up before: there is nothing to take back.
+    /// The purchase was used before it was paid: there is nothing to cancel.
     pub used: bool,
 }
 
 impl Owed {
-    /// Whether both are about the same. A seller that is not known differs from none.
+    /// Whether both are the same. An unknown seller matches any.
     fn is_same(&self, other: &Owed) -> bool {
         let seller = if self.seller.is_empty() { &other.seller } else { &self.seller };
         *self == Owed { seller: self.seller.clone(), ..other.clone() } && *seller == other.seller
     }
 }
 
-/// Where a payment stands.
+/// States of a payment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
-    /// It waits for the customer.
+    /// It awaits the customer.
     Requested,
-    /// The processor was asked and its answer is not known.
+    /// The processor was called, and its answer is not known.
     Charging {
-        /// With what.
+        /// The payment method.
         method: String,
-        /// How often it was asked and did not answer.
+        /// Attempts without an answer.
         attempt: u32,
-        /// When it is asked again.
+        /// When the next attempt is due.
         ask_at: Timestamp,
-        /// The seller took the purchase back meanwhile.
+        /// The seller voided the purchase meanwhile.
         voided: bool,
     },
     /// The processor took the money.
     Approved,
     /// The processor declined, for this reason.
     Refused(String),
-    /// The customer wants the money back; the seller is asked.
+    /// The customer requested a refund; the seller decides.
     Cancelling,
-    /// The money is on its way back.
+    /// The refund is in progress.
     Refunding {
-        /// How often the processor was asked and did not answer.
+        /// Attempts without an answer of the processor.
         attempt: u32,
-        /// When it is asked (again).
+        /// When the next attempt is due.
         ask_at: Timestamp,
     },
-    /// No money was taken, or it was given back.
+    /// No money was taken, or it was refunded.
     Cancelled {
-        /// It was given back.
+        /// It was refunded.
         refunded: bool,
     },
-    /// The purchase was used up: the money stays.
+    /// The purchase was used: the payment is final.
     Settled,
 }
 
-/// What a payment is told.
+/// Commands of a payment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// A purchase was made.
     Request(PurchaseId, Owed),
-    /// The customer pays with this. `collect` requests the payment, if that was not heard of yet.
+    /// The customer pays with this. `collect` requests the payment, if that has not happened yet.
     Charge {
-        /// The processor's name of the card.
+        /// The card, as the processor names it.
         method: String,
-        /// What the seller says is owed.
+        /// The amount due, from the seller.
         collect: Option<(PurchaseId, Owed)>,
     },
     /// The processor took the money of this charge.
     Approve(u32),
-    /// The processor declined this charge, or was told to forget it.
+    /// The processor declined this charge, or voided it.
     Refuse(u32, String),
-    /// The processor gave the money back.
+    /// The processor refunded the money.
     Refunded,
-    /// The processor did not answer in this attempt, counted from 0: several who asked at the same time are one.
+    /// The processor did not answer in this attempt, counted from 0: concurrent attempts count as one.
     NoAnswer(u32),
-    /// The customer wants to pay no more, or the money back.
+    /// The customer cancels the payment, or requests a refund.
     Cancel,
-    /// The seller took the purchase back.
+    /// The seller voids the purchase.
     Void(PurchaseId),
-    /// The seller can't take the purchase back.
+    /// The seller keeps the money.
     Keep,
-    /// The purchase was used up.
+    /// The purchase was used.
     Settle,
-    /// It is time to ask the processor. Decides nothing: what to ask is [`Payment::next_step`].
+    /// The timer is due: call the processor. Decides nothing: [`Payment::next_step`] says which call.
     Ask,
 }
 
-/// What happened to a payment.
+/// Events of a payment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It was asked for.
+    /// It was requested.
     Requested(PurchaseId, Owed, Timestamp),
-    /// The purchase was taken back before it was asked for.
+    /// The purchase was voided before it was requested.
     Barred(PurchaseId, Timestamp),
-    /// The processor is asked.
+    /// A charge started.
     ChargeStarted(String, Timestamp),
-    /// The seller took the purchase back while the processor is asked.
+    /// The seller voided the purchase during a charge.
     VoidNoted,
-    /// The processor did not answer, or is only asked next: it is asked at this time.
+    /// The next call of the processor is due at this time.
     Postponed(Timestamp),
     /// The processor took the money.
     Approved(Timestamp),
     /// The processor declined.
     Refused(String, Timestamp),
-    /// The customer wants the money back.
+    /// The customer requested a refund.
     CancellationRequested(Timestamp),
-    /// The money stays.
+    /// The refund was refused.
     CancellationRefused(Timestamp),
-    /// The money goes back.
+    /// A refund started.
     RefundStarted(Timestamp),
-    /// It is void.
+    /// It was cancelled.
     Cancelled(Timestamp),
     /// It is final.
     Settled(Timestamp),
 }
 
-/// Why a payment said no.
+/// Why a command of a payment is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody asked for it.
+    /// It was not requested.
     #[error("there is no such payment")]
     NoSuchPayment,
-    /// It was asked for with another customer or amount.
+    /// It was requested with another customer or amount.
     #[error("the purchase is known with another customer or amount")]
     PurchaseDiffers,
-    /// It is void.
+    /// It was cancelled.
     #[error("the payment was cancelled")]
     PaymentCancelled,
-    /// The purchase was used up.
+    /// The purchase was used.
     #[error("what was paid for was used, so the payment can't be cancelled any more")]
     PaymentSettled,
-    /// The processor is being asked.
+    /// A charge is in progress.
     #[error("the processor is being asked; try again in a moment")]
     PaymentProcessing,
 }
 
-/// What is to be asked of the processor.
+/// A call of the processor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// To take the money.
+    /// Charge the card.
     Charge {
-        /// Which charge.
+        /// The number of the charge.
         charge: u32,
-        /// From what.
+        /// The payment method.
         method: String,
-        /// How much.
+        /// The amount.
         amount: Money,
     },
-    /// To forget a charge that it never answered to, and give back what it may have taken.
+    /// Void a charge that it never answered, and refund what it may have taken.
     GiveUp(u32),
-    /// To give the money of a charge back.
+    /// Refund a charge.
     Refund(u32),
 }
 
 impl Payment {
-    /// How often the processor was asked and did not answer.
+    /// Attempts without an answer of the processor.
     pub fn attempt(&self) -> u32 {
         match self.state {
             State::Charging { attempt, .. } | State::Refunding { attempt, .. } => attempt,
@@ -228,17 +228,17 @@ impl Payment {
         }
     }
 
-    /// Why the processor declined, if that is how it stands.
+    /// Why the processor declined, if it did.
     pub fn refusal(&self) -> &str {
         if let State::Refused(why) = &self.state { why } else { "" }
     }
 
-    /// The processor took the money, and nobody wants it back.
+    /// The processor took the money, and no refund was requested.
     pub fn is_paid(&self) -> bool {
         matches!(self.state, State::Approved | State::Settled)
     }
 
-    /// What is to be asked of the processor, if anything is.
+    /// The next call of the processor, if there is one.
     pub fn next_step(&self) -> Option<Step> {
         match &self.state {
             State::Charging { attempt, .. } if self.gives_up(*attempt) => Some(Step::GiveUp(self.charge)),
@@ -327,10 +327,10 @@ impl Payment {
         }
     }
 
-    /// The processor's answers. One that comes late, or for a charge that was given up, decides nothing.
+    /// Decides about the processor's answers. A late one, or one for a charge that was given up, decides nothing.
     fn decide_answer(&self, answer: &Command, now: Timestamp) -> Vec<Event> {
         match (&self.state, answer) {
-            // The processor may have been told already to forget this charge, and will be: then there is no money.
+            // This charge is voided at the processor, now or already: it has no money.
             (State::Charging { attempt, .. }, Command::Approve(_)) if self.gives_up(*attempt) => vec![],
             (State::Charging { voided, .. }, Command::Approve(charge)) if *charge == self.charge => {
                 let refund = voided.then_some(Event::RefundStarted(now));
@@ -338,7 +338,7 @@ impl Payment {
                 std::iter::once(Event::Approved(now)).chain(refund).chain(settled).collect()
             }
             (State::Charging { voided, .. }, Command::Refuse(charge, why)) if *charge == self.charge => {
-                // What was taken back meanwhile can't be tried again, so nobody is asked to.
+                // A purchase that was voided meanwhile can't be charged again, so the customer is not asked to.
                 vec![if *voided { Event::Cancelled(now) } else { Event::Refused(why.clone(), now) }]
             }
             (State::Charging { attempt, .. } | State::Refunding { attempt, .. }, Command::NoAnswer(asked))
@@ -351,13 +351,13 @@ impl Payment {
         }
     }
 
-    /// Whether the processor is told to forget a charge that it never answered to. What was used is owed until it is paid,
-    /// so for that the processor is asked until it answers.
+    /// Whether to void a charge that the processor never answered. A used purchase stays due until it is paid, so its
+    /// charge is repeated until there is an answer.
     fn gives_up(&self, attempt: u32) -> bool {
         attempt >= CHARGE_ATTEMPTS && !self.is_used()
     }
 
-    /// What is paid for was used up before.
+    /// The purchase was used before it was paid.
     pub fn is_used(&self) -> bool {
         self.owed.as_ref().is_some_and(|owed| owed.used)
     }

@@ -1,6 +1,7 @@
-//! Payments: what customers owe for a purchase, and how it was paid or given back. Serves every line of business.
+//! Payments for purchases: requested, charged, refunded, settled. Serves every line of business.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`], the outside world in [`processor`].
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`], the external system in
+//! [`processor`].
 
 pub mod domain;
 pub mod policy;
@@ -31,7 +32,7 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How long the processor is waited for, in milliseconds.
+    /// The deadline of calls to the processor, in milliseconds.
     pub processor_deadline_ms: u64,
 }
 

@@ -1,7 +1,8 @@
-//! What payments do when something happens elsewhere.
+//! The policy of payments: their reactions to other contexts' events.
 //!
-//! Payments name no seller. An event asks for something by the option `nadeuri.options.v1.purchase` of its message, which
-//! also says where the purchase stands in it. A context whose contract has no such event publishes those of ours:
+//! `payment` names no seller. An event asks for a reaction by the option `nadeuri.options.v1.purchase` of its message,
+//! which also says which field holds the purchase. A context whose contract has no such event publishes one of
+//! `payment`'s:
 //!
 //! | whenever                                                | then                                   |
 //! |---------------------------------------------------------|----------------------------------------|

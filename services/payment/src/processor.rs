@@ -1,7 +1,7 @@
-//! The card processor: the one true outside system of this context.
+//! The card processor: the one external system of this context.
 //!
-//! Every call names a charge by a key. A processor that is asked twice under one key does it once: that is how all of
-//! them work, and what makes asking again after silence safe.
+//! Every call names a charge by a key. A processor executes repeated calls under one key once: card processors work
+//! that way, and it makes a retry after a lost answer safe.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -9,29 +9,29 @@ use std::sync::Mutex;
 use chassis::values::Money;
 use futures::future::BoxFuture;
 
-/// Takes money, and gives it back.
+/// Charges cards, and refunds charges.
 pub trait Processor: Send + Sync {
-    /// Takes money.
+    /// Charges a card.
     fn charge<'a>(&'a self, key: &'a str, method: &'a str, amount: Money) -> BoxFuture<'a, Result<Verdict, NoAnswer>>;
 
-    /// Gives back what was taken under the key, if anything was, and takes nothing under it from now on.
+    /// Refunds what was charged under the key, if anything was, and charges nothing under it from now on.
     fn refund<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>>;
 }
 
-/// What a processor says to a charge.
+/// The processor's answer to a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It took the money.
+    /// The money was taken.
     Approved,
-    /// It did not, for this reason.
+    /// It was declined, for this reason.
     Declined(String),
 }
 
-/// It did not say anything. What it did is not known.
+/// There was no answer: the outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer;
 
-/// A processor for trying things out: what it does depends on the name of the payment method.
+/// A processor for trials: its answer depends on the name of the payment method.
 ///
 /// | method                 | answer                                             |
 /// |------------------------|----------------------------------------------------|

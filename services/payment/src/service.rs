@@ -1,4 +1,4 @@
-//! The gRPC face of payments: parse, handle, ask the processor, answer.
+//! The gRPC API of payments: parse, handle, call the processor, answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +24,14 @@ pub struct Service {
     pub loader: Loader<PaymentId, Payment>,
     /// Lists payments.
     pub database: Database,
-    /// Takes the money.
+    /// The card processor.
     pub processor: Arc<dyn Processor>,
-    /// How long the processor is waited for.
+    /// The deadline of calls to the processor.
     pub deadline: Duration,
 }
 
 impl Service {
-    /// Takes the next step with the processor, if there is one. Also what a payment's timer does.
+    /// Makes the next call of the processor, if there is one. The timer of a payment calls it, too.
     pub async fn take_step(&self, id: PaymentId) -> Result<(), Error> {
         let payment = self.loader.get(id).await?.ok_or_else(|| Error::not_found("payment", id))?;
         if let Some(answered) = self.ask(&payment).await {
@@ -40,9 +40,9 @@ impl Service {
         Ok(())
     }
 
-    /// Asks the processor for the next step of a payment; returns the command that its answer leads to.
+    /// Makes the next call of the processor for a payment; returns the command that its answer leads to.
     ///
-    /// Asking twice at once is harmless: the processor knows the charge by its key.
+    /// Concurrent calls are harmless: the charge has a key.
     async fn ask(&self, payment: &Payment) -> Option<Command> {
         let step = payment.next_step()?;
         let key = |charge: u32| format!("{}/{charge}", payment.id);
@@ -64,8 +64,8 @@ impl Service {
         })
     }
 
-    /// Has the payment charged, once for a request: the answer to it is kept when the money was taken. Who was declined may
-    /// try again under the same request id.
+    /// Charges the payment, once per request: the answer is stored when the money was taken. After a decline the same
+    /// request id may be used again.
     async fn charge(&self, call: &Call, id: PaymentId, charge: Command) -> Result<proto::Payment, Error> {
         let charged = self.writer.once(call.key, async {
             let started = self.writer.state_after(call.command(id, charge).without_key()).await?;
@@ -78,7 +78,7 @@ impl Service {
                 }
                 None => {}
             }
-            // It may be paid before, or by a call that had an answer meanwhile.
+            // It may have been paid before, or by a concurrent call.
             if payment.is_paid() {
                 return self.writer.handle(call.command(id, Command::Ask)).await;
             }

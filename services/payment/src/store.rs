@@ -1,4 +1,4 @@
-//! Payments in a table, and what others hear of them.
+//! Payments in a table, and the events that they publish.
 
 use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
@@ -9,7 +9,7 @@ use contracts::payment::v1 as proto;
 use crate::domain::{Command, Event, Owed, Payment, PaymentId, PurchaseId, State};
 
 chassis::table! {
-    /// A payment. One of which only a cancellation was heard has no customer and no amount.
+    /// A payment. One of which only a cancellation is known has no customer and no amount.
     payments (id) of Payment as Row with version, wake_at, last_event {
         id: PaymentId as SqlUuid,
         purchase: PurchaseId as SqlUuid,
@@ -74,14 +74,14 @@ impl Store for Payment {
         let payment = self.owed.as_ref().map(|_| proto::Payment::from(self));
         let about = Publication::about(self.id, self.purchase.uuid());
         match event {
-            Event::Requested(..) => about.tell(&proto::PaymentRequested { payment }),
-            Event::Approved(_) => about.tell(&proto::PaymentApproved { payment }),
-            Event::Refused(..) => about.tell(&proto::PaymentRefused { payment }),
-            Event::CancellationRequested(_) => about.tell(&proto::PaymentCancellationRequested { payment }),
-            Event::CancellationRefused(_) => about.tell(&proto::PaymentCancellationRefused { payment }),
-            Event::Cancelled(_) => about.tell(&proto::PaymentCancelled { payment }),
-            Event::Settled(_) => about.tell(&proto::PaymentSettled { payment }),
-            // How the processor is asked is nobody else's business.
+            Event::Requested(..) => about.publish(&proto::PaymentRequested { payment }),
+            Event::Approved(_) => about.publish(&proto::PaymentApproved { payment }),
+            Event::Refused(..) => about.publish(&proto::PaymentRefused { payment }),
+            Event::CancellationRequested(_) => about.publish(&proto::PaymentCancellationRequested { payment }),
+            Event::CancellationRefused(_) => about.publish(&proto::PaymentCancellationRefused { payment }),
+            Event::Cancelled(_) => about.publish(&proto::PaymentCancelled { payment }),
+            Event::Settled(_) => about.publish(&proto::PaymentSettled { payment }),
+            // Calls of the processor are not published.
             Event::Barred(..)
             | Event::ChargeStarted(..)
             | Event::VoidNoted
@@ -105,7 +105,7 @@ pub async fn list(
     )
 }
 
-/// The contract's name of a state.
+/// The state in the contract.
 fn shown(state: &State) -> proto::PaymentState {
     match state {
         State::Requested => proto::PaymentState::Requested,

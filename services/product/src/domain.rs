@@ -1,14 +1,15 @@
-//! A product: how many of it are in stock, and what each order took. Pure: no clock, no database, no network.
+//! A product: its stock, and what each order took. Pure: no clock, no database, no network.
 //!
-//! That stock never goes below zero is a rule of the product, so the product is the aggregate. It holds what the orders took
-//! that a command is about, not its history: what was added is what is in stock and what was taken and not restored.
+//! The product guarantees that its stock never goes below zero, so it is the aggregate. It holds only the takings of
+//! the orders that a command is about, not its history: the quantity added equals the stock plus what was taken and not
+//! restored.
 //!
 //! ```text
 //! an order: (none) --Take--> Taken --Restore--> Restored
 //!              |      +----> Refused (not enough)  ^
-//!              +--Restore (it was cancelled before it was heard of)
+//!              +--Restore (the cancellation arrived first)
 //! ```
-//! What is refused or restored stays so: an order that comes late, or again, takes nothing.
+//! Refused and restored are final: a late or repeated order takes nothing.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +20,11 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a product.
     ProductId = "product";
-    /// The id of an order, which `order` gave it. It is the id of the flow.
+    /// The id of an order, assigned by `order`. It is the id of the flow.
     OrderId = "order";
 }
 
-/// The most that managers can have of a product in stock.
+/// The largest stock of a product.
 pub const MAX_STOCK: u64 = 1_000_000_000;
 
 /// A product.
@@ -31,11 +32,11 @@ pub const MAX_STOCK: u64 = 1_000_000_000;
 pub struct Product {
     /// Its id.
     pub id: ProductId,
-    /// What managers say of it.
+    /// What managers publish about it.
     pub listing: Listing,
-    /// How many there are that no order took.
+    /// The quantity in stock.
     pub stock: u64,
-    /// What orders took: those that a command is about.
+    /// The takings of the orders that a command is about.
     pub takings: BTreeMap<OrderId, Taking>,
     /// When it was added.
     pub created_at: Timestamp,
@@ -43,28 +44,28 @@ pub struct Product {
     pub updated_at: Timestamp,
 }
 
-/// What managers say of a product.
+/// What managers publish about a product.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What one of it costs.
+    /// The price of one.
     pub price: Money,
 }
 
-/// What an order took, or wanted.
+/// The stock that an order took or asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taking {
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// What became of it.
+    /// Its state.
     pub state: State,
 }
 
-/// What became of an order's wish for stock.
+/// States of a taking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The order has it.
+    /// The order has the stock.
     Taken,
     /// There was not enough.
     Refused,
@@ -72,47 +73,47 @@ pub enum State {
     Restored,
 }
 
-/// What a product is told.
+/// Commands of a product.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A manager has a new product, and so many of it.
+    /// A manager adds a product with this stock.
     Create(ProductId, Listing, u64),
     /// A manager changes its price.
     Reprice(Money),
-    /// A manager has so many more of it.
+    /// A manager adds this quantity to the stock.
     Add(u64),
-    /// An order was placed for so many.
+    /// An order was placed for this quantity.
     Take(OrderId, u32),
-    /// The order of so many was cancelled.
+    /// The order of this quantity was cancelled.
     Restore(OrderId, u32),
 }
 
-/// What happened to a product.
+/// Events of a product.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It is sold from now on.
+    /// It was added.
     Created(ProductId, Listing, u64, Timestamp),
-    /// It has another price.
+    /// Its price changed.
     Repriced(Money, Timestamp),
-    /// There are so many more of it.
+    /// This quantity was added to the stock.
     Added(u64, Timestamp),
-    /// An order took so many.
+    /// An order took this quantity.
     Taken(OrderId, u32, Timestamp),
-    /// An order wanted more than there was.
+    /// The stock did not suffice for an order.
     Refused(OrderId, u32),
-    /// What an order took is back.
+    /// What an order took is back in stock.
     Restored(OrderId, u32, Timestamp),
-    /// An order was cancelled that took nothing: it never will.
+    /// An order was cancelled before it took anything: it never will.
     Barred(OrderId, u32),
 }
 
-/// Why a product said no.
+/// Why a command of a product is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody added it.
+    /// It was never added.
     #[error("there is no such product")]
     NoSuchProduct,
-    /// More than can be counted.
+    /// The stock would exceed [`MAX_STOCK`].
     #[error("there can be {MAX_STOCK} of a product in stock at most")]
     TooMuchStock,
 }
@@ -205,7 +206,7 @@ impl Product {
 }
 
 impl Event {
-    /// The order that it is about.
+    /// The order that the command or event is about.
     pub fn order(&self) -> Option<OrderId> {
         match self {
             Event::Created(..) | Event::Repriced(..) | Event::Added(..) => None,
@@ -218,7 +219,7 @@ impl Event {
 }
 
 impl Command {
-    /// The order that it is about.
+    /// The order that the command or event is about.
     pub fn order(&self) -> Option<OrderId> {
         match self {
             Command::Create(..) | Command::Reprice(_) | Command::Add(_) => None,

@@ -1,7 +1,7 @@
-//! Products that the company sells, and how many of them are in stock. Supports the order line.
+//! Products that the company sells, and their stock. Supports the order line.
 //!
-//! The rules are in [`domain`], what orders lead to in [`policy`]. Nobody waits for it: `order` takes orders while it is
-//! down, and hears by event whether there was stock.
+//! The rules are in [`domain`], the reactions to orders' events in [`policy`]. No context waits for `product`: `order`
+//! accepts orders while it is down, and learns from its events whether there was stock.
 
 pub mod domain;
 pub mod policy;

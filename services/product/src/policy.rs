@@ -1,4 +1,4 @@
-//! What products do when something happens elsewhere.
+//! The policy of products: their reactions to other contexts' events.
 //!
 //! | whenever                  | then                                                                     |
 //! |---------------------------|--------------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-//! The gRPC face of products: parse, handle, answer.
+//! The gRPC API of products: parse, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -18,11 +18,11 @@ pub struct Service {
     pub loader: Loader<ProductId, Product>,
     /// Lists products.
     pub database: Database,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
 }
 
-/// A number of things in stock, of at least `least`.
+/// A quantity of at least `least`.
 fn count(fields: &mut Fields, path: &str, count: i64, least: u64) -> Option<u64> {
     let parsed = u64::try_from(count).ok().filter(|count| (least..=MAX_STOCK).contains(count));
     fields.take(path, parsed.ok_or(format!("must be {least} to {MAX_STOCK}")))

@@ -1,4 +1,4 @@
-//! Products and what orders took of them in tables, and what others hear of them.
+//! Products and what orders took of them in tables, and the events that they publish.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use contracts::product::v1::{self as proto, TakingState};
 use crate::domain::{Command, Event, Listing, OrderId, Product, ProductId, State, Taking};
 
 chassis::table! {
-    /// A product, flat, without what orders took of it.
+    /// A product without its takings.
     products (id) of Product as ProductRow with version {
         id: ProductId as SqlUuid,
         created_at: Timestamp as SqlTime,
@@ -55,7 +55,7 @@ impl Store for Product {
             let takings = read!(tx, TakingRow in takings where named);
             if mentioned.is_empty() { Ok(Vec::new()) } else { takings.await }
         };
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (products, takings) =
             db::try_join!(read!(tx, ProductRow in products where products::id.eq_any(&ids)), takings)?;
         let mut takings = db::grouped(takings, |row| Ok((row.product_id, (row.order_id, row.read()?))))?;
@@ -63,10 +63,10 @@ impl Store for Product {
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        // The version of the product guards what orders took of it, too.
+        // The version of the product guards its takings too.
         let taking = |change: &Change<'_, Self>, id| Some(TakingRow::of(change.state.takings.get(&id)?, change.id, id));
-        let touched = db::touched(changes, Event::order, taking);
-        db::try_join!(db::save(tx, changes, ProductRow::of), db::upsert(tx, &touched))?;
+        let changed = db::changed_parts(changes, Event::order, taking);
+        db::try_join!(db::save(tx, changes, ProductRow::of), db::upsert(tx, &changed))?;
         Ok(())
     }
 
@@ -79,13 +79,13 @@ impl Store for Product {
         let taking = event.order().and_then(|order| self.taking_proto(order));
         let about = Publication::about(self.id, event.order().map_or(self.id.uuid(), OrderId::uuid));
         match event {
-            Event::Created(..) => about.tell(&proto::ProductCreated { product }),
-            Event::Repriced(..) => about.tell(&proto::ProductRepriced { product }),
-            Event::Added(..) => about.tell(&proto::StockAdded { product }),
-            Event::Taken(..) => about.tell(&proto::StockTaken { taking }),
-            Event::Refused(..) => about.tell(&proto::StockRefused { taking }),
-            Event::Restored(..) => about.tell(&proto::StockRestored { taking }),
-            // No other context needs to know of what was never taken.
+            Event::Created(..) => about.publish(&proto::ProductCreated { product }),
+            Event::Repriced(..) => about.publish(&proto::ProductRepriced { product }),
+            Event::Added(..) => about.publish(&proto::StockAdded { product }),
+            Event::Taken(..) => about.publish(&proto::StockTaken { taking }),
+            Event::Refused(..) => about.publish(&proto::StockRefused { taking }),
+            Event::Restored(..) => about.publish(&proto::StockRestored { taking }),
+            // What was never taken is not published.
             Event::Barred(..) => None,
         }
     }
@@ -98,7 +98,7 @@ pub async fn list(tx: Tx<'_>, page: &Page<ProductId>) -> Result<(Vec<proto::Prod
         if let Some(after) = page.after {
             query = query.filter(products::id.gt(after));
         }
-        // Ids are made in the order of time.
+        // Ids are ordered by time.
         query.order(products::id).limit(page.limit()).load(c)
     })?;
     let next = page.cut(&mut rows, |row| row.id);
@@ -106,7 +106,7 @@ pub async fn list(tx: Tx<'_>, page: &Page<ProductId>) -> Result<(Vec<proto::Prod
     Ok((products.collect::<Result<_, Error>>()?, next))
 }
 
-/// The contract's name of what became of an order's wish.
+/// The state of a taking in the contract.
 fn shown(state: State) -> TakingState {
     match state {
         State::Taken => TakingState::Taken,

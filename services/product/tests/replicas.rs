@@ -1,6 +1,6 @@
-//! Two replicas on one PostgreSQL decide about the same product at once. What one has read the other may have changed: the
-//! version of the product guards what orders took of it, and the slower one decides anew. On SQLite there is one writer, so
-//! only a server can show this.
+//! Two replicas on one PostgreSQL decide about the same product at once. Each may change what the other has read: the
+//! version of the product guards its takings, and the slower one decides again. SQLite has one writer, so only a server
+//! can show this.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use product::domain::{Command, Listing, Product, ProductId};
 
 /// Orders at each replica, for one each: twice as many as there is stock for.
 const ORDERS: usize = 150;
-/// What there is.
+/// The stock.
 const STOCK: u64 = 150;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,6 +53,6 @@ async fn o3_two_replicas_never_sell_more_than_the_stock() {
     let taken = events.iter().filter(|(_, event)| event.kind.ends_with(".StockTaken")).count();
     assert_eq!((taken, events.len()), (STOCK as usize, 2 + 2 * ORDERS), "an answer for each order");
     let sequences: BTreeSet<i64> = events.iter().map(|(_, event)| event.sequence).collect();
-    assert_eq!(sequences.len(), events.len(), "no two events are the same step of the product");
+    assert_eq!(sequences.len(), events.len(), "each event has its own version of the product");
     tasks.stop(Duration::from_secs(5)).await;
 }

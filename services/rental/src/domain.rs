@@ -1,8 +1,8 @@
-//! A car's calendar: who has reserved or rented the car for when, and which moves are legal.
-//! Pure: no clock, no database, no network.
+//! A car's calendar: its reservations and rentals by period, and the legal transitions. Pure: no clock, no database, no
+//! network.
 //!
-//! That two reservations never overlap is a rule of the calendar, so the calendar is the aggregate. It holds what is open
-//! of it, and what a command is about, not its history.
+//! The rule that two reservations never overlap concerns the whole calendar, so the calendar is the aggregate. It holds
+//! the open reservations and those that a command is about, not its history.
 //!
 //! ```text
 //! (none) --Reserve--> Reserved --Rent--> Rented --Return--> Returned (--Rate, once)
@@ -21,35 +21,35 @@ use chassis::{Aggregate, EventId, Timestamp};
 use jiff::tz::TimeZone;
 
 chassis::ids! {
-    /// The id of a car, which `fleet` gave it.
+    /// The id of a car, assigned by `fleet`.
     CarId = "car";
     /// The id of a reservation. It is the id of the flow.
     ReservationId = "reservation";
-    /// The id of a payment, which `payment` gave it.
+    /// The id of a payment, assigned by `payment`.
     PaymentId = "payment";
 }
 
 /// Reservations and rentals of one car that can be open at once.
 pub const MAX_OPEN: usize = 1_000;
 
-/// Where the company rents cars out: what depends on country and region.
+/// The country and region in which the company rents cars out, and their settings.
 #[derive(Clone, Debug)]
 pub struct Region {
     /// The country, two letters of ISO 3166-1.
     pub country: String,
     /// The currency of the prices.
     pub currency: Currency,
-    /// Decides what a day is.
+    /// The time zone that decides when a day begins.
     pub zone: TimeZone,
     /// How long a reservation waits for its payment.
     pub pay_within: Duration,
-    /// How long a period may be.
+    /// The longest period.
     pub longest: Duration,
-    /// How far ahead a period may end.
+    /// How far in the future a period may end.
     pub horizon: Duration,
 }
 
-/// How long ago a period may have begun: a customer may stand before the car already.
+/// How far in the past a period may begin: the customer may be at the car already.
 pub const LATEST_START: Duration = Duration::from_secs(3_600);
 
 impl Region {
@@ -75,9 +75,9 @@ impl Region {
 /// The calendar of a car.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calendar {
-    /// Which car.
+    /// The car.
     pub car: CarId,
-    /// The price of a day; `None` while only the car's end was heard of.
+    /// The price of a day; `None` while only the car's retirement is known.
     pub daily_rate: Option<Money>,
     /// The car is no longer rented out.
     pub retired: bool,
@@ -85,35 +85,35 @@ pub struct Calendar {
     pub reservations: BTreeMap<ReservationId, Reservation>,
 }
 
-/// A car promised to a customer for a period, and what became of it.
+/// A car reserved for a customer for a period, and its outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reservation {
     /// The subject of the customer.
     pub customer: String,
-    /// For when.
+    /// The period.
     pub period: Period,
     /// The days that are paid for.
     pub days: u32,
-    /// What it costs.
+    /// The price.
     pub price: Money,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// The stars given after the return.
     pub stars: Option<u8>,
-    /// What it was rented with.
+    /// The payment that it was rented with.
     pub payment: Option<PaymentId>,
     /// When it was reserved.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// The last event that others know it by: the cause of what the passing of time brings.
+    /// Its last published event: the cause of what its timer does.
     pub last_event: Option<EventId>,
 }
 
-/// Where a reservation stands.
+/// States of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The car is kept, until then without payment.
+    /// The car is reserved; the payment is awaited.
     Reserved {
         /// When it lapses.
         expires: Timestamp,
@@ -137,20 +137,20 @@ pub enum Cause {
     Unpaid,
 }
 
-/// What a calendar is told.
+/// Commands of a calendar.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The company has a new car.
     Register(CarId, Money),
     /// Take the car out for good, if nothing is open.
     Retire(CarId),
-    /// A customer wants the car.
+    /// A customer reserves the car.
     Reserve {
-        /// The id that the reservation gets.
+        /// The id of the new reservation.
         id: ReservationId,
         /// The subject of the customer.
         customer: String,
-        /// For when.
+        /// The period.
         period: Period,
         /// The days that are paid for.
         days: u32,
@@ -159,30 +159,30 @@ pub enum Command {
         /// How long it waits for its payment.
         pay_within: Duration,
     },
-    /// The customer does not want the car any more.
+    /// The customer cancels the reservation.
     Cancel(ReservationId),
     /// It was paid.
     Rent(ReservationId, PaymentId),
     /// The car is back.
     Return(ReservationId),
-    /// The customer gives stars.
+    /// The customer rates the rental with stars.
     Rate(ReservationId, u8),
     /// The customer wants the money back.
     TakeBack(ReservationId),
     /// The customer cancelled the payment before paying.
     Drop(ReservationId),
-    /// It is time to look for what was not paid.
+    /// The timer is due: cancel the reservations that were not paid in time.
     Lapse,
 }
 
-/// What happened to a calendar.
+/// Events of a calendar.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The car is known.
+    /// The car was registered.
     Registered(CarId, Money),
     /// The car is no longer rented out.
     Retired(CarId),
-    /// The car is kept for a customer.
+    /// The car is reserved for a customer.
     Reserved(ReservationId, Reservation),
     /// The period is free again.
     Cancelled(ReservationId, Cause, Timestamp),
@@ -192,13 +192,13 @@ pub enum Event {
     RentRefused(ReservationId),
     /// The car is back.
     Returned(ReservationId, Timestamp),
-    /// It got stars.
+    /// It was rated with stars.
     Rated(ReservationId, u8, Timestamp),
     /// The customer wanted the money back too late.
     CancellationRefused(ReservationId),
 }
 
-/// Why a calendar said no.
+/// Why a command of a calendar is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
@@ -261,7 +261,7 @@ impl chassis::Refusal for Refusal {
 }
 
 impl Reservation {
-    /// Whether the car is kept or out for it.
+    /// Whether the car is reserved or rented for it.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Reserved { .. } | State::Rented)
     }
@@ -384,7 +384,7 @@ impl Calendar {
             period: *period,
             days: *days,
             price,
-            // Who has not paid when the period is over has not been there.
+            // A customer who has not paid by the end of the period did not use the car.
             state: State::Reserved { expires: (now + *pay_within).min(period.end) },
             stars: None,
             payment: None,
@@ -433,7 +433,7 @@ impl Reservation {
 }
 
 impl Event {
-    /// The reservation that it happened to.
+    /// The reservation that the event is about.
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
             Event::Registered(..) | Event::Retired(_) => None,
@@ -449,7 +449,7 @@ impl Event {
 }
 
 impl Command {
-    /// The reservation that it is about.
+    /// The reservation that the command is about.
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
             Command::Register(..) | Command::Retire(_) | Command::Lapse => None,

@@ -1,7 +1,7 @@
 //! Cars reserved for a period, paid for, rented, returned and rated. The core of the car rental line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. What it needs to know of the cars, it knows
-//! from `fleet`'s events: with `fleet` down, reservations are still taken.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. It copies what it needs of the
+//! cars from `fleet`'s events, so customers can reserve while `fleet` is down.
 
 pub mod domain;
 pub mod policy;
@@ -40,9 +40,9 @@ pub struct Settings {
     pub time_zone: String,
     /// How long a reservation waits for its payment, in minutes.
     pub pay_within_minutes: u64,
-    /// How long a period may be, in days.
+    /// The longest period, in days.
     pub longest_days: u64,
-    /// How far ahead a period may end, in days.
+    /// How far in the future a period may end, in days.
     pub horizon_days: u64,
 }
 
@@ -80,7 +80,7 @@ impl Settings {
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
-    // A year is longer than anybody waits, ten years are further than anybody plans.
+    // Upper bounds: a year for waits, ten years for plans.
     host.within("pay_within_minutes", settings.pay_within_minutes, 1..=525_600)?;
     host.within("longest_days", settings.longest_days, 1..=3_650)?;
     host.within("horizon_days", settings.horizon_days, 1..=3_650)?;

@@ -1,4 +1,4 @@
-//! What calendars do when something happens elsewhere.
+//! The policy of calendars: their reactions to other contexts' events.
 //!
 //! | whenever                                  | then                                                     |
 //! |-------------------------------------------|----------------------------------------------------------|
@@ -7,7 +7,7 @@
 //! | `payment.v1.PaymentCancellationRequested` | cancel the rental; if the car is back, refuse            |
 //! | `payment.v1.PaymentCancelled`             | cancel the reservation that it was for, if it is unpaid  |
 //!
-//! Payments of other sellers are not ours: a payment names its seller.
+//! Payments of other sellers are ignored: a payment names its seller.
 
 use chassis::{Malformed, Policy, decode};
 use contracts::fleet::v1::{Car, CarRegistered};
@@ -27,7 +27,7 @@ pub fn policy() -> Policy<Calendar> {
         .on(|event: PaymentCancelled, _| about(event.payment, |id, _| Command::Drop(id)))
 }
 
-/// What we note with a payment, as in the contract of `CarReserved`: which car it is for.
+/// The seller's reference in a payment, as in the contract of `CarReserved`: the car.
 pub fn reference(car: CarId) -> String {
     format!("car/{car}")
 }

@@ -1,4 +1,4 @@
-//! The gRPC face of rentals: parse, handle, answer.
+//! The gRPC API of rentals: parse, handle, answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +28,9 @@ pub struct Service {
     pub database: Database,
     /// Charges payments.
     pub payment: PeerClient,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
-    /// Where the company rents cars out.
+    /// The country and region.
     pub region: Arc<Region>,
 }
 
@@ -47,16 +47,17 @@ impl Service {
         found.ok_or_else(|| Error::not_found("reservation", id))
     }
 
-    /// Has a command about the caller's own reservation executed.
+    /// Executes a command about the caller's own reservation.
     async fn execute(&self, call: &Call, id: ReservationId, command: Command) -> Result<proto::Reservation, Error> {
         let car = self.own(call, id).await?.car;
         self.writer.handle(call.command(car, command)).await
     }
 
-    /// Pays for the reservation, and waits. Should this process die after that, the event `PaymentApproved` does the rest.
+    /// Charges the payment of the reservation and waits for the answer. If this process crashes after that, the event
+    /// `PaymentApproved` completes it.
     async fn pay(&self, call: &Call, id: ReservationId, found: &Found, method: String) -> Result<PaymentId, Error> {
         let request = CollectPaymentRequest {
-            // The purchase makes it happen once.
+            // The purchase id is the idempotency key.
             request_id: String::new(),
             purchase_id: id.to_string(),
             customer_id: found.reservation.customer.clone(),
@@ -108,7 +109,7 @@ impl RentalApi for Service {
         });
         let (car, period, days) = match parsed {
             Ok(parsed) => parsed,
-            // A period that was right when it was asked for may be over when the request is repeated.
+            // A period that was valid at the first attempt may be over when the request is repeated.
             Err(wrong) => {
                 let reservation = self.writer.first_answer(call.key).await?.ok_or(wrong)?;
                 return Ok(ReserveCarResponse { reservation: Some(reservation) });

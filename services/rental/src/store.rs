@@ -80,11 +80,11 @@ impl Store for Calendar {
 
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
-        // What is reserved only now is not there yet.
+        // A reservation that this batch makes is not stored yet.
         let existing = request.commands().filter(|command| !matches!(command, Command::Reserve { .. }));
         let mentioned: Vec<ReservationId> = existing.filter_map(Command::reservation).collect();
         let open = reservations::car_id.eq_any(&ids).and(reservations::is_open);
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (calendars, reservations) = db::try_join!(
             read!(tx, CalendarRow in calendars where calendars::car_id.eq_any(&ids)),
             read!(tx, ReservationRow in reservations where open.or(reservations::id.eq_any(&mentioned))),
@@ -95,10 +95,10 @@ impl Store for Calendar {
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the calendar guards its reservations too.
-        let touched = db::touched(changes, Event::reservation, |change, id| {
+        let changed = db::changed_parts(changes, Event::reservation, |change, id| {
             Some(ReservationRow::of(change.state.reservations.get(&id)?, change.id, id))
         });
-        db::try_join!(db::save(tx, changes, CalendarRow::of), db::upsert(tx, &touched))?;
+        db::try_join!(db::save(tx, changes, CalendarRow::of), db::upsert(tx, &changed))?;
         Ok(())
     }
 
@@ -111,19 +111,19 @@ impl Store for Calendar {
     fn publish(&self, event: &Event) -> Option<Publication> {
         if let Event::Retired(car) = event {
             let retired = proto::CarRetired { car_id: car.to_string() };
-            return Publication::about(car, car.uuid()).tell(&retired);
+            return Publication::about(car, car.uuid()).publish(&retired);
         }
         let id = event.reservation()?;
         let (reservation, about) = (self.reservation_proto(id), Publication::about(id, id.uuid()));
         match event {
-            Event::Reserved(..) => about.tell(&proto::CarReserved { reservation }),
-            Event::Cancelled(..) => about.tell(&proto::ReservationCancelled { reservation }),
-            Event::Rented(..) => about.tell(&proto::CarRented { reservation }),
-            Event::RentRefused(_) => about.tell(&proto::RentRefused { reservation }),
-            Event::Returned(..) => about.tell(&proto::CarReturned { reservation }),
-            Event::Rated(..) => about.tell(&proto::RentalRated { reservation }),
-            Event::CancellationRefused(_) => about.tell(&proto::RentalCancellationRefused { reservation }),
-            // `fleet` tells which cars there are.
+            Event::Reserved(..) => about.publish(&proto::CarReserved { reservation }),
+            Event::Cancelled(..) => about.publish(&proto::ReservationCancelled { reservation }),
+            Event::Rented(..) => about.publish(&proto::CarRented { reservation }),
+            Event::RentRefused(_) => about.publish(&proto::RentRefused { reservation }),
+            Event::Returned(..) => about.publish(&proto::CarReturned { reservation }),
+            Event::Rated(..) => about.publish(&proto::RentalRated { reservation }),
+            Event::CancellationRefused(_) => about.publish(&proto::RentalCancellationRefused { reservation }),
+            // `fleet` publishes the events of cars.
             Event::Registered(..) | Event::Retired(_) => None,
         }
     }
@@ -133,7 +133,7 @@ impl Store for Calendar {
     }
 }
 
-/// A reservation, and of which car it is.
+/// A reservation with its car.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The car.
@@ -163,7 +163,7 @@ pub async fn list(
     )
 }
 
-/// The contract's names of a state, and of why it was cancelled.
+/// The state and the cause of a cancellation in the contract.
 fn shown(state: &State) -> (ReservationState, CancellationCause) {
     match state {
         State::Reserved { .. } => (ReservationState::Reserved, CancellationCause::Unspecified),
@@ -181,7 +181,7 @@ impl Calendar {
     }
 }
 
-/// The reservation as others see it.
+/// The reservation as a message of the contract.
 pub fn to_proto(id: ReservationId, car: CarId, reservation: &Reservation) -> proto::Reservation {
     let (state, cause) = shown(&reservation.state);
     proto::Reservation {

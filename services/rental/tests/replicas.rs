@@ -1,5 +1,5 @@
-//! Two replicas on one PostgreSQL decide about the same car at once. What one has read the other may have changed: the
-//! version says so, and the slower one decides anew. On SQLite there is one writer, so only a server can show this.
+//! Two replicas on one PostgreSQL decide about the same car at once. Each may change what the other has read: the
+//! version detects that, and the slower one decides again. SQLite has one writer, so only a server can show this.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use chassis::writer::Resources;
 use chassis::{Cause, CommandMessage, Error, Writer, outbox};
 use rental::domain::{Calendar, CarId, Command};
 
-/// Periods that both want, one after the other. Fewer than a car may have open.
+/// Periods that both try to reserve, one after the other. Fewer than a car may have open.
 const PERIODS: u64 = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +54,7 @@ async fn c3_two_replicas_never_promise_one_period_twice() {
     let events = outbox::oldest(database.reader().await.unwrap().tx(), 1_000).await.unwrap();
     let sequences: BTreeSet<i64> = events.iter().map(|(_, event)| event.sequence).collect();
     assert_eq!(events.len() as u64, PERIODS, "an event for each reservation");
-    assert_eq!(sequences.len(), events.len(), "no two events are the same step of the calendar");
+    assert_eq!(sequences.len(), events.len(), "each event has its own version of the calendar");
     tasks.stop(Duration::from_secs(5)).await;
 }
 

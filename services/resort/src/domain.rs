@@ -1,8 +1,8 @@
-//! A resort: which of its nights are offered and which are taken, and which moves are legal. Pure: no clock, no database,
-//! no network.
+//! A resort: the nights that it offers, the nights that are taken, and the legal transitions. Pure: no clock, no
+//! database, no network.
 //!
-//! A resort is let as a whole, so a night of it is sold once; the rule has its place here. The aggregate holds what is
-//! open of it, and what a command is about, not its history.
+//! A resort is let as a whole, so a night of it is sold once: the aggregate guarantees that. It consists of the open
+//! holds and those that a command is about, not of its history.
 //!
 //! ```text
 //! (none) --Hold--> Held --Keep--> Reserved --Book--> Booked --Free--> Over
@@ -11,7 +11,7 @@
 //!                  v  |
 //!                 Lapsed --Keep, Book: if another has them--> Lost
 //! ```
-//! `Free` ends any of them for good, also one that was not heard of yet: what comes late does not open it again.
+//! `Free` ends any of them for good, also one that is not known yet: late events do not open it again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use jiff::tz::TimeZone;
 chassis::ids! {
     /// The id of a resort.
     ResortId = "resort";
-    /// The id of a stay, which `stay` gave it. It is the id of the flow.
+    /// The id of a stay, assigned by `stay`. It is the id of the flow.
     StayId = "stay";
 }
 
@@ -39,11 +39,11 @@ pub const MAX_OFFERED: usize = 100;
 pub struct Resort {
     /// Its id.
     pub id: ResortId,
-    /// What managers say of it.
+    /// What managers publish about it.
     pub listing: Listing,
     /// The dates that can be reserved: in order, with gaps between them.
     pub offered: Vec<Dates>,
-    /// Who has which dates: all open holds, and those that a command is about.
+    /// All open holds, and those that a command is about.
     pub holds: BTreeMap<StayId, Hold>,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -51,33 +51,33 @@ pub struct Resort {
     pub updated_at: Timestamp,
 }
 
-/// What managers say of a resort.
+/// What managers publish about a resort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What kind of resort it is.
+    /// The kind of resort.
     pub kind: String,
     /// The price of a night.
     pub nightly_rate: Money,
-    /// Where it is: decides when a date begins.
+    /// Its time zone, which decides when a date begins.
     pub zone: TimeZone,
 }
 
-/// Dates that are kept for a stay.
+/// Dates that are held for a stay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hold {
-    /// Who has which dates.
+    /// The customer and the dates.
     pub claim: Claim,
-    /// The rate when they were held, times the nights.
+    /// The rate at the time of the hold, times the nights.
     pub price: Money,
-    /// How far it is.
+    /// Its state.
     pub state: State,
-    /// The last event that others know it by: the cause of what the passing of time brings.
+    /// Its last published event: the cause of what its timer does.
     pub last_event: Option<EventId>,
 }
 
-/// Who wants which dates.
+/// The customer and the dates of a stay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     /// The subject of the customer.
@@ -86,45 +86,45 @@ pub struct Claim {
     pub dates: Dates,
 }
 
-/// How far a hold is.
+/// States of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A reservation is under way.
+    /// A reservation is in progress.
     Held {
-        /// When the hold ends by itself.
+        /// When the hold lapses.
         expires: Timestamp,
     },
     /// Reserved, not paid yet.
     Reserved,
     /// Paid.
     Booked,
-    /// The reservation never came, so far.
+    /// The hold expired; no reservation so far.
     Lapsed,
     /// The stay was cancelled, or is over.
     Over,
-    /// The reservation came when others had the nights.
+    /// The reservation came after other stays had taken the nights.
     Lost,
 }
 
-/// What limits holds: settings of the installation.
+/// Limits of holds, from the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How long a hold waits for its reservation.
     pub hold_for: Duration,
-    /// How many nights a stay may have.
+    /// The longest stay, in nights.
     pub longest_nights: u32,
-    /// How many days ahead a stay may end.
+    /// How far in the future a stay may end, in days.
     pub horizon_days: u32,
 }
 
-/// What a resort is told.
+/// Commands of a resort.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A manager has a new resort, and offers these dates.
+    /// A manager registers a resort that offers these dates.
     Register(ResortId, Listing, Vec<Dates>),
     /// A manager offers further dates.
     Offer(Dates),
-    /// A reservation is under way.
+    /// A reservation is in progress.
     Hold(StayId, Claim, Limits),
     /// The stay is reserved, for this price.
     Keep(StayId, Claim, Money),
@@ -132,20 +132,20 @@ pub enum Command {
     Book(StayId, Claim, Money),
     /// The stay was cancelled, or is over.
     Free(StayId, Claim, Money),
-    /// It is time to look for holds whose reservation never came.
+    /// The timer is due: end the holds that have expired.
     Lapse,
 }
 
-/// What happened to a resort.
+/// Events of a resort.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It is let from now on.
+    /// It was registered.
     Registered(ResortId, Listing, Vec<Dates>, Timestamp),
-    /// It offers these dates too.
+    /// It offers these dates as well.
     Offered(Dates, Timestamp),
     /// Dates are held.
     Held(StayId, Hold),
-    /// The hold ended by itself.
+    /// The hold expired.
     Lapsed(StayId),
     /// The stay was reserved.
     Reserved(StayId, Hold),
@@ -153,13 +153,13 @@ pub enum Event {
     Booked(StayId, Hold),
     /// The dates are free again, for good.
     Freed(StayId, Hold),
-    /// The same, when nothing was kept for it.
+    /// The same, for a stay without a hold.
     Barred(StayId, Hold),
-    /// Others have the dates.
+    /// Other stays have the dates.
     Lost(StayId, Hold),
 }
 
-/// Why a resort said no.
+/// Why a command of a resort is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
@@ -214,12 +214,12 @@ impl chassis::Refusal for Refusal {
 }
 
 impl Hold {
-    /// Whether the dates are kept for it.
+    /// Whether it keeps its dates from other stays.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Held { .. } | State::Reserved | State::Booked)
     }
 
-    /// When it ends by itself, if it does.
+    /// When it lapses, if it does.
     pub fn expires_at(&self) -> Option<Timestamp> {
         if let State::Held { expires } = self.state { Some(expires) } else { None }
     }
@@ -231,25 +231,25 @@ impl Listing {
         self.zone.iana_name().unwrap_or_default().to_owned()
     }
 
-    /// The date that it is there.
+    /// The current date at the resort.
     fn today(&self, now: Timestamp) -> Date {
         let now = jiff::Timestamp::from_microsecond(now.micros()).unwrap_or(jiff::Timestamp::MAX);
         now.to_zoned(self.zone.clone()).date()
     }
 
-    /// When a date begins there.
+    /// When a date begins at the resort.
     fn start_of(&self, date: Date) -> Timestamp {
         let start = self.zone.to_zoned(date.into()).map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp());
         Timestamp::from_micros(start.as_microsecond())
     }
 
-    /// From the begin of the first date to the end of the day of departure, there.
+    /// From the start of the first date to the end of the day of departure, at the resort.
     pub fn span(&self, dates: Dates) -> (Timestamp, Timestamp) {
         let after = dates.end.tomorrow().unwrap_or(Date::MAX);
         (self.start_of(dates.start), self.start_of(after))
     }
 
-    /// What the dates cost, or why they can't be held now.
+    /// The price of the dates, or why they can't be held now.
     fn price(&self, dates: Dates, limits: &Limits, now: Timestamp) -> Result<Money, Refusal> {
         let today = self.today(now);
         if dates.start < today {
@@ -348,7 +348,7 @@ impl Resort {
         self.holds.iter().filter(move |(_, hold)| is_lapsed(hold)).map(|(stay, _)| *stay)
     }
 
-    /// Whether another stay than this one has one of the nights.
+    /// Whether another stay has one of the nights.
     fn is_taken(&self, stay: StayId, dates: &Dates) -> bool {
         let takes = |hold: &Hold| hold.is_open() && hold.claim.dates.overlaps(dates);
         self.holds.iter().any(|(other, hold)| *other != stay && takes(hold))
@@ -386,7 +386,8 @@ impl Resort {
         Ok(vec![Event::Held(stay, self.hold(stay, claim, price, state))])
     }
 
-    /// The stay is reserved or booked. What it was promised by its hold it keeps, unless that had lapsed and others came.
+    /// The stay is reserved or booked. It keeps the dates of its hold, unless the hold had lapsed and another stay has
+    /// taken them.
     fn decide_claim(&self, stay: StayId, claim: &Claim, price: Money, state: State) -> Vec<Event> {
         let known = self.holds.get(&stay).map(|hold| hold.state);
         let is_news = match known {
@@ -413,7 +414,7 @@ impl Resort {
         }
     }
 
-    /// The hold in another state; made of the claim if there was none, or if it is another one.
+    /// The hold in another state; made from the claim if there was none, or if the claim differs.
     fn hold(&self, stay: StayId, claim: &Claim, price: Money, state: State) -> Hold {
         let last_event = self.holds.get(&stay).and_then(|hold| hold.last_event);
         Hold { claim: claim.clone(), price, state, last_event }
@@ -435,7 +436,7 @@ fn merged(spans: &[Dates]) -> Vec<Dates> {
 }
 
 impl Event {
-    /// The stay that it is about.
+    /// The stay that the command or event is about.
     pub fn stay(&self) -> Option<StayId> {
         match self {
             Event::Registered(..) | Event::Offered(..) => None,
@@ -451,7 +452,7 @@ impl Event {
 }
 
 impl Command {
-    /// The stay that it is about.
+    /// The stay that the command or event is about.
     pub fn stay(&self) -> Option<StayId> {
         match self {
             Command::Register(..) | Command::Offer(_) | Command::Lapse => None,

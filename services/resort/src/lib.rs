@@ -1,7 +1,7 @@
 //! Resorts that are let by the night, and which of their nights are taken. Supports the resort line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. `stay` asks here, and waits, before it makes a
-//! reservation: that a night is sold once is a rule of the resort.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. `stay` calls `resort` before it
+//! makes a reservation, because the resort keeps the rule that a night is sold once.
 
 pub mod domain;
 pub mod policy;
@@ -30,13 +30,13 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The time zone of resorts that name none, by its IANA name.
+    /// The time zone of resorts that give none, by its IANA name.
     pub time_zone: String,
-    /// How long dates are held for a reservation that is under way, in seconds.
+    /// How long dates are held for a reservation in progress, in seconds.
     pub hold_seconds: u64,
-    /// How long a stay may be, in nights.
+    /// The longest stay, in nights.
     pub longest_nights: u32,
-    /// How far ahead a stay may end, in days.
+    /// How far in the future a stay may end, in days.
     pub horizon_days: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What resorts do when something happens elsewhere.
+//! The policy of resorts: their reactions to other contexts' events.
 //!
 //! | whenever                | then                                                                          |
 //! |-------------------------|-------------------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-//! The gRPC face of resorts: parse, handle, answer.
+//! The gRPC API of resorts: parse, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -20,11 +20,11 @@ pub struct Service {
     pub loader: Loader<ResortId, Resort>,
     /// Lists resorts.
     pub database: Database,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
-    /// Where resorts are that don't say.
+    /// The time zone of resorts that give none.
     pub zone: TimeZone,
-    /// What limits holds.
+    /// Limits of holds.
     pub limits: Limits,
 }
 
@@ -36,7 +36,7 @@ impl Service {
         let zone = match resort.time_zone.as_str() {
             "" => Some(self.zone.clone()),
             name => {
-                // Only the names that IANA knows: a zone must have a name to be kept by.
+                // Only IANA names: a zone is stored by its name.
                 let zone = TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some());
                 fields.take("resort.time_zone", zone.ok_or("must be an IANA name such as Asia/Seoul, or empty"))
             }
@@ -51,7 +51,7 @@ fn offered(fields: &mut Fields, resort: &proto::Resort) -> Option<Vec<Dates>> {
         return None;
     }
     let parsed = resort.offered.iter().enumerate();
-    // Collected first, so that every violation is in the answer.
+    // Collected first, so that the answer contains every violation.
     let parsed: Vec<Option<Dates>> =
         parsed.map(|(index, dates)| Dates::parse(fields, &format!("resort.offered[{index}]"), Some(dates))).collect();
     parsed.into_iter().collect()

@@ -1,4 +1,4 @@
-//! Resorts, what they offer and who holds what of it in tables, and what others hear of them.
+//! Resorts, their offers and holds in tables, and the events that they publish.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use crate::domain::{Claim, Command, Event, Hold, Listing, Resort, ResortId, State, StayId};
 
 chassis::table! {
-    /// A resort, without what it offers and what is held of it.
+    /// A resort without its offers and holds.
     resorts (id) of Resort as ResortRow with version, wake_at {
         id: ResortId as SqlUuid,
         created_at: Timestamp as SqlTime,
@@ -83,7 +83,7 @@ chassis::table! {
 }
 diesel::allow_tables_to_appear_in_same_query!(resorts, offers, holds);
 
-/// The column's name of a state: the contract calls the last three the same.
+/// The state in the column: the contract has one name for the last three.
 fn name(state: State) -> &'static str {
     match state {
         State::Held { .. } => "held",
@@ -95,7 +95,7 @@ fn name(state: State) -> &'static str {
     }
 }
 
-/// What a caller is answered: the resort, and of a command about a stay the hold.
+/// The answer to a command: the resort and, for a command about a stay, the hold.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Answer {
     /// The resort.
@@ -112,10 +112,10 @@ impl Store for Resort {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let (ids, mentioned): (_, Vec<StayId>) =
             (request.ids(), request.commands().filter_map(Command::stay).collect());
-        // Written out, so that each half has an index, whatever has piled up.
+        // Two conditions, so that each uses its own index, however many rows there are.
         let open = holds::resort_id.eq_any(&ids).and(holds::is_open);
         let named = holds::resort_id.eq_any(&ids).and(holds::stay_id.eq_any(&mentioned));
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (resorts, held, offered) = db::try_join!(
             read!(tx, ResortRow in resorts where resorts::id.eq_any(&ids)),
             read!(tx, HoldRow in holds where open.or(named)),
@@ -127,10 +127,10 @@ impl Store for Resort {
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        // The version of the resort guards what it offers and its holds too.
+        // The version of the resort guards its offers and holds too.
         let hold = |change: &Change<'_, Self>, stay| Some(HoldRow::of(change.state.holds.get(&stay)?, change.id, stay));
-        let touched: Vec<HoldRow> = db::touched(changes, Event::stay, hold);
-        db::try_join!(db::save(tx, changes, ResortRow::of), db::upsert(tx, &touched))?;
+        let changed: Vec<HoldRow> = db::changed_parts(changes, Event::stay, hold);
+        db::try_join!(db::save(tx, changes, ResortRow::of), db::upsert(tx, &changed))?;
         let is_offer = |event: &Event| matches!(event, Event::Registered(..) | Event::Offered(..));
         let offering: Vec<_> = changes.iter().filter(|change| change.events.iter().any(is_offer)).collect();
         if offering.is_empty() {
@@ -161,19 +161,19 @@ impl Store for Resort {
         let Some(stay) = event.stay() else {
             let (resort, about) = (Some(proto::Resort::from(self)), Publication::about(self.id, self.id.uuid()));
             return match event {
-                Event::Offered(..) => about.tell(&proto::DatesOffered { resort }),
-                _ => about.tell(&proto::ResortRegistered { resort }),
+                Event::Offered(..) => about.publish(&proto::DatesOffered { resort }),
+                _ => about.publish(&proto::ResortRegistered { resort }),
             };
         };
         let (hold, about) = (self.hold_proto(stay), Publication::about(self.id, stay.uuid()));
         match event {
-            Event::Held(..) => about.tell(&proto::DatesHeld { hold }),
-            Event::Lapsed(_) => about.tell(&proto::HoldLapsed { hold }),
-            Event::Reserved(..) => about.tell(&proto::DatesReserved { hold }),
-            Event::Booked(..) => about.tell(&proto::DatesBooked { hold }),
-            Event::Freed(..) => about.tell(&proto::DatesFreed { hold }),
-            Event::Lost(..) => about.tell(&proto::HoldLost { hold }),
-            // What was never held is nobody's news.
+            Event::Held(..) => about.publish(&proto::DatesHeld { hold }),
+            Event::Lapsed(_) => about.publish(&proto::HoldLapsed { hold }),
+            Event::Reserved(..) => about.publish(&proto::DatesReserved { hold }),
+            Event::Booked(..) => about.publish(&proto::DatesBooked { hold }),
+            Event::Freed(..) => about.publish(&proto::DatesFreed { hold }),
+            Event::Lost(..) => about.publish(&proto::HoldLost { hold }),
+            // What was never held is not published.
             Event::Registered(..) | Event::Offered(..) | Event::Barred(..) => None,
         }
     }
@@ -190,7 +190,7 @@ fn offers_of(rows: Vec<OfferRow>) -> Result<db::Parts<ResortId, Vec<Dates>>, Err
     })
 }
 
-/// Which resorts to list. All of it must fit.
+/// Filters of a list of resorts. All of them must match.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Of this kind.
@@ -201,7 +201,7 @@ pub struct Filter {
     pub free: Option<Dates>,
 }
 
-/// A page of resorts, in the order of their registration, without what is open of them.
+/// A page of resorts, in the order of their registration, without their holds.
 pub async fn list(tx: Tx<'_>, filter: &Filter, page: &Page<ResortId>) -> Result<(Vec<proto::Resort>, String), Error> {
     let mut rows: Vec<ResortRow> = sql!(tx, |c| {
         let mut query = resorts::table.select(ResortRow::as_select()).into_boxed();
@@ -278,7 +278,7 @@ impl From<&Resort> for proto::Resort {
     }
 }
 
-/// The contract's name of a state.
+/// The state in the contract.
 fn shown(state: State) -> proto::HoldState {
     match state {
         State::Held { .. } => proto::HoldState::Held,

@@ -1,6 +1,6 @@
-//! Two replicas on one PostgreSQL decide about the same resort at once. What one has read the other may have changed: the
-//! version of the resort guards its holds, and the slower one decides anew. On SQLite there is one writer, so only a
-//! server can show this.
+//! Two replicas on one PostgreSQL decide about the same resort at once. Each may change what the other has read: the
+//! version of the resort guards its holds, and the slower one decides again. SQLite has one writer, so only a server
+//! can show this.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use chassis::{Aggregate, Cause, CommandMessage, Error, Writer, outbox};
 use jiff::tz::TimeZone;
 use resort::domain::{Claim, Command, Limits, Listing, Resort, ResortId};
 
-/// Nights that both want, one after the other. Fewer than a resort may have open.
+/// Nights that both try to hold, one after the other. Fewer than a resort may have open.
 const NIGHTS: i64 = 100;
 
 const LIMITS: Limits = Limits { hold_for: Duration::from_secs(900), longest_nights: 30, horizon_days: 730 };
@@ -59,7 +59,7 @@ async fn r2_two_replicas_never_hold_one_night_twice() {
     let events = outbox::oldest(database.reader().await.unwrap().tx(), 1_000).await.unwrap();
     let sequences: BTreeSet<i64> = events.iter().map(|(_, event)| event.sequence).collect();
     assert_eq!(events.len() as i64, 1 + NIGHTS, "an event for the resort and for each hold");
-    assert_eq!(sequences.len(), events.len(), "no two events are the same step of the resort");
+    assert_eq!(sequences.len(), events.len(), "each event has its own version of the resort");
     tasks.stop(Duration::from_secs(5)).await;
 }
 

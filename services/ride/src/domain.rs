@@ -1,8 +1,8 @@
-//! A rider: which bikes a customer rides, which bills are in arrears, and which moves are legal. Pure: no clock, no
-//! database, no network.
+//! A rider: the rides and the bills in arrears of a customer, and the legal transitions. Pure: no clock, no database,
+//! no network.
 //!
-//! Who may rent is a rule of the customer, so it has its place here. The aggregate holds the rides under way, the bills in
-//! arrears, and those that a command is about, not its history.
+//! Whether a customer may rent depends on all of their rides and bills, so the rider is the aggregate. It holds the
+//! rides in progress, the bills in arrears, and those that a command is about, not its history.
 //!
 //! ```text
 //! (none) --Start--> Started --Return--> Returned
@@ -12,8 +12,8 @@
 //!   +--Expect--> Expected --too long--> Abandoned
 //!   +--Abandon---------------------------^
 //! ```
-//! A bike is taken before its ride starts. `Expect` is what the bike tells: should the caller be gone by then, the ride is
-//! abandoned after a while, and the bike is free again.
+//! A bike is taken before its ride starts. The event of the bike leads to `Expect`: if the call that took the bike
+//! ended early, the ride is abandoned after a while, and the bike is free again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,18 +27,18 @@ chassis::ids! {
     RiderId = "rider";
     /// The id of a ride. It is the id of the flow.
     RideId = "ride";
-    /// The id of a bike, which `bike` gave it.
+    /// The id of a bike, assigned by `bike`.
     BikeId = "bike";
-    /// The id of a bill, which `billing` gave it.
+    /// The id of a bill, assigned by `billing`.
     BillId = "bill";
 }
 
-/// The rider that a customer is.
+/// The rider of a customer.
 pub fn rider_of(customer: &str) -> RiderId {
     Id::derived_from(chassis::ids::hash(&[customer.as_bytes()]))
 }
 
-/// How long a bike that was taken waits for its ride to start: much longer than any call takes.
+/// How long after its bike was taken a ride must start: much longer than any call takes.
 pub const EXPECTED_FOR: Duration = Duration::from_secs(30);
 
 /// A customer as a rider.
@@ -46,7 +46,7 @@ pub const EXPECTED_FOR: Duration = Duration::from_secs(30);
 pub struct Rider {
     /// The subject of the customer.
     pub customer: String,
-    /// The rides under way, and those that a command is about.
+    /// The rides in progress, and those that a command is about.
     pub rides: BTreeMap<RideId, Ride>,
     /// The bills in arrears, and those that a command is about.
     pub bills: BTreeMap<BillId, Standing>,
@@ -55,49 +55,49 @@ pub struct Rider {
 /// A ride.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ride {
-    /// With which bike.
+    /// The bike.
     pub bike: Taken,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// When it started; of one that never did, when it was heard of.
+    /// When it started; for a ride that never did, when its first event was processed.
     pub started_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// The last event that others know it by: the cause of what the passing of time brings.
+    /// Its last published event: the cause of what its timer does.
     pub last_event: Option<EventId>,
 }
 
 /// A bike that was taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
-    /// Which one.
+    /// The id of the bike.
     pub bike: BikeId,
-    /// What is painted on it.
+    /// The name painted on it.
     pub name: String,
     /// Where it was taken.
     pub from: Place,
 }
 
-/// Where a ride stands.
+/// States of a ride.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
-    /// The bike was taken; whoever asked for it has not been heard of yet.
+    /// The bike was taken; the ride has not started yet.
     Expected {
-        /// When it is abandoned.
+        /// When the ride is abandoned.
         until: Timestamp,
     },
-    /// The customer rides.
+    /// In progress.
     Started,
     /// The bike was left there.
     Returned(Place, Timestamp),
-    /// The bike could not be brought back: it costs nothing.
+    /// The bike could not be given back: the ride costs nothing.
     Voided(Timestamp),
     /// It never started.
     Abandoned,
 }
 
 impl State {
-    /// When it is abandoned, if it does not start before.
+    /// When it is abandoned, unless it starts before.
     pub fn until(&self) -> Option<Timestamp> {
         if let State::Expected { until } = self { Some(*until) } else { None }
     }
@@ -112,36 +112,36 @@ impl State {
         if let State::Returned(_, at) | State::Voided(at) = self { Some(*at) } else { None }
     }
 
-    /// Whether it is under way, or may start still.
+    /// Whether it is in progress or may still start.
     pub fn is_open(&self) -> bool {
         matches!(self, State::Expected { .. } | State::Started)
     }
 
-    /// Whether it ever started: others are nobody's business.
+    /// Whether it ever started: only then it is visible and published.
     pub fn is_known(&self) -> bool {
         !matches!(self, State::Expected { .. } | State::Abandoned)
     }
 }
 
-/// How a bill stands, by the newest that was heard of it.
+/// The state of a bill, by its newest event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The deposit did not suffice.
     pub in_arrears: bool,
-    /// The sequence of the event that said so.
+    /// The sequence of that event.
     pub sequence: i64,
 }
 
-/// What a rider is told.
+/// Commands of a rider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// The customer has a bike and rides off.
+    /// The customer starts a ride with a bike.
     Start {
-        /// Who.
+        /// The subject of the customer.
         customer: String,
         /// The ride.
         ride: RideId,
-        /// With what.
+        /// The bike.
         bike: Taken,
         /// How many bikes a customer may ride at once.
         at_once: usize,
@@ -150,17 +150,17 @@ pub enum Command {
     Expect(String, RideId, Taken),
     /// The ride can't start, or its bike is gone before it did.
     Abandon(String, RideId, Taken),
-    /// It is time to look for rides that never started.
+    /// The timer is due: abandon the rides that did not start in time.
     GiveUp,
     /// The customer left the bike there.
     Return(RideId, Place),
-    /// The bike was written off, or could not be brought back.
+    /// The bike was written off, or could not be given back.
     Void(RideId),
-    /// How a bill of the customer stands.
+    /// The state of a bill of the customer.
     Note(String, BillId, Standing),
 }
 
-/// What happened to a rider.
+/// Events of a rider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A ride started.
@@ -173,11 +173,11 @@ pub enum Event {
     Returned(RideId, Place, Timestamp),
     /// A ride costs nothing.
     Voided(RideId, Timestamp),
-    /// A bill stands otherwise.
+    /// The state of a bill changed.
     Noted(String, BillId, Standing),
 }
 
-/// Why a rider said no.
+/// Why a command of a rider is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
@@ -332,7 +332,7 @@ impl Rider {
 }
 
 impl Event {
-    /// The ride that it is about.
+    /// The ride that the command or event is about.
     pub fn ride(&self) -> Option<RideId> {
         match self {
             Event::Started(_, ride, ..)
@@ -344,14 +344,14 @@ impl Event {
         }
     }
 
-    /// The bill that it is about.
+    /// The bill that the command or event is about.
     pub fn bill(&self) -> Option<BillId> {
         if let Event::Noted(_, bill, _) = self { Some(*bill) } else { None }
     }
 }
 
 impl Command {
-    /// The ride that it is about.
+    /// The ride that the command or event is about.
     pub fn ride(&self) -> Option<RideId> {
         match self {
             Command::Start { ride, .. }
@@ -363,7 +363,7 @@ impl Command {
         }
     }
 
-    /// The bill that it is about.
+    /// The bill that the command or event is about.
     pub fn bill(&self) -> Option<BillId> {
         if let Command::Note(_, bill, _) = self { Some(*bill) } else { None }
     }

@@ -1,7 +1,7 @@
 //! Rides with bikes, from rent to return. The core of the bike line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. Whether a bike can be had only `bike` knows: it
-//! is asked, and waited for, before a ride starts. A return asks nobody, so it works with everything else away.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. Only `bike` knows whether a bike
+//! is free: it is called before a ride starts. A return calls no other context, so it works while all of them are down.
 
 pub mod domain;
 pub mod policy;

@@ -1,4 +1,4 @@
-//! What riders do when something happens elsewhere.
+//! The policy of riders: their reactions to other contexts' events.
 //!
 //! | whenever                     | then                                                                             |
 //! |------------------------------|----------------------------------------------------------------------------------|
@@ -45,7 +45,7 @@ fn taken(bike: Option<Bike>) -> Result<Taken, Malformed> {
 
 fn note(bill: Option<Bill>, in_arrears: bool, sequence: i64) -> Reaction {
     let bill = decode::present("bill", bill)?;
-    // Of most bills there is nothing to keep.
+    // Most bills were never in arrears: nothing to store.
     if bill.arrears_time.is_none() {
         return Ok(vec![]);
     }

@@ -1,4 +1,4 @@
-//! The gRPC face of rides: parse, take the bike, handle, answer.
+//! The gRPC API of rides: parse, take the bike, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -17,7 +17,7 @@ use crate::store::{self, Found};
 pub struct Service {
     /// Changes riders.
     pub writer: Writer<Rider>,
-    /// Loads riders with what is open of them.
+    /// Loads riders with their open rides and bills.
     pub riders: Loader<RiderId, Rider>,
     /// Loads rides.
     pub rides: Loader<RideId, Found>,
@@ -25,7 +25,7 @@ pub struct Service {
     pub database: Database,
     /// Takes bikes.
     pub bike: PeerClient,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
     /// How many bikes one customer may ride at once.
     pub at_once: usize,
@@ -35,28 +35,29 @@ impl Service {
     async fn rent(&self, call: &Call, bike: BikeId) -> Result<proto::Ride, Error> {
         let customer = call.caller.subject().to_owned();
         let rider = rider_of(&customer);
-        // A request that is repeated meets the bike that its first attempt took.
+        // A repeated request finds the bike that its first attempt took.
         let ride = self.runtime.id_for(call.key);
         let known = self.riders.get(rider).await?;
         if let Some(known) = known.filter(|known| !known.rides.contains_key(&ride)) {
-            // No bike is taken for nothing.
+            // Checked first, so that no bike is taken in vain.
             known.may_ride(self.at_once).map_err(|refusal| Error::refused(&refusal))?;
         }
         let bike = self.take(call, ride, bike).await?;
         let start = Command::Start { customer: customer.clone(), ride, bike: bike.clone(), at_once: self.at_once };
         let started = self.writer.handle(call.command(rider, start)).await;
         if let Err(Error::Refused { .. }) = &started {
-            // Meanwhile the customer may not ride any more: the bike is free again.
+            // The customer may no longer rent: give the bike back.
             let abandon = Command::Abandon(customer, ride, bike);
             self.writer.handle(call.command(rider, abandon).without_key()).await?;
         }
         started
     }
 
-    /// Takes the bike for a ride, and waits. Should this process die after that, the bike's event has the ride abandoned.
+    /// Calls `bike` to take the bike for a ride. If this process crashes after that, the bike's event has the ride
+    /// abandoned.
     async fn take(&self, call: &Call, ride: RideId, bike: BikeId) -> Result<Taken, Error> {
         let request = TakeBikeRequest {
-            // The ride makes it happen once.
+            // The ride id is the idempotency key.
             request_id: String::new(),
             bike_id: bike.to_string(),
             ride_id: ride.to_string(),
@@ -80,7 +81,7 @@ impl Service {
     }
 }
 
-/// What is kept of a bike; `None` if the answer breaks its contract.
+/// What a ride stores of its bike; `None` if the answer breaks its contract.
 fn taken_of(bike: Bike) -> Option<Taken> {
     let from = decode::place("place", bike.place).ok()?;
     Some(Taken { bike: bike.bike_id.parse().ok()?, name: bike.name, from })

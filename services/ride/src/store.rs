@@ -1,4 +1,4 @@
-//! Riders, their rides and bills in tables, and what others hear of them.
+//! Riders, their rides and bills in tables, and the events that they publish.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use contracts::ride::v1::{self as proto, RideState};
 use crate::domain::{BikeId, BillId, Command, Event, Ride, RideId, Rider, RiderId, Standing, State, Taken, rider_of};
 
 chassis::table! {
-    /// A rider, without rides and bills.
+    /// A rider without rides and bills.
     riders (id) of Rider as RiderRow with version, wake_at { customer: String as Text }
     columns |rider| { id: RiderId as SqlUuid = rider_of(&rider.customer) }
     fields |row, corrupt, rides: BTreeMap<RideId, Ride>, bills: BTreeMap<BillId, Standing>| {
@@ -23,7 +23,7 @@ chassis::table! {
 }
 
 chassis::table! {
-    /// A ride. One that never started is not known to its customer.
+    /// A ride. One that never started is not shown to its customer.
     rides (id) of Ride as RideRow
     given (id: RideId as SqlUuid, rider: RiderId as SqlUuid, customer: String as Text) {
         started_at: Timestamp as SqlTime,
@@ -66,14 +66,14 @@ chassis::table! {
 }
 
 chassis::table! {
-    /// How a bill stands that is, or was, in arrears.
+    /// The state of a bill that is, or was, in arrears.
     bills (id) of Standing as BillRow given (id: BillId as SqlUuid, rider: RiderId as SqlUuid) {
         in_arrears: bool as Bool,
         sequence: i64 as BigInt,
     }
 }
 
-/// The column's name of a state; for the contract, a ride that did not start has none.
+/// The state in the column; the contract has none for a ride that did not start.
 fn name(state: &State) -> &'static str {
     match state {
         State::Expected { .. } => "expected",
@@ -93,7 +93,7 @@ impl Store for Rider {
         let of_bill: Vec<BillId> = request.commands().filter_map(Command::bill).collect();
         let open = rides::rider.eq_any(&ids).and(rides::is_open);
         let in_arrears = bills::rider.eq_any(&ids).and(bills::in_arrears);
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (riders, rides, bills) = db::try_join!(
             read!(tx, RiderRow in riders where riders::id.eq_any(&ids)),
             read!(tx, RideRow in rides where open.or(rides::id.eq_any(&of_ride))),
@@ -106,10 +106,10 @@ impl Store for Rider {
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the rider guards rides and bills too.
-        let rides: Vec<RideRow> = db::touched(changes, Event::ride, |change, id| {
+        let rides: Vec<RideRow> = db::changed_parts(changes, Event::ride, |change, id| {
             Some(RideRow::of(change.state.rides.get(&id)?, id, change.id, change.state.customer.clone()))
         });
-        let bills: Vec<BillRow> = db::touched(changes, Event::bill, |change, id| {
+        let bills: Vec<BillRow> = db::changed_parts(changes, Event::bill, |change, id| {
             Some(BillRow::of(change.state.bills.get(&id)?, id, change.id))
         });
         db::try_join!(db::save(tx, changes, RiderRow::of), db::upsert(tx, &rides), db::upsert(tx, &bills))?;
@@ -128,14 +128,14 @@ impl Store for Rider {
         let ride = Some(to_proto(id, &self.customer, self.rides.get(&id)?));
         let about = Publication::about(id, id.uuid());
         match event {
-            Event::Started(..) => about.tell(&proto::RideStarted { ride }),
-            Event::Returned(..) => about.tell(&proto::RideReturned { ride }),
-            Event::Voided(..) => about.tell(&proto::RideVoided { ride }),
+            Event::Started(..) => about.publish(&proto::RideStarted { ride }),
+            Event::Returned(..) => about.publish(&proto::RideReturned { ride }),
+            Event::Voided(..) => about.publish(&proto::RideVoided { ride }),
             Event::Abandoned(customer, _, bike, _) => {
                 let (ride_id, bike_id, customer_id) = (id.to_string(), bike.bike.to_string(), customer.clone());
-                about.tell(&proto::RideAbandoned { ride_id, bike_id, customer_id })
+                about.publish(&proto::RideAbandoned { ride_id, bike_id, customer_id })
             }
-            // That a bike was taken, it told itself.
+            // `bike` publishes that a bike was taken.
             Event::Expected(..) | Event::Noted(..) => None,
         }
     }
@@ -145,7 +145,7 @@ impl Store for Rider {
     }
 }
 
-/// A ride, and whose it is.
+/// A ride with its customer.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The customer.
@@ -172,7 +172,7 @@ pub async fn list(
     )
 }
 
-/// The ride as the contract shows it.
+/// The ride as a message of the contract.
 pub fn to_proto(id: RideId, customer: &str, ride: &Ride) -> proto::Ride {
     let state = match ride.state {
         State::Expected { .. } | State::Abandoned => RideState::Unspecified,

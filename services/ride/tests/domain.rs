@@ -1,5 +1,5 @@
-//! The rules of riders: as tables of given, when and then; as properties of random stories; and what others' events lead
-//! to.
+//! The rules of riders: as tables of given, when and then; as properties of random histories; and the reactions of the
+//! policy.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ fn b3_a_ride_starts_once() {
 }
 
 #[test]
-fn b2_a_bike_that_was_taken_for_nobody_is_given_back() {
+fn b2_a_bike_whose_ride_does_not_start_is_given_back() {
     check(&[], expect(1), Ok(&[expected(1)]));
     let waiting = rider(&[expected(1)]).expect("there is one");
     assert_eq!(waiting.due_at(), Some((NOW + EXPECTED_FOR, Command::GiveUp)));
@@ -125,7 +125,7 @@ fn b4_a_ride_is_returned_once() {
 }
 
 #[test]
-fn b4_a_ride_whose_bike_is_gone_is_void_also_after_its_return() {
+fn b4_a_ride_whose_bike_was_written_off_is_void_also_after_its_return() {
     check(&[started(1)], Command::Void(id(1)), Ok(&[voided(1)]));
     check(&[started(1), returned(1)], Command::Void(id(1)), Ok(&[voided(1)]));
     for nothing in [vec![], vec![started(1), voided(1)], vec![expected(1)], vec![abandoned(1)]] {
@@ -137,13 +137,13 @@ fn b4_a_ride_whose_bike_is_gone_is_void_also_after_its_return() {
 fn b5_a_bill_in_arrears_blocks_the_next_rent() {
     check(&[noted(9, true, 3)], start(1), Err(Refusal::BillInArrears));
     check(&[noted(9, true, 3), noted(9, false, 4)], start(1), Ok(&[started(1)]));
-    // What is under way is brought back all the same.
+    // A ride in progress can be returned all the same.
     check(&[started(1), noted(9, true, 3)], give_back(1), Ok(&[returned(1)]));
     check(&[started(1), noted(9, true, 3)], start(1), Ok(&[]));
 }
 
 #[test]
-fn b5_the_newest_says_how_a_bill_stands() {
+fn b5_the_newest_event_decides_the_state_of_a_bill() {
     check(&[], note(9, true, 3), Ok(&[noted(9, true, 3)]));
     check(&[noted(9, true, 3)], note(9, true, 3), Ok(&[]));
     check(&[noted(9, true, 3)], note(9, false, 4), Ok(&[noted(9, false, 4)]));
@@ -175,10 +175,10 @@ proptest! {
 
     #[test]
     fn what_is_over_stays_over_and_nobody_rides_in_arrears(
-        story in proptest::collection::vec((0u64..20, commands()), 1..30)
+        history in proptest::collection::vec((0u64..20, commands()), 1..30)
     ) {
         let (mut rider, mut now) = (None, NOW);
-        for (seconds, command) in story {
+        for (seconds, command) in history {
             now = now + Duration::from_secs(seconds);
             let Ok(events) = Rider::decide(rider.as_ref(), &command, now) else { continue };
             let before = rider.clone();
@@ -252,7 +252,7 @@ fn text_id(number: u64) -> String {
 }
 
 #[test]
-fn b5_only_bills_that_were_in_arrears_are_noted() {
+fn b5_only_bills_that_were_in_arrears_are_stored() {
     let bill = |arrears: bool| {
         let arrears_time = arrears.then(|| NOW.to_proto());
         Some(Bill { bill_id: text_id(9), customer_id: ann(), arrears_time, ..Bill::default() })

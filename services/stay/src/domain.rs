@@ -1,4 +1,4 @@
-//! A stay: reserved, paid, cancelled or completed, and which moves are legal. Pure: no clock, no database, no network.
+//! A stay: reserved, paid, cancelled or completed, and the legal transitions. Pure: no clock, no database, no network.
 //!
 //! ```text
 //! (none) --Reserve--> Reserved --Confirm--> Confirmed --Complete--> Completed
@@ -7,10 +7,10 @@
 //!                        |  Drop, Lapse, Lose   |  Lose
 //!                        +----> Cancelled <-----+
 //! ```
-//! That no night is sold twice is the rule of the resort, which promised the nights before there is a stay. If it could
-//! not keep its promise, the stay is cancelled (`Lose`).
+//! `resort` guarantees that no night is sold twice: it holds the nights before there is a stay. If the hold was lost,
+//! the stay is cancelled (`Lose`).
 //!
-//! A payment that comes after the end decides nothing here: whoever cancels a stay has told `payment` to void what was
+//! A payment that arrives after the end decides nothing here: the event of a cancelled stay has `payment` void what was
 //! or will be paid.
 
 use std::time::Duration;
@@ -22,33 +22,33 @@ use chassis::{Aggregate, Timestamp};
 chassis::ids! {
     /// The id of a stay. It is the id of the flow.
     StayId = "stay";
-    /// The id of a resort, which `resort` gave it.
+    /// The id of a resort, assigned by `resort`.
     ResortId = "resort";
-    /// The id of a payment, which `payment` gave it.
+    /// The id of a payment, assigned by `payment`.
     PaymentId = "payment";
 }
 
-/// On which terms stays are reserved: settings of the installation.
+/// The terms of reservations, from the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// How long a reservation waits for its payment.
     pub pay_within: Duration,
-    /// Until how long before its begin a paid stay can be cancelled.
+    /// How long before its start a paid stay can be cancelled at the latest.
     pub cancel_until: Duration,
 }
 
-/// A resort promised to a customer for some nights, and what became of it.
+/// A resort reserved for a customer for some nights, and its outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stay {
     /// Its id.
     pub id: StayId,
-    /// Who stays where, when, for how much.
+    /// Customer, resort, dates and price.
     pub booking: Booking,
-    /// From then on it can't be cancelled, if it is paid.
+    /// From then on a paid stay can't be cancelled.
     pub cancel_before: Timestamp,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// What confirmed it.
+    /// The payment that confirmed it.
     pub payment_id: Option<PaymentId>,
     /// When it was reserved.
     pub created_at: Timestamp,
@@ -56,29 +56,29 @@ pub struct Stay {
     pub updated_at: Timestamp,
 }
 
-/// Who stays where, when, for how much: what `resort` promised.
+/// The terms that `resort` held: customer, resort, dates and price.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Booking {
     /// The subject of the customer.
     pub customer: String,
-    /// Where.
+    /// The resort.
     pub resort: ResortId,
-    /// What the resort is called.
+    /// The name of the resort.
     pub resort_name: String,
     /// From the first night to the morning of departure.
     pub dates: Dates,
-    /// From the begin of the first date to the end of the day of departure, where the resort is.
+    /// From the start of the first date to the end of the day of departure, at the resort.
     pub period: Period,
     /// The time zone of the resort, by its IANA name.
     pub time_zone: String,
-    /// For how much.
+    /// The price.
     pub price: Money,
 }
 
-/// Where a stay stands.
+/// States of a stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The nights are kept, until then without payment.
+    /// The nights are reserved; the payment is awaited.
     Reserved {
         /// When it lapses.
         expires: Timestamp,
@@ -100,16 +100,16 @@ pub enum Cause {
     Payment,
     /// It was not paid in time.
     Unpaid,
-    /// Others have the nights.
+    /// Other stays have the nights.
     Resort,
 }
 
-/// What a stay is told.
+/// Commands of a stay.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The resort holds the nights: reserve them.
     Reserve(StayId, Booking, Terms),
-    /// The customer does not want it any more.
+    /// The customer cancels it.
     Cancel,
     /// It was paid.
     Confirm(PaymentId),
@@ -117,18 +117,18 @@ pub enum Command {
     TakeBack,
     /// The customer cancelled the payment before paying.
     Drop,
-    /// Others have the nights.
+    /// Other stays have the nights.
     Lose,
-    /// It is time to look whether it was paid.
+    /// The timer is due: cancel it if it was not paid in time.
     Lapse,
-    /// It is time to look whether it is over.
+    /// The timer is due: complete it if it is over.
     Complete,
 }
 
-/// What happened to a stay.
+/// Events of a stay.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The nights are kept for a customer.
+    /// The nights are reserved for a customer.
     Reserved(Box<Stay>),
     /// It was paid.
     Confirmed(PaymentId, Timestamp),
@@ -140,7 +140,7 @@ pub enum Event {
     CancellationRefused,
 }
 
-/// Why a stay said no.
+/// Why a command of a stay is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {

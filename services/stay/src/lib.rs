@@ -1,7 +1,7 @@
 //! Stays reserved at a resort, paid for, cancelled, completed. The core of the resort line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. Whether the nights are free only `resort` knows:
-//! it is asked, and waited for, before there is a reservation.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. Only `resort` knows whether the
+//! nights are free: it is called before there is a reservation.
 
 pub mod domain;
 pub mod policy;
@@ -31,7 +31,7 @@ pub const CONTEXT: Context = Context {
 pub struct Settings {
     /// How long a reservation waits for its payment, in seconds.
     pub pay_within_seconds: u64,
-    /// Until how long before its begin a paid stay can be cancelled, in hours.
+    /// How long before its start a paid stay can be cancelled at the latest, in hours.
     pub cancel_until_hours: u64,
 }
 
@@ -43,7 +43,7 @@ impl Default for Settings {
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
-    // A year is longer than anybody waits, and short enough for every clock.
+    // Upper bound: a year, which no time arithmetic overflows.
     host.within("pay_within_seconds", settings.pay_within_seconds, 1..=31_536_000)?;
     host.within("cancel_until_hours", settings.cancel_until_hours, 0..=8_760)?;
     let terms = Terms {

@@ -1,4 +1,4 @@
-//! What stays do when something happens elsewhere.
+//! The policy of stays: their reactions to other contexts' events.
 //!
 //! | whenever                                  | then                                                       |
 //! |-------------------------------------------|------------------------------------------------------------|
@@ -7,7 +7,7 @@
 //! | `payment.v1.PaymentCancelled`             | cancel the stay that it was for, if it is unpaid           |
 //! | `resort.v1.HoldLost`                      | cancel: others have its nights                             |
 //!
-//! Payments of other sellers are not ours: a payment names its seller.
+//! Payments of other sellers are ignored: a payment names its seller.
 
 use chassis::{Malformed, Policy, decode};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled};

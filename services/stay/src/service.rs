@@ -1,4 +1,4 @@
-//! The gRPC face of stays: parse, ask the resort, handle, answer.
+//! The gRPC API of stays: parse, call the resort, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -23,24 +23,24 @@ pub struct Service {
     pub database: Database,
     /// Holds dates.
     pub resort: PeerClient,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
-    /// On which terms stays are reserved.
+    /// The terms of reservations.
     pub terms: Terms,
 }
 
 impl Service {
     async fn reserve(&self, call: &Call, resort: ResortId, dates: Dates) -> Result<proto::Stay, Error> {
-        // A request that is repeated meets the hold of its first attempt, and not one of a stranger.
+        // A repeated request finds the hold of its first attempt, and no other.
         let id = self.runtime.id_for(call.key);
         let booking = self.hold(call, id, resort, dates).await?;
         self.writer.handle(call.command(id, Command::Reserve(id, booking, self.terms))).await
     }
 
-    /// Has the resort hold the dates, and waits. Should this process die after that, the hold ends by itself.
+    /// Calls the resort to hold the dates. If this process crashes after that, the hold lapses.
     async fn hold(&self, call: &Call, id: StayId, resort: ResortId, dates: Dates) -> Result<Booking, Error> {
         let request = HoldDatesRequest {
-            // The stay makes it happen once.
+            // The stay id is the idempotency key.
             request_id: String::new(),
             resort_id: resort.to_string(),
             stay_id: id.to_string(),
@@ -63,7 +63,7 @@ impl Service {
     }
 }
 
-/// What the resort promised; `None` if its answer breaks its contract.
+/// What the resort holds; `None` if its answer breaks its contract.
 fn booking(hold: Hold, customer: &str) -> Option<Booking> {
     let time = |time: Option<_>| Timestamp::from_proto(&time?);
     let price = hold.price?;

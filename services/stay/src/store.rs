@@ -1,4 +1,4 @@
-//! Stays in a table, and what others hear of them.
+//! Stays in a table, and the events that they publish.
 
 use chassis::db::{Column, Name, prelude::*};
 use chassis::page::Cursor;
@@ -71,11 +71,11 @@ impl Store for Stay {
     fn publish(&self, event: &Event) -> Option<Publication> {
         let (stay, about) = (Some(proto::Stay::from(self)), Publication::about(self.id, self.id.uuid()));
         match event {
-            Event::Reserved(_) => about.tell(&proto::StayReserved { stay }),
-            Event::Confirmed(..) => about.tell(&proto::StayConfirmed { stay }),
-            Event::Completed(_) => about.tell(&proto::StayCompleted { stay }),
-            Event::Cancelled(..) => about.tell(&proto::StayCancelled { stay }),
-            Event::CancellationRefused => about.tell(&proto::StayCancellationRefused { stay }),
+            Event::Reserved(_) => about.publish(&proto::StayReserved { stay }),
+            Event::Confirmed(..) => about.publish(&proto::StayConfirmed { stay }),
+            Event::Completed(_) => about.publish(&proto::StayCompleted { stay }),
+            Event::Cancelled(..) => about.publish(&proto::StayCancelled { stay }),
+            Event::CancellationRefused => about.publish(&proto::StayCancellationRefused { stay }),
         }
     }
 }
@@ -94,7 +94,7 @@ pub async fn list(
     )
 }
 
-/// The contract's name of a state.
+/// The state in the contract.
 fn shown(state: State) -> StayState {
     match state {
         State::Reserved { .. } => StayState::Reserved,

@@ -1,8 +1,8 @@
-//! What a manager is, and what a report earns. Pure: no clock, no database, no network.
+//! A manager, and the points that a report earns. Pure: no clock, no database, no network.
 //!
-//! There is one manager for a subject. A report is recorded after its bike took it, whether the bike's answer says so or
-//! its event: whichever comes first, the other decides nothing. What is left of the points is `wallet`'s to know; here is
-//! what it told last.
+//! There is one manager per subject. A report is recorded after its bike applied it; the bike's answer and its event
+//! both lead to that, and the second of them decides nothing. `wallet` owns the balance of points; the manager has a
+//! copy from its newest event.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ chassis::ids! {
     ManagerId = "manager";
     /// The id of a report. It is the id of the flow.
     ReportId = "report";
-    /// The id of a bike, which `bike` gave it.
+    /// The id of a bike, assigned by `bike`.
     BikeId = "bike";
 }
 
@@ -27,86 +27,86 @@ pub fn manager_of(subject: &str) -> ManagerId {
 pub struct Manager {
     /// The id.
     pub id: ManagerId,
-    /// Who it is.
+    /// The subject.
     pub subject: String,
-    /// How many reports bikes took.
+    /// The number of reports that bikes applied.
     pub reports: i64,
-    /// What they earned, all in all.
+    /// The points earned in total.
     pub points_earned: i64,
-    /// What is left of that, as `wallet` told last.
+    /// The balance of points in the newest event of `wallet`.
     pub points: i64,
-    /// Which of the wallet's events told it; 0 if none did yet.
+    /// The sequence of that event; 0 if there is none yet.
     pub told_sequence: i64,
-    /// The reports that are at hand.
-    pub at_hand: BTreeMap<ReportId, Report>,
+    /// The reports that a command is about.
+    pub loaded_reports: BTreeMap<ReportId, Report>,
 }
 
-/// A report that a bike took.
+/// A report that a bike applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Its id.
     pub id: ReportId,
-    /// What the bike took.
+    /// The finding.
     pub finding: Finding,
-    /// What it earned.
+    /// The points that it earned.
     pub points: i64,
     /// When it was recorded.
     pub created_at: Timestamp,
 }
 
-/// How a bike was found.
+/// The condition in which a bike was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which bike.
+    /// The bike.
     pub bike: BikeId,
-    /// How much its battery held, 0 to 100.
+    /// The charge of its battery, 0 to 100.
     pub battery_percent: i32,
     /// Whether it could be ridden.
     pub usable: bool,
 }
 
-/// What a manager is told. All of it names the subject, for it may be the first that is heard of.
+/// Commands of a manager. Each has the subject, because it may be the first for that manager.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A bike took the report of this subject, which earns so many points.
+    /// A bike applied the report of this subject, which earns this number of points.
     Record(String, ReportId, Finding, i64),
-    /// The wallet of this subject has so many points left, by its event of this sequence.
+    /// The balance of points in an event of the subject's wallet.
     Note {
-        /// Whose wallet.
+        /// The subject of the wallet.
         subject: String,
-        /// How many are left.
+        /// The balance.
         points: i64,
-        /// The version of the wallet.
+        /// The sequence of the event.
         sequence: i64,
     },
 }
 
 impl Command {
-    /// The report that it is about.
+    /// The report that the command or event is about.
     pub fn report(&self) -> Option<ReportId> {
         if let Command::Record(_, id, ..) = self { Some(*id) } else { None }
     }
 }
 
-/// What happened to a manager.
+/// Events of a manager.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It is the first that was heard of the subject.
-    Met(String),
-    /// A bike took a report.
+    /// The manager of this subject was created.
+    Created(String),
+    /// A bike applied a report.
     ReportTaken(Report),
-    /// So many points are left, by the wallet's event of this sequence.
+    /// The balance of points, and the sequence of the wallet's event.
     PointsNoted(i64, i64),
 }
 
 impl Event {
-    /// The report that it is about.
+    /// The report that the command or event is about.
     pub fn report(&self) -> Option<ReportId> {
         if let Event::ReportTaken(report) = self { Some(report.id) } else { None }
     }
 }
 
-/// A manager says no to nothing.
+/// A manager refuses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {}
 
@@ -125,7 +125,7 @@ impl Aggregate for Manager {
 
     fn decide(manager: Option<&Manager>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let (subject, event) = match command {
-            Command::Record(_, id, ..) if manager.is_some_and(|manager| manager.at_hand.contains_key(id)) => {
+            Command::Record(_, id, ..) if manager.is_some_and(|manager| manager.loaded_reports.contains_key(id)) => {
                 return Ok(vec![]);
             }
             Command::Record(subject, id, finding, points) => {
@@ -137,13 +137,13 @@ impl Aggregate for Manager {
             }
             Command::Note { subject, points, sequence } => (subject, Event::PointsNoted(*points, *sequence)),
         };
-        let met = manager.is_none().then(|| Event::Met(subject.clone()));
+        let met = manager.is_none().then(|| Event::Created(subject.clone()));
         Ok(met.into_iter().chain([event]).collect())
     }
 
     fn evolve(manager: Option<Manager>, event: &Event) -> Manager {
         match (manager, event) {
-            (None, Event::Met(subject)) => Manager::new(subject),
+            (None, Event::Created(subject)) => Manager::new(subject),
             (None, event) => unreachable!("{event:?} can't be the first event of a manager"),
             (Some(mut manager), event) => {
                 manager.apply(event);
@@ -154,7 +154,7 @@ impl Aggregate for Manager {
 }
 
 impl Manager {
-    /// One of whom nothing was heard yet.
+    /// A manager without reports.
     pub fn new(subject: &str) -> Manager {
         Manager {
             id: manager_of(subject),
@@ -163,17 +163,17 @@ impl Manager {
             points_earned: 0,
             points: 0,
             told_sequence: 0,
-            at_hand: BTreeMap::new(),
+            loaded_reports: BTreeMap::new(),
         }
     }
 
     fn apply(&mut self, event: &Event) {
         match event {
-            Event::Met(_) => {}
+            Event::Created(_) => {}
             Event::ReportTaken(report) => {
                 self.reports += 1;
                 self.points_earned += report.points;
-                self.at_hand.insert(report.id, *report);
+                self.loaded_reports.insert(report.id, *report);
             }
             Event::PointsNoted(points, sequence) => {
                 self.points = *points;

@@ -1,6 +1,6 @@
-//! The upkeep of bikes: managers, their reports and points. A report counts once the bike took it.
+//! The upkeep of bikes: managers, their reports and points. A report counts once the bike has applied it.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`].
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`].
 
 pub mod domain;
 pub mod policy;
@@ -26,7 +26,7 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// What a report earns that a bike took.
+    /// Points that a report earns.
     pub points_per_report: i64,
 }
 

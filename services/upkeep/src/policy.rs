@@ -1,9 +1,9 @@
-//! What managers have when something happens elsewhere.
+//! The policy of managers: their reactions to other contexts' events.
 //!
 //! | whenever                    | then                                                            |
 //! |-----------------------------|-----------------------------------------------------------------|
-//! | `bike.v1.BikeInspected`     | record the report, if its answer did not reach us               |
-//! | `wallet.v1.PointsEarned`    | note how many points are left, unless something newer told that |
+//! | `bike.v1.BikeInspected`     | record the report, if the answer of the call was lost           |
+//! | `wallet.v1.PointsEarned`    | store the balance of points, unless a newer event was processed |
 //! | `wallet.v1.PointsConverted` | the same                                                        |
 
 use chassis::{Envelope, Malformed, Policy, decode};
@@ -14,7 +14,7 @@ use crate::domain::{Command, Finding, Manager, ManagerId, manager_of};
 
 type Reaction = Result<Vec<(ManagerId, Command)>, Malformed>;
 
-/// The table above. A report earns so many points.
+/// The table above. A report earns `points`.
 pub fn policy(points: i64) -> Policy<Manager> {
     Policy::new()
         .on(move |event: BikeInspected, _| {
@@ -26,7 +26,7 @@ pub fn policy(points: i64) -> Policy<Manager> {
         .on(|event: PointsConverted, envelope| left(event.wallet, envelope))
 }
 
-/// What a bike says was found.
+/// The finding in a bike's event or answer.
 pub fn finding(bike: Option<Bike>) -> Result<Finding, Malformed> {
     let Bike { bike_id, battery_percent, usable, .. } = decode::present("bike", bike)?;
     Ok(Finding { bike: decode::parsed("bike_id", &bike_id)?, battery_percent, usable })

@@ -1,4 +1,4 @@
-//! The gRPC face of upkeep: parse, have the bike take the report, handle, answer.
+//! The gRPC API of upkeep: parse, call the bike, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -20,17 +20,17 @@ pub struct Service {
     pub loader: Loader<ManagerId, Manager>,
     /// Lists reports.
     pub database: Database,
-    /// Takes reports.
+    /// Applies reports.
     pub bike: PeerClient,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
-    /// What a report earns.
+    /// Points that a report earns.
     pub points: i64,
 }
 
 impl Service {
     async fn report(&self, call: &Call, finding: Finding) -> Result<proto::Report, Error> {
-        // A request that is repeated meets the report of its first attempt.
+        // A repeated request has the report id of its first attempt.
         let id = self.runtime.id_for(call.key);
         self.inspect(call, id, finding).await?;
         let manager = call.caller.subject().to_owned();
@@ -38,10 +38,10 @@ impl Service {
         self.writer.handle(call.command(manager_of(call.caller.subject()), command)).await
     }
 
-    /// Has the bike take the report, and waits. Should this process die after that, the event `BikeInspected` does the rest.
+    /// Calls `bike` to apply the report. If this process crashes after that, the event `BikeInspected` completes it.
     async fn inspect(&self, call: &Call, id: ReportId, finding: Finding) -> Result<(), Error> {
         let request = InspectBikeRequest {
-            // The report makes it happen once.
+            // The report id is the idempotency key.
             request_id: String::new(),
             bike_id: finding.bike.to_string(),
             report_id: id.to_string(),

@@ -1,4 +1,4 @@
-//! Managers and reports in tables, and what others hear of them.
+//! Managers and reports in tables, and the events that they publish.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ chassis::table! {
         points: i64 as BigInt,
         told_sequence: i64 as BigInt,
     }
-    fields |row, corrupt, at_hand: BTreeMap<ReportId, Report>| { at_hand: at_hand }
+    fields |row, corrupt, loaded_reports: BTreeMap<ReportId, Report>| { loaded_reports: loaded_reports }
 }
 
 chassis::table! {
@@ -45,7 +45,7 @@ impl Store for Manager {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
         let about: Vec<ReportId> = request.commands().filter_map(Command::report).collect();
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (managers, reports) = db::try_join!(
             read!(tx, ManagerRow in managers where managers::id.eq_any(&ids)),
             read!(tx, ReportRow in reports where reports::id.eq_any(&about)),
@@ -56,19 +56,20 @@ impl Store for Manager {
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the manager guards the reports too.
-        let new: Vec<ReportRow> = db::touched(changes, Event::report, |change, id| {
-            Some(ReportRow::of(change.state.at_hand.get(&id)?, change.state.subject.clone(), change.id))
+        let new: Vec<ReportRow> = db::changed_parts(changes, Event::report, |change, id| {
+            Some(ReportRow::of(change.state.loaded_reports.get(&id)?, change.state.subject.clone(), change.id))
         });
         let ((), inserted) = db::try_join!(db::save(tx, changes, ManagerRow::of), db::insert(tx, &new))?;
         if inserted < new.len() {
-            // Nobody else wrote these managers, so it is not for trying again: two were told of one report.
+            // No concurrent transaction wrote these managers, so a retry would not help: two of them have the same
+            // report.
             return Err(Error::Internal("a report is another manager's".into()));
         }
         Ok(())
     }
 
     fn answer(&self, command: &Command) -> proto::Report {
-        let report = command.report().and_then(|id| self.at_hand.get(&id));
+        let report = command.report().and_then(|id| self.loaded_reports.get(&id));
         report.map(|report| to_proto(&self.subject, report)).unwrap_or_default()
     }
 
@@ -76,10 +77,10 @@ impl Store for Manager {
         match event {
             Event::ReportTaken(report) => {
                 let about = Publication::about(self.id, report.id.uuid());
-                about.tell(&proto::ReportTaken { report: Some(to_proto(&self.subject, report)) })
+                about.publish(&proto::ReportTaken { report: Some(to_proto(&self.subject, report)) })
             }
-            // What we know of the points, we know from others.
-            Event::Met(_) | Event::PointsNoted(..) => None,
+            // `wallet` publishes the points.
+            Event::Created(_) | Event::PointsNoted(..) => None,
         }
     }
 }

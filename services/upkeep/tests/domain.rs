@@ -1,5 +1,5 @@
-//! The rules of managers: as tables of given, when and then; as properties of random stories; and what others' events
-//! lead to.
+//! The rules of managers: as tables of given, when and then; as properties of random histories; and the reactions of
+//! the policy.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use upkeep::policy::policy;
 /// 2026-07-01T00:00:00Z.
 const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
 
-/// The id of a number.
+/// The id with this number at its end.
 fn id<K>(number: u64) -> chassis::Id<K> {
     let uuid = format!("00000000-0000-4000-8000-{number:012}");
     uuid.parse().expect("the test gives a UUID")
@@ -36,8 +36,8 @@ fn report(number: u64) -> Event {
     Event::ReportTaken(Report { id: id(number), finding: finding(), points: 1_000, created_at: NOW })
 }
 
-fn met() -> Event {
-    Event::Met("boss".to_owned())
+fn created() -> Event {
+    Event::Created("boss".to_owned())
 }
 
 fn play(commands: &[Command]) -> Option<Manager> {
@@ -55,16 +55,16 @@ fn check(given: &[Command], when: Command, then: &[Event]) {
 
 #[test]
 fn b8_a_report_that_a_bike_took_is_recorded_once() {
-    check(&[], record(1), &[met(), report(1)]);
+    check(&[], record(1), &[created(), report(1)]);
     check(&[record(1)], record(2), &[report(2)]);
     check(&[record(1), record(2)], record(1), &[]);
-    let manager = play(&[record(1), record(2), record(1)]).expect("he was met");
+    let manager = play(&[record(1), record(2), record(1)]).expect("it was created");
     assert_eq!((manager.reports, manager.points_earned, manager.points), (2, 2_000, 0));
 }
 
 #[test]
-fn b10_the_newest_word_of_the_wallet_counts() {
-    check(&[], note(1_000, 2), &[met(), Event::PointsNoted(1_000, 2)]);
+fn b10_the_newest_event_of_the_wallet_counts() {
+    check(&[], note(1_000, 2), &[created(), Event::PointsNoted(1_000, 2)]);
     check(&[note(1_000, 2)], note(400, 3), &[Event::PointsNoted(400, 3)]);
     check(&[note(400, 3)], note(1_000, 2), &[]);
     check(&[note(400, 3)], note(400, 3), &[]);
@@ -121,7 +121,7 @@ fn an_event_that_breaks_its_contract_is_malformed() {
 
 proptest! {
     #[test]
-    fn every_report_counts_once_and_the_last_word_of_the_wallet_stays(
+    fn every_report_counts_once_and_the_newest_event_of_the_wallet_stays(
         commands in prop::collection::vec(
             prop_oneof![(0..9_u64).prop_map(record), (0..500_i64).prop_map(|sequence| note(sequence * 3, sequence + 1))],
             0..40,

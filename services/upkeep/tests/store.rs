@@ -1,4 +1,4 @@
-//! Managers in a store: what was told is read back, once.
+//! Managers in a store: what was written is read back, once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn execute(writer: &Writer<Manager>, subject: &str, command: Command) -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b8_a_report_is_kept_and_told_once() {
+async fn b8_a_report_is_stored_and_published_once() {
     let (folder, runtime, tasks) = (tempfile::tempdir().unwrap(), Runtime::real(), Tasks::default());
     let store = format!("sqlite:{}", folder.path().join("upkeep.db").display());
     let database = Database::open(&store, "upkeep", &runtime).await.unwrap();

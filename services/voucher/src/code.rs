@@ -1,6 +1,6 @@
-//! The code of a voucher: 80 bits of chance, written so that people can read it out and type it in.
+//! The code of a voucher: 80 random bits, written so that people can read them out and type them in.
 //!
-//! The letters and digits are Crockford's base 32: without `I`, `L`, `O` and `U`, which are taken for others.
+//! The letters and digits are Crockford's base 32: without `I`, `L`, `O` and `U`, which are easily confused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ const SYMBOLS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Symbols of a code, five bits each.
 const LENGTH: usize = 16;
 
-/// A code. It is shown to its customer by [`Code::reveal`], and by nothing else.
+/// A code. Only [`Code::reveal`] shows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Code([u8; LENGTH]);
 
@@ -20,7 +20,7 @@ impl Code {
         Code(std::array::from_fn(|index| SYMBOLS[(bits >> (5 * (LENGTH - 1 - index)) & 31) as usize]))
     }
 
-    /// The 16 letters and digits, as they are kept.
+    /// The 16 letters and digits, as they are stored.
     pub fn plain(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -40,7 +40,7 @@ pub struct NotACode;
 impl FromStr for Code {
     type Err = NotACode;
 
-    /// As people type it: capitals or not, hyphens and spaces anywhere, `O` for `0`, `I` and `L` for `1`.
+    /// As people type it: in upper or lower case, with hyphens and spaces anywhere, `O` for `0`, `I` and `L` for `1`.
     fn from_str(text: &str) -> Result<Code, NotACode> {
         let symbol = |letter: char| match letter.to_ascii_uppercase() {
             'O' => Some(b'0'),

@@ -1,4 +1,4 @@
-//! A voucher: what a guest shows at the resort, and which moves are legal. Pure: no clock, no database, no network.
+//! A voucher, which a guest shows at the resort, and its legal transitions. Pure: no clock, no database, no network.
 //!
 //! ```text
 //! (none) --Issue--> Issued --Send--> Sent --Redeem--> Redeemed
@@ -6,9 +6,9 @@
 //!                     +--Redeem-------|--------+
 //!                     +--Deactivate---+--> Deactivated
 //! ```
-//! `Deactivate` may come before `Issue`: then there never is a voucher that is good. It can't meet `Redeem`: a stay can be
-//! cancelled until shortly before it begins, and its voucher is redeemed from its begin on. Should it come all the same
-//! (the resort lost the stay; no time lies between; the event was long under way), a redeemed voucher stays redeemed.
+//! `Deactivate` may arrive before `Issue`: then no voucher is issued. It does not conflict with `Redeem`: a stay can be
+//! cancelled until shortly before it begins, and its voucher is redeemed from its begin on. If it arrives all the same
+//! (the resort lost the stay, the two times are equal, the event was late), a redeemed voucher stays redeemed.
 
 use chassis::error::RefusalCode;
 use chassis::values::{Dates, Period};
@@ -19,9 +19,9 @@ use crate::code::Code;
 chassis::ids! {
     /// The id of a voucher, made from its stay.
     VoucherId = "voucher";
-    /// The id of a stay, which `stay` gave it. It is the id of the flow.
+    /// The id of a stay, assigned by `stay`. It is the id of the flow.
     StayId = "stay";
-    /// The id of a resort, which `resort` gave it.
+    /// The id of a resort, assigned by `resort`.
     ResortId = "resort";
 }
 
@@ -30,33 +30,33 @@ pub fn voucher_of(stay: StayId) -> VoucherId {
     VoucherId::derived_from(stay.uuid())
 }
 
-/// What lets a guest in.
+/// A voucher for a stay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Voucher {
     /// Its id.
     pub id: VoucherId,
     /// The stay that it is for.
     pub stay_id: StayId,
-    /// Whom it lets in where and when; `None` while only the end of the stay was heard of.
+    /// Its guest, resort and dates; `None` while only the end of the stay is known.
     pub grant: Option<Grant>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// When it was first heard of.
+    /// When the first event about it was processed.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// Whom a voucher lets in where and when, and by which code.
+/// The guest, resort, dates and code of a voucher.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
-    /// What the guest shows.
+    /// The code that the guest shows.
     pub code: Code,
     /// The subject of the customer.
     pub customer: String,
-    /// Where.
+    /// The resort.
     pub resort: ResortId,
-    /// What the resort is called.
+    /// The name of the resort.
     pub resort_name: String,
     /// From the first night to the morning of departure.
     pub dates: Dates,
@@ -64,12 +64,12 @@ pub struct Grant {
     pub period: Period,
 }
 
-/// Where a voucher stands.
+/// States of a voucher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is good.
+    /// It is valid.
     Issued,
-    /// It is good, and its customer has it.
+    /// It is valid, and its customer has received it.
     Sent,
     /// The guest has arrived.
     Redeemed,
@@ -77,35 +77,35 @@ pub enum State {
     Deactivated,
 }
 
-/// What a voucher is told.
+/// Commands of a voucher.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The stay was paid.
     Issue(StayId, Grant),
-    /// Its customer has it.
+    /// Its customer has received it.
     Send,
-    /// The guest is there.
+    /// The guest shows it.
     Redeem,
     /// The stay was cancelled.
     Deactivate(StayId),
 }
 
-/// What happened to a voucher.
+/// Events of a voucher.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It is good.
+    /// It is valid.
     Issued(StayId, Grant, Timestamp),
-    /// Its customer has it.
+    /// Its customer has received it.
     Sent(Timestamp),
     /// The guest has arrived.
     Redeemed(Timestamp),
-    /// It is worth nothing any more.
+    /// It is no longer valid.
     Deactivated(Timestamp),
     /// The stay was cancelled before the voucher was issued.
     Barred(StayId, Timestamp),
 }
 
-/// Why a voucher said no.
+/// Why a command of a voucher is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {

@@ -1,8 +1,8 @@
 //! Vouchers: issued for paid stays, sent, redeemed at the resort, deactivated. Serves the resort line.
 //!
-//! The rules are in [`domain`], what others' events lead to in [`policy`]. A voucher is worth what its code is: that is
-//! told to its customer, and shown nowhere else but in the events that admins read in the chronicle, neither in the log nor
-//! where values are printed.
+//! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. The code of a voucher is a
+//! secret: only its customer sees it, and admins in the events of the chronicle. Logs and printed values do not contain
+//! it.
 
 pub mod code;
 pub mod domain;

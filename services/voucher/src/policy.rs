@@ -1,4 +1,4 @@
-//! What vouchers do when something happens elsewhere.
+//! The policy of vouchers: their reactions to other contexts' events.
 //!
 //! | whenever                           | then                                            |
 //! |------------------------------------|-------------------------------------------------|
@@ -17,7 +17,8 @@ use crate::domain::{Command, Grant, StayId, Voucher, VoucherId, voucher_of};
 
 type Reaction = Result<Vec<(VoucherId, Command)>, Malformed>;
 
-/// The table above. Codes are drawn from `ids`; of several for one voucher, the one that is written first is its code.
+/// The table above. `ids` generates the codes; if there are several for one voucher, the first one that is written
+/// counts.
 pub fn policy(ids: Ids) -> Policy<Voucher> {
     Policy::new()
         .on(move |event: StayConfirmed, _| issue(event.stay, Code::new(ids.secret())))
@@ -25,7 +26,7 @@ pub fn policy(ids: Ids) -> Policy<Voucher> {
         .on(|event: MessageDelivered, _| sent(event.message))
 }
 
-/// The topic under which `notification` tells customers their codes.
+/// The topic of the messages in which `notification` sends codes.
 const TOPIC: &str = "VOUCHER_ISSUED";
 
 fn issue(stay: Option<Stay>, code: Code) -> Reaction {
@@ -46,7 +47,7 @@ fn issue(stay: Option<Stay>, code: Code) -> Reaction {
 
 fn deactivate(stay: Option<Stay>) -> Reaction {
     let (id, stay) = known(stay)?;
-    // A stay that ended unpaid is never confirmed: it has no voucher and gets none.
+    // A stay that ended unpaid is never confirmed, so it never has a voucher.
     let was_paid = !stay.payment_id.is_empty();
     Ok(was_paid.then(|| (voucher_of(id), Command::Deactivate(id))).into_iter().collect())
 }

@@ -1,4 +1,4 @@
-//! The gRPC face of vouchers: parse, handle, answer.
+//! The gRPC API of vouchers: parse, handle, answer.
 
 use chassis::db::Database;
 use chassis::{Call, Error, Loader, Page, Writer};
@@ -24,7 +24,7 @@ fn is_own(call: &Call, voucher: &Voucher) -> bool {
     voucher.grant.as_ref().is_some_and(|grant| grant.customer == call.caller.subject())
 }
 
-/// The voucher as the caller may see it: the code is for its customer.
+/// The voucher as the caller may see it: only its customer sees the code.
 fn shown(call: &Call, voucher: &Voucher) -> proto::Voucher {
     let full = proto::Voucher::from(voucher);
     if is_own(call, voucher) { full } else { proto::Voucher { code: String::new(), ..full } }

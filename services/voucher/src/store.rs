@@ -1,4 +1,4 @@
-//! Vouchers in a table, and what others hear of them.
+//! Vouchers in a table, and the events that they publish.
 
 use chassis::Secret;
 use chassis::db::{Name, prelude::*};
@@ -12,7 +12,7 @@ use crate::code::Code;
 use crate::domain::{Command, Event, Grant, ResortId, State, StayId, Voucher, VoucherId};
 
 chassis::table! {
-    /// A voucher. One that never was good has no customer.
+    /// A voucher. One that was never issued has no customer.
     vouchers (id) of Voucher as Row with version {
         id: VoucherId as SqlUuid,
         stay_id: StayId as SqlUuid,
@@ -67,11 +67,11 @@ impl Store for Voucher {
     fn publish(&self, event: &Event) -> Option<Publication> {
         let (voucher, about) = (Some(proto::Voucher::from(self)), Publication::about(self.id, self.stay_id.uuid()));
         match event {
-            Event::Issued(..) => about.tell(&proto::VoucherIssued { voucher }),
-            Event::Sent(_) => about.tell(&proto::VoucherSent { voucher }),
-            Event::Redeemed(_) => about.tell(&proto::VoucherRedeemed { voucher }),
-            Event::Deactivated(_) => about.tell(&proto::VoucherDeactivated { voucher }),
-            // What never was good is nobody's news.
+            Event::Issued(..) => about.publish(&proto::VoucherIssued { voucher }),
+            Event::Sent(_) => about.publish(&proto::VoucherSent { voucher }),
+            Event::Redeemed(_) => about.publish(&proto::VoucherRedeemed { voucher }),
+            Event::Deactivated(_) => about.publish(&proto::VoucherDeactivated { voucher }),
+            // What was never issued is not published.
             Event::Barred(..) => None,
         }
     }

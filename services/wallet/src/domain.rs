@@ -1,7 +1,7 @@
-//! What a wallet is, and which moves are legal. Pure: no clock, no database, no network.
+//! A wallet and its legal transitions. Pure: no clock, no database, no network.
 //!
-//! There is one wallet for an owner, so nothing is spent twice: the rule has one place. Whatever rises the deposit pays
-//! the bills that wait, strictly the oldest first; one that comes while others wait goes behind them.
+//! There is one wallet per owner, so nothing is spent twice. Whatever raises the deposit pays the waiting bills,
+//! strictly the oldest first; a bill that arrives while others wait queues behind them.
 //!
 //! ```text
 //!             Pay                       Void
@@ -10,7 +10,7 @@
 //!     |  +--Pay--> Waiting --Void--> Void
 //!     +--Void--> Void, and a bill that comes late pays nothing
 //! ```
-//! Money that a card was charged for is taken in whatever the limits say: those are asked about before (`Expect`).
+//! Money that a card was charged for is always accepted: the limits are checked before the charge (`Expect`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub use crate::ledger::{
     Account, Balance, BillId, ConversionId, Entry, EntryId, FlowId, Reason, ReportId, TopUpId, WalletId, wallet_of,
 };
 
-/// Whose a wallet is, and in which currency it is kept.
+/// The owner and the currency of a wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The subject of the owner.
@@ -31,22 +31,22 @@ pub struct Holder {
     pub currency: Currency,
 }
 
-/// What someone has with the company.
+/// The deposit and points of an owner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wallet {
     /// Its id.
     pub id: WalletId,
-    /// Whose it is.
+    /// Its owner and currency.
     pub holder: Holder,
-    /// What it holds.
+    /// Its balance.
     pub balance: Balance,
-    /// How many entries led to that.
+    /// The number of its entries.
     pub entries: i64,
-    /// How many bills ever waited: gives the next one its place.
+    /// The number of bills that ever waited: the next place in the queue.
     pub waited: i64,
-    /// The bills that wait, and those that are at hand.
+    /// The waiting bills, and those that a command is about.
     pub bills: BTreeMap<BillId, Bill>,
-    /// The entries that are at hand: what they were made for is done.
+    /// The entries of what a command is about, if they were posted already.
     pub posted: BTreeSet<EntryId>,
     /// When it was opened.
     pub created_at: Timestamp,
@@ -54,27 +54,27 @@ pub struct Wallet {
     pub updated_at: Timestamp,
 }
 
-/// A bill, as far as the wallet is concerned.
+/// A bill to be paid from the deposit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bill {
     /// Its id.
     pub id: BillId,
     /// The flow that it belongs to.
     pub flow: FlowId,
-    /// How much.
+    /// The amount.
     pub amount: i64,
-    /// Where it stands.
+    /// Its state.
     pub state: BillState,
-    /// When it was first heard of.
+    /// When the first event about it was processed.
     pub since: Timestamp,
 }
 
-/// Where a bill stands.
+/// States of a bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BillState {
     /// It waits for money.
     Waiting {
-        /// Behind those with a lower place.
+        /// Its place in the queue.
         place: i64,
     },
     /// It was paid.
@@ -84,25 +84,25 @@ pub enum BillState {
 }
 
 impl BillState {
-    /// Its place among the bills that wait, if it does.
+    /// Its place in the queue, if it waits.
     pub fn place(self) -> Option<i64> {
         if let BillState::Waiting { place } = self { Some(place) } else { None }
     }
 }
 
-/// What a wallet is told.
+/// Commands of a wallet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
-    /// Whose wallet it is.
+    /// The owner and currency of the wallet.
     pub holder: Holder,
-    /// What it is to do.
-    pub order: Order,
+    /// What to do.
+    pub operation: Operation,
 }
 
-/// What a wallet is to do.
+/// The operation of a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Order {
-    /// A card is about to be charged for a top up. Decides nothing, but refuses one that could not be taken.
+pub enum Operation {
+    /// A card will be charged for a top-up. Decides nothing, but refuses one that would exceed a limit.
     Expect(TopUpId, Money),
     /// A card was charged.
     TopUp(TopUpId, i64),
@@ -112,35 +112,35 @@ pub enum Order {
     Void(BillId, FlowId),
     /// A manager's report earned points.
     Earn(ReportId, i64),
-    /// Points are to become deposit.
+    /// The owner converts points to deposit.
     Convert(ConversionId, i64),
 }
 
-impl Order {
-    /// The entry that it is about.
+impl Operation {
+    /// The entry that the operation posts.
     pub fn entry(&self) -> Option<EntryId> {
         match self {
-            Order::Expect(id, _) | Order::TopUp(id, _) => Some(Reason::TopUp(*id).entry()),
-            Order::Earn(id, _) => Some(Reason::Report(*id).entry()),
-            Order::Convert(id, _) => Some(Reason::Conversion(*id).entry()),
-            // The bill itself tells what was paid.
-            Order::Pay(..) | Order::Void(..) => None,
+            Operation::Expect(id, _) | Operation::TopUp(id, _) => Some(Reason::TopUp(*id).entry()),
+            Operation::Earn(id, _) => Some(Reason::Report(*id).entry()),
+            Operation::Convert(id, _) => Some(Reason::Conversion(*id).entry()),
+            // The state of the bill says whether it was paid.
+            Operation::Pay(..) | Operation::Void(..) => None,
         }
     }
 
-    /// The bill that it is about.
+    /// The bill that the operation is about.
     pub fn bill(&self) -> Option<BillId> {
         match self {
-            Order::Pay(id, ..) | Order::Void(id, _) => Some(*id),
+            Operation::Pay(id, ..) | Operation::Void(id, _) => Some(*id),
             _ => None,
         }
     }
 }
 
-/// What happened to a wallet.
+/// Events of a wallet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It is the first that was heard of its owner.
+    /// The wallet was opened.
     Opened(Holder, Timestamp),
     /// Money came in.
     ToppedUp(Entry),
@@ -152,16 +152,16 @@ pub enum Event {
     BillRefunded(Bill, Entry),
     /// A bill that waited is void.
     BillDropped(Bill, Timestamp),
-    /// A bill is void before it came.
+    /// A bill was voided before it arrived.
     BillBarred(Bill),
     /// Points were earned.
     PointsEarned(Entry),
-    /// Points became deposit.
+    /// Points were converted to deposit.
     PointsConverted(Entry),
 }
 
 impl Event {
-    /// The bill that it is about, as it is after it.
+    /// The bill, in its state after the event.
     pub fn bill(&self) -> Option<&Bill> {
         match self {
             Event::BillPaid(bill, _)
@@ -173,7 +173,7 @@ impl Event {
         }
     }
 
-    /// The entry that was made.
+    /// The entry that was posted.
     pub fn entry(&self) -> Option<&Entry> {
         match self {
             Event::ToppedUp(entry)
@@ -186,7 +186,7 @@ impl Event {
     }
 }
 
-/// Why a wallet said no.
+/// Why a command of a wallet is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refusal {
@@ -220,32 +220,35 @@ impl Aggregate for Wallet {
     type Refusal = Refusal;
 
     fn decide(wallet: Option<&Wallet>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        let Command { holder, order } = command;
-        let is_money = matches!(order, Order::Expect(..) | Order::TopUp(..) | Order::Pay(..) | Order::Convert(..));
+        let Command { holder, operation } = command;
+        let is_money = matches!(
+            operation,
+            Operation::Expect(..) | Operation::TopUp(..) | Operation::Pay(..) | Operation::Convert(..)
+        );
         if let Some(kept) =
             wallet.map(|wallet| wallet.holder.currency).filter(|kept| is_money && *kept != holder.currency)
         {
             return Err(Refusal::WalletCurrency(kept));
         }
         let mut book = Book::open(wallet, holder, now);
-        match *order {
-            Order::Expect(_, amount) if amount.currency != holder.currency => {
+        match *operation {
+            Operation::Expect(_, amount) if amount.currency != holder.currency => {
                 return Err(Refusal::WalletCurrency(holder.currency));
             }
-            // Done is done: only what is new can be too much, too late, or not enough.
-            _ if order.entry().is_some_and(|entry| book.wallet.posted.contains(&entry)) => {}
-            Order::Expect(_, amount) => book.check_room(amount.minor)?,
-            Order::TopUp(id, amount) => {
+            // A repeated operation changes nothing: only a new one is checked.
+            _ if operation.entry().is_some_and(|entry| book.wallet.posted.contains(&entry)) => {}
+            Operation::Expect(_, amount) => book.check_room(amount.minor)?,
+            Operation::TopUp(id, amount) => {
                 let entry = book.entry(Reason::TopUp(id), amount);
                 book.record(Event::ToppedUp(entry));
             }
-            Order::Pay(id, flow, amount) => book.pay(id, flow, amount),
-            Order::Void(id, flow) => book.void(id, flow),
-            Order::Earn(id, points) => {
+            Operation::Pay(id, flow, amount) => book.pay(id, flow, amount),
+            Operation::Void(id, flow) => book.void(id, flow),
+            Operation::Earn(id, points) => {
                 let entry = book.entry(Reason::Report(id), points);
                 book.record(Event::PointsEarned(entry));
             }
-            Order::Convert(id, points) => book.convert(id, points)?,
+            Operation::Convert(id, points) => book.convert(id, points)?,
         }
         book.settle();
         Ok(book.events)
@@ -264,7 +267,7 @@ impl Aggregate for Wallet {
 }
 
 impl Wallet {
-    /// One that nothing happened to yet.
+    /// A wallet without entries.
     pub fn empty(holder: Holder, now: Timestamp) -> Wallet {
         Wallet {
             id: wallet_of(&holder.owner),
@@ -279,7 +282,7 @@ impl Wallet {
         }
     }
 
-    /// The bills that wait for money.
+    /// The waiting bills.
     pub fn waiting(&self) -> impl Iterator<Item = &Bill> {
         self.bills.values().filter(|bill| bill.state.place().is_some())
     }
@@ -308,7 +311,7 @@ impl Wallet {
     }
 }
 
-/// A wallet while it is decided what happens to it.
+/// The working copy of a wallet during a decision, with the events so far.
 struct Book {
     wallet: Wallet,
     is_new: bool,
@@ -342,7 +345,7 @@ impl Book {
         if fits { Ok(()) } else { Err(Refusal::DepositTooLarge) }
     }
 
-    /// What is owed waits, however much that is: who may ride on is for `ride` to say.
+    /// A bill waits whatever the amount of the arrears: `ride` decides who may rent.
     fn pay(&mut self, id: BillId, flow: FlowId, amount: i64) {
         if self.wallet.bills.contains_key(&id) {
             return;
@@ -386,7 +389,7 @@ impl Book {
         Ok(())
     }
 
-    /// Pays what waits, the oldest first, as far as the deposit reaches.
+    /// Pays the waiting bills, the oldest first, as far as the deposit suffices.
     fn settle(&mut self) {
         while let Some(bill) = self.wallet.oldest_waiting().filter(|bill| bill.amount <= self.wallet.balance.deposit) {
             self.pay_from_deposit(bill);

@@ -1,8 +1,8 @@
 //! Accounts, and entries that move money between them. Pure.
 //!
-//! An entry is one transfer, by double entry: money flows from the credit account to the debit account, so the accounts of
-//! the ledger always add up to 0. What an entry was made for determines the two accounts and the entry's id: so it is made
-//! once.
+//! An entry is one transfer, by double entry: money flows from the credit account to the debit account, so the accounts
+//! of the ledger always add up to 0. The reason of an entry determines the two accounts and the entry's id, so it is
+//! posted once.
 //!
 //! ```text
 //! CASH ----top up----> DEPOSIT ----bill----> REVENUE
@@ -10,7 +10,7 @@
 //!                      |     +----refund-----+
 //! REWARDS --report--> POINTS (conversion)
 //! ```
-//! The house's accounts have no balance of their own that all would write to: they are sums of entries.
+//! The company's accounts have no stored balance, which every transaction would write: they are sums of entries.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,17 +20,17 @@ use chassis::{Timestamp, ids};
 chassis::ids! {
     /// The id of a wallet, made from its owner.
     WalletId = "wallet";
-    /// The id of an entry, made from what it was made for.
+    /// The id of an entry, made from its reason.
     EntryId = "entry";
-    /// The id of what an entry was made for, whatever that is.
+    /// The id of a reason: of a top-up, bill, report or conversion.
     ReasonId = "reason";
-    /// The id of a top up: that of the purchase in `payment`, and of the flow.
+    /// The id of a top-up: that of the purchase in `payment`, and of the flow.
     TopUpId = "top up";
-    /// The id of a bill, which `billing` gave it.
+    /// The id of a bill, assigned by `billing`.
     BillId = "bill";
     /// The id of the flow that a bill belongs to: of the ride.
     FlowId = "flow";
-    /// The id of a manager's report, which `upkeep` gave it. It is the id of the flow.
+    /// The id of a manager's report, assigned by `upkeep`. It is the id of the flow.
     ReportId = "report";
     /// The id of a conversion of points. It is the id of the flow.
     ConversionId = "conversion";
@@ -41,18 +41,18 @@ pub fn wallet_of(owner: &str) -> WalletId {
     WalletId::new(ids::hash(&[b"wallet", owner.as_bytes()]))
 }
 
-/// What holds money or points.
+/// An account of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
     /// The owner's deposit.
     Deposit,
     /// The owner's points.
     Points,
-    /// The house: money that came in.
+    /// The company's: money that came in.
     Cash,
-    /// The house: what it earned.
+    /// The company's: its revenue.
     Revenue,
-    /// The house: what it gave for reports.
+    /// The company's: rewards for reports.
     Rewards,
 }
 
@@ -73,18 +73,18 @@ impl Account {
     }
 }
 
-/// What an entry was made for.
+/// The reason of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// Money came in.
     TopUp(TopUpId),
     /// A bill was paid.
     Bill(BillId),
-    /// A bill that was paid is void.
+    /// A paid bill was voided.
     Refund(BillId),
     /// Points were earned.
     Report(ReportId),
-    /// Points became deposit.
+    /// Points were converted to deposit.
     Conversion(ConversionId),
 }
 
@@ -110,7 +110,7 @@ impl Reason {
         self.accounts().1
     }
 
-    /// The id of the top up, bill, report or conversion.
+    /// The id of the top-up, bill, report or conversion.
     pub fn id(self) -> ReasonId {
         ReasonId::new(match self {
             Reason::TopUp(id) => id.uuid(),
@@ -133,14 +133,14 @@ impl Reason {
         all.into_iter().find(|reason| (reason.credit().name(), reason.debit().name()) == (credit, debit))
     }
 
-    /// The id of the entry that is made for it, once.
+    /// The id of its one entry.
     pub fn entry(self) -> EntryId {
         let (credit, debit) = (self.credit().name().as_bytes(), self.debit().name().as_bytes());
         EntryId::new(ids::hash(&[b"entry", credit, debit, self.id().uuid().as_bytes()]))
     }
 }
 
-/// What a wallet holds, in the minor unit of its currency; a point counts as one.
+/// A balance, in the minor unit of the currency; a point counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     /// Money.
@@ -156,7 +156,7 @@ impl fmt::Display for Balance {
 }
 
 impl Balance {
-    /// What it is after an entry of so much, made for this. An `i64` has room for nine million of the largest amounts.
+    /// The balance after an entry of this reason and amount. An `i64` has room for nine million of the largest amounts.
     #[must_use]
     pub fn after(self, reason: Reason, amount: i64) -> Balance {
         let (credit, debit) = reason.accounts();
@@ -168,33 +168,33 @@ impl Balance {
     }
 }
 
-/// Money or points that moved.
+/// An entry of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Which one of its wallet, from 1 on.
+    /// Its number in the wallet, from 1 on.
     pub number: i64,
-    /// What it was made for; between which accounts.
+    /// Its reason, which determines the accounts.
     pub reason: Reason,
-    /// How much.
+    /// The amount.
     pub amount: i64,
-    /// What the wallet holds after it.
+    /// The balance after it.
     pub after: Balance,
-    /// When.
+    /// When it was posted.
     pub created_at: Timestamp,
 }
 
-/// What the accounts hold, by their entries.
+/// The balances of the accounts: sums of their entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals(BTreeMap<Account, i64>);
 
 impl Totals {
-    /// Takes an entry in.
+    /// Adds an entry.
     pub fn take(&mut self, entry: &Entry) {
         *self.0.entry(entry.reason.credit()).or_default() -= entry.amount;
         *self.0.entry(entry.reason.debit()).or_default() += entry.amount;
     }
 
-    /// What an account holds.
+    /// The balance of an account.
     pub fn of(&self, account: Account) -> i64 {
         self.0.get(&account).copied().unwrap_or_default()
     }
@@ -203,16 +203,16 @@ impl Totals {
 /// The entries of a wallet, replayed from the first one on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Replay {
-    /// How many there were.
+    /// The number of entries.
     pub count: i64,
-    /// What they add up to.
+    /// Their sum.
     pub sum: Balance,
-    /// What the last one says that the wallet holds.
+    /// The balance in the last entry.
     last: Balance,
 }
 
 impl Replay {
-    /// Replays the next entry; returns what is wrong with it.
+    /// Replays the next entry; returns its errors.
     pub fn take(&mut self, entry: &Entry) -> Vec<String> {
         let Entry { number, reason, amount, after, .. } = *entry;
         let mut wrong = Vec::new();
@@ -228,7 +228,7 @@ impl Replay {
         if after.deposit < 0 || after.points < 0 {
             wrong.push(format!("entry {number} leaves less than nothing: {after}"));
         }
-        // From here on by its own account, so that one fault is found once.
+        // Go on with the entry's own number and balance, so that one fault is reported once.
         *self = Replay { count: number, sum: self.sum.after(reason, amount), last: after };
         wrong
     }

@@ -1,7 +1,7 @@
 //! Wallets: deposits and points of customers and managers, as a double-entry ledger. Serves every line of business.
 //!
-//! What an entry is stands in [`ledger`], the rules of a wallet in [`domain`], what others' events lead to in [`policy`],
-//! whether the ledger adds up in [`check`].
+//! Entries and accounts are in [`ledger`], the rules of a wallet in [`domain`], the reactions to other contexts' events
+//! in [`policy`], the check of the ledger in [`check`].
 
 pub mod domain;
 pub mod ledger;
@@ -31,8 +31,8 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The currency of the ledger, three letters of ISO 4217. Wallets keep the one that they were opened in, and
-    /// then take no money in another: it is not to be changed once there are some.
+    /// The currency of the ledger, three letters of ISO 4217. A wallet keeps the currency in which it was opened and
+    /// refuses money in another: don't change the setting once wallets exist.
     pub currency: Currency,
 }
 

@@ -1,4 +1,4 @@
-//! What wallets do when something happens elsewhere.
+//! The policy of wallets: their reactions to other contexts' events.
 //!
 //! | whenever                     | then                                                                     |
 //! |------------------------------|--------------------------------------------------------------------------|
@@ -7,8 +7,8 @@
 //! | `billing.v1.BillVoided`      | give back what was paid; if it waits, drop it; if it comes later, bar it |
 //! | `upkeep.v1.ReportTaken`      | the points rise                                                          |
 //!
-//! Payments of other sellers are not ours: a payment names its seller. `payment` asks nobody whether
-//! money for a deposit can be taken back: it hears `DepositToppedUp`, and settles.
+//! Payments of other sellers are ignored: a payment names its seller. A top-up can't be refunded: `payment` settles it
+//! on the event `DepositToppedUp`.
 
 use chassis::values::Currency;
 use chassis::{Malformed, Policy, decode};
@@ -18,11 +18,11 @@ use contracts::payment::v1::PaymentApproved;
 use contracts::upkeep::v1::ReportTaken;
 
 use crate::CONTEXT;
-use crate::domain::{Command, Holder, Order, Wallet, WalletId, wallet_of};
+use crate::domain::{Command, Holder, Operation, Wallet, WalletId, wallet_of};
 
 type Reaction = Result<Vec<(WalletId, Command)>, Malformed>;
 
-/// What we note with a payment: into which wallet the money goes.
+/// The seller's reference in a payment: the wallet.
 pub fn reference(wallet: WalletId) -> String {
     format!("deposit/{wallet}")
 }
@@ -36,21 +36,21 @@ pub fn policy(currency: Currency) -> Policy<Wallet> {
                 return Ok(vec![]);
             }
             let top_up = decode::parsed("purchase_id", &payment.purchase_id)?;
-            of(payment.customer_id, currency, Order::TopUp(top_up, amount("amount", payment.amount, currency)?))
+            of(payment.customer_id, currency, Operation::TopUp(top_up, amount("amount", payment.amount, currency)?))
         })
         .on(move |event: BillDue, _| {
             let Bill { bill_id, ride_id, customer_id, fee, .. } = decode::present("bill", event.bill)?;
-            // Of what costs nothing there is nothing to pay.
+            // A free ride has nothing to pay.
             if fee.as_ref().is_some_and(|fee| fee.amount_minor == 0) {
                 return Ok(vec![]);
             }
             let (bill, flow) = (decode::parsed("bill_id", &bill_id)?, decode::parsed("ride_id", &ride_id)?);
-            of(customer_id, currency, Order::Pay(bill, flow, amount("fee", fee, currency)?))
+            of(customer_id, currency, Operation::Pay(bill, flow, amount("fee", fee, currency)?))
         })
         .on(move |event: BillVoided, _| {
             let Bill { bill_id, ride_id, customer_id, .. } = decode::present("bill", event.bill)?;
             let (bill, flow) = (decode::parsed("bill_id", &bill_id)?, decode::parsed("ride_id", &ride_id)?);
-            of(customer_id, currency, Order::Void(bill, flow))
+            of(customer_id, currency, Operation::Void(bill, flow))
         })
         .on(move |event: ReportTaken, _| {
             let report = decode::present("report", event.report)?;
@@ -58,18 +58,19 @@ pub fn policy(currency: Currency) -> Policy<Wallet> {
                 return Err(Malformed("bad points".into()));
             }
             let id = decode::parsed("report_id", &report.report_id)?;
-            of(report.manager_id, currency, Order::Earn(id, report.points))
+            of(report.manager_id, currency, Operation::Earn(id, report.points))
         })
 }
 
-fn of(owner: String, currency: Currency, order: Order) -> Reaction {
+fn of(owner: String, currency: Currency, operation: Operation) -> Reaction {
     if owner.is_empty() {
         return Err(Malformed("nobody's wallet".into()));
     }
-    Ok(vec![(wallet_of(&owner), Command { holder: Holder { owner, currency }, order })])
+    Ok(vec![(wallet_of(&owner), Command { holder: Holder { owner, currency }, operation })])
 }
 
-/// An amount of more than 0 in the currency of the ledger. Another is put aside rather than refused: it is not to be lost.
+/// An amount of more than 0 in the currency of the ledger. An event in another currency becomes a dead letter and is
+/// not lost.
 fn amount(field: &str, money: Option<MoneyMessage>, currency: Currency) -> Result<i64, Malformed> {
     let money = decode::money(field, money)?;
     if money.currency != currency {

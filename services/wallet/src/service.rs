@@ -1,4 +1,4 @@
-//! The gRPC face of wallets: parse, charge, handle, answer.
+//! The gRPC API of wallets: parse, charge, handle, answer.
 
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -9,7 +9,7 @@ use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
 use contracts::wallet::v1::{self as proto, *};
 
-use crate::domain::{Command, Holder, Order, TopUpId, Wallet, WalletId, wallet_of};
+use crate::domain::{Command, Holder, Operation, TopUpId, Wallet, WalletId, wallet_of};
 use crate::{check, policy, store};
 
 /// Serves wallets.
@@ -23,7 +23,7 @@ pub struct Service {
     pub database: Database,
     /// Charges cards.
     pub payment: PeerClient,
-    /// Time and chance.
+    /// The clock and ids.
     pub runtime: Runtime,
     /// The currency of the ledger.
     pub currency: Currency,
@@ -34,24 +34,26 @@ impl Service {
         Holder { owner: owner.to_owned(), currency: self.currency }
     }
 
-    fn command(&self, call: &Call, order: Order) -> CommandMessage<Wallet> {
+    fn command(&self, call: &Call, operation: Operation) -> CommandMessage<Wallet> {
         let holder = self.holder(call.caller.subject());
-        call.command(wallet_of(&holder.owner), Command { holder, order })
+        call.command(wallet_of(&holder.owner), Command { holder, operation })
     }
 
-    /// Charges the card, and waits. Should this process die after that, the event `PaymentApproved` does the rest.
+    /// Charges the card and waits for the answer. If this process crashes after that, the event `PaymentApproved`
+    /// completes it.
     async fn charge(&self, call: &Call, id: TopUpId, amount: Money, method: String) -> Result<(), Error> {
         let owner = call.caller.subject();
         let request = CollectPaymentRequest {
-            // The purchase makes it happen once.
+            // The purchase id is the idempotency key.
             request_id: String::new(),
             purchase_id: id.to_string(),
             customer_id: owner.to_owned(),
             amount: Some(amount.into()),
             payment_method: method,
             seller_reference: policy::reference(wallet_of(owner)),
-            // A card that does not answer is given up: nothing was handed out for it. Until the deposit has risen the
-            // customer may want the money back, and is told that it is spent: `payment` refunds on our word only.
+            // If the processor does not answer, the charge is given up: nothing was credited for it. Until the deposit
+            // is topped up the customer can request a refund, which the top-up then refuses: `payment` refunds only on
+            // this context's events.
             used: false,
         };
         let paid = self.payment.call(Some(call), request, |transport, request| async move {
@@ -61,7 +63,7 @@ impl Service {
         paid.await.map(drop).map_err(|none| none.into_error("PAYMENT_AWAY", away))
     }
 
-    /// Whose wallet is asked for: the caller's own, or an admin's choice.
+    /// The holder of the requested wallet: the caller, or the owner that an admin names.
     fn owner(&self, call: &Call, owner: String) -> Result<Holder, Error> {
         let own = call.caller.subject();
         if owner.is_empty() || owner == own {
@@ -70,7 +72,7 @@ impl Service {
         if call.caller.has(Role::Admin) { Ok(self.holder(&owner)) } else { Err(Error::not_found("wallet", owner)) }
     }
 
-    /// The wallet, if anything was heard of its owner.
+    /// The wallet, if it was opened.
     async fn find(&self, holder: &Holder) -> Result<Option<Wallet>, Error> {
         self.loader.get(wallet_of(&holder.owner)).await
     }
@@ -86,11 +88,11 @@ impl WalletApi for Service {
             (amount, fields.text("payment_method", &request.payment_method, 1..=100))
         })?;
         let top_up = async {
-            // A request that is repeated meets the payment of its first attempt.
+            // A repeated request finds the payment of its first attempt.
             let id: TopUpId = self.runtime.id_for(call.key);
-            self.writer.handle(self.command(&call, Order::Expect(id, amount)).begun()).await?;
+            self.writer.handle(self.command(&call, Operation::Expect(id, amount)).begun()).await?;
             self.charge(&call, id, amount, method).await?;
-            self.writer.handle(self.command(&call, Order::TopUp(id, amount.minor))).await
+            self.writer.handle(self.command(&call, Operation::TopUp(id, amount.minor))).await
         };
         let wallet = self.writer.once(call.key, top_up).await?;
         Ok(TopUpResponse { wallet: Some(wallet) })
@@ -101,7 +103,7 @@ impl WalletApi for Service {
         let points = in_range.ok_or(format!("must be 1 to {}", Money::MAX_MINOR));
         let points = call.parse(|fields| fields.take("points", points))?;
         let id = self.runtime.id_for(call.key);
-        let wallet = self.writer.handle(self.command(&call, Order::Convert(id, points))).await?;
+        let wallet = self.writer.handle(self.command(&call, Operation::Convert(id, points))).await?;
         Ok(ConvertPointsResponse { wallet: Some(wallet) })
     }
 

@@ -1,4 +1,4 @@
-//! Wallets, their entries and bills in tables, and what others hear of them.
+//! Wallets, their entries and bills in tables, and the events that they publish.
 
 pub mod check;
 
@@ -38,7 +38,7 @@ chassis::table! {
 }
 
 chassis::table! {
-    /// An entry. Its money flows from the credit account, `giver`, to the debit account, `taker`.
+    /// An entry. Its money flows from the credit account (column `giver`) to the debit account (`taker`).
     entries (id) of Entry as EntryRow given (wallet: WalletId as SqlUuid) {
         number: i64 as BigInt,
         created_at: Timestamp as SqlTime,
@@ -93,16 +93,16 @@ impl Store for Wallet {
 
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
-        let about: Vec<BillId> = request.commands().filter_map(|command| command.order.bill()).collect();
-        let made: Vec<EntryId> = request.commands().filter_map(|command| command.order.entry()).collect();
-        // Written out, so that each half has an index, whatever has piled up.
+        let about: Vec<BillId> = request.commands().filter_map(|command| command.operation.bill()).collect();
+        let made: Vec<EntryId> = request.commands().filter_map(|command| command.operation.entry()).collect();
+        // Two conditions, so that each uses its own index, however many rows there are.
         let waiting = bills::wallet.eq_any(&ids).and(bills::place.is_not_null());
         let named = bills::wallet.eq_any(&ids).and(bills::id.eq_any(&about));
         let posted = async {
             let query = entries::table.filter(entries::id.eq_any(&made)).select((entries::wallet, entries::id));
             if made.is_empty() { Ok(vec![]) } else { Ok(sql!(tx, |c| query.load::<(WalletId, EntryId)>(c))?) }
         };
-        // The version first: what is read after it is at least as new, so what is decided on old rows is never written.
+        // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (wallets, bills, posted) = db::try_join!(
             read!(tx, WalletRow in wallets where wallets::id.eq_any(&ids)),
             read!(tx, BillRow in bills where waiting.or(named)),
@@ -116,13 +116,14 @@ impl Store for Wallet {
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
         // The version of the wallet guards its entries and bills too.
         let bill = |change: &Change<'_, Self>, id| Some(BillRow::of(change.state.bills.get(&id)?, change.id));
-        let touched = db::touched(changes, |event| Some(event.bill()?.id), bill);
+        let changed = db::changed_parts(changes, |event| Some(event.bill()?.id), bill);
         let made: Vec<EntryRow> = changes.iter().flat_map(made).collect();
         let saved =
-            db::try_join!(db::save(tx, changes, WalletRow::of), db::upsert(tx, &touched), db::insert(tx, &made));
+            db::try_join!(db::save(tx, changes, WalletRow::of), db::upsert(tx, &changed), db::insert(tx, &made));
         let ((), _, inserted) = saved?;
         if inserted < made.len() {
-            // Nobody else wrote these wallets, so it is not for trying again: two wallets were told to do the same thing.
+            // No concurrent transaction wrote these wallets, so a retry would not help: two wallets have an entry for
+            // one reason.
             return Err(Error::Internal("what an entry is made for was done in another wallet".into()));
         }
         Ok(())
@@ -139,20 +140,20 @@ impl Store for Wallet {
         let flow = event.bill().map(|bill| bill.flow.uuid());
         let about = Publication::about(self.id, flow.or_else(|| Some(event.entry()?.reason.id().uuid()))?);
         match event {
-            Event::ToppedUp(_) => about.tell(&proto::DepositToppedUp { wallet, entry }),
-            Event::BillPaid(..) => about.tell(&proto::BillPaid { wallet, entry, bill_id }),
-            Event::BillUnpaid(_) => about.tell(&proto::BillUnpaid { wallet, bill_id }),
-            Event::BillRefunded(..) => about.tell(&proto::BillRefunded { wallet, entry, bill_id }),
-            Event::BillDropped(..) => about.tell(&proto::BillDropped { wallet, bill_id }),
-            Event::PointsEarned(_) => about.tell(&proto::PointsEarned { wallet, entry }),
-            Event::PointsConverted(_) => about.tell(&proto::PointsConverted { wallet, entry }),
-            // Nobody waits for them.
+            Event::ToppedUp(_) => about.publish(&proto::DepositToppedUp { wallet, entry }),
+            Event::BillPaid(..) => about.publish(&proto::BillPaid { wallet, entry, bill_id }),
+            Event::BillUnpaid(_) => about.publish(&proto::BillUnpaid { wallet, bill_id }),
+            Event::BillRefunded(..) => about.publish(&proto::BillRefunded { wallet, entry, bill_id }),
+            Event::BillDropped(..) => about.publish(&proto::BillDropped { wallet, bill_id }),
+            Event::PointsEarned(_) => about.publish(&proto::PointsEarned { wallet, entry }),
+            Event::PointsConverted(_) => about.publish(&proto::PointsConverted { wallet, entry }),
+            // These are not published.
             Event::Opened(..) | Event::BillBarred(_) => None,
         }
     }
 }
 
-/// The entries that were made.
+/// The entries that were posted.
 fn made(change: &Change<'_, Wallet>) -> Vec<EntryRow> {
     change.events.iter().filter_map(|event| Some(EntryRow::of(event.entry()?, change.id))).collect()
 }
@@ -187,7 +188,7 @@ impl From<&Wallet> for proto::Wallet {
     }
 }
 
-/// The account as others see it.
+/// The account in the contract.
 fn account(account: Account) -> proto::Account {
     Name::parse(account.name()).unwrap_or_default()
 }

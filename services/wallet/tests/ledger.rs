@@ -1,5 +1,5 @@
-//! The ledger in a store, on SQLite and, by two replicas at once, on PostgreSQL: what was ordered is there once, it adds up,
-//! and the check finds what does not.
+//! The ledger in a store, on SQLite and, by two replicas at once, on PostgreSQL: operations take effect once, the
+//! ledger adds up, and the check finds where it does not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use chassis::writer::Resources;
 use chassis::{Cause, CommandMessage, Error, Writer, outbox, sql};
 use contracts::wallet::v1 as proto;
 use wallet::check::check;
-use wallet::domain::{Command, Holder, Order, Wallet, wallet_of};
+use wallet::domain::{Command, Holder, Operation, Wallet, wallet_of};
 
 /// Orders that two replicas get at the same time.
 const TOP_UPS: u64 = 50;
@@ -21,18 +21,18 @@ fn krw() -> Currency {
     Currency::parse("KRW").expect("the test gives a currency")
 }
 
-/// The id of a number.
+/// The id with this number at its end.
 fn id<K>(number: u64) -> chassis::Id<K> {
     let uuid = format!("00000000-0000-4000-8000-{number:012}");
     uuid.parse().expect("the test gives a UUID")
 }
 
-fn pay(number: u64, amount: i64) -> Order {
-    Order::Pay(id(number), id(1_000 + number), amount)
+fn pay(number: u64, amount: i64) -> Operation {
+    Operation::Pay(id(number), id(1_000 + number), amount)
 }
 
-fn void(number: u64) -> Order {
-    Order::Void(id(number), id(1_000 + number))
+fn void(number: u64) -> Operation {
+    Operation::Void(id(number), id(1_000 + number))
 }
 
 async fn open(url: &str, runtime: &Runtime) -> Database {
@@ -46,13 +46,13 @@ fn start(database: &Database, runtime: &Runtime, tasks: &Tasks) -> Writer<Wallet
     Writer::start(&Resources { context: "wallet", database, runtime, published: Arc::default() }, tasks)
 }
 
-async fn execute(writer: &Writer<Wallet>, owner: &str, order: Order) -> Result<proto::Wallet, Error> {
+async fn execute(writer: &Writer<Wallet>, owner: &str, operation: Operation) -> Result<proto::Wallet, Error> {
     let holder = Holder { owner: owner.to_owned(), currency: krw() };
-    let command = Command { holder, order };
+    let command = Command { holder, operation };
     writer.handle(CommandMessage { id: wallet_of(owner), command, key: None, cause: Cause::default() }).await
 }
 
-/// What a wallet holds: deposit, points, arrears.
+/// A wallet's deposit, points and arrears.
 fn holds(wallet: &proto::Wallet) -> (i64, i64, i64) {
     let minor = |money: &Option<contracts::money::v1::Money>| money.as_ref().map_or(0, |money| money.amount_minor);
     (minor(&wallet.deposit), wallet.points, minor(&wallet.arrears))
@@ -73,35 +73,35 @@ fn file(folder: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_ordered_is_kept_once_and_adds_up() {
+async fn operations_take_effect_once_and_the_ledger_adds_up() {
     let (folder, runtime, tasks) = (tempfile::tempdir().unwrap(), Runtime::real(), Tasks::default());
     let database = open(&file(folder.path()), &runtime).await;
-    let orders = [
+    let operations = [
         (pay(7, 200), (0, 0, 200)),
         (pay(8, 50), (0, 0, 250)),
-        (Order::TopUp(id(1), 100), (100, 0, 250)),
-        (Order::Earn(id(4), 1_000), (100, 1_000, 250)),
-        (Order::Convert(id(5), 120), (20, 880, 50)),
+        (Operation::TopUp(id(1), 100), (100, 0, 250)),
+        (Operation::Earn(id(4), 1_000), (100, 1_000, 250)),
+        (Operation::Convert(id(5), 120), (20, 880, 50)),
         (void(9), (20, 880, 50)),
         (pay(9, 10), (20, 880, 50)),
-        (Order::TopUp(id(2), 30), (0, 880, 0)),
+        (Operation::TopUp(id(2), 30), (0, 880, 0)),
         (void(7), (200, 880, 0)),
     ];
-    // A writer for each order, so that all of it is read back from the store.
-    for (order, then) in orders {
-        let wallet = execute(&start(&database, &runtime, &tasks), "ann", order).await.unwrap();
-        assert_eq!(holds(&wallet), then, "{order:?}");
+    // A writer for each operation, so that all of it is read back from the store.
+    for (operation, then) in operations {
+        let wallet = execute(&start(&database, &runtime, &tasks), "ann", operation).await.unwrap();
+        assert_eq!(holds(&wallet), then, "{operation:?}");
     }
-    for (order, _) in orders {
-        let wallet = execute(&start(&database, &runtime, &tasks), "ann", order).await.unwrap();
-        assert_eq!(holds(&wallet), (200, 880, 0), "{order:?} again");
+    for (operation, _) in operations {
+        let wallet = execute(&start(&database, &runtime, &tasks), "ann", operation).await.unwrap();
+        assert_eq!(holds(&wallet), (200, 880, 0), "{operation:?} again");
     }
     let checked = check(&database, krw()).await.unwrap();
     assert_eq!((checked.wallets, checked.entries, checked.findings), (1, 7, vec![]));
     let balances: Vec<i64> = checked.balances.iter().map(|balance| balance.amount_minor).collect();
     assert_eq!(balances, [200, 880, -130, 50, -1_000], "deposit, points, cash, revenue, rewards");
 
-    let stolen = execute(&start(&database, &runtime, &tasks), "ben", Order::TopUp(id(1), 100)).await;
+    let stolen = execute(&start(&database, &runtime, &tasks), "ben", Operation::TopUp(id(1), 100)).await;
     assert!(matches!(stolen, Err(Error::Internal(_))), "a reason serves one wallet: {stolen:?}");
     tasks.stop(Duration::from_secs(5)).await;
 }
@@ -111,8 +111,8 @@ async fn the_check_finds_a_paid_bill_that_waits_and_a_replica_of_an_entry() {
     let (folder, runtime, tasks) = (tempfile::tempdir().unwrap(), Runtime::real(), Tasks::default());
     let database = open(&file(folder.path()), &runtime).await;
     let writer = start(&database, &runtime, &tasks);
-    for order in [Order::TopUp(id(1), 500), pay(7, 200)] {
-        execute(&writer, "ann", order).await.unwrap();
+    for operation in [Operation::TopUp(id(1), 500), pay(7, 200)] {
+        execute(&writer, "ann", operation).await.unwrap();
     }
     assert_eq!(findings(&database).await, Vec::<String>::new());
     tamper(&database, "UPDATE bills SET state = 'waiting', place = 1").await;
@@ -141,14 +141,15 @@ async fn two_replicas_post_each_top_up_once() {
     let database = open(&format!("{server}replicas{}", name.uuid().simple()), &runtime).await;
     let replicas = [start(&database, &runtime, &tasks), start(&database, &runtime, &tasks)];
     for number in 0..TOP_UPS {
-        let order = Order::TopUp(id(number), 3);
-        let (one, other) = tokio::join!(execute(&replicas[0], "ann", order), execute(&replicas[1], "ann", order));
+        let operation = Operation::TopUp(id(number), 3);
+        let (one, other) =
+            tokio::join!(execute(&replicas[0], "ann", operation), execute(&replicas[1], "ann", operation));
         let deposit = 3 * (number as i64 + 1);
         assert_eq!((holds(&one.unwrap()).0, holds(&other.unwrap()).0), (deposit, deposit));
     }
     let checked = check(&database, krw()).await.unwrap();
     assert_eq!((checked.entries, checked.findings), (TOP_UPS as i64, vec![]));
     let events = outbox::oldest(database.reader().await.unwrap().tx(), 1_000).await.unwrap();
-    assert_eq!(events.len() as u64, TOP_UPS, "each is told once");
+    assert_eq!(events.len() as u64, TOP_UPS, "each is published once");
     tasks.stop(Duration::from_secs(5)).await;
 }

@@ -1,4 +1,4 @@
-//! A key of a developer's own, made on first use: with it `nadeuri token` makes tokens that a local server accepts.
+//! A developer's key, generated on first use: `nadeuri token` signs tokens with it that a local server accepts.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -15,9 +15,9 @@ use super::signer::{Signer, SignerError};
 /// The files of a developer's key.
 #[derive(Clone, Debug)]
 pub struct DevKey {
-    /// The secret one, which only its owner can read.
+    /// The private key, which only its owner can read.
     pub key: PathBuf,
-    /// The public one, which a server is told to trust.
+    /// The public key, for the servers that trust it.
     pub jwks: PathBuf,
 }
 

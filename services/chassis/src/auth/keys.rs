@@ -1,8 +1,8 @@
 //! The public keys of the issuers that are trusted: JSON Web Key Sets (RFC 7517) from files and URLs.
 //!
-//! Keys are read at start, each hour, and when a token names one that is not there, at most once a minute. A source that
-//! can't be read again keeps the keys it had. The keys are swapped as a whole, and with them goes what was verified by
-//! them, so that a key that was withdrawn proves nothing any longer.
+//! Keys are read at start, each hour, and when a token names an unknown key, at most once a minute. If a source can't
+//! be read again, its previous keys stay. The keys are replaced as a whole together with the cache of verified tokens,
+//! so that a withdrawn key is no longer accepted.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::runtime::supervise;
 const REFRESH_EACH: Duration = Duration::from_secs(3600);
 const REFRESH_PAUSE: Duration = Duration::from_secs(60);
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
-/// Far more than any issuer's keys need.
+/// Far more than the keys of an issuer need.
 const JWKS_MAX_BYTES: usize = 256 * 1024;
 /// 2048 bits, the least of RFC 7518 for RS256.
 const RSA_MODULUS_MIN_BYTES: usize = 256;
@@ -29,7 +29,7 @@ const RSA_MODULUS_MIN_BYTES: usize = 256;
 /// An issuer, and where its keys are. Written `ISSUER=KEYS`, such as `nadeuri=/etc/nadeuri/jwks.json`.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// What its tokens have as `iss`.
+    /// The `iss` of its tokens.
     pub issuer: String,
     /// Where its keys are.
     pub keys: KeySource,
@@ -40,21 +40,21 @@ pub struct Trust {
 pub enum KeySource {
     /// A JWKS file.
     File(PathBuf),
-    /// A URL of a JWKS. Let it be an `https` one, unless the way to it is safe by itself, as within a mesh.
+    /// A URL of a JWKS. Use `https`, unless the connection is protected otherwise, as within a mesh.
     Url(reqwest::Url),
-    /// These.
+    /// Keys given directly.
     Given(JwkSet),
 }
 
-/// Keys can't be had.
+/// Keys can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// Nobody is trusted.
+    /// No issuer is trusted.
     #[error(
         "no issuer is trusted; name at least one with its keys, as in `https://issuer.example=https://issuer.example/jwks`"
     )]
     NoTrust,
-    /// It is not written as it should be.
+    /// The text is malformed.
     #[error("`{0}` does not name an issuer and its keys; write it as in `nadeuri=/etc/nadeuri/jwks.json`")]
     BadTrust(String),
     /// A source can't be read.
@@ -65,7 +65,7 @@ pub enum KeysError {
         /// Why.
         cause: String,
     },
-    /// A source has nothing to offer.
+    /// A source has no usable key.
     #[error("the keys at {place} have none for RS256 (2048 bits or more), ES256 or EdDSA (Ed25519); add one")]
     NoneFits {
         /// Where.
@@ -95,7 +95,7 @@ impl fmt::Display for KeySource {
     }
 }
 
-/// A key, and what a token that it proves must say.
+/// A key, and the claims that its tokens must have.
 #[derive(Clone)]
 pub(super) struct Key {
     issuer: Arc<str>,
@@ -125,14 +125,14 @@ impl Key {
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // The verifier checks these against the time that it is given.
+        // The verifier checks these against the current time of its caller.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let (issuer, id) = (issuer.clone(), jwk.common.key_id.clone());
         (for_this && for_signatures).then_some(Key { issuer, id, algorithm, decoding, validation })
     }
 
-    /// Whether they are one key, named alike.
+    /// Whether both are the same key with the same name.
     fn is(&self, other: &Key) -> bool {
         use DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
         let is_same = match (self.decoding.kind(), other.decoding.kind()) {
@@ -146,7 +146,7 @@ impl Key {
     }
 }
 
-/// Whether a key has the length that its algorithm asks for. The cryptography below may rely on it.
+/// Whether a key has the length that its algorithm requires. The cryptographic library may rely on it.
 fn is_whole(algorithm: Algorithm, key: &DecodingKey) -> bool {
     match (algorithm, key.kind()) {
         (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, .. }) => n.len() >= RSA_MODULUS_MIN_BYTES,
@@ -156,7 +156,7 @@ fn is_whole(algorithm: Algorithm, key: &DecodingKey) -> bool {
     }
 }
 
-/// The keys of a moment, and what was verified by them.
+/// A snapshot of the keys, with the tokens that were verified by them.
 #[derive(Default)]
 pub(super) struct Trusted {
     keys: Vec<Key>,
@@ -176,7 +176,7 @@ impl Trusted {
     }
 }
 
-/// The keys, which change from time to time.
+/// The current keys, refreshed in the background.
 pub(super) struct Keyring {
     current: RwLock<Arc<Trusted>>,
     wanted: Notify,
@@ -207,7 +207,7 @@ impl Keyring {
         self.current.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// Asks for a refresh: somebody named a key that is not there.
+    /// Requests a refresh: a token named an unknown key.
     pub fn want_fresh(&self) {
         self.wanted.notify_one();
     }
@@ -226,13 +226,13 @@ impl Keyring {
 
     async fn keep_fresh(&self, sources: &mut [Source], audience: &str) {
         loop {
-            // Whatever is asked for during the pause is remembered for its end.
+            // A request during the pause takes effect at its end.
             tokio::time::sleep(REFRESH_PAUSE).await;
             let _ = tokio::time::timeout(REFRESH_EACH - REFRESH_PAUSE, self.wanted.notified()).await;
             for source in &mut *sources {
                 match load(&source.place, &source.issuer, audience).await {
                     Ok(keys) => source.keys = keys,
-                    Err(error) => tracing::warn!(issuer = &*source.issuer, %error, "keeping the keys there were"),
+                    Err(error) => tracing::warn!(issuer = &*source.issuer, %error, "keeping the previous keys"),
                 }
             }
             self.swap(sources);
@@ -259,7 +259,7 @@ async fn load(place: &KeySource, issuer: &Arc<str>, audience: &str) -> Result<Ve
 }
 
 async fn fetch(url: reqwest::Url) -> Result<Vec<u8>, String> {
-    // The process may have chosen its cryptography already; then that is used.
+    // The process may have installed a cryptographic provider already; then that is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().timeout(FETCH_LIMIT).redirect(reqwest::redirect::Policy::none());
     let answered = async { client.build()?.get(url).send().await?.error_for_status() };
@@ -274,7 +274,7 @@ async fn fetch(url: reqwest::Url) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// reqwest's errors tell the cause, such as a refused connection, only in their sources.
+/// reqwest's errors contain the cause, such as a refused connection, only in their sources.
 fn with_causes(error: reqwest::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

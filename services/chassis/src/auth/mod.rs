@@ -1,9 +1,9 @@
-//! Who calls: a subject and its roles, from a signed token.
+//! Authentication: the subject and roles of a caller, from a signed token.
 //!
-//! [`Verifier`] checks tokens against the public keys of the issuers that are trusted, [`Signer`] makes the tokens with
-//! which contexts call each other and developers try things out. [`access`](crate::access) decides who may do what.
+//! [`Verifier`] checks tokens against the public keys of the issuers that are trusted, [`Signer`] makes the tokens of
+//! contexts and developers. [`access`](crate::access) is the authorization.
 //!
-//! **Invariant**: a key proves only what its own issuer says. A token that claims another issuer is refused, whoever
+//! **Invariant**: a key proves only tokens of its own issuer. A token that claims another issuer is refused, whoever
 //! signed it.
 
 mod dev;
@@ -30,7 +30,7 @@ use crate::clock::Timestamp;
 /// The longest subject, in bytes.
 const SUBJECT_MAX: usize = 128;
 
-/// Who calls.
+/// The caller of an RPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     subject: Arc<str>,
@@ -49,12 +49,12 @@ impl Caller {
         Caller { subject: name.into(), roles: [Role::Service].into_iter().collect() }
     }
 
-    /// The name by which the issuer knows them: `sub` of the token.
+    /// The `sub` of the token.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The same, to keep.
+    /// The same, as a shared text.
     pub fn shared_subject(&self) -> Arc<str> {
         self.subject.clone()
     }
@@ -69,59 +69,59 @@ impl Caller {
         self.roles.contains(role)
     }
 
-    /// Whether this is their subject: whether something that is its own is theirs.
+    /// Whether this is their subject, such as the owner of a resource.
     pub fn is(&self, subject: &str) -> bool {
         &*self.subject == subject
     }
 }
 
-/// How it is found out who calls.
+/// The way of authentication.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// Everybody is believed: the header `x-user` (`guest`, if absent) and `x-roles` (such as `customer,admin`; all, if
-    /// absent). For a server that only this machine can reach.
+    /// Headers are trusted: `x-user` (default: `guest`) and `x-roles` (such as `customer,admin`; default: all). For a
+    /// server that only this machine can reach.
     Off,
     /// By a signed token: `authorization: Bearer …`.
     Jwt(Verifier),
 }
 
-/// Why it is not known who calls. Says what to do about it, and nothing about keys.
+/// Why authentication failed. The texts say what to do, and nothing about keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// There is no token.
     #[error("there is no token; send the metadata `authorization: Bearer <token>`")]
     Missing,
-    /// It is no JWT, or one without what it must have.
+    /// It is no JWT, or a required claim is missing.
     #[error("the token is malformed; send a signed JWT with iss, aud, sub and exp")]
     Malformed,
-    /// It is signed in a way that is not accepted.
+    /// Its signature algorithm is not accepted.
     #[error("the token's algorithm is not accepted; have it signed with RS256, ES256 or EdDSA")]
     Algorithm,
-    /// It is from someone who is not trusted here.
+    /// Its issuer is not trusted.
     #[error("the token's issuer is not trusted here; get one from an issuer that is")]
     Issuer,
     /// It is signed with a key that the issuer has not published.
     #[error("the token's key is not one of its issuer's; get a new token, or try again in a minute if the key is new")]
     UnknownKey,
-    /// Somebody changed or made it up.
+    /// Its signature is wrong.
     #[error("the token's signature is wrong; get a new token")]
     Signature,
-    /// It is for others.
+    /// It is for another audience.
     #[error("the token is for another audience; get one for this service")]
     Audience,
-    /// It is too old.
+    /// It has expired.
     #[error("the token has expired; get a new one")]
     Expired,
-    /// It is too new.
+    /// It is not valid yet.
     #[error("the token is not valid yet; check the clocks")]
     NotYetValid,
-    /// Its subject can't be used.
+    /// Its subject is not acceptable.
     #[error("the subject must have 1 to {SUBJECT_MAX} characters, all of them printable")]
     Subject,
 }
 
 impl Auth {
-    /// Who sends a request with these headers.
+    /// Authenticates a request with these headers.
     pub fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, AuthError> {
         match self {
             Auth::Off => believed(headers),

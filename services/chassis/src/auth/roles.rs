@@ -1,4 +1,4 @@
-//! Sets of roles: what a token claims and what an RPC asks for.
+//! Sets of roles: those that a token claims and those that an RPC requires.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl Roles {
         known().collect()
     }
 
-    /// The roles of these names, such as `customer`. Names that are no role's are ignored: an issuer knows others too.
+    /// The roles of these names, such as `customer`. Unknown names are ignored: an issuer may have other roles.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Roles {
         names.into_iter().filter_map(|wanted| known().find(|role| name(*role).eq_ignore_ascii_case(wanted))).collect()
     }
@@ -24,7 +24,7 @@ impl Roles {
         self.0 & bit(role) != 0
     }
 
-    /// The others.
+    /// All others of the set.
     #[must_use]
     pub fn without(self, role: Role) -> Roles {
         Roles(self.0 & !bit(role))

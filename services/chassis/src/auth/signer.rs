@@ -22,7 +22,7 @@ use crate::clock::Timestamp;
 pub const ISSUER: &str = "nadeuri";
 
 const SERVICE_TOKEN_LIFE: Duration = Duration::from_secs(300);
-/// A service token is replaced so long before its end.
+/// How long before its expiry a service token is replaced.
 const SERVICE_TOKEN_SPARE: Duration = Duration::from_secs(60);
 
 /// Makes tokens.
@@ -42,7 +42,7 @@ struct ServiceToken {
 /// A token can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
-    /// The file is not there, or not for us.
+    /// The file does not exist or can't be read.
     #[error("the key {path} can't be used: {cause}; make one with `openssl genpkey -algorithm ed25519`")]
     Key {
         /// Which file.
@@ -58,7 +58,7 @@ pub enum SignerError {
         /// Why.
         cause: std::io::Error,
     },
-    /// The subject can't be used.
+    /// The subject is not acceptable.
     #[error(transparent)]
     Subject(#[from] super::AuthError),
     /// The cryptography failed.
@@ -97,7 +97,7 @@ impl Signer {
         Ok(Signer { key, public, header, audience, service_tokens: Mutex::default() })
     }
 
-    /// A token that says who someone is, for `life`.
+    /// A token with this subject and these roles, valid for `life`.
     pub fn token(&self, subject: &str, roles: Roles, life: Duration, now: Timestamp) -> Result<String, SignerError> {
         let caller = Caller::new(subject, roles).ok_or(super::AuthError::Subject)?;
         let seconds = |time: Timestamp| time.micros().div_euclid(1_000_000);
@@ -112,7 +112,7 @@ impl Signer {
         Ok(encode(&self.header, &claims, &self.key)?)
     }
 
-    /// What a context puts into `authorization` when it calls another: `Bearer …`, made anew every few minutes.
+    /// The `authorization` of calls from a context to another: `Bearer …`, with a new token every few minutes.
     pub fn service_authorization(&self, name: &str, now: Timestamp) -> Result<MetadataValue<Ascii>, SignerError> {
         let mut tokens = self.service_tokens.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(token) = tokens.get(name).filter(|token| now < token.replace_at) {
@@ -127,12 +127,12 @@ impl Signer {
         Ok(authorization)
     }
 
-    /// The public key, for those who are to trust these tokens.
+    /// The public key, for servers that trust these tokens.
     pub fn public_keys(&self) -> JwkSet {
         JwkSet { keys: vec![self.public.clone()] }
     }
 
-    /// What those trust who share the key: contexts that call each other.
+    /// The trust in this key, for contexts that share it and call each other.
     pub fn trust(&self) -> Trust {
         Trust { issuer: ISSUER.to_owned(), keys: KeySource::Given(self.public_keys()) }
     }

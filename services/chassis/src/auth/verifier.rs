@@ -1,7 +1,7 @@
 //! Checks tokens (JWT, RFC 7519): algorithm, issuer, key, signature, audience, times, subject; then reads the roles.
 //!
-//! A signature costs a hundred times what the rest of a call costs, and a caller sends the same token many times: what
-//! was verified is remembered by its text until it expires.
+//! Verified tokens are cached until they expire, because a signature check costs a hundred times as much as the rest of
+//! a call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ const TOKEN_MAX_BYTES: usize = 8 * 1024;
 /// Which tokens are accepted.
 #[derive(Clone, Debug)]
 pub struct JwtSettings {
-    /// Whose. The keys are read when the verifier starts.
+    /// The trusted issuers. Their keys are read when the verifier starts.
     pub trust: Vec<Trust>,
-    /// For whom they must be: `aud` must name it.
+    /// The audience, which `aud` must name.
     pub audience: String,
     /// The claim that lists the roles: a name such as `roles`, or a JSON pointer such as `/realm_access/roles`.
     pub roles_claim: String,
@@ -48,7 +48,7 @@ impl Verifier {
         Ok(Verifier { ring, roles_claim: settings.roles_claim.into(), _refresh: Arc::new(refresh) })
     }
 
-    /// Who a token speaks for. That it is a context, no issuer of users can say.
+    /// The caller of a token. No issuer of users can make a caller a context.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, AuthError> {
         let now_seconds = now.micros() as f64 / 1e6;
         let trusted = self.ring.current();
@@ -63,14 +63,14 @@ impl Verifier {
             return Err(AuthError::NotYetValid);
         }
         let roles = self.roles(&claims.others);
-        // Who a context is, only the product's own key can say.
+        // Only the product's own key can sign for a context.
         let roles = if issuer == ISSUER { roles } else { roles.without(Role::Service) };
         let caller = Caller::new(&claims.sub, roles).ok_or(AuthError::Subject)?;
         trusted.verified.insert(token, &caller, claims.exp, now_seconds);
         Ok(caller)
     }
 
-    /// All but the times.
+    /// Checks all but the times.
     fn check(&self, trusted: &Trusted, token: &str) -> Result<(String, Claims), AuthError> {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(AuthError::Malformed);
@@ -80,10 +80,10 @@ impl Verifier {
             return Err(AuthError::Algorithm);
         }
         if header.crit.is_some() {
-            // RFC 7515: what is critical and not understood must be refused.
+            // RFC 7515: critical headers that are not understood must be refused.
             return Err(AuthError::Malformed);
         }
-        // Not proven yet. It only chooses among the keys, each of which proves one issuer.
+        // Not verified yet: it only selects a key, and each key proves one issuer.
         let Claimed { iss } = insecure_decode_claims(token).map_err(|_| AuthError::Malformed)?;
         let Some(key) = trusted.key(&iss, header.alg, header.kid.as_deref()) else {
             if !trusted.knows(&iss) {

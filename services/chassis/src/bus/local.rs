@@ -1,8 +1,8 @@
 //! The bus within one process.
 //!
-//! It keeps nothing: an event stays in its outbox until every interested context has it on disk, so what a crash
-//! interrupts is published again after the start. For that all contexts must be in the process, and it must know of those
-//! that have not started yet: an event that one of them wants waits for it.
+//! It stores nothing: an event stays in its outbox until every subscribed context has it on disk, so what a crash
+//! interrupts is published again after the start. For that all contexts must be in the process, and it must know those
+//! that have not started yet: an event that one of them subscribes to waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use crate::bus::{Bus, BusError, Consumer, Handler, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
 use crate::runtime::Tasks;
 
-/// Deliveries that wait for one stream of one context, at most; a publisher waits then.
+/// Queued deliveries of one stream of one context, at most; then the publisher waits.
 const QUEUE: usize = 64;
 /// Deliveries handled together.
 const BATCH: usize = 64;
@@ -31,7 +31,7 @@ struct Streams {
     deliveries: Vec<mpsc::Sender<Delivery>>,
 }
 
-/// Some events of one stream, and whom to tell when they were handled.
+/// Events of one stream, and the acknowledgement that they were handled.
 struct Delivery {
     events: Vec<Envelope>,
     handled: oneshot::Sender<()>,
@@ -42,17 +42,17 @@ impl Bus for Local {
         Box::pin(async move {
             let consumers = self.interested(events)?;
             let mut handled = Vec::new();
-            // Everyone has it in line before anyone is awaited, so nobody hears of an effect before its cause.
+            // All deliveries are enqueued before any is awaited, so no context receives an effect before its cause.
             for Streams { consumer, deliveries } in &consumers {
                 for (partition, events) in by_partition(events, consumer) {
-                    let (acknowledged, tells) = oneshot::channel();
-                    let delivery = Delivery { events, handled: acknowledged };
+                    let (acknowledge, acknowledged) = oneshot::channel();
+                    let delivery = Delivery { events, handled: acknowledge };
                     deliveries[partition].send(delivery).await.map_err(|_| gone(consumer.context))?;
-                    handled.push((consumer.context, tells));
+                    handled.push((consumer.context, acknowledged));
                 }
             }
-            for (context, tells) in handled {
-                tells.await.map_err(|_| gone(context))?;
+            for (context, acknowledged) in handled {
+                acknowledged.await.map_err(|_| gone(context))?;
             }
             Ok(())
         })
@@ -74,12 +74,12 @@ impl Bus for Local {
 }
 
 impl Local {
-    /// A bus for contexts with these subscriptions, all of which start sooner or later.
+    /// A bus for contexts with these subscriptions, all of which start eventually.
     pub fn new(subscriptions: Vec<(&'static str, Subscription)>) -> Local {
         Local { subscriptions, started: Mutex::default() }
     }
 
-    /// Those who want any of the events. All of them must have started.
+    /// The contexts that subscribe to any of the events. All of them must have started.
     fn interested(&self, events: &[Envelope]) -> Result<Vec<Streams>, BusError> {
         let started = self.lock();
         let wants = |subscription: &Subscription| events.iter().any(|event| subscription.matches(&event.kind));
@@ -123,7 +123,7 @@ async fn run(queue: &mut mpsc::Receiver<Delivery>, consumer: &Consumer, tasks: &
             return;
         }
         for acknowledged in acknowledged {
-            // A relay that stopped waiting publishes them again, and they are known then.
+            // A relay that stopped waiting publishes them again; their idempotency keys are known then.
             let _ = acknowledged.send(());
         }
     }

@@ -1,7 +1,7 @@
-//! The bus: takes events from the outboxes and brings each to every context that is interested in it.
+//! The bus: delivers each event of the outboxes to every context that subscribes to it.
 //!
-//! Delivery is at least once; the events of a flow come in order, unless something broke on the way. A consumer makes it
-//! exactly once in effect, by writing the event's key with its effect.
+//! Delivery is at least once, in order within a flow unless there are failures. The effect is exactly once, because a
+//! consumer writes the event's key together with its effect.
 
 pub mod local;
 pub mod rabbit;
@@ -16,28 +16,28 @@ use crate::runtime::Tasks;
 
 /// Carries events between contexts.
 pub trait Bus: Send + Sync {
-    /// Publishes events of the context `source`, in order. Returns when they can't be lost any more.
+    /// Publishes events of the context `source`, in order. Returns when they are safe from loss.
     fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>>;
 
-    /// Starts to bring a context the events it is interested in, until its tasks stop.
+    /// Starts to deliver a context the events that it subscribes to, until its tasks stop.
     fn consume(&self, consumer: Consumer, tasks: &Tasks);
 }
 
-/// The bus can't be used at the moment.
+/// The bus is unavailable.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the bus is not available: {0}")]
 pub struct BusError(pub String);
 
-/// A context that wants events.
+/// A context as a consumer of events.
 #[derive(Clone)]
 pub struct Consumer {
     /// The context's name.
     pub context: &'static str,
-    /// Which events it wants.
+    /// Its subscription.
     pub subscription: Subscription,
-    /// What takes them.
+    /// The handler of the events.
     pub handler: Arc<dyn Handler>,
-    /// Whether events can be got at the moment.
+    /// Whether events can be received.
     pub bus: HealthCheck,
 }
 
@@ -45,17 +45,17 @@ pub struct Consumer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
-/// Which events a context wants.
+/// The events that a context subscribes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subscription {
-    /// Every one.
+    /// All events.
     All,
     /// Those whose messages have these full names. May be none.
     Kinds(Vec<String>),
 }
 
 impl Subscription {
-    /// Whether it wants this event.
+    /// Whether it contains this kind of event.
     pub fn matches(&self, kind: &str) -> bool {
         match self {
             Subscription::All => true,
@@ -63,7 +63,7 @@ impl Subscription {
         }
     }
 
-    /// What both of them want.
+    /// The union of both.
     pub fn and(self, other: Subscription) -> Subscription {
         match (self, other) {
             (Subscription::Kinds(mut kinds), Subscription::Kinds(others)) => {
@@ -76,13 +76,13 @@ impl Subscription {
         }
     }
 
-    /// Whether it wants nothing.
+    /// Whether it is empty.
     pub fn is_none(&self) -> bool {
         matches!(self, Subscription::Kinds(kinds) if kinds.is_empty())
     }
 }
 
-/// Takes events of one stream, in order.
+/// Handles events of one stream, in order.
 pub trait Handler: Send + Sync {
     /// Returns when the effect of all of them is on disk, or they are dead letters. Otherwise they are delivered again.
     fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>>;

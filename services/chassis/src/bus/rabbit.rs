@@ -1,11 +1,11 @@
 //! The bus over RabbitMQ.
 //!
-//! One durable topic exchange. The routing key is the event's full name and its stream, so that a queue takes just what
-//! its context wants. Each context has a quorum queue a stream with a single active consumer: the events of a flow stay
-//! in order, replicas share the streams, and another replica takes over those of one that dies. An event that crashes its
-//! consumer again and again goes to `<context>.dead` and from there into the context's own store.
+//! One durable topic exchange. The routing key is the event's full name and its stream, so that a queue receives only
+//! what its context subscribes to. Each context has one quorum queue per stream, with a single active consumer: the
+//! events of a flow stay in order, replicas share the streams, and another replica takes over those of one that dies.
+//! An event that crashes its consumer repeatedly goes to `<context>.dead` and from there into the context's own store.
 //!
-//! A broker that is away, at the start or later, is waited for: everything here is tried again until the tasks stop.
+//! If the broker is unavailable, at the start or later, everything is retried until the tasks stop.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ pub use wire::properties;
 
 /// Events of one stream that a consumer holds unhandled.
 const PREFETCH: u16 = 256;
-/// How long the broker may take for anything.
+/// The deadline of every operation of the broker.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The pauses between attempts, from the first to the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(1);
@@ -51,14 +51,14 @@ struct Inner {
 struct Publishers {
     /// For new channels.
     connection: Option<Arc<Connection>>,
-    /// Each with the connection that it lives on.
+    /// Each with its connection.
     channels: BTreeMap<&'static str, (Arc<Connection>, Channel)>,
 }
 
 impl Rabbit {
-    /// A bus over the broker at `url` (`amqp://…`). `subscriptions` are those of all contexts that there are, also of
-    /// other processes: a publisher declares the queues of whoever is interested, so that nobody misses what is published
-    /// before it first starts. Names of exchanges and queues begin with `prefix`.
+    /// A bus over the broker at `url` (`amqp://…`). `subscriptions` are those of all contexts, also of other processes:
+    /// a publisher declares the queues of its subscribers, so that no context misses events that are published before
+    /// its first start. Names of exchanges and queues begin with `prefix`.
     pub fn new(url: &str, prefix: &str, subscriptions: Vec<(&'static str, Subscription)>, runtime: &Runtime) -> Rabbit {
         let topology = Topology::new(prefix, subscriptions);
         Rabbit(Arc::new(Inner {
@@ -79,7 +79,7 @@ impl Bus for Rabbit {
             };
             let published = published.await;
             if published.is_err() {
-                // Whatever state it is in, a new one is better. Those of the others may be well.
+                // Its state is unknown: open a new one. The channels of other contexts may still work.
                 self.0.forget_publisher(source);
             }
             published
@@ -166,7 +166,7 @@ impl Rabbit {
             let was_up = consumer.bus.set(false);
             match outcome {
                 Ok(()) => return,
-                Err(error) => tracing::warn!(context = consumer.context, %error, "the bus is away; trying again"),
+                Err(error) => tracing::warn!(context = consumer.context, %error, "the bus is unavailable; retrying"),
             }
             pause = if was_up { *PAUSES.start() } else { (pause * 2).min(*PAUSES.end()) };
             if !tasks.sleep(self.0.runtime.jitter(pause)).await {
@@ -221,7 +221,7 @@ impl Rabbit {
         })
     }
 
-    /// Takes what the broker gave up delivering, and puts it aside in the context's own store.
+    /// Consumes what the broker gave up delivering, and dead-letters it in the context's own store.
     async fn dead_letter(&self, connection: &Connection, queue: String, consumer: &Consumer) -> Result<(), BusError> {
         let mut deliveries = subscribe(connection, &queue).await?;
         while let Some(delivery) = deliveries.try_next().await.map_err(failed)? {

@@ -1,4 +1,5 @@
-//! Rust types as columns: what diesel binds and reads in place of each. [`table!`](crate::table) asks [`Column`].
+//! Rust types as columns: the type that diesel binds and reads in place of each. [`table!`](crate::table) uses
+//! [`Column`].
 
 use std::fmt::Debug;
 
@@ -17,13 +18,13 @@ use crate::values::{self, Currency};
 
 /// A type that a column can hold.
 pub trait Column: Sized {
-    /// What diesel binds and reads.
+    /// The type that diesel binds and reads.
     type Stored: Clone + Debug + PartialEq + Send + Sync + 'static;
 
-    /// As it is stored.
+    /// The stored form.
     fn into_stored(self) -> Self::Stored;
 
-    /// From what is stored; `None` if that is no such value.
+    /// From the stored form; `None` if that is no such value.
     fn from_stored(stored: Self::Stored) -> Option<Self>;
 }
 
@@ -108,8 +109,8 @@ impl Column for Date {
     }
 }
 
-/// The name of a value of a contract's enum: `CAR_STATUS_IN_USE` is stored as `in_use`, the unspecified value as an empty
-/// text.
+/// The name of a value of a contract's enum: `CAR_STATUS_IN_USE` is stored as `in_use`, the unspecified value as an
+/// empty text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<E>(pub E);
 
@@ -146,7 +147,8 @@ impl<E: Enumeration> Column for Name<E> {
     }
 }
 
-/// Lets a column hold an enum of a domain whose values an enum of the contract names: `names!(State is BillState: Open, Due);`.
+/// Lets a column hold an enum of a domain whose values an enum of the contract names: `names!(State is BillState: Open,
+/// Due);`.
 #[macro_export]
 macro_rules! names {
     ($Enum:ident is $Shown:ident: $($value:ident),+) => {

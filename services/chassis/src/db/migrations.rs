@@ -1,4 +1,4 @@
-//! The tables of a context, and the chassis's own beside them: outbox, done, dead letters.
+//! The tables of a context, and the chassis's own beside them: outbox, processed requests, dead letters.
 
 use diesel::SqliteConnection;
 use diesel::backend::Backend;
@@ -38,7 +38,7 @@ impl Migrations {
     /// One process at a time: the others wait for the lock, then find nothing to do.
     pub(super) async fn run_on_postgres(&self, mut connection: AsyncPgConnection) -> Result<(), String> {
         const LOCK: &str = "SELECT pg_advisory_lock(hashtext('nadeuri migrations ' || current_schema()))";
-        // A migration takes as long as it takes, and who comes second waits for it.
+        // No timeout: a migration may take long, and other processes wait for it.
         connection.batch_execute("SET statement_timeout = 0").await.map_err(|error| error.to_string())?;
         connection.batch_execute(LOCK).await.map_err(|error| error.to_string())?;
         let source = Both(&FABRIC.postgres, &self.postgres);

@@ -1,9 +1,9 @@
 //! PostgreSQL or SQLite, chosen by the URL of the store. Statements are written once and checked against both.
 //!
-//! [`Database`] is what a context has of its store: [`Database::write`] runs a unit of work in a transaction of its own,
-//! [`Database::reader`] lends a connection to read with. On SQLite all writes of a context go through one thread, for
-//! SQLite has one writer and a queue is fairer than `SQLITE_BUSY`; reads are so short that they run where they are asked
-//! for. On PostgreSQL connections come from a pool.
+//! [`Database`] is a context's access to its store: [`Database::write`] runs a unit of work in its own transaction,
+//! [`Database::reader`] lends a connection for reads. On SQLite all writes of a context go through one thread, because
+//! SQLite has one writer and a queue is fairer than `SQLITE_BUSY`; reads are short and run on the caller's thread. On
+//! PostgreSQL connections come from a pool.
 
 pub mod columns;
 pub mod migrations;
@@ -26,11 +26,11 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 pub use columns::{Column, Name};
 pub use migrations::Migrations;
-pub use parts::{Parts, grouped, touched};
+pub use parts::{Parts, changed_parts, grouped};
 pub use rows::{Row, insert, save, update, upsert};
 pub use table::{Metadata, corrupt};
 
-/// What a `store.rs` needs of diesel. Not its `RunQueryDsl`: [`sql!`](crate::sql) picks the right one.
+/// The parts of diesel that a `store.rs` needs. Not its `RunQueryDsl`: [`sql!`](crate::sql) picks the right one.
 pub mod prelude {
     pub use diesel::{
         BoolExpressionMethods, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl,
@@ -44,13 +44,13 @@ pub mod sql_types {
     pub use diesel::sql_types::*;
 }
 
-/// How long a statement, or the wait for a connection, may take.
+/// The deadline of a statement, and of the wait for a connection.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// An open transaction, or a connection to read with.
+/// An open transaction, or a connection for reads.
 ///
-/// Statements that don't need each other's results go together into a `try_join!`: on PostgreSQL they share a round trip
-/// (they are sent without waiting in between, and executed in order), on SQLite they run one after the other.
+/// Statements that don't need each other's results go together into a `try_join!`: on PostgreSQL they share a round
+/// trip (they are sent without waiting in between, and executed in order), on SQLite they run one after the other.
 #[derive(Clone, Copy)]
 pub enum Tx<'a> {
     /// On PostgreSQL.
@@ -62,7 +62,7 @@ pub enum Tx<'a> {
 /// Waits for statements that were sent together; the first error ends it.
 pub use futures::try_join;
 
-/// Runs one statement of diesel on whichever database it is: `sql!(tx, |c| payments::table.find(id).first(c))`.
+/// Runs one statement of diesel on either database: `sql!(tx, |c| payments::table.find(id).first(c))`.
 #[macro_export]
 macro_rules! sql {
     ($tx:expr, |$connection:ident| $statement:expr) => {
@@ -83,8 +83,8 @@ macro_rules! sql {
     };
 }
 
-/// `Store::load` and `Store::save` of a store with one row an aggregate: `flat!(Row in bills);` among its functions. The table
-/// is one of aggregates, declared by [`table!`](crate::table), with the column `id`.
+/// `Store::load` and `Store::save` of a store with one row per aggregate: `flat!(Row in bills);` among its functions.
+/// The table is one of aggregates, declared by [`table!`](crate::table), with the column `id`.
 #[macro_export]
 macro_rules! flat {
     ($Row:ident in $table:ident) => {
@@ -118,14 +118,14 @@ macro_rules! due {
     };
 }
 
-/// A page of what rows hold, newest first by a column, then by `id`, and the token of the next page. `where` stands before what
-/// must hold of all; then come a filter for each option that there is, and what each row becomes:
+/// A page of rows, newest first by a column, then by `id`, and the token of the next page. `where` precedes a condition
+/// for all rows; then come the filters by optional values, and the item of each row:
 ///
 /// ```ignore
 /// newest!(tx, page, Row in stays by created_at; customer: stays::customer.eq(customer); |row| (&row.read()?).into())
 /// ```
 ///
-/// A column that can be null is written `by nullable reserved_at`; `where` must leave out the rows in which it is.
+/// A column that can be null is written `by nullable reserved_at`; `where` must exclude the rows in which it is null.
 #[macro_export]
 macro_rules! newest {
     ($tx:expr, $page:expr, $Row:ident in $table:ident by nullable $at:ident $($rest:tt)+) => {
@@ -159,12 +159,12 @@ macro_rules! newest {
 /// A unit of work: what is written in one transaction.
 pub type Unit<'f, T> = Box<dyn for<'t> FnOnce(Tx<'t>) -> BoxFuture<'t, Result<T, Error>> + Send + 'f>;
 
-/// How safe a write must be when it is answered.
+/// The durability of a write when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// On disk.
     Full,
-    /// In order, and on disk a moment later: for what is done again if it is lost.
+    /// In order, and on disk a moment later: for work that is repeated if it is lost.
     Lazy,
 }
 
@@ -177,7 +177,7 @@ pub enum Database {
     Sqlite(sqlite::Sqlite),
 }
 
-/// A connection to read with. It goes back when it is dropped.
+/// A connection for reads. Dropping it returns it.
 pub enum Reader {
     /// On PostgreSQL.
     Postgres(Box<postgres::Pooled>),
@@ -196,11 +196,11 @@ impl Reader {
 }
 
 impl Database {
-    /// Opens the store of `context` at `url`, in which `{context}` stands for its name. Creates what is missing of it,
-    /// but not its tables.
+    /// Opens the store of `context` at `url`, in which `{context}` stands for its name. Creates the database or schema
+    /// if it is missing, but not the tables.
     ///
-    /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS with
-    /// `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
+    /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS
+    /// with `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
     pub async fn open(url: &str, context: &'static str, runtime: &Runtime) -> Result<Database, OpenError> {
         let url = url.replace("{context}", context);
         let failed = |cause: String| OpenError { context, store: without_password(&url), cause };
@@ -221,7 +221,7 @@ impl Database {
         }
     }
 
-    /// Lends a connection to read with.
+    /// Lends a connection for reads.
     pub async fn reader(&self) -> Result<Reader, Error> {
         match self {
             Database::Postgres(postgres) => postgres.reader().await.map(|pooled| Reader::Postgres(Box::new(pooled))),
@@ -257,7 +257,7 @@ pub struct OpenError {
     cause: String,
 }
 
-/// The URL, fit for a log.
+/// The URL without its password, for logs.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     match rest.rsplit_once('@') {

@@ -1,5 +1,5 @@
-//! What is part of an aggregate, in a table of its own: its rows are read together with those of other aggregates, and
-//! those that events are about are written.
+//! The parts of aggregates in tables of their own: rows of several aggregates are read together, and those that events
+//! are about are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ macro_rules! read {
     };
 }
 
-/// The aggregates of rows, each with its id: `chassis::loaded!(resorts, |row, id| row.read(holds.take(id))?)`. An id in another
-/// column is written `by car_id`.
+/// The aggregates of rows, each with its id: `chassis::loaded!(resorts, |row, id| row.read(holds.take(id))?)`. An id in
+/// another column is written `by car_id`.
 #[macro_export]
 macro_rules! loaded {
     ($rows:ident, |$row:ident, $id:ident| $state:expr) => {
@@ -35,17 +35,17 @@ macro_rules! loaded {
     }};
 }
 
-/// The parts of aggregates, by whose they are. `C` collects those of one.
+/// The parts of aggregates, by aggregate. `C` collects those of one.
 pub struct Parts<P, C>(BTreeMap<P, C>);
 
 impl<P: Ord, C: Default> Parts<P, C> {
-    /// The parts of this one.
+    /// The parts of this aggregate.
     pub fn take(&mut self, parent: P) -> C {
         self.0.remove(&parent).unwrap_or_default()
     }
 }
 
-/// Groups parts. `part` says of a row whose it is, and what it is.
+/// Groups parts. `part` returns the aggregate and the part of a row.
 pub fn grouped<R, P: Ord, T, C: Default + Extend<T>>(
     rows: Vec<R>,
     part: impl Fn(R) -> Result<(P, T), Error>,
@@ -59,7 +59,7 @@ pub fn grouped<R, P: Ord, T, C: Default + Extend<T>>(
 }
 
 /// The rows of the parts that the events of changes are about, each once. `id` says which part an event is about.
-pub fn touched<A: Aggregate, I: Ord, R>(
+pub fn changed_parts<A: Aggregate, I: Ord, R>(
     changes: &[Change<'_, A>],
     id: impl Fn(&A::Event) -> Option<I>,
     row: impl Fn(&Change<'_, A>, I) -> Option<R>,

@@ -1,4 +1,4 @@
-//! PostgreSQL: a database, or a schema, a context.
+//! PostgreSQL: one database or schema per context.
 
 use std::panic::AssertUnwindSafe;
 
@@ -15,7 +15,7 @@ mod address;
 
 use address::Address;
 
-/// Connections a context and process keeps. Few: a write is a batch, and a read of one row is gathered with others.
+/// Connections per context and process. Few: a write is a batch, and reads of single rows are batched.
 const CONNECTIONS: usize = 8;
 
 /// A connection of the pool.
@@ -46,13 +46,13 @@ impl Postgres {
         Ok(Postgres { address, pool, runtime: runtime.clone(), context })
     }
 
-    /// Brings the tables up to date, one process at a time.
+    /// Migrates the tables, one process at a time.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<(), String> {
         let connection = self.address.connect().await.map_err(|error| error.to_string())?;
         migrations.run_on_postgres(connection).await
     }
 
-    /// A connection outside of the pool, for who keeps it.
+    /// A connection outside of the pool, for long use.
     pub async fn connect(&self) -> Result<AsyncPgConnection, Error> {
         let connected = tokio::time::timeout(DEADLINE, self.address.connect()).await;
         let connected = connected.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?;
@@ -76,12 +76,12 @@ impl Postgres {
         unit: Unit<'static, T>,
     ) -> Result<T, Error> {
         let mut connection = self.reader().await?;
-        // In a task of its own: a caller that goes away must not leave a transaction open in the pool.
+        // In its own task: a cancelled caller must not leave an open transaction in the pool.
         let (runtime, context) = (self.runtime.clone(), self.context);
         let work = async move {
             let outcome = transact(&mut connection, durability, unit, &runtime, context).await;
             if matches!(outcome, Err(Error::Unavailable(_))) {
-                // In what state the connection is nobody knows: it is closed, not kept.
+                // The state of the connection is unknown: close it.
                 drop(Object::take(connection));
             }
             outcome
@@ -103,12 +103,12 @@ pub async fn transact<T>(
             Durability::Full => "BEGIN ISOLATION LEVEL REPEATABLE READ",
             Durability::Lazy => "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL synchronous_commit = off",
         };
-        // One snapshot for all that is read, so that an aggregate in several tables is seen as it was at one moment: what
-        // another replica commits in between is found out when this one writes. Sent with the first statements, not before: they wait for a round trip less. Answers come in order, so
-        // nothing goes on if it fails.
+        // One snapshot for all that is read, so that an aggregate in several tables is consistent: a concurrent commit
+        // of another replica is detected when this one writes. Sent together with the first statements, to save a round
+        // trip. Answers come in order, so nothing goes on if it fails.
         let shared: &AsyncPgConnection = connection;
         let unit = async {
-            // A panic is the unit's own: the connection and its task go on.
+            // A panic affects only this unit: the connection and its task go on.
             match AssertUnwindSafe(unit(Tx::Postgres(shared))).catch_unwind().await {
                 Ok(done) => done,
                 Err(_) => Err(Error::Internal("a unit of work panicked".into())),
@@ -128,8 +128,8 @@ pub async fn transact<T>(
     tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?
 }
 
-/// What failed on a connection that is well enough to roll back is the statement's own fault, and fails again; unless the
-/// server lacks something that it may have later.
+/// If the connection can roll back, the statement itself caused the error and would fail again, unless the server lacks
+/// a resource that it may have later.
 fn blame(error: Error) -> Error {
     const LACKS: [&str; 4] = ["No space left", "out of memory", "read-only", "recovery"];
     match error {
@@ -138,7 +138,7 @@ fn blame(error: Error) -> Error {
     }
 }
 
-/// Creates the database and the schema, if they are not there.
+/// Creates the database and the schema, if they are missing.
 async fn create_missing(address: &Address) -> Result<(), String> {
     let connected = tokio::time::timeout(DEADLINE, address.connect()).await;
     let mut connection = match connected.map_err(|_| "no answer in time".to_owned())? {
@@ -153,8 +153,8 @@ async fn create_missing(address: &Address) -> Result<(), String> {
     let exists =
         diesel::sql_query(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'")).execute(&mut connection);
     if exists.await.map_err(|error| error.to_string())? == 0 {
-        // Two processes may create it at once, and even IF NOT EXISTS fails for one of them then.
-        // Quoted, for a context may be called what is a word of SQL, such as `select`.
+        // Two processes may create it at once, and even IF NOT EXISTS fails for one of them then. Quoted, because a
+        // context's name may be a keyword of SQL, such as `select`.
         let created = connection.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await;
         tolerate_existing(created)?;
     }

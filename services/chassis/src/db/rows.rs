@@ -1,8 +1,8 @@
 //! Many rows in one statement.
 //!
-//! PostgreSQL takes a column as an array (`UNNEST`), so the text of the statement is the same for any number of rows: it
-//! is parsed and planned once. SQLite runs in this process, so a statement a row costs no round trip. [`table!`](crate::table)
-//! declares a table once and makes both of it; reading uses diesel's own queries.
+//! PostgreSQL takes a column as an array (`UNNEST`), so the text of the statement is the same for any number of rows:
+//! it is parsed and planned once. SQLite runs in this process, so one statement per row costs no round trip.
+//! [`table!`](crate::table) declares a table once and generates both; reads use diesel's own queries.
 
 use std::marker::PhantomData;
 
@@ -25,10 +25,10 @@ pub trait Row: Sized + Send + Sync + 'static {
     const COLUMNS: &'static [&'static str];
     /// The names of the columns of the primary key.
     const KEY: &'static [&'static str];
-    /// The rows, turned on their side: a vector for each column.
+    /// The rows, transposed: a vector for each column.
     type Columns<'a>: Send + Sync;
 
-    /// Turns rows on their side.
+    /// Transposes rows.
     fn columns(rows: &[Self]) -> Self::Columns<'_>;
     /// Binds each column as an array, with commas between them.
     fn bind_columns<'b>(columns: &'b Self::Columns<'_>, out: AstPass<'_, 'b, Pg>) -> QueryResult<()>;
@@ -38,17 +38,17 @@ pub trait Row: Sized + Send + Sync + 'static {
     fn bind_key<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
 }
 
-/// What a write does with a row that is there already.
+/// What a write does with an existing row.
 trait Mode: Send + Sync + 'static {
     const MODE: Kind;
 }
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// Leaves it; the row is not counted.
+    /// Keeps the existing row; the new one is not counted.
     Insert,
     /// Overwrites it.
     Upsert,
-    /// Overwrites it if it has the version that was read; writes no new row.
+    /// Overwrites it if it has the version that was read; inserts nothing.
     Update,
 }
 #[derive(QueryId)]
@@ -67,7 +67,7 @@ impl Mode for Update {
     const MODE: Kind = Kind::Update;
 }
 
-/// Writes rows that are new; returns how many were: a row whose key is taken is left as it is.
+/// Inserts rows; returns how many were new: a row whose key exists is kept as it is.
 pub async fn insert<R: Row>(tx: Tx<'_>, rows: &[R]) -> Result<usize, Error> {
     write::<R, Insert>(tx, rows, &[]).await
 }
@@ -77,13 +77,13 @@ pub async fn upsert<R: Row>(tx: Tx<'_>, rows: &[R]) -> Result<(), Error> {
     write::<R, Upsert>(tx, rows, &[]).await.map(drop)
 }
 
-/// Overwrites the rows whose column `version` is still the one of `versions` (one a row); returns how many were.
+/// Overwrites the rows whose column `version` is still the one in `versions` (one per row); returns how many were.
 pub async fn update<R: Row>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Result<usize, Error> {
     write::<R, Update>(tx, rows, versions).await
 }
 
-/// Writes the rows of changed aggregates: new ones are inserted, the others overwritten at the version they were read at.
-/// [`Error::Conflict`] if another transaction wrote one of them meanwhile.
+/// Writes the rows of changed aggregates: new ones are inserted, the others overwritten at the version they were read
+/// at. [`Error::Conflict`] if another transaction wrote one of them meanwhile.
 pub async fn save<A: Aggregate, R: Row>(
     tx: Tx<'_>,
     changes: &[Change<'_, A>],
@@ -135,7 +135,7 @@ struct One<'a, R, M> {
     mode: PhantomData<M>,
 }
 
-// The text depends on the types alone, so the prepared statement is found by them.
+// The text depends only on the types, so they identify the prepared statement.
 impl<R: Row, M: 'static> QueryId for Many<'_, R, M> {
     type QueryId = Many<'static, R, M>;
     const HAS_STATIC_QUERY_ID: bool = true;

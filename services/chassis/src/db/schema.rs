@@ -1,5 +1,5 @@
-//! The chassis's own tables, in every context's store. Two have other names in the database than here: replicas of an
-//! older version, which run beside newer ones during an upgrade, know them by those.
+//! The chassis's own tables, in every context's store. Two have other names in the database than here: replicas of
+//! older versions, which run beside newer ones during an upgrade, use those names.
 
 diesel::table! {
     use crate::db::sql_types::*;

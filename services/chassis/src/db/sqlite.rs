@@ -1,7 +1,7 @@
-//! A SQLite file a context: one writer, short reads.
+//! One SQLite file per context: one writer, short reads.
 //!
-//! Two connections write, both on the writer's thread and so never at once: one that is on disk when a commit returns
-//! (`synchronous=FULL`), one that is so a moment later (`NORMAL`) for what is done again if it is lost.
+//! Two connections write, both on the writer's thread and so never at once: the commits of one are on disk when they
+//! return (`synchronous=FULL`), those of the other a moment later (`NORMAL`), for work that is repeated if it is lost.
 
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
@@ -16,7 +16,7 @@ use crate::db::{Durability, Migrations, Tx, Unit};
 use crate::error::Error;
 use crate::runtime::{CrashPoint, Runtime};
 
-/// Reads that can be under way at once before a new connection is opened for one and closed after it.
+/// Idle connections for reads; more concurrent reads open and close their own.
 const KEPT_READERS: usize = 8;
 
 /// The store of a context in a SQLite file.
@@ -29,15 +29,15 @@ pub struct Sqlite {
 
 #[derive(Clone)]
 enum Writer {
-    /// A thread of its own, for a commit waits for the disk.
+    /// A thread of its own, because a commit waits for the disk.
     Thread(mpsc::SyncSender<Job>),
-    /// Right here, one after the other: in a simulation everything happens in one thread.
+    /// On the caller's thread, one after the other: a simulation has one thread.
     Here(Arc<tokio::sync::Mutex<Connections>>),
 }
 
 type Job = Box<dyn FnOnce(&mut Connections) + Send>;
 
-/// Units that wait for the writer's thread; each is a batch, so few do.
+/// The queue of the writer's thread. Each unit is a batch, so it is short.
 const QUEUE: usize = 64;
 
 struct Connections {
@@ -48,7 +48,7 @@ struct Connections {
 }
 
 impl Sqlite {
-    /// An empty store in memory, for who needs one and writes nothing.
+    /// An empty store in memory, for uses without writes.
     pub(crate) fn empty(context: &'static str, runtime: &Runtime) -> Result<Sqlite, String> {
         let connect = || connect(":memory:", "FULL").map(Mutex::new).map_err(|error| error.to_string());
         let connections = Connections { full: connect()?, lazy: connect()?, runtime: runtime.clone(), context };
@@ -72,7 +72,7 @@ impl Sqlite {
         Ok(Sqlite { path: path.into(), writer, readers: Arc::default() })
     }
 
-    /// Brings the tables up to date.
+    /// Migrates the tables.
     pub fn migrate(&self, migrations: &Migrations) -> Result<(), String> {
         migrations.run_on_sqlite(&mut connect(&self.path, "FULL").map_err(|error| error.to_string())?)
     }
@@ -87,7 +87,7 @@ impl Sqlite {
             Writer::Thread(jobs) => {
                 let (answer, answered) = oneshot::channel();
                 let job: Job = Box::new(move |connections| {
-                    // Nothing in it waits but for the disk. A panic is the unit's own, and must not end the thread.
+                    // It waits for nothing but the disk. A panic affects only this unit and must not end the thread.
                     let work = AssertUnwindSafe(|| futures::executor::block_on(connections.transact(durability, unit)));
                     let panicked = |_| Err(Error::Internal("a unit of work panicked".into()));
                     let _ = answer.send(std::panic::catch_unwind(work).unwrap_or_else(panicked));
@@ -175,12 +175,12 @@ fn connect(path: &str, synchronous: &str) -> Result<SqliteConnection, Box<dyn st
     Ok(connection)
 }
 
-/// A connection, for one statement. A panic of another statement does no harm to it.
+/// A connection, for one statement. A panic of another statement does not affect it.
 pub fn locked(connection: &Mutex<SqliteConnection>) -> MutexGuard<'_, SqliteConnection> {
     connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// A connection to read with.
+/// A connection for reads.
 pub struct Lent {
     connection: Option<Mutex<SqliteConnection>>,
     home: Arc<Mutex<Vec<Mutex<SqliteConnection>>>>,

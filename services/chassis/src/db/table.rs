@@ -1,41 +1,41 @@
-//! Tables, each declared once: [`table!`](crate::table) makes diesel's table, the struct of a row, and the way from a value
-//! to its row and back.
+//! Tables, each declared once: [`table!`](crate::table) generates diesel's table, the struct of a row, and the
+//! conversions between a value and its row.
 
 use crate::clock::Timestamp;
 use crate::envelope::EventId;
 
-/// What the chassis keeps beside each aggregate, in columns of its own. A table has those of them that it names.
+/// The chassis' own columns of an aggregate. A table has those of them that it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// How many events led to the aggregate; 0 if it is new.
     pub version: i64,
     /// When its timer is due: [`Aggregate::due_at`](crate::Aggregate::due_at).
     pub wake_at: Option<Timestamp>,
-    /// The last event that others know it by, or that caused its last change: the cause of what its timer brings.
+    /// The last published event, or the one that caused the last change: the cause of what its timer does.
     pub last_event: Option<EventId>,
 }
 
 /// Declares a table.
 ///
-/// A table of rows, to be read by diesel and written by [`insert`](crate::db::insert), [`upsert`](crate::db::upsert) and
-/// [`update`](crate::db::update); its columns have the types that [`Column`](crate::db::Column) stores:
+/// A table of rows, to be read by diesel and written by [`insert`](crate::db::insert), [`upsert`](crate::db::upsert)
+/// and [`update`](crate::db::update); its columns have the types that [`Column`](crate::db::Column) stores:
 ///
 /// ```ignore
 /// chassis::table! {
-///     /// A driver does not want a drive.
+///     /// A driver who declined a drive.
 ///     declined (drive, driver) as DeclinedRow { drive: DriveId as SqlUuid, driver: String as Text }
 /// }
 /// ```
 ///
 /// Other modules see the row of a table `as pub DeclinedRow`.
 ///
-/// A table of aggregates, with columns of the chassis ([`Metadata`]). In braces stand the columns that are fields of the same
-/// name, then those that are made of the aggregate, then the fields that are made of a row, whose columns have the types
-/// that are stored. `corrupt` makes the error for a row that no aggregate has.
+/// A table of aggregates, with columns of the chassis ([`Metadata`]). The braces contain the columns that are fields of
+/// the same name, then those that are computed from the aggregate, then the fields that are computed from a row, whose
+/// columns have the stored types. `corrupt` makes the error for a row that is no valid aggregate.
 ///
 /// ```ignore
 /// chassis::table! {
-///     /// A bill, flat.
+///     /// A bill.
 ///     bills (id) of Bill as Row with version, wake_at {
 ///         id: BillId as SqlUuid,
 ///         created_at: Timestamp as SqlTime,
@@ -52,11 +52,11 @@ pub struct Metadata {
 /// }
 /// ```
 ///
-/// It makes `Row::of(&bill, &metadata)`, `row.metadata()` and `row.read()`. A field that comes from another table is a
-/// parameter of `read`: `fields |row, corrupt, rides: BTreeMap<RideId, Ride>| { rides: rides, … }`.
+/// It generates `Row::of(&bill, &metadata)`, `row.metadata()` and `row.read()`. A field that comes from another table
+/// is a parameter of `read`: `fields |row, corrupt, rides: BTreeMap<RideId, Ride>| { rides: rides, … }`.
 ///
-/// A table of what is part of an aggregate says `given (rider: RiderId as SqlUuid, id: RideId as SqlUuid)` in place of `with`: columns that are
-/// not in the value, and are given to `Row::of(&ride, rider, id)`.
+/// A table of parts of aggregates has `given (rider: RiderId as SqlUuid, id: RideId as SqlUuid)` in place of `with`:
+/// columns that are not in the value, and are parameters of `Row::of(&ride, rider, id)`.
 #[macro_export]
 macro_rules! table {
     ($(#[$attribute:meta])* $table:ident ($($key:ident),+) as $vis:vis $Row:ident {
@@ -128,7 +128,7 @@ macro_rules! table {
                 }
             }
 
-            /// What the chassis keeps.
+            /// The chassis' columns.
             #[allow(clippy::needless_update, reason = "a table has those of the columns that it names")]
             fn metadata(&self) -> $crate::db::Metadata {
                 $crate::db::Metadata { $($own: self.$own,)+ ..$crate::db::Metadata::default() }
@@ -173,7 +173,7 @@ macro_rules! table {
         $($row:ident, $corrupt:ident $(, $part:ident: $part_type:ty)*)? { $($field:ident: $read:expr,)* }
     ) => {
         impl $Row {
-            /// What the row is of.
+            /// The value of the row.
             #[allow(unused_variables, reason = "a row may have nothing that can be corrupt")]
             fn read(self $($(, $part: $part_type)*)?) -> Result<$State, $crate::Error> {
                 let key = ($(self.$key.clone(),)+);
@@ -201,13 +201,14 @@ macro_rules! table {
     };
 }
 
-/// The error for a row that holds what it can't.
+/// The error for a row with an invalid value.
 #[doc(hidden)]
 pub fn corrupt(table: &str, key: &dyn std::fmt::Debug, what: &str) -> crate::Error {
     crate::Error::Internal(format!("{table} {key:?}: corrupt {what}"))
 }
 
-/// Declares the struct of a row of a table that diesel knows. Most tables are declared whole, by [`table!`](crate::table).
+/// Declares the struct of a row of a table that diesel knows. Most tables are declared whole, by
+/// [`table!`](crate::table).
 #[macro_export]
 macro_rules! rows {
     ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident $(named $name:literal)? ($($key:ident),+) {

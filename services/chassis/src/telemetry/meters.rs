@@ -1,4 +1,4 @@
-//! The metrics of the chassis, by what they are about. The one place where their names and units stand.
+//! The metrics of the chassis, with their names and units.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::breaker::Position;
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 
-/// There once metrics are exported.
+/// Set once metrics are exported.
 static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
 
-/// The boundaries that OpenTelemetry's conventions advise for the duration of calls.
+/// The bucket boundaries of OpenTelemetry's conventions for the duration of calls.
 const RPC_SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 struct Instruments {
@@ -36,7 +36,7 @@ pub(super) fn are_enabled() -> bool {
     INSTRUMENTS.get().is_some()
 }
 
-/// Records what happens, if metrics are exported; does nothing otherwise.
+/// Records metrics, if they are exported; does nothing otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Meters;
 
@@ -56,7 +56,7 @@ impl Meters {
             dead_letters: counter("nadeuri.dead_letters", "{event}"),
             panics: counter("nadeuri.panics", "{panic}"),
             peer_calls: counter("nadeuri.peer.calls", "{call}"),
-            // Not "1": Prometheus would take it for a ratio.
+            // Not "1": Prometheus would treat it as a ratio.
             breaker_state: count("nadeuri.breaker.state", "{state}"),
             pool_used: count("nadeuri.pool.used", "{connection}"),
             pool_size: count("nadeuri.pool.size", "{connection}"),
@@ -77,7 +77,7 @@ impl Meters {
         instruments.rpc_duration.record(duration.as_secs_f64(), &attributes);
     }
 
-    /// So many events wait in a context's outbox, the oldest for so long.
+    /// The events that wait in a context's outbox, and the age of the oldest.
     pub fn outbox(context: &'static str, waiting: usize, age: Option<Duration>) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         let attributes = [KeyValue::new("context", context)];
@@ -85,7 +85,7 @@ impl Meters {
         instruments.outbox_age.record(age.unwrap_or_default().as_secs_f64(), &attributes);
     }
 
-    /// Events left a context for the bus: what happened in the business, by kind.
+    /// Events that a context published, by kind.
     pub fn published<'a>(context: &'static str, events: impl IntoIterator<Item = &'a Envelope>) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         for event in events {
@@ -118,7 +118,7 @@ impl Meters {
         instruments.panics.add(1, &[KeyValue::new("context", context), KeyValue::new("what", what)]);
     }
 
-    /// A context called another, and this is where its breaker stands: 0 closed, 1 half open, 2 open.
+    /// A call between contexts, and the state of its breaker: 0 closed, 1 half open, 2 open.
     pub fn peer_call(from: &'static str, to: &'static str, position: Position, failed: bool) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         let peers = [KeyValue::new("from", from), KeyValue::new("to", to)];
@@ -132,7 +132,7 @@ impl Meters {
         instruments.peer_calls.add(1, &[from, to, KeyValue::new("failed", failed)]);
     }
 
-    /// So many of a context's connections to its store are in use.
+    /// The connections of a context's pool that are in use.
     pub fn pool(context: &'static str, used: usize, size: usize) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         let attributes = [KeyValue::new("context", context)];

@@ -1,7 +1,7 @@
-//! What can be seen from outside: logs on stderr and, if a collector is named, traces, metrics and logs by OTLP.
+//! Telemetry: logs on stderr and, if a collector is configured, traces, metrics and logs by OTLP.
 //!
-//! Without a collector nothing is measured: there are no spans and no instruments, and whoever asks for a traceparent gets
-//! none. The exporters work on threads of their own; what they can't deliver in time is dropped, never waited for.
+//! Without a collector nothing is measured: there are no spans, no instruments and no traceparents. The exporters work
+//! on their own threads; what they can't deliver in time is dropped, so they never block calls.
 
 mod meters;
 mod traces;
@@ -30,23 +30,23 @@ pub use traces::{consumed, current_traceparent, follow};
 
 pub(crate) use traces::Watch;
 
-/// The name of the product among others that a collector hears.
+/// `service.namespace`: the product.
 const NAMESPACE: &str = "nadeuri";
 
-/// Libraries that talk a lot. A filter that names them overrules this.
+/// Libraries with many logs. A filter that names them overrides this.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
     opentelemetry_otlp=warn";
 
-/// Libraries that exporting itself uses: to export their logs would make more of them, without end.
+/// Libraries that the exporters use: to export their logs would cause more logs, endlessly.
 const NEVER_EXPORTED: &str = "h2=off,hyper=off,hyper_util=off,tower=off,tonic=off,opentelemetry=off,\
     opentelemetry_sdk=off,opentelemetry_otlp=off";
 
-/// What to tell, and whom.
+/// The settings of telemetry.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `service.name`: the context, or the product if all contexts are in this process.
     pub service: String,
-    /// `service.instance.id`: tells the replicas apart.
+    /// `service.instance.id`: distinguishes the replicas.
     pub instance: String,
     /// The collector's OTLP endpoint for gRPC, such as `http://localhost:4317`.
     pub endpoint: Option<String>,
@@ -62,7 +62,7 @@ pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// For machines: a JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
@@ -81,7 +81,7 @@ impl FromStr for Format {
 /// Telemetry can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter is not written as it should be.
+    /// The filter is malformed.
     #[error("the log filter `{filter}` can't be read: {cause}; write it as in `info,chassis=debug`")]
     Filter {
         /// The filter.
@@ -89,13 +89,13 @@ pub enum TelemetryError {
         /// Why.
         cause: tracing_subscriber::filter::ParseError,
     },
-    /// The endpoint is not written as it should be.
+    /// The endpoint is malformed.
     #[error("the collector `{0}` can't be used; name its gRPC endpoint as in `http://localhost:4317`")]
     Endpoint(String),
     /// The exporters can't be built.
     #[error("can't export: {0}")]
     Export(#[from] ExporterBuildError),
-    /// It has started before.
+    /// Telemetry was started before.
     #[error("telemetry has started already; start it once in a process")]
     Started,
 }
@@ -128,18 +128,19 @@ impl Telemetry {
         Ok(Telemetry(exporters))
     }
 
-    /// Delivers what is waiting, for at most `limit`.
+    /// Flushes, for at most `limit`.
     pub async fn shutdown(self, limit: Duration) {
         let Some(Exporters { traces, metrics, logs }) = self.0 else { return };
         let (done, is_done) = tokio::sync::oneshot::channel();
-        // The exporters block. On a thread of its own that holds up neither the runtime nor, past the limit, its end.
+        // The exporters block. On a thread of its own that blocks neither the runtime nor, past the limit, its
+        // shutdown.
         std::thread::spawn(move || {
             let results = [
                 traces.shutdown_with_timeout(limit),
                 metrics.shutdown_with_timeout(limit),
                 logs.shutdown_with_timeout(limit),
             ];
-            // Nobody waits any longer if this fails.
+            // Fails if nobody waits any longer.
             let _ = done.send(results.into_iter().find_map(OTelSdkResult::err));
         });
         match tokio::time::timeout(limit, is_done).await {

@@ -22,7 +22,7 @@ pub(super) const TARGET: &str = "nadeuri::trace";
 
 const TRACEPARENT: &str = "traceparent";
 
-/// The trace that is going on here, as a W3C `traceparent`; `None` if there is none, or nothing is exported.
+/// The current trace, as a W3C `traceparent`; `None` if there is none, or nothing is exported.
 pub fn current_traceparent() -> Option<String> {
     if !meters::are_enabled() {
         return None;
@@ -34,15 +34,16 @@ pub fn current_traceparent() -> Option<String> {
     here.is_valid().then(|| format!("00-{}-{}-{flags:02x}", here.trace_id(), here.span_id()))
 }
 
-/// Makes a new span a part of the trace of a W3C `traceparent`. One that is malformed is ignored: the span begins a trace.
+/// Makes a new span a part of the trace of a W3C `traceparent`. One that is malformed is ignored: the span begins a
+/// trace.
 pub fn follow(span: &Span, traceparent: Option<&str>) {
     let Some(traceparent) = traceparent else { return };
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(traceparent));
-    // It fails where no trace is exported, and there is nothing to follow there.
+    // It fails where traces are not exported, which needs no handling.
     let _ = span.set_parent(parent);
 }
 
-/// Notes that an event arrived, in its trace. Returns the traceparent for what follows from it.
+/// Records the arrival of an event in its trace. Returns the traceparent for its consequences.
 pub fn consumed(event: &Envelope) -> Option<String> {
     if !meters::are_enabled() {
         return event.traceparent.clone();
@@ -59,7 +60,7 @@ pub fn consumed(event: &Envelope) -> Option<String> {
     span.in_scope(current_traceparent)
 }
 
-/// Watches one RPC on the server: a span, and its duration. One that is dropped unfinished was cancelled.
+/// Observes one RPC on the server: a span, and its duration. If it is dropped unfinished, the call was cancelled.
 pub(crate) struct Watch(Option<Watched>);
 
 struct Watched {
@@ -70,7 +71,7 @@ struct Watched {
 }
 
 impl Watch {
-    /// From now on, in the trace that the headers name.
+    /// Starts now, in the trace of the headers.
     pub fn start(rpc: &'static Rpc, headers: &HeaderMap) -> Watch {
         if !meters::are_enabled() {
             return Watch(None);
@@ -90,12 +91,12 @@ impl Watch {
         Watch(Some(Watched { rpc, started: Instant::now(), span, code: Code::Cancelled }))
     }
 
-    /// The span in which to work.
+    /// The span of the call.
     pub fn span(&self) -> Span {
         self.0.as_ref().map_or_else(Span::none, |watched| watched.span.clone())
     }
 
-    /// It was answered.
+    /// Records the answer.
     pub fn finish(mut self, code: Code) {
         if let Some(watched) = &mut self.0 {
             watched.code = code;
@@ -114,7 +115,7 @@ impl Drop for Watched {
     }
 }
 
-/// The codes for which the conventions call a server's span failed: the others are the caller's own doing.
+/// The codes for which the conventions mark a server's span as failed: the others are errors of the caller.
 fn is_servers_fault(code: Code) -> bool {
     matches!(
         code,

@@ -1,4 +1,4 @@
-//! A shard of a writer: takes the commands that wait, and has them executed in one transaction.
+//! A shard of a writer: executes the queued commands in one transaction.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::runtime::{Tasks, recv_until_stopped};
 
 /// Commands in one transaction, at most.
 const BATCH: usize = 256;
-/// How often a batch is decided anew when another process changed the same aggregates.
+/// Attempts of a batch when another process changes the same aggregates.
 const ATTEMPTS: u32 = 8;
 
 pub(super) struct Shard {
     resources: Resources,
-    /// On PostgreSQL, its own connection; opened when needed.
+    /// On PostgreSQL, its own connection, opened on demand.
     connection: Option<AsyncPgConnection>,
 }
 
@@ -36,7 +36,7 @@ impl Shard {
             let (jobs, replies): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
             let outcomes = self.execute(jobs.into()).await;
             for (reply, outcome) in std::iter::zip(replies, outcomes) {
-                // Who no longer waits has hung up; the command was executed all the same.
+                // Fails if the caller no longer waits; the command was executed all the same.
                 let _ = reply.send(outcome);
             }
         }
@@ -46,7 +46,7 @@ impl Shard {
         let count = jobs.len();
         match self.attempt(&jobs, 0..count).await {
             Ok(outcomes) => outcomes,
-            // One of them can't be written, or panics: alone, it fails alone.
+            // One of them can't be written, or panics: retry each alone, so that only that one fails.
             Err(Error::Internal(_)) if count > 1 => {
                 let mut outcomes = Vec::with_capacity(count);
                 for index in 0..count {
@@ -59,7 +59,7 @@ impl Shard {
         }
     }
 
-    /// Tries some of a batch until nobody else changes the same aggregates meanwhile.
+    /// Tries a part of a batch until no other process changes the same aggregates meanwhile.
     async fn attempt<A: Store>(&mut self, jobs: &Arc<[Job<A>]>, which: Range<usize>) -> Result<Outcomes<A>, Error> {
         for attempt in 1.. {
             match self.transact(jobs.clone(), which.clone()).await {

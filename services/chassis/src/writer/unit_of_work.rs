@@ -1,4 +1,4 @@
-//! A unit of work: one transaction, with the aggregates that were read for it and what is to be written.
+//! A unit of work: one transaction, with the aggregates that were loaded and the changes to write.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,15 +19,15 @@ use crate::runtime::Runtime;
 /// An outcome for each command of a batch.
 pub type Outcomes<A> = Vec<Result<Outcome<A>, Error>>;
 
-/// An aggregate, and what happened to it.
+/// An aggregate and its events.
 struct Entry<A: Store> {
     state: Option<A>,
-    /// As it was read; its last event is the one that is to be written.
+    /// As it was read, except for its last event, which is the one to write.
     metadata: Metadata,
     events: Vec<A::Event>,
 }
 
-/// What was read, and what is to be written.
+/// The loaded aggregates, and the changes to write.
 pub struct UnitOfWork<'a, A: Store> {
     entries: BTreeMap<A::Id, Entry<A>>,
     known: Known,
@@ -57,7 +57,7 @@ impl<A: Store> UnitOfWork<'_, A> {
         entries.extend(loaded.into_iter().map(|loaded| (loaded.id, entry(Some(loaded.state), loaded.metadata))));
 
         let mut work = UnitOfWork { entries, known, processed: Vec::new(), envelopes: Vec::new(), context, runtime };
-        // A panic in the rules is a fault of one command; the shard must outlive it.
+        // A panic in the rules fails one command; the shard must survive it.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let outcomes: Vec<_> = jobs.iter().map(|job| work.execute(job)).collect();
             (outcomes, work)
@@ -102,14 +102,14 @@ impl<A: Store> UnitOfWork<'_, A> {
             entry.events.push(event);
             entry.state = Some(state);
         }
-        // If it does not exist, the command is content with that.
+        // If it does not exist, the command decided to leave it so.
         let state = entry.state.as_ref();
         let answer = || state.map(|state| state.answer(&message.command)).unwrap_or_default();
         let outcome = match wants {
             Wants::Answer => Outcome::Answer(answer()),
             Wants::State => Outcome::State(state.cloned()),
         };
-        // Nobody asks for the answer to an event.
+        // A reaction to an event has no answer to store.
         let is_request = message.key.is_some_and(|key| !key.is_event);
         let kept = match &outcome {
             _ if !is_request => Vec::new(),

@@ -1,4 +1,4 @@
-//! Consumers: each event has its effect once, and one that can't be handled is a dead letter.
+//! Consumers: each event has its effect once, and one that can't be handled becomes a dead letter.
 
 use crate::support::{COUNTING, on_each_store};
 use crate::tally::{MOST, shared};

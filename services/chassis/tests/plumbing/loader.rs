@@ -1,11 +1,11 @@
-//! Loaders: each gets what it asked for, however reads are gathered; a read that panics ends nothing.
+//! Loaders: each caller gets its value, however reads are batched; a read that panics does not stop the loader.
 
 use chassis::runtime::Tasks;
 use chassis::{Error, Loader};
 
 use crate::support::{COUNTING, on_each_store};
 
-/// Twice each number; odd ones are not there, and 13 has it panic.
+/// The double of each even number; odd ones are missing, and 13 makes the read panic.
 fn loader(store: &crate::support::Store, tasks: &Tasks) -> Loader<u32, u32> {
     Loader::start(store.context.name, &store.database, tasks, |_, keys| {
         Box::pin(async move {
@@ -35,7 +35,7 @@ async fn a_read_that_panics_fails_and_the_next_one_is_answered() {
     on_each_store(&COUNTING, async |store| {
         let tasks = Tasks::default();
         let loader = loader(&store, &tasks);
-        // On SQLite it is the caller's own; on PostgreSQL the task of the loader is started again.
+        // On SQLite the panic is in the caller's task; on PostgreSQL the task of the loader is restarted.
         let failed = tokio::spawn({
             let loader = loader.clone();
             async move { loader.get(13).await }

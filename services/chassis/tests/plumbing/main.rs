@@ -1,5 +1,5 @@
 //! The plumbing beneath every context, on SQLite and on PostgreSQL: the writer, the relay, consumers, timers, loaders,
-//! projections and rows, with a context that only counts.
+//! projections and rows, with a context of counters.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 

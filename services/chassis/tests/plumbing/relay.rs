@@ -1,4 +1,4 @@
-//! The relay: what was written reaches the bus in order, however long that is away, and leaves the outbox then.
+//! The relay: written events reach the bus in order, however long it is unavailable, and then leave the outbox.
 
 use chassis::outbox;
 use contracts::period::v1::Dates;
@@ -22,8 +22,8 @@ async fn events_wait_in_the_outbox_while_the_bus_is_away_and_are_published_in_or
         assert_eq!((waiting().await, bus.published().len()), (3, 0));
         bus.set_away(false);
         eventually("the outbox is empty", async || (waiting().await == 0).then_some(())).await;
-        let told: Vec<_> = bus.published().iter().map(|event| event.decode::<Dates>().unwrap().start_date).collect();
-        assert_eq!(told, ["1", "2", "3"]);
+        let counts: Vec<_> = bus.published().iter().map(|event| event.decode::<Dates>().unwrap().start_date).collect();
+        assert_eq!(counts, ["1", "2", "3"]);
         running.kill().await;
     })
     .await;

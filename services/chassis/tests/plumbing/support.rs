@@ -1,4 +1,4 @@
-//! Stores of both kinds, and a bus that keeps what is published and delivers what a test says.
+//! Stores of both kinds, and a bus that records published events and delivers those of a test.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,7 +65,7 @@ impl Store {
         Resources { context: self.context.name, database, runtime, published: Arc::default() }
     }
 
-    /// A writer without a context around it.
+    /// A writer without a context.
     pub fn writer(&self, tasks: &Tasks) -> Writer<Tally> {
         Writer::start(&self.resources(), tasks)
     }
@@ -75,7 +75,7 @@ impl Store {
         self.runtime.ids.mint(self.runtime.now())
     }
 
-    /// The tally as it is kept.
+    /// The stored count of a tally.
     pub async fn count(&self, id: TallyId) -> Option<i64> {
         let reader = self.database.reader().await.unwrap();
         let mut request = chassis::LoadRequest::<Tally>::new();
@@ -113,7 +113,7 @@ impl Store {
         Envelope {
             event_id: id,
             kind: Place::full_name(),
-            source: "elsewhere".to_owned(),
+            source: "another".to_owned(),
             subject: "1".to_owned(),
             at: now,
             correlation_id: id,
@@ -130,7 +130,7 @@ pub fn message(id: TallyId, command: Command) -> CommandMessage<Tally> {
     CommandMessage { id, command, key: None, cause: chassis::Cause::default() }
 }
 
-/// A bus that keeps what is published, and delivers what a test says.
+/// A bus that records published events, and delivers those of a test.
 #[derive(Clone, Default)]
 pub struct TestBus(Arc<Inner>);
 
@@ -148,12 +148,12 @@ impl TestBus {
         self.0.published.lock().unwrap().clone()
     }
 
-    /// How often somebody tried to publish.
+    /// The number of attempts to publish.
     pub fn attempts(&self) -> u32 {
         self.0.attempts.load(Ordering::SeqCst)
     }
 
-    /// Takes events, or does not.
+    /// Makes the bus unavailable, or available again.
     pub fn set_away(&self, is_away: bool) {
         self.0.is_away.store(is_away, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! A context that counts: `Place` events of others add the number that is their name, `Dates` tell the new count.
+//! A context of counters: `Place` events of others add the number in their name, `Dates` events publish the new count.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ chassis::ids! {
     TallyId = "tally";
 }
 
-/// The most that is counted.
+/// The largest count.
 pub const MOST: i64 = 1_000;
 
 /// The tally that events of others add to.
@@ -40,7 +40,7 @@ pub struct Tally {
 pub enum Command {
     Add(TallyId, i64),
     RemindAt(TallyId, Timestamp),
-    /// Adds one, when its time has come.
+    /// Adds one, when its timer is due.
     Remind,
     Panic,
 }
@@ -126,15 +126,15 @@ impl Store for Tally {
     }
 
     fn publish(&self, event: &Event) -> Option<Publication> {
-        let told = Dates { start_date: self.count.to_string(), ..Dates::default() };
+        let dates = Dates { start_date: self.count.to_string(), ..Dates::default() };
         match event {
-            Event::Added(..) | Event::Reminded => Publication::about(self.id, self.id.uuid()).tell(&told),
+            Event::Added(..) | Event::Reminded => Publication::about(self.id, self.id.uuid()).publish(&dates),
             Event::ReminderSet(..) => None,
         }
     }
 }
 
-/// Places that are called `panic` have it panic; those whose name is no number break the contract.
+/// Panics for places with the name `panic`; those whose name is no number break the contract.
 pub fn policy() -> Policy<Tally> {
     Policy::new().on(|event: Place, _| {
         assert_ne!(event.name, "panic", "the test has the policy panic");
@@ -172,11 +172,11 @@ pub fn panicking() -> TallyId {
     TallyId::derived_from(uuid::Uuid::max())
 }
 
-/// A projection that counts how often it saw each name of a place. One called `panic` has it panic.
+/// A projection that counts the places of each name. It panics for the name `panic`.
 pub enum Seen {}
 
 chassis::table! {
-    /// How often a name was seen.
+    /// The count of a name.
     seen (name) as SeenRow { name: String as Text, times: i64 as BigInt }
 }
 
@@ -201,7 +201,7 @@ impl Projection for Seen {
     }
 }
 
-/// How often a name was seen.
+/// The count of a name.
 pub async fn times(tx: Tx<'_>, name: &str) -> Result<i64, chassis::Error> {
     let query = seen::table.filter(seen::name.eq(name)).select(seen::times);
     let times: Option<i64> = chassis::sql!(tx, |c| query.first(c)).optional()?;

@@ -1,4 +1,4 @@
-//! Timers: what is due gets its command, also beside one that panics each time.
+//! Timers: commands that are due are executed, also beside one that panics each time.
 
 use crate::support::{COUNTING, eventually, message, on_each_store};
 use crate::tally::{Command, panicking};

@@ -77,7 +77,7 @@ async fn a_request_that_is_repeated_gets_its_first_answer_and_another_one_under_
         let other = writer.handle(keyed(id, 1, key(request, "another car"))).await;
         assert!(matches!(other, Err(Error::RequestIdReused)), "{other:?}");
         let state = writer.state_after(keyed(id, 1, key(request, car))).await.unwrap();
-        assert_eq!(state.map(|tally| tally.count), Some(11), "it is as it is now");
+        assert_eq!(state.map(|tally| tally.count), Some(11), "it is the current one");
         assert_eq!(store.count(id).await, Some(11));
         tasks.kill().await;
     })

@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not right.
+//! Each row of the policy's table, and malformed events.
 
 use chassis::{Envelope, Malformed};
 use contracts::order::v1::{Order, OrderCancellationRequested, OrderConfirmed};

@@ -10,16 +10,16 @@ use contracts::driving::v1 as proto;
 use super::{Row, declined, drives};
 use crate::domain::DriveId;
 
-/// What a driver looks for.
+/// The search of a driver.
 #[derive(Clone, Debug)]
 pub struct Search<'a> {
-    /// Who looks; what they declined is left out.
+    /// The driver; drives that they declined are left out.
     pub driver: &'a str,
     /// Where the customer may be.
     pub around: GeoQuery,
 }
 
-/// A page of what a driver looks for.
+/// A page of the drives that a search finds.
 pub async fn list(
     tx: Tx<'_>,
     search: &Search<'_>,

@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not ours or not right.
+//! Each row of the policy's table, events about other sellers, and malformed events.
 
 use chassis::Envelope;
 use contracts::dispatch::v1::{Hail, HailCancellationRequested, TaxiHailed};
@@ -59,11 +59,11 @@ fn t5_a_cancelled_hail_calls_its_drive_off() {
 }
 
 #[test]
-fn t8_a_payment_tells_of_the_fare_and_others_do_not() {
+fn t8_a_payment_for_a_drive_decides_about_its_fare_and_others_do_not() {
     check_reaction(&event(&PaymentApproved { payment: paid("driving", "") }), &[Command::Paid(payment())]);
     check_reaction(&event(&PaymentRefused { payment: paid("driving", "") }), &[Command::Refused]);
     check_reaction(&event(&PaymentApproved { payment: paid("market", &reference(id())) }), &[]);
-    // Before there was the field `seller`, the reference alone told.
+    // Events from before the field `seller` existed are recognized by the reference alone.
     check_reaction(&event(&PaymentApproved { payment: paid("", &reference(id())) }), &[Command::Paid(payment())]);
     check_reaction(&event(&PaymentApproved { payment: paid("", "car/7") }), &[]);
 }

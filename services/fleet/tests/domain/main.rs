@@ -1,9 +1,9 @@
-//! The rules of cars: as tables of given, when and then; as properties of what is told late, twice and in another order; and
-//! what others' events lead to.
+//! The rules of cars: as tables of given, when and then; as properties under late, repeated and reordered events; and
+//! the reactions of the policy.
 
-mod moves;
+mod histories;
 mod policy;
-mod stories;
+mod transitions;
 
 use chassis::values::{Currency, Money, Period, Place};
 use chassis::{Aggregate, Timestamp};
@@ -30,7 +30,7 @@ fn registered() -> Event {
     Event::Registered(car_id(), listing(), NOW)
 }
 
-/// What `rental`'s event of this sequence says.
+/// The engagement in `rental`'s event of this sequence.
 fn engagement(stage: Stage, sequence: i64) -> Engagement {
     let period = Period { start: NOW, end: Timestamp::from_micros(NOW.micros() + 1) };
     Engagement { period, stage, sequence, rated: false }

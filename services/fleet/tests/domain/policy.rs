@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not right.
+//! Each row of the policy's table, and malformed events.
 
 use chassis::{Envelope, Malformed};
 use contracts::rental::v1::{
@@ -49,7 +49,7 @@ fn check_malformed(event: &Envelope, then: &str) {
 }
 
 #[test]
-fn c7_what_rental_tells_of_a_reservation_the_car_observes() {
+fn c7_the_car_observes_the_events_of_its_reservations() {
     let reservation = || Some(reservation());
     let reserved = event(&CarReserved { reservation: reservation() });
     check(&reserved, &[observe(7, Stage::Reserved, SEQUENCE)]);

@@ -14,14 +14,15 @@ pub struct Reaction {
 /// The subscribers of this event, without those that subscribe to all events.
 pub fn reactions(event: &str) -> Vec<Reaction> {
     let subscribes = |subscription: Subscription| matches!(subscription, Subscription::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
-    let those = contexts::ALL.iter().filter(|context| subscribes(context.subscription().unwrap()));
+    let those =
+        contexts::ALL.iter().filter(|context| subscribes(context.subscription().expect("it starts with its defaults")));
     those.map(|context| Reaction { context: context.name, then: then(context.name, event) }).collect()
 }
 
 /// The events that a context subscribes to, in the order of the contracts; `None` if all.
 pub fn subscribed(context: &chassis::Context) -> Option<Vec<&'static str>> {
     let names = || contracts::EVENTS.iter().map(|event| event.name);
-    match context.subscription().unwrap() {
+    match context.subscription().expect("it starts with its defaults") {
         Subscription::All => None,
         Subscription::Kinds(kinds) => Some(names().filter(|name| kinds.iter().any(|kind| kind == name)).collect()),
     }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use contracts::Request as _;
 use contracts::chronicle::v1::{GetFlowRequest, ListEventsRequest};
 use contracts::fleet::v1::{
-    Car, CarStatus, GetCarRequest, ListCarsRequest, RegisterCarRequest, RegisterCarResponse, RemoveCarRequest,
+    Car, CarStatus, GetCarRequest, GetCarResponse, ListCarsRequest, RegisterCarRequest, RegisterCarResponse,
+    RemoveCarRequest,
 };
 use contracts::money::v1::Money;
 use contracts::mypage::v1::{GetCarRentalRequest, ListCarRentalsRequest};
@@ -12,20 +14,22 @@ use contracts::notification::v1::ListMessagesRequest;
 use contracts::payment::v1::{
     CancelPaymentRequest, ChargePaymentRequest, CollectPaymentRequest, GetPaymentRequest, ListPaymentsRequest,
 };
-use contracts::period::v1::Period;
+use contracts::period::v1::{Dates, Period};
 use contracts::place::v1::Place;
 use contracts::rental::v1::{
     CancelReservationRequest, GetReservationRequest, ListReservationsRequest, RateRentalRequest, RentCarRequest,
     ReserveCarRequest, RetireCarRequest, ReturnCarRequest,
 };
+use contracts::resort::v1::{RegisterResortRequest, Resort};
 use prost_types::Timestamp;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};
 
 use crate::runner::{Suite, journeys};
-use crate::support::client::Who;
+use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
 use crate::support::verbs::{some_car, won};
-use crate::support::{new_id, period, wrong};
+use crate::support::{new_id, period, refused, wrong, wrong_fields};
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
@@ -35,6 +39,8 @@ pub fn add(suite: &mut Suite) {
         hostile_payments_are_not_taken,
         hostile_ids_are_named,
         hostile_texts_are_refused_before_they_are_read,
+        hostile_messages_that_are_none_are_the_callers_fault,
+        hostile_requests_with_thousands_of_faults_are_told_the_first_of_them,
         hostile_pages_are_refused,
         hostile_callers_are_refused,
     }
@@ -91,12 +97,17 @@ async fn hostile_cars_are_not_registered(app: Arc<Cluster>) {
         (rate("", 1), vec![currency]),
         (rate("₩₩₩", -5), vec![currency, minor]),
         (rate("K\u{0}W", 1), vec![currency]),
+        (rate("XYZ", 1), vec![currency]),
+        (rate("XXX", 1), vec![currency]),
         (at(Some(91.0), Some(0.0)), vec!["car.place.latitude"]),
         (at(Some(f64::NAN), Some(f64::INFINITY)), vec!["car.place.latitude", "car.place.longitude"]),
         (at(Some(1.0), None), vec!["car.place"]),
         (model(""), vec!["car.model"]),
         (model("a\u{0}b"), vec!["car.model"]),
         (model("a\nb"), vec!["car.model"]),
+        (model("   "), vec!["car.model"]),
+        (model("\u{200b}\u{200d}"), vec!["car.model"]),
+        (model("\u{202e}yaR aiK"), vec!["car.model"]),
         (model(&"x".repeat(101)), vec!["car.model"]),
         (model(&"é".repeat(10_000)), vec!["car.model"]),
     ];
@@ -210,8 +221,7 @@ async fn hostile_texts_are_refused_before_they_are_read(app: Arc<Cluster>) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let huge = || "x".repeat(300_000);
     let too_large = |status: Option<Status>| {
-        let code = status.expect("it is too large").code();
-        assert!(matches!(code, Code::ResourceExhausted | Code::OutOfRange), "{code:?}");
+        refused(Err::<(), _>(status.expect("it is too large")), Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
     };
     let answer: Result<RegisterCarResponse, Status> =
         admin.send(RegisterCarRequest { car: Some(some_car(&huge(), won(1))), ..Default::default() }).await;
@@ -227,6 +237,44 @@ async fn hostile_texts_are_refused_before_they_are_read(app: Arc<Cluster>) {
     too_large(admin.send(ListEventsRequest { types: vec![huge()], ..Default::default() }).await.err());
     wrong(mina.send(ListCarsRequest { place_name: "x".repeat(10_000), ..Default::default() }).await, &["place_name"]);
     wrong(mina.send(ListCarsRequest { place_name: "a\u{0}".to_owned(), ..Default::default() }).await, &["place_name"]);
+}
+
+/// A message whose first field is a number, where a text is expected.
+#[derive(Clone, PartialEq, prost::Message)]
+struct NumberForText {
+    #[prost(int64, tag = "1")]
+    number: i64,
+}
+
+/// A message whose first field holds any bytes, where UTF-8 is expected.
+#[derive(Clone, PartialEq, prost::Message)]
+struct BytesForText {
+    #[prost(bytes = "vec", tag = "1")]
+    bytes: Vec<u8>,
+}
+
+async fn hostile_messages_that_are_none_are_the_callers_fault(app: Arc<Cluster>) {
+    async fn send<M: prost::Message + Clone + 'static>(client: &Client, message: M) -> Result<(), Status> {
+        let mut grpc = tonic::client::Grpc::new(client.channel("fleet"));
+        grpc.ready().await.unwrap();
+        let path = PathAndQuery::from_static(GetCarRequest::RPC.path);
+        let codec = tonic_prost::ProstCodec::<M, GetCarResponse>::default();
+        grpc.unary(client.request(message), path, codec).await.map(drop)
+    }
+    let mina = app.by("mina");
+    let number = send(&mina, NumberForText { number: 7 }).await;
+    refused(number, Code::InvalidArgument, "MALFORMED_MESSAGE");
+    let bytes = send(&mina, BytesForText { bytes: vec![0xff, 0xfe] }).await;
+    refused(bytes, Code::InvalidArgument, "MALFORMED_MESSAGE");
+}
+
+async fn hostile_requests_with_thousands_of_faults_are_told_the_first_of_them(app: Arc<Cluster>) {
+    let offered = (0..3_000).map(|_| Dates { start_date: "soon".to_owned(), end_date: "later".to_owned() }).collect();
+    let resort = Resort { offered, ..Resort::default() };
+    let answer = app.admin().send(RegisterResortRequest { resort: Some(resort), ..Default::default() }).await;
+    let status = refused(answer, Code::InvalidArgument, "INVALID_FIELDS");
+    assert!(status.message().contains(" more"), "{}", status.message());
+    assert!(!wrong_fields(&status).is_empty() && status.message().len() < 4_096);
 }
 
 async fn hostile_pages_are_refused(app: Arc<Cluster>) {

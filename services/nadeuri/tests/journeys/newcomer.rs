@@ -1,7 +1,10 @@
-//! A context that the product does not know: it lives in this crate, has a store of its own, and joins by subscribing.
+//! Contexts that the product does not know: they live in this crate, have a store of their own, and join by subscribing.
+//! One keeps a projection, and one sells something (`seller`).
 //!
-//! Beside a product of other processes it needs only the broker. Within one process it is started with the product's
-//! contexts, as they are.
+//! Beside a product of other processes they need only the broker. Within one process they are started with the product's
+//! contexts, as those are.
+
+mod seller;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +37,7 @@ use crate::support::{eventually, new_id, period};
 pub fn add(suite: &mut Suite) {
     journeys! { suite.own:
         x7_a_new_context_joins_by_subscribing,
+        x7_a_new_context_sells_something_and_is_paid_without_a_change_elsewhere,
     }
 }
 
@@ -88,10 +92,26 @@ impl Projection for Stamps {
     }
 }
 
+/// The newcomer's store, and those who use the product.
+struct Newcomer<'a> {
+    database: &'a Database,
+    admin: &'a Client,
+    mina: &'a Client,
+}
+
 async fn x7_a_new_context_joins_by_subscribing(setup: Setup) {
+    joins(setup, &STAMPS, gets_what_it_subscribed_to).await;
+}
+
+async fn x7_a_new_context_sells_something_and_is_paid_without_a_change_elsewhere(setup: Setup) {
+    joins(setup, &seller::INSURANCE, seller::sells_and_is_paid).await;
+}
+
+/// Starts a newcomer with the product, and makes the journey.
+async fn joins(setup: Setup, context: &'static Context, journey: impl AsyncFnOnce(Newcomer<'_>)) {
     match setup {
-        Setup::Embedded => within_one_process().await,
-        Setup::OneProcess | Setup::PerContext => beside_the_product(setup).await,
+        Setup::Embedded => within_one_process(context, journey).await,
+        Setup::OneProcess | Setup::PerContext => beside_the_product(setup, context, journey).await,
     }
 }
 
@@ -116,27 +136,28 @@ async fn start(context: &'static Context, database: Database, environment: &Envi
 }
 
 /// The product runs as it is, in processes of its own; the newcomer is in this one, and knows nothing but the broker.
-async fn beside_the_product(setup: Setup) {
+async fn beside_the_product(setup: Setup, context: &'static Context, journey: impl AsyncFnOnce(Newcomer<'_>)) {
     let app = Cluster::new(setup).started().await;
     let (broker, prefix) = app.broker().expect("it uses a broker");
-    let subscriptions = vec![(STAMPS.name, Stamps::subscription())];
+    let subscriptions = vec![(context.name, context.subscription().unwrap())];
     let environment = environment(Rabbit::new(broker, prefix, subscriptions, &Runtime::real()));
-    let database = app.open_store(STAMPS.name).await;
-    let newcomer = start(&STAMPS, database.clone(), &environment).await;
-    let is_up = async || newcomer.parts.iter().all(HealthCheck::is_up).then_some(());
+    let database = app.open_store(context.name).await;
+    let newcomer = start(context, database.clone(), &environment).await;
+    let is_up = async || newcomer.checks.iter().all(HealthCheck::is_up).then_some(());
     eventually("the newcomer hears events", is_up).await;
-    gets_what_it_subscribed_to(&app.admin(), &app.by(&format!("mina-{}", new_id())), &database).await;
+    let (admin, mina) = (app.admin(), app.by(&format!("mina-{}", new_id())));
+    journey(Newcomer { database: &database, admin: &admin, mina: &mina }).await;
     newcomer.stop(Duration::from_secs(5)).await;
-    unsubscribe(broker, prefix).await.unwrap();
+    unsubscribe(broker, prefix, context.name).await.unwrap();
     app.down().await;
 }
 
 /// Those who use the prefix next have no such context, and the newcomer's queues would fill up. They stay, for the reason
 /// that [`Cluster::down`] has.
-async fn unsubscribe(broker: &str, prefix: &str) -> lapin::Result<()> {
+async fn unsubscribe(broker: &str, prefix: &str, context: &str) -> lapin::Result<()> {
     let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    let inbox = format!("{prefix}.{}", STAMPS.name);
+    let inbox = format!("{prefix}.{context}");
     channel.exchange_delete(inbox.as_str().into(), ExchangeDeleteOptions::default()).await?;
     for partition in 0..chassis::envelope::PARTITIONS {
         let queue = format!("{inbox}.{partition:02}");
@@ -146,10 +167,10 @@ async fn unsubscribe(broker: &str, prefix: &str) -> lapin::Result<()> {
 }
 
 /// All contexts of the product, unchanged, and the newcomer among them.
-async fn within_one_process() {
+async fn within_one_process(newcomer: &'static Context, journey: impl AsyncFnOnce(Newcomer<'_>)) {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("{context}.db").display());
-    let all: Vec<&'static Context> = nadeuri::contexts::ALL.iter().chain([&STAMPS]).collect();
+    let all: Vec<&'static Context> = nadeuri::contexts::ALL.iter().chain([newcomer]).collect();
     let subscriptions = nadeuri::contexts::subscriptions(all.iter().copied()).unwrap();
     let environment = environment(Local::new(subscriptions));
     let mut running = Vec::new();
@@ -162,20 +183,20 @@ async fn within_one_process() {
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { stopped.await.unwrap() };
     let serving = server::serve(listener, &running, environment.guard.clone(), Duration::ZERO, stopped);
-    let journey = async {
+    let making = async {
         let places = Places::new(contexts().map(|context| (context, address)).collect());
-        let database = Database::open(&store, STAMPS.name, &environment.runtime).await.unwrap();
+        let database = Database::open(&store, newcomer.name, &environment.runtime).await.unwrap();
         let (admin, mina) = (places.client(Who::admin()), places.client(Who::customer("mina")));
-        gets_what_it_subscribed_to(&admin, &mina, &database).await;
+        journey(Newcomer { database: &database, admin: &admin, mina: &mina }).await;
         stop.send(()).unwrap();
     };
-    let (served, ()) = tokio::join!(serving, journey);
+    let (served, ()) = tokio::join!(serving, making);
     served.unwrap();
     futures::future::join_all(running.into_iter().map(|context| context.stop(Duration::from_secs(5)))).await;
 }
 
 /// A customer brings two cars back, and does not bring back a third one.
-async fn gets_what_it_subscribed_to(admin: &Client, mina: &Client, database: &Database) {
+async fn gets_what_it_subscribed_to(Newcomer { database, admin, mina }: Newcomer<'_>) {
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let mut earned = Vec::new();
     for day in [1, 3, 5] {

@@ -23,6 +23,7 @@ pub fn add(suite: &mut Suite) {
         x6_a_request_repeated_at_the_same_time_is_executed_once,
         x6_a_refused_request_may_be_repeated_with_success,
         x6_a_request_id_belongs_to_one_request_of_one_caller,
+        x6_ids_in_other_letters_are_the_same_request,
     }
     journeys! { suite.own:
         x6_the_first_response_survives_a_crash,
@@ -34,6 +35,24 @@ async fn twice<M: Unary>(client: &Client, request: M) -> M::Response {
     let first = client.send(request.clone()).await.unwrap();
     assert_eq!(client.send(request).await.unwrap(), first);
     first
+}
+
+async fn x6_ids_in_other_letters_are_the_same_request(app: Arc<Cluster>) {
+    let (admin, mina) = (app.admin(), app.by("mina"));
+    let car = admin.new_car("Kia Ray", 41_000).await;
+    let trip = mina.reserve(&car, period(1, 1)).await.unwrap();
+    let cancel = |request_id: &str, reservation_id: &str| CancelReservationRequest {
+        request_id: request_id.to_owned(),
+        reservation_id: reservation_id.to_owned(),
+    };
+    let (request_id, id) = (new_id(), &trip.reservation_id);
+    let first = mina.send(cancel(&request_id, id)).await.unwrap();
+    let bare = id.replace('-', "");
+    for (request_id, id) in [(request_id.to_uppercase(), id.to_uppercase()), (request_id.clone(), bare)] {
+        assert_eq!(mina.send(cancel(&request_id, &id)).await.unwrap(), first);
+    }
+    let other = mina.send(cancel(&request_id, &new_id())).await;
+    refused(other, Code::InvalidArgument, "REQUEST_ID_REUSED");
 }
 
 async fn x6_a_repeated_request_gets_the_first_response(app: Arc<Cluster>) {

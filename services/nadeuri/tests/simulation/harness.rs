@@ -117,7 +117,9 @@ pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
 /// The subscriptions of all contexts, computed once for all seeds.
 fn subscriptions() -> &'static [(&'static str, Subscription)] {
     static SUBSCRIPTIONS: OnceLock<Vec<(&'static str, Subscription)>> = OnceLock::new();
-    SUBSCRIPTIONS.get_or_init(|| nadeuri::contexts::subscriptions(nadeuri::contexts::ALL).unwrap())
+    SUBSCRIPTIONS.get_or_init(|| {
+        nadeuri::contexts::subscriptions(nadeuri::contexts::ALL).expect("they start with their defaults")
+    })
 }
 
 impl Harness {

@@ -1,4 +1,4 @@
-//! What is known of products, in a table. No event of it is published: it is a copy of what others own.
+//! Offers in a table. They publish no events: they are copies of what `product` owns.
 
 use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money};
@@ -8,7 +8,7 @@ use crate::domain::ProductId;
 use crate::offer::{Learn, Learned, Offer};
 
 chassis::table! {
-    /// What is known of a product, flat.
+    /// An offer.
     offers (product_id) of Offer as Row with version {
         product_id: ProductId as SqlUuid,
         name: String as Text,
@@ -22,7 +22,7 @@ chassis::table! {
 }
 
 impl Store for Offer {
-    /// Nobody asks.
+    /// Offers are changed by events only.
     type Answer = ();
 
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {

@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not ours or not right.
+//! Each row of the policy's table, events about other sellers, and malformed events.
 
 use chassis::{Envelope, Malformed};
 use contracts::delivery::v1::{
@@ -40,7 +40,7 @@ fn ours() -> Option<Payment> {
 
 #[track_caller]
 fn check_policy(event: &Envelope, then: &[Command]) {
-    assert!(orders().subscription().matches(&event.kind), "{} never comes", event.kind);
+    assert!(orders().subscription().matches(&event.kind), "{} is not subscribed to", event.kind);
     let commands = orders().react(event).expect("the event is right");
     assert_eq!(commands, then.iter().map(|command| (order_id(), command.clone())).collect::<Vec<_>>());
 }
@@ -76,7 +76,7 @@ fn o4_o5_each_event_of_a_delivery_leads_to_its_command() {
 }
 
 #[test]
-fn a_payment_of_before_sellers_were_named_is_known_by_its_reference() {
+fn a_payment_from_before_the_seller_field_is_recognized_by_its_reference() {
     let ours = paid("", &format!("order/{}", order_id()));
     check_policy(&event(&PaymentApproved { payment: ours }), &[Command::Place(payment())]);
 }
@@ -85,10 +85,10 @@ fn a_payment_of_before_sellers_were_named_is_known_by_its_reference() {
 fn payments_of_other_sellers_are_not_ours() {
     let own = format!("order/{}", order_id());
     let sold_by = [("rental", ""), ("market", &*own), ("orders", "")];
-    // Before there was the field, the reference alone told.
-    let told_by_reference =
+    // Events from before the field `seller` existed are recognized by the reference alone.
+    let known_by_reference =
         ["car/00000000-0000-4000-8000-000000000007", "stay/7", "", "orders/7"].map(|reference| ("", reference));
-    for (seller, reference) in sold_by.into_iter().chain(told_by_reference) {
+    for (seller, reference) in sold_by.into_iter().chain(known_by_reference) {
         check_policy(&event(&PaymentApproved { payment: paid(seller, reference) }), &[]);
         check_policy(&event(&PaymentCancellationRequested { payment: paid(seller, reference) }), &[]);
         check_policy(&event(&PaymentCancelled { payment: paid(seller, reference) }), &[]);
@@ -96,14 +96,14 @@ fn payments_of_other_sellers_are_not_ours() {
 }
 
 #[test]
-fn o2_what_is_known_of_a_product_is_what_its_newest_event_says() {
+fn o2_an_offer_is_that_of_the_newest_event_of_its_product() {
     let offer = |minor, sequence| Offer { product_id: id(1), name: "Tent".to_owned(), price: won(minor), sequence };
     let price = Some(MoneyMessage { currency_code: "KRW".to_owned(), amount_minor: 120_000 });
     let (product_id, name) = (id::<OrderId>(1).to_string(), "Tent".to_owned());
     let product = Some(Product { product_id, name, price, ..Product::default() });
-    for told in [event(&ProductCreated { product: product.clone() }), event(&ProductRepriced { product })] {
-        assert!(offers().subscription().matches(&told.kind));
-        assert_eq!(offers().react(&told).expect("the event is right"), [(id(1), Learn(offer(120_000, 4)))]);
+    for published in [event(&ProductCreated { product: product.clone() }), event(&ProductRepriced { product })] {
+        assert!(offers().subscription().matches(&published.kind));
+        assert_eq!(offers().react(&published).expect("the event is right"), [(id(1), Learn(offer(120_000, 4)))]);
     }
     let decide =
         |known: Option<&Offer>, learn: Offer| Offer::decide(known, &Learn(learn), NOW).expect("it never refuses");

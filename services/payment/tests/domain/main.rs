@@ -1,9 +1,9 @@
-//! The rules of payments: as tables of given, when and then; as properties of random stories with a processor that answers
-//! late, twice or never; and what others' events lead to.
+//! The rules of payments: as tables of given, when and then; as properties of random histories with a processor that
+//! answers late, twice or never; and the reactions of the policy.
 
-mod moves;
+mod histories;
 mod policy;
-mod stories;
+mod transitions;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not right.
+//! Each row of the policy's table, and malformed events.
 
 use chassis::{Envelope, Malformed};
 use contracts::money::v1::Money as MoneyMessage;
@@ -131,7 +131,7 @@ fn order() -> Option<Order> {
 }
 
 #[test]
-fn o2_what_is_to_be_ordered_requests_the_payment_of_its_price() {
+fn o2_a_drafted_order_requests_the_payment_of_its_price() {
     let owed = Owed { seller: "order".to_owned(), reference: format!("order/{}", purchase()), ..owed(100) };
     check(&event(&OrderDrafted { order: order() }), &[Command::Request(purchase(), owed)]);
     check(&event(&OrderPlaced { order: order() }), &[]);
@@ -157,7 +157,7 @@ fn an_order_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&OrderDrafted { order: free }), "no price");
 }
 
-/// Of a context that payments know nothing of.
+/// An event of a context that `payment` does not know.
 fn by_a_market<M: Message + Name>(message: &M) -> Envelope {
     Envelope { source: "market".to_owned(), ..event(message) }
 }

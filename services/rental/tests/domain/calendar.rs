@@ -1,4 +1,4 @@
-//! Every move of a calendar, and every refusal, once.
+//! Every transition of a calendar, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -30,7 +30,7 @@ fn a_car_is_registered_once_and_keeps_its_rate() {
 }
 
 #[test]
-fn nothing_but_its_end_is_known_of_a_car_that_was_not_registered() {
+fn an_unregistered_car_can_only_be_registered_or_retired() {
     check(&[], Command::Retire(car()), NOW, Ok(&[Event::Retired(car())]));
     let rest = [
         reserve(7, hours(24, 48), 1),
@@ -48,7 +48,7 @@ fn nothing_but_its_end_is_known_of_a_car_that_was_not_registered() {
 }
 
 #[test]
-fn a_car_whose_end_is_heard_of_first_is_never_rented_out() {
+fn a_car_that_is_retired_before_it_is_registered_is_never_rented_out() {
     let given = [Event::Retired(car())];
     check(&given, Command::Register(car(), won(RATE_MINOR)), NOW, Ok(&[registered()]));
     check(&given, reserve(7, hours(24, 48), 1), NOW, Err(Refusal::CarRetired));
@@ -152,7 +152,7 @@ fn c4_the_rent_of_a_cancelled_reservation_is_refused_so_that_the_money_goes_back
 }
 
 #[test]
-fn only_a_rented_car_is_returned_and_that_once() {
+fn only_a_rented_car_is_returned_and_only_once() {
     check(&given_rented(), Command::Return(id(7)), hour(1), Ok(&[Event::Returned(id(7), hour(1))]));
     check(&given_returned(), Command::Return(id(7)), NOW, Ok(&[]));
     check(&given_reserved(), Command::Return(id(7)), NOW, Err(Refusal::NotRented));
@@ -191,7 +191,7 @@ fn c9_stars_are_given_after_the_return_and_once() {
 }
 
 #[test]
-fn what_was_not_paid_in_time_lapses_and_not_a_moment_before() {
+fn an_unpaid_reservation_lapses_at_its_expiry_and_not_earlier() {
     let expiry = NOW + PAY_WITHIN;
     let before = Timestamp::from_micros(expiry.micros() - 1);
     check(&given_reserved(), Command::Lapse, before, Ok(&[]));
@@ -202,7 +202,7 @@ fn what_was_not_paid_in_time_lapses_and_not_a_moment_before() {
 }
 
 #[test]
-fn a_calendar_is_woken_when_its_first_reservation_lapses() {
+fn the_timer_of_a_calendar_is_due_when_its_first_reservation_lapses() {
     let due = |given: &[Event]| calendar(given).and_then(|calendar| calendar.due_at());
     assert_eq!(due(&[registered()]), None);
     assert_eq!(due(&given_reserved()), Some((NOW + PAY_WITHIN, Command::Lapse)));

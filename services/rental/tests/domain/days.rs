@@ -1,4 +1,4 @@
-//! Which periods a region takes, and how many days they are: at each limit, and a moment beyond it.
+//! Which periods a region accepts, and how many days they have: at each limit, and just beyond it.
 
 use jiff::tz::TimeZone;
 use rental::domain::Region;

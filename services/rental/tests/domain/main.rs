@@ -1,10 +1,10 @@
-//! The rules of calendars: as tables of given, when and then; as properties of random stories; at the limits of periods;
-//! and what others' events lead to.
+//! The rules of calendars: as tables of given, when and then; as properties of random histories; at the limits of
+//! periods; and the reactions of the policy.
 
 mod calendar;
 mod days;
+mod histories;
 mod policy;
-mod stories;
 
 use std::time::Duration;
 

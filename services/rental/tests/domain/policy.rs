@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not ours or not right.
+//! Each row of the policy's table, events about other sellers, and malformed events.
 
 use chassis::{Envelope, Malformed};
 use contracts::fleet::v1::{Car, CarRegistered};
@@ -66,7 +66,7 @@ fn c10_a_registered_car_gets_a_calendar() {
 fn c5_an_approved_payment_rents() {
     let ours = reference(car());
     check(&event(&PaymentApproved { payment: sold_by("rental") }), &[Command::Rent(id(7), payment())]);
-    // Before there was the field `seller`, the reference alone told.
+    // Events from before the field `seller` existed are recognized by the reference alone.
     check(&event(&PaymentApproved { payment: paid(&ours) }), &[Command::Rent(id(7), payment())]);
 }
 

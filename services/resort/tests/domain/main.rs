@@ -1,9 +1,9 @@
-//! The rules of resorts: as tables of given, when and then; as properties of random stories; and what others' events
-//! lead to.
+//! The rules of resorts: as tables of given, when and then; as properties of random histories; and the reactions of the
+//! policy.
 
-mod moves;
+mod histories;
 mod policy;
-mod stories;
+mod transitions;
 
 use std::time::Duration;
 

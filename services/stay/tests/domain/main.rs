@@ -1,9 +1,9 @@
-//! The rules of stays: as tables of given, when and then; as properties of random stories; and what others' events lead
-//! to.
+//! The rules of stays: as tables of given, when and then; as properties of random histories; and the reactions of the
+//! policy.
 
-mod moves;
+mod histories;
 mod policy;
-mod stories;
+mod transitions;
 
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ fn hour(hours: u64) -> Timestamp {
     NOW + Duration::from_secs(3_600 * hours)
 }
 
-/// The stay begins then.
+/// When the stay begins.
 fn begin() -> Timestamp {
     hour(72)
 }
 
-/// The stay can't be cancelled from then on.
+/// From then on the stay can't be cancelled.
 fn near() -> Timestamp {
     hour(48)
 }
 
-/// The stay is over then.
+/// When the stay is over.
 fn end() -> Timestamp {
     hour(144)
 }

@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not ours or not right.
+//! Each row of the policy's table, events about other sellers, and malformed events.
 
 use chassis::{Envelope, Malformed};
 use contracts::payment::v1::{
@@ -62,7 +62,7 @@ fn a_lost_hold_loses_the_stay() {
 }
 
 #[test]
-fn a_payment_of_before_sellers_were_named_is_known_by_its_reference() {
+fn a_payment_from_before_the_seller_field_is_recognized_by_its_reference() {
     let ours = paid("", &format!("stay/{}", stay_id()));
     check(&event(&PaymentApproved { payment: ours }), &[Command::Confirm(payment())]);
 }
@@ -71,10 +71,10 @@ fn a_payment_of_before_sellers_were_named_is_known_by_its_reference() {
 fn payments_of_other_sellers_are_not_ours() {
     let own = format!("stay/{}", stay_id());
     let sold_by = [("rental", ""), ("market", &*own), ("stays", "")];
-    // Before there was the field, the reference alone told.
-    let told_by_reference =
+    // Events from before the field `seller` existed are recognized by the reference alone.
+    let known_by_reference =
         ["car/00000000-0000-4000-8000-000000000007", "ride/7", "", "stays/7"].map(|reference| ("", reference));
-    for (seller, reference) in sold_by.into_iter().chain(told_by_reference) {
+    for (seller, reference) in sold_by.into_iter().chain(known_by_reference) {
         check(&event(&PaymentApproved { payment: paid(seller, reference) }), &[]);
         check(&event(&PaymentCancellationRequested { payment: paid(seller, reference) }), &[]);
         check(&event(&PaymentCancelled { payment: paid(seller, reference) }), &[]);

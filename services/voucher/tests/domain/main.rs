@@ -1,9 +1,9 @@
-//! The rules of vouchers: as tables of given, when and then; as properties of random stories; and what others' events
-//! lead to.
+//! The rules of vouchers: as tables of given, when and then; as properties of random histories; and the reactions of
+//! the policy.
 
-mod moves;
+mod histories;
 mod policy;
-mod stories;
+mod transitions;
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ fn hour(hours: u64) -> Timestamp {
     NOW + Duration::from_secs(3_600 * hours)
 }
 
-/// The voucher is good from then on.
+/// The start of the voucher's validity.
 fn begin() -> Timestamp {
     hour(72)
 }
 
-/// The voucher is good until then.
+/// The end of the voucher's validity.
 fn end() -> Timestamp {
     hour(144)
 }

@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not right.
+//! Each row of the policy's table, and malformed events.
 
 use chassis::ids::Ids;
 use chassis::{Envelope, Malformed};
@@ -75,14 +75,14 @@ fn a_stay_that_was_never_paid_has_no_voucher_to_lose() {
 
 #[test]
 fn r5_the_message_with_the_voucher_sends_it_when_it_is_delivered() {
-    let told = |topic: &str, flow_id: String| {
+    let react = |topic: &str, flow_id: String| {
         let message = Some(Letter { topic: topic.to_owned(), flow_id, ..Letter::default() });
         policy(Ids::seeded(1)).react(&event(&MessageDelivered { message }))
     };
-    let sent = told("VOUCHER_ISSUED", stay().to_string()).expect("the event is right");
+    let sent = react("VOUCHER_ISSUED", stay().to_string()).expect("the event is right");
     assert_eq!(sent, [(voucher_of(stay()), Command::Send)]);
-    assert_eq!(told("STAY_CONFIRMED", stay().to_string()).expect("the event is right"), []);
-    assert!(told("VOUCHER_ISSUED", "7".to_owned()).is_err());
+    assert_eq!(react("STAY_CONFIRMED", stay().to_string()).expect("the event is right"), []);
+    assert!(react("VOUCHER_ISSUED", "7".to_owned()).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Whether the ledger adds up: the entries of each wallet are replayed, and must lead to what the wallet says it holds.
+//! The check of the ledger: the entries of each wallet are replayed, and must add up to the wallet's balance.
 //!
-//! It looks while others write. Entries are added and never changed, so what counts is how many a wallet had when it was
-//! read: those that came later are left to the next check. Wallets are read in pages, so nobody waits for it.
+//! It runs during writes. Entries are only appended, so it replays as many as a wallet had when it was read: later ones
+//! are left to the next check. Wallets are read in pages, so writes are not blocked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +15,14 @@ use super::{BillRow, EntryRow, WalletRow, account, bills, entries, wallets};
 use crate::domain::{Account, Balance, BillId, Reason, WalletId};
 use crate::ledger::{Replay, Totals};
 
-/// Wallets that are looked at together.
+/// Wallets that are checked together.
 const WALLETS: i64 = 100;
 /// Entries that are read in one statement.
 const ENTRIES: i64 = 1_000;
-/// Findings that are told; more would be of no help.
+/// Findings that are reported, at most.
 const FINDINGS: usize = 100;
 
-/// Checks the whole ledger, which is in this currency.
+/// Checks the whole ledger, whose currency this is.
 pub async fn check(database: &Database, currency: Currency) -> Result<proto::CheckLedgerResponse, Error> {
     let mut audit = Audit::default();
     let mut last = None;
@@ -36,18 +36,18 @@ pub async fn check(database: &Database, currency: Currency) -> Result<proto::Che
         }
         audit.look_at(reader.tx(), page).await?;
         drop(reader);
-        // Reads from SQLite run where they are asked for: others get their turn in between.
+        // Reads from SQLite run on this thread: yield to other tasks in between.
         tokio::task::yield_now().await;
     }
 }
 
-/// What was seen so far.
+/// The results so far.
 #[derive(Default)]
 struct Audit {
     wallets: i64,
     entries: i64,
     totals: Totals,
-    /// What the wallets say that they hold, together.
+    /// The sum of the wallets' balances.
     held: Balance,
     findings: Vec<String>,
 }
@@ -62,7 +62,7 @@ impl Audit {
     async fn look_at(&mut self, tx: Tx<'_>, page: Vec<WalletRow>) -> Result<(), Error> {
         let wallets: BTreeMap<WalletId, WalletRow> = page.into_iter().map(|row| (row.id, row)).collect();
         let ids: Vec<WalletId> = wallets.keys().copied().collect();
-        // Read after the wallets: what waits now was not paid then either.
+        // Read after the wallets: a bill that waits now was not paid then either.
         let waiting: BTreeSet<(WalletId, BillId)> =
             read_waiting(tx, &ids).await?.into_iter().map(|bill| (bill.wallet, bill.id)).collect();
         let mut replays: BTreeMap<WalletId, Replay> = BTreeMap::new();
@@ -84,7 +84,7 @@ impl Audit {
         for wallet in wallets.values() {
             self.compare(wallet, &replays.remove(&wallet.id).unwrap_or_default());
         }
-        // Whose wallet has more entries than it knew of must have heard of them meanwhile.
+        // A wallet with more entries than it counted must have been written meanwhile.
         for wallet in read_these(tx, &grown.keys().copied().collect::<Vec<_>>()).await? {
             if wallet.entries < grown[&wallet.id] {
                 self.find(&wallet, format!("there is an entry {}, it knows of {}", grown[&wallet.id], wallet.entries));

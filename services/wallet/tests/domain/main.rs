@@ -1,13 +1,14 @@
-//! The rules of wallets: as tables of given, when and then; as properties of random stories; and what others' events lead to.
+//! The rules of wallets: as tables of given, when and then; as properties of random histories; and the reactions of the
+//! policy.
 
-mod moves;
+mod histories;
 mod policy;
-mod stories;
+mod transitions;
 
 use chassis::values::{Currency, Money};
 use chassis::{Aggregate, Timestamp};
 use wallet::domain::{
-    Account, Balance, Bill, BillId, BillState, Command, ConversionId, Entry, Event, FlowId, Holder, Order, Reason,
+    Account, Balance, Bill, BillId, BillState, Command, ConversionId, Entry, Event, FlowId, Holder, Operation, Reason,
     Refusal, ReportId, TopUpId, Wallet, wallet_of,
 };
 
@@ -26,36 +27,36 @@ fn ann() -> Holder {
     Holder { owner: "ann".to_owned(), currency: krw() }
 }
 
-/// The id of a number.
+/// The id with this number at its end.
 fn id<K>(number: u64) -> chassis::Id<K> {
     let uuid = format!("00000000-0000-4000-8000-{number:012}");
     uuid.parse().expect("the test gives a UUID")
 }
 
-fn top_up(number: u64, amount: i64) -> Order {
-    Order::TopUp(id(number), amount)
+fn top_up(number: u64, amount: i64) -> Operation {
+    Operation::TopUp(id(number), amount)
 }
 
-fn pay(number: u64, amount: i64) -> Order {
-    Order::Pay(id(number), flow(number), amount)
+fn pay(number: u64, amount: i64) -> Operation {
+    Operation::Pay(id(number), flow(number), amount)
 }
 
-fn void(number: u64) -> Order {
-    Order::Void(id(number), flow(number))
+fn void(number: u64) -> Operation {
+    Operation::Void(id(number), flow(number))
 }
 
 fn flow(number: u64) -> FlowId {
     id(1_000 + number)
 }
 
-fn execute(wallet: Option<&Wallet>, order: Order) -> Result<Vec<Event>, Refusal> {
-    Wallet::decide(wallet, &Command { holder: ann(), order }, NOW)
+fn execute(wallet: Option<&Wallet>, operation: Operation) -> Result<Vec<Event>, Refusal> {
+    Wallet::decide(wallet, &Command { holder: ann(), operation }, NOW)
 }
 
-/// The wallet after these orders, none of which is refused.
-fn after(orders: &[Order]) -> Option<Wallet> {
-    orders.iter().fold(None, |wallet, order| {
-        let events = execute(wallet.as_ref(), *order).expect("the order is not refused");
+/// The wallet after these operations, none of which is refused.
+fn after(operations: &[Operation]) -> Option<Wallet> {
+    operations.iter().fold(None, |wallet, operation| {
+        let events = execute(wallet.as_ref(), *operation).expect("the operation is not refused");
         events.iter().fold(wallet, |wallet, event| Some(Wallet::evolve(wallet, event)))
     })
 }

@@ -1,4 +1,4 @@
-//! Each row of the policy's table, and what is not right.
+//! Each row of the policy's table, and malformed events.
 
 use chassis::{Envelope, Malformed};
 use contracts::billing::v1::{Bill as BillMessage, BillDue, BillOpened, BillVoided};
@@ -26,9 +26,10 @@ fn event<M: Message + Name>(message: &M) -> Envelope {
 }
 
 #[track_caller]
-fn check(event: &Envelope, then: &[Order]) {
+fn check(event: &Envelope, then: &[Operation]) {
     let commands = policy(krw()).react(event).expect("the event is right");
-    let then: Vec<_> = then.iter().map(|order| (wallet_of("ann"), Command { holder: ann(), order: *order })).collect();
+    let then: Vec<_> =
+        then.iter().map(|operation| (wallet_of("ann"), Command { holder: ann(), operation: *operation })).collect();
     assert_eq!(commands, then);
 }
 
@@ -71,7 +72,7 @@ fn bill(change: impl FnOnce(&mut BillMessage)) -> Option<BillMessage> {
 fn b5_a_payment_for_a_deposit_tops_it_up_and_others_do_not() {
     check(&approved(|_| ()), &[top_up(1, 500)]);
     check(&approved(|payment| payment.seller = "market".to_owned()), &[]);
-    // Before there was the field `seller`, the reference alone told.
+    // Events from before the field `seller` existed are recognized by the reference alone.
     check(&approved(|payment| payment.seller.clear()), &[top_up(1, 500)]);
     let others =
         |payment: &mut Payment| (payment.seller, payment.seller_reference) = (String::new(), "car/7".to_owned());
@@ -91,7 +92,7 @@ fn b5_a_bill_that_is_due_is_paid_and_a_void_one_is_not() {
     check_malformed(&event(&BillDue { bill: None }), "no bill");
     check_malformed(&event(&BillDue { bill: bill(|bill| bill.fee = None) }), "no fee");
     check_malformed(&event(&BillDue { bill: bill(|bill| bill.fee = money(-1)) }), "fee.amount_minor");
-    // What is free is paid already.
+    // A free ride has nothing to pay.
     check(&event(&BillDue { bill: bill(|bill| bill.fee = money(0)) }), &[]);
     check_malformed(&event(&BillVoided { bill: bill(|bill| bill.ride_id.clear()) }), "ride_id");
 }
@@ -104,7 +105,7 @@ fn b8_a_report_that_was_taken_earns_its_points() {
             report: Some(Report { report_id, manager_id: "ann".to_owned(), points, ..Report::default() }),
         })
     };
-    check(&taken(1_000), &[Order::Earn(id(4), 1_000)]);
+    check(&taken(1_000), &[Operation::Earn(id(4), 1_000)]);
     check_malformed(&taken(0), "points");
     check_malformed(&event(&ReportTaken { report: None }), "no report");
 }

@@ -93,6 +93,160 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
+// What `payment` does with the payment of a purchase.
+type PurchaseAction int32
+
+const (
+	// Not an action.
+	PurchaseAction_PURCHASE_ACTION_UNSPECIFIED PurchaseAction = 0
+	// Requests it: the purchase was made, and is to be paid.
+	PurchaseAction_PURCHASE_ACTION_REQUEST PurchaseAction = 1
+	// Voids it, and refunds what was paid: the purchase was taken back.
+	PurchaseAction_PURCHASE_ACTION_VOID PurchaseAction = 2
+	// Keeps the money: the customer wanted it back, but the purchase can't be taken back.
+	PurchaseAction_PURCHASE_ACTION_KEEP PurchaseAction = 3
+	// Settles it: the purchase was used up, so the payment can't be cancelled any more.
+	PurchaseAction_PURCHASE_ACTION_SETTLE PurchaseAction = 4
+)
+
+// Enum value maps for PurchaseAction.
+var (
+	PurchaseAction_name = map[int32]string{
+		0: "PURCHASE_ACTION_UNSPECIFIED",
+		1: "PURCHASE_ACTION_REQUEST",
+		2: "PURCHASE_ACTION_VOID",
+		3: "PURCHASE_ACTION_KEEP",
+		4: "PURCHASE_ACTION_SETTLE",
+	}
+	PurchaseAction_value = map[string]int32{
+		"PURCHASE_ACTION_UNSPECIFIED": 0,
+		"PURCHASE_ACTION_REQUEST":     1,
+		"PURCHASE_ACTION_VOID":        2,
+		"PURCHASE_ACTION_KEEP":        3,
+		"PURCHASE_ACTION_SETTLE":      4,
+	}
+)
+
+func (x PurchaseAction) Enum() *PurchaseAction {
+	p := new(PurchaseAction)
+	*p = x
+	return p
+}
+
+func (x PurchaseAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PurchaseAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_nadeuri_options_v1_options_proto_enumTypes[1].Descriptor()
+}
+
+func (PurchaseAction) Type() protoreflect.EnumType {
+	return &file_nadeuri_options_v1_options_proto_enumTypes[1]
+}
+
+func (x PurchaseAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PurchaseAction.Descriptor instead.
+func (PurchaseAction) EnumDescriptor() ([]byte, []int) {
+	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+// What an event of a seller means for the payment of a purchase, and which of its fields say so. A field is given by its
+// path from the event, such as `reservation.price`.
+type PurchaseRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What `payment` does.
+	Action PurchaseAction `protobuf:"varint,1,opt,name=action,proto3,enum=nadeuri.options.v1.PurchaseAction" json:"action,omitempty"`
+	// The field with the id of the purchase, a UUID. There is one payment for it.
+	PurchaseId string `protobuf:"bytes,2,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
+	// For `REQUEST`: the field with the customer who owes the amount.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// For `REQUEST`: the field with the amount, a `nadeuri.money.v1.Money` of more than 0.
+	Amount string `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// For `REQUEST`: the text that comes back to the seller as `Payment.seller_reference`; a field stands in braces, as in
+	// `car/{reservation.car_id}`.
+	SellerReference string `protobuf:"bytes,5,opt,name=seller_reference,json=sellerReference,proto3" json:"seller_reference,omitempty"`
+	// For `REQUEST`, optional: the field that says whether what is paid for was used up before.
+	Used          string `protobuf:"bytes,6,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurchaseRule) Reset() {
+	*x = PurchaseRule{}
+	mi := &file_nadeuri_options_v1_options_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurchaseRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurchaseRule) ProtoMessage() {}
+
+func (x *PurchaseRule) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_options_v1_options_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurchaseRule.ProtoReflect.Descriptor instead.
+func (*PurchaseRule) Descriptor() ([]byte, []int) {
+	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *PurchaseRule) GetAction() PurchaseAction {
+	if x != nil {
+		return x.Action
+	}
+	return PurchaseAction_PURCHASE_ACTION_UNSPECIFIED
+}
+
+func (x *PurchaseRule) GetPurchaseId() string {
+	if x != nil {
+		return x.PurchaseId
+	}
+	return ""
+}
+
+func (x *PurchaseRule) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *PurchaseRule) GetAmount() string {
+	if x != nil {
+		return x.Amount
+	}
+	return ""
+}
+
+func (x *PurchaseRule) GetSellerReference() string {
+	if x != nil {
+		return x.SellerReference
+	}
+	return ""
+}
+
+func (x *PurchaseRule) GetUsed() string {
+	if x != nil {
+		return x.Used
+	}
+	return ""
+}
+
 var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -118,6 +272,14 @@ var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50002,opt,name=final",
 		Filename:      "nadeuri/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MessageOptions)(nil),
+		ExtensionType: (*PurchaseRule)(nil),
+		Field:         50004,
+		Name:          "nadeuri.options.v1.purchase",
+		Tag:           "bytes,50004,opt,name=purchase",
+		Filename:      "nadeuri/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -138,13 +300,27 @@ var (
 	//
 	// optional bool final = 50002;
 	E_Final = &file_nadeuri_options_v1_options_proto_extTypes[2]
+	// For events of whoever sells something: what the event means for the payment of the purchase. `payment` subscribes to
+	// every event that has this option.
+	//
+	// optional nadeuri.options.v1.PurchaseRule purchase = 50004;
+	E_Purchase = &file_nadeuri_options_v1_options_proto_extTypes[3]
 )
 
 var File_nadeuri_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	" nadeuri/options/v1/options.proto\x12\x12nadeuri.options.v1\x1a google/protobuf/descriptor.proto*\x86\x01\n" +
+	" nadeuri/options/v1/options.proto\x12\x12nadeuri.options.v1\x1a google/protobuf/descriptor.proto\"\xe3\x01\n" +
+	"\fPurchaseRule\x12:\n" +
+	"\x06action\x18\x01 \x01(\x0e2\".nadeuri.options.v1.PurchaseActionR\x06action\x12\x1f\n" +
+	"\vpurchase_id\x18\x02 \x01(\tR\n" +
+	"purchaseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"customerId\x12\x16\n" +
+	"\x06amount\x18\x04 \x01(\tR\x06amount\x12)\n" +
+	"\x10seller_reference\x18\x05 \x01(\tR\x0fsellerReference\x12\x12\n" +
+	"\x04used\x18\x06 \x01(\tR\x04used*\x86\x01\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_CUSTOMER\x10\x01\x12\x0e\n" +
@@ -153,10 +329,17 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\fROLE_SERVICE\x10\x03\x12\x0f\n" +
 	"\vROLE_DRIVER\x10\x04\x12\x10\n" +
 	"\fROLE_MANAGER\x10\x05\x12\x10\n" +
-	"\fROLE_COURIER\x10\x06:P\n" +
+	"\fROLE_COURIER\x10\x06*\x9e\x01\n" +
+	"\x0ePurchaseAction\x12\x1f\n" +
+	"\x1bPURCHASE_ACTION_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17PURCHASE_ACTION_REQUEST\x10\x01\x12\x18\n" +
+	"\x14PURCHASE_ACTION_VOID\x10\x02\x12\x18\n" +
+	"\x14PURCHASE_ACTION_KEEP\x10\x03\x12\x1a\n" +
+	"\x16PURCHASE_ACTION_SETTLE\x10\x04:P\n" +
 	"\x05roles\x12\x1e.google.protobuf.MethodOptions\x18ц\x03 \x03(\x0e2\x18.nadeuri.options.v1.RoleR\x05roles:4\n" +
 	"\x04long\x12\x1e.google.protobuf.MethodOptions\x18ӆ\x03 \x01(\bR\x04long:7\n" +
-	"\x05final\x12\x1f.google.protobuf.MessageOptions\x18҆\x03 \x01(\bR\x05finalB\xc9\x01\n" +
+	"\x05final\x12\x1f.google.protobuf.MessageOptions\x18҆\x03 \x01(\bR\x05final:_\n" +
+	"\bpurchase\x12\x1f.google.protobuf.MessageOptions\x18Ԇ\x03 \x01(\v2 .nadeuri.options.v1.PurchaseRuleR\bpurchaseB\xc9\x01\n" +
 	"\x16com.nadeuri.options.v1B\fOptionsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/options/v1;optionsv1\xa2\x02\x03NOX\xaa\x02\x12Nadeuri.Options.V1\xca\x02\x12Nadeuri\\Options\\V1\xe2\x02\x1eNadeuri\\Options\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Options::V1b\x06proto3"
 
 var (
@@ -171,22 +354,28 @@ func file_nadeuri_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_nadeuri_options_v1_options_proto_rawDescData
 }
 
-var file_nadeuri_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_nadeuri_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_nadeuri_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_nadeuri_options_v1_options_proto_goTypes = []any{
 	(Role)(0),                           // 0: nadeuri.options.v1.Role
-	(*descriptorpb.MethodOptions)(nil),  // 1: google.protobuf.MethodOptions
-	(*descriptorpb.MessageOptions)(nil), // 2: google.protobuf.MessageOptions
+	(PurchaseAction)(0),                 // 1: nadeuri.options.v1.PurchaseAction
+	(*PurchaseRule)(nil),                // 2: nadeuri.options.v1.PurchaseRule
+	(*descriptorpb.MethodOptions)(nil),  // 3: google.protobuf.MethodOptions
+	(*descriptorpb.MessageOptions)(nil), // 4: google.protobuf.MessageOptions
 }
 var file_nadeuri_options_v1_options_proto_depIdxs = []int32{
-	1, // 0: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
-	1, // 1: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
-	2, // 2: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
-	0, // 3: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	3, // [3:4] is the sub-list for extension type_name
-	0, // [0:3] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: nadeuri.options.v1.PurchaseRule.action:type_name -> nadeuri.options.v1.PurchaseAction
+	3, // 1: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
+	3, // 2: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
+	4, // 3: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
+	4, // 4: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
+	0, // 5: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
+	2, // 6: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	5, // [5:7] is the sub-list for extension type_name
+	1, // [1:5] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_options_v1_options_proto_init() }
@@ -199,14 +388,15 @@ func file_nadeuri_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_options_v1_options_proto_rawDesc), len(file_nadeuri_options_v1_options_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   0,
-			NumExtensions: 3,
+			NumEnums:      2,
+			NumMessages:   1,
+			NumExtensions: 4,
 			NumServices:   0,
 		},
 		GoTypes:           file_nadeuri_options_v1_options_proto_goTypes,
 		DependencyIndexes: file_nadeuri_options_v1_options_proto_depIdxs,
 		EnumInfos:         file_nadeuri_options_v1_options_proto_enumTypes,
+		MessageInfos:      file_nadeuri_options_v1_options_proto_msgTypes,
 		ExtensionInfos:    file_nadeuri_options_v1_options_proto_extTypes,
 	}.Build()
 	File_nadeuri_options_v1_options_proto = out.File

@@ -7,6 +7,7 @@
 package orderv1
 
 import (
+	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -439,25 +440,25 @@ var File_nadeuri_order_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_order_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1dnadeuri/order/v1/events.proto\x12\x10nadeuri.order.v1\x1a$nadeuri/order/v1/order_service.proto\"=\n" +
+	"\x1dnadeuri/order/v1/events.proto\x12\x10nadeuri.order.v1\x1a nadeuri/options/v1/options.proto\x1a$nadeuri/order/v1/order_service.proto\"\x8d\x01\n" +
 	"\fOrderDrafted\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"<\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order:N\xa2\xb5\x18J\b\x01\x12\x0eorder.order_id\x1a\x11order.customer_id\"\vorder.price*\x16order/{order.order_id}\"T\n" +
 	"\vOrderLapsed\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"<\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order:\x16\xa2\xb5\x18\x12\b\x02\x12\x0eorder.order_id\"<\n" +
 	"\vOrderPlaced\x12-\n" +
 	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"?\n" +
 	"\x0eOrderConfirmed\x12-\n" +
 	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"K\n" +
 	"\x1aOrderCancellationRequested\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"I\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"a\n" +
 	"\x18OrderCancellationRefused\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"?\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order:\x16\xa2\xb5\x18\x12\b\x03\x12\x0eorder.order_id\"W\n" +
 	"\x0eOrderCancelled\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"@\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order:\x16\xa2\xb5\x18\x12\b\x02\x12\x0eorder.order_id\"@\n" +
 	"\x0fOrderDispatched\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"?\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"W\n" +
 	"\x0eOrderDelivered\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05orderB\xba\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order:\x16\xa2\xb5\x18\x12\b\x04\x12\x0eorder.order_idB\xba\x01\n" +
 	"\x14com.nadeuri.order.v1B\vEventsProtoP\x01Z3example.com/nadeuri/sdk/go/nadeuri/order/v1;orderv1\xa2\x02\x03NOX\xaa\x02\x10Nadeuri.Order.V1\xca\x02\x10Nadeuri\\Order\\V1\xe2\x02\x1cNadeuri\\Order\\V1\\GPBMetadata\xea\x02\x12Nadeuri::Order::V1b\x06proto3"
 
 var (

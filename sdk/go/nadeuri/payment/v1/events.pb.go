@@ -7,6 +7,7 @@
 package paymentv1
 
 import (
+	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -343,11 +344,197 @@ func (x *PaymentSettled) GetPayment() *Payment {
 	return nil
 }
 
+// A purchase was made, and is to be paid. Any context that sells something may publish this event and the three after it,
+// as part of the flow whose id is that of the purchase; the publisher becomes the `seller` of the payment. A context whose
+// own events have the option `nadeuri.options.v1.purchase` needs none of them.
+type PurchaseMade struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The purchase.
+	Purchase      *Purchase `protobuf:"bytes,1,opt,name=purchase,proto3" json:"purchase,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurchaseMade) Reset() {
+	*x = PurchaseMade{}
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurchaseMade) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurchaseMade) ProtoMessage() {}
+
+func (x *PurchaseMade) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurchaseMade.ProtoReflect.Descriptor instead.
+func (*PurchaseMade) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PurchaseMade) GetPurchase() *Purchase {
+	if x != nil {
+		return x.Purchase
+	}
+	return nil
+}
+
+// The seller took a purchase back: its payment is void, and what was paid is refunded.
+type PurchaseVoided struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A UUID.
+	PurchaseId    string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurchaseVoided) Reset() {
+	*x = PurchaseVoided{}
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurchaseVoided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurchaseVoided) ProtoMessage() {}
+
+func (x *PurchaseVoided) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurchaseVoided.ProtoReflect.Descriptor instead.
+func (*PurchaseVoided) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PurchaseVoided) GetPurchaseId() string {
+	if x != nil {
+		return x.PurchaseId
+	}
+	return ""
+}
+
+// The customer wanted the money back, and the seller can't take the purchase back: the money stays.
+type PurchaseKept struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A UUID.
+	PurchaseId    string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurchaseKept) Reset() {
+	*x = PurchaseKept{}
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurchaseKept) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurchaseKept) ProtoMessage() {}
+
+func (x *PurchaseKept) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurchaseKept.ProtoReflect.Descriptor instead.
+func (*PurchaseKept) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PurchaseKept) GetPurchaseId() string {
+	if x != nil {
+		return x.PurchaseId
+	}
+	return ""
+}
+
+// A purchase was used up: its payment can't be cancelled any more.
+type PurchaseUsed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A UUID.
+	PurchaseId    string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurchaseUsed) Reset() {
+	*x = PurchaseUsed{}
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurchaseUsed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurchaseUsed) ProtoMessage() {}
+
+func (x *PurchaseUsed) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurchaseUsed.ProtoReflect.Descriptor instead.
+func (*PurchaseUsed) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PurchaseUsed) GetPurchaseId() string {
+	if x != nil {
+		return x.PurchaseId
+	}
+	return ""
+}
+
 var File_nadeuri_payment_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_payment_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1fnadeuri/payment/v1/events.proto\x12\x12nadeuri.payment.v1\x1a(nadeuri/payment/v1/payment_service.proto\"I\n" +
+	"\x1fnadeuri/payment/v1/events.proto\x12\x12nadeuri.payment.v1\x1a nadeuri/options/v1/options.proto\x1a(nadeuri/payment/v1/payment_service.proto\"I\n" +
 	"\x10PaymentRequested\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"H\n" +
 	"\x0fPaymentApproved\x125\n" +
@@ -361,7 +548,18 @@ const file_nadeuri_payment_v1_events_proto_rawDesc = "" +
 	"\x10PaymentCancelled\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"G\n" +
 	"\x0ePaymentSettled\x125\n" +
-	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apaymentB\xc8\x01\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"\xb9\x01\n" +
+	"\fPurchaseMade\x128\n" +
+	"\bpurchase\x18\x01 \x01(\v2\x1c.nadeuri.payment.v1.PurchaseR\bpurchase:o\xa2\xb5\x18k\b\x01\x12\x14purchase.purchase_id\x1a\x14purchase.customer_id\"\x0fpurchase.amount*\x1b{purchase.seller_reference}2\rpurchase.used\"F\n" +
+	"\x0ePurchaseVoided\x12\x1f\n" +
+	"\vpurchase_id\x18\x01 \x01(\tR\n" +
+	"purchaseId:\x13\xa2\xb5\x18\x0f\b\x02\x12\vpurchase_id\"D\n" +
+	"\fPurchaseKept\x12\x1f\n" +
+	"\vpurchase_id\x18\x01 \x01(\tR\n" +
+	"purchaseId:\x13\xa2\xb5\x18\x0f\b\x03\x12\vpurchase_id\"D\n" +
+	"\fPurchaseUsed\x12\x1f\n" +
+	"\vpurchase_id\x18\x01 \x01(\tR\n" +
+	"purchaseId:\x13\xa2\xb5\x18\x0f\b\x04\x12\vpurchase_idB\xc8\x01\n" +
 	"\x16com.nadeuri.payment.v1B\vEventsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/payment/v1;paymentv1\xa2\x02\x03NPX\xaa\x02\x12Nadeuri.Payment.V1\xca\x02\x12Nadeuri\\Payment\\V1\xe2\x02\x1eNadeuri\\Payment\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Payment::V1b\x06proto3"
 
 var (
@@ -376,7 +574,7 @@ func file_nadeuri_payment_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_payment_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_payment_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_nadeuri_payment_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_nadeuri_payment_v1_events_proto_goTypes = []any{
 	(*PaymentRequested)(nil),             // 0: nadeuri.payment.v1.PaymentRequested
 	(*PaymentApproved)(nil),              // 1: nadeuri.payment.v1.PaymentApproved
@@ -385,21 +583,27 @@ var file_nadeuri_payment_v1_events_proto_goTypes = []any{
 	(*PaymentCancellationRefused)(nil),   // 4: nadeuri.payment.v1.PaymentCancellationRefused
 	(*PaymentCancelled)(nil),             // 5: nadeuri.payment.v1.PaymentCancelled
 	(*PaymentSettled)(nil),               // 6: nadeuri.payment.v1.PaymentSettled
-	(*Payment)(nil),                      // 7: nadeuri.payment.v1.Payment
+	(*PurchaseMade)(nil),                 // 7: nadeuri.payment.v1.PurchaseMade
+	(*PurchaseVoided)(nil),               // 8: nadeuri.payment.v1.PurchaseVoided
+	(*PurchaseKept)(nil),                 // 9: nadeuri.payment.v1.PurchaseKept
+	(*PurchaseUsed)(nil),                 // 10: nadeuri.payment.v1.PurchaseUsed
+	(*Payment)(nil),                      // 11: nadeuri.payment.v1.Payment
+	(*Purchase)(nil),                     // 12: nadeuri.payment.v1.Purchase
 }
 var file_nadeuri_payment_v1_events_proto_depIdxs = []int32{
-	7, // 0: nadeuri.payment.v1.PaymentRequested.payment:type_name -> nadeuri.payment.v1.Payment
-	7, // 1: nadeuri.payment.v1.PaymentApproved.payment:type_name -> nadeuri.payment.v1.Payment
-	7, // 2: nadeuri.payment.v1.PaymentRefused.payment:type_name -> nadeuri.payment.v1.Payment
-	7, // 3: nadeuri.payment.v1.PaymentCancellationRequested.payment:type_name -> nadeuri.payment.v1.Payment
-	7, // 4: nadeuri.payment.v1.PaymentCancellationRefused.payment:type_name -> nadeuri.payment.v1.Payment
-	7, // 5: nadeuri.payment.v1.PaymentCancelled.payment:type_name -> nadeuri.payment.v1.Payment
-	7, // 6: nadeuri.payment.v1.PaymentSettled.payment:type_name -> nadeuri.payment.v1.Payment
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	11, // 0: nadeuri.payment.v1.PaymentRequested.payment:type_name -> nadeuri.payment.v1.Payment
+	11, // 1: nadeuri.payment.v1.PaymentApproved.payment:type_name -> nadeuri.payment.v1.Payment
+	11, // 2: nadeuri.payment.v1.PaymentRefused.payment:type_name -> nadeuri.payment.v1.Payment
+	11, // 3: nadeuri.payment.v1.PaymentCancellationRequested.payment:type_name -> nadeuri.payment.v1.Payment
+	11, // 4: nadeuri.payment.v1.PaymentCancellationRefused.payment:type_name -> nadeuri.payment.v1.Payment
+	11, // 5: nadeuri.payment.v1.PaymentCancelled.payment:type_name -> nadeuri.payment.v1.Payment
+	11, // 6: nadeuri.payment.v1.PaymentSettled.payment:type_name -> nadeuri.payment.v1.Payment
+	12, // 7: nadeuri.payment.v1.PurchaseMade.purchase:type_name -> nadeuri.payment.v1.Purchase
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_payment_v1_events_proto_init() }
@@ -414,7 +618,7 @@ func file_nadeuri_payment_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_payment_v1_events_proto_rawDesc), len(file_nadeuri_payment_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

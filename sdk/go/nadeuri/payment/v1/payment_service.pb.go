@@ -124,11 +124,16 @@ type Payment struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Output only. The seller's reference, such as `car/` and the id of the car. Every event of the payment carries it.
+	// Output only. The seller's own reference of the purchase. Every event of the payment carries it, so that the seller
+	// knows what the event is about. `seller` says whose purchase it is.
 	SellerReference string `protobuf:"bytes,10,opt,name=seller_reference,json=sellerReference,proto3" json:"seller_reference,omitempty"`
 	// Output only. True if the purchase is consumed before it is paid, such as a drive: the payment can't be cancelled,
 	// and is settled as soon as it is approved.
-	Used          bool `protobuf:"varint,11,opt,name=used,proto3" json:"used,omitempty"`
+	Used bool `protobuf:"varint,11,opt,name=used,proto3" json:"used,omitempty"`
+	// Output only. The context that sold the purchase, such as `rental`: the source of the event, or the caller of
+	// `CollectPayment`, that asked for the payment. Empty in payments of before there was this field, which are told apart by
+	// what stands before the slash in `seller_reference`: `car`, `taxi`, `stay`, `order` or `deposit`.
+	Seller        string `protobuf:"bytes,12,opt,name=seller,proto3" json:"seller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +245,95 @@ func (x *Payment) GetUsed() bool {
 	return false
 }
 
+func (x *Payment) GetSeller() string {
+	if x != nil {
+		return x.Seller
+	}
+	return ""
+}
+
+// What a context that sells something wants to be paid for.
+type Purchase struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. A UUID, made by the seller. There is one payment for it.
+	PurchaseId string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
+	// Required. Who owes the amount, 1 to 128 characters.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Required. What is owed; more than 0.
+	Amount *v1.Money `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Optional. As in `Payment`, up to 100 characters.
+	SellerReference string `protobuf:"bytes,4,opt,name=seller_reference,json=sellerReference,proto3" json:"seller_reference,omitempty"`
+	// Optional. As in `Payment`.
+	Used          bool `protobuf:"varint,5,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Purchase) Reset() {
+	*x = Purchase{}
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Purchase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Purchase) ProtoMessage() {}
+
+func (x *Purchase) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Purchase.ProtoReflect.Descriptor instead.
+func (*Purchase) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Purchase) GetPurchaseId() string {
+	if x != nil {
+		return x.PurchaseId
+	}
+	return ""
+}
+
+func (x *Purchase) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *Purchase) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Purchase) GetSellerReference() string {
+	if x != nil {
+		return x.SellerReference
+	}
+	return ""
+}
+
+func (x *Purchase) GetUsed() bool {
+	if x != nil {
+		return x.Used
+	}
+	return false
+}
+
 // The request of `GetPayment`.
 type GetPaymentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -251,7 +345,7 @@ type GetPaymentRequest struct {
 
 func (x *GetPaymentRequest) Reset() {
 	*x = GetPaymentRequest{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[1]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -263,7 +357,7 @@ func (x *GetPaymentRequest) String() string {
 func (*GetPaymentRequest) ProtoMessage() {}
 
 func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[1]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -276,7 +370,7 @@ func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentRequest.ProtoReflect.Descriptor instead.
 func (*GetPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{1}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GetPaymentRequest) GetPaymentId() string {
@@ -297,7 +391,7 @@ type GetPaymentResponse struct {
 
 func (x *GetPaymentResponse) Reset() {
 	*x = GetPaymentResponse{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[2]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +403,7 @@ func (x *GetPaymentResponse) String() string {
 func (*GetPaymentResponse) ProtoMessage() {}
 
 func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[2]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +416,7 @@ func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentResponse.ProtoReflect.Descriptor instead.
 func (*GetPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{2}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetPaymentResponse) GetPayment() *Payment {
@@ -347,7 +441,7 @@ type ListPaymentsRequest struct {
 
 func (x *ListPaymentsRequest) Reset() {
 	*x = ListPaymentsRequest{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[3]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +453,7 @@ func (x *ListPaymentsRequest) String() string {
 func (*ListPaymentsRequest) ProtoMessage() {}
 
 func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[3]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +466,7 @@ func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsRequest.ProtoReflect.Descriptor instead.
 func (*ListPaymentsRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{3}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListPaymentsRequest) GetPageSize() int32 {
@@ -409,7 +503,7 @@ type ListPaymentsResponse struct {
 
 func (x *ListPaymentsResponse) Reset() {
 	*x = ListPaymentsResponse{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[4]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +515,7 @@ func (x *ListPaymentsResponse) String() string {
 func (*ListPaymentsResponse) ProtoMessage() {}
 
 func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[4]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +528,7 @@ func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListPaymentsResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{4}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListPaymentsResponse) GetPayments() []*Payment {
@@ -468,7 +562,7 @@ type ChargePaymentRequest struct {
 
 func (x *ChargePaymentRequest) Reset() {
 	*x = ChargePaymentRequest{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[5]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -480,7 +574,7 @@ func (x *ChargePaymentRequest) String() string {
 func (*ChargePaymentRequest) ProtoMessage() {}
 
 func (x *ChargePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[5]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -493,7 +587,7 @@ func (x *ChargePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChargePaymentRequest.ProtoReflect.Descriptor instead.
 func (*ChargePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{5}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ChargePaymentRequest) GetRequestId() string {
@@ -528,7 +622,7 @@ type ChargePaymentResponse struct {
 
 func (x *ChargePaymentResponse) Reset() {
 	*x = ChargePaymentResponse{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[6]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +634,7 @@ func (x *ChargePaymentResponse) String() string {
 func (*ChargePaymentResponse) ProtoMessage() {}
 
 func (x *ChargePaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[6]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +647,7 @@ func (x *ChargePaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChargePaymentResponse.ProtoReflect.Descriptor instead.
 func (*ChargePaymentResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{6}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ChargePaymentResponse) GetPayment() *Payment {
@@ -586,7 +680,7 @@ type CollectPaymentRequest struct {
 
 func (x *CollectPaymentRequest) Reset() {
 	*x = CollectPaymentRequest{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[7]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +692,7 @@ func (x *CollectPaymentRequest) String() string {
 func (*CollectPaymentRequest) ProtoMessage() {}
 
 func (x *CollectPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[7]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +705,7 @@ func (x *CollectPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectPaymentRequest.ProtoReflect.Descriptor instead.
 func (*CollectPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{7}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CollectPaymentRequest) GetRequestId() string {
@@ -674,7 +768,7 @@ type CollectPaymentResponse struct {
 
 func (x *CollectPaymentResponse) Reset() {
 	*x = CollectPaymentResponse{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[8]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +780,7 @@ func (x *CollectPaymentResponse) String() string {
 func (*CollectPaymentResponse) ProtoMessage() {}
 
 func (x *CollectPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[8]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +793,7 @@ func (x *CollectPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectPaymentResponse.ProtoReflect.Descriptor instead.
 func (*CollectPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{8}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CollectPaymentResponse) GetPayment() *Payment {
@@ -722,7 +816,7 @@ type CancelPaymentRequest struct {
 
 func (x *CancelPaymentRequest) Reset() {
 	*x = CancelPaymentRequest{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[9]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +828,7 @@ func (x *CancelPaymentRequest) String() string {
 func (*CancelPaymentRequest) ProtoMessage() {}
 
 func (x *CancelPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[9]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +841,7 @@ func (x *CancelPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelPaymentRequest.ProtoReflect.Descriptor instead.
 func (*CancelPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{9}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CancelPaymentRequest) GetRequestId() string {
@@ -775,7 +869,7 @@ type CancelPaymentResponse struct {
 
 func (x *CancelPaymentResponse) Reset() {
 	*x = CancelPaymentResponse{}
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[10]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +881,7 @@ func (x *CancelPaymentResponse) String() string {
 func (*CancelPaymentResponse) ProtoMessage() {}
 
 func (x *CancelPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[10]
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +894,7 @@ func (x *CancelPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelPaymentResponse.ProtoReflect.Descriptor instead.
 func (*CancelPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{10}
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelPaymentResponse) GetPayment() *Payment {
@@ -814,7 +908,7 @@ var File_nadeuri_payment_v1_payment_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/payment/v1/payment_service.proto\x12\x12nadeuri.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xc2\x03\n" +
+	"(nadeuri/payment/v1/payment_service.proto\x12\x12nadeuri.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xda\x03\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1f\n" +
@@ -832,7 +926,16 @@ const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"updateTime\x12)\n" +
 	"\x10seller_reference\x18\n" +
 	" \x01(\tR\x0fsellerReference\x12\x12\n" +
-	"\x04used\x18\v \x01(\bR\x04used\"2\n" +
+	"\x04used\x18\v \x01(\bR\x04used\x12\x16\n" +
+	"\x06seller\x18\f \x01(\tR\x06seller\"\xbc\x01\n" +
+	"\bPurchase\x12\x1f\n" +
+	"\vpurchase_id\x18\x01 \x01(\tR\n" +
+	"purchaseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12/\n" +
+	"\x06amount\x18\x03 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12)\n" +
+	"\x10seller_reference\x18\x04 \x01(\tR\x0fsellerReference\x12\x12\n" +
+	"\x04used\x18\x05 \x01(\bR\x04used\"2\n" +
 	"\x11GetPaymentRequest\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\"K\n" +
@@ -908,49 +1011,51 @@ func file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nadeuri_payment_v1_payment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nadeuri_payment_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_nadeuri_payment_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_nadeuri_payment_v1_payment_service_proto_goTypes = []any{
 	(PaymentState)(0),              // 0: nadeuri.payment.v1.PaymentState
 	(*Payment)(nil),                // 1: nadeuri.payment.v1.Payment
-	(*GetPaymentRequest)(nil),      // 2: nadeuri.payment.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),     // 3: nadeuri.payment.v1.GetPaymentResponse
-	(*ListPaymentsRequest)(nil),    // 4: nadeuri.payment.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),   // 5: nadeuri.payment.v1.ListPaymentsResponse
-	(*ChargePaymentRequest)(nil),   // 6: nadeuri.payment.v1.ChargePaymentRequest
-	(*ChargePaymentResponse)(nil),  // 7: nadeuri.payment.v1.ChargePaymentResponse
-	(*CollectPaymentRequest)(nil),  // 8: nadeuri.payment.v1.CollectPaymentRequest
-	(*CollectPaymentResponse)(nil), // 9: nadeuri.payment.v1.CollectPaymentResponse
-	(*CancelPaymentRequest)(nil),   // 10: nadeuri.payment.v1.CancelPaymentRequest
-	(*CancelPaymentResponse)(nil),  // 11: nadeuri.payment.v1.CancelPaymentResponse
-	(*v1.Money)(nil),               // 12: nadeuri.money.v1.Money
-	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
+	(*Purchase)(nil),               // 2: nadeuri.payment.v1.Purchase
+	(*GetPaymentRequest)(nil),      // 3: nadeuri.payment.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),     // 4: nadeuri.payment.v1.GetPaymentResponse
+	(*ListPaymentsRequest)(nil),    // 5: nadeuri.payment.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),   // 6: nadeuri.payment.v1.ListPaymentsResponse
+	(*ChargePaymentRequest)(nil),   // 7: nadeuri.payment.v1.ChargePaymentRequest
+	(*ChargePaymentResponse)(nil),  // 8: nadeuri.payment.v1.ChargePaymentResponse
+	(*CollectPaymentRequest)(nil),  // 9: nadeuri.payment.v1.CollectPaymentRequest
+	(*CollectPaymentResponse)(nil), // 10: nadeuri.payment.v1.CollectPaymentResponse
+	(*CancelPaymentRequest)(nil),   // 11: nadeuri.payment.v1.CancelPaymentRequest
+	(*CancelPaymentResponse)(nil),  // 12: nadeuri.payment.v1.CancelPaymentResponse
+	(*v1.Money)(nil),               // 13: nadeuri.money.v1.Money
+	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
 }
 var file_nadeuri_payment_v1_payment_service_proto_depIdxs = []int32{
-	12, // 0: nadeuri.payment.v1.Payment.amount:type_name -> nadeuri.money.v1.Money
+	13, // 0: nadeuri.payment.v1.Payment.amount:type_name -> nadeuri.money.v1.Money
 	0,  // 1: nadeuri.payment.v1.Payment.state:type_name -> nadeuri.payment.v1.PaymentState
-	13, // 2: nadeuri.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	13, // 3: nadeuri.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	1,  // 4: nadeuri.payment.v1.GetPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	1,  // 5: nadeuri.payment.v1.ListPaymentsResponse.payments:type_name -> nadeuri.payment.v1.Payment
-	1,  // 6: nadeuri.payment.v1.ChargePaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	12, // 7: nadeuri.payment.v1.CollectPaymentRequest.amount:type_name -> nadeuri.money.v1.Money
-	1,  // 8: nadeuri.payment.v1.CollectPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	1,  // 9: nadeuri.payment.v1.CancelPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	2,  // 10: nadeuri.payment.v1.PaymentService.GetPayment:input_type -> nadeuri.payment.v1.GetPaymentRequest
-	4,  // 11: nadeuri.payment.v1.PaymentService.ListPayments:input_type -> nadeuri.payment.v1.ListPaymentsRequest
-	6,  // 12: nadeuri.payment.v1.PaymentService.ChargePayment:input_type -> nadeuri.payment.v1.ChargePaymentRequest
-	8,  // 13: nadeuri.payment.v1.PaymentService.CollectPayment:input_type -> nadeuri.payment.v1.CollectPaymentRequest
-	10, // 14: nadeuri.payment.v1.PaymentService.CancelPayment:input_type -> nadeuri.payment.v1.CancelPaymentRequest
-	3,  // 15: nadeuri.payment.v1.PaymentService.GetPayment:output_type -> nadeuri.payment.v1.GetPaymentResponse
-	5,  // 16: nadeuri.payment.v1.PaymentService.ListPayments:output_type -> nadeuri.payment.v1.ListPaymentsResponse
-	7,  // 17: nadeuri.payment.v1.PaymentService.ChargePayment:output_type -> nadeuri.payment.v1.ChargePaymentResponse
-	9,  // 18: nadeuri.payment.v1.PaymentService.CollectPayment:output_type -> nadeuri.payment.v1.CollectPaymentResponse
-	11, // 19: nadeuri.payment.v1.PaymentService.CancelPayment:output_type -> nadeuri.payment.v1.CancelPaymentResponse
-	15, // [15:20] is the sub-list for method output_type
-	10, // [10:15] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 2: nadeuri.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	14, // 3: nadeuri.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	13, // 4: nadeuri.payment.v1.Purchase.amount:type_name -> nadeuri.money.v1.Money
+	1,  // 5: nadeuri.payment.v1.GetPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	1,  // 6: nadeuri.payment.v1.ListPaymentsResponse.payments:type_name -> nadeuri.payment.v1.Payment
+	1,  // 7: nadeuri.payment.v1.ChargePaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 8: nadeuri.payment.v1.CollectPaymentRequest.amount:type_name -> nadeuri.money.v1.Money
+	1,  // 9: nadeuri.payment.v1.CollectPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	1,  // 10: nadeuri.payment.v1.CancelPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	3,  // 11: nadeuri.payment.v1.PaymentService.GetPayment:input_type -> nadeuri.payment.v1.GetPaymentRequest
+	5,  // 12: nadeuri.payment.v1.PaymentService.ListPayments:input_type -> nadeuri.payment.v1.ListPaymentsRequest
+	7,  // 13: nadeuri.payment.v1.PaymentService.ChargePayment:input_type -> nadeuri.payment.v1.ChargePaymentRequest
+	9,  // 14: nadeuri.payment.v1.PaymentService.CollectPayment:input_type -> nadeuri.payment.v1.CollectPaymentRequest
+	11, // 15: nadeuri.payment.v1.PaymentService.CancelPayment:input_type -> nadeuri.payment.v1.CancelPaymentRequest
+	4,  // 16: nadeuri.payment.v1.PaymentService.GetPayment:output_type -> nadeuri.payment.v1.GetPaymentResponse
+	6,  // 17: nadeuri.payment.v1.PaymentService.ListPayments:output_type -> nadeuri.payment.v1.ListPaymentsResponse
+	8,  // 18: nadeuri.payment.v1.PaymentService.ChargePayment:output_type -> nadeuri.payment.v1.ChargePaymentResponse
+	10, // 19: nadeuri.payment.v1.PaymentService.CollectPayment:output_type -> nadeuri.payment.v1.CollectPaymentResponse
+	12, // 20: nadeuri.payment.v1.PaymentService.CancelPayment:output_type -> nadeuri.payment.v1.CancelPaymentResponse
+	16, // [16:21] is the sub-list for method output_type
+	11, // [11:16] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_payment_v1_payment_service_proto_init() }
@@ -964,7 +1069,7 @@ func file_nadeuri_payment_v1_payment_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_payment_v1_payment_service_proto_rawDesc), len(file_nadeuri_payment_v1_payment_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

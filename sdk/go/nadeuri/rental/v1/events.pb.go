@@ -7,6 +7,7 @@
 package rentalv1
 
 import (
+	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -393,19 +394,19 @@ var File_nadeuri_rental_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_rental_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1enadeuri/rental/v1/events.proto\x12\x11nadeuri.rental.v1\x1a&nadeuri/rental/v1/rental_service.proto\"O\n" +
+	"\x1enadeuri/rental/v1/events.proto\x12\x11nadeuri.rental.v1\x1a nadeuri/options/v1/options.proto\x1a&nadeuri/rental/v1/rental_service.proto\"\xb9\x01\n" +
 	"\vCarReserved\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"X\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:h\xa2\xb5\x18d\b\x01\x12\x1areservation.reservation_id\x1a\x17reservation.customer_id\"\x11reservation.price*\x18car/{reservation.car_id}\"|\n" +
 	"\x14ReservationCancelled\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"M\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:\"\xa2\xb5\x18\x1e\b\x02\x12\x1areservation.reservation_id\"M\n" +
 	"\tCarRented\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"O\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"s\n" +
 	"\vRentRefused\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"]\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:\"\xa2\xb5\x18\x1e\b\x02\x12\x1areservation.reservation_id\"\x81\x01\n" +
 	"\x19RentalCancellationRefused\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"O\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:\"\xa2\xb5\x18\x1e\b\x03\x12\x1areservation.reservation_id\"s\n" +
 	"\vCarReturned\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"O\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:\"\xa2\xb5\x18\x1e\b\x04\x12\x1areservation.reservation_id\"O\n" +
 	"\vRentalRated\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"#\n" +
 	"\n" +

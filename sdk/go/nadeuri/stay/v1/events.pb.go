@@ -7,6 +7,7 @@
 package stayv1
 
 import (
+	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -255,17 +256,18 @@ var File_nadeuri_stay_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_stay_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1cnadeuri/stay/v1/events.proto\x12\x0fnadeuri.stay.v1\x1a\"nadeuri/stay/v1/stay_service.proto\"9\n" +
+	"\x1cnadeuri/stay/v1/events.proto\x12\x0fnadeuri.stay.v1\x1a nadeuri/options/v1/options.proto\x1a\"nadeuri/stay/v1/stay_service.proto\"\x82\x01\n" +
 	"\fStayReserved\x12)\n" +
-	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\":\n" +
+	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay:G\xa2\xb5\x18C\b\x01\x12\fstay.stay_id\x1a\x10stay.customer_id\"\n" +
+	"stay.price*\x13stay/{stay.stay_id}\":\n" +
 	"\rStayConfirmed\x12)\n" +
-	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\":\n" +
+	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\"P\n" +
 	"\rStayCancelled\x12)\n" +
-	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\"D\n" +
+	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay:\x14\xa2\xb5\x18\x10\b\x02\x12\fstay.stay_id\"Z\n" +
 	"\x17StayCancellationRefused\x12)\n" +
-	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\":\n" +
+	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay:\x14\xa2\xb5\x18\x10\b\x03\x12\fstay.stay_id\"P\n" +
 	"\rStayCompleted\x12)\n" +
-	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stayB\xb3\x01\n" +
+	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay:\x14\xa2\xb5\x18\x10\b\x04\x12\fstay.stay_idB\xb3\x01\n" +
 	"\x13com.nadeuri.stay.v1B\vEventsProtoP\x01Z1example.com/nadeuri/sdk/go/nadeuri/stay/v1;stayv1\xa2\x02\x03NSX\xaa\x02\x0fNadeuri.Stay.V1\xca\x02\x0fNadeuri\\Stay\\V1\xe2\x02\x1bNadeuri\\Stay\\V1\\GPBMetadata\xea\x02\x11Nadeuri::Stay::V1b\x06proto3"
 
 var (

@@ -7,6 +7,7 @@
 package walletv1
 
 import (
+	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -428,10 +429,10 @@ var File_nadeuri_wallet_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_wallet_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1enadeuri/wallet/v1/events.proto\x12\x11nadeuri.wallet.v1\x1a&nadeuri/wallet/v1/wallet_service.proto\"t\n" +
+	"\x1enadeuri/wallet/v1/events.proto\x12\x11nadeuri.wallet.v1\x1a nadeuri/options/v1/options.proto\x1a&nadeuri/wallet/v1/wallet_service.proto\"\x8d\x01\n" +
 	"\x0fDepositToppedUp\x121\n" +
 	"\x06wallet\x18\x01 \x01(\v2\x19.nadeuri.wallet.v1.WalletR\x06wallet\x12.\n" +
-	"\x05entry\x18\x02 \x01(\v2\x18.nadeuri.wallet.v1.EntryR\x05entry\"\x86\x01\n" +
+	"\x05entry\x18\x02 \x01(\v2\x18.nadeuri.wallet.v1.EntryR\x05entry:\x17\xa2\xb5\x18\x13\b\x04\x12\x0fentry.reason_id\"\x86\x01\n" +
 	"\bBillPaid\x121\n" +
 	"\x06wallet\x18\x01 \x01(\v2\x19.nadeuri.wallet.v1.WalletR\x06wallet\x12.\n" +
 	"\x05entry\x18\x02 \x01(\v2\x18.nadeuri.wallet.v1.EntryR\x05entry\x12\x17\n" +

@@ -1,9 +1,9 @@
 //! The names of exchanges and queues, and how they are declared.
 //!
-//! All events are published to one exchange. Every context has an exchange of its own, bound to that one by the kinds of
-//! event that it wants, and behind it a queue for each stream: `events` → `rental` → `rental.07`. So a context needs a
-//! binding for each kind and one for each stream, and not one for each pair of them, which the broker would take seconds
-//! to make.
+//! All events are published to one exchange. Every context has an exchange of its own, bound to that one by the kinds
+//! of event that it subscribes to, and behind it a queue for each stream: `events` → `rental` → `rental.07`. So a
+//! context needs a binding for each kind and one for each stream, not one for each pair of them, which would take the
+//! broker seconds.
 
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -52,8 +52,8 @@ impl Topology {
         format!("{}.{context}", self.prefix)
     }
 
-    /// Declares the exchanges, and for every context that wants any event of `source` its queues, bound for those: what else
-    /// it wants, it or others bind.
+    /// Declares the exchanges, and the queues of every context that subscribes to events of `source`, bound for those:
+    /// the context itself and other publishers add the rest.
     pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> Result<(), BusError> {
         in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         let package = format!("nadeuri.{source}.");
@@ -85,8 +85,9 @@ impl Topology {
         declare_exchange(channel, &self.dead_exchange, ExchangeKind::Direct).await
     }
 
-    /// Declares a context's queues and what they take. There are many of them, and the broker can be busy: each step has the
-    /// time that anything has. The subscription comes last, so that nothing is routed to a context whose queues are not there yet.
+    /// Declares a context's queues and their bindings. There are many of them, and the broker can be busy: each step
+    /// has its own deadline. The subscription comes last, so that nothing is routed to a context whose queues are not
+    /// there yet.
     async fn declare_context(
         &self,
         channel: &Channel,
@@ -102,7 +103,7 @@ impl Topology {
         in_time(async { self.declare_interest(channel, context, subscription).await.map_err(failed) }).await
     }
 
-    /// A queue that takes one stream of what its context wants.
+    /// A queue for one stream of its context.
     async fn declare_stream(&self, channel: &Channel, context: &str, partition: u64) -> lapin::Result<()> {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let (queue, inbox) = (self.queue(context, partition), self.inbox(context));
@@ -111,7 +112,7 @@ impl Topology {
         channel.queue_bind(queue.as_str().into(), inbox.into(), key.into(), wait, FieldTable::default()).await
     }
 
-    /// All bindings but the last are sent without waiting: the answer to the last comes after all of them.
+    /// All bindings but the last are sent without waiting: the broker answers the last one after all of them.
     async fn declare_interest(
         &self,
         channel: &Channel,
@@ -141,7 +142,7 @@ impl Topology {
 
     fn stream_arguments(&self, context: &str) -> FieldTable {
         let mut arguments = quorum();
-        // One consumer at a time keeps the order; the others take over when it dies.
+        // A single active consumer keeps the order; another replica takes over when it dies.
         arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
         arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(self.dead_exchange.as_str().into()));

@@ -10,7 +10,7 @@ use crate::envelope::Envelope;
 
 /// AMQP's number for a message that is kept on disk.
 const PERSISTENT: u8 = 2;
-/// What the headers of CloudEvents' attributes begin with (CloudEvents AMQP binding).
+/// The prefix of the headers of CloudEvents' attributes (CloudEvents AMQP binding).
 const PREFIX: &str = "cloudEvents_";
 
 /// The properties that go with the body.
@@ -42,11 +42,11 @@ pub fn properties(event: &Envelope) -> BasicProperties {
         .with_headers(headers)
 }
 
-/// The envelope in a delivery; `None`, and a line in the log, if somebody else put something into the exchange.
+/// The envelope in a delivery; `None`, and a line in the log, if the message is not one of ours.
 pub fn envelope(delivery: &Delivery) -> Option<Envelope> {
     let parsed = parse(delivery);
     if parsed.is_none() {
-        tracing::error!(routing_key = %delivery.routing_key, "a message that is no event of ours was dropped");
+        tracing::error!(routing_key = %delivery.routing_key, "dropped a message that is not an event of this product");
     }
     parsed
 }

@@ -1,9 +1,9 @@
-//! Where a context's PostgreSQL is, and how a connection to it is made.
+//! The address of a context's PostgreSQL, and how connections to it are opened.
 //!
-//! The URL is libpq's. Of its parameters, two are ours alone or mean more here: `schema=NAME` makes that schema the search
-//! path; `sslmode=require` and `sslmode=verify-full` are the same, for encryption without knowing to whom helps nobody: the
-//! server's certificate must be good for its host, by the roots of this machine or by those in the PEM file
-//! `sslrootcert=FILE`. Without `sslmode` a connection is not encrypted.
+//! The URL is libpq's. Two of its parameters are extensions or mean more here: `schema=NAME` makes that schema the
+//! search path; `sslmode=require` and `sslmode=verify-full` are the same, because encryption without authentication of
+//! the server protects nothing: its certificate must be valid for its host, by the roots of this machine or by those in
+//! the PEM file `sslrootcert=FILE`. Without `sslmode` a connection is not encrypted.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What every connection is told. The statements are the same for any number of rows, so one plan does for all. Every
-/// statement has its index: a plan that was made while a table was small must not read it from end to end when it has
-/// grown, nor one that was made before there were statistics.
+/// The settings of every connection. Statements are the same for any number of rows, so one plan suffices. Every
+/// statement has its index: a plan that was made while a table was small, or before there were statistics, must not
+/// scan the whole table when it has grown.
 ///
-/// And nothing takes longer than anybody waits for it.
+/// A statement that runs longer than any caller waits is aborted.
 const SETTINGS: &str =
     "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET statement_timeout = '10s'";
 
-/// Where, and how.
+/// The address of a store.
 #[derive(Clone)]
 pub(super) struct Address {
-    /// As tokio-postgres understands it.
+    /// The URL for tokio-postgres.
     pub url: String,
-    /// The schema that the context's tables are in, if it is not the usual one.
+    /// The schema of the context's tables, if it is not the default.
     pub schema: Option<String>,
     tls: Option<MakeRustlsConnect>,
 }
 
 impl Address {
-    /// Takes a URL apart.
+    /// Parses a URL.
     pub fn parse(url: &str) -> Result<Address, String> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let mut address = Address { url: String::new(), schema: None, tls: None };
@@ -71,7 +71,7 @@ impl Address {
         base.split_once("://")?.1.split_once('/').map(|(_, database)| database).filter(|name| !name.is_empty())
     }
 
-    /// The database that every server has, on the same server.
+    /// The maintenance database of the same server.
     pub fn of_maintenance(&self) -> Option<Address> {
         let (base, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
         let server = base.strip_suffix(self.database()?)?;
@@ -125,7 +125,7 @@ fn tls(file: Option<&str>) -> Result<MakeRustlsConnect, String> {
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// What tokio-postgres says of a failed handshake is only that it failed.
+/// The error with its causes: tokio-postgres says only that a handshake failed.
 fn with_causes(error: &tokio_postgres::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

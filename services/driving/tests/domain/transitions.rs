@@ -1,4 +1,4 @@
-//! Each move in each state.
+//! Each command in each state.
 
 use super::*;
 
@@ -28,14 +28,14 @@ fn t2_an_offer_goes_to_the_first_driver_who_accepts() {
 }
 
 #[test]
-fn t2_a_driver_who_declines_is_noted_and_others_may_accept() {
+fn t2_a_driver_who_declines_is_recorded_and_others_may_accept() {
     let decline = || Command::Decline("kim".to_owned());
     let declined = Event::Declined("kim".to_owned());
     check(&[offered()], decline(), NOW, Ok(std::slice::from_ref(&declined)));
     let given = [offered(), declined];
     check(&given, decline(), NOW, Ok(&[]));
     check(&given, by("lee"), NOW, Ok(&[Event::Accepted("lee".to_owned(), NOW)]));
-    // Who thinks better of it may still take it.
+    // A driver who declined may still accept.
     check(&given, by("kim"), NOW, Ok(&[Event::Accepted("kim".to_owned(), NOW)]));
     check(&accepted(), decline(), NOW, Err(Refusal::DriveTaken));
     let many: Vec<Event> = (0..MAX_DECLINED).map(|number| Event::Declined(number.to_string())).collect();
@@ -94,7 +94,7 @@ fn t5_a_drive_is_called_off_before_its_start_only() {
 }
 
 #[test]
-fn t5_a_cancellation_that_comes_before_its_hail_bars_it() {
+fn t5_a_cancellation_that_arrives_before_its_hail_bars_it() {
     let barred = Event::Barred(hail(), NOW);
     check(&[], Command::CallOff(hail()), NOW, Ok(std::slice::from_ref(&barred)));
     check(std::slice::from_ref(&barred), offer(), NOW, Ok(&[]));
@@ -112,8 +112,8 @@ fn t8_a_fare_is_tried_again_with_growing_pauses_up_to_a_limit() {
         pauses.push(at.since(NOW).as_secs());
         given.extend(events);
         check(&given, postpone(attempt), NOW, Ok(&[]));
-        let woken = drive(&given).and_then(|drive| drive.due_at());
-        assert_eq!(woken, Some((at, Command::Collect)));
+        let due = drive(&given).and_then(|drive| drive.due_at());
+        assert_eq!(due, Some((at, Command::Collect)));
     }
     assert_eq!(pauses[..6], [2, 4, 8, 16, 32, 64]);
     assert_eq!(pauses[7..10], [256, 300, 300]);
@@ -136,7 +136,7 @@ fn t8_a_declined_card_waits_for_the_customer() {
 }
 
 #[test]
-fn an_offer_that_nobody_takes_lapses() {
+fn an_offer_that_nobody_accepts_lapses() {
     check(&[offered()], Command::Lapse, NOW, Ok(&[]));
     check(&[offered()], Command::Lapse, NOW + OPEN_FOR, Ok(&[Event::Lapsed(NOW + OPEN_FOR)]));
     check(&accepted(), Command::Lapse, NOW + OPEN_FOR, Ok(&[]));

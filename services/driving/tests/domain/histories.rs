@@ -1,4 +1,4 @@
-//! What holds of a drive after any story, and at each moment of it.
+//! Properties of a drive that hold after each command of any history.
 
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn is_over(drive: &Drive) -> bool {
 
 proptest! {
     #[test]
-    fn a_story_keeps_driver_end_and_fare(steps in proptest::collection::vec((0u64..400, commands()), 1..60)) {
+    fn a_history_keeps_driver_end_and_fare(steps in proptest::collection::vec((0u64..400, commands()), 1..60)) {
         let (mut drive, mut now): (Option<Drive>, Timestamp) = (None, NOW);
         for (pause, command) in steps {
             now = now + Duration::from_secs(pause);

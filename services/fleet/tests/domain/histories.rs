@@ -1,4 +1,4 @@
-//! What holds of a car however late, often and disordered it is told.
+//! Properties of a car that hold however late, often and disordered its events arrive.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use super::*;
 
 /// A car as the store would hold it: with all its engagements, of which a decision sees the open ones and its own.
 #[derive(Clone, Default)]
-struct Kept {
+struct Stored {
     car: Option<Car>,
     all: BTreeMap<ReservationId, Engagement>,
 }
 
-impl Kept {
-    fn new() -> Kept {
-        Kept { car: car(&[registered()]), all: BTreeMap::new() }
+impl Stored {
+    fn new() -> Stored {
+        Stored { car: car(&[registered()]), all: BTreeMap::new() }
     }
 
     fn load(&self, command: &Command) -> Option<Car> {
@@ -25,7 +25,7 @@ impl Kept {
         };
         let mut car = self.car.clone()?;
         car.engagements = self.all.clone();
-        car.engagements.retain(|id, kept| kept.stage != Stage::Over || own == Some(*id));
+        car.engagements.retain(|id, stored| stored.stage != Stage::Over || own == Some(*id));
         Some(car)
     }
 
@@ -39,7 +39,7 @@ impl Kept {
         self.all.extend(self.car.iter().flat_map(|car| car.engagements.clone()));
     }
 
-    fn execute_all<'a>(mut self, commands: impl IntoIterator<Item = &'a Command>) -> Kept {
+    fn execute_all<'a>(mut self, commands: impl IntoIterator<Item = &'a Command>) -> Stored {
         commands.into_iter().for_each(|command| self.execute(command));
         self
     }
@@ -72,8 +72,8 @@ fn ways() -> impl Strategy<Value = Vec<Way>> {
     proptest::collection::vec(way, 1..5)
 }
 
-/// What `rental` tells of reservations that went these ways, in order.
-fn told_in_order(ways: &[Way]) -> Vec<Command> {
+/// The events of `rental` about reservations that went these ways, in order, as commands.
+fn commands_in_order(ways: &[Way]) -> Vec<Command> {
     let mut sequence = 0;
     let mut commands = Vec::new();
     for (way, number) in ways.iter().zip(10..) {
@@ -95,10 +95,10 @@ fn told_in_order(ways: &[Way]) -> Vec<Command> {
     commands
 }
 
-/// Everything once and some of it again, in any order.
-fn told_anyhow() -> impl Strategy<Value = (Vec<Way>, Vec<Command>)> {
+/// Each command once and some repeated, in any order.
+fn commands_in_any_order() -> impl Strategy<Value = (Vec<Way>, Vec<Command>)> {
     ways().prop_flat_map(|ways| {
-        let once = told_in_order(&ways);
+        let once = commands_in_order(&ways);
         let again = proptest::collection::vec(proptest::sample::select(once.clone()), 0..10);
         let all = again.prop_map(move |again| [once.clone(), again].concat()).prop_shuffle();
         (Just(ways), all)
@@ -109,16 +109,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn c7_the_status_is_the_same_in_whatever_order_and_however_often_it_is_told((ways, commands) in told_anyhow()) {
-        let right = Kept::new().execute_all(&told_in_order(&ways));
-        let kept = Kept::new().execute_all(&commands);
-        prop_assert_eq!(kept.car().status, right.car().status);
-        let stages = |kept: &Kept| kept.all.iter().map(|(id, kept)| (*id, kept.stage, kept.rated)).collect::<Vec<_>>();
-        prop_assert_eq!(stages(&kept), stages(&right));
+    fn c7_the_status_is_the_same_in_whatever_order_and_however_often_events_arrive((ways, commands) in commands_in_any_order()) {
+        let right = Stored::new().execute_all(&commands_in_order(&ways));
+        let stored = Stored::new().execute_all(&commands);
+        prop_assert_eq!(stored.car().status, right.car().status);
+        let stages = |stored: &Stored| stored.all.iter().map(|(id, stored)| (*id, stored.stage, stored.rated)).collect::<Vec<_>>();
+        prop_assert_eq!(stages(&stored), stages(&right));
     }
 
     #[test]
-    fn c7_the_status_says_what_is_open((ways, commands) in told_anyhow()) {
+    fn c7_the_status_says_what_is_open((ways, commands) in commands_in_any_order()) {
         let is_rented = ways.iter().any(|way| matches!(way, Way::Rented));
         let is_reserved = ways.iter().any(|way| matches!(way, Way::Open));
         let status = match (is_rented, is_reserved) {
@@ -126,30 +126,30 @@ proptest! {
             (false, true) => Status::Reserved,
             (false, false) => Status::Available,
         };
-        prop_assert_eq!(Kept::new().execute_all(&commands).car().status, status);
+        prop_assert_eq!(Stored::new().execute_all(&commands).car().status, status);
     }
 
     #[test]
-    fn c9_stars_are_those_that_were_given_each_once((ways, commands) in told_anyhow()) {
+    fn c9_stars_are_those_that_were_given_each_once((ways, commands) in commands_in_any_order()) {
         let stars: Vec<i64> = ways.iter().filter_map(|way| if let Way::Rated(stars) = way { Some(*stars) } else { None })
             .collect();
-        let kept = Kept::new().execute_all(&commands);
-        prop_assert_eq!((kept.car().stars_sum, kept.car().rating_count), (stars.iter().sum(), stars.len() as i64));
+        let stored = Stored::new().execute_all(&commands);
+        prop_assert_eq!((stored.car().stars_sum, stored.car().rating_count), (stars.iter().sum(), stars.len() as i64));
     }
 
     #[test]
-    fn a_removed_car_stays_so((_, commands) in told_anyhow(), removed_after in 0usize..20) {
+    fn a_removed_car_stays_removed((_, commands) in commands_in_any_order(), removed_after in 0usize..20) {
         let (before, after) = commands.split_at(removed_after.min(commands.len()));
-        let kept = Kept::new().execute_all(before).execute_all([&Command::Remove]).execute_all(after);
-        prop_assert_eq!(kept.car().status, Status::Removed);
+        let stored = Stored::new().execute_all(before).execute_all([&Command::Remove]).execute_all(after);
+        prop_assert_eq!(stored.car().status, Status::Removed);
     }
 
     #[test]
-    fn a_command_that_was_obeyed_decides_nothing_when_it_comes_again((_, commands) in told_anyhow()) {
-        let mut kept = Kept::new();
+    fn a_command_that_was_executed_decides_nothing_when_it_is_repeated((_, commands) in commands_in_any_order()) {
+        let mut stored = Stored::new();
         for command in commands.iter().chain([&Command::Register(car_id(), listing()), &Command::Remove]) {
-            kept.execute(command);
-            prop_assert_eq!(kept.decide(command), vec![]);
+            stored.execute(command);
+            prop_assert_eq!(stored.decide(command), vec![]);
         }
     }
 }

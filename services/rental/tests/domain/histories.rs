@@ -1,4 +1,4 @@
-//! What holds of a calendar after any story, and at each moment of it.
+//! Properties of a calendar that hold after each command of any history.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A calendar as the store would hold it: with all its reservations, of which a decision sees the open ones and its own.
+/// A calendar as the store would hold it: with all its reservations, of which a decision sees the open ones and its
+/// own.
 #[derive(Clone, Default)]
-struct Kept {
+struct Stored {
     calendar: Option<Calendar>,
     all: BTreeMap<ReservationId, Reservation>,
 }
 
-impl Kept {
+impl Stored {
     fn load(&self, command: &Command) -> Option<Calendar> {
         let mut calendar = self.calendar.clone()?;
-        let is_loaded = |id: &ReservationId, kept: &Reservation| kept.is_open() || command.reservation() == Some(*id);
+        let is_loaded =
+            |id: &ReservationId, stored: &Reservation| stored.is_open() || command.reservation() == Some(*id);
         calendar.reservations = self.all.clone();
-        calendar.reservations.retain(|id, kept| is_loaded(id, kept));
+        calendar.reservations.retain(|id, stored| is_loaded(id, stored));
         Some(calendar)
     }
 
@@ -38,7 +40,7 @@ fn commands() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => Just(Command::Register(car(), won(RATE_MINOR))),
         1 => Just(Command::Retire(car())),
-        // What a new reservation is called is not chosen by the one who reserves: each has a number of its own.
+        // The server chooses the id of a new reservation: each has a number of its own.
         8 => (10u64..18, 0u64..60, 1u64..40)
             .prop_map(|(number, start, long)| reserve(number, hours(start, start + long), long.div_ceil(24) as u32)),
         2 => number().prop_map(Command::Cancel),
@@ -52,7 +54,7 @@ fn commands() -> impl Strategy<Value = Command> {
 }
 
 /// Commands, with the minutes that pass before each.
-fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
+fn histories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     let step = (0u64..40, commands());
     proptest::collection::vec(step, 1..60).prop_map(|mut steps| {
         steps.insert(0, (0, Command::Register(car(), won(RATE_MINOR))));
@@ -60,18 +62,18 @@ fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     })
 }
 
-/// Plays a story; `look` sees what was kept before and after each command, and what was decided.
+/// Executes a history; `look` sees what was stored before and after each command, and what was decided.
 fn play(
-    story: &[(u64, Command)],
-    mut look: impl FnMut(&Kept, &Command, &[Event], &Kept, Timestamp) -> Result<(), TestCaseError>,
+    history: &[(u64, Command)],
+    mut look: impl FnMut(&Stored, &Command, &[Event], &Stored, Timestamp) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
-    let (mut kept, mut now) = (Kept::default(), NOW);
-    for (minutes, command) in story {
+    let (mut stored, mut now) = (Stored::default(), NOW);
+    for (minutes, command) in history {
         now = now + Duration::from_secs(60 * minutes);
-        let Ok(events) = kept.decide(command, now) else { continue };
-        let before = kept.clone();
-        kept.take(command, &events);
-        look(&before, command, &events, &kept, now)?;
+        let Ok(events) = stored.decide(command, now) else { continue };
+        let before = stored.clone();
+        stored.take(command, &events);
+        look(&before, command, &events, &stored, now)?;
     }
     Ok(())
 }
@@ -80,9 +82,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn c3_open_reservations_never_overlap(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            let open: Vec<&Reservation> = kept.all.values().filter(|reservation| reservation.is_open()).collect();
+    fn c3_open_reservations_never_overlap(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            let open: Vec<&Reservation> = stored.all.values().filter(|reservation| reservation.is_open()).collect();
             for (index, one) in open.iter().enumerate() {
                 prop_assert!(open[..index].iter().all(|other| !other.period.overlaps(&one.period)));
             }
@@ -91,9 +93,9 @@ proptest! {
     }
 
     #[test]
-    fn c3_the_price_is_the_rate_times_the_days(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            for reservation in kept.all.values() {
+    fn c3_the_price_is_the_rate_times_the_days(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            for reservation in stored.all.values() {
                 prop_assert_eq!(reservation.price.minor, RATE_MINOR * i64::from(reservation.days));
             }
             Ok(())
@@ -101,11 +103,11 @@ proptest! {
     }
 
     #[test]
-    fn what_is_returned_or_cancelled_stays_so(story in stories()) {
-        play(&story, |before, _, _, kept, _| {
+    fn returned_and_cancelled_are_final(history in histories()) {
+        play(&history, |before, _, _, stored, _| {
             for (id, reservation) in &before.all {
                 if !reservation.is_open() {
-                    prop_assert_eq!(reservation.state, kept.all[id].state);
+                    prop_assert_eq!(reservation.state, stored.all[id].state);
                 }
             }
             Ok(())
@@ -113,9 +115,9 @@ proptest! {
     }
 
     #[test]
-    fn c5_what_is_rented_was_paid_for(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            for reservation in kept.all.values() {
+    fn c5_what_is_rented_was_paid_for(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            for reservation in stored.all.values() {
                 if matches!(reservation.state, State::Rented | State::Returned) {
                     prop_assert_eq!(reservation.payment, Some(payment()));
                 }
@@ -125,35 +127,35 @@ proptest! {
     }
 
     #[test]
-    fn c9_stars_once_given_do_not_change(story in stories()) {
-        play(&story, |before, _, _, kept, _| {
+    fn c9_stars_once_given_do_not_change(history in histories()) {
+        play(&history, |before, _, _, stored, _| {
             for (id, reservation) in &before.all {
-                prop_assert!(reservation.stars.is_none() || reservation.stars == kept.all[id].stars);
+                prop_assert!(reservation.stars.is_none() || reservation.stars == stored.all[id].stars);
             }
             Ok(())
         })?;
     }
 
     #[test]
-    fn c1_nothing_is_open_on_a_retired_car(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            let is_retired = kept.calendar.as_ref().is_some_and(|calendar| calendar.retired);
-            prop_assert!(!is_retired || kept.all.values().all(|reservation| !reservation.is_open()));
+    fn c1_nothing_is_open_on_a_retired_car(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            let is_retired = stored.calendar.as_ref().is_some_and(|calendar| calendar.retired);
+            prop_assert!(!is_retired || stored.all.values().all(|reservation| !reservation.is_open()));
             Ok(())
         })?;
     }
 
     #[test]
-    fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(story in stories()) {
-        play(&story, |_, command, events, kept, now| {
-            match kept.decide(command, now) {
+    fn a_command_that_was_executed_changes_nothing_when_it_is_repeated(history in histories()) {
+        play(&history, |_, command, events, stored, now| {
+            match stored.decide(command, now) {
                 Ok(again) if again.is_empty() => {}
-                // To the one who asked again in vain it is said again; the calendar stays as it is.
+                // A command that was refused is refused again; the calendar stays as it is.
                 Ok(again) => {
                     prop_assert_eq!(&again[..], events);
-                    let mut after = kept.clone();
+                    let mut after = stored.clone();
                     after.take(command, &again);
-                    prop_assert!(after.all == kept.all);
+                    prop_assert!(after.all == stored.all);
                     prop_assert!(matches!(again[..], [Event::RentRefused(_) | Event::CancellationRefused(_)]));
                 }
                 Err(refusal) => {
@@ -165,14 +167,14 @@ proptest! {
     }
 
     #[test]
-    fn when_a_calendar_is_woken_what_is_due_lapses_and_it_sleeps_on(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            let Some((at, command)) = kept.load(&Command::Lapse).and_then(|calendar| calendar.due_at()) else {
+    fn when_the_timer_fires_what_is_due_lapses_and_the_timer_is_reset(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            let Some((at, command)) = stored.load(&Command::Lapse).and_then(|calendar| calendar.due_at()) else {
                 return Ok(());
             };
-            let lapsed = kept.decide(&command, at).expect("lapsing is not refused");
+            let lapsed = stored.decide(&command, at).expect("lapsing is not refused");
             prop_assert!(!lapsed.is_empty());
-            let mut after = kept.clone();
+            let mut after = stored.clone();
             after.take(&command, &lapsed);
             let next = after.load(&command).and_then(|calendar| calendar.due_at());
             prop_assert!(next.is_none_or(|(next, _)| next > at));

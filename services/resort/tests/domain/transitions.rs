@@ -1,4 +1,4 @@
-//! Every move of a resort, and every refusal, once.
+//! Every transition of a resort, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -43,7 +43,7 @@ fn r1_a_resort_is_registered_once() {
 }
 
 #[test]
-fn nothing_is_known_of_a_resort_that_was_not_registered() {
+fn an_unregistered_resort_is_not_found() {
     for command in [
         Command::Offer(dates()),
         hold(7, dates()),
@@ -76,7 +76,7 @@ fn r1_what_is_offered_already_stays_as_it_is() {
 }
 
 #[test]
-fn a_resort_offers_so_many_spans_and_no_more() {
+fn a_resort_has_a_limit_of_offered_spans() {
     let apart = (0..MAX_OFFERED).map(|index| {
         let start = jiff::civil::date(2026, 7, 1) + jiff::Span::new().days(2 * index as i64);
         Dates { start, end: start.tomorrow().expect("it is no far future") }
@@ -193,7 +193,7 @@ fn a_resort_has_a_limit_of_open_holds() {
 }
 
 #[test]
-fn r2_a_hold_whose_reservation_never_came_ends_by_itself() {
+fn r2_a_hold_whose_reservation_never_came_lapses() {
     check(&given_held(), Command::Lapse, after(119), Ok(&[]));
     check(&given_held(), Command::Lapse, after(120), Ok(&[Event::Lapsed(stay(7))]));
     for given in [given_reserved(), given_booked(), given_lapsed(), given_freed()] {
@@ -202,7 +202,7 @@ fn r2_a_hold_whose_reservation_never_came_ends_by_itself() {
 }
 
 #[test]
-fn a_resort_is_woken_when_its_first_hold_lapses() {
+fn the_timer_of_a_resort_is_due_when_its_first_hold_lapses() {
     let due = |given: &[Event]| resort(given).and_then(|resort| resort.due_at());
     assert_eq!(due(&[registered()]), None);
     assert_eq!(due(&given_held()), Some((after(120), Command::Lapse)));
@@ -255,7 +255,7 @@ fn r9_what_is_cancelled_or_over_is_freed_once() {
 }
 
 #[test]
-fn a_cancellation_that_comes_first_bars_what_comes_late() {
+fn a_cancellation_that_arrives_first_bars_late_events() {
     for given in [vec![registered()], given_lapsed()] {
         check(&given, free(7, dates()), NOW, Ok(&[barred(7, dates())]));
         let given = [given, vec![barred(7, dates())]].concat();

@@ -1,4 +1,4 @@
-//! Every move of a car, and its refusal, once.
+//! Every transition of a car, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -78,7 +78,7 @@ fn a_car_that_is_returned_is_reserved_while_another_reservation_is_open() {
 }
 
 #[test]
-fn a_removed_car_stays_so_whatever_is_told_of_it() {
+fn a_removed_car_stays_removed_whatever_rental_publishes() {
     check(&given_removed(), observe(7, Stage::Reserved, 3), NOW, Ok(&[engaged(7, Stage::Reserved, 3)]));
     check(&given_removed(), observe(7, Stage::Over, 5), NOW, Ok(&[engaged(7, Stage::Over, 5)]));
 }
@@ -92,13 +92,13 @@ fn c9_a_rental_gives_stars_once() {
 }
 
 #[test]
-fn stars_of_a_rental_that_nothing_was_told_of_count_and_what_is_told_late_is_taken() {
+fn stars_of_an_unknown_rental_count_and_its_late_events_are_applied() {
     let then = [engaged(7, Stage::Over, 0), Event::Rated(id(7), 4, NOW)];
     check(&[registered()], Command::Rate(id(7), engagement(Stage::Over, 6), 4), NOW, Ok(&then));
     let given = [vec![registered()], then.to_vec()].concat();
     let then = [engaged(7, Stage::Rented, 4), changed(Status::Rented)];
     check(&given, observe(7, Stage::Rented, 4), NOW, Ok(&then));
-    // It has given its stars, also when more is told of it.
+    // It stays rated when later events about it arrive.
     let given = [given, then.to_vec()].concat();
     check(&given, Command::Rate(id(7), engagement(Stage::Over, 6), 4), NOW, Ok(&[]));
 }

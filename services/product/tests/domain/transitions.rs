@@ -1,4 +1,4 @@
-//! Every move of a product, and every refusal, once.
+//! Every transition of a product, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -36,7 +36,7 @@ fn o3_an_order_takes_what_there_is_and_not_more() {
 }
 
 #[test]
-fn o3_an_order_that_comes_again_takes_nothing() {
+fn o3_a_repeated_order_takes_nothing() {
     let take = || Command::Take(order(1), 3);
     check(&[created(5), Event::Taken(order(1), 3, NOW)], take(), Ok(&[]));
     check(&[created(5), Event::Taken(order(1), 3, NOW), Event::Restored(order(1), 3, NOW)], take(), Ok(&[]));
@@ -53,7 +53,7 @@ fn o5_a_cancelled_order_gives_back_what_it_took_once() {
 }
 
 #[test]
-fn o5_an_order_that_is_cancelled_before_it_is_heard_of_takes_nothing() {
+fn o5_an_order_whose_cancellation_arrives_first_takes_nothing() {
     check(&[created(5)], Command::Restore(order(1), 3), Ok(&[Event::Barred(order(1), 3)]));
     let barred = [created(5), Event::Barred(order(1), 3)];
     check(&barred, Command::Take(order(1), 3), Ok(&[]));
@@ -62,7 +62,7 @@ fn o5_an_order_that_is_cancelled_before_it_is_heard_of_takes_nothing() {
 }
 
 #[test]
-fn nothing_is_taken_of_what_nobody_created() {
+fn a_product_that_was_not_created_is_not_found() {
     for command in
         [Command::Reprice(won(1)), Command::Add(1), Command::Take(order(1), 1), Command::Restore(order(1), 1)]
     {
@@ -71,7 +71,7 @@ fn nothing_is_taken_of_what_nobody_created() {
 }
 
 #[test]
-fn every_refusal_says_why() {
+fn every_refusal_has_its_reason() {
     for (refusal, code, reason) in [
         (Refusal::NoSuchProduct, RefusalCode::NotFound, "PRODUCT_NOT_FOUND"),
         (Refusal::TooMuchStock, RefusalCode::Precondition, "TOO_MUCH_STOCK"),

@@ -1,11 +1,11 @@
-//! What holds of a product after any story, and at each moment of it.
+//! Properties of a product that hold after each command of any history.
 
 use product::domain::State;
 use proptest::prelude::*;
 
 use super::*;
 
-/// What was in stock at first.
+/// The stock at first.
 const STOCK: u64 = 10;
 
 fn commands() -> impl Strategy<Value = Command> {
@@ -17,17 +17,17 @@ fn commands() -> impl Strategy<Value = Command> {
     ]
 }
 
-fn stories() -> impl Strategy<Value = Vec<Command>> {
+fn histories() -> impl Strategy<Value = Vec<Command>> {
     proptest::collection::vec(commands(), 1..40)
 }
 
-/// Plays a story; `look` sees the product before and after each command, and what was decided.
+/// Executes a history; `look` sees the product before and after each command, and what was decided.
 fn play(
-    story: &[Command],
+    history: &[Command],
     mut look: impl FnMut(&Product, &Command, &[Event], &Product) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let mut now = product(&[created(STOCK)]).expect("it was created");
-    for command in story {
+    for command in history {
         let Ok(events) = Product::decide(Some(&now), command, NOW) else { continue };
         let before = now.clone();
         now = events.iter().fold(now, |product, event| Product::evolve(Some(product), event));
@@ -40,9 +40,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn o3_what_was_added_is_in_stock_or_taken(story in stories()) {
+    fn o3_what_was_added_is_in_stock_or_taken(history in histories()) {
         let mut added = STOCK;
-        play(&story, |_, _, events, after| {
+        play(&history, |_, _, events, after| {
             added += events.iter().map(|event| if let Event::Added(more, _) = event { *more } else { 0 }).sum::<u64>();
             let taken = after.takings.values().filter(|taking| taking.state == State::Taken);
             let taken: u64 = taken.map(|taking| u64::from(taking.quantity)).sum();
@@ -52,8 +52,8 @@ proptest! {
     }
 
     #[test]
-    fn o5_what_an_order_did_not_get_or_gave_back_it_never_has_again(story in stories()) {
-        play(&story, |before, _, _, after| {
+    fn o5_what_an_order_did_not_get_or_gave_back_it_never_has_again(history in histories()) {
+        play(&history, |before, _, _, after| {
             for (order, taking) in &before.takings {
                 prop_assert!(taking.state == State::Taken || after.takings[order] == *taking);
             }
@@ -62,8 +62,8 @@ proptest! {
     }
 
     #[test]
-    fn a_command_of_an_order_that_comes_again_changes_nothing(story in stories()) {
-        play(&story, |_, command, _, after| {
+    fn a_repeated_command_of_an_order_changes_nothing(history in histories()) {
+        play(&history, |_, command, _, after| {
             if command.order().is_some() {
                 prop_assert_eq!(Product::decide(Some(after), command, NOW), Ok(vec![]));
             }

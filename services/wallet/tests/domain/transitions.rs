@@ -1,9 +1,9 @@
-//! Tables: given these orders, when this one comes, then this happens.
+//! Tables: given these operations, when this one follows, then these events.
 
 use super::*;
 
-/// What happened, in short: which entry of how much, and what the wallet holds after it; or what became of which bill.
-fn told(event: &Event) -> String {
+/// An event in short: its entry and the balance after it, or its bill and the state of it.
+fn summary(event: &Event) -> String {
     let holds = |entry: &Entry| format!("{} -> {}/{}", entry.amount, entry.after.deposit, entry.after.points);
     let number = |bill: &Bill| {
         bill.id.to_string().trim_start_matches("00000000-0000-4000-8000-").trim_start_matches('0').to_owned()
@@ -22,15 +22,15 @@ fn told(event: &Event) -> String {
 }
 
 #[track_caller]
-fn check(given: &[Order], when: Order, then: &[&str]) {
+fn check(given: &[Operation], when: Operation, then: &[&str]) {
     let events = execute(after(given).as_ref(), when).expect("it is not refused");
     let then: Vec<&str> =
         if given.is_empty() && !then.is_empty() { [&["opened for ann"], then].concat() } else { then.to_vec() };
-    assert_eq!(events.iter().map(told).collect::<Vec<_>>(), then, "given {given:?}, when {when:?}");
+    assert_eq!(events.iter().map(summary).collect::<Vec<_>>(), then, "given {given:?}, when {when:?}");
 }
 
 #[track_caller]
-fn check_refused(given: &[Order], when: Order, then: Refusal) {
+fn check_refused(given: &[Operation], when: Operation, then: Refusal) {
     assert_eq!(execute(after(given).as_ref(), when), Err(then), "given {given:?}, when {when:?}");
 }
 
@@ -49,7 +49,7 @@ fn b5_a_bill_is_paid_from_the_deposit_once() {
 }
 
 #[test]
-fn b5_a_deposit_that_does_not_suffice_has_the_bill_wait_for_the_next_top_up() {
+fn b5_a_bill_that_exceeds_the_deposit_waits_for_the_next_top_up() {
     check(&[], pay(7, 200), &["unpaid 7"]);
     check(&[top_up(1, 100)], pay(7, 200), &["unpaid 7"]);
     check(&[pay(7, 200)], pay(7, 200), &[]);
@@ -65,7 +65,7 @@ fn bills_that_wait_are_paid_strictly_the_oldest_first() {
     check(&waiting, top_up(1, 255), &["topped up 255 -> 255/0", "paid 7: 200 -> 55/0", "paid 3: 50 -> 5/0"]);
     let all = ["topped up 260 -> 260/0", "paid 7: 200 -> 60/0", "paid 3: 50 -> 10/0", "paid 9: 10 -> 0/0"];
     check(&waiting, top_up(1, 260), &all);
-    // Who comes while others wait goes behind them, though the deposit would suffice.
+    // A bill that arrives while others wait queues behind them, though the deposit would suffice.
     check(&[top_up(1, 100), pay(7, 200)], pay(3, 50), &["unpaid 3"]);
 }
 
@@ -76,7 +76,7 @@ fn a_void_bill_that_was_paid_is_refunded_once() {
     let refunded = [&paid[..], &[void(7)]].concat();
     check(&refunded, void(7), &[]);
     check(&refunded, pay(7, 200), &[]);
-    // What comes back pays what waits.
+    // The refund pays the waiting bills.
     let with_next = [&paid[..], &[pay(8, 400)]].concat();
     check(&with_next, void(7), &["refunded 7: 200 -> 500/0", "paid 8: 400 -> 100/0"]);
 }
@@ -91,7 +91,7 @@ fn a_void_bill_that_waited_is_dropped_and_those_behind_it_go_on() {
 }
 
 #[test]
-fn a_bill_that_is_void_before_it_comes_pays_nothing() {
+fn a_bill_that_is_voided_before_it_arrives_is_not_paid() {
     check(&[], void(7), &["barred 7"]);
     check(&[top_up(1, 500)], void(7), &["barred 7"]);
     check(&[top_up(1, 500), void(7)], pay(7, 200), &[]);
@@ -100,14 +100,14 @@ fn a_bill_that_is_void_before_it_comes_pays_nothing() {
 
 #[test]
 fn b8_a_report_earns_points_once() {
-    check(&[], Order::Earn(id(4), 1_000), &["earned 1000 -> 0/1000"]);
-    check(&[Order::Earn(id(4), 1_000)], Order::Earn(id(4), 1_000), &[]);
+    check(&[], Operation::Earn(id(4), 1_000), &["earned 1000 -> 0/1000"]);
+    check(&[Operation::Earn(id(4), 1_000)], Operation::Earn(id(4), 1_000), &[]);
 }
 
 #[test]
 fn b9_points_become_as_much_deposit_once() {
-    let earned = [Order::Earn(id(4), 1_000)];
-    let convert = |points| Order::Convert(id(5), points);
+    let earned = [Operation::Earn(id(4), 1_000)];
+    let convert = |points| Operation::Convert(id(5), points);
     check(&earned, convert(600), &["converted 600 -> 600/400"]);
     check(&[earned[0], convert(600)], convert(600), &[]);
     check(&[earned[0], pay(7, 500)], convert(600), &["converted 600 -> 600/400", "paid 7: 500 -> 100/400"]);
@@ -117,17 +117,17 @@ fn b9_points_become_as_much_deposit_once() {
 }
 
 #[test]
-fn a_top_up_that_could_not_be_taken_is_refused_before_the_card_is_charged() {
-    let expect = |number, amount| Order::Expect(id(number), won(amount));
+fn a_top_up_beyond_the_limit_is_refused_before_the_card_is_charged() {
+    let expect = |number, amount| Operation::Expect(id(number), won(amount));
     check(&[], expect(1, Money::MAX_MINOR), &[]);
     check(&[top_up(1, 1)], expect(2, Money::MAX_MINOR - 1), &[]);
     check_refused(&[top_up(1, 1)], expect(2, Money::MAX_MINOR), Refusal::DepositTooLarge);
-    // Two that are charged at once are taken in all the same, and asked about again they are done.
+    // Two concurrent charges are both accepted, and a repeated check of either succeeds.
     let full = [top_up(1, Money::MAX_MINOR), top_up(2, Money::MAX_MINOR)];
     check(&full[..1], full[1], &["topped up 1000000000000 -> 2000000000000/0"]);
     check(&full, expect(2, Money::MAX_MINOR), &[]);
     check_refused(&full, expect(3, 1), Refusal::DepositTooLarge);
-    check_refused(&[full[0], Order::Earn(id(4), 10)], Order::Convert(id(5), 10), Refusal::DepositTooLarge);
+    check_refused(&[full[0], Operation::Earn(id(4), 10)], Operation::Convert(id(5), 10), Refusal::DepositTooLarge);
 }
 
 #[test]
@@ -135,25 +135,25 @@ fn a_wallet_has_one_currency() {
     let euro = Currency::parse("EUR").expect("it is one");
     check_refused(
         &[],
-        Order::Expect(id(1), Money { minor: 1, currency: euro }),
+        Operation::Expect(id(1), Money { minor: 1, currency: euro }),
         Refusal::WalletCurrency(ann().currency),
     );
     let holder = Holder { currency: euro, ..ann() };
     let wallet = after(&[top_up(1, 500)]);
-    let decided = Wallet::decide(wallet.as_ref(), &Command { holder, order: top_up(2, 1) }, NOW);
+    let decided = Wallet::decide(wallet.as_ref(), &Command { holder, operation: top_up(2, 1) }, NOW);
     assert_eq!(decided, Err(Refusal::WalletCurrency(ann().currency)));
 }
 
 #[test]
-fn what_is_owed_waits_however_much_it_is() {
-    let many: Vec<Order> = (0..2_000).map(|number| pay(number, 1)).collect();
+fn arrears_have_no_limit() {
+    let many: Vec<Operation> = (0..2_000).map(|number| pay(number, 1)).collect();
     let wallet = after(&many).expect("there is one");
     assert_eq!(wallet.waiting().count(), 2_000);
     check(&many, pay(0, 1), &[]);
 }
 
 #[test]
-fn an_entry_has_the_id_of_what_it_was_made_for() {
+fn the_id_of_an_entry_follows_from_its_reason() {
     let reasons = |number| {
         let (bill, top_up): (BillId, TopUpId) = (id(number), id(number));
         let (report, conversion): (ReportId, ConversionId) = (id(number), id(number));

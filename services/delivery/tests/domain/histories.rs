@@ -1,4 +1,4 @@
-//! What holds of a delivery after any story, and at each moment of it.
+//! Properties of a delivery that hold after each command of any history.
 
 use proptest::prelude::*;
 
@@ -14,13 +14,14 @@ fn commands() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// Plays a story, a minute a step; `look` sees the delivery before and after each command, and what was decided.
+/// Executes a history, one command a minute; `look` sees the delivery before and after each command, and what was
+/// decided.
 fn play(
-    story: &[Command],
+    history: &[Command],
     mut look: impl FnMut(Option<&Delivery>, &Command, &[Event], Option<&Delivery>) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let (mut delivery, mut now) = (None, NOW);
-    for command in story {
+    for command in history {
         now = now + Duration::from_secs(60);
         let Ok(events) = Delivery::decide(delivery.as_ref(), command, now) else { continue };
         let before: Option<Delivery> = delivery.clone();
@@ -34,8 +35,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_over_stays_so(story in proptest::collection::vec(commands(), 1..20)) {
-        play(&story, |before, _, _, after| {
+    fn a_final_state_does_not_change(history in proptest::collection::vec(commands(), 1..20)) {
+        play(&history, |before, _, _, after| {
             if let Some(before @ Delivery { state: State::Completed | State::Cancelled, .. }) = before {
                 prop_assert_eq!(Some(before), after);
             }
@@ -44,8 +45,8 @@ proptest! {
     }
 
     #[test]
-    fn o4_a_delivery_has_one_courier_from_its_start_to_its_end(story in proptest::collection::vec(commands(), 1..20)) {
-        play(&story, |before, _, _, after| {
+    fn o4_a_delivery_has_one_courier_from_its_start_to_its_end(history in proptest::collection::vec(commands(), 1..20)) {
+        play(&history, |before, _, _, after| {
             let is_out = |delivery: &Delivery| matches!(delivery.state, State::Started | State::Completed);
             if let Some(after) = after {
                 prop_assert_eq!(after.courier.is_some(), is_out(after));
@@ -57,12 +58,12 @@ proptest! {
     }
 
     #[test]
-    fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(
-        story in proptest::collection::vec(commands(), 1..20),
+    fn a_command_that_was_executed_changes_nothing_when_it_is_repeated(
+        history in proptest::collection::vec(commands(), 1..20),
     ) {
-        play(&story, |_, command, events, after| {
+        play(&history, |_, command, events, after| {
             let again = Delivery::decide(after, command, NOW).expect("what was executed is not refused");
-            // To the one who asked again in vain it is said again.
+            // A command that was refused is refused again.
             prop_assert!(again.is_empty() || again == [Event::CancellationRefused] && again == events);
             Ok(())
         })?;

@@ -1,4 +1,4 @@
-//! Every move of a delivery, and every refusal, once.
+//! Every transition of a delivery, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -69,7 +69,7 @@ fn o5_a_delivery_is_called_off_until_it_starts() {
 }
 
 #[test]
-fn every_refusal_says_why() {
+fn every_refusal_has_its_reason() {
     for (refusal, code, reason) in [
         (Refusal::NoSuchDelivery, RefusalCode::NotFound, "DELIVERY_NOT_FOUND"),
         (Refusal::DeliveryTaken, RefusalCode::Precondition, "DELIVERY_TAKEN"),

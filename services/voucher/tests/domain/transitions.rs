@@ -1,4 +1,4 @@
-//! Every move of a voucher, and every refusal, once.
+//! Every transition of a voucher, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -39,7 +39,7 @@ fn r5_a_voucher_is_issued_once_and_keeps_its_code() {
 }
 
 #[test]
-fn there_is_nothing_to_send_or_redeem_before_it_was_issued() {
+fn a_voucher_that_was_not_issued_is_neither_sent_nor_redeemed() {
     for command in [Command::Send, Command::Redeem] {
         check(&[], command, begin(), Err(Refusal::NoSuchVoucher));
     }
@@ -70,7 +70,7 @@ fn a_voucher_is_redeemed_once() {
 }
 
 #[test]
-fn r7_the_voucher_of_a_cancelled_stay_is_worth_nothing() {
+fn r7_the_voucher_of_a_cancelled_stay_is_invalid() {
     for given in [given_issued(), given_sent()] {
         check(&given, Command::Deactivate(stay()), NOW, Ok(&[Event::Deactivated(NOW)]));
     }
@@ -79,7 +79,7 @@ fn r7_the_voucher_of_a_cancelled_stay_is_worth_nothing() {
 }
 
 #[test]
-fn r7_a_stay_that_is_cancelled_first_never_has_a_good_voucher() {
+fn r7_a_stay_that_is_cancelled_first_never_has_a_valid_voucher() {
     check(&[], Command::Deactivate(stay()), NOW, Ok(&[Event::Barred(stay(), NOW)]));
     check(&given_barred(), Command::Deactivate(stay()), NOW, Ok(&[]));
     check(&given_barred(), Command::Redeem, begin(), Err(Refusal::NoSuchVoucher));

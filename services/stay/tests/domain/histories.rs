@@ -1,4 +1,4 @@
-//! What holds of a stay after any story, and at each moment of it.
+//! Properties of a stay that hold after each command of any history.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn commands() -> impl Strategy<Value = Command> {
 }
 
 /// Commands, with the minutes that pass before each.
-fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
+fn histories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     let step = (prop_oneof![3 => 0u64..20, 1 => 0u64..6_000], commands());
     proptest::collection::vec(step, 1..20).prop_map(|mut steps| {
         steps.insert(0, (0, reserve()));
@@ -26,13 +26,13 @@ fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     })
 }
 
-/// Plays a story; `look` sees the stay before and after each command, and what was decided.
+/// Executes a history; `look` sees the stay before and after each command, and what was decided.
 fn play(
-    story: &[(u64, Command)],
+    history: &[(u64, Command)],
     mut look: impl FnMut(Option<&Stay>, &Command, &[Event], &Stay, Timestamp) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let (mut stay, mut now) = (None, NOW);
-    for (minutes, command) in story {
+    for (minutes, command) in history {
         now = now + Duration::from_secs(60 * minutes);
         let Ok(events) = Stay::decide(stay.as_ref(), command, now) else { continue };
         let before = stay.clone();
@@ -47,8 +47,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_completed_or_cancelled_stays_so(story in stories()) {
-        play(&story, |before, _, _, after, _| {
+    fn completed_and_cancelled_are_final(history in histories()) {
+        play(&history, |before, _, _, after, _| {
             if let Some(Stay { state: state @ (State::Completed | State::Cancelled(_)), .. }) = before {
                 prop_assert_eq!(*state, after.state);
             }
@@ -57,8 +57,8 @@ proptest! {
     }
 
     #[test]
-    fn r3_what_is_confirmed_was_paid_for(story in stories()) {
-        play(&story, |_, _, _, after, _| {
+    fn r3_what_is_confirmed_was_paid_for(history in histories()) {
+        play(&history, |_, _, _, after, _| {
             if matches!(after.state, State::Confirmed | State::Completed) {
                 prop_assert_eq!(after.payment_id, Some(payment()));
             }
@@ -67,8 +67,8 @@ proptest! {
     }
 
     #[test]
-    fn r6_a_paid_stay_is_not_cancelled_by_its_customer_when_it_is_near(story in stories()) {
-        play(&story, |before, _, _, after, now| {
+    fn r6_a_paid_stay_is_not_cancelled_by_its_customer_when_it_is_near(history in histories()) {
+        play(&history, |before, _, _, after, now| {
             let was_paid = before.is_some_and(|stay| stay.state == State::Confirmed);
             let by_customer = matches!(after.state, State::Cancelled(Cause::Customer | Cause::Payment));
             prop_assert!(!(was_paid && by_customer) || now < near());
@@ -77,22 +77,22 @@ proptest! {
     }
 
     #[test]
-    fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(story in stories()) {
-        play(&story, |_, command, events, after, now| {
+    fn a_command_that_was_executed_changes_nothing_when_it_is_repeated(history in histories()) {
+        play(&history, |_, command, events, after, now| {
             let again = Stay::decide(Some(after), command, now).expect("what was executed is not refused");
-            // To the one who asked again in vain it is said again.
+            // A command that was refused is refused again.
             prop_assert!(again.is_empty() || again == [Event::CancellationRefused] && again == events);
             Ok(())
         })?;
     }
 
     #[test]
-    fn when_a_stay_is_woken_it_lapses_or_is_completed(story in stories()) {
-        play(&story, |_, _, _, after, _| {
+    fn when_the_timer_fires_the_stay_lapses_or_is_completed(history in histories()) {
+        play(&history, |_, _, _, after, _| {
             if let Some((at, command)) = after.due_at() {
-                let events = Stay::decide(Some(after), &command, at).expect("who is woken is not refused");
-                let woken = events.iter().fold(after.clone(), |stay, event| Stay::evolve(Some(stay), event));
-                prop_assert!(!events.is_empty() && woken.due_at().is_none());
+                let events = Stay::decide(Some(after), &command, at).expect("the command of a timer is not refused");
+                let after_timer = events.iter().fold(after.clone(), |stay, event| Stay::evolve(Some(stay), event));
+                prop_assert!(!events.is_empty() && after_timer.due_at().is_none());
             }
             Ok(())
         })?;

@@ -1,8 +1,7 @@
-//! What holds of a payment after any story of customers, sellers and a processor.
+//! Properties of a payment that hold after any history of customers, sellers and a processor.
 //!
-//! Several askers are under way at once, as with several replicas. What is asked of the processor arrives late, in another
-//! order or when nobody waits any more; its answers get lost. It does one thing once under one key, and that is all that
-//! can be relied on.
+//! Several callers are active at once, as with several replicas. Calls reach the processor late, in another order, or
+//! when nobody waits any more; answers get lost. The one guarantee is that the processor executes a call once per key.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +9,18 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// One thing that happens.
+/// One action of a history.
 #[derive(Clone, Debug)]
-enum Deed {
-    /// A customer or the seller says something.
+enum Action {
+    /// A customer or the seller sends a command.
     Say(Command),
-    /// Somebody sees what is to be asked next, and sets out to ask it.
+    /// A caller reads the next step and starts the call.
     SetOut,
-    /// A question reaches the processor, which would approve or not.
+    /// A call reaches the processor, which would approve or not.
     Reach(usize, bool),
-    /// The answer of a question that was reached comes back, or it is no longer waited for.
+    /// The answer to a call returns, or nobody waits for it any more.
     Return(usize),
-    /// A question is no longer waited for. It may still arrive.
+    /// A caller stops waiting. The call may still arrive.
     GiveUpWaiting(usize),
 }
 
@@ -86,17 +85,17 @@ impl Play {
         self.say(&answer.unwrap_or(Command::NoAnswer(attempt)));
     }
 
-    fn act(&mut self, deed: &Deed) {
-        match deed {
-            Deed::Say(command) => self.say(command),
-            Deed::SetOut => self.set_out(),
-            Deed::Reach(number, approves) => self.reach(*number, *approves),
-            Deed::Return(number) => self.finish(*number, true),
-            Deed::GiveUpWaiting(number) => self.finish(*number, false),
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Say(command) => self.say(command),
+            Action::SetOut => self.set_out(),
+            Action::Reach(number, approves) => self.reach(*number, *approves),
+            Action::Return(number) => self.finish(*number, true),
+            Action::GiveUpWaiting(number) => self.finish(*number, false),
         }
     }
 
-    /// What is under way arrives, late; then the timers asks until nothing is to be asked.
+    /// Calls in progress arrive, late; then the timer calls until no step is left.
     fn rest(&mut self) {
         for number in 0..self.questions.len() {
             self.reach(number, true);
@@ -132,26 +131,26 @@ fn said() -> impl Strategy<Value = Command> {
     ]
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+fn actions() -> impl Strategy<Value = Vec<Action>> {
     let number = || 0usize..12;
-    let deed = prop_oneof![
-        3 => said().prop_map(Deed::Say),
-        4 => Just(Deed::SetOut),
-        4 => (number(), any::<bool>()).prop_map(|(number, approves)| Deed::Reach(number, approves)),
-        3 => number().prop_map(Deed::Return),
-        3 => number().prop_map(Deed::GiveUpWaiting),
+    let action = prop_oneof![
+        3 => said().prop_map(Action::Say),
+        4 => Just(Action::SetOut),
+        4 => (number(), any::<bool>()).prop_map(|(number, approves)| Action::Reach(number, approves)),
+        3 => number().prop_map(Action::Return),
+        3 => number().prop_map(Action::GiveUpWaiting),
     ];
-    proptest::collection::vec(deed, 1..80)
+    proptest::collection::vec(action, 1..80)
 }
 
 fn played(
-    deeds: &[Deed],
+    actions: &[Action],
     mut look: impl FnMut(&Play, &Play) -> Result<(), TestCaseError>,
 ) -> Result<Play, TestCaseError> {
     let mut play = Play::default();
-    for deed in deeds {
+    for action in actions {
         let before = play.clone();
-        play.act(deed);
+        play.act(action);
         look(&before, &play)?;
     }
     Ok(play)
@@ -161,16 +160,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_processor_never_holds_the_money_of_two_charges(deeds in deeds()) {
-        played(&deeds, |_, after| {
+    fn the_processor_never_holds_the_money_of_two_charges(actions in actions()) {
+        played(&actions, |_, after| {
             prop_assert!(after.held().len() <= 1, "{:?}", after.accounts);
             Ok(())
         })?;
     }
 
     #[test]
-    fn the_processor_holds_the_money_in_the_end_exactly_if_the_payment_says_so(deeds in deeds()) {
-        let mut play = played(&deeds, |_, _| Ok(()))?;
+    fn the_processor_holds_the_money_in_the_end_exactly_if_the_payment_says_so(actions in actions()) {
+        let mut play = played(&actions, |_, _| Ok(()))?;
         play.rest();
         let is_paid = play.payment.as_ref().is_some_and(|payment| {
             matches!(payment.state, State::Approved | State::Cancelling | State::Settled)
@@ -180,8 +179,8 @@ proptest! {
     }
 
     #[test]
-    fn a_payment_is_never_charged_again_while_its_money_is_there(deeds in deeds()) {
-        played(&deeds, |before, after| {
+    fn a_payment_is_never_charged_again_while_its_money_is_there(actions in actions()) {
+        played(&actions, |before, after| {
             let Some((before, after)) = before.payment.as_ref().zip(after.payment.as_ref()) else { return Ok(()) };
             let may_charge = matches!(before.state, State::Requested | State::Refused(_));
             prop_assert!(may_charge || before.charge == after.charge);
@@ -190,8 +189,8 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cancelled_or_settled_stays_so(deeds in deeds()) {
-        played(&deeds, |before, after| {
+    fn cancelled_and_settled_are_final(actions in actions()) {
+        played(&actions, |before, after| {
             let Some((before, after)) = before.payment.as_ref().zip(after.payment.as_ref()) else { return Ok(()) };
             if matches!(before.state, State::Cancelled { .. } | State::Settled) {
                 prop_assert_eq!(&before.state, &after.state);
@@ -201,8 +200,8 @@ proptest! {
     }
 
     #[test]
-    fn a_command_that_was_obeyed_decides_nothing_when_it_comes_again(deeds in deeds(), command in said()) {
-        let mut play = played(&deeds, |_, _| Ok(()))?;
+    fn a_command_that_was_executed_decides_nothing_when_it_is_repeated(actions in actions(), command in said()) {
+        let mut play = played(&actions, |_, _| Ok(()))?;
         if Payment::decide(play.payment.as_ref(), &command, NOW).is_ok() {
             play.say(&command);
             prop_assert_eq!(Payment::decide(play.payment.as_ref(), &command, NOW), Ok(vec![]));

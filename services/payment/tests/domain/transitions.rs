@@ -1,4 +1,4 @@
-//! Every move of a payment, and every refusal, once.
+//! Every transition of a payment, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -71,7 +71,7 @@ fn a_payment_is_requested_once() {
 }
 
 #[test]
-fn a_payment_of_before_sellers_were_noted_is_the_same_as_that_of_its_seller() {
+fn a_payment_from_before_the_seller_field_is_the_same_as_that_of_its_seller() {
     let noted = |seller: &str| Owed { seller: seller.to_owned(), ..owed(100) };
     let given = [Event::Requested(purchase(), noted(""), NOW)];
     check(&given, Command::Request(purchase(), noted("rental")), NOW, Ok(&[]));
@@ -79,7 +79,7 @@ fn a_payment_of_before_sellers_were_noted_is_the_same_as_that_of_its_seller() {
 }
 
 #[test]
-fn a_purchase_that_was_taken_back_before_it_was_asked_for_is_never_charged() {
+fn a_purchase_that_was_voided_before_its_request_is_never_charged() {
     check(&[], Command::Void(purchase()), NOW, Ok(&[Event::Barred(purchase(), NOW)]));
     check(&given::barred(), Command::Void(purchase()), NOW, Ok(&[]));
     check(&given::barred(), Command::Cancel, NOW, Err(Refusal::NoSuchPayment));
@@ -92,7 +92,7 @@ fn a_purchase_that_was_taken_back_before_it_was_asked_for_is_never_charged() {
 }
 
 #[test]
-fn nothing_but_a_request_or_its_end_makes_a_payment() {
+fn only_a_request_or_a_void_makes_a_payment() {
     let commands = [charge(), Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded];
     let rest = [Command::NoAnswer(0), Command::Cancel, Command::Keep, Command::Settle, Command::Ask];
     for command in commands.into_iter().chain(rest) {
@@ -138,7 +138,7 @@ fn an_answer_of_the_processor_counts_for_its_own_charge() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_changes_nothing() {
+fn a_late_answer_changes_nothing() {
     let answers = [Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded, Command::NoAnswer(0)];
     for answer in &answers {
         for given in [given::barred(), given::requested(), given::refused(), given::approved(), given::cancelling()] {
@@ -153,28 +153,28 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
 }
 
 #[test]
-fn a_silent_processor_is_asked_again_after_longer_and_longer_pauses() {
+fn a_processor_without_an_answer_is_called_again_with_growing_pauses() {
     for (attempt, pause_seconds) in [(0, 2), (1, 4), (2, 8), (3, 16), (4, 32), (7, 256), (8, 300), (50, 300)] {
         let given = given::charging_for_the(attempt);
         check(&given, Command::NoAnswer(attempt), NOW, Ok(&[Event::Postponed(seconds(pause_seconds))]));
-        // Somebody else asked at the same time.
+        // A concurrent attempt.
         check(&given, Command::NoAnswer(attempt + 1), NOW, Ok(&[]));
     }
     check(&given::refunding(), Command::NoAnswer(0), NOW, Ok(&[Event::Postponed(seconds(2))]));
 }
 
 #[test]
-fn a_charge_that_is_not_answered_in_time_is_given_up_and_the_processor_told_to_forget_it() {
+fn a_charge_that_is_not_answered_in_time_is_voided_at_the_processor() {
     let step = |attempt| payment(&given::charging_for_the(attempt)).and_then(|payment| payment.next_step());
     let charge = Step::Charge { charge: 1, method: CARD.to_owned(), amount: owed(100).amount };
     assert_eq!(step(CHARGE_ATTEMPTS - 1), Some(charge));
     assert_eq!(step(CHARGE_ATTEMPTS), Some(Step::GiveUp(1)));
-    // It may have been told already: an approval from before that no longer counts.
+    // It may be voided already: an approval from before that no longer counts.
     check(&given::charging_for_the(CHARGE_ATTEMPTS), Command::Approve(1), NOW, Ok(&[]));
 }
 
 #[test]
-fn the_processor_is_asked_for_nothing_but_charges_and_refunds() {
+fn the_processor_is_called_for_charges_and_refunds_only() {
     let step = |given: &[Event]| payment(given).and_then(|payment| payment.next_step());
     assert_eq!(step(&given::refunding()), Some(Step::Refund(1)));
     for given in [given::barred(), given::requested(), given::refused(), given::approved(), given::cancelling()] {
@@ -186,7 +186,7 @@ fn the_processor_is_asked_for_nothing_but_charges_and_refunds() {
 }
 
 #[test]
-fn c6_the_money_of_a_paid_purchase_goes_back_on_the_sellers_word_alone() {
+fn c6_only_the_seller_has_a_paid_purchase_refunded() {
     let asked = Event::CancellationRequested(NOW);
     check(&given::approved(), Command::Cancel, NOW, Ok(&[asked]));
     check(&given::cancelling(), Command::Void(purchase()), NOW, Ok(&[Event::RefundStarted(NOW)]));
@@ -209,7 +209,7 @@ fn c6_a_payment_is_not_cancelled_after_the_purchase_was_used_up() {
 }
 
 #[test]
-fn a_cancellation_is_asked_for_once_and_not_while_the_processor_is_asked() {
+fn a_cancellation_is_requested_once_and_not_during_a_charge() {
     check(&given::charging(), Command::Cancel, NOW, Err(Refusal::PaymentProcessing));
     for given in [given::cancelling(), given::refunding(), given::cancelled(), given::refunded()] {
         check(&given, Command::Cancel, NOW, Ok(&[]));
@@ -217,7 +217,7 @@ fn a_cancellation_is_asked_for_once_and_not_while_the_processor_is_asked() {
 }
 
 #[test]
-fn a_purchase_taken_back_while_the_processor_is_asked_is_refunded_when_it_answers() {
+fn a_purchase_voided_during_a_charge_is_refunded_when_the_processor_answers() {
     check(&given::charging(), Command::Void(purchase()), NOW, Ok(&[Event::VoidNoted]));
     check(&given::voided(), Command::Void(purchase()), NOW, Ok(&[]));
     check(&given::voided(), Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), Event::RefundStarted(NOW)]));
@@ -247,14 +247,14 @@ fn a_purchase_that_was_used_up_is_settled_once() {
 }
 
 #[test]
-fn money_is_kept_only_against_a_wish_to_have_it_back() {
+fn only_a_requested_refund_is_refused() {
     for given in given::any().into_iter().filter(|given| state(given) != State::Cancelling) {
         check(&given, Command::Keep, NOW, Ok(&[]));
     }
 }
 
 #[test]
-fn a_payment_is_woken_while_the_processor_is_to_be_asked() {
+fn a_payment_has_a_timer_while_the_processor_is_to_be_called() {
     let due = |given: &[Event]| payment(given).and_then(|payment| payment.due_at());
     assert_eq!(due(&given::charging()), Some((seconds(2), Command::Ask)));
     assert_eq!(due(&given::refunding()), Some((NOW, Command::Ask)));

@@ -1,4 +1,4 @@
-//! What holds of a resort after any story, and at each moment of it.
+//! Properties of a resort that hold after each command of any history.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use super::*;
 
 /// A resort as the store would hold it: with all its holds, of which a decision sees the open ones and its own.
 #[derive(Clone, Default)]
-struct Kept {
+struct Stored {
     resort: Option<Resort>,
     all: BTreeMap<StayId, Hold>,
 }
 
-impl Kept {
+impl Stored {
     fn load(&self, command: &Command) -> Option<Resort> {
         let mut resort = self.resort.clone()?;
         let is_loaded = |stay: &StayId, hold: &Hold| hold.is_open() || command.stay() == Some(*stay);
@@ -33,7 +33,7 @@ impl Kept {
     }
 }
 
-/// What each stay wants is the same whenever it comes: its dates follow from its number.
+/// The dates of a stay, derived from its number: the same in each of its commands.
 fn dates_of(number: u64) -> Dates {
     let start = 2 + (number * 7 % 20) as i8;
     july(start, start + 1 + (number % 4) as i8)
@@ -52,7 +52,7 @@ fn commands() -> impl Strategy<Value = Command> {
 }
 
 /// Commands, with the seconds that pass before each.
-fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
+fn histories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     let register = Command::Register(resort_id(), listing_in("Asia/Seoul"), vec![july(1, 32)]);
     proptest::collection::vec((0u64..100, commands()), 1..60).prop_map(move |mut steps| {
         steps.insert(0, (0, register.clone()));
@@ -60,18 +60,18 @@ fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     })
 }
 
-/// Plays a story; `look` sees what was kept before and after each command, and what was decided.
+/// Executes a history; `look` sees what was stored before and after each command, and what was decided.
 fn play(
-    story: &[(u64, Command)],
-    mut look: impl FnMut(&Kept, &Command, &[Event], &Kept, Timestamp) -> Result<(), TestCaseError>,
+    history: &[(u64, Command)],
+    mut look: impl FnMut(&Stored, &Command, &[Event], &Stored, Timestamp) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
-    let (mut kept, mut now) = (Kept::default(), NOW);
-    for (seconds, command) in story {
+    let (mut stored, mut now) = (Stored::default(), NOW);
+    for (seconds, command) in history {
         now = now + Duration::from_secs(*seconds);
-        let Ok(events) = kept.decide(command, now) else { continue };
-        let before = kept.clone();
-        kept.take(command, &events);
-        look(&before, command, &events, &kept, now)?;
+        let Ok(events) = stored.decide(command, now) else { continue };
+        let before = stored.clone();
+        stored.take(command, &events);
+        look(&before, command, &events, &stored, now)?;
     }
     Ok(())
 }
@@ -80,9 +80,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn r2_no_night_is_kept_for_two_stays(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            let open: Vec<&Hold> = kept.all.values().filter(|hold| hold.is_open()).collect();
+    fn r2_no_night_is_kept_for_two_stays(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            let open: Vec<&Hold> = stored.all.values().filter(|hold| hold.is_open()).collect();
             for (index, one) in open.iter().enumerate() {
                 prop_assert!(open[..index].iter().all(|other| !other.claim.dates.overlaps(&one.claim.dates)));
             }
@@ -91,11 +91,11 @@ proptest! {
     }
 
     #[test]
-    fn what_is_over_or_lost_stays_so(story in stories()) {
-        play(&story, |before, _, _, kept, _| {
+    fn over_and_lost_are_final(history in histories()) {
+        play(&history, |before, _, _, stored, _| {
             for (stay, hold) in &before.all {
                 if matches!(hold.state, State::Over | State::Lost) {
-                    prop_assert_eq!(hold.state, kept.all[stay].state);
+                    prop_assert_eq!(hold.state, stored.all[stay].state);
                 }
             }
             Ok(())
@@ -103,10 +103,10 @@ proptest! {
     }
 
     #[test]
-    fn r4_what_is_reserved_or_booked_ends_by_its_stay_alone(story in stories()) {
-        play(&story, |before, command, _, kept, _| {
+    fn r4_only_its_stay_ends_what_is_reserved_or_booked(history in histories()) {
+        play(&history, |before, command, _, stored, _| {
             for (stay, hold) in &before.all {
-                if matches!(hold.state, State::Reserved | State::Booked) && !kept.all[stay].is_open() {
+                if matches!(hold.state, State::Reserved | State::Booked) && !stored.all[stay].is_open() {
                     prop_assert!(matches!(command, Command::Free(of, ..) if of == stay));
                 }
             }
@@ -115,9 +115,9 @@ proptest! {
     }
 
     #[test]
-    fn r2_the_price_is_the_rate_times_the_nights(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            for hold in kept.all.values() {
+    fn r2_the_price_is_the_rate_times_the_nights(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            for hold in stored.all.values() {
                 prop_assert_eq!(hold.price.minor, RATE_MINOR * i64::from(hold.claim.dates.nights()));
             }
             Ok(())
@@ -125,31 +125,31 @@ proptest! {
     }
 
     #[test]
-    fn what_is_offered_is_in_order_and_apart(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            let offered = kept.resort.iter().flat_map(|resort| resort.offered.clone()).collect::<Vec<_>>();
+    fn what_is_offered_is_in_order_and_apart(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            let offered = stored.resort.iter().flat_map(|resort| resort.offered.clone()).collect::<Vec<_>>();
             prop_assert!(offered.windows(2).all(|pair| pair[0].end < pair[1].start), "{:?}", offered);
             Ok(())
         })?;
     }
 
     #[test]
-    fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(story in stories()) {
-        play(&story, |_, command, _, kept, now| {
-            prop_assert_eq!(kept.decide(command, now), Ok(vec![]));
+    fn a_command_that_was_executed_changes_nothing_when_it_is_repeated(history in histories()) {
+        play(&history, |_, command, _, stored, now| {
+            prop_assert_eq!(stored.decide(command, now), Ok(vec![]));
             Ok(())
         })?;
     }
 
     #[test]
-    fn when_a_resort_is_woken_what_is_due_lapses_and_it_sleeps_on(story in stories()) {
-        play(&story, |_, _, _, kept, _| {
-            let Some((at, command)) = kept.load(&Command::Lapse).and_then(|resort| resort.due_at()) else {
+    fn when_the_timer_fires_what_is_due_lapses_and_the_timer_is_reset(history in histories()) {
+        play(&history, |_, _, _, stored, _| {
+            let Some((at, command)) = stored.load(&Command::Lapse).and_then(|resort| resort.due_at()) else {
                 return Ok(());
             };
-            let lapsed = kept.decide(&command, at).expect("lapsing is not refused");
+            let lapsed = stored.decide(&command, at).expect("lapsing is not refused");
             prop_assert!(!lapsed.is_empty());
-            let mut after = kept.clone();
+            let mut after = stored.clone();
             after.take(&command, &lapsed);
             let next = after.load(&command).and_then(|resort| resort.due_at());
             prop_assert!(next.is_none_or(|(next, _)| next > at));

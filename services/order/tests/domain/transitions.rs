@@ -1,4 +1,4 @@
-//! Every move of an order, and every refusal, once.
+//! Every transition of an order, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -64,7 +64,7 @@ fn o2_a_draft_is_written_once_and_placed_by_its_payment() {
 }
 
 #[test]
-fn o2_what_is_not_paid_in_time_lapses_and_never_is_an_order() {
+fn o2_an_unpaid_draft_lapses_and_never_is_an_order() {
     let late = NOW + PAY_WITHIN;
     check_at(&[drafted()], Command::Lapse, late, Ok(&[Event::Lapsed(late)]));
     check(&[drafted()], Command::Lapse, Ok(&[]));
@@ -76,7 +76,7 @@ fn o2_what_is_not_paid_in_time_lapses_and_never_is_an_order() {
 }
 
 #[test]
-fn o2_only_a_draft_wants_to_be_woken() {
+fn o2_only_a_draft_has_a_timer() {
     let wake = |given: &[Event]| order(given).and_then(|order| order.due_at());
     assert_eq!(wake(&[drafted()]), Some((NOW + PAY_WITHIN, Command::Lapse)));
     for given in [lapsed(), placed(), confirmed(), delivered(), cancelled()] {
@@ -128,7 +128,7 @@ fn o5_an_order_is_cancelled_until_its_delivery_starts() {
 }
 
 #[test]
-fn o7_who_wants_the_money_back_is_answered() {
+fn o7_a_request_for_a_refund_is_answered() {
     let (at_once, asked) =
         ([Event::Cancelled(Cause::Payment, NOW)], [Event::CancellationRequested(Cause::Payment, NOW)]);
     let (lapses, refused) = ([Event::Lapsed(NOW)], [Event::CancellationRefused]);
@@ -141,14 +141,14 @@ fn o7_who_wants_the_money_back_is_answered() {
 }
 
 #[test]
-fn nothing_becomes_of_what_nobody_ordered() {
+fn an_order_that_was_not_drafted_is_not_found() {
     for command in [Command::Place(payment()), Command::Confirm, Command::Cancel, Command::Dispatch, Command::Lapse] {
         check(&[], command, Err(Refusal::NoSuchOrder));
     }
 }
 
 #[test]
-fn every_refusal_says_why() {
+fn every_refusal_has_its_reason() {
     for (refusal, code, reason) in [
         (Refusal::NoSuchOrder, RefusalCode::NotFound, "ORDER_NOT_FOUND"),
         (Refusal::DeliveryStarted, RefusalCode::Precondition, "DELIVERY_STARTED"),

@@ -1,4 +1,4 @@
-//! Every move of a stay, and every refusal, once.
+//! Every transition of a stay, and every refusal, once.
 
 use chassis::Refusal as _;
 use chassis::error::RefusalCode;
@@ -34,7 +34,7 @@ fn r2_a_stay_is_reserved_once() {
 }
 
 #[test]
-fn nothing_is_known_of_a_stay_that_was_not_reserved() {
+fn a_stay_that_was_not_reserved_is_not_found() {
     let commands = [
         Command::Cancel,
         Command::Confirm(payment()),
@@ -67,7 +67,7 @@ fn r8_a_payment_that_comes_after_the_cancellation_changes_nothing() {
 }
 
 #[test]
-fn r3_what_is_not_paid_in_time_lapses_and_not_a_moment_before() {
+fn r3_an_unpaid_stay_lapses_at_its_expiry_and_not_earlier() {
     let expiry = NOW + TERMS.pay_within;
     check(&given_reserved(), Command::Lapse, a_moment_before(expiry), Ok(&[]));
     check(&given_reserved(), Command::Lapse, expiry, Ok(&[Event::Cancelled(Cause::Unpaid, expiry)]));
@@ -77,7 +77,7 @@ fn r3_what_is_not_paid_in_time_lapses_and_not_a_moment_before() {
 }
 
 #[test]
-fn a_paid_stay_is_completed_at_its_end_and_not_a_moment_before() {
+fn a_paid_stay_is_completed_at_its_end_and_not_earlier() {
     check(&given_confirmed(), Command::Complete, a_moment_before(end()), Ok(&[]));
     check(&given_confirmed(), Command::Complete, end(), Ok(&[Event::Completed(end())]));
     for given in [given_reserved(), given_completed(), given_cancelled()] {
@@ -86,7 +86,7 @@ fn a_paid_stay_is_completed_at_its_end_and_not_a_moment_before() {
 }
 
 #[test]
-fn a_stay_is_woken_when_it_lapses_and_when_it_is_over() {
+fn the_timer_of_a_stay_is_due_when_it_lapses_and_when_it_is_over() {
     let due = |given: &[Event]| stay(given).and_then(|stay| stay.due_at());
     assert_eq!(due(&given_reserved()), Some((NOW + TERMS.pay_within, Command::Lapse)));
     assert_eq!(due(&given_confirmed()), Some((end(), Command::Complete)));
@@ -114,7 +114,7 @@ fn r6_a_customer_cancels_a_paid_stay_until_shortly_before_it_begins() {
 }
 
 #[test]
-fn r8_who_wants_the_money_back_in_time_cancels_the_stay() {
+fn r8_a_refund_that_is_requested_in_time_cancels_the_stay() {
     let last = a_moment_before(near());
     for given in [given_reserved(), given_confirmed()] {
         check(&given, Command::TakeBack, last, Ok(&[Event::Cancelled(Cause::Payment, last)]));
@@ -123,7 +123,7 @@ fn r8_who_wants_the_money_back_in_time_cancels_the_stay() {
 }
 
 #[test]
-fn the_money_is_not_given_back_when_the_stay_is_near_or_over() {
+fn a_stay_that_is_near_or_over_is_not_refunded() {
     check(&given_confirmed(), Command::TakeBack, near(), Ok(&[Event::CancellationRefused]));
     check(&given_completed(), Command::TakeBack, end(), Ok(&[Event::CancellationRefused]));
 }
@@ -137,7 +137,7 @@ fn a_payment_cancelled_before_it_was_paid_cancels_only_what_is_unpaid() {
 }
 
 #[test]
-fn r2_a_stay_whose_nights_others_have_is_cancelled_paid_or_not() {
+fn r2_a_stay_whose_nights_are_lost_is_cancelled_paid_or_not() {
     for given in [given_reserved(), given_confirmed()] {
         check(&given, Command::Lose, hour(1), Ok(&[Event::Cancelled(Cause::Resort, hour(1))]));
     }

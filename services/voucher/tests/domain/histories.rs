@@ -1,4 +1,4 @@
-//! What holds of a voucher after any story, and at each moment of it.
+//! Properties of a voucher that hold after each command of any history.
 
 use proptest::prelude::*;
 
@@ -14,17 +14,17 @@ fn commands() -> impl Strategy<Value = Command> {
 }
 
 /// Commands, with the hours that pass before each.
-fn stories() -> impl Strategy<Value = Vec<(u64, Command)>> {
+fn histories() -> impl Strategy<Value = Vec<(u64, Command)>> {
     proptest::collection::vec((0u64..40, commands()), 1..20)
 }
 
-/// Plays a story; `look` sees the voucher before and after each command that was executed.
+/// Executes a history; `look` sees the voucher before and after each command that was executed.
 fn play(
-    story: &[(u64, Command)],
+    history: &[(u64, Command)],
     mut look: impl FnMut(Option<&Voucher>, &Command, &Voucher, Timestamp) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let (mut voucher, mut now) = (None, NOW);
-    for (hours, command) in story {
+    for (hours, command) in history {
         now = now + Duration::from_secs(3_600 * hours);
         let Ok(events) = Voucher::decide(voucher.as_ref(), command, now) else { continue };
         let before = voucher.clone();
@@ -38,8 +38,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_redeemed_or_deactivated_stays_so(story in stories()) {
-        play(&story, |before, _, after, _| {
+    fn redeemed_and_deactivated_are_final(history in histories()) {
+        play(&history, |before, _, after, _| {
             if let Some(Voucher { state: state @ (State::Redeemed | State::Deactivated), .. }) = before {
                 prop_assert_eq!(*state, after.state);
             }
@@ -48,8 +48,8 @@ proptest! {
     }
 
     #[test]
-    fn a_code_never_changes(story in stories()) {
-        play(&story, |before, _, after, _| {
+    fn a_code_never_changes(history in histories()) {
+        play(&history, |before, _, after, _| {
             let grant = before.map(|voucher| voucher.grant.as_ref().map(|grant| grant.code));
             prop_assert!(grant.is_none_or(|code| code == after.grant.as_ref().map(|grant| grant.code)));
             Ok(())
@@ -57,8 +57,8 @@ proptest! {
     }
 
     #[test]
-    fn a_voucher_is_redeemed_only_while_the_stay_lasts(story in stories()) {
-        play(&story, |before, _, after, now| {
+    fn a_voucher_is_redeemed_only_while_the_stay_lasts(history in histories()) {
+        play(&history, |before, _, after, now| {
             let was_redeemed = before.is_some_and(|voucher| voucher.state == State::Redeemed);
             let is_redeemed_now = after.state == State::Redeemed && !was_redeemed;
             prop_assert!(!is_redeemed_now || (begin() <= now && now < end()));
@@ -67,8 +67,8 @@ proptest! {
     }
 
     #[test]
-    fn a_command_that_was_obeyed_changes_nothing_when_it_comes_again(story in stories()) {
-        play(&story, |_, command, after, now| {
+    fn a_command_that_was_executed_changes_nothing_when_it_is_repeated(history in histories()) {
+        play(&history, |_, command, after, now| {
             match Voucher::decide(Some(after), command, now) {
                 Ok(again) => prop_assert_eq!(again, vec![]),
                 Err(refusal) => prop_assert_eq!(refusal, Refusal::AlreadyRedeemed),
