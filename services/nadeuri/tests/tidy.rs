@@ -223,7 +223,7 @@ fn no_context_depends_on_another() {
 
 /// The kinds of events that a context subscribes to by name; empty if it subscribes to all.
 fn kinds(context: &Context) -> BTreeSet<String> {
-    match context.subscription().unwrap() {
+    match context.subscription().expect("it starts with its defaults") {
         Subscription::All => BTreeSet::new(),
         Subscription::Kinds(kinds) => kinds.into_iter().collect(),
     }
