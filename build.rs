@@ -1,6 +1,6 @@
-//! Compiles `proto/` to Rust, keeps its descriptors for reflection, turns the options of its RPCs and events into tables
-//! that the servers enforce, and tells each request message which RPC it is sent to. protox is the compiler, so no
-//! `protoc` is needed on the machine.
+//! Compiles `proto/` to Rust, stores the descriptors for reflection, and generates tables of the options of RPCs and
+//! events that the servers enforce. It also implements, for each request message, the trait that names its RPC. The
+//! compiler is protox, so `protoc` is not needed.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -91,7 +91,7 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
-/// What an event means for the payment of a purchase, by its option, and how the purchase is read from it.
+/// The payment rule of an event, from its option `purchase`, with the code that reads the purchase from it.
 fn purchase(pool: &DescriptorPool, event: &MessageDescriptor) -> Result<String, Box<dyn Error>> {
     let rule = extension(pool, &event.options(), "nadeuri.options.v1.purchase")?;
     let Some(rule) = rule.as_ref().and_then(Value::as_message) else { return Ok("None".to_owned()) };
@@ -101,7 +101,7 @@ fn purchase(pool: &DescriptorPool, event: &MessageDescriptor) -> Result<String, 
     let action = rule.get_field_by_name("action").and_then(|value| value.as_enum_number()).unwrap_or_default();
     let actions = pool.get_enum_by_name("nadeuri.options.v1.PurchaseAction").ok_or("no enum PurchaseAction")?;
     let action = actions.get_value(action).filter(|action| action.number() != 0);
-    let action = action.ok_or_else(|| format!("{}: a purchase option says what is done", event.full_name()))?;
+    let action = action.ok_or_else(|| format!("{}: a purchase option needs an action", event.full_name()))?;
     let action = camel(action.name().trim_start_matches("PURCHASE_ACTION_"));
     let value = |name: &str, is_needed: bool| match (text(name).as_str(), is_needed) {
         ("", false) => Ok("Default::default()".to_owned()),
@@ -127,7 +127,7 @@ fn purchase(pool: &DescriptorPool, event: &MessageDescriptor) -> Result<String, 
     ))
 }
 
-/// An expression for the field at a path from `event`; a message on the way, or at its end, must be there.
+/// An expression for the field at a path from `event`. All messages in the path must be set.
 fn read(event: &MessageDescriptor, path: &str) -> Result<String, Box<dyn Error>> {
     let (mut code, mut message) = ("event".to_owned(), Some(event.clone()));
     for name in path.split('.') {
@@ -203,7 +203,7 @@ impl {kind} for {name} {{}}"
 }
 
 /// The trait that a context implements to serve a service, in the module of its package: typed calls in, responses or
-/// errors out. It makes whoever implements it a server of tonic's.
+/// errors out. Its implementations are tonic servers.
 fn api(service: &ServiceDescriptor) -> Result<String, Box<dyn Error>> {
     let name = service.name();
     let api = name.trim_end_matches("Service").to_owned() + "Api";
@@ -221,13 +221,13 @@ fn api(service: &ServiceDescriptor) -> Result<String, Box<dyn Error>> {
             let item = format!("Result<{}, tonic::Status>", method.output().name());
             writeln!(
                 streams,
-                "    /// What `{rpc}` streams.\n    type {rpc}Stream: tonic::codegen::tokio_stream::Stream<Item = {item}> + Send + 'static;"
+                "    /// The stream of `{rpc}`.\n    type {rpc}Stream: tonic::codegen::tokio_stream::Stream<Item = {item}> + Send + 'static;"
             )?;
             writeln!(served_streams, "    type {rpc}Stream = T::{rpc}Stream;")?;
         }
         writeln!(
             methods,
-            "    /// Answers `{rpc}`.
+            "    /// Handles `{rpc}`.
     fn {function}(&self, call: Self::Call, request: {request}) -> impl Future<Output = Result<{response}, Self::Error>> + Send;"
         )?;
         writeln!(
@@ -240,11 +240,11 @@ fn api(service: &ServiceDescriptor) -> Result<String, Box<dyn Error>> {
     }
     Ok(format!(
         "
-/// Serves [`{name}`]({server}): a request comes as its message and what is extracted from it, an error becomes a status.
+/// Serves [`{name}`]({server}): a request is passed as its message and its extracted call, an error becomes a status.
 pub trait {api}: Send + Sync + 'static {{
-    /// What is known of a request besides its message.
+    /// The call: the metadata of a request.
     type Call: crate::Extract;
-    /// Why there is no response.
+    /// The error in place of a response.
     type Error: Into<tonic::Status>;
 {streams}{methods}}}
 
@@ -296,8 +296,8 @@ fn paged(method: &MethodDescriptor) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// Statements that call `visit` with the ids in `message`, which is the value of the expression `place`. `path` are the
-/// messages on the way to it, from the request on.
+/// Statements that call `visit` with the ids in `message`, which is the value of the expression `place`. `path` has the
+/// enclosing messages, from the request on.
 fn visits(message: &MessageDescriptor, place: &str, path: &mut Vec<String>) -> Result<String, Box<dyn Error>> {
     let mut code = String::new();
     for field in message.fields() {
@@ -312,7 +312,7 @@ fn visits(message: &MessageDescriptor, place: &str, path: &mut Vec<String>) -> R
         let is_id = name == "id" || name.ends_with("_id") || name.ends_with("_ids");
         let is_in_oneof = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
         match field.kind() {
-            _ if field.is_map() || is_in_oneof => return Err(format!("{full_name}: not known in requests").into()),
+            _ if field.is_map() || is_in_oneof => return Err(format!("{full_name}: not supported in requests").into()),
             Kind::String if is_id && name != "request_id" => {
                 code += &match field.is_list() || field.supports_presence() {
                     true => loop_or_if("visit(inner);"),
@@ -321,7 +321,7 @@ fn visits(message: &MessageDescriptor, place: &str, path: &mut Vec<String>) -> R
             }
             Kind::Message(inner) if inner.package_name().starts_with("nadeuri.") => {
                 if path.iter().any(|above| above == inner.full_name()) {
-                    return Err(format!("{full_name}: a message within itself is not known in requests").into());
+                    return Err(format!("{full_name}: recursive messages are not supported in requests").into());
                 }
                 path.push(inner.full_name().to_owned());
                 let body = visits(&inner, "inner", path)?;
@@ -336,7 +336,7 @@ fn visits(message: &MessageDescriptor, place: &str, path: &mut Vec<String>) -> R
     Ok(code)
 }
 
-/// The Rust type of a message of ours.
+/// The Rust type of a message of these contracts.
 fn rust_name(message: &MessageDescriptor) -> Result<String, Box<dyn Error>> {
     let is_ours = message.package_name().starts_with("nadeuri.") && message.parent_message().is_none();
     if !is_ours {
@@ -346,18 +346,18 @@ fn rust_name(message: &MessageDescriptor) -> Result<String, Box<dyn Error>> {
     Ok(format!("{module}::{}", message.name()))
 }
 
-/// The value of an option of ours, if it is set.
+/// The value of a custom option, if it is set.
 fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Result<Option<Value>, Box<dyn Error>> {
     let extension = pool.get_extension_by_name(name).ok_or_else(|| format!("no option {name}"))?;
     Ok(options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned()))
 }
 
-/// Whether the contract says that a field is not to be shown where messages are printed for people who debug.
+/// Whether the option `debug_redact` hides the field in debug output.
 fn is_secret(field: FieldDescriptor) -> bool {
     field.options().get_field_by_name("debug_redact").and_then(|value| value.as_bool()).unwrap_or(false)
 }
 
-/// The `Debug` of a message with secret fields, which shows the others.
+/// The `Debug` implementation of a message with secret fields: it shows only the others.
 fn debug(message: &MessageDescriptor) -> String {
     let module = message.package_name().trim_start_matches("nadeuri.").replace('.', "::");
     let shown = message.fields().filter(|field| !is_secret(field.clone()));

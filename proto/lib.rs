@@ -1,11 +1,11 @@
-//! What the contexts say to each other and to the world, generated from `proto/`.
+//! The contracts of the contexts, generated from `proto/`.
 //!
-//! The messages, clients and servers of a package `nadeuri.rental.v1` are in [`rental::v1`]. [`RPCS`] and [`EVENTS`] are
-//! what the options in the contracts say: who may call, what may be retried, which events nobody needs to react to, which
-//! ones ask for a payment. Every request implements [`Request`], which says what it is sent to and answered with.
+//! The messages, clients and servers of a package `nadeuri.rental.v1` are in [`rental::v1`]. [`RPCS`] and [`EVENTS`]
+//! hold the options of the contracts: who may call, what may be retried, which events need no subscriber, which events
+//! request a payment. Every request implements [`Request`], which names its RPC and its response.
 
 mod generated {
-    // The comments of the contracts are the documentation; enum and module items that prost adds have none.
+    // The comments of the contracts are the documentation. Items that prost adds have none.
     #![allow(
         missing_docs,
         clippy::doc_lazy_continuation,
@@ -27,29 +27,29 @@ include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 /// The encoded `FileDescriptorSet` of all contracts with their comments, for reflection and for contract tests.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// One RPC, with what its options say.
+/// One RPC, with its options.
 #[derive(Clone, Copy, Debug)]
 pub struct Rpc {
     /// The HTTP path, such as `/nadeuri.rental.v1.RentalService/ReserveCar`.
     pub path: &'static str,
-    /// Who may call it: any one of these. Nobody, if empty.
+    /// The roles that may call it: a caller needs one of them. If empty, nobody may call it.
     pub roles: &'static [Role],
-    /// What a repetition does.
+    /// Whether it may be repeated.
     pub idempotency: Idempotency,
-    /// It may take as long as its caller says, up to an hour.
+    /// Whether its caller sets the deadline, up to one hour.
     pub is_long: bool,
     /// The full name of the response message.
     pub response: &'static str,
 }
 
-/// What happens when a call is repeated: `idempotency_level` of the contract.
+/// The effect of a repeated call: `idempotency_level` of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idempotency {
-    /// The contract does not say. A test fails while there is one.
+    /// Not set in the contract. A test rejects this.
     Unknown,
     /// It only reads.
     NoSideEffects,
-    /// It changes something; repeated with the same request id it does so once.
+    /// It changes something; with the same request id, only once.
     Idempotent,
 }
 
@@ -58,31 +58,32 @@ pub enum Idempotency {
 pub struct Event {
     /// The full name of the message, such as `nadeuri.rental.v1.CarReserved`.
     pub name: &'static str,
-    /// Nothing but the chronicle reacts to it, and that is meant so.
+    /// Only the chronicle subscribes to it, intentionally.
     pub is_final: bool,
-    /// What it means for the payment of a purchase, if it is a seller's.
+    /// Its payment rule, if it is an event of a seller.
     pub purchase: Option<PurchaseRule>,
 }
 
 impl Event {
-    /// Whether other contexts publish it, and not the one that it belongs to: that one asks for it.
+    /// Whether other contexts publish it, and the context of its package subscribes to it.
     pub fn is_from_others(&self) -> bool {
         self.purchase.is_some() && self.name.starts_with("nadeuri.payment.")
     }
 }
 
-/// What an event of a seller means for the payment of a purchase: the option `purchase` of the contract.
+/// The payment rule of an event of a seller: the option `purchase` of the contract.
 #[derive(Clone, Copy, Debug)]
 pub struct PurchaseRule {
-    /// What is done with the payment.
+    /// The action on the payment.
     pub action: options::v1::PurchaseAction,
-    /// Reads the purchase from the event; only its id, unless a payment is requested. An error says what breaks the contract.
+    /// Reads the purchase from the event; only its id, unless a payment is requested. The error names the missing
+    /// field.
     pub read: fn(&[u8]) -> Result<payment::v1::Purchase, String>,
 }
 
 impl payment::v1::Payment {
-    /// The context that sold what is paid for. Events of before the field `seller` tell it by the seller's reference; the
-    /// chronicle keeps them.
+    /// The context of the seller. Older events in the chronicle have no field `seller`: there it follows from the
+    /// prefix of the seller's reference.
     pub fn sold_by(&self) -> &str {
         if !self.seller.is_empty() {
             return &self.seller;
@@ -110,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_tells_who_sold_what_it_is_for() {
+    fn a_payment_names_its_seller() {
         check("market", "car/7", "market");
         check("market", "", "market");
         check("", "", "");
     }
 
     #[test]
-    fn payments_of_before_sellers_were_named_tell_it_by_their_reference() {
+    fn the_seller_of_an_older_payment_follows_from_its_reference() {
         check("", "car/7", "rental");
         check("", "taxi/7", "driving");
         check("", "deposit/7", "wallet");

@@ -1,13 +1,13 @@
-//! Requests as types: what a caller, a server or a test can do with any of them. `build.rs` implements these traits for
-//! the request message of every RPC, from the descriptors.
+//! Traits of requests, for generic code in callers, servers and tests. `build.rs` implements them for the request
+//! message of every RPC, from the descriptors.
 
 use std::fmt::Debug;
 
 use crate::Rpc;
 
-/// A request message, which knows the RPC that it is sent to.
+/// A request message of an RPC.
 pub trait Request: prost::Message + prost::Name + Clone + Default + PartialEq + Debug + 'static {
-    /// What it is answered with: the message in the stream, if the RPC is a streaming one.
+    /// The response message; for a streaming RPC, the message in the stream.
     type Response: prost::Message + prost::Name + Clone + Default + PartialEq + Debug + 'static;
     /// The RPC, with its path, roles and idempotency.
     const RPC: &'static Rpc;
@@ -25,15 +25,15 @@ pub trait Request: prost::Message + prost::Name + Clone + Default + PartialEq + 
     fn visit_ids(&mut self, visit: &mut dyn FnMut(&mut String));
 }
 
-/// What a server makes of a request besides its message: who calls, until when, under which request id.
+/// The call of a request: caller, deadline and request id.
 pub trait Extract: Sized {
-    /// Takes a request apart.
+    /// Splits a request into call and message.
     fn extract<M: Request>(request: tonic::Request<M>) -> Result<(Self, M), tonic::Status>;
 }
 
 /// An enum of the contracts.
 pub trait Enumeration: Copy + Debug + PartialEq + Send + Sync + TryFrom<i32> + Into<i32> + 'static {
-    /// What the names of its values begin with, such as `CAR_STATUS_`.
+    /// The prefix of the names of its values, such as `CAR_STATUS_`.
     const PREFIX: &'static str;
     /// The name of the value in the contract, such as `CAR_STATUS_IN_USE`.
     fn name(&self) -> &'static str;
@@ -47,15 +47,15 @@ pub trait Unary: Request {}
 /// A request that is answered with a stream.
 pub trait Streaming: Request {}
 
-/// A request of a list, which is answered with one page.
+/// A list request, whose response is one page.
 pub trait Paged: Unary {
-    /// What is listed.
+    /// The type of the items.
     type Item;
 
-    /// Asks for at most this many items.
+    /// Sets the maximum number of items.
     fn set_page_size(&mut self, size: i32);
 
-    /// Asks for the page that this token is of.
+    /// Sets the token of the requested page.
     fn set_page_token(&mut self, token: String);
 
     /// The items of a page, and the token of the next one, which is empty on the last page.

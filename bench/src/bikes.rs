@@ -1,4 +1,4 @@
-//! Bikes: the way from the rent to the settled bill, beside the sum of the raw parts that it can't do without.
+//! Bikes: the flow from the rent to the settled bill, beside the sum of the raw steps that it needs.
 //!
 //! One after the other a ride needs: the commits of taking the bike, of the start and of the return, then three times the
 //! relay's confirmed publish, the consumer's receipt and its commit: the bill, the deduction, and that it is settled. Six
@@ -25,7 +25,7 @@ use crate::{events, raw};
 const COMMITS: f64 = 6.0;
 /// Events of a ride, one after the other.
 const EVENTS: f64 = 3.0;
-/// Customers, each with a bike: more than clients at once, so that each finds theirs free and billed.
+/// The number of customers, each with a bike: more than concurrent clients, so that each bike is available and billed.
 const CUSTOMERS: u64 = 256;
 
 /// The ride.
@@ -55,13 +55,13 @@ pub async fn ride(
             );
             let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms"), format!("{:.1}×", ours_ms / raw_ms)];
             table.line(&what, &cells[0], &cells[1], &cells[2], "");
-            eprintln!("  {what}: {ours_ms:.1} ms to {raw_ms:.1} ms");
+            eprintln!("  {what}: {ours_ms:.1} ms, raw {raw_ms:.1} ms");
         }
     }
     Ok(())
 }
 
-/// Registers a bike for each customer, and fills their deposits. Returns the bikes.
+/// Registers a bike for each customer, and tops up their deposits. Returns the ids of the bikes.
 async fn prepare(product: &Product) -> anyhow::Result<Vec<String>> {
     let channel = connect(&product.address).await?;
     let each = (0..CUSTOMERS).map(|number| {

@@ -1,7 +1,7 @@
 //! Events through RabbitMQ: from the publisher to the commit in the consumer, beside RabbitMQ alone.
 //!
 //! The consumer is the chronicle, which writes every event to PostgreSQL. The raw counterpart publishes the same messages
-//! in the same batches to one quorum queue, and acknowledges them without looking.
+//! in the same batches to one quorum queue, and acknowledges them without processing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,7 +110,7 @@ async fn count(database: &Database) -> anyhow::Result<i64> {
     Ok(counted.count)
 }
 
-/// Messages a second that RabbitMQ alone takes and gives.
+/// The messages per second that RabbitMQ alone accepts and delivers.
 async fn raw_per_second(amqp: &str) -> anyhow::Result<f64> {
     let (publisher, mut consumer) = raw_queue(amqp).await?;
     let started = Instant::now();
@@ -123,7 +123,7 @@ async fn raw_per_second(amqp: &str) -> anyhow::Result<f64> {
     let consuming = async {
         let mut seen = 0;
         while seen < EVENTS {
-            let delivery = consumer.next().await.context("the queue is gone")??;
+            let delivery = consumer.next().await.context("the queue was deleted")??;
             seen += 1;
             if seen % 64 == 0 || seen >= EVENTS {
                 delivery.acker.ack(BasicAckOptions { multiple: true }).await?;
@@ -142,7 +142,7 @@ pub async fn raw_round_trip_ms(amqp: &str) -> anyhow::Result<f64> {
     let started = Instant::now();
     for _ in 0..ROUNDS {
         publish(&publisher.0, &publisher.1, 1).await?;
-        consumer.next().await.context("the queue is gone")??.acker.ack(BasicAckOptions::default()).await?;
+        consumer.next().await.context("the queue was deleted")??.acker.ack(BasicAckOptions::default()).await?;
     }
     Ok(started.elapsed().as_secs_f64() * 1_000.0 / f64::from(ROUNDS))
 }

@@ -1,6 +1,6 @@
-//! The whole way: reserve, pay, and see it on one's page; beside the sum of the raw parts that it can't do without.
+//! The whole flow: reserve, pay, and read it from the read model; beside the sum of the raw steps that it needs.
 //!
-//! One after the other it needs: the reservation's commit, the payment's two commits (asked, approved), the rental's commit,
+//! In sequence it needs: the reservation's commit, the payment's two commits (asked, approved), the rental's commit,
 //! the relay's confirmed publish, the consumer's receipt, and the view's commit: five commits of PostgreSQL, one confirmed
 //! publish and receipt of RabbitMQ. The raw parts are measured one at a time, without anything around them.
 
@@ -35,7 +35,7 @@ pub async fn measure(
     static NEXT: AtomicU64 = AtomicU64::new(0);
     for clients in [1, 16] {
         let cars = cars.clone();
-        // All clients together look a thousand times a second at most: looking is not what is measured.
+        // All clients together poll at most 1,000 times per second: polling is not what is measured.
         let look_again = Duration::from_millis(clients as u64);
         let measured = closed_loop(&product.address, clients, each, move |channel, _| {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +53,7 @@ pub async fn measure(
                 &format!("{:.1}×", ours_ms / raw_ms),
                 "",
             );
-            eprintln!("  {what}: {ours_ms:.1} ms to {raw_ms:.1} ms");
+            eprintln!("  {what}: {ours_ms:.1} ms, raw {raw_ms:.1} ms");
         }
         let mut parts = PARTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let medians = parts.each_mut().map(|part| {
@@ -70,7 +70,7 @@ pub async fn measure(
     Ok(())
 }
 
-/// Microseconds of each part of the way: reserve, pay, until it is seen.
+/// The latency of each step in microseconds: reserve, pay, read model.
 static PARTS: Mutex<[Vec<u64>; 3]> = Mutex::new([Vec::new(), Vec::new(), Vec::new()]);
 
 async fn flow(channel: Channel, car: String, in_hours: u64, look_again: Duration) -> Result<(), Status> {

@@ -1,4 +1,4 @@
-//! What the product takes of the machine before it does anything: memory, and time to be ready.
+//! The footprint of the idle product: memory, and time until it is ready.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What `ghz`, the usual load generator for gRPC, says of the product, where it is installed. For those who know its
-//! numbers from elsewhere; the ratios come from the other modules.
+//! Results of `ghz`, a common load generator for gRPC, if it is installed: for comparison with other products. The
+//! ratios come from the other modules.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub async fn measure(nadeuri: &Path) -> anyhow::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ghz");
     let mut configs: Vec<PathBuf> =
         std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    // Registering comes last in the alphabet and first in reason.
+    // Registering has to be first, but is last in alphabetical order.
     configs.sort_by(|a, b| b.cmp(a));
     let product = Product::start(nadeuri, &Store::Sqlite, "local").await?;
     for config in configs {

@@ -1,4 +1,4 @@
-//! A closed loop of clients: each sends its next call when the last one was answered.
+//! A closed loop of clients: each sends its next call after the response to the last one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use crate::report::Measured;
 pub const CARS: usize = 10_000;
 /// Connections that the clients share, at most.
 const CONNECTIONS: usize = 8;
-/// Before each measurement, not counted.
+/// The warm-up before each measurement, which is not counted.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Runs a closed loop of `clients` for a while. `call` gets a connection and a number that grows from call to call.
@@ -92,14 +92,14 @@ pub async fn register_cars(product: &Product, count: usize) -> anyhow::Result<Ar
     for chunk in (0..count).collect::<Vec<_>>().chunks(128) {
         cars.extend(futures::future::try_join_all(chunk.iter().map(|number| register(*number))).await?);
     }
-    // Each, for events of different cars come in no order.
+    // Each of them, because events of different cars are not ordered.
     for chunk in cars.chunks(128) {
         futures::future::try_join_all(chunk.iter().map(|car| until_known(channel.clone(), car))).await?;
     }
     Ok(Arc::new(cars))
 }
 
-/// Waits until `rental` knows a car, by reserving it for an hour that no measurement comes to.
+/// Waits until `rental` knows a car, by reserving it for an hour that no measurement uses.
 async fn until_known(channel: Channel, car: &str) -> Result<(), Status> {
     const FAR: u64 = 4_000;
     loop {
@@ -110,7 +110,7 @@ async fn until_known(channel: Channel, car: &str) -> Result<(), Status> {
     }
 }
 
-/// Reserves cars: each call another car, and when all had their turn, another day.
+/// Reserves cars: each call uses the next car, and after the last car the next day.
 pub async fn reserve(
     product: &Product,
     cars: &Arc<Vec<String>>,
@@ -118,7 +118,7 @@ pub async fn reserve(
     each: Duration,
 ) -> anyhow::Result<Measured> {
     static ROUND: AtomicU64 = AtomicU64::new(0);
-    // Days of earlier measurements are taken.
+    // The days of earlier measurements are already reserved.
     let first_hour = 24 + 24 * 60 * ROUND.fetch_add(1, Ordering::Relaxed);
     let cars = cars.clone();
     closed_loop(&product.address, clients, each, move |channel, number| {
@@ -129,7 +129,7 @@ pub async fn reserve(
     .await
 }
 
-/// Reserves a car for an hour that begins so many hours from now; returns the id of the reservation.
+/// Reserves a car for an hour that starts this many hours from now. Returns the id of the reservation.
 pub async fn reserve_once(channel: Channel, car_id: String, in_hours: u64) -> Result<String, Status> {
     let start = Clock::system().now() + Duration::from_secs(in_hours * 3_600);
     let end = start + Duration::from_secs(3_500);

@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: how fast the product is, as ratios to the raw limits of what it stands on, measured side by side in
-//! one run on one machine, by the same client at the same concurrency. Absolute numbers depend on the machine and its
-//! mood; the ratios should not.
+//! `cargo xtask bench`: the performance of the product, as ratios to PostgreSQL, tonic and RabbitMQ alone, measured
+//! side by side in one run on one machine, by the same client at the same concurrency. Absolute numbers depend on the
+//! machine and its load; the ratios should not.
 //!
 //! Each module measures one thing and its raw counterpart; [`report::Table`] prints them.
 
@@ -25,32 +25,32 @@ use crate::report::Table;
 
 #[derive(Parser)]
 enum Command {
-    /// Measures.
+    /// Runs the benchmarks.
     Run(Options),
-    /// The raw service that getting a car is compared with, in a process of its own as the product is.
+    /// Serves the raw gRPC service that `GetCar` is compared with, in its own process like the product.
     Echo,
 }
 
-/// What to measure, and where.
+/// The options of the benchmarks.
 #[derive(Args)]
 struct Options {
-    /// The PostgreSQL server, without a database, as in `postgres://postgres@127.0.0.1:5432/`.
+    /// The URL of PostgreSQL without a database, for example `postgres://postgres@127.0.0.1:5432/`.
     #[arg(long, env = "NADEURI_TEST_POSTGRES")]
     postgres: String,
 
-    /// The RabbitMQ server.
+    /// The URL of RabbitMQ.
     #[arg(long, env = "NADEURI_TEST_AMQP")]
     amqp: String,
 
-    /// The product's binary.
+    /// The path of the `nadeuri` binary.
     #[arg(long)]
     nadeuri: std::path::PathBuf,
 
-    /// Seconds for each measurement.
+    /// The duration of each measurement, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// Only these: reserve, get, flow, ride, bike, search, order, events, footprint, ghz.
+    /// The benchmarks to run, by default all: reserve, get, flow, ride, bike, search, order, events, footprint, ghz.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -109,8 +109,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reserving a car, durable on PostgreSQL with its event in the outbox, beside pgbench doing the same inserts. What the
-/// other contexts make of the event is not in it: `flow` measures that.
+/// Reserving a car, durable on PostgreSQL with its event in the outbox, beside pgbench with the same inserts. The
+/// reactions of other contexts are not included: `flow` measures them.
 async fn reserve(options: &Options, each: Duration, table: &mut Table) -> anyhow::Result<()> {
     let best_of = [8, 16, 32];
     let mut pgbench = Vec::new();
@@ -135,7 +135,7 @@ async fn reserve(options: &Options, each: Duration, table: &mut Table) -> anyhow
     product.stop().await
 }
 
-/// Getting a car, beside a service that answers with a message of the same size from memory.
+/// Getting a car, beside a service that returns a message of the same size from memory.
 async fn get(options: &Options, each: Duration, table: &mut Table) -> anyhow::Result<()> {
     for (name, store, goal) in [("PostgreSQL", Store::Postgres(&options.postgres), 0.3), ("SQLite", Store::Sqlite, 0.6)]
     {

@@ -1,7 +1,7 @@
-//! Orders of one product that all want, beside orders that are spread over many: paid, and until they have their stock.
+//! Orders of one hot product, beside orders that are spread over many: until they are paid and have their stock.
 //!
-//! That stock never goes below zero is decided product by product, so a hot one could be a hot spot. A batch decides
-//! hundreds of orders of it and writes it once, so it should not be.
+//! Stock is decided per product, so that it is never negative. A hot product could be a bottleneck. It should not be,
+//! because a batch decides hundreds of its orders and writes it once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::load::{call, closed_loop};
 use crate::product::{Product, connect};
 use crate::report::Table;
 
-/// Clients that order at once.
+/// The number of concurrent clients.
 const CLIENTS: usize = 64;
 /// Products that orders are spread over.
 const MANY: usize = 100;
-/// More of each than anybody orders here.
+/// The stock of each product: more than is ordered here.
 const STOCK: i64 = 1_000_000_000;
-/// All clients together look a thousand times a second at most: looking is not what is measured.
+/// All clients together poll at most 1,000 times per second: polling is not what is measured.
 const LOOK_AGAIN: Duration = Duration::from_millis(CLIENTS as u64);
 
 /// Measures it.
@@ -92,7 +92,7 @@ async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<St
     Ok(Arc::new(goods))
 }
 
-/// Waits until `order` knows a product, by ordering one; also for its stock, so that nothing is left to do from before.
+/// Waits until `order` knows a product, by ordering it and waiting for its stock, so that no work is pending.
 async fn until_known(channel: Channel, product_id: &str) -> Result<(), Status> {
     loop {
         match until_stocked(channel.clone(), product_id.to_owned()).await {

@@ -1,4 +1,4 @@
-//! The product, started as its users start it.
+//! The product as a child process.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,25 +9,25 @@ use launch::Server;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
-/// Where the product keeps its state.
+/// The store of the product.
 pub enum Store<'a> {
-    /// In a database of its own on this server.
+    /// A new database on this PostgreSQL server.
     Postgres(&'a str),
-    /// In files of a temporary folder.
+    /// SQLite files in a temporary folder.
     Sqlite,
 }
 
 /// A running process of the product.
 pub struct Product {
-    /// Where it listens.
+    /// Its address.
     pub address: String,
-    /// How long it took from its start until it was ready.
+    /// The time from its start until it was ready.
     pub ready_after: Duration,
     server: Server,
     place: Place,
 }
 
-/// What outlives the process.
+/// The state that outlives a process.
 struct Place {
     binary: PathBuf,
     name: String,
@@ -46,7 +46,7 @@ impl Product {
         Place::new(binary, store).start(&[context, "--bus", bus], "").await
     }
 
-    /// Goes on with one context alone, on what it has in its store, and without a broker: its events stay in the outbox.
+    /// Restarts with one context alone, on the same store and without a broker: its events stay in the outbox.
     pub async fn go_on_with(self, context: &str) -> anyhow::Result<Product> {
         const NOBODY: &str = "127.0.0.1:1";
         drop(self.server);
@@ -54,7 +54,7 @@ impl Product {
         self.place.start(&[context, "--bus", &bus, "--peers", &peers], &format!("{context}.store")).await
     }
 
-    /// What it holds in memory, in bytes.
+    /// Its resident memory, in bytes.
     pub fn resident(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -79,7 +79,7 @@ impl Place {
         Place { binary: binary.to_owned(), folder: std::env::temp_dir().join(&name), name, store }
     }
 
-    /// Starts a process and waits until `part` of it is well.
+    /// Starts a process and waits until its health check `part` passes.
     async fn start(self, arguments: &[&str], part: &str) -> anyhow::Result<Product> {
         let mut command = Command::new(&self.binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--bus-prefix", &self.name, "--data"]);

@@ -1,4 +1,4 @@
-//! What the product is compared with: PostgreSQL, tonic and RabbitMQ with nothing on top.
+//! The raw counterparts: PostgreSQL and tonic alone.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -33,13 +33,13 @@ INSERT INTO outbox (event_id, kind, at, body)
 COMMIT;
 ";
 
-/// Transactions a second of pgbench with so many clients, over TCP with prepared statements.
+/// The transactions per second of pgbench with this many clients, over TCP with prepared statements.
 pub async fn pgbench(server: &str, clients: usize, each: Duration) -> anyhow::Result<f64> {
     pgbench_with(server, TABLES, TRANSACTION, clients, each).await
 }
 
-/// The same, of finding the nearest of many points in a city (its corner and its size in degrees): from a box around a
-/// place that holds some more than those wanted, by a plain index.
+/// The searches per second of the nearest of many points in a city (its corner and its size in degrees): an index scan
+/// of a bounding box that contains a few more points than requested.
 pub async fn nearest(
     server: &str,
     clients: usize,
@@ -47,7 +47,7 @@ pub async fn nearest(
     points: u64,
     (south, west): (f64, f64),
     (high, wide): (f64, f64),
-    wanted: i32,
+    limit: i32,
 ) -> anyhow::Result<f64> {
     let tables = format!(
         "CREATE TABLE offer AS SELECT gen_random_uuid() AS id, {south} + {high} * random() AS latitude,
@@ -55,14 +55,14 @@ pub async fn nearest(
          CREATE INDEX ON offer (latitude, longitude);
          ANALYZE offer;"
     );
-    // In thousandths of the city's size, for pgbench knows no other random numbers than whole ones.
+    // In thousandths of the city's size, because pgbench has only integer random numbers.
     let transaction = format!(
         "\\set north random(20, 980)\n\\set east random(20, 980)
 SELECT id, latitude, longitude, body FROM offer
     WHERE latitude BETWEEN {south} + {high} * (:north - 15) / 1000.0 AND {south} + {high} * (:north + 15) / 1000.0
     AND longitude BETWEEN {west} + {wide} * (:east - 15) / 1000.0 AND {west} + {wide} * (:east + 15) / 1000.0
     ORDER BY (latitude - {south} - {high} * :north / 1000.0) ^ 2 + (longitude - {west} - {wide} * :east / 1000.0) ^ 2
-    LIMIT {wanted};\n"
+    LIMIT {limit};\n"
     );
     pgbench_with(server, &tables, &transaction, clients, each).await
 }
@@ -88,10 +88,10 @@ async fn pgbench_with(
     let output = run("pgbench", &arguments).await?;
     std::fs::remove_dir_all(&folder)?;
     let rate = output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    rate.with_context(|| format!("pgbench did not tell its rate:\n{output}"))
+    rate.with_context(|| format!("pgbench printed no rate:\n{output}"))
 }
 
-/// Runs a program of PostgreSQL, wherever Debian keeps it.
+/// Runs a program of PostgreSQL, also from the folder that Debian uses.
 async fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let found = versions.map(|version| version.path().join("bin").join(program)).find(|path| path.exists());
@@ -103,9 +103,9 @@ async fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A service that answers from memory, in a process of its own.
+/// A service that responds from memory, in its own process.
 pub struct Echo {
-    /// Where it listens.
+    /// Its address.
     pub address: String,
     child: Child,
 }
@@ -126,7 +126,7 @@ impl Echo {
     }
 }
 
-/// Answers `GetCar` with a car of the usual size, whatever is asked.
+/// Responds to every `GetCar` with the same car of a typical size.
 #[derive(Clone)]
 struct Answer(proto::Car);
 

@@ -1,26 +1,26 @@
-//! What was measured, beside what it is compared with.
+//! The results, beside the raw counterparts.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// How long each of many things took, in all and each.
+/// The latencies of many operations, and their total duration.
 #[derive(Clone)]
 pub struct Measured {
-    /// Microseconds of each.
+    /// The latencies, in microseconds.
     pub each: Histogram<u64>,
-    /// From the first to the last.
+    /// The total duration.
     pub in_all: Duration,
 }
 
 impl Measured {
-    /// How many a second.
+    /// The throughput, in operations per second.
     pub fn per_second(&self) -> f64 {
         self.each.len() as f64 / self.in_all.as_secs_f64()
     }
 
-    /// A quantile, in milliseconds.
+    /// A quantile of the latency, in milliseconds.
     pub fn millis(&self, quantile: f64) -> f64 {
         self.each.value_at_quantile(quantile) as f64 / 1_000.0
     }
@@ -31,7 +31,7 @@ impl Measured {
 pub struct Table(String);
 
 impl Table {
-    /// A rate beside a raw one. More is better; `goal` is what was aimed for.
+    /// A throughput beside a raw one, with the ratio that was aimed for.
     pub fn row(&mut self, what: &str, rate: f64, raw: f64, goal: Option<f64>, measured: &Measured) {
         let goal = goal.map_or(String::new(), |goal| format!("{goal:.1}×"));
         let (p50, p99) = (measured.millis(0.5), measured.millis(0.99));
@@ -39,7 +39,7 @@ impl Table {
         eprintln!("  {what}: {rate:.0}/s to {raw:.0}/s, {:.2}×; p50 {p50:.2} ms, p99 {p99:.2} ms", rate / raw);
     }
 
-    /// Anything else.
+    /// Any other result.
     pub fn line(&mut self, what: &str, ours: &str, raw: &str, ratio: &str, goal: &str) {
         // Writing to a string can't fail.
         let _ = writeln!(self.0, "| {what} | {ours} | {raw} | {ratio} | {goal} |");

@@ -1,5 +1,5 @@
-//! Taxis: the way from the hail to the paid fare, beside the sum of the raw parts that it can't do without; and the nearest
-//! of 100,000 offered drives, beside PostgreSQL finding them in a bare table.
+//! Taxis: the flow from the hail to the paid fare, beside the sum of the raw steps that it needs; and the search of the
+//! nearest of 100,000 offered drives, beside the same search in a plain PostgreSQL table.
 //!
 //! One after the other a ride needs: the hail's commit, the relay's confirmed publish and the consumer's receipt, the
 //! offer's commit, those of acceptance, start and finish, the payment's two, and that of the fare: eight commits, one event.
@@ -23,12 +23,12 @@ use crate::{events, raw};
 
 /// Commits of a ride, one after the other.
 const COMMITS: f64 = 8.0;
-/// Drives that are offered while one searches.
+/// The number of offered drives during the search.
 const OFFERS: u64 = 100_000;
-/// They are spread over a city: degrees north and east of its corner.
+/// The area of a city that they are spread over: degrees north and east of its corner.
 const CORNER: (f64, f64) = (37.40, 126.80);
 const CITY: (f64, f64) = (0.30, 0.35);
-/// Offers that a driver looks at.
+/// The number of offers that a driver gets.
 const PAGE_SIZE: i32 = 20;
 
 /// The ride.
@@ -54,14 +54,14 @@ pub async fn ride(
                 format!("hail, accept, start, finish and pay: {name}, {clients} clients, to the sum of the raw parts");
             let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms"), format!("{:.1}×", ours_ms / raw_ms)];
             table.line(&what, &cells[0], &cells[1], &cells[2], "");
-            eprintln!("  {what}: {ours_ms:.1} ms to {raw_ms:.1} ms");
+            eprintln!("  {what}: {ours_ms:.1} ms, raw {raw_ms:.1} ms");
         }
     }
     Ok(())
 }
 
 async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Result<(), Status> {
-    // Each somewhere else, so that nobody looks through the others' offers: that is measured on its own.
+    // Each at another position, so that no search sees the others' offers: the search is measured separately.
     let position = (-60.0 + (number % 120) as f64, -170.0 + (number / 120 % 340) as f64);
     let hail_id = hail(channel.clone(), position).await?;
     let drive_id = loop {
@@ -96,7 +96,7 @@ pub async fn search_offers(
     for clients in [1, 16] {
         let raw = raw::nearest(postgres, clients, each, OFFERS, CORNER, CITY, PAGE_SIZE).await?;
         let measured = closed_loop(&product.address, clients, each, |channel, number| async move {
-            match call(&channel, as_driver(search(spot(number)))).await?.offers.len() {
+            match call(&channel, as_driver(search(position(number)))).await?.offers.len() {
                 20 => Ok(()),
                 other => Err(Status::internal(format!("{other} offers"))),
             }
@@ -108,17 +108,17 @@ pub async fn search_offers(
     product.stop().await
 }
 
-/// Hails all over the city, until all are offered.
+/// Hails taxis all over the city, and waits until all are offered.
 async fn fill(product: &Product) -> anyhow::Result<()> {
     let channel = connect(&product.address).await?;
     for chunk in (0..OFFERS).collect::<Vec<_>>().chunks(256) {
-        let hails = chunk.iter().map(|number| hail(channel.clone(), spot(*number)));
+        let hails = chunk.iter().map(|number| hail(channel.clone(), position(*number)));
         futures::future::try_join_all(hails).await?;
     }
-    // The last ones are offered last, but not in order; wait until the city's edge has no more to come.
+    // The last hails are offered last, but not in order: wait until the offers at the corner of the city are complete.
     let limit = Instant::now() + Duration::from_secs(300);
     for number in (0..OFFERS).rev().take(200) {
-        let position = spot(number);
+        let position = position(number);
         loop {
             let found = call(&channel, as_driver(search(position))).await?.offers;
             if found.first().is_some_and(|offer| offer.distance_km < 0.000_1) {
@@ -131,8 +131,8 @@ async fn fill(product: &Product) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A place of the city, of each number another one: they are spread evenly by two irrational steps.
-fn spot(number: u64) -> (f64, f64) {
+/// A position in the city for each number. Two irrational steps spread them evenly.
+fn position(number: u64) -> (f64, f64) {
     let (north, east) = ((number as f64 * 0.754_877_666_2).fract(), (number as f64 * 0.569_840_290_9).fract());
     (CORNER.0 + CITY.0 * north, CORNER.1 + CITY.1 * east)
 }

@@ -1,4 +1,4 @@
-//! Waiting until a server says by the health protocol of gRPC that it serves.
+//! Waiting until a server is ready, by the gRPC health checking protocol.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,23 +12,24 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::Server;
 
-/// How long it may take: on a new broker hundreds of queues are made first, and many may start at once on few cores.
+/// The limit. It is long: on a new broker hundreds of queues are declared first, and many servers may start on few
+/// cores.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often it is asked.
+/// The pause between two polls.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long an answer may take.
+/// The deadline of a health check.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 impl Server {
-    /// Waits until `part` of it serves: a context, what a context needs (`rental.store`), or all of it if empty. Returns
-    /// where it listens.
+    /// Waits until the health check `part` passes: a context, a dependency of a context (`rental.store`), or everything
+    /// if empty. Returns the address of the server.
     ///
     /// # Errors
     ///
-    /// If it ended, or takes too long.
+    /// If the server ended, or the limit is exceeded.
     pub async fn ready(&mut self, part: &str) -> anyhow::Result<SocketAddr> {
         let waited = tokio::time::timeout(PATIENCE, self.wait_until_serving(part)).await;
-        waited.with_context(|| format!("the server does not serve; it said:\n{}", self.said()))?
+        waited.with_context(|| format!("the server is not ready; its log:\n{}", self.output()))?
     }
 
     async fn wait_until_serving(&mut self, part: &str) -> anyhow::Result<SocketAddr> {

@@ -1,9 +1,8 @@
-//! Starts `nadeuri serve` as a process of its own, for those who need the product running: the tests, the benchmarks and
-//! xtask.
+//! Starts `nadeuri serve` as a child process, for the tests, the benchmarks and xtask.
 //!
-//! The process must not outlive its owner, however that one ends. Dropping a [`Server`] kills it. If the owner is killed,
-//! a guard does it: a shell that waits until the owner's end of a pipe closes. Both are in process groups of their own, so
-//! that a Ctrl-C reaches the owner alone.
+//! The process must not outlive its owner. Dropping a [`Server`] kills it. If the owner is killed, a guard kills it: a
+//! shell that waits until the owner's end of a pipe closes. Both have their own process groups, so that Ctrl-C reaches
+//! only the owner.
 
 #[cfg(feature = "health")]
 mod health;
@@ -19,7 +18,7 @@ use rustix::process::{Pid, kill_process_group};
 
 pub use rustix::process::Signal;
 
-/// What the line begins with by which the server says where it listens.
+/// The prefix of the output line with the address of the server.
 const SERVES: &str = "nadeuri serves ";
 
 /// A running `nadeuri serve`.
@@ -28,12 +27,13 @@ pub struct Server {
     child: Child,
     guard: Child,
     log: PathBuf,
-    /// How long the log was when it started.
+    /// The length of the log at the start.
     begin: usize,
 }
 
 impl Server {
-    /// Starts it. `command` is the program with its arguments, `serve` among them; what it says goes to the end of `log`.
+    /// Starts it. `command` is the program with its arguments, with `serve` among them. Its output is appended to
+    /// `log`.
     ///
     /// # Errors
     ///
@@ -50,49 +50,49 @@ impl Server {
         Ok(Server { child, guard, log: log.to_owned(), begin })
     }
 
-    /// Where it listens; `None` as long as it does not say so.
+    /// The address that it listens on; `None` until it is known.
     ///
     /// # Errors
     ///
     /// If it ended.
     pub fn address(&mut self) -> anyhow::Result<Option<SocketAddr>> {
         self.ensure_running()?;
-        let said = self.said();
+        let said = self.output();
         let lines = said.lines().filter(|line| line.starts_with(SERVES));
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).next())
     }
 
-    /// Fails, with what it said, if it ended.
+    /// Fails with its output if it ended.
     ///
     /// # Errors
     ///
     /// If it ended.
     pub fn ensure_running(&mut self) -> anyhow::Result<()> {
         let Some(status) = self.ended()? else { return Ok(()) };
-        bail!("the server of {} ended with {status}; it said:\n{}", self.log.display(), self.said())
+        bail!("the server of {} ended with {status}; its output:\n{}", self.log.display(), self.output())
     }
 
-    /// How it ended; `None` as long as it runs.
+    /// Its exit status; `None` while it runs.
     ///
     /// # Errors
     ///
-    /// If the operating system can't tell.
+    /// If the operating system fails.
     pub fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// What it said since it started.
-    pub fn said(&self) -> String {
+    /// Its output since the start.
+    pub fn output(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(log.get(self.begin..).unwrap_or_default()).into_owned()
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal, such as [`Signal::TERM`], by which it ends as an operator ends it.
+    /// Sends a signal, such as [`Signal::TERM`] for a graceful shutdown.
     ///
     /// # Errors
     ///
@@ -104,9 +104,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The guard goes first: it must not kill another process that gets this number later.
+        // First the guard, because it must not kill another process that gets the same id later.
         for child in [&mut self.guard, &mut self.child] {
-            // It fails if it has ended already, which is as good.
+            // It fails if the process has already ended, which is fine.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -117,7 +117,7 @@ impl Drop for Server {
 mod tests {
     use super::*;
 
-    /// A shell that says what it is told to say and waits, in place of the product.
+    /// A shell that prints this output and waits, in place of the product.
     fn started(says: &str) -> (tempfile::TempDir, Server) {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("/bin/sh");
@@ -133,11 +133,11 @@ mod tests {
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        panic!("waited in vain")
+        panic!("timed out")
     }
 
     #[test]
-    fn it_listens_where_it_says_after_this_start() {
+    fn the_address_is_from_the_output_of_this_start() {
         let (folder, first) = started("echo nadeuri serves fleet, rental on 127.0.0.1:1");
         drop(first);
         let mut command = Command::new("/bin/sh");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ended_is_told_of_with_what_it_said() {
+    fn the_error_of_an_ended_server_has_its_output() {
         let (_folder, mut server) = started("echo the port is taken; exit 3");
         let error = eventually(|| server.address().err()).to_string();
         assert!(error.contains("exit status: 3") && error.contains("the port is taken"), "{error}");

@@ -1,10 +1,10 @@
-//! Installs the chart into a real API server of Kubernetes, upgrades, rolls back and uninstalls it, and sees that nothing is
-//! left behind: with its default values, with those of helm/ci, and with switches.
+//! Installs the chart in a real Kubernetes API server, upgrades, rolls back and uninstalls it, and checks that nothing
+//! is left behind: with the default values, with those of helm/ci, and with further settings.
 //!
-//! What is real is all that decides about manifests: validation, defaults, admission ("restricted" pod security is enforced),
-//! server-side apply, the controllers, the scheduler, and the definitions of the operators' resources. Kubelets are played by
-//! kwok: no container runs, so neither probes nor migrations nor `helm test` show anything here, and nothing applies network
-//! policies.
+//! Everything that processes manifests is real: validation, defaults, admission (with "restricted" pod security),
+//! server-side apply, the controllers, the scheduler, and the custom resource definitions of the operators. kwok
+//! simulates the kubelets: no container runs, so probes, migrations and `helm test` are not tested here, and network
+//! policies have no effect.
 
 mod plane;
 
@@ -18,14 +18,14 @@ use crate::process::{answer, eventually, output, root, run};
 use crate::{helm, tools};
 use plane::Plane;
 
-/// What the programs say they are, as xtask/cluster/go.mod pins them.
+/// The versions to build into the programs, as xtask/cluster/go.mod pins them.
 const VERSION: [&str; 3] = [
     "k8s.io/component-base/version.gitVersion=v1.36.3",
     "k8s.io/component-base/version.gitMajor=1",
     "k8s.io/component-base/version.gitMinor=36",
 ];
 
-/// Where the definitions of operators' resources are: a Go module, and files in it.
+/// The custom resource definitions of operators: a Go module, and files in it.
 const DEFINITIONS: [(&str, &[&str]); 3] = [
     (
         "github.com/prometheus-operator/prometheus-operator@v0.85.0",
@@ -38,10 +38,10 @@ const DEFINITIONS: [(&str, &[&str]); 3] = [
     ("github.com/rabbitmq/cluster-operator/v2@v2.9.0", &["config/crd/bases/rabbitmq.com_rabbitmqclusters.yaml"]),
 ];
 
-/// What a release is installed with: what that is called, a file of helm/ci or none, and what is set besides.
+/// The values of a release: a name, a file of helm/ci or none, and further settings.
 type Values<'a> = (&'a str, Option<&'a str>, &'a str);
 
-/// Switches besides the values in helm/ci.
+/// The cases besides the values in helm/ci.
 const SWITCHES: [Values; 4] = [
     ("default values", None, ""),
     ("no network policies", None, "networkPolicy.enabled=false"),
@@ -58,10 +58,10 @@ const SWITCHES: [Values; 4] = [
     ),
 ];
 
-/// What Kubernetes puts into each namespace.
+/// The objects that Kubernetes creates in each namespace.
 const OF_EVERY_NAMESPACE: [&str; 2] = ["ServiceAccount/default", "ConfigMap/kube-root-ca.crt"];
 
-/// Volumes of each class that claims can be bound to; more than all cases together claim.
+/// The number of volumes of each class: more than all cases together claim.
 const VOLUMES: usize = 12;
 
 /// A release of the chart, in a namespace of its own.
@@ -97,7 +97,7 @@ pub fn run_all() -> Result<()> {
         SWITCHES.into_iter().chain(files.iter().map(|file| (file.as_str(), Some(file.as_str()), ""))).collect();
     for (number, values) in cases.iter().enumerate() {
         let case = Case::new(&plane, &helm, number + 1, *values);
-        case.live().with_context(|| case.name.clone())?;
+        case.test().with_context(|| case.name.clone())?;
     }
     println!(
         "xtask: {} cases on an API server of Kubernetes 1.36; kwok played the kubelets, no container ran",
@@ -106,7 +106,7 @@ pub fn run_all() -> Result<()> {
     Ok(())
 }
 
-/// Makes volumes by hand: nothing here provisions them.
+/// Creates the volumes: there is no provisioner here.
 fn add_volumes(plane: &Plane) -> Result<()> {
     let file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
     let volume = |class: &str, number: usize| {
@@ -139,8 +139,8 @@ impl<'a> Case<'a> {
         Ok(output(kubectl.args(arguments).args(["--namespace", &self.namespace]))?.trim().to_owned())
     }
 
-    /// A release from its installation to its end.
-    fn live(&self) -> Result<()> {
+    /// Tests a release from its installation to its removal.
+    fn test(&self) -> Result<()> {
         output(self.plane.kubectl().args(["create", "namespace", &self.namespace]))?;
         let enforced = "pod-security.kubernetes.io/enforce=restricted";
         self.kubectl(&["label", "namespace", &self.namespace, enforced])?;
@@ -170,7 +170,7 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// Whether helm fails and says why.
+    /// Checks that helm fails with this error.
     fn is_refused(&self, why: &str) -> Result<()> {
         let mut helm = self.helm(&["install", "nadeuri", "helm", "--create-namespace"]);
         let said = output(helm.args(&self.values)).err().map(|error| error.to_string()).unwrap_or_default();
@@ -185,7 +185,7 @@ impl<'a> Case<'a> {
         run(helm.args(values).args(["--wait", "--timeout", "5m"]).stdout(Stdio::null()))
     }
 
-    /// The images of the product's pods, once those of an older version are gone.
+    /// The images of the product's pods, after those of an older version are removed.
     fn images(&self) -> Result<Vec<String>> {
         let path = "jsonpath={range .items[*]}{.spec.containers[?(@.name==\"nadeuri\")].image}{\"\\n\"}{end}";
         let mut images = Vec::new();
@@ -203,10 +203,10 @@ impl<'a> Case<'a> {
         self.kubectl(&["get", "secret", "nadeuri-identity", "--ignore-not-found", "--output", "jsonpath={.data}"])
     }
 
-    /// What is there of all kinds, each with what its annotation says of the end of the release.
+    /// All objects, each with whether its annotation keeps it after the release is uninstalled.
     fn objects(&self) -> Result<Vec<(String, bool)>> {
         let kinds = self.kubectl(&["api-resources", "--namespaced", "--verbs=list", "--output", "name"])?;
-        // Kubernetes makes these by itself, and takes them away when it gets to it.
+        // Kubernetes creates and removes these itself.
         let ours = |kind: &&str| !kind.starts_with("events") && !kind.starts_with("endpoint");
         let kinds = kinds.lines().filter(ours).collect::<Vec<_>>().join(",");
         let path = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.annotations.helm\\.sh/resource-policy}{\"\\n\"}{end}";
@@ -216,7 +216,7 @@ impl<'a> Case<'a> {
         Ok(found.map(|(name, policy)| (name.trim().to_owned(), policy.trim() == "keep")).collect())
     }
 
-    /// What the release kept on purpose, once all else is gone.
+    /// The objects that the release keeps, after all others are removed.
     fn left(&self) -> Result<Vec<String>> {
         let mut objects = Vec::new();
         let gone = eventually("everything else is gone", || {

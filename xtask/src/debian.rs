@@ -11,15 +11,15 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::{command, run};
 
-/// What `apt-get install` asks before it starts the services of a package.
+/// The policy script that `apt-get install` calls before it starts the services of a package.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Whether xtask may do everything, as it may in a container.
+/// Whether xtask runs as root, as in a container.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether a program is in the PATH, or where Debian keeps servers out of the way of people.
+/// Whether a program is in the PATH or in Debian's folders for server programs.
 pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
@@ -39,7 +39,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
         "missing: {names}; run `sudo apt-get install --no-install-recommends {names}`, or what does so on this system"
     );
     eprintln!("xtask: installing {names}");
-    // The images of containers bring a policy of their own.
+    // Container images have their own policy.
     let is_ours = !Path::new(POLICY).exists();
     if is_ours {
         // 101 is "action forbidden by policy".
@@ -57,7 +57,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
 fn apt_get() -> Command {
     let mut command = command("apt-get");
     command.arg("-qq").env("DEBIAN_FRONTEND", "noninteractive");
-    // Even when it is told to be quiet, dpkg prints its progress there. Errors go elsewhere.
+    // dpkg prints its progress to stdout even in quiet mode. Errors go to stderr.
     command.stdout(Stdio::null());
     command
 }

@@ -1,7 +1,7 @@
-//! The documents that are made of the contracts: writes them, or sees that they are true and that the one for programs is
-//! a valid AsyncAPI document.
+//! The documents that are generated from the contracts: writes them, or checks that they are current and that
+//! `docs/asyncapi.yaml` is valid.
 //!
-//! The tests of the product make and compare them, for what the contexts subscribe to stands in their code.
+//! Tests of the product generate and compare them, because the subscriptions are in the code of the contexts.
 
 use std::fs;
 
@@ -20,11 +20,12 @@ pub fn check() -> Result<()> {
     run(&mut cargo_test("docs", ""))?;
     // The official validator. It is large, so that only this command installs it.
     let validator = tools::npm("@asyncapi/cli", "4.1.1", "asyncapi")?;
-    // Without this it tells its makers how it is used.
+    // This disables its telemetry.
     let metrics = target().join("tools/asyncapi-metrics.json");
     fs::write(&metrics, r#"{"analyticsEnabled":"false","infoMessageShown":"true"}"#)
         .with_context(|| format!("cannot write {}", metrics.display()))?;
     let mut validate = command(&validator);
     validate.args(["validate", "docs/asyncapi.yaml", "--fail-severity", "warn"]);
-    run(validate.env("ASYNCAPI_METRICS_CONFIG_PATH", &metrics)).context("docs/asyncapi.yaml is no AsyncAPI document")
+    run(validate.env("ASYNCAPI_METRICS_CONFIG_PATH", &metrics))
+        .context("docs/asyncapi.yaml is not a valid AsyncAPI document")
 }

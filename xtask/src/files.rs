@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-/// All files beneath a folder, by their paths from there, in order.
+/// All files beneath a folder, as sorted relative paths.
 pub fn beneath(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in WalkDir::new(folder) {
@@ -19,7 +19,7 @@ pub fn beneath(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Makes an empty folder, in place of the one that may be there.
+/// Creates an empty folder, and removes an existing one first.
 pub fn empty_folder(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;

@@ -1,8 +1,8 @@
-//! Checks the chart without a cluster: `helm lint`, its unit tests in helm/tests, its alerts, and what it renders for the
-//! values in helm/ci, which must be as it is kept in helm/examples and be valid for Kubernetes.
+//! Checks the chart without a cluster: `helm lint`, its unit tests in helm/tests, its alerts, and the manifests
+//! rendered for the values in helm/ci, which must equal those in helm/examples and be valid for Kubernetes.
 //!
-//! The examples show in a review what a change of a template changes. helm and its unit tests come as xtask/helm/go.mod
-//! pins them, and the schemas of Kubernetes with the PyPI package that checks against them.
+//! In a review, the examples show the effect of a change of a template. The versions of helm and its unit test plugin
+//! are pinned by xtask/helm/go.mod. The schemas of Kubernetes come with the PyPI package that validates them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,14 @@ use crate::files::{beneath, empty_folder};
 use crate::process::{command, output, root, run, status, target};
 use crate::{monitoring, tools};
 
-/// What helm says it is: built like this, it would otherwise not know.
+/// The version to build into helm, which has none when it is built as a Go tool.
 const HELM_VERSION: &str = "helm.sh/helm/v4/internal/version.version=v4.2.4";
 const VALIDATE_VERSION: &str = "1.37.0";
 
-/// The oldest Kubernetes that the chart is for (`kubeVersion` of Chart.yaml), and a current one.
+/// The oldest supported Kubernetes (`kubeVersion` of Chart.yaml), and a current one.
 const KUBERNETES_VERSIONS: [&str; 2] = ["1.27.0", "1.36.0"];
 
-/// What operators add to Kubernetes, as far as the chart makes it. Only they have the schemas: `cargo xtask cluster` asks
-/// an API server that has them too.
+/// The custom resources in the chart. Their schemas are in the operators, so only `cargo xtask cluster` validates them.
 pub const OPERATOR_APIS: [&str; 3] = ["monitoring.coreos.com/v1", "postgresql.cnpg.io/v1", "rabbitmq.com/v1beta1"];
 
 /// The helm that the chart is checked with.
@@ -33,7 +32,7 @@ fn programs() -> Result<PathBuf> {
     tools::go_tools("xtask/helm", &[HELM_VERSION])
 }
 
-/// Checks all of it; with `bless`, what is rendered becomes the examples instead of being compared with them.
+/// Runs all checks. With `bless`, the rendered manifests replace the examples.
 pub fn check(bless: bool) -> Result<()> {
     let (helm, validator) = (program()?, tools::pypi("kubernetes-validate", VALIDATE_VERSION, "kubernetes-validate")?);
     run(command(&helm).args(["lint", "--strict", "--quiet", "helm"]))?;
@@ -54,7 +53,7 @@ pub fn check(bless: bool) -> Result<()> {
         fs::write(rendered.join(name), &manifests)?;
         fs::write(known.join(name), without_operators(&manifests))?;
     }
-    // Also a field that Kubernetes does not know is an error.
+    // Unknown fields are errors too.
     let mut validate = command(validator);
     validate
         .args(["--strict", "--quiet", "--no-warn"])
@@ -75,7 +74,7 @@ pub fn check(bless: bool) -> Result<()> {
     Ok(())
 }
 
-/// The manifests that Kubernetes itself knows.
+/// The manifests without custom resources.
 fn without_operators(rendered: &str) -> String {
     let is_known =
         |manifest: &&str| !OPERATOR_APIS.iter().any(|api| manifest.contains(&format!("apiVersion: {api}\n")));

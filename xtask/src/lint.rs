@@ -1,14 +1,14 @@
-//! What the compiler doesn't check: formatting, lints, and the licences and advisories of dependencies.
+//! Checks formatting, lints, and the licences and advisories of dependencies.
 
 use anyhow::Result;
 
 use crate::process::{answer, cargo, run};
 
-/// Fails on the first of the checks that finds something.
+/// Runs the checks, and fails at the first that finds something.
 pub fn run_all() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    // Building cargo-deny takes longer than everything else here together, so it is used where it is at hand.
+    // Building cargo-deny takes longer than all other checks together, so it is only used if it is installed.
     if answer(cargo().args(["deny", "--version"])).is_none() {
         eprintln!("xtask: licences and advisories were not checked: `cargo install cargo-deny` to have them checked");
         return Ok(());

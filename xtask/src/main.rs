@@ -86,7 +86,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Not returned, because Rust would print the error with a backtrace, which tells nothing to those who run xtask.
+    // Not returned from main, because Rust would print its debug form with a backtrace.
     run(Command::parse()).unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
         ExitCode::FAILURE

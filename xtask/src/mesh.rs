@@ -1,5 +1,5 @@
-//! The mesh without a cluster: Istio's own control plane checks and compiles the files of mesh/istio, and a real Envoy runs
-//! them in front of a process a context.
+//! The mesh without a cluster: Istio's control plane checks and compiles the files of mesh/istio, and a real Envoy
+//! applies them in front of one process per context.
 
 mod envoy;
 mod experiment;
@@ -17,7 +17,7 @@ use anyhow::Result;
 use crate::process::{cargo_test, ensure_uninterrupted, run as run_command};
 use local::{Backing, Mesh, contexts, rules};
 
-/// What to do with the mesh.
+/// The operations on the mesh.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Run each context in a process of its own behind Envoy, until Ctrl-C.
@@ -33,7 +33,7 @@ pub enum Command {
     },
 }
 
-/// What it runs on.
+/// The options of the mesh.
 #[derive(clap::Args)]
 pub struct Options {
     /// The address of the gateway.
@@ -65,7 +65,7 @@ pub fn run(command: Option<Command>, options: Options) -> Result<()> {
     }
 }
 
-/// Sees that the files are what the contracts say, and that Istio would take them: alone, and with the Services of the chart.
+/// Checks that the files match the contracts, and that Istio accepts them, alone and with the Services of the chart.
 fn check() -> Result<()> {
     run_command(&mut cargo_test("mesh", ""))?;
     let control = tools::control()?;

@@ -1,12 +1,12 @@
-//! Checks what watches the product in a cluster: the alerts of helm/rules with Prometheus' own promtool, and that alerts and
-//! dashboards ask for what the product measures.
+//! Checks the monitoring: the alerts of helm/rules with Prometheus' promtool, and that alerts and dashboards use the
+//! metrics of the product.
 
 use anyhow::Result;
 
 use crate::debian;
 use crate::process::{command, run};
 
-/// Fails unless the alerts are as Prometheus wants them, and fire when helm/rules/tests.yaml says so.
+/// Checks that the alerts are valid, and fire as helm/rules/tests.yaml says.
 pub fn check() -> Result<()> {
     debian::ensure(&[("promtool", "prometheus")])?;
     run(command("promtool").args(["check", "rules", "helm/rules/nadeuri.yaml"]))?;
@@ -25,8 +25,8 @@ mod tests {
         fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// How the chassis registers a metric, and what Prometheus adds to its name: the unit, `_total` to what is counted, and to
-    /// a histogram one of three.
+    /// How the chassis registers a metric, and the suffixes that Prometheus adds to its name: the unit, `_total` for a
+    /// counter, and one of three for a histogram.
     const REGISTERED: [(&str, &[&str]); 4] = [
         (": counter(\"", &["_total"]),
         (": count(\"", &[""]),
@@ -34,8 +34,8 @@ mod tests {
         (".f64_histogram(\"", &["_seconds_bucket", "_seconds_count", "_seconds_sum"]),
     ];
 
-    /// What Prometheus calls each of the metrics.
-    fn measured() -> Vec<Vec<String>> {
+    /// The Prometheus names of each metric.
+    fn metrics() -> Vec<Vec<String>> {
         let source = read("services/chassis/src/telemetry/meters.rs");
         let registered = source.lines().flat_map(|line| {
             REGISTERED.iter().filter_map(move |(call, endings)| {
@@ -46,8 +46,8 @@ mod tests {
         registered.collect()
     }
 
-    /// The names that alerts and dashboards ask for.
-    fn watched() -> BTreeSet<String> {
+    /// The names that alerts and dashboards use.
+    fn used() -> BTreeSet<String> {
         let dashboards = beneath(&root().join("helm/dashboards")).expect("there are dashboards").into_iter();
         let texts = dashboards.map(|file| read(&format!("helm/dashboards/{}", file.display())));
         let texts = texts.chain([read("helm/rules/nadeuri.yaml")]).collect::<String>();
@@ -57,18 +57,18 @@ mod tests {
     }
 
     #[test]
-    fn alerts_and_dashboards_ask_for_what_is_measured() {
-        let measured: BTreeSet<String> = measured().into_iter().flatten().collect();
-        let unknown: Vec<String> = watched().into_iter().filter(|name| !measured.contains(name)).collect();
+    fn alerts_and_dashboards_use_existing_metrics() {
+        let measured: BTreeSet<String> = metrics().into_iter().flatten().collect();
+        let unknown: Vec<String> = used().into_iter().filter(|name| !measured.contains(name)).collect();
         assert!(unknown.is_empty(), "nothing measures {unknown:?}; there are {measured:?}");
     }
 
     #[test]
-    fn what_is_measured_is_watched() {
-        let watched = watched();
+    fn every_metric_is_used() {
+        let watched = used();
         let registered = read("services/chassis/src/telemetry/meters.rs").matches("nadeuri.").count() + 1;
-        assert_eq!(measured().len(), registered, "a metric is registered in a way that this test does not know");
-        for names in measured() {
+        assert_eq!(metrics().len(), registered, "a metric is registered in a way that this test does not know");
+        for names in metrics() {
             assert!(names.iter().any(|name| watched.contains(name)), "no alert or dashboard asks for {names:?}");
         }
     }

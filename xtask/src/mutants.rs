@@ -1,15 +1,15 @@
-//! Shows that the tests can fail: breaks the product in one place at a time, and demands that a test sees it.
+//! Mutation tests: breaks the product in one place at a time, and checks that a test fails.
 //!
-//! A mutant is a file `services/nadeuri/tests/simulation/mutants/NAME.patch`: first some text that says what is broken and
-//! what must see it, then a diff. The test is the simulation, or what a line `Test: -p PACKAGE --test TARGET -- NAME` of the
-//! text gives `cargo test`; such a test gets a PostgreSQL and a RabbitMQ. To make a mutant, change the code and write
-//! `git diff -U1` below a text; to remake one whose code has changed, do so again.
+//! A mutant is a file `services/nadeuri/tests/simulation/mutants/NAME.patch`: a text that describes the fault and the
+//! expected violation, and a diff. The test is the simulation, unless the text has a line `Test: -p PACKAGE --test
+//! TARGET -- NAME` with other arguments for `cargo test`; such a test gets a PostgreSQL and a RabbitMQ. To create or
+//! update a mutant, change the code and write the output of `git diff -U1` below the text.
 //!
-//! Each is applied to a copy of the workspace in `target/mutants`, so nobody's work is touched.
+//! Each mutant is applied to a copy of the workspace in `target/mutants`, so the workspace is not changed.
 //!
-//! The simulation can't see these, because another rule covers for them or because it runs on SQLite alone:
-//! - the version in `db::update`: SQLite has one writer, so nobody changes what another has read. The tests on PostgreSQL see it.
-//! - that a car counts the stars of a rental once: the inbox takes the event once, and `rental` publishes it once.
+//! The simulation can't detect these faults, because another rule covers them or because it runs only on SQLite:
+//! - the version in `db::update`: SQLite has one writer, so no change is concurrent. The tests on PostgreSQL find it.
+//! - that a car counts the stars of a rental once: the inbox handles the event once, and `rental` publishes it once.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,18 +19,18 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::process::{cargo, command, output, root, status, target};
-use crate::servers::{self, Kind, ThrowAway, Variables};
+use crate::servers::{self, Kind, TemporaryServers, Variables};
 
 /// Where the patches are.
 const FOLDER: &str = "services/nadeuri/tests/simulation/mutants";
 
-/// The test of mutants that name no other.
+/// The default test of a mutant.
 const SIMULATION: &str = "-p nadeuri --test simulation -- no_seed_loses_or_doubles_anything";
 
-/// How many seeds of the simulation a mutant has to survive to be a finding.
+/// The number of seeds after which a mutant has survived.
 const SEEDS: &str = "300";
 
-/// Something broken.
+/// A mutant.
 struct Mutant {
     name: String,
     patch: PathBuf,
@@ -44,7 +44,7 @@ impl Mutant {
         let name = patch.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let says: Vec<&str> =
             text.lines().take_while(|line| !line.starts_with("diff ") && !line.starts_with("--- ")).collect();
-        ensure!(says.first().is_some_and(|line| !line.is_empty()), "{name} does not begin with what is broken");
+        ensure!(says.first().is_some_and(|line| !line.is_empty()), "{name} does not begin with a description");
         let test = says.iter().find_map(|line| line.strip_prefix("Test: ")).unwrap_or(SIMULATION).to_owned();
         Ok(Mutant { name, patch, test })
     }
@@ -57,60 +57,60 @@ impl Mutant {
         Ok(mutants)
     }
 
-    /// Fails unless the patch can be applied to the workspace as it is.
+    /// Fails unless the patch applies to the current workspace.
     fn check(&self) -> Result<()> {
         let applied = output(command("git").args(["apply", "--check"]).arg(&self.patch)).map(drop);
-        applied.with_context(|| format!("{} does not apply: make it anew for the code as it is", self.name))
+        applied.with_context(|| format!("{} does not apply: update it for the current code", self.name))
     }
 }
 
-/// Tries every mutant, or those whose name contains one of `words`.
+/// Tests every mutant, or those whose name contains one of `words`.
 pub fn run(words: &[String]) -> Result<ExitCode> {
     let mut mutants = Mutant::all()?;
     mutants.retain(|mutant| words.is_empty() || words.iter().any(|word| mutant.name.contains(word.as_str())));
     ensure!(!mutants.is_empty(), "no mutant has such a name; they are in {FOLDER}");
     mutants.iter().try_for_each(Mutant::check)?;
     let tests: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.test.as_str()).collect();
-    let throw_away = ThrowAway::new()?;
+    let temporary = TemporaryServers::new()?;
     let needs_servers = tests.iter().any(|test| *test != SIMULATION);
-    let variables = if needs_servers { servers::up(throw_away.path(), &Kind::ALL)? } else { Variables::new() };
+    let variables = if needs_servers { servers::up(temporary.path(), &Kind::ALL)? } else { Variables::new() };
     let copy = Copy::new(variables)?;
     for test in tests {
         if let Outcome::Fails(violation) = copy.test(test)? {
-            bail!("the product fails as it is: {violation}");
+            bail!("the product fails without a mutant: {violation}");
         }
-        println!("xtask: without a mutant this passes: {test}");
+        println!("xtask: passes without a mutant: {test}");
     }
     let mut survivors = 0;
     for mutant in &mutants {
         match copy.with(mutant)? {
-            Outcome::Fails(violation) => println!("xtask: {}: seen: {violation}", mutant.name),
+            Outcome::Fails(violation) => println!("xtask: {}: killed: {violation}", mutant.name),
             Outcome::Passes => {
                 survivors += 1;
-                println!("xtask: {}: NOT SEEN by {}", mutant.name, mutant.test);
+                println!("xtask: {}: SURVIVED {}", mutant.name, mutant.test);
             }
         }
     }
-    println!("xtask: {} of {} mutants are seen", mutants.len() - survivors, mutants.len());
+    println!("xtask: {} of {} mutants were killed", mutants.len() - survivors, mutants.len());
     Ok(if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 enum Outcome {
     Passes,
-    /// What the test says.
+    /// With this violation.
     Fails(String),
 }
 
 /// A copy of the workspace, with a target folder of its own.
 struct Copy {
     folder: PathBuf,
-    /// What git calls the workspace as it was when it was copied.
+    /// The git tree of the workspace when it was copied.
     tree: String,
     variables: Variables,
 }
 
 impl Copy {
-    /// Copies also changes that are not committed.
+    /// Copies the workspace with uncommitted changes.
     fn new(variables: Variables) -> Result<Copy> {
         let folder = target().join("mutants");
         fs::create_dir_all(folder.join("source"))?;
@@ -126,7 +126,7 @@ impl Copy {
         self.folder.join("source")
     }
 
-    /// git, with an index of ours: that of the workspace belongs to people.
+    /// git with a separate index, so that the index of the workspace is not changed.
     fn git(&self, index: &str, work_tree: &Path) -> Command {
         let mut git = command("git");
         git.current_dir(work_tree).env("GIT_DIR", root().join(".git")).env("GIT_WORK_TREE", work_tree);
@@ -134,13 +134,12 @@ impl Copy {
         git
     }
 
-    /// Makes the copy what the workspace was. Files that are right already are left alone, so that cargo does not build
-    /// them again.
+    /// Resets the copy. Unchanged files are not written, so that cargo does not rebuild them.
     fn reset(&self) -> Result<()> {
         output(self.git("copy.index", &self.source()).args(["read-tree", "--reset", "-u", &self.tree])).map(drop)
     }
 
-    /// Tests with the mutant in the copy, and takes it out again.
+    /// Applies the mutant to the copy, runs the test, and resets the copy.
     fn with(&self, mutant: &Mutant) -> Result<Outcome> {
         output(self.git("copy.index", &self.source()).args(["apply", "--index"]).arg(&mutant.patch))?;
         let outcome = self.test(&mutant.test);
@@ -161,13 +160,13 @@ impl Copy {
             ensure!(!text.contains("running 0 tests"), "there is no such test: {arguments}");
             return Ok(Outcome::Passes);
         }
-        // Anything but the panic of a test, such as an error of the compiler, is a failure of the trial.
+        // Any other failure, such as an error of the compiler, is an error and not a killed mutant.
         let violation = violation(&text).with_context(|| format!("cargo ended with {status}: {}", path.display()))?;
         Ok(Outcome::Fails(violation))
     }
 }
 
-/// What the first test that failed says in its panic.
+/// The panic message of the first failed test.
 fn violation(log: &str) -> Option<String> {
     let failed = log.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))?;
     let of_test = |line: &&str| line.contains(&format!("thread '{failed}'")) && line.contains("panicked at");

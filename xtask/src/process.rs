@@ -1,8 +1,8 @@
-//! Commands that xtask runs to their end, and processes that it keeps, each the leader of a process group of its own.
+//! Child processes of xtask: commands that it waits for and background processes, each in its own process group.
 //!
-//! A Ctrl-C in a terminal goes to every process of the foreground group at once, so the servers would stop beneath
-//! the tests that use them. Here it reaches xtask alone, which ends the group it is waiting for and then tidies up.
-//! A SIGTERM, which reaches xtask alone anyway, takes the same path.
+//! Ctrl-C in a terminal sends SIGINT to every process of the foreground group at once, so the servers would stop while
+//! tests use them. With separate groups it reaches only xtask, which ends the group it is waiting for and then cleans
+//! up. SIGTERM is handled in the same way.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -18,21 +18,21 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// The pause between two looks at a child or a condition.
+/// The pause between two polls of a child or a condition.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How often a condition is looked at: for two minutes, which a slow disk may need to recover a server.
+/// The number of polls of a condition: two minutes, because recovery of a server may be slow.
 const POLLS_MAX: u32 = 6000;
 
-/// How often a process that was asked to end is looked at before it is killed: for ten seconds.
+/// The number of polls of a process after a signal until it is killed: ten seconds.
 const ENDING_POLLS_MAX: u32 = 500;
 
-/// How much of the log of a process that failed is shown.
+/// The number of log lines to show of a failed process.
 const LAST_LINES: usize = 30;
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// From here on SIGINT, SIGTERM and SIGHUP no longer end xtask by themselves.
+/// Handles SIGINT, SIGTERM and SIGHUP, which do not end xtask by themselves any more.
 pub fn handle_signals() -> Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&INTERRUPTED)).context("cannot listen for signals")?;
@@ -40,7 +40,7 @@ pub fn handle_signals() -> Result<()> {
     Ok(())
 }
 
-/// Fails once somebody has asked xtask to end.
+/// Fails after a signal to stop.
 pub fn ensure_uninterrupted() -> Result<()> {
     ensure!(!INTERRUPTED.load(Ordering::Relaxed), "interrupted");
     Ok(())
@@ -86,7 +86,7 @@ pub fn status(command: &mut Command) -> Result<ExitStatus> {
             return Ok(status);
         }
         if ensure_uninterrupted().is_err() {
-            // The group may have ended since it was looked at, which is as good.
+            // It fails if the group has already ended, which is fine.
             let _ = kill_process_group(Pid::from_child(&child), Signal::TERM);
         }
         thread::sleep(POLL);
@@ -118,7 +118,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Re
     eventually_ended(what, || ensure_uninterrupted().and_then(|()| condition()))
 }
 
-/// Waits until `condition` holds, also when xtask is interrupted: for what has to be over before xtask ends.
+/// Waits until `condition` holds, even if xtask is interrupted: for clean-up.
 pub fn eventually_ended(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     for _ in 0..POLLS_MAX {
         if condition()? {
@@ -126,7 +126,7 @@ pub fn eventually_ended(what: &str, mut condition: impl FnMut() -> Result<bool>)
         }
         thread::sleep(POLL);
     }
-    bail!("gave up waiting until {what}")
+    bail!("timed out waiting until {what}")
 }
 
 /// The last lines of a log, or nothing if there is none.
@@ -136,7 +136,7 @@ pub fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
-/// `command` as somebody would type it.
+/// The command line of `command`.
 fn text(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
@@ -163,7 +163,7 @@ impl Child {
         Ok(Self { child, log: log.to_owned(), is_detached: false })
     }
 
-    /// Lets it run on after xtask has ended.
+    /// Lets it continue after xtask has ended.
     pub fn detach(mut self) {
         self.is_detached = true;
     }
@@ -182,7 +182,7 @@ impl Child {
         self.ensure_running().map(|()| false)
     }
 
-    /// Everything that it wrote so far.
+    /// Its output so far.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -202,7 +202,7 @@ impl Drop for Child {
         if self.is_detached || self.has_ended() {
             return;
         }
-        // A signal fails if the process has ended meanwhile, which is as good. One that was stopped has to go on to end.
+        // A signal fails if the process has already ended, which is fine. A stopped process has to be continued to end.
         let _ = self.signal(Signal::TERM);
         let _ = self.signal(Signal::CONT);
         for _ in 0..ENDING_POLLS_MAX {

@@ -1,4 +1,4 @@
-//! The product itself as a throw-away server: on a free port, with a folder of its own, gone when the run is over.
+//! The product as a temporary server: on a free port, with a temporary folder.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::process::{cargo, command, ensure_uninterrupted, eventually, run, target};
 
-/// The program: the one that is named, or what is built now.
+/// The named binary, or a new build.
 pub fn program(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(named) = named {
         let found = fs::canonicalize(named);
@@ -19,16 +19,16 @@ pub fn program(named: Option<&Path>) -> Result<PathBuf> {
     Ok(target().join("debug/nadeuri"))
 }
 
-/// A server that is running.
+/// A running server.
 pub struct Server {
     _server: launch::Server,
     _folder: TempDir,
-    /// Where it listens, such as `127.0.0.1:40123`.
+    /// Its address, such as `127.0.0.1:40123`.
     pub address: SocketAddr,
 }
 
 impl Server {
-    /// Starts every context, with further arguments for `nadeuri serve`; returns when it listens.
+    /// Starts all contexts with further arguments for `nadeuri serve`, and waits until the server listens.
     pub fn start(program: &Path, arguments: &[&str]) -> Result<Server> {
         let folder =
             tempfile::Builder::new().prefix("nadeuri-").tempdir().context("cannot create a temporary folder")?;

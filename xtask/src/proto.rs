@@ -1,7 +1,7 @@
-//! Guards the contracts: `buf lint` for their style, and `buf breaking` for the clients that are already out there.
+//! Checks the contracts: `buf lint` for style, and `buf breaking` for compatibility with existing clients.
 //!
-//! buf comes as an npm package with its binary inside. That `buf breaking` sees a change that would break who reads
-//! events is shown each time: a copy of the contracts loses a field of an event of every context.
+//! buf is installed as an npm package with its binary. Each run also checks that `buf breaking` detects a breaking
+//! change of events: in a copy of the contracts, one event of every context loses a field.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use crate::files::{beneath, empty_folder};
 use crate::process::{answer, command, root, run, target};
 use crate::tools;
 
-/// buf, which checks the contracts and generates code from them.
+/// The buf program.
 pub fn buf() -> Result<PathBuf> {
     tools::npm("@bufbuild/buf", "1.75.0", "buf")
 }
 
-/// Lints proto/ and compares it with its base; returns a line that says what was checked.
+/// Lints proto/ and compares it with its base. Returns a summary.
 pub fn check() -> Result<String> {
     let buf = buf()?;
     run(command(&buf).args(["lint", "proto"]))?;
@@ -25,13 +25,13 @@ pub fn check() -> Result<String> {
     let Some((name, commit)) = base() else {
         return Ok("buf lint; no buf breaking, because git knows no earlier proto/ to compare with".into());
     };
-    // buf gets the base as an archive, so that it needs to know nothing of how this repository was cloned.
+    // buf gets the base as an archive, so that it does not depend on how this repository was cloned.
     let folder = target().join("xtask");
     fs::create_dir_all(&folder)?;
     let archive = folder.join("base.tar");
     run(command("git").args(["archive", "--output"]).arg(&archive).arg(format!("{commit}:proto")))?;
     run(command(&buf).args(["breaking", "proto", "--against"]).arg(&archive))
-        .with_context(|| format!("proto/ breaks what {name} promises"))?;
+        .with_context(|| format!("proto/ is not compatible with {name}"))?;
     Ok(format!("buf lint, buf breaking against {name}"))
 }
 
@@ -47,11 +47,11 @@ fn ensure_breaking_is_seen(buf: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What `buf breaking` says of changed contracts against those of proto/, if it says anything.
+/// The findings of `buf breaking` for changed contracts against proto/, if there are any.
 fn breaks(buf: &Path, changed: &Path) -> Result<Option<String>> {
     let outcome = command(buf).arg("breaking").arg(changed).args(["--against", "proto"]).output()?;
     let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
-    // It ends with this code if it found something, and with others if it could not look.
+    // This exit code means findings. Others are failures of buf.
     const FOUND: i32 = 100;
     let code = outcome.status.code();
     let errors = String::from_utf8_lossy(&outcome.stderr);
@@ -71,7 +71,7 @@ fn copy_of_proto(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Takes the first field of each `events.proto` away, and returns the files, beneath `folder`.
+/// Removes the first field from each `events.proto`, and returns the files, relative to `folder`.
 fn without_first_fields(folder: &Path) -> Result<Vec<String>> {
     let mut changed = Vec::new();
     for path in beneath(folder)?.into_iter().filter(|path| path.ends_with("events.proto")) {
@@ -84,8 +84,8 @@ fn without_first_fields(folder: &Path) -> Result<Vec<String>> {
     Ok(changed)
 }
 
-/// A commit whose contracts have to go on working, and what to call it: where this branch left main; or, when this is main
-/// itself, the commit before.
+/// The base of the comparison and its name: the commit where this branch left main, or on main itself the previous
+/// commit.
 fn base() -> Option<(String, String)> {
     let git = |arguments: &[&str]| answer(command("git").args(arguments));
     let head = git(&["rev-parse", "HEAD"])?;
@@ -108,8 +108,8 @@ mod tests {
 
     const SERVICE: &str = "nadeuri/rental/v1/rental_service.proto";
 
-    /// What `buf breaking` says when a text of a contract becomes another one.
-    fn told_of(text: &str, becomes: &str) -> Option<String> {
+    /// The findings of `buf breaking` after a replacement of text in a contract.
+    fn findings_after(text: &str, becomes: &str) -> Option<String> {
         let buf = buf().expect("buf can be installed");
         let changed = copy_of_proto("changed").expect("proto/ can be copied");
         let file = changed.join(SERVICE);
@@ -135,10 +135,10 @@ mod tests {
             ("a service is gone", "service RentalService {", "service RentingService {"),
         ];
         let missed = breaking.into_iter().filter(|(_, text, becomes)| {
-            !told_of(text, becomes).is_some_and(|told| told.contains(SERVICE) || told.contains("RentalService"))
+            !findings_after(text, becomes).is_some_and(|told| told.contains(SERVICE) || told.contains("RentalService"))
         });
         assert_eq!(missed.map(|(what, ..)| what).collect::<Vec<_>>(), [""; 0], "buf breaking lets these pass");
         let with_more = format!("{stars}  string colour = 99;\n");
-        assert_eq!(told_of(stars, &with_more), None, "whoever does not know a new field need not");
+        assert_eq!(findings_after(stars, &with_more), None, "whoever does not know a new field need not");
     }
 }

@@ -1,8 +1,9 @@
-//! Runs what the documents tell people to type, so that it can't rot: their blocks, in order, as one bash script.
+//! Runs the shell commands in the documents, so that they stay correct: the blocks of a document, in order, as one
+//! script.
 //!
-//! A block that begins with "```sh run" is run, and one with "```sh serve" is a server that goes on in the background until
-//! the next takes its place; what people only read says `sh` alone. A document without a server of its own gets
-//! `nadeuri serve`. Addresses are changed for free ones, so that a server that is running already is left alone.
+//! A block that begins with "```sh run" is run. A block that begins with "```sh serve" is a server that runs in the
+//! background until the next one replaces it. A block with only `sh` is not run. A document without a server block gets
+//! `nadeuri serve`. Addresses are replaced by free ones, so that a server that is already running is not affected.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,16 +16,16 @@ use crate::process::{command, root, run, tail, target};
 use crate::servers::ports;
 use crate::{debian, product, tools};
 
-/// The documents that have such blocks.
+/// The documents with such blocks.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/recipes.md"];
 
-/// Where the documents say that a server listens.
+/// The address of the server in the documents.
 const SERVER: &str = "127.0.0.1:50051";
 
-/// Another port that they use.
+/// Another port in the documents.
 const PROXY_PORT: &str = ":8443";
 
-/// What comes before the blocks.
+/// The prologue of the script.
 const BEFORE: &str = include_str!("recipes.sh");
 
 /// Runs every document.
@@ -45,7 +46,7 @@ pub fn run_all(named: Option<&Path>) -> Result<()> {
         bash.arg(&file).current_dir(folder.path()).env("PATH", &path);
         bash.env("NADEURI_LISTEN", format!("127.0.0.1:{server}")).stdout(fs::File::create(folder.path().join("said"))?);
         if let Err(error) = run(&mut bash) {
-            bail!("{}\n{document} does not hold: {error:#}", tail(&folder.path().join("said")));
+            bail!("{}\na command of {document} fails: {error:#}", tail(&folder.path().join("said")));
         }
         println!("xtask: {document}: {} blocks ran", blocks.len());
     }
@@ -86,12 +87,12 @@ fn script(blocks: &[Block], port: u16) -> String {
     script
 }
 
-/// A server in the background, in place of the one before, that listens when the next block begins.
+/// Starts a server in the background in place of the previous one, and waits until it listens.
 fn serve(line: &str) -> String {
     format!("end_server\n{line} >server.txt 2>&1 &\nawait_server\n")
 }
 
-/// A PATH on which the product and the tools are.
+/// A PATH with the product and the tools.
 fn path(program: &Path) -> Result<String> {
     debian::ensure(&[("nginx", "nginx-light"), ("openssl", "openssl")])?;
     let folder = target().join("tools/recipes");
@@ -99,7 +100,7 @@ fn path(program: &Path) -> Result<String> {
     symlink(program, folder.join("nadeuri"))?;
     symlink(tools::go(tools::GRPCURL)?, folder.join("grpcurl"))?;
     symlink(tools::go(tools::GHZ)?, folder.join("ghz"))?;
-    // Debian keeps servers out of the way of people.
+    // Debian installs server programs outside of the usual PATH.
     Ok(format!("{}:/usr/sbin:{}", folder.display(), std::env::var("PATH").unwrap_or_default()))
 }
 

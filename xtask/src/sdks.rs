@@ -1,8 +1,8 @@
-//! The SDKs of sdk/: generates their code from proto/, and sees that they work: their tests, and the example of each
-//! against a real server.
+//! The SDKs of sdk/: generates their code from proto/, runs their tests, and runs the example of each against a real
+//! server.
 //!
-//! Each language is a module with an [`Sdk`]; what it takes comes from the registry of the language at versions that its
-//! manifest pins.
+//! Each language is a module with an [`Sdk`]. Its tools come from the package registry of the language, at the versions
+//! that the manifest of the SDK pins.
 
 mod go;
 mod java;
@@ -24,7 +24,7 @@ use crate::proto;
 /// The last line of every example.
 const DONE: &str = "done: the car is back with 5 stars, and the taxi is paid";
 
-/// A language with an SDK.
+/// The languages with an SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Language {
     /// grpcio.
@@ -39,7 +39,7 @@ pub enum Language {
     Rust,
 }
 
-/// What to do with which SDKs.
+/// The options of `cargo xtask sdks`.
 #[derive(clap::Args)]
 pub struct Options {
     /// The languages; all if none is given.
@@ -55,12 +55,12 @@ pub struct Options {
     program: Option<PathBuf>,
 }
 
-/// An SDK, as the module of its language knows it.
+/// The steps of an SDK.
 struct Sdk {
     name: &'static str,
-    /// Writes what is made of proto/ to where the SDK has it.
+    /// Generates the code from proto/.
     generate: fn() -> Result<()>,
-    /// Packages it, and runs the tests of what is written by hand.
+    /// Builds the package and runs the tests.
     test: fn() -> Result<()>,
     /// The command that runs the example.
     example: fn() -> Result<Command>,
@@ -82,7 +82,7 @@ impl Language {
 pub fn run_all(options: &Options) -> Result<()> {
     if options.check {
         go::check()?;
-        println!("xtask: the generated code of sdk/go is what proto/ makes");
+        println!("xtask: the generated code of sdk/go matches proto/");
         return Ok(());
     }
     let languages = if options.languages.is_empty() { Language::value_variants() } else { &options.languages };
@@ -93,7 +93,7 @@ pub fn run_all(options: &Options) -> Result<()> {
         let mut done = "generated";
         if let Some(program) = &program {
             (sdk.test)().with_context(|| format!("the SDK for {} fails", sdk.name))?;
-            play(&sdk, program).with_context(|| format!("the example for {} fails", sdk.name))?;
+            run_example(&sdk, program).with_context(|| format!("the example for {} fails", sdk.name))?;
             done = "generated, packaged, tested; its example ran against a server";
         }
         println!("xtask: {}: {done}", sdk.name);
@@ -101,8 +101,8 @@ pub fn run_all(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Runs the example against a server of its own; it must end well, in time, and with the line that all of them end with.
-fn play(sdk: &Sdk, program: &Path) -> Result<()> {
+/// Runs the example against a new server. It must succeed in time, and print the last line of every example.
+fn run_example(sdk: &Sdk, program: &Path) -> Result<()> {
     let server = Server::start(program, &[])?;
     let log = tempfile::NamedTempFile::new()?;
     let mut example = (sdk.example)()?;
@@ -119,13 +119,13 @@ fn folder(language: &str) -> PathBuf {
     root().join("sdk").join(language)
 }
 
-/// The contracts, by their paths from proto/, in order.
+/// The files of the contracts, as sorted paths relative to proto/.
 fn protos() -> Result<Vec<String>> {
     let files = beneath(&root().join("proto"))?.into_iter().map(|path| path.display().to_string());
     Ok(files.filter(|path| path.ends_with(".proto")).collect())
 }
 
-/// Has buf generate one language by the template sdk/LANGUAGE/buf.gen.yaml, with the plugins that lie in `plugins`.
+/// Runs buf for one language with the template sdk/LANGUAGE/buf.gen.yaml and the plugins in the folder `plugins`.
 fn buf_generate(language: &str, plugins: &Path, inputs: &[&str]) -> Result<()> {
     let buf = proto::buf()?;
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,8 +1,8 @@
-//! PostgreSQL and RabbitMQ out of a folder of one's own: real servers that are as quick to throw away as a file.
+//! PostgreSQL and RabbitMQ in a folder: real servers for development and tests.
 //!
-//! A folder holds a server's data, log and port, and nothing else of the system is touched, so any number of folders
-//! run side by side. People keep one for local development; a fault test brings its own, so that the server it kills
-//! is nobody else's.
+//! A folder holds the data, the log and the port of a server. Nothing else of the system is changed, so servers of
+//! several folders can run side by side. Developers keep one for local development. A fault test has its own, because
+//! it kills the server.
 
 mod account;
 pub mod ports;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::debian;
 use crate::process::tail;
 
-/// What to do with the servers of a folder.
+/// The operations on the servers of a folder.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Start the servers and print their addresses; both if none is chosen.
@@ -62,30 +62,30 @@ pub struct One {
     kind: Kind,
 }
 
-/// The servers that the contexts need.
+/// The kinds of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// Holds the state.
+    /// PostgreSQL, for the state.
     Postgres,
-    /// Carries the events.
+    /// RabbitMQ, for the events.
     Rabbitmq,
 }
 
 /// How a kind of server is installed, started, found and stopped.
 struct Server {
     name: &'static str,
-    /// Its folder in that of all servers.
+    /// The name of its subfolder.
     folder: &'static str,
-    /// The variable that tells tests where the server is.
+    /// The environment variable with its URL, for tests.
     variable: &'static str,
     url: fn(port: u16) -> String,
     package: &'static str,
     is_installed: fn() -> bool,
-    /// How many ports in a row the server needs.
+    /// The number of consecutive ports that it needs.
     ports: u16,
-    /// Starts a server that does not run, and waits until it has recovered and takes connections.
+    /// Starts the server, and waits until it has recovered and accepts connections.
     start: fn(folder: &Path, port: u16) -> Result<()>,
-    /// The signal on which the server finishes its work and ends, without waiting for clients to leave.
+    /// The signal for a graceful shutdown that does not wait for clients to disconnect.
     stop: Signal,
 }
 
@@ -100,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// The variable that tells tests where the server is.
+    /// The environment variable with its URL, for tests.
     pub fn variable(self) -> &'static str {
         self.server().variable
     }
@@ -115,7 +115,7 @@ impl Kind {
     }
 }
 
-/// Runs a command of a person or a fault test.
+/// Runs an operation for a developer or a fault test.
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Up { place, postgres, rabbitmq } => {
@@ -141,7 +141,7 @@ pub fn kill(folder: &Path, kind: Kind) -> Result<()> {
     processes::kill(&kind.folder(&existing(folder)?))
 }
 
-/// The environment variables that tell where servers are.
+/// Environment variables with the URLs of servers.
 pub type Variables = BTreeMap<&'static str, String>;
 
 /// Starts servers in `folder`; returns the variables of all that were started there.
@@ -153,7 +153,7 @@ pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Variables> {
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let folder = existing(folder)?;
-    // The servers' own users have to reach what is inside; a temporary folder is closed to them at first.
+    // The servers run as other users, who can't open a temporary folder by default.
     fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
     for kind in kinds {
         if kind.port(&folder).is_none() {
@@ -169,7 +169,7 @@ pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Variables> {
         let certificate = postgres::certificate(&Kind::Postgres.folder(&folder));
         variables.insert("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string());
     }
-    // What a shell or a container takes for its environment.
+    // A file for the environment of a shell or a container.
     let env: String = variables.iter().map(|(variable, value)| format!("{variable}={value}\n")).collect();
     fs::write(folder.join("env"), env).with_context(|| format!("cannot write {}/env", folder.display()))?;
     Ok(variables)
@@ -185,7 +185,7 @@ pub fn start(folder: &Path, kind: Kind) -> Result<()> {
     }
     eprintln!("xtask: starting {} on port {port}", server.name);
     (server.start)(&folder, port).inspect_err(|_| {
-        // A server that is half there would be in the way of the next attempt.
+        // A half-started server would block the next attempt.
         if let Err(error) = processes::kill(&folder) {
             eprintln!("xtask: {error:#}");
         }
@@ -193,16 +193,16 @@ pub fn start(folder: &Path, kind: Kind) -> Result<()> {
     })
 }
 
-/// The full path of a folder, as it stands in the command lines of the servers.
+/// The canonical path of a folder, as in the command lines of the servers.
 fn existing(folder: &Path) -> Result<PathBuf> {
     fs::canonicalize(folder).with_context(|| format!("cannot open {}", folder.display()))
 }
 
-/// A temporary folder that takes the servers in it, or somewhere beneath it, along when it goes, however the run ends.
-pub struct ThrowAway(TempDir);
+/// A temporary folder that stops all servers in it and beneath it when it is dropped.
+pub struct TemporaryServers(TempDir);
 
-impl ThrowAway {
-    /// An empty one.
+impl TemporaryServers {
+    /// Creates an empty folder.
     pub fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir();
         Ok(Self(folder.context("cannot create a temporary folder")?))
@@ -214,7 +214,7 @@ impl ThrowAway {
     }
 }
 
-impl Drop for ThrowAway {
+impl Drop for TemporaryServers {
     fn drop(&mut self) {
         if let Err(error) = existing(self.path()).and_then(|folder| processes::kill(&folder)) {
             eprintln!("xtask: servers may be left in {}: {error:#}", self.path().display());

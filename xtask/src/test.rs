@@ -1,8 +1,7 @@
-//! Runs everything: the contracts, then all tests, with real servers that live exactly as long as the run.
+//! Runs the checks of the contracts and all tests, with real servers that are stopped at the end.
 //!
-//! One PostgreSQL and one RabbitMQ serve all tests, which keep out of each other's way by names of their own. A test
-//! that kills a server starts one for itself, in a folder beneath `NADEURI_TEST_SERVERS`, with the xtask that
-//! `NADEURI_XTASK` names.
+//! All tests share one PostgreSQL and one RabbitMQ, with unique names of databases and queues. A test that kills a
+//! server starts its own, in a folder beneath `NADEURI_TEST_SERVERS`, with the binary that `NADEURI_XTASK` names.
 
 use std::process::ExitCode;
 
@@ -10,22 +9,22 @@ use anyhow::{Context, Result};
 
 use crate::process::{cargo, status};
 use crate::proto;
-use crate::servers::{self, Kind, ThrowAway};
+use crate::servers::{self, Kind, TemporaryServers};
 
 /// Runs the tests; the exit code is cargo's, unless only the contracts failed.
 pub fn run_all(extra: &[String]) -> Result<ExitCode> {
     let contracts = proto::check();
     if let Err(error) = &contracts {
-        eprintln!("xtask: {error:#}; the tests are run all the same");
+        eprintln!("xtask: {error:#}; the tests run anyway");
     }
-    let throw_away = ThrowAway::new()?;
-    let variables = servers::up(throw_away.path(), &Kind::ALL)?;
+    let temporary = TemporaryServers::new()?;
+    let variables = servers::up(temporary.path(), &Kind::ALL)?;
     let mut test = cargo();
     test.arg("test").args(whole_workspace(extra)).args(extra).envs(variables);
-    test.env("NADEURI_TEST_SERVERS", throw_away.path());
+    test.env("NADEURI_TEST_SERVERS", temporary.path());
     test.env("NADEURI_XTASK", std::env::current_exe().context("cannot tell where xtask is")?);
     let tests = status(&mut test)?;
-    drop(throw_away);
+    drop(temporary);
 
     let tests_text = if tests.success() { "passed" } else { "failed" };
     let contracts_text = contracts.as_deref().unwrap_or("the contracts failed");
@@ -34,7 +33,7 @@ pub fn run_all(extra: &[String]) -> Result<ExitCode> {
     Ok(if code == 0 && contracts.is_err() { ExitCode::FAILURE } else { ExitCode::from(code) })
 }
 
-/// Everything, unless the arguments choose packages: cargo would take `--workspace` over the choice.
+/// `--workspace`, unless the arguments select packages: cargo would prefer `--workspace`.
 fn whole_workspace(extra: &[String]) -> Option<&'static str> {
     let ours = extra.iter().take_while(|argument| *argument != "--");
     let chosen = ours.into_iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package"));

@@ -1,5 +1,5 @@
-//! Programs of npm, PyPI and Go, at pinned versions beneath `target/tools`, so that a new version of one doesn't fail a
-//! commit that has nothing to do with it.
+//! Programs from npm, PyPI and Go, at pinned versions beneath `target/tools`, so that a new version can't fail an
+//! unrelated commit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use crate::process::{answer, command, output, root, run, target};
 /// A program that `go install` makes: its name, its package and its version.
 pub type GoProgram = (&'static str, &'static str, &'static str);
 
-/// Makes load.
+/// The load generator.
 pub const GHZ: GoProgram = ("ghz", "github.com/bojand/ghz/cmd/ghz", "v0.121.0");
-/// Makes single calls.
+/// The client for single calls.
 pub const GRPCURL: GoProgram = ("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3");
 
 /// Runs `install`, unless the file `stamp` says that it was run for the same `pin`.
@@ -23,7 +23,7 @@ pub fn once(stamp: &Path, pin: &str, install: impl FnOnce() -> Result<()>) -> Re
         return Ok(());
     }
     install()?;
-    // Last, so that half an installation is made anew.
+    // Last, so that an interrupted installation is repeated.
     fs::write(stamp, pin).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
@@ -43,7 +43,7 @@ pub fn folder(name: &str, pin: &str, install: impl FnOnce(&Path) -> Result<()>) 
 pub fn npm(package: &str, version: &str, program: &str) -> Result<PathBuf> {
     let folder = folder(program, version, |folder| {
         debian::ensure(&[("npm", "npm")])?;
-        // Scripts after the installation only make programs start faster; without them nothing unforeseen is run.
+        // Install scripts only make programs start faster. Without them no unknown code runs.
         let mut npm = command("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error", "--prefix"]);
         run(npm.arg(folder).arg(format!("{package}@{version}")).stdout(std::io::stderr()))
@@ -57,7 +57,7 @@ pub fn pypi(package: &str, version: &str, program: &str) -> Result<PathBuf> {
     Ok(folder.join("bin").join(program))
 }
 
-/// Makes a virtual environment of Python with a package in it.
+/// Creates a Python virtual environment with a package.
 pub fn virtual_environment(folder: &Path, package: &str) -> Result<()> {
     if answer(command("python3").args(["-c", "import ensurepip"])).is_none() {
         debian::install(&["python3-venv"])?;
@@ -73,7 +73,7 @@ pub fn ensure_go() -> Result<()> {
     Ok(())
 }
 
-/// A program that `go install` makes by itself.
+/// A program that `go install` builds.
 pub fn go((name, package, version): GoProgram) -> Result<PathBuf> {
     let folder = folder(name, version, |folder| {
         ensure_go()?;
@@ -82,10 +82,10 @@ pub fn go((name, package, version): GoProgram) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
-/// The folder of the programs that the `tool` lines of `module`/go.mod name, built when they aren't there yet or when the
-/// file has changed. `variables` are set in them, as `-X` of Go's linker takes it.
+/// The folder with the programs of the `tool` lines of `module`/go.mod. They are built if they do not exist or the file
+/// has changed. `variables` are set with `-X` of Go's linker.
 ///
-/// `go install PROGRAM@VERSION` would not do for those whose own go.mod replaces modules.
+/// `go install PROGRAM@VERSION` does not work for programs whose go.mod has `replace` directives.
 pub fn go_tools(module: &str, variables: &[&str]) -> Result<PathBuf> {
     let source = root().join(module);
     let pinned = fs::read_to_string(source.join("go.mod")).with_context(|| format!("cannot read {module}/go.mod"))?;
@@ -104,5 +104,5 @@ pub fn go_source(pinned: &str, module: &str) -> Result<PathBuf> {
     download.current_dir(root().join(pinned)).args(["mod", "download", "-json", module]);
     let said = output(&mut download)?;
     let folder = said.lines().find_map(|line| line.trim().strip_prefix("\"Dir\": \"")?.split('"').next());
-    Ok(folder.context("go does not say where the module is")?.into())
+    Ok(folder.context("go printed no folder of the module")?.into())
 }

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release                                  # the server, in another terminal
-//! cargo run -p nadeuri-client --example outing         # on http://127.0.0.1:50051, or where NADEURI_SERVER names
+//! cargo run -p nadeuri-client --example outing         # on http://127.0.0.1:50051, or the URL in NADEURI_SERVER
 //! ```
 
 use std::time::{Duration, SystemTime};
@@ -36,14 +36,13 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Connects as somebody. The server believes these names as long as it runs with auth off; with it on, each gets a token
-/// instead.
+/// Connects as a user with a role. These headers are for a server with auth off; with auth on, use a token instead.
 fn connect_as(user: &str, role: &str) -> Result<Client, Error> {
     let server = std::env::var("NADEURI_SERVER").unwrap_or_else(|_| "http://127.0.0.1:50051".to_owned());
     Client::connect(&server, Options::default().header("x-user", user).header("x-roles", role))
 }
 
-/// Looks again and again: what one context does reaches the others by events, a moment later.
+/// Polls until there is a value: contexts receive each other's events a moment later.
 async fn eventually<T>(look: impl AsyncFn() -> Result<Option<T>, Error>) -> anyhow::Result<T> {
     for _ in 0..200 {
         if let Some(found) = look().await? {
@@ -71,7 +70,7 @@ async fn rent_a_car() -> anyhow::Result<Reservation> {
     let reserve = ReserveCarRequest { car_id: car.car_id, period, ..ReserveCarRequest::default() };
     let mina = connect_as("mina", "customer")?;
     let reserved = eventually(async || match mina.send(reserve.clone()).await {
-        // rental has not heard of the new car yet
+        // rental has not received the event of the new car yet
         Err(error) if error.reason() == "CAR_NOT_FOUND" => Ok(None),
         reserved => reserved.map(Some),
     });
@@ -126,7 +125,7 @@ async fn take_a_taxi() -> anyhow::Result<Drive> {
     Ok(drive)
 }
 
-/// What the company heard of a flow, as it would be followed live.
+/// The first events of a flow, as a live watch returns them.
 async fn first_events_of(flow_id: &str) -> anyhow::Result<Vec<String>> {
     let from_the_first = WatchEventsRequest { after_position: Some(0), ..WatchEventsRequest::default() };
     let mut events = connect_as("admin", "admin")?.watch(from_the_first);

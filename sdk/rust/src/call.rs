@@ -1,4 +1,4 @@
-//! One call, as it is: no request id, no deadline and no retry that the caller did not add.
+//! A single call, without added request id, deadline or retries.
 
 use contracts::{Streaming, Unary};
 use http::uri::PathAndQuery;
@@ -8,7 +8,7 @@ use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-/// What calls go through: a [`tonic::transport::Channel`], or any service around one.
+/// The transport of calls: a [`tonic::transport::Channel`], or any service around one.
 pub trait Transport:
     GrpcService<
         Body,
@@ -31,7 +31,7 @@ impl<T> Transport for T where
 ///
 /// # Errors
 ///
-/// The status that the server answers with, or that says why there is no answer.
+/// The status of the server, or a status that says why there is no response.
 pub async fn call<M: Unary>(transport: impl Transport, request: Request<M>) -> Result<Response<M::Response>, Status> {
     let mut grpc = ready(transport).await?;
     grpc.unary(request, path::<M>(), ProstCodec::default()).await
@@ -41,7 +41,7 @@ pub async fn call<M: Unary>(transport: impl Transport, request: Request<M>) -> R
 ///
 /// # Errors
 ///
-/// The status that the server refuses it with, or that says why there is no answer.
+/// The status with which the server refuses it, or a status that says why there is no response.
 pub async fn open<M: Streaming>(
     transport: impl Transport,
     request: Request<M>,

@@ -1,4 +1,4 @@
-//! The connection that requests are sent over, with what every call needs.
+//! The connection, with request ids, deadlines, retries and credentials for every call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use uuid::Uuid;
 use crate::options::Token;
 use crate::{Error, Options, call};
 
-/// A connection that carries a stream without events would not notice that the other end is gone.
+/// Without keepalive, a stream without events would not notice a lost connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A connection to a server, and who calls over it. Clones share the connection.
+/// A connection to a server, with the credentials of a caller. Clones share the connection.
 #[derive(Clone)]
 pub struct Client {
     channel: Channel,
@@ -29,12 +29,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `http://HOST:PORT` or, over TLS, to `https://HOST:PORT`, when the first call is made, and again whenever
-    /// the connection is lost.
+    /// Creates a client of `http://HOST:PORT` or, over TLS, `https://HOST:PORT`. It connects at the first call, and
+    /// reconnects whenever the connection is lost.
     ///
     /// # Errors
     ///
-    /// [`Code::InvalidArgument`] if the address, a header, or the certificates in the options are not what they should be.
+    /// [`Code::InvalidArgument`] if the address, a header or the certificates are invalid.
     ///
     /// # Panics
     ///
@@ -63,11 +63,11 @@ impl Client {
         Client::over(endpoint.connect_lazy(), options)
     }
 
-    /// Calls over a connection that is there already; the certificates in the options are not used.
+    /// Creates a client over an existing channel. The certificates in the options are not used.
     ///
     /// # Errors
     ///
-    /// [`Code::InvalidArgument`] if a header is none.
+    /// [`Code::InvalidArgument`] if a header is invalid.
     pub fn over(channel: Channel, options: Options) -> Result<Client, Error> {
         let mut headers = MetadataMap::new();
         for (name, value) in &options.headers {
@@ -81,20 +81,20 @@ impl Client {
         Ok(Client { channel, token, headers: Arc::new(headers), deadline, attempts })
     }
 
-    /// The same caller, whose calls may take so long, each with all its attempts.
+    /// The same caller with another deadline for each call, with all its attempts.
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Client {
         Client { deadline, ..self.clone() }
     }
 
-    /// Sends a request. It gets a request id unless it has one, and keeps it when it is sent again: the server does the
-    /// work once.
+    /// Sends a request. It gets a request id unless it has one. Retries use the same request id, so the server executes
+    /// the request once.
     ///
-    /// It is sent again if the contract says that it may be repeated and the error names a delay, or nobody is there.
+    /// It is retried if the contract allows it, and the error has a retry delay or the server is not reachable.
     ///
     /// # Errors
     ///
-    /// What the last attempt ended with. A delay that would end after the deadline is not waited for.
+    /// The error of the last attempt. There is no retry if its delay would end after the deadline.
     pub async fn send<M: Unary>(&self, mut request: M) -> Result<M::Response, Error> {
         if request.request_id() == Some("") {
             #[expect(clippy::disallowed_methods, reason = "a client is not simulated")]
@@ -124,7 +124,7 @@ impl Client {
         };
         let late = || Error::from(Status::deadline_exceeded("there was no answer in time"));
         let sent: Result<M::Response, Error> = tokio::time::timeout_at(end, sent).await.map_err(|_| late())?;
-        // The connection looks at the deadline as well, and calls it `Cancelled`.
+        // The channel enforces the deadline too, but with the code `Cancelled`.
         sent.map_err(|error| if error.code() == Code::Cancelled && end <= Instant::now() { late() } else { error })
     }
 
@@ -132,7 +132,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// What the server refuses it with, or why there is no answer.
+    /// The error with which the server refuses it, or that says why there is no response.
     pub async fn open<M: Streaming>(&self, request: M) -> Result<tonic::Streaming<M::Response>, Error> {
         Ok(call::open(self.channel.clone(), self.request(request).await?).await?)
     }

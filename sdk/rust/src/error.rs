@@ -1,4 +1,4 @@
-//! What a call that failed returns, and when it may be tried again.
+//! The error of a failed call, and the pauses between retries.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// The pauses between attempts where the server names none: doubled each time, and random, so that clients that failed
-/// together don't come back together.
+/// The pauses between attempts, if the server sets none: exponential backoff with jitter, so that clients that failed
+/// at the same time do not retry at the same time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// After so many doublings it is the longest, and more would be too many for the number.
+/// After this many doublings the pause is the longest. More would overflow.
 const DOUBLINGS: u32 = 5;
 
-/// A call failed.
+/// The error of a failed call.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Details>);
 
@@ -25,58 +25,58 @@ struct Details {
     retry_delay: Option<Duration>,
 }
 
-/// A field of the request that can't be taken.
+/// An invalid field of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Its path, such as `car.daily_rate.currency_code`.
     pub field: String,
-    /// What would be right.
+    /// What is expected.
     pub description: String,
 }
 
 impl Error {
-    /// The status.
+    /// The gRPC status code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.status.code()
     }
 
-    /// What it says to people.
+    /// The message for people.
     #[must_use]
     pub fn message(&self) -> &str {
         self.0.status.message()
     }
 
-    /// What programs go by, such as `PERIOD_TAKEN`; empty if no server of Nadeuri answered.
+    /// The reason for programs, such as `PERIOD_TAKEN`; empty if the error is not from a server of Nadeuri.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.0.reason
     }
 
-    /// The fields that can't be taken, when the reason is `INVALID_FIELDS`.
+    /// The invalid fields, if the reason is `INVALID_FIELDS`.
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
         &self.0.violations
     }
 
-    /// After how long trying again may help, if the server says so.
+    /// The delay after which a retry may succeed, if the server sets one.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         self.0.retry_delay
     }
 
-    /// What gRPC tells of the call.
+    /// The gRPC status.
     #[must_use]
     pub fn status(&self) -> &Status {
         &self.0.status
     }
 
-    /// How long to wait after this attempt (the first is 1) until the next; `None` if another would not help.
+    /// The pause after this attempt (the first is 1); `None` if a retry would not help.
     pub(crate) fn pause(&self, attempt: u32) -> Option<Duration> {
         if let Some(delay) = self.0.retry_delay {
             return Some(delay + below(FIRST_PAUSE));
         }
-        // Nobody is there at the moment.
+        // The server is not reachable.
         let is_passing = matches!(self.code(), Code::Unavailable | Code::DeadlineExceeded);
         is_passing.then(|| below(LONGEST_PAUSE.min(FIRST_PAUSE * (1 << attempt.min(DOUBLINGS)))))
     }

@@ -1,7 +1,8 @@
 //! The Rust client of Nadeuri.
 //!
-//! [`Client::connect`] connects; [`Client::send`] sends any request of the [contracts](contracts), with a request id, a
-//! deadline, retries and typed errors. [`Client::items`] walks through pages, [`Client::watch`] follows the events.
+//! [`Client::connect`] creates a client. [`Client::send`] sends any request of the [contracts](contracts), with a
+//! request id, a deadline, retries and typed errors. [`Client::items`] reads all pages of a list, [`Client::watch`]
+//! streams events.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), client::Error> {
@@ -14,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! [`call`] and [`open`] are what is beneath it: one call, as it is.
+//! [`call`] and [`open`] are the layer below: single calls without retries.
 
 mod call;
 mod connection;

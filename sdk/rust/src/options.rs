@@ -1,4 +1,4 @@
-//! Who calls, and how.
+//! The options of a client.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(15);
 const ATTEMPTS: u32 = 4;
 
-/// Who calls, and how. The default calls as nobody in particular.
+/// The options of a client: credentials, deadline, attempts. By default, there are no credentials.
 #[derive(Clone)]
 pub struct Options {
     pub(crate) token: Token,
@@ -23,7 +23,7 @@ pub struct Options {
 
 type Asked = Pin<Box<dyn Future<Output = Result<String, Box<dyn StdError + Send + Sync>>> + Send>>;
 
-/// Where tokens come from.
+/// The source of tokens.
 #[derive(Clone, Default)]
 pub(crate) enum Token {
     #[default]
@@ -45,7 +45,7 @@ impl Options {
         Options { token: Token::Static(token.to_owned()), ..self }
     }
 
-    /// Asks for the token at each call, so that it can be renewed.
+    /// Gets the token from `ask` for each call, so that it can be renewed.
     #[must_use]
     pub fn token_from<F, E>(self, ask: impl Fn() -> F + Send + Sync + 'static) -> Options
     where
@@ -59,7 +59,7 @@ impl Options {
         Options { token: Token::Asked(Arc::new(ask)), ..self }
     }
 
-    /// Trusts the certificates of this PEM file in place of the machine's.
+    /// Trusts the CA certificates of this PEM file instead of the system's.
     #[must_use]
     pub fn ca(self, file: impl Into<PathBuf>) -> Options {
         Options { ca: Some(file.into()), ..self }

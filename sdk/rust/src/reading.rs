@@ -1,4 +1,4 @@
-//! Reading much: lists that come in pages, and events as they happen.
+//! Streams of results: lists over all pages, and events as they arrive.
 
 use contracts::Paged;
 use contracts::chronicle::v1::{Event, WatchEventsRequest, WatchEventsResponse};
@@ -7,20 +7,22 @@ use tonic::{Status, Streaming};
 
 use crate::{Client, Error};
 
-/// A watch outlives a restart of the server: so many failures in a row take about a minute, with the pauses between them.
+/// A watch survives a restart of the server: this many failures in a row take about a minute, with the pauses between
+/// them.
 const WATCH_FAILURES: u32 = 60;
 
 impl Client {
-    /// All items of a list, page after page, each page when it is needed. The stream ends after an error.
+    /// All items of a list. Each page is requested when it is needed. The stream ends after an error.
     pub fn items<M: Paged<Item: Send>>(&self, request: M) -> BoxStream<'static, Result<M::Item, Error>> {
         let listing = Listing { client: self.clone(), page: Vec::new().into_iter(), next: Some(request) };
         try_unfold(listing, |mut listing| async { Ok(listing.next().await?.map(|item| (item, listing))) }).boxed()
     }
 
-    /// Events as they are heard, without an end; when the connection breaks, it goes on after the last that came.
+    /// Events as they arrive, without an end. After a lost connection, it resumes after the last received event.
     ///
-    /// Without an `after_position` it begins now; until a first event came, a break makes it begin at a new now. The stream
-    /// ends after an error, which comes when the server refuses, or when nobody was there for about a minute.
+    /// Without an `after_position` it starts with the events from now on; if the connection is lost before the first
+    /// event, it starts again from that time on. The stream ends after an error: if the server refuses, or is not
+    /// reachable for about a minute.
     pub fn watch(&self, request: WatchEventsRequest) -> BoxStream<'static, Result<Event, Error>> {
         let watch = Watch { client: self.clone(), request, stream: None, failures: 0 };
         try_unfold(watch, |mut watch| async { Ok(Some((watch.next().await?, watch))) }).boxed()
@@ -30,7 +32,7 @@ impl Client {
 struct Listing<M: Paged> {
     client: Client,
     page: std::vec::IntoIter<M::Item>,
-    /// What asks for the page after this one.
+    /// The request of the next page.
     next: Option<M>,
 }
 
@@ -55,7 +57,7 @@ struct Watch {
     client: Client,
     request: WatchEventsRequest,
     stream: Option<Streaming<WatchEventsResponse>>,
-    /// Since the last event.
+    /// The failures since the last event.
     failures: u32,
 }
 
@@ -78,7 +80,7 @@ impl Watch {
         }
     }
 
-    /// The next event of the stream that is open, or of a new one.
+    /// The next event of the open stream, or of a new one.
     async fn follow(&mut self) -> Result<Event, Error> {
         let stream = match &mut self.stream {
             Some(stream) => stream,

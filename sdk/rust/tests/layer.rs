@@ -1,4 +1,4 @@
-//! The layer against a server within the test, which fails as it is told to.
+//! The client against a fake server that fails on demand.
 
 #![expect(clippy::unwrap_used, reason = "what the server within the test can't do fails the test")]
 
@@ -24,9 +24,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 const REQUEST_TIMEOUT: &str = "grpc-timeout";
 
-/// What the server was sent, and what it fails with, one failure a call.
+/// The requests that the server received, and the failures of its next calls.
 #[derive(Default)]
-struct Told {
+struct State {
     failures: Vec<Status>,
     request_ids: Vec<String>,
     headers: Vec<MetadataMap>,
@@ -34,25 +34,25 @@ struct Told {
 }
 
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Told>>);
+struct Fake(Arc<Mutex<State>>);
 
 impl Fake {
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
     fn fails(&self, failures: impl IntoIterator<Item = Status>) {
-        self.told().failures.extend(failures);
+        self.state().failures.extend(failures);
     }
 
     fn take<T>(&self, headers: &MetadataMap, answer: T) -> Result<Response<T>, Status> {
-        let mut told = self.told();
-        told.headers.push(headers.clone());
-        if told.failures.is_empty() { Ok(Response::new(answer)) } else { Err(told.failures.remove(0)) }
+        let mut state = self.state();
+        state.headers.push(headers.clone());
+        if state.failures.is_empty() { Ok(Response::new(answer)) } else { Err(state.failures.remove(0)) }
     }
 
     fn reserve(&self, request: Request<ReserveCarRequest>) -> Ready<Result<Response<ReserveCarResponse>, Status>> {
-        self.told().request_ids.push(request.get_ref().request_id.clone());
+        self.state().request_ids.push(request.get_ref().request_id.clone());
         let reservation = Reservation { car_id: request.get_ref().car_id.clone(), ..Reservation::default() };
         ready(self.take(request.metadata(), ReserveCarResponse { reservation: Some(reservation) }))
     }
@@ -68,7 +68,7 @@ impl Fake {
     /// Two events, and then the failure.
     fn watch(&self, request: Request<WatchEventsRequest>) -> Ready<Result<Response<Events>, Status>> {
         let after = request.get_ref().after_position.unwrap_or(0);
-        self.told().watched_from.push(after);
+        self.state().watched_from.push(after);
         let event = |position: i64| Event { position, ..Event::default() };
         let answer = |position: i64| Ok(WatchEventsResponse { event: Some(event(after + position)) });
         let end = self.take(request.metadata(), ()).err().map(Err);
@@ -141,7 +141,7 @@ async fn start(options: Options) -> (Fake, Client) {
 }
 
 fn failure(code: Code, details: ErrorDetails) -> Status {
-    Status::with_error_details(code, "as told", details)
+    Status::with_error_details(code, "on demand", details)
 }
 
 fn retry_after(code: Code, delay: Duration) -> Status {
@@ -155,9 +155,9 @@ async fn reserve(client: &Client) -> Result<(), Error> {
 #[tokio::test]
 async fn a_retry_keeps_the_request_id() {
     let (fake, client) = start(Options::default()).await;
-    fake.fails([Status::unavailable("as told"), retry_after(Code::Aborted, Duration::from_millis(1))]);
+    fake.fails([Status::unavailable("on demand"), retry_after(Code::Aborted, Duration::from_millis(1))]);
     reserve(&client).await.unwrap();
-    let request_ids = fake.told().request_ids.clone();
+    let request_ids = fake.state().request_ids.clone();
     assert_eq!(request_ids[0].len(), 36);
     assert_eq!(request_ids, vec![request_ids[0].clone(); 3]);
 }
@@ -169,24 +169,24 @@ async fn each_call_has_a_request_id_of_its_own_unless_it_brings_one() {
     reserve(&client).await.unwrap();
     let request = ReserveCarRequest { request_id: "mine".to_owned(), ..ReserveCarRequest::default() };
     client.send(request).await.unwrap();
-    let told = fake.told();
-    assert_ne!(told.request_ids[0], told.request_ids[1]);
-    assert_eq!(told.request_ids[2], "mine");
+    let state = fake.state();
+    assert_ne!(state.request_ids[0], state.request_ids[1]);
+    assert_eq!(state.request_ids[2], "mine");
 }
 
 #[tokio::test]
-async fn a_refusal_is_typed_and_not_tried_again() {
+async fn a_refusal_is_typed_and_not_retried() {
     let (fake, client) = start(Options::default()).await;
     let details = ErrorDetails::with_error_info("PERIOD_TAKEN", "nadeuri", []);
     fake.fails([failure(Code::FailedPrecondition, details)]);
     let error = reserve(&client).await.unwrap_err();
     assert_eq!((error.reason(), error.code()), ("PERIOD_TAKEN", Code::FailedPrecondition));
-    assert_eq!(error.to_string(), "PERIOD_TAKEN: as told");
-    assert_eq!(fake.told().request_ids.len(), 1);
+    assert_eq!(error.to_string(), "PERIOD_TAKEN: on demand");
+    assert_eq!(fake.state().request_ids.len(), 1);
 }
 
 #[tokio::test]
-async fn wrong_fields_are_named() {
+async fn invalid_fields_are_named() {
     let (fake, client) = start(Options::default()).await;
     let details = ErrorDetails::with_bad_request_violation("period.end_time", "it must be later");
     fake.fails([failure(Code::InvalidArgument, details)]);
@@ -196,12 +196,12 @@ async fn wrong_fields_are_named() {
 }
 
 #[tokio::test]
-async fn attempts_end() {
+async fn the_number_of_attempts_is_limited() {
     let (fake, client) = start(Options::default()).await;
     fake.fails(vec![retry_after(Code::Unavailable, Duration::from_millis(1)); 10]);
     let error = reserve(&client).await.unwrap_err();
     assert_eq!(error.retry_delay(), Some(Duration::from_millis(1)));
-    assert_eq!(fake.told().request_ids.len(), 4);
+    assert_eq!(fake.state().request_ids.len(), 4);
 }
 
 #[tokio::test]
@@ -210,15 +210,15 @@ async fn a_delay_beyond_the_deadline_is_not_waited_for() {
     fake.fails([retry_after(Code::Unavailable, Duration::from_secs(3_600))]);
     let error = reserve(&client).await.unwrap_err();
     assert_eq!(error.retry_delay(), Some(Duration::from_secs(3_600)));
-    assert_eq!(fake.told().request_ids.len(), 1);
+    assert_eq!(fake.state().request_ids.len(), 1);
 }
 
 #[tokio::test]
 async fn every_call_has_a_deadline_the_token_and_the_headers() {
     let (fake, client) = start(Options::default().token("a-token").header("x-user", "mina")).await;
     reserve(&client).await.unwrap();
-    let told = fake.told();
-    let header = |name: &str| told.headers[0].get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let state = fake.state();
+    let header = |name: &str| state.headers[0].get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     assert_eq!(header("authorization"), "Bearer a-token");
     assert_eq!(header("x-user"), "mina");
     let micros: u64 = header(REQUEST_TIMEOUT).trim_end_matches('u').parse().unwrap();
@@ -230,15 +230,15 @@ async fn a_token_can_be_renewed() {
     static ASKED: AtomicU32 = AtomicU32::new(0);
     let renewed = || ready(Ok::<_, Infallible>((ASKED.fetch_add(1, Ordering::Relaxed) + 1).to_string()));
     let (fake, client) = start(Options::default().token_from(renewed)).await;
-    fake.fails([Status::unavailable("as told")]);
+    fake.fails([Status::unavailable("on demand")]);
     reserve(&client).await.unwrap();
-    let told = fake.told();
-    let tokens: Vec<_> = told.headers.iter().map(|headers| headers.get("authorization").unwrap()).collect();
+    let state = fake.state();
+    let tokens: Vec<_> = state.headers.iter().map(|headers| headers.get("authorization").unwrap()).collect();
     assert_eq!(tokens, ["Bearer 1", "Bearer 2"]);
 }
 
 #[tokio::test]
-async fn pages_are_walked_through() {
+async fn a_list_is_read_over_all_pages() {
     let (_, client) = start(Options::default()).await;
     let cars: Vec<Car> = client.items(ListCarsRequest::default()).try_collect().await.unwrap();
     let ids: Vec<&str> = cars.iter().map(|car| car.car_id.as_str()).collect();
@@ -246,18 +246,18 @@ async fn pages_are_walked_through() {
 }
 
 #[tokio::test]
-async fn a_watch_goes_on_where_it_stopped() {
+async fn a_watch_resumes_after_the_last_event() {
     let (fake, client) = start(Options::default()).await;
     fake.fails(vec![retry_after(Code::Unavailable, Duration::from_millis(1)); 2]);
     let request = WatchEventsRequest { after_position: Some(40), ..WatchEventsRequest::default() };
     let events: Vec<Event> = client.watch(request).take(6).try_collect().await.unwrap();
     let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
     assert_eq!(positions, [41, 42, 43, 44, 45, 46]);
-    assert_eq!(fake.told().watched_from, [40, 42, 44]);
+    assert_eq!(fake.state().watched_from, [40, 42, 44]);
 }
 
 #[tokio::test]
-async fn a_watch_that_may_not_be_is_told_so() {
+async fn a_refused_watch_ends_with_the_error() {
     let (fake, client) = start(Options::default()).await;
     fake.fails([failure(Code::PermissionDenied, ErrorDetails::with_error_info("ROLE_MISSING", "nadeuri", []))]);
     let seen: Vec<Result<Event, Error>> = client.watch(WatchEventsRequest::default()).collect().await;
@@ -265,7 +265,7 @@ async fn a_watch_that_may_not_be_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_call_that_gets_no_answer_ends_at_its_deadline() {
+async fn a_call_without_a_response_ends_at_its_deadline() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
     let client = Client::connect(&address, Options::default().deadline(Duration::from_millis(50))).unwrap();
@@ -273,7 +273,7 @@ async fn a_call_that_gets_no_answer_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_wrong_address_says_what_is_right() {
+async fn the_error_of_a_wrong_address_names_the_format() {
     for address in ["127.0.0.1:50051", "ftp://127.0.0.1:50051", "http://"] {
         let error = Client::connect(address, Options::default()).err().unwrap();
         assert!(error.message().contains("give http://HOST:PORT"), "{address}: {error}");

@@ -223,7 +223,7 @@ fn no_context_depends_on_another() {
 
 /// The kinds of events that a context subscribes to by name; empty if it subscribes to all.
 fn kinds(context: &Context) -> BTreeSet<String> {
-    match context.subscription().unwrap() {
+    match context.subscription().expect("it starts with its defaults") {
         Subscription::All => BTreeSet::new(),
         Subscription::Kinds(kinds) => kinds.into_iter().collect(),
     }
@@ -236,8 +236,8 @@ fn source(event: &str) -> &str {
 
 #[test]
 fn every_event_has_a_subscriber_or_is_marked_final() {
-    let wanted: BTreeSet<String> = contexts::ALL.iter().flat_map(kinds).collect();
-    let wrong = contracts::EVENTS.iter().filter(|event| wanted.contains(event.name) == event.is_final);
+    let subscribed: BTreeSet<String> = contexts::ALL.iter().flat_map(kinds).collect();
+    let wrong = contracts::EVENTS.iter().filter(|event| subscribed.contains(event.name) == event.is_final);
     none(
         "an event has neither a subscriber nor the option final, or both",
         wrong.map(|event| event.name.to_owned()).collect(),
@@ -260,8 +260,9 @@ fn every_event_is_published_by_its_context() {
 #[test]
 fn every_subscription_names_an_event() {
     let is_event = |kind: &String| contracts::EVENTS.iter().any(|event| event.name == kind);
-    let wanted = contexts::ALL.iter().flat_map(|context| kinds(context).into_iter().map(move |kind| (context, kind)));
-    let wrong = wanted.filter(|(_, kind)| !is_event(kind));
+    let subscribed =
+        contexts::ALL.iter().flat_map(|context| kinds(context).into_iter().map(move |kind| (context, kind)));
+    let wrong = subscribed.filter(|(_, kind)| !is_event(kind));
     none(
         "there is no such event",
         wrong.map(|(context, kind)| format!("{} subscribes to {kind}", context.name)).collect(),
@@ -419,15 +420,15 @@ fn requests_that_change_something_have_a_request_id_and_lists_have_pages() {
         for (service, method) in file.service.iter().flat_map(|s| s.method.iter().map(move |method| (s, method))) {
             let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
             let rpc = contracts::RPCS.iter().find(|rpc| rpc.path == path).expect("RPCS has every RPC");
-            let mut wants = Vec::new();
+            let mut required = Vec::new();
             if rpc.idempotency != Idempotency::NoSideEffects {
-                wants.push((method.input_type(), "request_id"));
+                required.push((method.input_type(), "request_id"));
             }
             if method.name().starts_with("List") {
-                wants.extend([(method.input_type(), "page_size"), (method.input_type(), "page_token")]);
-                wants.push((method.output_type(), "next_page_token"));
+                required.extend([(method.input_type(), "page_size"), (method.input_type(), "page_token")]);
+                required.push((method.output_type(), "next_page_token"));
             }
-            let missing = wants.into_iter().filter(|(message, field)| !messages[*message].contains(field));
+            let missing = required.into_iter().filter(|(message, field)| !messages[*message].contains(field));
             found.extend(missing.map(|(message, field)| format!("{message} has no {field}")));
         }
     }

@@ -1,5 +1,5 @@
-//! The control plane of Kubernetes out of a folder of one's own: etcd, API server, controllers and scheduler as they are
-//! released, and kwok in the place of the kubelets.
+//! A temporary Kubernetes control plane: released etcd, API server, controllers and scheduler, and kwok in place of
+//! kubelets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::process::{Child, answer, command, eventually, root, run, tail};
 use crate::servers::ports;
 use crate::tools;
 
-/// Etcd's two, and the API server's.
+/// The number of ports: two of etcd and one of the API server.
 const PORTS: u16 = 3;
 
-/// What kwok plays: nodes and pods are ready at once, and go when they are told to.
+/// What kwok simulates: nodes and pods are ready at once, and deleted at once.
 const STAGES: [&str; 5] = [
     "node/fast/node-initialize.yaml",
     "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
@@ -25,7 +25,7 @@ const STAGES: [&str; 5] = [
     "pod/fast/pod-delete.yaml",
 ];
 
-/// A control plane, which ends when this goes.
+/// A control plane, which is stopped on drop.
 pub struct Plane {
     programs: PathBuf,
     processes: Vec<Child>,
@@ -33,13 +33,13 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// Starts one, of the programs in a folder.
+    /// Starts a control plane with the programs in a folder.
     pub fn start(programs: PathBuf) -> Result<Plane> {
         let folder = tempfile::Builder::new().prefix("nadeuri-cluster-").tempdir()?;
         let mut plane = Plane { programs, processes: Vec::new(), folder };
         let port = ports::free(PORTS)?;
         plane.write_access(port + 2)?;
-        // It is thrown away anyway, so etcd need not wait for the disk. It is called after its Go module.
+        // The data are temporary, so etcd need not sync to disk. The program has the name of its Go module.
         plane.spawn(
             "server",
             &format!(
@@ -49,7 +49,7 @@ impl Plane {
                 peers = format_args!("http://127.0.0.1:{}", port + 1),
             ),
         )?;
-        // There is no network on which pods could reach the API server, so nobody is told where it is.
+        // Pods can't reach the API server, because there is no network, so its endpoint is not published.
         plane.spawn(
             "kube-apiserver",
             &format!(
@@ -64,7 +64,7 @@ impl Plane {
         let alone = "--kubeconfig=kubeconfig --leader-elect=false --secure-port=0";
         plane.spawn("kube-controller-manager", &format!("{alone} --service-account-private-key-file=key.pem"))?;
         plane.spawn("kube-scheduler", alone)?;
-        // With leases, as kubelets do it: otherwise the nodes are given up after a minute, and their pods with them.
+        // With node leases, like kubelets: otherwise the nodes and their pods are evicted after a minute.
         let kwok = "--kubeconfig=kubeconfig --manage-all-nodes=true --node-lease-duration-seconds=40";
         plane.spawn("kwok", &format!("{kwok} {}", plane.stages()?))?;
         Ok(plane)
@@ -75,16 +75,16 @@ impl Plane {
         self.client(&self.programs.join("kubectl"))
     }
 
-    /// Any client of this cluster.
+    /// A client program for this cluster.
     pub fn client(&self, program: &Path) -> Command {
         let mut client = command(program);
         client.env("KUBECONFIG", self.path("kubeconfig")).stdin(Stdio::null());
         client
     }
 
-    /// Makes what a file describes.
+    /// Applies the manifests of a file.
     pub fn apply(&self, file: &Path) -> Result<()> {
-        // By the server: the descriptions of operators' resources are too long for the annotation that the client leaves.
+        // Server-side, because custom resource definitions are too long for the annotation of client-side apply.
         let mut kubectl = self.kubectl();
         run(kubectl.args(["apply", "--server-side", "--filename"]).arg(file).stdout(Stdio::null()))
     }
@@ -93,7 +93,7 @@ impl Plane {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Who may do what: one token may do everything, and accounts of services have theirs signed with a key.
+    /// Writes the credentials: an admin token, and the key that signs the tokens of service accounts.
     fn write_access(&self, port: u16) -> Result<()> {
         let key = rcgen::KeyPair::generate()?;
         let token: String = key.public_key_raw().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -109,7 +109,7 @@ impl Plane {
         fs::write(self.path("kubeconfig"), kubeconfig).context("cannot write the kubeconfig")
     }
 
-    /// Copies what kwok plays to where its arguments name it.
+    /// Copies the stages of kwok to the paths in its arguments.
     fn stages(&self) -> Result<String> {
         let stages = tools::go_source("xtask/cluster", "sigs.k8s.io/kwok")?.join("kustomize/stage");
         let files = STAGES.iter().map(|stage| stages.join(stage)).chain([root().join("xtask/cluster/balancer.yaml")]);
@@ -121,7 +121,7 @@ impl Plane {
         Ok(arguments)
     }
 
-    /// Waits until the API server takes requests.
+    /// Waits until the API server is ready.
     fn wait(&mut self) -> Result<()> {
         eventually("the API server is ready", || {
             self.processes.iter_mut().try_for_each(Child::ensure_running)?;
@@ -130,7 +130,7 @@ impl Plane {
         .with_context(|| tail(&self.folder.path().join("kube-apiserver.log")))
     }
 
-    /// Starts a program in the folder of the cluster, with arguments between spaces.
+    /// Starts a program in the folder of the cluster, with arguments separated by spaces.
     fn spawn(&mut self, program: &str, arguments: &str) -> Result<()> {
         let mut process = Command::new(self.programs.join(program));
         process.args(arguments.split_whitespace()).current_dir(self.folder.path()).env("HOME", self.folder.path());
@@ -142,9 +142,9 @@ impl Plane {
 
 impl Drop for Plane {
     fn drop(&mut self) {
-        // Nothing that they hold is worth a slow end. Etcd last: the others write to it until they end.
+        // Killed, because their data are not needed. Etcd last, because the others write to it until they end.
         for process in self.processes.iter().rev() {
-            // It may have ended by itself, which is as good.
+            // It may have already ended, which is fine.
             let _ = process.signal(Signal::KILL);
         }
     }

@@ -1,4 +1,4 @@
-//! An Envoy that asks the control plane what to do, as a pod of the gateway would, and tells how its replicas are.
+//! An Envoy that is configured by the control plane like a pod of the gateway, and its view of the replicas.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,14 +14,14 @@ pub struct Envoy {
     admin: SocketAddr,
 }
 
-/// How long the admin interface may take to answer.
+/// The timeout of requests to the admin interface.
 const ANSWER_SECONDS: u64 = 10;
 
-/// What the admin interface says of a replica whose answers were too often none.
+/// The health flag of a replica that outlier detection has ejected.
 const EJECTED: &str = "/failed_outlier_check";
 
 impl Envoy {
-    /// Starts one that asks at `ads`, with its files in `folder`.
+    /// Starts an Envoy with the control plane at `ads`, and its files in `folder`.
     pub fn start(program: &Path, ads: SocketAddr, admin: SocketAddr, folder: &Path) -> Result<Envoy> {
         let config = folder.join("envoy.json");
         std::fs::write(&config, bootstrap(ads, admin))?;
@@ -36,7 +36,7 @@ impl Envoy {
         self.child.ensure_running()
     }
 
-    /// Whether it takes part in the load of a context, as things are.
+    /// Whether a replica of a context is ejected from load balancing.
     pub fn is_ejected(&self, context: &str, replica: SocketAddr) -> Result<bool> {
         let line = format!("{}::{replica}::health_flags::", cluster(context));
         let all = self.ask("/clusters")?;
@@ -53,7 +53,7 @@ impl Envoy {
         value.map_or(Ok(0), |value| value.trim().parse().context("it is a number"))
     }
 
-    /// An answer of the admin interface.
+    /// Requests a path of the admin interface.
     fn ask(&self, path: &str) -> Result<String> {
         let answer = minreq::get(format!("http://{}{path}", self.admin)).with_timeout(ANSWER_SECONDS).send();
         let answer = answer.context("Envoy doesn't answer")?;
@@ -67,7 +67,7 @@ fn cluster(context: &str) -> String {
     format!("outbound|50051||{context}.nadeuri.svc.cluster.local")
 }
 
-/// The config of an Envoy in a pod of the gateway, but for certificates.
+/// The bootstrap config of an Envoy in a pod of the gateway, without certificates.
 fn bootstrap(ads: SocketAddr, admin: SocketAddr) -> String {
     let address = |at: SocketAddr| format!(r#"{{"address": "{}", "port_value": {}}}"#, at.ip(), at.port());
     include_str!("envoy.json").replace("\"ADMIN\"", &address(admin)).replace("\"ADS\"", &address(ads))

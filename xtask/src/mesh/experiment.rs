@@ -1,6 +1,6 @@
-//! What the rules are good for, on this machine: replicas that fail and too many calls, with the rules of mesh/istio and with
-//! what is usually copied in their place, and what customers get. Each part fails unless it sees what docs/evidence/mesh.md
-//! says.
+//! An experiment on the effect of the rules: failing replicas and overload, with the rules of mesh/istio and with
+//! common alternatives, and the responses that customers get. Each part fails unless the results are as in
+//! docs/evidence/mesh.md.
 
 use std::path::PathBuf;
 use std::thread;
@@ -12,23 +12,23 @@ use rustix::process::Signal;
 use super::load::{Answers, Load, call};
 use super::local::{Backing, Mesh};
 use crate::process::{ensure_uninterrupted, eventually, root};
-use crate::servers::{self, Kind, ThrowAway};
+use crate::servers::{self, Kind, TemporaryServers};
 
 /// The contexts that the calls need, each with its replicas.
 const REPLICAS: [(&str, usize); 6] =
     [("fleet", 3), ("wallet", 2), ("payment", 1), ("rental", 1), ("mypage", 1), ("chronicle", 1)];
 
-/// Calls a second: few enough that this machine is not what fails.
+/// The calls per second: few enough for this machine.
 const RATE: u32 = 50;
 
-/// Calls, and after how many of them something breaks: it takes the rest of them to see what comes of it.
+/// The number of calls, and the number after which the fault starts.
 const TOTAL: u32 = 800;
 const BREAKS_AFTER: u64 = 150;
 
-/// How long a harm lasts, at least.
+/// The minimum duration of a fault.
 const HARM: Duration = Duration::from_secs(6);
 
-/// What is called a part, and does it.
+/// The name of a part, and its function.
 type Part = (&'static str, fn(&mut Experiment) -> Result<()>);
 
 const PARTS: [Part; 7] = [
@@ -44,15 +44,15 @@ const PARTS: [Part; 7] = [
 struct Experiment {
     mesh: Mesh,
     token: String,
-    /// A PostgreSQL for one replica alone, to be taken from it.
-    spare: ThrowAway,
+    /// A PostgreSQL for one replica alone, which will be stopped.
+    spare: TemporaryServers,
     spare_store: String,
 }
 
 /// Runs the parts whose names contain one of `names`, or all.
 pub fn run(names: &[String], product: PathBuf, backing: Backing) -> Result<()> {
-    // Before the mesh chooses its ports, or one of those could be taken.
-    let spare = ThrowAway::new()?;
+    // Before the mesh chooses its ports, so that they don't conflict.
+    let spare = TemporaryServers::new()?;
     let url = servers::up(spare.path(), &[Kind::Postgres])?.remove(Kind::Postgres.variable()).unwrap_or_default();
     let counts = REPLICAS.map(|(context, count)| (context.to_owned(), count));
     let mesh = Mesh::start(product, backing, None, &counts)?;
@@ -68,7 +68,7 @@ pub fn run(names: &[String], product: PathBuf, backing: Backing) -> Result<()> {
     Ok(())
 }
 
-/// What the rules of the product are called beside those of mesh/experiment.
+/// The name of the product's rules, beside those of mesh/experiment.
 const OURS: &str = "mesh/istio";
 
 const HEAD: &str =
@@ -87,8 +87,8 @@ impl Experiment {
         Load { config: "list_cars.json", token: &self.token, total: TOTAL, rate, data: None }
     }
 
-    /// What becomes of reads while `harm` comes to a replica of fleet, and then `cure`. With the rules of mesh/istio it must
-    /// be ejected between the two, and let in again after them.
+    /// The results of reads during the fault `harm` of a replica of fleet, until its `cure`. With the rules of
+    /// mesh/istio, the replica must be ejected between the two, and be used again afterwards.
     fn with_harm(
         &mut self,
         rules: &str,
@@ -118,10 +118,10 @@ impl Experiment {
     }
 }
 
-/// The replica of fleet that harm comes to.
+/// The replica of fleet that gets the fault.
 const LAST: usize = 2;
 
-/// Who may come in, and what leads nowhere.
+/// Authentication and unknown routes at the gateway.
 fn gateway(experiment: &mut Experiment) -> Result<()> {
     experiment.apply(OURS)?;
     let (mesh, token) = (&experiment.mesh, experiment.token.clone());
@@ -143,7 +143,7 @@ fn gateway(experiment: &mut Experiment) -> Result<()> {
     Ok(())
 }
 
-/// A replica that is killed, and comes back.
+/// A replica that is killed and restarted.
 fn killed(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let harm = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::KILL);
@@ -153,7 +153,7 @@ fn killed(experiment: &mut Experiment) -> Result<()> {
     Ok(())
 }
 
-/// A replica that takes calls and answers none, as one whose node is starved, and then goes on.
+/// A replica that accepts calls but hangs, as on an overloaded node, and then continues.
 fn stopped(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let harm = |mesh: &mut Mesh| mesh.signal("fleet", LAST, Signal::STOP);
@@ -164,7 +164,7 @@ fn stopped(experiment: &mut Experiment) -> Result<()> {
     Ok(())
 }
 
-/// A replica that answers UNAVAILABLE, for it alone has lost its database.
+/// A replica that responds with UNAVAILABLE, because it has lost its database.
 fn sick(experiment: &mut Experiment) -> Result<()> {
     let (own, store) = (experiment.spare.path().to_owned(), experiment.spare_store.clone());
     let before = experiment.mesh.move_store("fleet", LAST, &store)?;
@@ -181,7 +181,7 @@ fn sick(experiment: &mut Experiment) -> Result<()> {
     with.map(|_| ())
 }
 
-/// A command whose replica is killed under way, and that is repeated by whoever got an error: done once.
+/// Commands whose replica is killed, and that are repeated after an error: executed once.
 fn once(experiment: &mut Experiment) -> Result<()> {
     experiment.apply(OURS)?;
     let token = experiment.mesh.token("bora", &["customer"])?;
@@ -206,7 +206,7 @@ fn once(experiment: &mut Experiment) -> Result<()> {
     Ok(())
 }
 
-/// More than is let in: by rate, and by calls under way.
+/// Overload: by rate, and by calls in flight.
 fn overload(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let mut notes = String::new();
@@ -222,14 +222,14 @@ fn overload(experiment: &mut Experiment) -> Result<()> {
             answers.row()
         );
         ensure!(answers.count(status) + answers.count("OK") == answers.total(), "and nothing else: {}", answers.row());
-        // ghz itself, which shares the cores, is most of it.
+        // Most of it is ghz itself, which shares the CPU cores.
         ensure!(told.as_millis() < 100 && told < answers.took("OK", 0.5), "who is turned away is told late: {told:?}");
     }
     println!("{notes}");
     Ok(())
 }
 
-/// The breaker of one connection and five errors, with every replica well: what it does to customers.
+/// The effect on customers of a breaker with one connection and five errors, with all replicas healthy.
 fn breaker(experiment: &mut Experiment) -> Result<()> {
     println!("{HEAD}");
     let (mut good, mut notes) = (Vec::new(), String::new());

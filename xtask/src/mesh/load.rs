@@ -1,4 +1,4 @@
-//! Load by ghz, with the configs of bench/ghz, and what became of each call.
+//! Load by ghz with the configs of bench/ghz, and the results of the calls.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,21 +12,21 @@ use super::local::Mesh;
 use crate::process::{Child, command, eventually, root};
 use crate::tools;
 
-/// What is called, and how.
+/// The parameters of a load.
 pub struct Load<'a> {
     /// The config of bench/ghz.
     pub config: &'a str,
-    /// Whose token the calls carry.
+    /// The subject of the token.
     pub token: &'a str,
-    /// How many calls.
+    /// The number of calls.
     pub total: u32,
-    /// How many a second; 0 for as many as get through.
+    /// The calls per second; 0 for no limit.
     pub rate: u32,
-    /// What takes the place of the data of the config.
+    /// The data to use in place of those of the config.
     pub data: Option<&'a str>,
 }
 
-/// A run that is under way.
+/// A running load.
 pub struct Running {
     child: Child,
     report: PathBuf,
@@ -37,7 +37,7 @@ impl Load<'_> {
     pub fn start(&self, mesh: &Mesh) -> Result<Running> {
         let folder = mesh.folder();
         let report = folder.join("ghz.csv");
-        // It may be there from an earlier run.
+        // It may exist from an earlier run.
         let _ = fs::remove_file(&report);
         let mut ghz = command(tools::go(tools::GHZ)?);
         ghz.arg("--config").arg(root().join("bench/ghz").join(self.config)).args(["--timeout", "20s"]);
@@ -61,7 +61,7 @@ impl Load<'_> {
 }
 
 impl Running {
-    /// Waits until a context has had so many calls.
+    /// Waits until a context has received this many calls.
     pub fn under_way(&mut self, mesh: &Mesh, context: &str, calls: u64) -> Result<()> {
         eventually("calls are under way", || {
             self.child.ensure_running()?;
@@ -69,7 +69,7 @@ impl Running {
         })
     }
 
-    /// Waits until all calls are answered.
+    /// Waits until all calls have ended.
     pub fn end(mut self) -> Result<Answers> {
         eventually("ghz has made its calls", || self.child.has_succeeded())?;
         let text =
@@ -78,12 +78,12 @@ impl Running {
     }
 }
 
-/// What became of the calls: by status, how long each took, sorted.
+/// The results of the calls: the sorted latencies by status.
 #[derive(Default)]
 pub struct Answers(BTreeMap<String, Vec<Duration>>);
 
 impl Answers {
-    /// Of ghz' lines `milliseconds,status,error`, behind their head.
+    /// Parses ghz's CSV lines `milliseconds,status,error` after a header.
     fn parse(text: &str) -> Result<Answers> {
         let mut answers = Answers::default();
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("duration"));
@@ -98,24 +98,24 @@ impl Answers {
         Ok(answers)
     }
 
-    /// How many ended so.
+    /// The number of calls with this status.
     pub fn count(&self, status: &str) -> usize {
         self.0.get(status).map_or(0, Vec::len)
     }
 
-    /// How many there are.
+    /// The number of all calls.
     pub fn total(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }
 
-    /// How long those that ended so took, at a share of them; the worst is at 1.
+    /// A quantile of the latency of the calls with this status; 1 is the maximum.
     pub fn took(&self, status: &str, share: f64) -> Duration {
         let times = self.0.get(status).map(Vec::as_slice).unwrap_or_default();
         let place = (share * times.len() as f64).ceil() as usize;
         times.get(place.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    /// A row of a table: how many of them were good, how long that took, what became of the others.
+    /// A row of a table: the share of successful calls, their latency, and the other statuses.
     pub fn row(&self) -> String {
         let share = 100.0 * self.count("OK") as f64 / self.total() as f64;
         let millis = |share| self.took("OK", share).as_secs_f64() * 1_000.0;
@@ -126,7 +126,7 @@ impl Answers {
     }
 }
 
-/// A single call, by grpcurl; what it prints, of both kinds.
+/// A single call by grpcurl. Returns its stdout and stderr.
 pub fn call(mesh: &Mesh, token: &str, rpc: &str, data: &str) -> Result<String> {
     let mut grpcurl = command(tools::go(tools::GRPCURL)?);
     grpcurl.args(["-plaintext", "-max-time", "20", "-d", data]);

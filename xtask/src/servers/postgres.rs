@@ -1,7 +1,6 @@
-//! A PostgreSQL that trusts everybody on this machine, with room for the connections of many tests at once, encrypted or
-//! not.
+//! A PostgreSQL that trusts all local users, with enough connections for many concurrent tests, with or without TLS.
 //!
-//! It forces writes to the disk as in production: the tests that kill it are there to see what survives.
+//! It syncs writes to the disk as in production, because tests kill it and check that no data are lost.
 
 use std::fs;
 use std::io::Write as _;
@@ -28,13 +27,13 @@ pub const SERVER: Server = Server {
     stop: Signal::Interrupt,
 };
 
-/// Where Debian puts the programs, a folder for each version.
+/// Debian's folder of the programs, with a subfolder per version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// Every test has pools of its own, and all the tests run at once.
+/// The connection limit: every test has its own pools, and many tests run at once.
 const CONNECTIONS_MAX: u32 = 500;
 
-/// The programs of the newest version installed.
+/// The programs of the newest installed version.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir(VERSIONS).ok()?.flatten().map(|version| version.path().join("bin"));
     let version = |programs: &PathBuf| programs.parent()?.file_name()?.to_str()?.parse::<u32>().ok();
@@ -54,12 +53,12 @@ fn start(folder: &Path, port: u16) -> Result<()> {
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"]);
         run(initdb.args(["--no-instructions", "--no-sync", "--pgdata"]).arg(&data).stdout(Stdio::null()))?;
     }
-    // No server runs here, but PostgreSQL would refuse to start if the process that was killed has not been waited for
-    // by its parent yet, or if its number is somebody else's by now.
+    // No server runs here, but PostgreSQL would refuse to start if the killed process is still a zombie, or if another
+    // process has its id.
     if data.join("postmaster.pid").exists() {
         fs::remove_file(data.join("postmaster.pid"))?;
     }
-    // Only TCP: the path of a Unix socket may be 107 bytes long, which the path of a temporary folder can exceed.
+    // Only TCP: the path of a Unix socket is limited to 107 bytes, which is too short for some temporary folders.
     let (certificate, key) = (certificate(folder).display().to_string(), key(folder).display().to_string());
     let options = format!(
         "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections={CONNECTIONS_MAX} \
@@ -70,7 +69,7 @@ fn start(folder: &Path, port: u16) -> Result<()> {
     run(pg_ctl.arg("--pgdata").arg(&data).arg("--log").arg(folder.join("log")).stdout(std::io::stderr()))
 }
 
-/// The server's certificate, by which it is also its own authority.
+/// The server's self-signed certificate.
 pub fn certificate(folder: &Path) -> PathBuf {
     folder.join("server.crt")
 }

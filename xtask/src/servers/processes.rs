@@ -1,7 +1,7 @@
 //! Finds the processes of the servers of a folder, and ends them.
 //!
-//! A server is known by its command line, which names something in its folder. Unlike the number in a pid file, that
-//! can't have become somebody else's after a crash, and it finds the servers that tests have started beneath too.
+//! A server is identified by its command line, which has a path in its folder. Unlike the id in a pid file, it can't
+//! belong to another process after a crash. It also finds servers that tests have started in subfolders.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate
 
 use crate::process::eventually_ended;
 
-/// What the servers are called; an editor that shows a file of the folder is not to be killed.
+/// The names of the server programs, so that an editor with a file of the folder is not killed.
 const PROGRAMS: [&str; 3] = ["postgres", "beam.smp", "epmd"];
 
 /// Whether a server runs in `folder`.
@@ -18,15 +18,15 @@ pub fn are_in(folder: &Path) -> Result<bool> {
     Ok(servers(&all()?, folder).next().is_some())
 }
 
-/// Asks the servers in `folder` to end, and waits until they have.
+/// Sends the signal to the servers in `folder`, and waits until they have ended.
 pub fn stop(folder: &Path, signal: Signal) -> Result<()> {
     send(servers(&all()?, folder), signal);
     eventually_ended("the servers have stopped", || Ok(!are_in(folder)?))
 }
 
-/// Kills the servers in `folder` with all their processes, and waits until they are gone.
+/// Kills the servers in `folder` with all their processes, and waits until they have ended.
 pub fn kill(folder: &Path) -> Result<()> {
-    // A stopped server starts no further process while its processes are being counted.
+    // A stopped server (SIGSTOP) can't start further processes while they are collected.
     send(servers(&all()?, folder), Signal::Stop);
     let system = all()?;
     let parents: Vec<(Pid, Option<Pid>)> = living(&system).map(|process| (process.pid(), process.parent())).collect();
@@ -39,7 +39,7 @@ pub fn kill(folder: &Path) -> Result<()> {
 
 fn send<'a>(processes: impl Iterator<Item = &'a Process>, signal: Signal) {
     for process in processes {
-        // It fails when the process has ended meanwhile, which those who call wait for anyway.
+        // It fails if the process has already ended, which is fine.
         let _ = process.kill_with(signal);
     }
 }
@@ -51,7 +51,7 @@ fn all() -> Result<System> {
     Ok(system)
 }
 
-/// All processes, but for those that have ended and only wait for their parents to notice.
+/// All processes except zombies.
 fn living(system: &System) -> impl Iterator<Item = &Process> {
     system.processes().values().filter(|process| process.status() != ProcessStatus::Zombie)
 }
@@ -63,7 +63,7 @@ fn servers<'a>(system: &'a System, folder: &'a Path) -> impl Iterator<Item = &'a
     })
 }
 
-/// Processes with their children's children, given the parent of each process.
+/// Processes with all their descendants, given the parent of each process.
 fn with_children(mut family: Vec<Pid>, parents: &[(Pid, Option<Pid>)]) -> Vec<Pid> {
     let mut next = 0;
     while let Some(parent) = family.get(next).copied() {
@@ -78,13 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_is_found_to_the_last_child() {
+    fn all_descendants_are_found() {
         let parents = [(1, 0), (5, 1), (6, 5), (7, 6), (8, 1)].map(|(pid, its)| (Pid::from(pid), Some(Pid::from(its))));
         assert_eq!(with_children(vec![Pid::from(5)], &parents), [5, 6, 7].map(Pid::from));
     }
 
     #[test]
-    fn nobody_runs_a_server_in_an_empty_folder() -> Result<()> {
+    fn an_empty_folder_has_no_servers() -> Result<()> {
         let folder = tempfile::tempdir()?;
         assert!(!are_in(folder.path())?);
         kill(folder.path())

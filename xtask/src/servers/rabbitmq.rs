@@ -1,7 +1,7 @@
 //! A RabbitMQ node that listens on the loopback only, with a port mapper of its own.
 //!
-//! Erlang's port mapper, epmd, is by default one daemon for the whole machine that outlives the node that started it.
-//! Here each node gets its own, started first and ended with it, so that folders know nothing of each other.
+//! Erlang's port mapper, epmd, is by default one daemon per machine that outlives the node that started it. Here each
+//! node has its own, which starts before it and ends with it, so that folders are independent.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -31,23 +31,23 @@ pub const SERVER: Server = Server {
     stop: Signal::Term,
 };
 
-/// The server itself; the one in the PATH is a wrapper that wants to be root.
+/// The server itself. The program in the PATH is a wrapper that needs root.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 const EPMD: &str = "/usr/bin/epmd";
 
-/// How many file handles the server believes to have. Before version 4 it sets three aside for each quorum queue, which
-/// uses none of them while it is idle, and when all are set aside it accepts no connection more. The contexts have hundreds
-/// of queues and every test its own, so the usual limits of a shell are spent by a few of them.
+/// The limit of file handles for the server. Before version 4 it reserves three for each quorum queue, even if it is
+/// idle, and accepts no more connections when all are reserved. The contexts have hundreds of queues, and every test
+/// has its own, so the default limit of a shell is too small.
 const HANDLES: u32 = 100_000;
 
-/// How long a server may take to answer the first bytes of a connection.
+/// The timeout for the first response on a connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
 fn start(folder: &Path, port: u16) -> Result<()> {
     let account = Account("rabbitmq");
     fs::write(folder.join("enabled_plugins"), "[].")?;
-    // The default is to refuse messages when less of the disk is free than there is memory.
+    // By default it refuses messages if less disk space is free than there is memory.
     fs::write(folder.join("rabbitmq.conf"), "disk_free_limit.absolute = 50MB\n")?;
     let handles = format!("[{{rabbit, [{{file_handles_high_watermark, {HANDLES}}}]}}].\n");
     fs::write(folder.join("advanced.config"), handles)?;
@@ -79,11 +79,11 @@ fn set_environment(node: &mut Command, folder: &Path, port: u16) {
         .env("RABBITMQ_GENERATED_CONFIG_DIR", folder.join("generated"))
         .env("RABBITMQ_PID_FILE", folder.join("pid"))
         .env("RABBITMQ_LOG_BASE", folder)
-        // To standard output, which is the log.
+        // Logs to standard output, which goes to the log file.
         .env("RABBITMQ_LOGS", "-");
 }
 
-/// Starts the port mapper by a name inside the folder: that name in its command line is how it is found again.
+/// Starts the port mapper by a path inside the folder, so that its command line identifies it.
 fn start_epmd(account: &Account, folder: &Path, port: u16) -> Result<()> {
     let epmd = folder.join("epmd");
     if !epmd.is_symlink() {
@@ -95,7 +95,7 @@ fn start_epmd(account: &Account, folder: &Path, port: u16) -> Result<()> {
     eventually("epmd accepts connections", || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()))
 }
 
-/// Whether the server answers the header of AMQP 0-9-1 with a method, which can only be `Connection.Start`.
+/// Whether the server responds to the header of AMQP 0-9-1 with a method, which can only be `Connection.Start`.
 fn speaks_amqp(port: u16) -> bool {
     const METHOD_FRAME: u8 = 1;
     let ask = || {

@@ -132,13 +132,13 @@ fn operations(contracts: &Contracts) -> Vec<(String, Yaml)> {
         ));
     }
     for context in contexts::ALL {
-        let wanted = bus::wanted(context);
+        let subscribed = bus::subscribed(context);
         for (name, package) in &contracts.packages {
-            let wants = |event: &&Message| match &wanted {
+            let subscribes = |event: &&Message| match &subscribed {
                 None => true,
                 Some(events) => events.contains(&full(package, &event.name).as_str()),
             };
-            let events: Vec<&Message> = package.events.iter().filter(wants).collect();
+            let events: Vec<&Message> = package.events.iter().filter(subscribes).collect();
             if !events.is_empty() {
                 let reaction = operation("receive", name, &events, reactions(context.name, package, &events));
                 found.push((format!("{}.reacts_to.{name}", context.name), reaction));

@@ -13,14 +13,14 @@ pub struct Reaction {
 
 /// The subscribers of this event, without those that subscribe to all events.
 pub fn reactions(event: &str) -> Vec<Reaction> {
-    let wants = |subscription: Subscription| matches!(subscription, Subscription::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
+    let subscribes = |subscription: Subscription| matches!(subscription, Subscription::Kinds(kinds) if kinds.iter().any(|kind| kind == event));
     let those =
-        contexts::ALL.iter().filter(|context| wants(context.subscription().expect("it starts with its defaults")));
+        contexts::ALL.iter().filter(|context| subscribes(context.subscription().expect("it starts with its defaults")));
     those.map(|context| Reaction { context: context.name, then: then(context.name, event) }).collect()
 }
 
 /// The events that a context subscribes to, in the order of the contracts; `None` if all.
-pub fn wanted(context: &chassis::Context) -> Option<Vec<&'static str>> {
+pub fn subscribed(context: &chassis::Context) -> Option<Vec<&'static str>> {
     let names = || contracts::EVENTS.iter().map(|event| event.name);
     match context.subscription().expect("it starts with its defaults") {
         Subscription::All => None,

@@ -128,7 +128,7 @@ impl Writer<'_> {
             }
         }
         if let Some(context) = context {
-            self.wanted(&mut out, context);
+            self.subscribed(&mut out, context);
         }
         out += "\n## Messages and enums\n";
         self.types(&mut out, "###");
@@ -175,9 +175,9 @@ impl Writer<'_> {
         }
     }
 
-    fn wanted(&self, out: &mut String, context: &Context) {
+    fn subscribed(&self, out: &mut String, context: &Context) {
         *out += "\n## Events it reacts to\n\n";
-        match bus::wanted(context) {
+        match bus::subscribed(context) {
             None => *out += "All: it keeps every event.\n",
             Some(events) if events.is_empty() => *out += "None.\n",
             Some(events) => {

@@ -232,7 +232,7 @@ fn event_log(snapshot: &Snapshot) -> Result<(), String> {
         let id = found.reservation_id.as_str();
         let has = |kind: &str| counts.contains_key(&(id, kind));
         let state = found.state();
-        let wanted = [
+        let expected = [
             ("nadeuri.rental.v1.CarReserved", true),
             ("nadeuri.payment.v1.PaymentRequested", true),
             ("nadeuri.rental.v1.CarReturned", state == ReservationState::Returned),
@@ -242,8 +242,8 @@ fn event_log(snapshot: &Snapshot) -> Result<(), String> {
             ("nadeuri.rental.v1.RentalRated", found.stars > 0),
             ("nadeuri.rental.v1.RentRefused", false),
         ];
-        for (kind, is_wanted) in wanted {
-            ensure(has(kind) == is_wanted, || format!("{found:?}: {kind} is {} the chronicle", has(kind)))?;
+        for (kind, is_expected) in expected {
+            ensure(has(kind) == is_expected, || format!("{found:?}: {kind} is {} the chronicle", has(kind)))?;
         }
         let paid = has("nadeuri.payment.v1.PaymentApproved");
         ensure(paid == has("nadeuri.rental.v1.CarRented"), || {

@@ -39,7 +39,7 @@ pub fn add(suite: &mut Suite) {
 }
 
 /// A customer that no other trial uses.
-pub fn somebody(app: &Cluster) -> Client {
+pub fn new_customer(app: &Cluster) -> Client {
     app.by(&format!("mina-{}", new_id()))
 }
 
@@ -55,7 +55,7 @@ fn ids(bikes: impl IntoIterator<Item = Option<Bike>>) -> Vec<String> {
 }
 
 async fn b1_an_admin_registers_and_removes_bikes(app: Arc<Cluster>) {
-    let (admin, mina) = (app.admin(), somebody(&app));
+    let (admin, mina) = (app.admin(), new_customer(&app));
     let bike = admin.new_bike().await;
     assert_eq!((bike.state(), bike.battery_percent, bike.usable), (BikeState::Available, 100, true));
     assert_eq!(mina.bike(&bike).await, bike);
@@ -72,11 +72,11 @@ async fn b1_an_admin_registers_and_removes_bikes(app: Arc<Cluster>) {
     admin.sees_bike(&bike, BikeState::Available).await;
     assert_eq!(admin.remove_bike(&bike, false).await.unwrap().state(), BikeState::Removed);
     assert_eq!(admin.remove_bike(&bike, false).await.unwrap().state(), BikeState::Removed);
-    refused(somebody(&app).take(&bike).await, Code::NotFound, "BIKE_NOT_FOUND");
+    refused(new_customer(&app).take(&bike).await, Code::NotFound, "BIKE_NOT_FOUND");
 }
 
 async fn b1_bikes_near_a_place_come_nearest_first_in_pages(app: Arc<Cluster>) {
-    let (admin, mina, here) = (app.admin(), somebody(&app), somewhere());
+    let (admin, mina, here) = (app.admin(), new_customer(&app), somewhere());
     let mut bikes = Vec::new();
     for km in [1.5, 0.2, 3.0, 0.7] {
         bikes.push(admin.new_bike_at(north_of(here, km)).await.bike_id);
@@ -107,7 +107,7 @@ async fn b1_bikes_near_a_place_come_nearest_first_in_pages(app: Arc<Cluster>) {
 }
 
 async fn b2_a_customer_rents_a_bike_that_is_available(app: Arc<Cluster>) {
-    let (mina, jun) = (somebody(&app), somebody(&app));
+    let (mina, jun) = (new_customer(&app), new_customer(&app));
     let bike = app.admin().new_bike().await;
     let ride = mina.take(&bike).await.unwrap();
     assert_eq!((ride.state(), &ride.bike_id, &ride.bike_name), (RideState::Started, &bike.bike_id, &bike.name));
@@ -156,7 +156,7 @@ async fn b2_a_rent_whose_caller_crashed_releases_the_bike(app: Arc<Cluster>) {
 }
 
 async fn b2_a_repeated_rent_takes_one_bike(app: Arc<Cluster>) {
-    let (mina, bike) = (somebody(&app), app.admin().new_bike().await);
+    let (mina, bike) = (new_customer(&app), app.admin().new_bike().await);
     let request = RentBikeRequest { request_id: new_id(), bike_id: bike.bike_id.clone() };
     let answers = join_all((0..10).map(|_| mina.send(request.clone()))).await;
     let rides: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().ride.unwrap()).collect();
@@ -181,18 +181,18 @@ async fn b2_a_customer_rides_as_many_bikes_as_one_may(setup: Setup) {
 }
 
 async fn b3_a_ride_has_a_bill(app: Arc<Cluster>) {
-    let mina = somebody(&app);
+    let mina = new_customer(&app);
     let ride = mina.take(&app.admin().new_bike().await).await.unwrap();
     let bill = mina.sees_bill(&ride, BillState::Open).await;
     assert_eq!((bill.fee.clone(), bill.start_time), (None, ride.start_time));
     let request = contracts::billing::v1::GetBillRequest { bill_id: bill.bill_id.clone() };
     assert_eq!(mina.send(request.clone()).await.unwrap().bill.unwrap(), bill);
-    refused(somebody(&app).send(request).await, Code::NotFound, "BILL_NOT_FOUND");
+    refused(new_customer(&app).send(request).await, Code::NotFound, "BILL_NOT_FOUND");
     mina.is_notified_of_flow(&ride.ride_id, &["BIKE_RENTED"]).await;
 }
 
 async fn b4_a_bike_is_available_where_it_was_returned(app: Arc<Cluster>) {
-    let (mina, jun, there) = (somebody(&app), somebody(&app), somewhere());
+    let (mina, jun, there) = (new_customer(&app), new_customer(&app), somewhere());
     let bike = app.admin().new_bike().await;
     let ride = mina.take(&bike).await.unwrap();
     let returned = mina.leave_at(&ride, there).await.unwrap();
@@ -207,7 +207,7 @@ async fn b4_a_bike_is_available_where_it_was_returned(app: Arc<Cluster>) {
 }
 
 async fn b4_a_ride_whose_bike_was_written_off_costs_nothing(app: Arc<Cluster>) {
-    let (admin, mina) = (app.admin(), somebody(&app));
+    let (admin, mina) = (app.admin(), new_customer(&app));
     let bike = admin.new_bike().await;
     let ride = mina.take(&bike).await.unwrap();
     mina.sees_bill(&ride, BillState::Open).await;
@@ -222,7 +222,7 @@ async fn b4_a_ride_whose_bike_was_written_off_costs_nothing(app: Arc<Cluster>) {
 }
 
 async fn b5_the_fee_is_deducted_from_the_deposit(app: Arc<Cluster>) {
-    let mina = somebody(&app);
+    let mina = new_customer(&app);
     top_up(&mina, 1_000).await;
     let ride = mina.take(&app.admin().new_bike().await).await.unwrap();
     mina.leave(&ride).await.unwrap();
@@ -250,7 +250,7 @@ async fn b5_a_ride_that_is_free_is_closed_at_once(setup: Setup) {
 }
 
 async fn b5_arrears_block_the_next_rent_until_a_top_up_settles_them(app: Arc<Cluster>) {
-    let (admin, mina) = (app.admin(), somebody(&app));
+    let (admin, mina) = (app.admin(), new_customer(&app));
     let ride = mina.take(&admin.new_bike().await).await.unwrap();
     mina.leave(&ride).await.unwrap();
     let bill = mina.sees_bill(&ride, BillState::Arrears).await;
@@ -277,7 +277,7 @@ async fn b5_arrears_block_the_next_rent_until_a_top_up_settles_them(app: Arc<Clu
 }
 
 async fn b6_one_read_model_shows_rides_bills_and_deposit(app: Arc<Cluster>) {
-    let (mina, jun) = (somebody(&app), somebody(&app));
+    let (mina, jun) = (new_customer(&app), new_customer(&app));
     top_up(&mina, 1_000).await;
     let bike = app.admin().new_bike().await;
     let ride = mina.take(&bike).await.unwrap();
@@ -299,7 +299,7 @@ async fn b6_one_read_model_shows_rides_bills_and_deposit(app: Arc<Cluster>) {
 }
 
 async fn b7_a_broken_bike_is_out_of_order(app: Arc<Cluster>) {
-    let (admin, mina) = (app.admin(), somebody(&app));
+    let (admin, mina) = (app.admin(), new_customer(&app));
     let service = app.client(Who::Named { name: "upkeep".to_owned(), roles: "service" });
     let bike = admin.new_bike().await;
     let report = |usable: bool, battery_percent: i32| InspectBikeRequest {
@@ -331,7 +331,7 @@ async fn b7_a_broken_bike_is_out_of_order(app: Arc<Cluster>) {
 
 async fn hostile_bike_requests_name_every_wrong_field(app: Arc<Cluster>) {
     use contracts::bike::v1::{RegisterBikeRequest, RemoveBikeRequest};
-    let (admin, mina) = (app.admin(), somebody(&app));
+    let (admin, mina) = (app.admin(), new_customer(&app));
     let service = app.client(Who::Named { name: "ride".to_owned(), roles: "service" });
     wrong(admin.send(RegisterBikeRequest::default()).await, &["name", "place", "battery_percent"]);
     let all = RegisterBikeRequest {

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use tokio::sync::MutexGuard;
 
-use crate::bikes::{somebody, top_up};
+use crate::bikes::{new_customer, top_up};
 use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
 use crate::support::client::Client;
@@ -34,7 +34,7 @@ pub fn add(suite: &mut Suite) {
 
 async fn b4_with_bike_down_a_ride_is_returned_and_the_bike_is_free_when_it_is_back(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, bike) = (somebody(app), app.admin().new_bike().await);
+    let (mina, bike) = (new_customer(app), app.admin().new_bike().await);
     top_up(&mina, 1_000).await;
     let ride = mina.take(&bike).await.unwrap();
     app.kill("bike");
@@ -47,7 +47,7 @@ async fn b4_with_bike_down_a_ride_is_returned_and_the_bike_is_free_when_it_is_ba
 
 async fn b4_a_return_that_crosses_a_write_off_has_one_outcome_for_all(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (admin, mina) = (app.admin(), somebody(app));
+    let (admin, mina) = (app.admin(), new_customer(app));
     top_up(&mina, 1_000).await;
     let bike = admin.new_bike().await;
     let ride = mina.take(&bike).await.unwrap();
@@ -69,7 +69,7 @@ async fn b4_a_return_that_crosses_a_write_off_has_one_outcome_for_all(mut app: F
 
 async fn b11_with_billing_and_wallet_down_bikes_are_rented_and_returned(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, jun) = (somebody(app), somebody(app));
+    let (mina, jun) = (new_customer(app), new_customer(app));
     top_up(&mina, 1_000).await;
     let bikes = [app.admin().new_bike().await, app.admin().new_bike().await];
     let under_way = mina.take(&bikes[0]).await.unwrap();
@@ -98,7 +98,7 @@ const TAKE: PeerClient = PeerClient { caller: "ride", peer: "bike", reason: "BIK
 
 async fn b12_with_bike_hanging_or_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, bike, ridden) = (somebody(app), app.admin().new_bike().await, app.admin().new_bike().await);
+    let (mina, bike, ridden) = (new_customer(app), app.admin().new_bike().await, app.admin().new_bike().await);
     let under_way = mina.take(&ridden).await.unwrap();
     let peer = TAKE.stand_in(app, Behaviour::Hangs).await;
     TAKE.opens_when_calls_hang(&peer, async || mina.take(&bike).await).await;
@@ -111,7 +111,7 @@ async fn b12_with_bike_hanging_or_down_the_breaker_opens_and_customers_come_back
 
 async fn b12_with_bike_overloaded_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, bike, ridden) = (somebody(app), app.admin().new_bike().await, app.admin().new_bike().await);
+    let (mina, bike, ridden) = (new_customer(app), app.admin().new_bike().await, app.admin().new_bike().await);
     let under_way = mina.take(&ridden).await.unwrap();
     let peer = TAKE.stand_in(app, Behaviour::Overloaded).await;
     TAKE.opens_when_overloaded(&peer, async || mina.take(&bike).await).await;
@@ -140,7 +140,7 @@ async fn x1_a_rent_whose_contexts_are_killed_leaves_no_bike_behind(mut app: Frag
         while !is_cut_short {
             assert!(tokio::time::Instant::now() < limit, "{context} was never killed while a rent was under way");
             let bikes = join_all((0..16).map(|_| admin.new_bike())).await;
-            let riders: Vec<(Client, Bike)> = bikes.into_iter().map(|bike| (somebody(app), bike)).collect();
+            let riders: Vec<(Client, Bike)> = bikes.into_iter().map(|bike| (new_customer(app), bike)).collect();
             is_cut_short = kill_among_rents(app, context, &riders).await;
             rented.extend(riders);
         }
@@ -191,9 +191,9 @@ async fn x6_two_replicas_of_the_bike_line_handle_each_event_once(mut app: Fragil
     }
     // Breakers may still be open from earlier trials.
     let spare = app.admin().new_bike().await;
-    eventually_within(PATIENCE, "renting works", async || somebody(app).take(&spare).await.ok()).await;
+    eventually_within(PATIENCE, "renting works", async || new_customer(app).take(&spare).await.ok()).await;
     let rides = (0..8).map(|_| {
-        let (mina, admin) = (somebody(app), app.admin());
+        let (mina, admin) = (new_customer(app), app.admin());
         async move {
             top_up(&mina, 1_000).await;
             let bike = admin.new_bike().await;

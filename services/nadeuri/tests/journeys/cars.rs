@@ -28,9 +28,9 @@ pub fn add(suite: &mut Suite) {
 async fn c1_an_admin_registers_and_removes_cars(app: Arc<Cluster>) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let place = Place { name: "Jeju Airport".to_owned(), latitude: Some(33.5), longitude: Some(126.5) };
-    let wanted = Car { place: Some(place), ..some_car("Kia Ray", won(41_000)) };
-    let car = admin.register(wanted.clone()).await.unwrap();
-    assert_eq!((&car.model, &car.place, &car.daily_rate), (&wanted.model, &wanted.place, &wanted.daily_rate));
+    let expected = Car { place: Some(place), ..some_car("Kia Ray", won(41_000)) };
+    let car = admin.register(expected.clone()).await.unwrap();
+    assert_eq!((&car.model, &car.place, &car.daily_rate), (&expected.model, &expected.place, &expected.daily_rate));
     assert_eq!((car.status(), car.average_stars, car.rating_count), (CarStatus::Available, 0.0, 0));
     assert_eq!(mina.car(&car).await.unwrap(), car);
 

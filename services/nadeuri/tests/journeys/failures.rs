@@ -180,7 +180,7 @@ async fn x6_two_replicas_handle_each_event_once(mut app: Fragile) {
     for (customer, trip) in customers.iter().zip(&trips) {
         customer.sees_page(trip, ReservationState::Returned, PaymentState::Settled).await;
         customer.is_notified(trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
-        let told = async || {
+        let published = async || {
             let story = app.admin().flow(&trip.reservation_id).await;
             let ids: BTreeSet<&str> = story.iter().map(|event| event.event_id.as_str()).collect();
             assert_eq!(ids.len(), story.len(), "no event twice");
@@ -191,7 +191,7 @@ async fn x6_two_replicas_handle_each_event_once(mut app: Fragile) {
             // Reserved, requested, approved, rented, returned, settled, rated.
             (count == 7).then_some(())
         };
-        eventually("all events are published", told).await;
+        eventually("all events are published", published).await;
     }
     let rated = async || app.admin().car(&car).await.ok().filter(|car| car.rating_count >= 12);
     assert_eq!(eventually("all ratings", rated).await.rating_count, 12, "each counts once");

@@ -57,12 +57,12 @@ async fn c3_one_of_200_clients_gets_the_car(app: Arc<Cluster>) {
     const CLIENTS: usize = 200;
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     app.by("mina").reserve(&car, period(1, 1)).await.unwrap();
-    let wanted = period(5, 2);
+    let expected = period(5, 2);
     let clients = (0..CLIENTS).map(|number| {
         // Every fourth client has its own connections, the others share them, to limit the load of this machine.
         let client = if number % 4 == 0 { app.stranger(&format!("c{number}")) } else { app.by(&format!("c{number}")) };
         let (client, car) = (client.within(crate::support::PATIENCE), car.clone());
-        async move { client.reserve(&car, wanted).await }
+        async move { client.reserve(&car, expected).await }
     });
     let answers = futures::future::join_all(clients).await;
     let won: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();

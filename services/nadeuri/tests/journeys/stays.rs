@@ -217,8 +217,8 @@ async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
     assert_eq!((voucher.code.len(), &voucher.dates), (19, &stay.dates));
     assert_eq!((voucher.begin_time, voucher.end_time), (stay.begin_time, stay.end_time));
     mina.is_notified_of_flow(&stay.stay_id, &["STAY_RESERVED", "STAY_CONFIRMED", "VOUCHER_ISSUED"]).await;
-    let told = mina.messages_of(&stay.stay_id).await;
-    assert!(told.iter().any(|message| message.text.contains(&voucher.code)), "the code reaches its customer");
+    let messages = mina.messages_of(&stay.stay_id).await;
+    assert!(messages.iter().any(|message| message.text.contains(&voucher.code)), "the code reaches its customer");
 
     // Nobody else sees the code: not other customers, not managers, not the log.
     let get = || GetVoucherRequest { voucher_id: voucher.voucher_id.clone() };

@@ -16,7 +16,7 @@ use tokio::sync::MutexGuard;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 
-use crate::bikes::{somebody, top_up};
+use crate::bikes::{new_customer, top_up};
 use crate::runner::{Suite, journeys};
 use crate::support::cluster::{Cluster, Setup};
 use crate::support::verbs::won;
@@ -47,7 +47,7 @@ async fn x3_one_call_returns_all_events_of_a_flow(app: Arc<Cluster>) {
     mina.cancel_payment(&rented.payment_id).await.unwrap();
     mina.sees_payment(&trip, PaymentState::Cancelled).await;
 
-    let wanted = [
+    let expected = [
         ("rental", "nadeuri.rental.v1.CarReserved"),
         ("payment", "nadeuri.payment.v1.PaymentRequested"),
         ("payment", "nadeuri.payment.v1.PaymentApproved"),
@@ -59,18 +59,19 @@ async fn x3_one_call_returns_all_events_of_a_flow(app: Arc<Cluster>) {
     let kinds = |events: &[contracts::chronicle::v1::Event]| -> BTreeSet<(String, String)> {
         events.iter().map(|event| (event.source.clone(), event.r#type.clone())).collect()
     };
-    let wanted: BTreeSet<_> = wanted.iter().map(|(source, kind)| ((*source).to_owned(), (*kind).to_owned())).collect();
+    let expected: BTreeSet<_> =
+        expected.iter().map(|(source, kind)| ((*source).to_owned(), (*kind).to_owned())).collect();
     let story = eventually("all events", async || {
         let events = admin.flow(&trip.reservation_id).await;
-        wanted.is_subset(&kinds(&events)).then_some(events)
+        expected.is_subset(&kinds(&events)).then_some(events)
     });
     let story = story.await;
 
     let ids: BTreeSet<&str> = story.iter().map(|event| event.event_id.as_str()).collect();
     assert_eq!(ids.len(), story.len(), "each event once");
     for (index, event) in story.iter().enumerate() {
-        let told = || story[..index].iter().any(|earlier| earlier.event_id == event.causation_id);
-        assert!(event.causation_id.is_empty() || told(), "a cause comes before its effect: {event:?}");
+        let is_after_its_cause = || story[..index].iter().any(|earlier| earlier.event_id == event.causation_id);
+        assert!(event.causation_id.is_empty() || is_after_its_cause(), "a cause comes before its effect: {event:?}");
         assert_eq!(event.flow_id, trip.reservation_id);
         assert!(event.time.is_some() && event.data.is_some() && !event.subject.is_empty(), "{event:?}");
     }
@@ -172,7 +173,7 @@ async fn change(app: &Cluster, statement: &'static str, rows: usize) {
 
 async fn x2_mypage_answers_from_its_own_store_alone(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let mina = somebody(app);
+    let mina = new_customer(app);
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     mina.rent(&trip).await.unwrap();

@@ -293,8 +293,8 @@ async fn t6_the_customer_is_notified_of_each_step_and_of_no_cancelled_request(ap
         };
         mina.is_notified_of_flow(&later.hail_id, &["TAXI_HAILED"]).await;
     }
-    let told = mina.messages_of(&hail.hail_id).await;
-    assert_eq!(told.iter().map(|message| message.topic.as_str()).collect::<Vec<_>>(), ["TAXI_HAILED"]);
+    let messages = mina.messages_of(&hail.hail_id).await;
+    assert_eq!(messages.iter().map(|message| message.topic.as_str()).collect::<Vec<_>>(), ["TAXI_HAILED"]);
 }
 
 async fn t9_one_read_model_shows_request_drive_fare_and_payment(app: Arc<Cluster>) {

@@ -47,7 +47,7 @@ async fn x9_one_trace_goes_through_calls_and_events(setup: Setup) {
         .filter(|(_, span)| span.trace_id == rent.1.trace_id)
         .map(|(service, span)| (service.as_str(), span.name.rsplit(['.', '/']).next().unwrap_or_default()))
         .collect();
-    let wanted = [
+    let expected = [
         ("rental", "RentCar"),
         ("payment", "CollectPayment"),
         ("rental", "PaymentApproved"),
@@ -57,7 +57,7 @@ async fn x9_one_trace_goes_through_calls_and_events(setup: Setup) {
         ("chronicle", "CarRented"),
         ("chronicle", "CarStatusChanged"),
     ];
-    for (context, name) in wanted {
+    for (context, name) in expected {
         let service = if setup == Setup::PerContext { context } else { "nadeuri" };
         assert!(in_trace.contains(&(service, name)), "{context}: {name} is not in the trace of RentCar: {in_trace:?}");
     }

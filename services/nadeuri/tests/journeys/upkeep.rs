@@ -71,13 +71,13 @@ async fn b8_an_applied_report_earns_points_once(app: Arc<Cluster>) {
     let nowhere = Bike { bike_id: new_id(), ..Bike::default() };
     refused(boss.report(&nowhere, 60, true).await, Code::NotFound, "BIKE_NOT_FOUND");
     assert_eq!(boss.as_manager().await, known);
-    let told = async || {
+    let published = async || {
         let flow = app.admin().flow(&first.report_id).await;
         let mut kinds: Vec<String> = flow.iter().map(|event| event.r#type.replace("nadeuri.", "")).collect();
         kinds.sort();
         (kinds.len() == 3).then_some(kinds)
     };
-    let story = eventually("all events are published", told).await;
+    let story = eventually("all events are published", published).await;
     assert_eq!(story, ["bike.v1.BikeInspected", "upkeep.v1.ReportTaken", "wallet.v1.PointsEarned"]);
 }
 

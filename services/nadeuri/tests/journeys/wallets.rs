@@ -68,10 +68,10 @@ async fn b5_a_top_up_charges_the_card_and_raises_the_deposit(app: Arc<Cluster>) 
         let kinds: Vec<String> = flow.iter().map(|event| event.r#type.replace("nadeuri.", "")).collect();
         (kinds.len() == 4).then_some(kinds)
     };
-    let mut told = eventually("all events are published", story).await;
-    told.sort();
+    let mut kinds = eventually("all events are published", story).await;
+    kinds.sort();
     let payment = ["payment.v1.PaymentApproved", "payment.v1.PaymentRequested", "payment.v1.PaymentSettled"];
-    assert_eq!(told, [&payment[..], &["wallet.v1.DepositToppedUp"]].concat());
+    assert_eq!(kinds, [&payment[..], &["wallet.v1.DepositToppedUp"]].concat());
 }
 
 async fn b5_a_declined_card_raises_nothing_and_another_one_may(app: Arc<Cluster>) {

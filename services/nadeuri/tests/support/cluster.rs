@@ -68,7 +68,7 @@ async fn empty_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
                 let found = channel.queue_declare(queue.as_str().into(), look, FieldTable::default()).await.unwrap();
                 (found.consumer_count() == 0).then_some(())
             };
-            eventually("nobody consumes", is_left).await;
+            eventually("no queue has a consumer", is_left).await;
             channel.queue_purge(queue.as_str().into(), QueuePurgeOptions::default()).await?;
         }
     }
@@ -328,7 +328,7 @@ impl Cluster {
 
     /// The logs of all processes, for the message of a failed test.
     pub fn logs(&self) -> String {
-        let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::said);
+        let logs = self.nodes.iter().filter_map(|node| node.server.as_ref()).map(Server::output);
         logs.collect::<Vec<_>>().join("\n")
     }
 }

@@ -182,13 +182,13 @@ impl Client {
 
     /// Waits until these, in some order, are the topics of the messages about a flow.
     pub async fn is_notified_of_flow(&self, flow_id: &str, topics: &[&str]) {
-        let mut wanted = topics.to_vec();
-        wanted.sort_unstable();
+        let mut expected = topics.to_vec();
+        expected.sort_unstable();
         eventually(&format!("the messages {topics:?}"), async || {
             let messages = self.messages_of(flow_id).await;
             let mut topics: Vec<&str> = messages.iter().map(|message| message.topic.as_str()).collect();
             topics.sort_unstable();
-            (topics == wanted).then_some(())
+            (topics == expected).then_some(())
         })
         .await;
     }
