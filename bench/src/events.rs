@@ -62,7 +62,7 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
     let database = Database::open(&format!("{postgres}{name}"), "chronicle", &runtime).await?;
     chronicle::CONTEXT.migrate(&database).await?;
     let running = chronicle::CONTEXT.start(database.clone(), &environment)?;
-    while !running.parts.iter().all(chassis::health::HealthCheck::is_up) {
+    while !running.checks.iter().all(chassis::health::HealthCheck::is_up) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let started = Instant::now();
