@@ -51,7 +51,8 @@ async fn x6_ids_in_other_letters_are_the_same_request(app: Arc<Cluster>) {
     for (request_id, id) in [(request_id.to_uppercase(), id.to_uppercase()), (request_id.clone(), bare)] {
         assert_eq!(mina.send(cancel(&request_id, &id)).await.unwrap(), first);
     }
-    let other = mina.send(cancel(&request_id, &new_id())).await;
+    let another_trip = mina.reserve(&car, period(3, 1)).await.unwrap();
+    let other = mina.send(cancel(&request_id, &another_trip.reservation_id)).await;
     refused(other, Code::InvalidArgument, "REQUEST_ID_REUSED");
 }
 
