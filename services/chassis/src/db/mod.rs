@@ -10,6 +10,7 @@ pub mod migrations;
 pub mod parts;
 pub mod postgres;
 pub mod rows;
+pub mod run;
 pub(crate) mod schema;
 pub mod sqlite;
 pub mod table;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use diesel::SqliteConnection;
 use diesel_async::AsyncPgConnection;
 use futures::future::BoxFuture;
+use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::runtime::Runtime;
@@ -69,13 +71,13 @@ macro_rules! sql {
         match $tx {
             $crate::db::Tx::Postgres(mut connection) => {
                 #[allow(unused_imports)]
-                use diesel_async::RunQueryDsl as _;
+                use $crate::db::run::OnPostgres as _;
                 let $connection = &mut connection;
                 $statement.await
             }
             $crate::db::Tx::Sqlite(connection) => {
                 #[allow(unused_imports)]
-                use diesel::RunQueryDsl as _;
+                use $crate::db::run::OnSqlite as _;
                 let $connection = &mut *$crate::db::sqlite::locked(connection);
                 $statement
             }
@@ -159,6 +161,20 @@ macro_rules! newest {
 /// A unit of work: what is written in one transaction.
 pub type Unit<'f, T> = Box<dyn for<'t> FnOnce(Tx<'t>) -> BoxFuture<'t, Result<T, Error>> + Send + 'f>;
 
+/// A unit of work without a result, and the result. The code that runs units need not know their types.
+pub(crate) fn aside<T: Send + 'static>(unit: Unit<'static, T>) -> (Unit<'static, ()>, oneshot::Receiver<T>) {
+    let (put, result) = oneshot::channel();
+    let without_result: Unit<'static, ()> = Box::new(|tx| {
+        let work = unit(tx);
+        Box::pin(async {
+            // Fails if the caller no longer waits.
+            let _ = put.send(work.await?);
+            Ok(())
+        })
+    });
+    (without_result, result)
+}
+
 /// The durability of a write when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -215,18 +231,31 @@ impl Database {
 
     /// Runs a unit of work in a transaction. It is written whole or, on an error, not at all.
     pub async fn write<T: Send + 'static>(&self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
+        let (unit, result) = aside(unit);
+        self.commit(durability, unit).await?;
+        result.await.map_err(|_| Error::Internal("a unit of work has no result".into()))
+    }
+
+    /// Boxed, like [`reader`](Database::reader): what the drivers do is compiled here, not in each context.
+    #[inline(never)]
+    fn commit(&self, durability: Durability, unit: Unit<'static, ()>) -> BoxFuture<'_, Result<(), Error>> {
         match self {
-            Database::Postgres(postgres) => postgres.write(durability, unit).await,
-            Database::Sqlite(sqlite) => sqlite.write(durability, unit).await,
+            Database::Postgres(postgres) => Box::pin(postgres.write(durability, unit)),
+            Database::Sqlite(sqlite) => Box::pin(sqlite.write(durability, unit)),
         }
     }
 
     /// Lends a connection for reads.
-    pub async fn reader(&self) -> Result<Reader, Error> {
-        match self {
-            Database::Postgres(postgres) => postgres.reader().await.map(|pooled| Reader::Postgres(Box::new(pooled))),
-            Database::Sqlite(sqlite) => sqlite.reader().map(Reader::Sqlite),
-        }
+    #[inline(never)]
+    pub fn reader(&self) -> BoxFuture<'_, Result<Reader, Error>> {
+        Box::pin(async {
+            match self {
+                Database::Postgres(postgres) => {
+                    postgres.reader().await.map(|pooled| Reader::Postgres(Box::new(pooled)))
+                }
+                Database::Sqlite(sqlite) => sqlite.reader().map(Reader::Sqlite),
+            }
+        })
     }
 
     /// How many connections of the pool are in use, and how many there can be; none where there is no pool.

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures::future::BoxFuture;
 use futures::{FutureExt, try_join};
 
 use crate::db::{DEADLINE, Durability, Migrations, Tx, Unit};
@@ -53,10 +54,13 @@ impl Postgres {
     }
 
     /// A connection outside of the pool, for long use.
-    pub async fn connect(&self) -> Result<AsyncPgConnection, Error> {
-        let connected = tokio::time::timeout(DEADLINE, self.address.connect()).await;
-        let connected = connected.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?;
-        connected.map_err(|error| Error::Unavailable(error.to_string()))
+    #[inline(never)]
+    pub fn connect(&self) -> BoxFuture<'_, Result<AsyncPgConnection, Error>> {
+        Box::pin(async {
+            let connected = tokio::time::timeout(DEADLINE, self.address.connect()).await;
+            let connected = connected.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?;
+            connected.map_err(|error| Error::Unavailable(error.to_string()))
+        })
     }
 
     pub(super) fn connections(&self) -> (usize, usize) {
@@ -70,11 +74,7 @@ impl Postgres {
         got.map_err(|error| Error::Unavailable(error.to_string()))
     }
 
-    pub(super) async fn write<T: Send + 'static>(
-        &self,
-        durability: Durability,
-        unit: Unit<'static, T>,
-    ) -> Result<T, Error> {
+    pub(super) async fn write(&self, durability: Durability, unit: Unit<'static, ()>) -> Result<(), Error> {
         let mut connection = self.reader().await?;
         // In its own task: a cancelled caller must not leave an open transaction in the pool.
         let (runtime, context) = (self.runtime.clone(), self.context);
@@ -91,14 +91,15 @@ impl Postgres {
 }
 
 /// Runs a unit of work in a transaction on this connection. After [`Error::Unavailable`] it must not be used again.
-pub async fn transact<T>(
-    connection: &mut AsyncPgConnection,
+#[inline(never)]
+pub fn transact<'a>(
+    connection: &'a mut AsyncPgConnection,
     durability: Durability,
-    unit: Unit<'_, T>,
-    runtime: &Runtime,
+    unit: Unit<'static, ()>,
+    runtime: &'a Runtime,
     context: &'static str,
-) -> Result<T, Error> {
-    let work = async {
+) -> BoxFuture<'a, Result<(), Error>> {
+    let work = async move {
         let begin = match durability {
             Durability::Full => "BEGIN ISOLATION LEVEL REPEATABLE READ",
             Durability::Lazy => "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL synchronous_commit = off",
@@ -115,7 +116,7 @@ pub async fn transact<T>(
             }
         };
         let outcome = try_join!(async { Ok((&mut { shared }).batch_execute(begin).await?) }, unit);
-        let outcome = outcome.map(|((), value)| value);
+        let outcome = outcome.map(drop);
         if outcome.is_ok() {
             runtime.crash_point(context, CrashPoint::BeforeCommit).await;
             connection.batch_execute("COMMIT").await?;
@@ -125,7 +126,10 @@ pub async fn transact<T>(
         }
         outcome.map_err(blame)
     };
-    tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?
+    Box::pin(async {
+        let late = |_| Error::Unavailable("PostgreSQL does not answer".into());
+        tokio::time::timeout(DEADLINE, work).await.map_err(late)?
+    })
 }
 
 /// If the connection can roll back, the statement itself caused the error and would fail again, unless the server lacks

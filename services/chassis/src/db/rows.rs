@@ -6,6 +6,7 @@
 
 use std::marker::PhantomData;
 
+use diesel::Connection as _;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -14,6 +15,7 @@ use diesel::sqlite::Sqlite;
 use futures::try_join;
 
 use crate::aggregate::{Aggregate, Change};
+use crate::db::run::OnPostgres;
 use crate::db::{Metadata, Tx, sqlite};
 use crate::error::Error;
 
@@ -106,7 +108,7 @@ async fn write<R: Row, M: Mode>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Res
     match tx {
         Tx::Postgres(mut connection) => {
             let many = Many::<R, M> { columns: R::columns(rows), versions, mode: PhantomData };
-            Ok(diesel_async::RunQueryDsl::execute(many, &mut connection).await?)
+            Ok(OnPostgres::execute(many, &mut connection).await?)
         }
         Tx::Sqlite(connection) => {
             let mut connection = sqlite::locked(connection);
@@ -114,7 +116,8 @@ async fn write<R: Row, M: Mode>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Res
             for (index, row) in rows.iter().enumerate() {
                 let version = versions.get(index).copied().unwrap_or_default();
                 let one = One::<R, M> { row, version, mode: PhantomData };
-                written += diesel::RunQueryDsl::execute(one, &mut *connection)?;
+                // Typed, unlike other statements: its type identifies the prepared statement, so that its text is built once.
+                written += connection.execute_returning_count(&one)?;
             }
             Ok(written)
         }
@@ -135,16 +138,11 @@ struct One<'a, R, M> {
     mode: PhantomData<M>,
 }
 
-// The text depends only on the types, so they identify the prepared statement.
-impl<R: Row, M: 'static> QueryId for Many<'_, R, M> {
-    type QueryId = Many<'static, R, M>;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
+// The text depends only on the types.
 impl<R: 'static, M: 'static> QueryId for One<'_, R, M> {
     type QueryId = One<'static, R, M>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
-impl<R, M> diesel::RunQueryDsl<diesel::SqliteConnection> for One<'_, R, M> {}
 
 impl<R: Row, M: Mode> QueryFragment<Pg> for Many<'_, R, M> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {

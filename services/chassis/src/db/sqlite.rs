@@ -77,11 +77,7 @@ impl Sqlite {
         migrations.run_on_sqlite(&mut connect(&self.path, "FULL").map_err(|error| error.to_string())?)
     }
 
-    pub(super) async fn write<T: Send + 'static>(
-        &self,
-        durability: Durability,
-        unit: Unit<'static, T>,
-    ) -> Result<T, Error> {
+    pub(super) async fn write(&self, durability: Durability, unit: Unit<'static, ()>) -> Result<(), Error> {
         match &self.writer {
             Writer::Here(connections) => connections.lock().await.transact(durability, unit).await,
             Writer::Thread(jobs) => {
@@ -113,16 +109,16 @@ impl Sqlite {
 }
 
 impl Connections {
-    async fn transact<T>(&mut self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
+    async fn transact(&mut self, durability: Durability, unit: Unit<'static, ()>) -> Result<(), Error> {
         let mut open = Open::begin(match durability {
             Durability::Full => &self.full,
             Durability::Lazy => &self.lazy,
         })?;
-        let value = unit(Tx::Sqlite(open.connection)).await?;
+        unit(Tx::Sqlite(open.connection)).await?;
         self.runtime.crash_point(self.context, CrashPoint::BeforeCommit).await;
         open.commit()?;
         self.runtime.crash_point(self.context, CrashPoint::AfterCommit).await;
-        Ok(value)
+        Ok(())
     }
 }
 

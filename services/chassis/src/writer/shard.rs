@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use super::unit_of_work::{Outcomes, UnitOfWork};
 use super::{Job, Resources, Submitted};
 use crate::aggregate::Store;
-use crate::db::{Database, Durability, Unit, postgres};
+use crate::db::postgres::{self, Postgres};
+use crate::db::{self, Database, Durability, Unit};
 use crate::error::Error;
-use crate::runtime::{Tasks, recv_until_stopped};
+use crate::runtime::{Runtime, Tasks, recv_until_stopped};
 
 /// Commands in one transaction, at most.
 const BATCH: usize = 256;
@@ -89,15 +90,25 @@ impl Shard {
         let unit: Unit<'static, _> = Box::new(move |tx| {
             Box::pin(async move { UnitOfWork::execute_all(tx, &jobs[which], context, &unit_runtime).await })
         });
-        let postgres = match &database {
-            Database::Sqlite(_) => return database.write(Durability::Full, unit).await,
-            Database::Postgres(postgres) => postgres,
-        };
+        let Database::Postgres(postgres) = &database else { return database.write(Durability::Full, unit).await };
+        let (unit, result) = db::aside(unit);
+        self.commit(postgres, unit, &runtime, context).await?;
+        result.await.map_err(|_| Error::Internal("a batch has no outcomes".into()))
+    }
+
+    /// Commits on its own connection.
+    async fn commit(
+        &mut self,
+        postgres: &Postgres,
+        unit: Unit<'static, ()>,
+        runtime: &Runtime,
+        context: &'static str,
+    ) -> Result<(), Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => postgres.connect().await?,
         };
-        let outcome = postgres::transact(&mut connection, Durability::Full, unit, &runtime, context).await;
+        let outcome = postgres::transact(&mut connection, Durability::Full, unit, runtime, context).await;
         if !matches!(outcome, Err(Error::Unavailable(_))) {
             self.connection = Some(connection);
         }
