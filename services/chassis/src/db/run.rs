@@ -1,8 +1,8 @@
 //! Executes statements of any type by functions that exist once.
 //!
 //! diesel's and diesel-async's own `load` and `execute` are generic, so the driver's code would be compiled again for
-//! each statement of each context: half of the binary. Here a statement is a trait object by the time the driver sees
-//! it. Only its SQL text, its binds and the conversion of its rows depend on its type.
+//! each statement of each context. Here a statement is a trait object by the time the driver sees it. Only its SQL text,
+//! its binds and the conversion of its rows depend on its type.
 
 use diesel::connection::LoadConnection;
 use diesel::deserialize::FromSqlRow;
