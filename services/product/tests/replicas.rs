@@ -10,7 +10,7 @@ use chassis::db::Database;
 use chassis::runtime::{Runtime, Tasks};
 use chassis::values::{Currency, Money};
 use chassis::writer::Resources;
-use chassis::{Aggregate, Cause, CommandMessage, Writer, outbox};
+use chassis::{Aggregate, Cause, CommandMessage, Error, Writer, outbox};
 use product::domain::{Command, Listing, Product, ProductId};
 
 /// Orders at each replica, for one each: twice as many as there is stock for.
@@ -36,8 +36,13 @@ async fn o3_two_replicas_never_sell_more_than_the_stock() {
 
     let price = Money { minor: 120_000, currency: Currency::parse("KRW").unwrap() };
     let listing = Listing { name: "Tent".to_owned(), price };
-    let execute = async |replica: &Writer<Product>, command: Command| {
-        replica.handle(CommandMessage { id: product, command, key: None, cause: Cause::default() }).await.unwrap()
+    let execute = async |replica: &Writer<Product>, command: Command| loop {
+        let message = CommandMessage { id: product, command: command.clone(), key: None, cause: Cause::default() };
+        match replica.handle(message).await {
+            // The other replica was faster each time. Nothing was written, and callers are told to try again.
+            Err(Error::Conflict) => {}
+            outcome => break outcome.unwrap(),
+        }
     };
     execute(&replicas[0], Command::Create(product, listing, STOCK)).await;
     let orders = async |replica: &Writer<Product>| {
