@@ -32,7 +32,7 @@ pub use parts::{Parts, changed_parts, grouped};
 pub use rows::{Row, insert, save, update, upsert};
 pub use table::{Metadata, corrupt};
 
-/// The parts of diesel that a `store.rs` needs. Not its `RunQueryDsl`: [`sql!`](crate::sql) picks the right one.
+/// The parts of diesel that a `store.rs` needs. Not its `RunQueryDsl`: [`sql!`](crate::sql) has its own.
 pub mod prelude {
     pub use diesel::{
         BoolExpressionMethods, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl,
@@ -161,8 +161,11 @@ macro_rules! newest {
 /// A unit of work: what is written in one transaction.
 pub type Unit<'f, T> = Box<dyn for<'t> FnOnce(Tx<'t>) -> BoxFuture<'t, Result<T, Error>> + Send + 'f>;
 
-/// A unit of work without a result, and the result. The code that runs units need not know their types.
-pub(crate) fn aside<T: Send + 'static>(unit: Unit<'static, T>) -> (Unit<'static, ()>, oneshot::Receiver<T>) {
+/// A unit of work without a result, and the result, which is there after the commit. The code that runs units need not
+/// know their types.
+pub(crate) fn aside<T: Send + 'static>(
+    unit: Unit<'static, T>,
+) -> (Unit<'static, ()>, impl Future<Output = Result<T, Error>> + Send) {
     let (put, result) = oneshot::channel();
     let without_result: Unit<'static, ()> = Box::new(|tx| {
         let work = unit(tx);
@@ -172,7 +175,7 @@ pub(crate) fn aside<T: Send + 'static>(unit: Unit<'static, T>) -> (Unit<'static,
             Ok(())
         })
     });
-    (without_result, result)
+    (without_result, async { result.await.map_err(|_| Error::Internal("a unit of work has no result".into())) })
 }
 
 /// The durability of a write when it returns.
@@ -233,7 +236,7 @@ impl Database {
     pub async fn write<T: Send + 'static>(&self, durability: Durability, unit: Unit<'static, T>) -> Result<T, Error> {
         let (unit, result) = aside(unit);
         self.commit(durability, unit).await?;
-        result.await.map_err(|_| Error::Internal("a unit of work has no result".into()))
+        result.await
     }
 
     /// Boxed, like [`reader`](Database::reader): what the drivers do is compiled here, not in each context.

@@ -116,7 +116,6 @@ async fn write<R: Row, M: Mode>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Res
             for (index, row) in rows.iter().enumerate() {
                 let version = versions.get(index).copied().unwrap_or_default();
                 let one = One::<R, M> { row, version, mode: PhantomData };
-                // Typed, unlike other statements: its type identifies the prepared statement, so that its text is built once.
                 written += connection.execute_returning_count(&one)?;
             }
             Ok(written)
@@ -138,7 +137,8 @@ struct One<'a, R, M> {
     mode: PhantomData<M>,
 }
 
-// The text depends only on the types.
+// Executed with its type, unlike other statements: the text depends only on the types, so they identify the prepared
+// statement, and it is not built for each row.
 impl<R: 'static, M: 'static> QueryId for One<'_, R, M> {
     type QueryId = One<'static, R, M>;
     const HAS_STATIC_QUERY_ID: bool = true;

@@ -93,7 +93,7 @@ impl Shard {
         let Database::Postgres(postgres) = &database else { return database.write(Durability::Full, unit).await };
         let (unit, result) = db::aside(unit);
         self.commit(postgres, unit, &runtime, context).await?;
-        result.await.map_err(|_| Error::Internal("a batch has no outcomes".into()))
+        result.await
     }
 
     /// Commits on its own connection.
