@@ -97,12 +97,16 @@ impl Relay {
                 return Ok(());
             }
             let is_last = waiting.len() < BATCH as usize;
-            let (seqs, envelopes): (Vec<i64>, Vec<Envelope>) = waiting.into_iter().unzip();
-            let published = self.bus.publish(self.resources.context, &envelopes).await;
-            published.map_err(|error| Error::Unavailable(error.to_string()))?;
-            self.resources.runtime.crash_point(self.resources.context, CrashPoint::AfterPublish).await;
-            self.remove(lock, seqs).await?;
-            Meters::published(self.resources.context, &envelopes);
+            let (mut seqs, envelopes): (Vec<i64>, Vec<Envelope>) = waiting.into_iter().unzip();
+            let outcome = self.bus.publish(self.resources.context, &envelopes).await;
+            let published = outcome.as_ref().map_or_else(|error| error.published, |()| envelopes.len());
+            if published > 0 {
+                self.resources.runtime.crash_point(self.resources.context, CrashPoint::AfterPublish).await;
+                seqs.truncate(published);
+                self.remove(lock, seqs).await?;
+                Meters::published(self.resources.context, &envelopes[..published]);
+            }
+            outcome.map_err(|error| Error::Unavailable(error.to_string()))?;
             if is_last {
                 Meters::outbox(self.resources.context, 0, None);
                 return Ok(());

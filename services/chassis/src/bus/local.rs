@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::bus::{Bus, BusError, Consumer, Handler, Subscription};
+use crate::bus::{Bus, BusError, Consumer, Handler, PublishError, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
 use crate::runtime::Tasks;
 
@@ -38,7 +38,7 @@ struct Delivery {
 }
 
 impl Bus for Local {
-    fn publish<'a>(&'a self, _source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
+    fn publish<'a>(&'a self, _source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), PublishError>> {
         Box::pin(async move {
             let consumers = self.interested(events)?;
             let mut handled = Vec::new();

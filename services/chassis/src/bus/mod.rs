@@ -17,7 +17,7 @@ use crate::runtime::Tasks;
 /// Carries events between contexts.
 pub trait Bus: Send + Sync {
     /// Publishes events of the context `source`, in order. Returns when they are safe from loss.
-    fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>>;
+    fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), PublishError>>;
 
     /// Starts to deliver a context the events that it subscribes to, until its tasks stop.
     fn consume(&self, consumer: Consumer, tasks: &Tasks);
@@ -27,6 +27,23 @@ pub trait Bus: Send + Sync {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the bus is not available: {0}")]
 pub struct BusError(pub String);
+
+/// Not all events were published.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct PublishError {
+    /// How many of them, from the first, are safe from loss. Of the others it is unknown: publish them again.
+    pub published: usize,
+    /// The reason.
+    pub error: BusError,
+}
+
+/// None of the events is known to be safe from loss.
+impl From<BusError> for PublishError {
+    fn from(error: BusError) -> PublishError {
+        PublishError { published: 0, error }
+    }
+}
 
 /// A context as a consumer of events.
 #[derive(Clone)]

@@ -16,9 +16,9 @@ use futures::{StreamExt, TryStreamExt};
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
 };
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, PublisherConfirm};
 
-use crate::bus::{Bus, BusError, Consumer, Subscription};
+use crate::bus::{Bus, BusError, Consumer, PublishError, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
 use crate::runtime::{Runtime, Tasks};
 
@@ -71,11 +71,11 @@ impl Rabbit {
 }
 
 impl Bus for Rabbit {
-    fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
+    fn publish<'a>(&'a self, source: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), PublishError>> {
         Box::pin(async move {
             let published = async {
                 let channel = self.0.publisher(source).await?;
-                in_time(self.0.publish(&channel, events)).await
+                self.0.publish(&channel, events).await
             };
             let published = published.await;
             if published.is_err() {
@@ -95,7 +95,8 @@ impl Bus for Rabbit {
 }
 
 impl Inner {
-    async fn publish(&self, channel: &Channel, events: &[Envelope]) -> Result<(), BusError> {
+    /// Every confirmation has the deadline for itself: a broker that is slow must not get the same events again.
+    async fn publish(&self, channel: &Channel, events: &[Envelope]) -> Result<(), PublishError> {
         let mut confirms = Vec::with_capacity(events.len());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         for event in events {
@@ -103,16 +104,11 @@ impl Inner {
             let exchange = self.topology.exchange();
             let published =
                 channel.basic_publish(exchange.into(), key.into(), options, &event.body, wire::properties(event));
-            confirms.push(published.await.map_err(failed)?);
+            confirms.push(in_time(async { published.await.map_err(failed) }).await?);
         }
-        for confirm in confirms {
-            let confirmation = confirm.await.map_err(failed)?;
-            let refused = !confirmation.is_ack();
-            let returned = confirmation.take_message().is_some();
-            if refused || returned {
-                let why = if returned { "no queue took an event; are the queues gone?" } else { "it refused an event" };
-                return Err(BusError(why.to_owned()));
-            }
+        for (published, confirm) in confirms.into_iter().enumerate() {
+            let confirmed = in_time(confirmed(confirm)).await;
+            confirmed.map_err(|error| PublishError { published, error })?;
         }
         Ok(())
     }
@@ -244,6 +240,15 @@ async fn subscribe(connection: &Connection, queue: &str) -> Result<lapin::Consum
         channel.basic_consume(queue.into(), queue.into(), options, Default::default()).await.map_err(failed)
     })
     .await
+}
+
+async fn confirmed(confirm: PublisherConfirm) -> Result<(), BusError> {
+    let confirmation = confirm.await.map_err(failed)?;
+    let is_ack = confirmation.is_ack();
+    if confirmation.take_message().is_some() {
+        return Err(failed("no queue took an event; are the queues gone?"));
+    }
+    if is_ack { Ok(()) } else { Err(failed("it refused an event")) }
 }
 
 fn failed(error: impl ToString) -> BusError {

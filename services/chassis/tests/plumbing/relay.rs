@@ -10,7 +10,7 @@ use crate::tally::{Command, shared};
 async fn events_wait_in_the_outbox_while_the_bus_is_away_and_are_published_in_order_when_it_is_back() {
     on_each_store(&COUNTING, async |store| {
         let (running, bus) = store.start();
-        bus.set_away(true);
+        bus.set_capacity(0);
         for _ in 0..3 {
             bus.deliver(vec![store.place("1")]).await;
         }
@@ -20,10 +20,29 @@ async fn events_wait_in_the_outbox_while_the_bus_is_away_and_are_published_in_or
             outbox::waiting(reader.tx()).await.unwrap().0
         };
         assert_eq!((waiting().await, bus.published().len()), (3, 0));
-        bus.set_away(false);
+        bus.set_capacity(usize::MAX);
         eventually("the outbox is empty", async || (waiting().await == 0).then_some(())).await;
         let counts: Vec<_> = bus.published().iter().map(|event| event.decode::<Dates>().unwrap().start_date).collect();
         assert_eq!(counts, ["1", "2", "3"]);
+        running.kill().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_a_failing_bus_has_confirmed_are_not_published_again() {
+    on_each_store(&COUNTING, async |store| {
+        let (running, bus) = store.start();
+        bus.set_capacity(0);
+        for _ in 0..5 {
+            bus.deliver(vec![store.place("1")]).await;
+        }
+        // Every attempt fails after two events until no more are left than that.
+        bus.set_capacity(2);
+        let all = async || (bus.published().len() >= 5).then(|| bus.published());
+        let published = eventually("all are published", all).await;
+        let counts: Vec<_> = published.iter().map(|event| event.decode::<Dates>().unwrap().start_date).collect();
+        assert_eq!(counts, ["1", "2", "3", "4", "5"]);
         running.kill().await;
     })
     .await;

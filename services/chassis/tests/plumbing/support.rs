@@ -1,12 +1,12 @@
 //! Stores of both kinds, and a bus that records published events and delivers those of a test.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::access::{Guard, Limits};
 use chassis::auth::Auth;
-use chassis::bus::{Bus, BusError, Consumer};
+use chassis::bus::{Bus, BusError, Consumer, PublishError};
 use chassis::context::{Context, Environment, Running};
 use chassis::db::Database;
 use chassis::dead_letters::{self, DeadLetter};
@@ -131,15 +131,26 @@ pub fn message(id: TallyId, command: Command) -> CommandMessage<Tally> {
 }
 
 /// A bus that records published events, and delivers those of a test.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct TestBus(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     published: Mutex<Vec<Envelope>>,
     consumer: Mutex<Option<Consumer>>,
-    is_away: AtomicBool,
+    /// Events that an attempt publishes, at most.
+    capacity: AtomicUsize,
     attempts: AtomicU32,
+}
+
+impl Default for TestBus {
+    fn default() -> TestBus {
+        TestBus(Arc::new(Inner {
+            published: Mutex::default(),
+            consumer: Mutex::default(),
+            capacity: AtomicUsize::new(usize::MAX),
+            attempts: AtomicU32::default(),
+        }))
+    }
 }
 
 impl TestBus {
@@ -153,9 +164,9 @@ impl TestBus {
         self.0.attempts.load(Ordering::SeqCst)
     }
 
-    /// Makes the bus unavailable, or available again.
-    pub fn set_away(&self, is_away: bool) {
-        self.0.is_away.store(is_away, Ordering::SeqCst);
+    /// Makes attempts fail after this many events, or before the first.
+    pub fn set_capacity(&self, events: usize) {
+        self.0.capacity.store(events, Ordering::SeqCst);
     }
 
     /// Delivers events to the context, and waits until it has handled them.
@@ -166,14 +177,12 @@ impl TestBus {
 }
 
 impl Bus for TestBus {
-    fn publish<'a>(&'a self, _: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
+    fn publish<'a>(&'a self, _: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), PublishError>> {
         self.0.attempts.fetch_add(1, Ordering::SeqCst);
-        let outcome = if self.0.is_away.load(Ordering::SeqCst) {
-            Err(BusError("the test has it away".into()))
-        } else {
-            self.0.published.lock().unwrap().extend(events.iter().cloned());
-            Ok(())
-        };
+        let published = self.0.capacity.load(Ordering::SeqCst).min(events.len());
+        self.0.published.lock().unwrap().extend(events.iter().take(published).cloned());
+        let failed = PublishError { published, error: BusError("the test has it away".into()) };
+        let outcome = if published == events.len() { Ok(()) } else { Err(failed) };
         Box::pin(std::future::ready(outcome))
     }
 

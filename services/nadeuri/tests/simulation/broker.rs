@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::Envelope;
-use chassis::bus::{Bus, BusError, Consumer, Subscription};
+use chassis::bus::{Bus, BusError, Consumer, PublishError, Subscription};
 use chassis::envelope::PARTITIONS;
 use chassis::runtime::Tasks;
 use futures::future::BoxFuture;
@@ -125,18 +125,21 @@ impl Broker {
 pub struct SimulatedBus(pub Arc<Broker>);
 
 impl Bus for SimulatedBus {
-    fn publish<'a>(&'a self, _: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), BusError>> {
+    fn publish<'a>(&'a self, _: &'static str, events: &'a [Envelope]) -> BoxFuture<'a, Result<(), PublishError>> {
         let broker = &self.0;
         Box::pin(async move {
             tokio::time::sleep(broker.random.pause(10)).await;
             if broker.random.fault(30) {
-                return Err(BusError("the broker is down".to_owned()));
+                return Err(BusError("the broker is down".to_owned()).into());
             }
-            // Some of them arrive, but the publisher gets no confirmation.
+            // Some of them arrive, but the publisher gets a confirmation of fewer.
             let cut_off = broker.random.fault(20).then(|| broker.random.pick(0..events.len() as u64 + 1) as usize);
             events.iter().take(cut_off.unwrap_or(events.len())).for_each(|event| broker.enqueue(event));
             match cut_off {
-                Some(_) => Err(BusError("the connection broke".to_owned())),
+                Some(arrived) => Err(PublishError {
+                    published: broker.random.pick(0..arrived as u64 + 1) as usize,
+                    error: BusError("the connection broke".to_owned()),
+                }),
                 None => Ok(()),
             }
         })
