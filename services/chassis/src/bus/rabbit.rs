@@ -30,8 +30,10 @@ pub use wire::properties;
 
 /// Events of one stream that a consumer holds unhandled.
 const PREFETCH: u16 = 256;
-/// The deadline of every operation of the broker.
+/// The deadline of an operation of the broker.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The deadline of a confirmation. It is long, because a busy broker that got the same events again would be busier.
+const CONFIRMATION: Duration = Duration::from_secs(30);
 /// The pauses between attempts, from the first to the longest.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(1);
 
@@ -95,7 +97,6 @@ impl Bus for Rabbit {
 }
 
 impl Inner {
-    /// Every confirmation has the deadline for itself: a broker that is slow must not get the same events again.
     async fn publish(&self, channel: &Channel, events: &[Envelope]) -> Result<(), PublishError> {
         let mut confirms = Vec::with_capacity(events.len());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -107,7 +108,7 @@ impl Inner {
             confirms.push(in_time(async { published.await.map_err(failed) }).await?);
         }
         for (published, confirm) in confirms.into_iter().enumerate() {
-            let confirmed = in_time(confirmed(confirm)).await;
+            let confirmed = within(CONFIRMATION, confirmed(confirm)).await;
             confirmed.map_err(|error| PublishError { published, error })?;
         }
         Ok(())
@@ -256,5 +257,9 @@ fn failed(error: impl ToString) -> BusError {
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, BusError>>) -> Result<T, BusError> {
-    tokio::time::timeout(DEADLINE, work).await.map_err(|_| BusError("it does not answer".into()))?
+    within(DEADLINE, work).await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, BusError>>) -> Result<T, BusError> {
+    tokio::time::timeout(limit, work).await.map_err(|_| BusError("it does not answer".into()))?
 }

@@ -148,12 +148,7 @@ fn reservation(acknowledged: &Acknowledged, snapshot: &Snapshot) -> Result<(), S
     })?;
 
     let payment = snapshot.payments.get(id).ok_or_else(|| format!("{id} has no payment"))?;
-    let state = match acknowledged.state {
-        ReservationState::Reserved => PaymentState::Requested,
-        ReservationState::Rented => PaymentState::Approved,
-        ReservationState::Returned => PaymentState::Settled,
-        _ => PaymentState::Cancelled,
-    };
+    let state = acknowledged.payment_state();
     let refunded = acknowledged.paid && state == PaymentState::Cancelled;
     ensure(payment.state() == state && payment.refunded == refunded, || format!("{acknowledged:?} has {payment:?}"))?;
     ensure(payment.amount == found.price, || format!("{found:?} costs {payment:?}"))?;

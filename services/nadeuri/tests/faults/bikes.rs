@@ -11,7 +11,7 @@ use contracts::wallet::v1::{CheckLedgerRequest, GetWalletRequest, TopUpRequest};
 use tonic::{Code, Status};
 
 use crate::audit::{Snapshot, all, by_id, ensure};
-use crate::load::think;
+use crate::load::{seen, think};
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::taxis::{place, somewhere};
@@ -75,7 +75,14 @@ impl Bikes {
         let place = Some(place("there", somewhere()));
         let request = ReturnBikeRequest { request_id: new_id(), ride_id: ride.ride_id, place };
         let ended = rider.insist(request).await?.ride.unwrap();
-        self.ended.borrow_mut().push(ended);
+        self.ended.borrow_mut().push(ended.clone());
+        seen("the rider's page shows the bill", async || {
+            let newest = ListBikeRidesRequest { page_size: 1, ..Default::default() };
+            let page = rider.insist(newest).await.ok()?.bike_rides.pop()?;
+            let is_settled = matches!(page.bill_state(), BillState::Closed | BillState::Arrears);
+            (page.ride_id == ended.ride_id && is_settled).then_some(())
+        })
+        .await;
         Ok(())
     }
 

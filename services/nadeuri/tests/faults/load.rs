@@ -6,7 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use contracts::fleet::v1::Car;
-use contracts::payment::v1::CancelPaymentRequest;
+use contracts::mypage::v1::ListCarRentalsRequest;
+use contracts::payment::v1::{CancelPaymentRequest, PaymentState};
 use contracts::rental::v1::{
     CancelReservationRequest, RateRentalRequest, RentCarRequest, Reservation, ReservationState, ReserveCarRequest,
     ReturnCarRequest,
@@ -19,7 +20,7 @@ use crate::rides::Rides;
 use crate::stays::Stays;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
-use crate::support::{BAD_CARD, GOOD_CARD, PATIENCE, below, eventually_within, new_id, period, reason};
+use crate::support::{BAD_CARD, GOOD_CARD, LOOK, PATIENCE, below, eventually_within, new_id, period, reason};
 
 const CUSTOMERS: u64 = 20;
 const CARS: usize = 6;
@@ -39,6 +40,18 @@ pub struct Acknowledged {
     pub stars: i32,
     /// Whether a card was declined.
     pub declined: bool,
+}
+
+impl Acknowledged {
+    /// The state that its payment gets.
+    pub fn payment_state(&self) -> PaymentState {
+        match self.state {
+            ReservationState::Reserved => PaymentState::Requested,
+            ReservationState::Rented => PaymentState::Approved,
+            ReservationState::Returned => PaymentState::Settled,
+            _ => PaymentState::Cancelled,
+        }
+    }
 }
 
 /// The customers of all lines of business.
@@ -89,7 +102,7 @@ impl Workload {
     /// Waits until so many more flows have finished.
     pub async fn wait_for_flows(&self, count: usize) {
         let goal = self.acknowledged.borrow().len() + count;
-        eventually_within(PATIENCE, "customers finish flows", async || {
+        eventually_within(PATIENCE * 4, "customers finish flows", async || {
             (self.acknowledged.borrow().len() >= goal).then_some(())
         })
         .await;
@@ -106,7 +119,14 @@ impl Workload {
     async fn customer(&self, me: &Client) {
         while !self.stopped.get() {
             if let Some(acknowledged) = self.flow(me).await {
-                self.acknowledged.borrow_mut().push(acknowledged);
+                self.acknowledged.borrow_mut().push(acknowledged.clone());
+                seen("the customer's page shows the reservation", async || {
+                    let newest = ListCarRentalsRequest { page_size: 1, ..Default::default() };
+                    let page = me.insist(newest).await.ok()?.car_rentals.pop()?;
+                    let is_it = page.reservation_id == acknowledged.reservation.reservation_id;
+                    (is_it && page.payment_state() == acknowledged.payment_state()).then_some(())
+                })
+                .await;
             }
             think().await;
         }
@@ -174,6 +194,19 @@ impl Workload {
         }
         Ok(())
     }
+}
+
+/// Waits until somebody sees the effect of what was done. So no more is under way than the servers can do, and the
+/// faults meet work that is fresh.
+pub async fn seen<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let ask = async || {
+        let answer = ask().await;
+        if answer.is_none() {
+            tokio::time::sleep(LOOK * 10).await;
+        }
+        answer
+    };
+    eventually_within(PATIENCE * 4, what, ask).await
 }
 
 /// Waits for as long as a customer thinks. It also leaves CPU time to the servers.

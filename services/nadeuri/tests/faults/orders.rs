@@ -13,11 +13,11 @@ use contracts::product::v1::{GetProductRequest, Product};
 use tonic::{Code, Status};
 
 use crate::audit::{Snapshot, all, by_id, ensure};
-use crate::load::think;
+use crate::load::{seen, think};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
 use crate::support::orders::order_request;
-use crate::support::{GOOD_CARD, PATIENCE, below, eventually_within, new_id};
+use crate::support::{GOOD_CARD, below, new_id};
 
 const SHOPPERS: u64 = 4;
 /// The stock of each product: enough of the first, too little of the second.
@@ -74,29 +74,24 @@ impl Orders {
             Err(status) if status.code() == Code::NotFound => return Ok(None),
             Err(status) => return Err(status),
         };
-        let end = match below(3) {
-            0 => {
-                me.insist(CancelOrderRequest { request_id: new_id(), order_id: order.order_id.clone() }).await?;
-                End::Cancelled
-            }
-            1 => self.deliver(me, &order).await?,
-            _ => End::Open,
-        };
+        if below(3) == 0 {
+            me.insist(CancelOrderRequest { request_id: new_id(), order_id: order.order_id.clone() }).await?;
+            return Ok(Some((order, End::Cancelled)));
+        }
+        // This needs an event, which may wait until a killed server is back.
+        let decided = seen("the order is decided", async || {
+            let order = me.insist(GetOrderRequest { order_id: order.order_id.clone() }).await.ok()?.order?;
+            (order.state() != OrderState::Placed).then_some(order.state())
+        })
+        .await;
+        let end =
+            if decided == OrderState::Confirmed && below(2) == 0 { self.deliver(&order).await? } else { End::Open };
         Ok(Some((order, end)))
     }
 
-    /// The courier delivers it, if it was confirmed.
-    async fn deliver(&self, me: &Client, order: &Order) -> Result<End, Status> {
-        // This needs an event, which may wait until a killed server is back.
-        let decided = eventually_within(PATIENCE * 4, "the order is decided", async || {
-            let order = me.insist(GetOrderRequest { order_id: order.order_id.clone() }).await.ok()?.order?;
-            (order.state() != OrderState::Placed).then_some(order)
-        })
-        .await;
-        if decided.state() != OrderState::Confirmed {
-            return Ok(End::Open);
-        }
-        let delivery_id = eventually_within(PATIENCE * 4, "the delivery is prepared", async || {
+    /// The courier delivers a confirmed order.
+    async fn deliver(&self, order: &Order) -> Result<End, Status> {
+        let delivery_id = seen("the delivery is prepared", async || {
             let state = DeliveryState::Prepared.into();
             let request = ListDeliveriesRequest { page_size: 1_000, state, ..Default::default() };
             let deliveries = self.courier.insist(request).await.ok()?.deliveries;

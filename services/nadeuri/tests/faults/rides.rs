@@ -12,11 +12,11 @@ use contracts::payment::v1::PaymentState;
 use tonic::Status;
 
 use crate::audit::{Snapshot, all, by_id, ensure};
-use crate::load::think;
+use crate::load::{seen, think};
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::taxis::{place, somewhere};
-use crate::support::{GOOD_CARD, PATIENCE, eventually_within, new_id};
+use crate::support::{GOOD_CARD, new_id};
 
 const PAIRS: u64 = 6;
 
@@ -56,7 +56,7 @@ async fn ride(rider: &Client, driver: &Client) -> Result<Drive, Status> {
     };
     let hail = rider.insist(request).await?.hail.unwrap();
     // This needs an event, which may wait until a killed server is back.
-    let offer = eventually_within(PATIENCE * 4, "the hail is offered", async || {
+    let offer = seen("the hail is offered", async || {
         let (latitude, longitude) = (Some(position.0), Some(position.1));
         let request = ListOffersRequest { latitude, longitude, within_km: 1, ..Default::default() };
         let offers = driver.insist(request).await.ok()?.offers;

@@ -11,11 +11,11 @@ use contracts::voucher::v1::{ListVouchersRequest, Voucher, VoucherState};
 use tonic::Status;
 
 use crate::audit::{Snapshot, all, by_id, ensure};
-use crate::load::think;
+use crate::load::{seen, think};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
 use crate::support::stays::{nights, some_villa};
-use crate::support::{GOOD_CARD, PATIENCE, below, eventually_within, new_id, reason};
+use crate::support::{GOOD_CARD, below, new_id, reason};
 
 const GUESTS: u64 = 4;
 const VILLAS: usize = 2;
@@ -62,7 +62,7 @@ impl Stays {
             Err(status) => return Err(status),
         };
         // This needs an event, which may wait until a killed server is back.
-        let payment_id = eventually_within(PATIENCE * 4, "the payment is requested", async || {
+        let payment_id = seen("the payment is requested", async || {
             let request = ListPaymentsRequest { purchase_id: stay.stay_id.clone(), ..Default::default() };
             me.insist(request).await.ok()?.payments.pop().map(|payment| payment.payment_id)
         })

@@ -5,14 +5,20 @@
 //! context needs a binding for each kind and one for each stream, not one for each pair of them, which would take the
 //! broker seconds.
 
+use std::time::Duration;
+
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
-use super::{failed, in_time};
+use super::{failed, within};
 use crate::bus::{BusError, Subscription};
 use crate::envelope::PARTITIONS;
 
+/// The deadline for a context's queues: a new broker that is busy needs seconds for them.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The broker does not answer such a step.
+const NOWAIT: bool = true;
 /// How often an event may crash its consumer before the broker gives up delivering it.
 const DELIVERY_LIMIT: i32 = 20;
 
@@ -55,7 +61,7 @@ impl Topology {
     /// Declares the exchanges, and the queues of every context that subscribes to events of `source`, bound for those:
     /// the context itself and other publishers add the rest.
     pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> Result<(), BusError> {
-        in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
+        within(DEADLINE, async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         let package = format!("nadeuri.{source}.");
         for (context, subscription) in &self.subscriptions {
             let subscription = match subscription {
@@ -73,7 +79,7 @@ impl Topology {
 
     /// Declares the exchanges and the context's own queues.
     pub(super) async fn declare_for_consumer(&self, channel: &Channel, context: &str) -> Result<(), BusError> {
-        in_time(async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
+        within(DEADLINE, async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         for (_, subscription) in self.subscriptions.iter().filter(|(name, _)| *name == context) {
             self.declare_context(channel, context, subscription).await?;
         }
@@ -81,38 +87,38 @@ impl Topology {
     }
 
     async fn declare_exchanges(&self, channel: &Channel) -> lapin::Result<()> {
-        declare_exchange(channel, &self.exchange, ExchangeKind::Topic).await?;
-        declare_exchange(channel, &self.dead_exchange, ExchangeKind::Direct).await
+        declare_exchange(channel, &self.exchange, ExchangeKind::Topic, !NOWAIT).await?;
+        declare_exchange(channel, &self.dead_exchange, ExchangeKind::Direct, !NOWAIT).await
     }
 
-    /// Declares a context's queues and their bindings. There are many of them, and the broker can be busy: each step
-    /// has its own deadline. The subscription comes last, so that nothing is routed to a context whose queues are not
-    /// there yet.
+    /// Declares a context's queues and their bindings. There are many of them, so all but the last step are sent
+    /// without waiting; the broker does them in order, and answers the last one, or closes the channel. The subscription
+    /// comes after the queues, so that nothing is routed to a context whose queues are not there yet.
     async fn declare_context(
         &self,
         channel: &Channel,
         context: &str,
         subscription: &Subscription,
     ) -> Result<(), BusError> {
-        in_time(async { declare_exchange(channel, &self.inbox(context), ExchangeKind::Topic).await.map_err(failed) })
-            .await?;
-        for partition in 0..PARTITIONS {
-            in_time(async { self.declare_stream(channel, context, partition).await.map_err(failed) }).await?;
-        }
-        in_time(async { self.declare_dead(channel, context).await.map_err(failed) }).await?;
-        in_time(async { self.declare_interest(channel, context, subscription).await.map_err(failed) }).await
+        let declared = async {
+            declare_exchange(channel, &self.inbox(context), ExchangeKind::Topic, NOWAIT).await?;
+            for partition in 0..PARTITIONS {
+                self.declare_stream(channel, context, partition).await?;
+            }
+            self.declare_dead(channel, context).await?;
+            self.declare_interest(channel, context, subscription).await?;
+            declare_exchange(channel, &self.inbox(context), ExchangeKind::Topic, !NOWAIT).await
+        };
+        within(DEADLINE, async { declared.await.map_err(failed) }).await
     }
 
     /// A queue for one stream of its context.
     async fn declare_stream(&self, channel: &Channel, context: &str, partition: u64) -> lapin::Result<()> {
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        let (queue, inbox) = (self.queue(context, partition), self.inbox(context));
-        channel.queue_declare(queue.as_str().into(), durable, self.stream_arguments(context)).await?;
-        let (key, wait) = (format!("#.{partition:02}"), QueueBindOptions { nowait: false });
-        channel.queue_bind(queue.as_str().into(), inbox.into(), key.into(), wait, FieldTable::default()).await
+        let (queue, key) = (self.queue(context, partition), format!("#.{partition:02}"));
+        declare_queue(channel, &queue, self.stream_arguments(context)).await?;
+        bind_queue(channel, &queue, &self.inbox(context), &key).await
     }
 
-    /// All bindings but the last are sent without waiting: the broker answers the last one after all of them.
     async fn declare_interest(
         &self,
         channel: &Channel,
@@ -123,21 +129,18 @@ impl Topology {
             Subscription::All => vec!["#".to_owned()],
             Subscription::Kinds(kinds) => kinds.iter().map(|kind| format!("{kind}.*")).collect(),
         };
-        let (inbox, last) = (self.inbox(context), keys.len().saturating_sub(1));
-        for (index, key) in keys.into_iter().enumerate() {
-            let (to, from, options) =
-                (inbox.as_str(), self.exchange.as_str(), ExchangeBindOptions { nowait: index < last });
+        let (inbox, options) = (self.inbox(context), ExchangeBindOptions { nowait: NOWAIT });
+        for key in keys {
+            let (to, from) = (inbox.as_str(), self.exchange.as_str());
             channel.exchange_bind(to.into(), from.into(), key.into(), options, FieldTable::default()).await?;
         }
         Ok(())
     }
 
     async fn declare_dead(&self, channel: &Channel, context: &str) -> lapin::Result<()> {
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let dead = self.dead_queue(context);
-        channel.queue_declare(dead.as_str().into(), durable, quorum()).await?;
-        let (exchange, wait) = (self.dead_exchange.as_str(), QueueBindOptions { nowait: false });
-        channel.queue_bind(dead.as_str().into(), exchange.into(), context.into(), wait, FieldTable::default()).await
+        declare_queue(channel, &dead, quorum()).await?;
+        bind_queue(channel, &dead, &self.dead_exchange, context).await
     }
 
     fn stream_arguments(&self, context: &str) -> FieldTable {
@@ -154,9 +157,19 @@ impl Topology {
     }
 }
 
-async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> lapin::Result<()> {
-    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind, nowait: bool) -> lapin::Result<()> {
+    let durable = ExchangeDeclareOptions { durable: true, nowait, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare(name.into(), kind, durable, FieldTable::default()).await
+}
+
+async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+    let durable = QueueDeclareOptions { durable: true, nowait: NOWAIT, ..QueueDeclareOptions::default() };
+    channel.queue_declare(name.into(), durable, arguments).await.map(drop)
+}
+
+async fn bind_queue(channel: &Channel, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {
+    let options = QueueBindOptions { nowait: NOWAIT };
+    channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await
 }
 
 /// Replicated, and on disk before it is confirmed.
