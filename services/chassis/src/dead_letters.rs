@@ -2,16 +2,16 @@
 
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
-use crate::db::schema::dead_letters;
 use crate::db::{self, Tx};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::ids::Id;
 use crate::sql;
 
-crate::envelope_rows! {
+// Replicas of older versions, which run beside newer ones during an upgrade, use this name.
+crate::envelope_table! {
     /// An event, and why it is here.
-    struct DeadRow in dead_letters named "dead" { reason: String, dead_at: Timestamp }
+    dead_letters (event_id) named "dead" as DeadRow { reason: String as Text, dead_at: Timestamp as SqlTime }
 }
 
 /// An event that could not be handled.

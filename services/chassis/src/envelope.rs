@@ -61,14 +61,39 @@ impl Envelope {
     }
 }
 
-/// Declares the struct of a row that is an event, perhaps with more columns after it, to be used as
-/// [`rows!`](crate::rows) is. The table has the columns of the outbox.
+/// Declares a table of events, each perhaps with more columns: `events (event_id) as Row { reason: String as Text }`.
+/// Where the database numbers them, the number is the key: `events (position: BigInt) as Row {}`. A table that has
+/// another name in the database is `named` so.
 #[macro_export]
-macro_rules! envelope_rows {
-    ($(#[$attribute:meta])* $vis:vis struct $Row:ident in $table:ident $(named $name:literal)? { $($more:ident: $type:ty),* $(,)? }) => {
+macro_rules! envelope_table {
+    (
+        $(#[$attribute:meta])*
+        $table:ident ($key:ident $(: $number:ident)?) $(named $name:literal)? as $Row:ident
+        { $($more:ident: $type:ty as $sql:ty),* $(,)? }
+    ) => {
+        diesel::table! {
+            use $crate::db::sql_types::*;
+            #[allow(missing_docs, reason = "the struct of the row has the documentation")]
+            $(#[sql_name = $name])?
+            $table ($key) {
+                $($key -> $number,)?
+                event_id -> SqlUuid,
+                kind -> Text,
+                source -> Text,
+                subject -> Text,
+                at -> SqlTime,
+                correlation_id -> SqlUuid,
+                causation_id -> Nullable<SqlUuid>,
+                sequence -> BigInt,
+                traceparent -> Nullable<Text>,
+                body -> Binary,
+                $($more -> $sql,)*
+            }
+        }
+
         $crate::rows! {
             $(#[$attribute])*
-            $vis struct $Row in $table $(named $name)? (event_id) {
+            struct $Row in $table $(named $name)? (event_id) {
                 event_id: $crate::EventId,
                 kind: String,
                 source: String,

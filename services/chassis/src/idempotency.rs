@@ -11,12 +11,19 @@ use uuid::Uuid;
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
-use crate::db::schema::processed;
 use crate::db::{self, Tx};
 use crate::error::Error;
 use crate::ids::{self, Id, Kind};
 use crate::runtime::Runtime;
 use crate::sql;
+
+diesel::table! {
+    use crate::db::sql_types::*;
+    // Replicas of older versions, which run beside newer ones during an upgrade, use this name.
+    #[allow(missing_docs, reason = "the struct of the row has the documentation")]
+    #[sql_name = "done"]
+    processed (key) { key -> SqlUuid, fingerprint -> SqlUuid, answer -> Binary, at -> SqlTime, }
+}
 
 crate::rows! {
     /// A command that was processed.

@@ -2,15 +2,14 @@
 
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
-use crate::db::schema::outbox;
 use crate::db::{self, Tx};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::sql;
 
-crate::envelope_rows! {
+crate::envelope_table! {
     /// An event; the database numbers it.
-    struct OutboxRow in outbox {}
+    outbox (seq: BigInt) as OutboxRow {}
 }
 
 /// Appends events, in order.

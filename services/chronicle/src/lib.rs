@@ -3,6 +3,7 @@
 //! It is a projection of all events that is never cleared ([`projection`]): other projections are rebuilt from it, and
 //! people read the events of a flow in it. Its table is in `store`, the gRPC service in `service`.
 
+mod causality;
 pub mod projection;
 mod service;
 mod store;

@@ -1,34 +1,17 @@
 //! Events in a table, numbered by the database.
 
-use std::collections::BTreeSet;
-
 use chassis::db::{self, prelude::*};
-use chassis::{Envelope, Error, Page, Timestamp, Tx, sql};
+use chassis::{Envelope, Error, Page, Tx, sql};
 use contracts::chronicle::v1 as proto;
+
+use crate::causality::causal_order;
 
 /// Events of one flow that are returned, at most.
 const FLOW_LIMIT: i64 = 1_000;
 
-diesel::table! {
-    use chassis::db::sql_types::*;
-    events (position) {
-        position -> BigInt,
-        event_id -> SqlUuid,
-        kind -> Text,
-        source -> Text,
-        subject -> Text,
-        at -> SqlTime,
-        correlation_id -> SqlUuid,
-        causation_id -> Nullable<SqlUuid>,
-        sequence -> BigInt,
-        traceparent -> Nullable<Text>,
-        body -> Binary,
-    }
-}
-
-chassis::envelope_rows! {
+chassis::envelope_table! {
     /// An event. The database assigns its position.
-    struct Row in events {}
+    events (position: BigInt) as Row {}
 }
 
 chassis::ids! {
@@ -66,23 +49,6 @@ pub async fn flow(tx: Tx<'_>, flow: FlowId) -> Result<Vec<proto::Event>, Error> 
         .select((events::position, Row::as_select()))
         .load(c))?;
     Ok(causal_order(rows.into_iter().map(event).collect()))
-}
-
-/// Sorts events by causality. The order of arrival differs, because each context has its own relay. Their times do not
-/// suffice, because the clocks of machines differ.
-fn causal_order(mut events: Vec<proto::Event>) -> Vec<proto::Event> {
-    let micros = |event: &proto::Event| event.time.as_ref().and_then(Timestamp::from_proto);
-    events.sort_by_key(|event| (micros(event), event.position));
-    let mut unsorted: BTreeSet<String> = events.iter().map(|event| event.event_id.clone()).collect();
-    let mut sorted = Vec::with_capacity(events.len());
-    while !events.is_empty() {
-        // A cause outside of this flow, or one that has not arrived yet, does not hold up its effects.
-        let next = events.iter().position(|event| !unsorted.contains(&event.causation_id)).unwrap_or(0);
-        let event = events.remove(next);
-        unsorted.remove(&event.event_id);
-        sorted.push(event);
-    }
-    sorted
 }
 
 /// A page of events of some types, or of all if there are none, and the token of the next one.
@@ -131,24 +97,5 @@ fn event((position, row): (i64, Row)) -> proto::Event {
         sequence: event.sequence,
         traceparent: event.traceparent.unwrap_or_default(),
         data: Some(prost_types::Any { type_url, value: event.body }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_event_of_a_story_comes_before_its_cause() {
-        let event = |id: &str, cause: &str, seconds: i64| proto::Event {
-            event_id: id.to_owned(),
-            causation_id: cause.to_owned(),
-            time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
-            ..proto::Event::default()
-        };
-        // The clock of the machine that reserved is ahead.
-        let arrived = vec![event("paid", "reserved", 1), event("rented", "paid", 4), event("reserved", "", 3)];
-        let ids: Vec<String> = causal_order(arrived).into_iter().map(|event| event.event_id).collect();
-        assert_eq!(ids, ["reserved", "paid", "rented"]);
     }
 }

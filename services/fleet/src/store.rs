@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chassis::db::{self, Name, prelude::*};
+use chassis::db::{self, Column as _, Name, prelude::*};
 use chassis::values::{Currency, Money, Period, Place};
 use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, read, sql};
-use contracts::fleet::v1 as proto;
+use contracts::fleet::v1::{self as proto, CarStatus};
 use diesel::dsl::{exists, not};
 
 use crate::domain::{Car, CarId, Command, Engagement, Event, Listing, ReservationId, Stage, Status};
@@ -17,6 +17,7 @@ chassis::table! {
         stars_sum: i64 as BigInt,
         rating_count: i64 as BigInt,
         created_at: Timestamp as SqlTime,
+        status: Status as Text,
         updated_at: Timestamp as SqlTime,
     }
     columns |car| {
@@ -26,20 +27,12 @@ chassis::table! {
         longitude: Option<f64> as Nullable<Double> = car.listing.place.position.unzip().1,
         daily_rate_minor: i64 as BigInt = car.listing.daily_rate.minor,
         currency: Currency as Text = car.listing.daily_rate.currency,
-        status: Name<proto::CarStatus> as Text = Name(shown(car.status)),
     }
     fields |row, corrupt, engagements: BTreeMap<ReservationId, Engagement>| {
         listing: Listing {
             model: row.model,
             place: Place { name: row.place_name, position: row.latitude.zip(row.longitude) },
             daily_rate: Money { minor: row.daily_rate_minor, currency: row.currency },
-        },
-        status: match Name::parse(&row.status) {
-            Some(proto::CarStatus::Available) => Status::Available,
-            Some(proto::CarStatus::Reserved) => Status::Reserved,
-            Some(proto::CarStatus::Rented) => Status::Rented,
-            Some(proto::CarStatus::Removed) => Status::Removed,
-            _ => return Err(corrupt("status")),
         },
         engagements: engagements,
     }
@@ -55,20 +48,17 @@ chassis::table! {
     columns |engagement| {
         start_at: Timestamp as SqlTime = engagement.period.start,
         end_at: Timestamp as SqlTime = engagement.period.end,
-        state: String as Text = stage_name(engagement.stage).to_owned(),
+        state: Stage as Text = engagement.stage,
         is_open: bool as Bool = engagement.stage != Stage::Over,
     }
     fields |row, corrupt| {
         period: Period { start: row.start_at, end: row.end_at },
-        stage: match row.state.as_str() {
-            "reserved" => Stage::Reserved,
-            "rented" => Stage::Rented,
-            "over" => Stage::Over,
-            _ => return Err(corrupt("state")),
-        },
+        stage: Stage::from_stored(row.state).ok_or_else(|| corrupt("state"))?,
     }
 }
 diesel::allow_tables_to_appear_in_same_query!(cars, engagements);
+chassis::names!(Status is CarStatus: Available, Reserved, Rented, Removed);
+chassis::names!(Stage: Reserved "reserved", Rented "rented", Over "over");
 
 impl Store for Car {
     type Answer = proto::Car;
@@ -115,8 +105,7 @@ impl Store for Car {
 
 /// Cars by id, without their engagements.
 pub async fn read(tx: Tx<'_>, ids: Vec<CarId>) -> Result<Vec<(CarId, proto::Car)>, Error> {
-    let query = cars::table.filter(cars::id.eq_any(&ids));
-    let rows: Vec<CarRow> = sql!(tx, |c| query.select(CarRow::as_select()).load(c))?;
+    let rows = read!(tx, CarRow in cars where cars::id.eq_any(&ids)).await?;
     rows.into_iter().map(|row| Ok((row.id, (&row.read(BTreeMap::new())?).into()))).collect()
 }
 
@@ -124,7 +113,7 @@ pub async fn read(tx: Tx<'_>, ids: Vec<CarId>) -> Result<Vec<(CarId, proto::Car)
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// With this status; removed cars are listed only if it asks for them.
-    pub status: Option<proto::CarStatus>,
+    pub status: Option<CarStatus>,
     /// At the place of this name.
     pub place_name: Option<String>,
     /// A day costs at least this.
@@ -141,7 +130,7 @@ pub async fn list(tx: Tx<'_>, filter: &Filter, page: &Page<CarId>) -> Result<(Ve
         let mut query = cars::table.select(CarRow::as_select()).into_boxed();
         query = match filter.status {
             Some(status) => query.filter(cars::status.eq(Name(status).text())),
-            None => query.filter(cars::status.ne(Name(proto::CarStatus::Removed).text())),
+            None => query.filter(cars::status.ne(Name(CarStatus::Removed).text())),
         };
         if let Some(name) = &filter.place_name {
             query = query.filter(cars::place_name.eq(name));
@@ -170,24 +159,6 @@ pub async fn list(tx: Tx<'_>, filter: &Filter, page: &Page<CarId>) -> Result<(Ve
     Ok((cars.collect::<Result<_, Error>>()?, next))
 }
 
-/// The status in the contract.
-fn shown(status: Status) -> proto::CarStatus {
-    match status {
-        Status::Available => proto::CarStatus::Available,
-        Status::Reserved => proto::CarStatus::Reserved,
-        Status::Rented => proto::CarStatus::Rented,
-        Status::Removed => proto::CarStatus::Removed,
-    }
-}
-
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Reserved => "reserved",
-        Stage::Rented => "rented",
-        Stage::Over => "over",
-    }
-}
-
 impl From<&Car> for proto::Car {
     fn from(car: &Car) -> Self {
         proto::Car {
@@ -195,7 +166,7 @@ impl From<&Car> for proto::Car {
             model: car.listing.model.clone(),
             place: Some(car.listing.place.clone().into()),
             daily_rate: Some(car.listing.daily_rate.into()),
-            status: shown(car.status).into(),
+            status: CarStatus::from(car.status).into(),
             average_stars: car.average_stars(),
             rating_count: car.rating_count,
             create_time: Some(car.created_at.to_proto()),

@@ -2,7 +2,7 @@
 
 mod offers;
 
-use chassis::db::{Name, prelude::*};
+use chassis::db::{Column as _, Name, prelude::*};
 use chassis::page::Cursor;
 use chassis::values::{Currency, Money};
 use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest};
@@ -28,7 +28,7 @@ chassis::table! {
         address: String as Text = order.purchase.address.clone(),
         state: Name<OrderState> as Text = Name(shown(order.state)),
         is_order: bool as Bool = order.is_order(),
-        cause: Name<CancellationCause> as Text = Name(shown_cause(order.state.cause())),
+        cause: Name<CancellationCause> as Text = Name(cause(order.state)),
         expires_at: Option<Timestamp> as Nullable<SqlTime> = order.state.expires(),
     }
     fields |row, corrupt| {
@@ -41,8 +41,7 @@ chassis::table! {
             address: row.address,
         },
         state: {
-            let causes = [Cause::Customer, Cause::Payment, Cause::OutOfStock];
-            let cause = causes.into_iter().find(|cause| Name(shown_cause(Some(*cause))).text() == row.cause);
+            let cause = Cause::from_stored(row.cause);
             match (Name::parse(&row.state), row.expires_at, cause) {
                 (Some(OrderState::Draft), Some(expires), None) => State::Draft { expires },
                 (Some(OrderState::Lapsed), None, None) => State::Lapsed,
@@ -57,6 +56,8 @@ chassis::table! {
         },
     }
 }
+
+chassis::names!(Cause is CancellationCause: Customer, Payment, OutOfStock);
 
 impl Store for Order {
     type Answer = proto::Order;
@@ -115,13 +116,8 @@ fn shown(state: State) -> OrderState {
 }
 
 /// The cause of a cancellation in the contract.
-fn shown_cause(cause: Option<Cause>) -> CancellationCause {
-    match cause {
-        None => CancellationCause::Unspecified,
-        Some(Cause::Customer) => CancellationCause::Customer,
-        Some(Cause::Payment) => CancellationCause::Payment,
-        Some(Cause::OutOfStock) => CancellationCause::OutOfStock,
-    }
+fn cause(state: State) -> CancellationCause {
+    state.cause().map_or(CancellationCause::Unspecified, Into::into)
 }
 
 impl From<&Order> for proto::Order {
@@ -136,7 +132,7 @@ impl From<&Order> for proto::Order {
             price: Some(purchase.price.into()),
             address: purchase.address,
             state: shown(order.state).into(),
-            cancellation_cause: shown_cause(order.state.cause()).into(),
+            cancellation_cause: cause(order.state).into(),
             payment_id: order.payment_id.map(|payment| payment.to_string()).unwrap_or_default(),
             create_time: Some(order.created_at.to_proto()),
             update_time: Some(order.updated_at.to_proto()),

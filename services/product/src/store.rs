@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chassis::db::{self, Name, prelude::*};
+use chassis::db::{self, prelude::*};
 use chassis::values::{Currency, Money};
 use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, read, sql};
 use contracts::product::v1::{self as proto, TakingState};
@@ -32,17 +32,12 @@ chassis::table! {
 chassis::table! {
     /// What an order took.
     takings (product_id, order_id) of Taking as TakingRow
-        given (product_id: ProductId as SqlUuid, order_id: OrderId as SqlUuid) { quantity: u32 as Integer }
-    columns |taking| { state: Name<TakingState> as Text = Name(shown(taking.state)) }
-    fields |row, corrupt| {
-        state: match Name::parse(&row.state) {
-            Some(TakingState::Taken) => State::Taken,
-            Some(TakingState::Refused) => State::Refused,
-            Some(TakingState::Restored) => State::Restored,
-            _ => return Err(corrupt("state")),
-        },
+        given (product_id: ProductId as SqlUuid, order_id: OrderId as SqlUuid) {
+        quantity: u32 as Integer,
+        state: State as Text,
     }
 }
+chassis::names!(State is TakingState: Taken, Refused, Restored);
 
 impl Store for Product {
     type Answer = proto::Product;
@@ -106,15 +101,6 @@ pub async fn list(tx: Tx<'_>, page: &Page<ProductId>) -> Result<(Vec<proto::Prod
     Ok((products.collect::<Result<_, Error>>()?, next))
 }
 
-/// The state of a taking in the contract.
-fn shown(state: State) -> TakingState {
-    match state {
-        State::Taken => TakingState::Taken,
-        State::Refused => TakingState::Refused,
-        State::Restored => TakingState::Restored,
-    }
-}
-
 impl Product {
     fn taking_proto(&self, order: OrderId) -> Option<proto::Taking> {
         let taking = self.takings.get(&order)?;
@@ -122,7 +108,7 @@ impl Product {
             order_id: order.to_string(),
             product_id: self.id.to_string(),
             quantity: taking.quantity as i32,
-            state: shown(taking.state).into(),
+            state: TakingState::from(taking.state).into(),
         })
     }
 }

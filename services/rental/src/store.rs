@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chassis::db::{self, Name, prelude::*};
+use chassis::db::{self, Column as _, Name, prelude::*};
 use chassis::page::Cursor;
 use chassis::values::{Currency, Money, Period};
 use chassis::{
-    Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read, sql,
+    Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read,
 };
 use contracts::rental::v1 as proto;
 use contracts::rental::v1::{CancellationCause, ReservationState};
@@ -62,18 +62,17 @@ chassis::table! {
             }
             (Some(ReservationState::Rented), None, Some(CancellationCause::Unspecified)) => State::Rented,
             (Some(ReservationState::Returned), None, Some(CancellationCause::Unspecified)) => State::Returned,
-            (Some(ReservationState::Cancelled), None, cause) => State::Cancelled(match cause {
-                Some(CancellationCause::Customer) => Cause::Customer,
-                Some(CancellationCause::Payment) => Cause::Payment,
-                Some(CancellationCause::Unpaid) => Cause::Unpaid,
-                _ => return Err(corrupt("cause")),
-            }),
+            (Some(ReservationState::Cancelled), None, _) => {
+                State::Cancelled(Cause::from_stored(row.cause).ok_or_else(|| corrupt("cause"))?)
+            }
             _ => return Err(corrupt("state")),
         },
         stars: u8::try_from(row.stars).ok().filter(|stars| *stars > 0),
         payment: row.payment_id,
     }
 }
+
+chassis::names!(Cause is CancellationCause: Customer, Payment, Unpaid);
 
 impl Store for Calendar {
     type Answer = proto::Reservation;
@@ -144,8 +143,7 @@ pub struct Found {
 
 /// Reservations by id.
 pub async fn read(tx: Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(ReservationId, Found)>, Error> {
-    let query = reservations::table.filter(reservations::id.eq_any(&ids));
-    let rows: Vec<ReservationRow> = sql!(tx, |c| query.select(ReservationRow::as_select()).load(c))?;
+    let rows = read!(tx, ReservationRow in reservations where reservations::id.eq_any(&ids)).await?;
     rows.into_iter().map(|row| Ok((row.id, Found { car: row.car_id, reservation: row.read()? }))).collect()
 }
 
@@ -169,9 +167,7 @@ fn shown(state: &State) -> (ReservationState, CancellationCause) {
         State::Reserved { .. } => (ReservationState::Reserved, CancellationCause::Unspecified),
         State::Rented => (ReservationState::Rented, CancellationCause::Unspecified),
         State::Returned => (ReservationState::Returned, CancellationCause::Unspecified),
-        State::Cancelled(Cause::Customer) => (ReservationState::Cancelled, CancellationCause::Customer),
-        State::Cancelled(Cause::Payment) => (ReservationState::Cancelled, CancellationCause::Payment),
-        State::Cancelled(Cause::Unpaid) => (ReservationState::Cancelled, CancellationCause::Unpaid),
+        State::Cancelled(cause) => (ReservationState::Cancelled, (*cause).into()),
     }
 }
 

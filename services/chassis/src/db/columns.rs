@@ -148,9 +148,21 @@ impl<E: Enumeration> Column for Name<E> {
 }
 
 /// Lets a column hold an enum of a domain whose values an enum of the contract names: `names!(State is BillState: Open,
-/// Due);`.
+/// Due);`, or one that is in no contract: `names!(Stage: Open "open", Over "over");`.
 #[macro_export]
 macro_rules! names {
+    ($Enum:ident: $($value:ident $name:literal),+) => {
+        impl $crate::db::Column for $Enum {
+            type Stored = String;
+            fn into_stored(self) -> String {
+                match self { $($Enum::$value => $name,)+ }.to_owned()
+            }
+            fn from_stored(stored: String) -> Option<$Enum> {
+                match stored.as_str() { $($name => Some($Enum::$value),)+ _ => None }
+            }
+        }
+    };
+
     ($Enum:ident is $Shown:ident: $($value:ident),+) => {
         impl From<$Enum> for $Shown {
             fn from(value: $Enum) -> $Shown {
@@ -239,6 +251,20 @@ mod tests {
         assert_eq!(Staff::Admin.into_stored(), "admin");
         assert_eq!(Staff::from_stored("customer".to_owned()), None);
         assert_eq!(Staff::from_stored(String::new()), None);
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Stage {
+        Open,
+        Over,
+    }
+    names!(Stage: Open "open", Over "over");
+
+    #[test]
+    fn an_enum_that_is_in_no_contract_is_stored_by_its_own_names() {
+        check(Stage::Open);
+        assert_eq!(Stage::Over.into_stored(), "over");
+        assert_eq!(Stage::from_stored("Open".to_owned()), None);
     }
 
     #[test]

@@ -11,7 +11,6 @@ pub mod parts;
 pub mod postgres;
 pub mod rows;
 pub mod run;
-pub(crate) mod schema;
 pub mod sqlite;
 pub mod table;
 pub mod types;
