@@ -20,7 +20,7 @@ use crate::rides::Rides;
 use crate::stays::Stays;
 use crate::support::client::Client;
 use crate::support::cluster::Cluster;
-use crate::support::{BAD_CARD, GOOD_CARD, LOOK, PATIENCE, below, eventually_within, new_id, period, reason};
+use crate::support::{BAD_CARD, GOOD_CARD, PATIENCE, below, eventually_within, new_id, period, reason};
 
 const CUSTOMERS: u64 = 20;
 const CARS: usize = 6;
@@ -198,14 +198,7 @@ impl Workload {
 
 /// Waits until somebody sees the effect of what was done. So no more is under way than the servers can do, and the
 /// faults meet work that is fresh.
-pub async fn seen<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let ask = async || {
-        let answer = ask().await;
-        if answer.is_none() {
-            tokio::time::sleep(LOOK * 10).await;
-        }
-        answer
-    };
+pub async fn seen<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
     eventually_within(PATIENCE * 4, what, ask).await
 }
 

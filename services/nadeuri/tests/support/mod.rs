@@ -67,15 +67,17 @@ pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T
     eventually_within(PATIENCE, what, ask).await
 }
 
-/// Polls `ask` until it returns a value; panics after `patience`.
+/// Polls `ask`, less and less often, until it returns a value; panics after `patience`.
 pub async fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let limit = Instant::now() + patience;
+    let mut pause = LOOK;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
         assert!(Instant::now() < limit, "timed out: {what}");
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(LOOK * 10);
     }
 }
 
