@@ -65,7 +65,9 @@ fn in_sources(package: &str) -> BTreeSet<String> {
         "operations" => vec![read("services/chassis/src/operations.rs").expect("it is there")],
         context => {
             let own = files(&format!("services/{context}/src"));
-            let own = own.into_iter().filter(|(path, _)| path.ends_with(".rs") && !path.ends_with("/policy.rs"));
+            let own = own.into_iter().filter(|(path, _)| {
+                path.ends_with(".rs") && !path.ends_with("/policy.rs") && !path.ends_with("/tests.rs")
+            });
             // Where messages are registered, such texts are their topics.
             own.map(|(_, text)| text).filter(|text| !text.contains("pub fn register(templates: Templates)")).collect()
         }
