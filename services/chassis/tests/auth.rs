@@ -305,6 +305,7 @@ async fn keys_that_can_not_be_read_stop_the_start_with_their_reason() {
         .unwrap();
     for (trust, says) in [
         (format!("{IDP}=http://{closed}/jwks"), "refused"),
+        (format!("{IDP}=http://me:s3cret@{closed}/jwks?key=s3cret"), "refused"),
         (format!("{IDP}=/nowhere/jwks.json"), "/nowhere/jwks.json can't be read"),
         (format!("{IDP}={}", empty.display()), "have none for RS256"),
     ] {
@@ -315,6 +316,7 @@ async fn keys_that_can_not_be_read_stop_the_start_with_their_reason() {
         };
         let error = Verifier::start(settings).await.unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
     }
     assert!("no-keys".parse::<Trust>().is_err() && "=file".parse::<Trust>().is_err());
 }

@@ -1,6 +1,6 @@
 //! A lock on the data folder: only one process can use it at a time.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -12,10 +12,13 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Locks the folder, and creates it if it does not exist.
+    /// Locks the folder, and creates it for its owner alone if it does not exist.
     pub fn take(folder: &Path) -> anyhow::Result<DataFolder> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("can't create the data folder {}", folder.display()))?;
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).with_context(|| format!("can't create the data folder {}", folder.display()))?;
         let path = folder.join("lock");
         let lock = File::create(&path).with_context(|| format!("can't create {}", path.display()))?;
         match lock.try_lock() {

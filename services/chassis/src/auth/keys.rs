@@ -89,10 +89,19 @@ impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeySource::File(path) => path.display().fmt(f),
-            KeySource::Url(url) => url.fmt(f),
+            KeySource::Url(url) => shown(url).fmt(f),
             KeySource::Given(_) => f.write_str("the settings"),
         }
     }
+}
+
+/// The URL without user, password and parameters, which can be secrets.
+fn shown(url: &reqwest::Url) -> reqwest::Url {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    // A URL that can have no user has none.
+    let _ = (shown.set_username(""), shown.set_password(None));
+    shown
 }
 
 /// A key, and the claims that its tokens must have.
@@ -274,8 +283,10 @@ async fn fetch(url: reqwest::Url) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// reqwest's errors contain the cause, such as a refused connection, only in their sources.
+/// reqwest's errors contain the cause, such as a refused connection, only in their sources. They contain the URL, which
+/// is named already.
 fn with_causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -288,13 +288,19 @@ pub struct OpenError {
     cause: String,
 }
 
-/// The URL without its password, for logs.
+/// The URL without its password, for logs. libpq takes one before the host, and one as a parameter: of those, only the
+/// schema is shown.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default()),
-        None => url.to_owned(),
-    }
+    let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let base = match base.rsplit_once('@') {
+        Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
+        // A password with an unescaped `?`, perhaps.
+        None if query.contains('@') => "…".to_owned(),
+        None => base.to_owned(),
+    };
+    let schema = query.split('&').find(|part| part.starts_with("schema="));
+    format!("{scheme}://{base}{}", schema.map(|schema| format!("?{schema}")).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -305,6 +311,9 @@ mod tests {
     fn a_password_is_not_shown() {
         assert_eq!(without_password("postgres://me:p@ss@host/db"), "postgres://me@host/db");
         assert_eq!(without_password("postgres://host/db"), "postgres://host/db");
+        assert_eq!(without_password("postgres://host/db?password=p&schema=x"), "postgres://host/db?schema=x");
+        assert_eq!(without_password("postgres://me@host/db?password=p@ss?"), "postgres://me@host/db");
+        assert_eq!(without_password("postgres://me:p?ss@host/db"), "postgres://…");
         assert_eq!(without_password("sqlite:data/x.db"), "sqlite:data/x.db");
     }
 }

@@ -3,6 +3,7 @@
 //! Two connections write, both on the writer's thread and so never at once: the commits of one are on disk when they
 //! return (`synchronous=FULL`), those of the other a moment later (`NORMAL`), for work that is repeated if it is lost.
 
+use std::fs::{DirBuilder, OpenOptions};
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -57,8 +58,8 @@ impl Sqlite {
     }
 
     pub(super) fn open(path: &str, context: &'static str, runtime: &Runtime) -> Result<Sqlite, String> {
-        if let Some(folder) = Path::new(path).parent().filter(|_| !path.starts_with("file:")) {
-            std::fs::create_dir_all(folder).map_err(|error| format!("can't create its folder: {error}"))?;
+        if !path.starts_with("file:") {
+            create_private(Path::new(path)).map_err(|error| format!("can't create it: {error}"))?;
         }
         let full = connect(path, "FULL").map_err(|error| error.to_string())?;
         let lazy = connect(path, "NORMAL").map_err(|error| error.to_string())?;
@@ -106,6 +107,23 @@ impl Sqlite {
         };
         Ok(Lent { connection: Some(connection), home: self.readers.clone() })
     }
+}
+
+/// Creates the file and its folder for their owner alone, unless they exist. SQLite gives the files that it keeps beside
+/// it the same permissions.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut folder = DirBuilder::new();
+    let mut file = OpenOptions::new();
+    folder.recursive(true);
+    file.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        folder.mode(0o700);
+        file.mode(0o600);
+    }
+    path.parent().map_or(Ok(()), |parent| folder.create(parent))?;
+    file.open(path).map(drop)
 }
 
 impl Connections {
