@@ -33,6 +33,7 @@ pub mod operations;
 pub mod outbox;
 pub mod page;
 pub mod peer;
+pub mod private;
 pub mod projection;
 pub mod relay;
 pub mod runtime;

@@ -1,7 +1,8 @@
 //! The chronicle: every event, in the order of arrival.
 //!
 //! It is a projection of all events that is never cleared ([`projection`]): other projections are rebuilt from it, and
-//! people read the events of a flow in it. Its table is in `store`, the gRPC service in `service`.
+//! people read the events of a flow in it. Its table is in `store`, the order of a flow's events in `causality`, the gRPC
+//! service in `service`.
 
 mod causality;
 pub mod projection;

@@ -16,8 +16,8 @@ chassis::table! {
         id: CarId as SqlUuid,
         stars_sum: i64 as BigInt,
         rating_count: i64 as BigInt,
-        created_at: Timestamp as SqlTime,
         status: Status as Text,
+        created_at: Timestamp as SqlTime,
         updated_at: Timestamp as SqlTime,
     }
     columns |car| {

@@ -1,9 +1,10 @@
 //! A lock on the data folder: only one process can use it at a time.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use chassis::private;
 
 /// Holds the lock on the data folder until it is dropped.
 #[derive(Debug)]
@@ -14,11 +15,7 @@ pub struct DataFolder {
 impl DataFolder {
     /// Locks the folder, and creates it for its owner alone if it does not exist.
     pub fn take(folder: &Path) -> anyhow::Result<DataFolder> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder).with_context(|| format!("can't create the data folder {}", folder.display()))?;
+        private::create_folder(folder).with_context(|| format!("can't create the data folder {}", folder.display()))?;
         let path = folder.join("lock");
         let lock = File::create(&path).with_context(|| format!("can't create {}", path.display()))?;
         match lock.try_lock() {

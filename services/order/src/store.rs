@@ -40,19 +40,16 @@ chassis::table! {
             price: Money { minor: row.price_minor, currency: row.currency },
             address: row.address,
         },
-        state: {
-            let cause = Cause::from_stored(row.cause);
-            match (Name::parse(&row.state), row.expires_at, cause) {
-                (Some(OrderState::Draft), Some(expires), None) => State::Draft { expires },
-                (Some(OrderState::Lapsed), None, None) => State::Lapsed,
-                (Some(OrderState::Placed), None, None) => State::Placed,
-                (Some(OrderState::Confirmed), None, None) => State::Confirmed,
-                (Some(OrderState::Delivering), None, None) => State::Delivering,
-                (Some(OrderState::Delivered), None, None) => State::Delivered,
-                (Some(OrderState::Cancelling), None, Some(cause)) => State::Cancelling(cause),
-                (Some(OrderState::Cancelled), None, Some(cause)) => State::Cancelled(cause),
-                _ => return Err(corrupt("state")),
-            }
+        state: match (Name::parse(&row.state), row.expires_at, Cause::from_stored(row.cause)) {
+            (Some(OrderState::Draft), Some(expires), None) => State::Draft { expires },
+            (Some(OrderState::Lapsed), None, None) => State::Lapsed,
+            (Some(OrderState::Placed), None, None) => State::Placed,
+            (Some(OrderState::Confirmed), None, None) => State::Confirmed,
+            (Some(OrderState::Delivering), None, None) => State::Delivering,
+            (Some(OrderState::Delivered), None, None) => State::Delivered,
+            (Some(OrderState::Cancelling), None, Some(cause)) => State::Cancelling(cause),
+            (Some(OrderState::Cancelled), None, Some(cause)) => State::Cancelled(cause),
+            _ => return Err(corrupt("state")),
         },
     }
 }

@@ -56,12 +56,10 @@ chassis::table! {
     fields |row, corrupt| {
         period: Period { start: row.start_at, end: row.end_at },
         price: Money { minor: row.price_minor, currency: row.currency },
-        state: match (Name::parse(&row.state), row.expires_at, Name::parse(&row.cause)) {
-            (Some(ReservationState::Reserved), Some(expires), Some(CancellationCause::Unspecified)) => {
-                State::Reserved { expires }
-            }
-            (Some(ReservationState::Rented), None, Some(CancellationCause::Unspecified)) => State::Rented,
-            (Some(ReservationState::Returned), None, Some(CancellationCause::Unspecified)) => State::Returned,
+        state: match (Name::parse(&row.state), row.expires_at, row.cause.as_str()) {
+            (Some(ReservationState::Reserved), Some(expires), "") => State::Reserved { expires },
+            (Some(ReservationState::Rented), None, "") => State::Rented,
+            (Some(ReservationState::Returned), None, "") => State::Returned,
             (Some(ReservationState::Cancelled), None, _) => {
                 State::Cancelled(Cause::from_stored(row.cause).ok_or_else(|| corrupt("cause"))?)
             }

@@ -1,6 +1,6 @@
 //! A developer's key, generated on first use: `nadeuri token` signs tokens with it that a local server accepts.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
 use super::signer::{Signer, SignerError};
+use crate::private;
 
 /// The files of a developer's key.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ impl DevKey {
             let path = path.to_owned();
             move |cause| SignerError::Write { path, cause }
         };
-        fs::create_dir_all(folder).map_err(at(folder))?;
+        private::create_folder(folder).map_err(at(folder))?;
         create_secret(&files.key).map_err(at(&files.key))?;
         let public_keys = Signer::open(&files.key, "")?.public_keys();
         let json = serde_json::to_vec_pretty(&public_keys).map_err(|error| at(&files.jwks)(error.into()))?;
@@ -40,11 +41,7 @@ impl DevKey {
 
 /// Writes a new key, unless there is one.
 fn create_secret(path: &Path) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = match options.open(path) {
+    let mut file = match private::file_options().write(true).create_new(true).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
         opened => opened?,
     };

@@ -3,7 +3,6 @@
 //! Two connections write, both on the writer's thread and so never at once: the commits of one are on disk when they
 //! return (`synchronous=FULL`), those of the other a moment later (`NORMAL`), for work that is repeated if it is lost.
 
-use std::fs::{DirBuilder, OpenOptions};
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -15,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::db::{Durability, Migrations, Tx, Unit};
 use crate::error::Error;
+use crate::private;
 use crate::runtime::{CrashPoint, Runtime};
 
 /// Idle connections for reads; more concurrent reads open and close their own.
@@ -112,18 +112,8 @@ impl Sqlite {
 /// Creates the file and its folder for their owner alone, unless they exist. SQLite gives the files that it keeps beside
 /// it the same permissions.
 fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut folder = DirBuilder::new();
-    let mut file = OpenOptions::new();
-    folder.recursive(true);
-    file.append(true).create(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-        folder.mode(0o700);
-        file.mode(0o600);
-    }
-    path.parent().map_or(Ok(()), |parent| folder.create(parent))?;
-    file.open(path).map(drop)
+    path.parent().map_or(Ok(()), private::create_folder)?;
+    private::file_options().append(true).create(true).open(path).map(drop)
 }
 
 impl Connections {
