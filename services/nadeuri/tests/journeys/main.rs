@@ -33,6 +33,7 @@ mod taxis_down;
 mod traces;
 mod upkeep;
 mod wallets;
+mod wire;
 
 use std::process::ExitCode;
 

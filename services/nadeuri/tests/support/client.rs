@@ -88,9 +88,14 @@ impl Places {
         addresses.len()
     }
 
+    /// The address of a context.
+    pub fn address(&self, context: &str) -> SocketAddr {
+        self.0[context].0
+    }
+
     /// The URL of a context.
     pub fn url(&self, context: &str) -> String {
-        format!("http://{}", self.0[context].0)
+        format!("http://{}", self.address(context))
     }
 
     /// A client.

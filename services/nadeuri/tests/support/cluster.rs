@@ -290,6 +290,11 @@ impl Cluster {
         }
     }
 
+    /// The address of a context.
+    pub fn address(&self, context: &str) -> SocketAddr {
+        self.places.address(context)
+    }
+
     /// The URL of a context.
     pub fn url(&self, context: &str) -> String {
         self.places.url(context)
