@@ -71,10 +71,11 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         let idempotency = idempotency(&method);
         let is_long = extension(pool, &method.options(), "nadeuri.options.v1.long")?;
         let is_long = is_long.and_then(|value| value.as_bool()).unwrap_or(false);
+        let is_stream = method.is_server_streaming();
         let response = method.output().full_name().to_owned();
         writeln!(
             code,
-            "    Rpc {{ path: {path:?}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, is_long: {is_long}, response: {response:?} }},"
+            "    Rpc {{ path: {path:?}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, is_long: {is_long}, is_stream: {is_stream}, response: {response:?} }},"
         )?;
     }
     code.push_str("];\n\n/// Every event of the contracts.\npub static EVENTS: &[Event] = &[\n");

@@ -38,6 +38,8 @@ pub struct Rpc {
     pub idempotency: Idempotency,
     /// Whether its caller sets the deadline, up to one hour.
     pub is_long: bool,
+    /// Whether it is answered with a stream of messages.
+    pub is_stream: bool,
     /// The full name of the response message.
     pub response: &'static str,
 }

@@ -2,8 +2,9 @@
 //!
 //! The contract of an RPC states its requirements, which [`contracts::RPCS`] contains. The default is to deny: an RPC
 //! without roles is open to nobody, and a path that is no RPC of the contracts is rejected, except for health and
-//! reflection. A call is checked in this order: known path, caller, role, rate limit, concurrency limit; then it runs
-//! until its deadline. A handler that panics answers `INTERNAL`, and the process goes on.
+//! reflection. A call is checked in this order: known path, caller, role, rate limit, concurrency limit; then its request
+//! must arrive soon, and it runs until its deadline. A handler that panics answers `INTERNAL`, and the process goes on.
+//! A stream of responses goes on after that, until the caller's token expires or the process stops.
 //!
 //! Handlers find the [`Caller`] and the [`Deadline`] in the extensions of their request.
 
@@ -22,9 +23,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, Request, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -32,14 +35,21 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use crate::MAX_MESSAGE_BYTES;
-use crate::auth::{Auth, Caller, Roles};
+use crate::auth::{Auth, AuthError, Caller, Roles};
+use crate::body;
 use crate::clock::Clock;
 use crate::error::DOMAIN;
+use crate::places::{Full, Place, Places};
 use crate::runtime::panic_text;
 use crate::telemetry::Watch;
 
 /// Services that need no token: for probes and tools.
 const OPEN: [&str; 3] = ["/grpc.health.v1.", "/grpc.reflection.v1.", "/grpc.reflection.v1alpha."];
+
+/// The call among them that is neither limited nor a stream: probes must get through.
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+/// Streams of open services at once.
+const OPEN_STREAMS: usize = 256;
 
 /// The retry delay after an overload.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -89,22 +99,44 @@ struct Rules {
     auth: Auth,
     clock: Clock,
     rates: Option<Rates>,
-    places: Option<Arc<Semaphore>>,
+    places: Option<Places>,
     deadline: Duration,
+    open_streams: Arc<Semaphore>,
+    stopping: CancellationToken,
 }
 
 impl Guard {
     /// A guard for calls from outside of the process.
     pub fn new(auth: Auth, clock: Clock, limits: Limits) -> Guard {
-        let places = Some(Arc::new(Semaphore::new(limits.in_flight)));
-        Guard(Arc::new(Rules { auth, clock, rates: limits.rate.map(Rates::new), places, deadline: limits.deadline }))
+        Guard(Arc::new(Rules {
+            auth,
+            clock,
+            rates: limits.rate.map(Rates::new),
+            places: Some(Places::new(limits.in_flight)),
+            deadline: limits.deadline,
+            open_streams: Arc::new(Semaphore::new(OPEN_STREAMS)),
+            stopping: CancellationToken::new(),
+        }))
     }
 
     /// The same for calls within the process: they are part of admitted calls, and are not rejected halfway.
     pub fn within(&self) -> Guard {
-        let Rules { auth, clock, deadline, .. } = &*self.0;
-        let (auth, clock, deadline) = (auth.clone(), clock.clone(), *deadline);
-        Guard(Arc::new(Rules { auth, clock, rates: None, places: None, deadline }))
+        let Rules { auth, clock, deadline, open_streams, stopping, .. } = &*self.0;
+        Guard(Arc::new(Rules {
+            auth: auth.clone(),
+            clock: clock.clone(),
+            rates: None,
+            places: None,
+            deadline: *deadline,
+            open_streams: open_streams.clone(),
+            stopping: stopping.clone(),
+        }))
+    }
+
+    /// Ends the streams of responses, each with a status that says so: a stop waits for calls under way, and a stream
+    /// has no end of its own.
+    pub fn end_streams(&self) {
+        self.0.stopping.cancel();
     }
 }
 
@@ -115,13 +147,13 @@ impl fmt::Debug for Guard {
 }
 
 impl Rules {
-    /// The caller and a concurrency permit, if the call is admitted.
-    fn admit(&self, rpc: &Rpc, headers: &HeaderMap) -> Result<(Caller, Option<OwnedSemaphorePermit>), Status> {
+    /// The caller and their place, if the call is admitted.
+    fn admit(&self, rpc: &Rpc, headers: &HeaderMap) -> Result<(Caller, Option<Place>), Status> {
         if rpc.roles.is_empty() {
             return Err(reject(Code::PermissionDenied, "CLOSED", "this RPC is open to no role", None));
         }
         let caller = self.auth.caller(headers, self.clock.now());
-        let caller = caller.map_err(|why| reject(Code::Unauthenticated, "UNAUTHENTICATED", &why.to_string(), None))?;
+        let caller = caller.map_err(unauthenticated)?;
         if !rpc.roles.iter().any(|role| caller.has(*role)) {
             let roles: Roles = rpc.roles.iter().copied().collect();
             let message = format!("this call needs one of the roles: {roles}");
@@ -132,10 +164,10 @@ impl Rules {
                 reject(Code::ResourceExhausted, "RATE_LIMITED", "you call too often; slow down", Some(wait))
             })?;
         }
-        let place = self.places.as_ref().map(|places| places.clone().try_acquire_owned()).transpose();
-        let place = place.map_err(|_| {
-            let message = "too many calls are under way; try again";
-            reject(Code::ResourceExhausted, "OVERLOADED", message, Some(OVERLOAD_PAUSE))
+        let place = self.places.as_ref().map(|places| places.take(Some(&caller))).transpose();
+        let place = place.map_err(|full| match full {
+            Full::ForCaller => share_taken(),
+            Full::ForAll => overloaded(),
         })?;
         Ok((caller, place))
     }
@@ -145,6 +177,46 @@ impl Rules {
         let asked = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.as_bytes()));
         let asked = asked.map(|asked| asked.saturating_sub(AHEAD_OF_TRANSPORT));
         Instant::now() + asked.unwrap_or(self.deadline).min(most)
+    }
+
+    /// Why a stream for this caller has to end, when it has to.
+    fn stream_ends(self: &Arc<Self>, caller: &Caller) -> BoxFuture<'static, Status> {
+        let (rules, expiry) = (self.clone(), caller.expires_at());
+        let expires_in = expiry.map(|expiry| expiry.since(self.clock.now()));
+        Box::pin(async move {
+            let expired = async {
+                match expires_in {
+                    Some(left) => tokio::time::sleep(left).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = rules.stopping.cancelled() => stopping(),
+                () = expired => unauthenticated(AuthError::Expired),
+            }
+        })
+    }
+
+    /// Limits a call of an open service, all of which but health checks are streams.
+    fn open<F>(&self, is_check: bool, handling: F) -> BoxFuture<'static, Result<Response<Body>, Infallible>>
+    where
+        F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+    {
+        if is_check {
+            return Box::pin(handling);
+        }
+        let Ok(place) = self.open_streams.clone().try_acquire_owned() else {
+            return Box::pin(std::future::ready(Ok(overloaded().into_http())));
+        };
+        let stop = self.stopping.clone();
+        Box::pin(async move {
+            let ended = Box::pin(async move {
+                stop.cancelled().await;
+                stopping()
+            });
+            Ok(handling.await?.map(|responses| body::ending(responses, ended, place)))
+        })
     }
 }
 
@@ -207,11 +279,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if !is_grpc(request.headers()) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Box::pin(std::future::ready(Ok(response)));
+        }
+        let mut request = request.map(|body| body::arriving_soon(body, too_slow));
         let path = request.uri().path();
         let Some(rpc) = RPC_BY_PATH.get(path).copied() else {
             if OPEN.iter().any(|prefix| path.starts_with(prefix)) {
-                return Box::pin(self.inner.call(request));
+                let is_check = path == CHECK;
+                return self.rules.open(is_check, self.inner.call(request));
             }
             let unknown = reject(Code::Unimplemented, "UNKNOWN_RPC", "there is no such call; see the reflection", None);
             return Box::pin(std::future::ready(Ok(unknown.into_http())));
@@ -225,6 +304,7 @@ where
             }
         };
         let deadline = self.rules.deadline(rpc, request.headers());
+        let ended = rpc.is_stream.then(|| self.rules.stream_ends(&caller));
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Deadline(deadline));
         let span = watch.span();
@@ -234,10 +314,18 @@ where
             drop(place);
             // A response that is not trailers-only has its status after its messages: it was a success so far.
             watch.finish(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));
-            Ok(response)
+            Ok(match ended {
+                Some(ended) => response.map(|responses| body::ending(responses, ended, ())),
+                None => response,
+            })
         };
         Box::pin(call.instrument(span))
     }
+}
+
+/// Whether the content is of gRPC. The protocol asks for HTTP's own status if not, so that nobody takes it for an answer.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// The handler's answer, unless it panics or takes too long.
@@ -283,6 +371,33 @@ pub(crate) fn too_late() -> Status {
     reject(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message, None)
 }
 
+/// The status of a call whose request does not arrive in time.
+fn too_slow() -> Status {
+    let message = "the request did not arrive in time; send its message at once";
+    reject(Code::DeadlineExceeded, "REQUEST_TOO_SLOW", message, None)
+}
+
+/// The status of a caller who holds their share of the places.
+pub(crate) fn share_taken() -> Status {
+    let message = "you have too many calls under way; wait for some of them";
+    reject(Code::ResourceExhausted, "TOO_MANY_CALLS", message, Some(OVERLOAD_PAUSE))
+}
+
+fn overloaded() -> Status {
+    let message = "too many calls are under way; try again";
+    reject(Code::ResourceExhausted, "OVERLOADED", message, Some(OVERLOAD_PAUSE))
+}
+
+fn unauthenticated(why: AuthError) -> Status {
+    reject(Code::Unauthenticated, "UNAUTHENTICATED", &why.to_string(), None)
+}
+
+/// The status of a stream that ends with the process.
+fn stopping() -> Status {
+    let message = "this server stops; call again, and go on behind the last message that you got";
+    reject(Code::Unavailable, "STOPPING", message, Some(OVERLOAD_PAUSE))
+}
+
 fn reject(code: Code, reason: &str, message: &str, retry_after: Option<Duration>) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
     if retry_after.is_some() {
@@ -312,6 +427,7 @@ fn parse_timeout(value: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     #[test]
     fn timeouts_are_read_as_the_protocol_writes_them() {
@@ -331,5 +447,17 @@ mod tests {
         ] {
             assert_eq!(parse_timeout(text.as_bytes()), timeout, "{text}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_with_the_token_of_its_caller() {
+        let clock = Clock::runtime(Timestamp::from_micros(1_700_000_000_000_000));
+        let guard = Guard::new(Auth::Off, clock.clone(), Limits::default());
+        let caller = Caller::new("ops", Roles::all()).unwrap();
+        let expiring = caller.clone().until(clock.now() + Duration::from_secs(90));
+        let start = Instant::now();
+        let ended = guard.0.stream_ends(&expiring).await;
+        assert_eq!((ended.code(), start.elapsed().as_secs()), (Code::Unauthenticated, 90));
+        assert!(guard.0.stream_ends(&caller).now_or_never().is_none(), "without a token it has no end");
     }
 }

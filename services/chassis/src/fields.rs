@@ -77,6 +77,16 @@ impl Fields {
         self.take(field, is_right.then(|| text.to_owned()).ok_or_else(why))
     }
 
+    /// A reference of 1 to 100 characters to something secret that a processor keeps. What looks
+    /// like the number of a card is not one, and must not get into stores, events and logs.
+    pub fn reference(&mut self, field: &str, text: &str) -> Option<String> {
+        if has_card_number(text) {
+            self.violate(field, "must be a reference, such as the token of a processor, not the number of a card");
+            return None;
+        }
+        self.text(field, text, 1..=100)
+    }
+
     /// A moment.
     pub fn time(&mut self, field: &str, time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
         let time = self.required(field, time)?;
@@ -96,6 +106,25 @@ impl Fields {
 fn enum_name(prefix: &str) -> String {
     let words = prefix.split('_').filter_map(|word| word.split_at_checked(1));
     words.map(|(first, rest)| first.to_owned() + &rest.to_ascii_lowercase()).collect()
+}
+
+/// Whether there are 13 to 19 digits in a row, perhaps in groups, whose last one is their check digit (ISO/IEC 7812-1).
+fn has_card_number(text: &str) -> bool {
+    let is_separator = |letter: char| letter.is_whitespace() || matches!(letter, '-' | '.' | '/' | '_');
+    let digits = text.chars().filter(|letter| !is_separator(*letter)).collect::<String>();
+    let runs = digits.split(|letter: char| !letter.is_ascii_digit());
+    runs.filter(|run| (13..=19).contains(&run.len())).any(|run| {
+        let sum: u32 = run
+            .bytes()
+            .rev()
+            .enumerate()
+            .map(|(place, digit)| {
+                let digit = u32::from(digit - b'0');
+                if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
+            })
+            .sum();
+        sum.is_multiple_of(10)
+    })
 }
 
 /// Whether it is visible. Some letters are blank by definition.
@@ -206,6 +235,22 @@ mod tests {
     #[test]
     fn an_empty_text_passes_where_it_may_be_empty() {
         assert_eq!(Fields::new().text("kind", "", 0..=5), Some(String::new()));
+    }
+
+    #[test]
+    fn a_reference_is_not_the_number_of_a_card() {
+        for card in ["4111111111111111", "4111-1111-1111-1111", "card 5555 5555 5555 4444", "378282246310005"] {
+            let mut fields = Fields::new();
+            assert_eq!(fields.reference("payment_method", card), None, "{card}");
+            let Err(Error::Invalid(violations)) = fields.finish(Some(())) else { panic!("it is a card") };
+            assert!(!violations[0].description.contains(card), "what is secret is not repeated");
+        }
+        for reference in
+            ["sandbox-ok", "4111111111111112", "pm_1N2x3C", "tok-411111", "00000000-0000-7000-8000-0000000000f1"]
+        {
+            assert_eq!(Fields::new().reference("payment_method", reference).as_deref(), Some(reference));
+        }
+        assert_eq!(Fields::new().reference("payment_method", ""), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Synchronous calls to other contexts.
 //!
-//! Each peer client has a deadline (never past the caller's own), a bulkhead (a limit of concurrent calls), a circuit
-//! breaker, and one retry with a budget where no mesh retries. A call without an answer ends in
+//! Each peer client has a deadline (never past the caller's own), a bulkhead (a limit of concurrent calls, of which no
+//! caller gets all), a circuit breaker, and one retry with a budget where no mesh retries. A call without an answer ends in
 //! [`CallError::Unavailable`] with a retry delay; the calling context adds its own message. A refusal of the other
 //! context is an answer.
 //!
@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -30,6 +29,7 @@ use crate::call::Call;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::places::{Full, Places};
 use crate::telemetry::{self, Meters};
 
 /// The time after which a missing answer counts as a failure of the peer. Callers with shorter deadlines must not open
@@ -57,7 +57,7 @@ pub fn over_network(channel: Channel) -> Transport {
 pub struct Limits {
     /// The deadline of a call, including its retry.
     pub deadline: Duration,
-    /// Concurrent calls; more are rejected.
+    /// Concurrent calls, of which one caller gets a share; more are rejected.
     pub concurrency: usize,
     /// Whether a call that did not reach the peer is retried once. Off where the mesh retries: nested retries multiply.
     pub retry: bool,
@@ -121,7 +121,7 @@ struct PeerClientInner {
     identity: Identity,
     clock: Clock,
     limits: Limits,
-    bulkhead: Semaphore,
+    bulkhead: Places,
     breaker: Breaker,
     budget: Budget,
 }
@@ -168,7 +168,7 @@ impl PeerClient {
         clock: Clock,
         limits: Limits,
     ) -> PeerClient {
-        let bulkhead = Semaphore::new(limits.concurrency);
+        let bulkhead = Places::new(limits.concurrency);
         let (connected, breaker, budget) = (Mutex::default(), Breaker::default(), Budget::default());
         PeerClient(Arc::new(PeerClientInner {
             from,
@@ -197,13 +197,12 @@ impl PeerClient {
         R: Send + 'a,
         F: Future<Output = Result<Response<R>, Status>> + Send + 'a,
     {
-        let deadline = call.and_then(|call| call.deadline);
-        Box::pin(self.call_by(deadline, message, send))
+        Box::pin(self.call_for(call, message, send))
     }
 
-    async fn call_by<M, R, F>(
+    async fn call_for<M, R, F>(
         &self,
-        theirs: Option<Deadline>,
+        call: Option<&Call>,
         message: M,
         send: impl Fn(Transport, Request<M>) -> F,
     ) -> Result<R, CallError>
@@ -213,10 +212,14 @@ impl PeerClient {
     {
         let peer = &*self.0;
         let busy = |retry_after| CallError::Unavailable { retry_after };
-        let _place = peer.bulkhead.try_acquire().map_err(|_| busy(Duration::from_secs(1)))?;
+        let _place = peer.bulkhead.take(call.map(|call| &call.caller)).map_err(|full| match full {
+            Full::ForCaller => CallError::Refused(Box::new(access::share_taken())),
+            Full::ForAll => busy(Duration::from_secs(1)),
+        })?;
         let permit = peer.breaker.admit(Instant::now()).map_err(busy)?;
         let start = Instant::now();
         let own = start + peer.limits.deadline;
+        let theirs = call.and_then(|call| call.deadline);
         let deadline = theirs.map_or(own, |Deadline(theirs)| theirs.min(own));
 
         peer.budget.earn();

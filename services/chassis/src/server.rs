@@ -1,10 +1,12 @@
 //! One gRPC server for the contexts of a process: their services, operations, health and reflection, behind the guard.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use contracts::operations::v1::operations_service_server::OperationsServiceServer;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -12,6 +14,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::access::Guard;
+use crate::connection;
 use crate::context::Running;
 use crate::health::HealthCheck;
 use crate::operations::Operations;
@@ -41,18 +44,27 @@ pub enum ServeError {
     Serve(#[from] tonic::transport::Error),
 }
 
+/// How a server serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether tools can ask what there is to call.
+    pub has_reflection: bool,
+    /// How long calls are accepted after a stop, while health reports "not serving", so that load balancers switch to
+    /// other replicas.
+    pub linger: Duration,
+}
+
 /// Listens at an address.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
 }
 
-/// Serves until `stop` is done, then lets the calls under way finish. Health reports "not serving" for `linger` before
-/// new calls are rejected, so that load balancers switch to other replicas.
+/// Serves until `stop` is done, then ends the streams and lets the calls under way finish.
 pub async fn serve(
     listener: TcpListener,
     contexts: &[Running],
     guard: Guard,
-    linger: Duration,
+    settings: Settings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -62,21 +74,27 @@ pub async fn serve(
     routes.add_service(health);
     let mut names: Vec<&str> = contexts.iter().flat_map(Running::services).collect();
     names.extend([OperationsServiceServer::<Operations>::NAME, "grpc.health.v1.Health"]);
-    routes.add_service(reflection(&names).build_v1()?);
-    routes.add_service(reflection(&names).build_v1alpha()?);
+    if settings.has_reflection {
+        routes.add_service(reflection(&names).build_v1()?);
+        routes.add_service(reflection(&names).build_v1alpha()?);
+    }
 
     let watched: Vec<Watched> = contexts.iter().map(Watched::new).collect();
-    let state = (reporter.clone(), watched.clone());
-    let watching = tokio::spawn(supervise("server", "report of health", state, |(reporter, watched)| {
-        Box::pin(watch(reporter, watched))
+    let report = Report { reporter, watched, reported: HashMap::new() };
+    let (halt, halted) = oneshot::channel();
+    let reporting = tokio::spawn(supervise("server", "report of health", (report, halted), |(report, halted)| {
+        Box::pin(report.until(halted))
     }));
+    let streams = guard.clone();
     let stopped = async {
         stop.await;
-        watching.abort();
-        report(&reporter, &watched, true).await;
-        tokio::time::sleep(linger).await;
+        // The report of this change is its last one.
+        let _ = halt.send(());
+        let _ = reporting.await;
+        tokio::time::sleep(settings.linger).await;
+        streams.end_streams();
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = connection::limited(TcpIncoming::from(listener).with_nodelay(Some(true)));
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .initial_stream_window_size(1 << 20)
@@ -111,30 +129,45 @@ impl Watched {
     }
 }
 
-async fn watch(reporter: &HealthReporter, watched: &[Watched]) {
-    loop {
-        report(reporter, watched, false).await;
-        tokio::time::sleep(HEALTH_PERIOD).await;
-    }
+/// Reports health when it changes: a report wakes everybody who watches it.
+struct Report {
+    reporter: HealthReporter,
+    watched: Vec<Watched>,
+    reported: HashMap<String, ServingStatus>,
 }
 
-/// Reports the health of each context by its name and those of its services, of each check by `context.check`, and of
-/// the process by "". `live` is healthy as long as there is an answer at all: a restart would not help a missing
-/// dependency.
-async fn report(reporter: &HealthReporter, watched: &[Watched], stopping: bool) {
-    let status = |is_up: bool| if is_up && !stopping { ServingStatus::Serving } else { ServingStatus::NotServing };
-    let mut all_up = true;
-    for Watched { name, services, checks } in watched {
-        let mut is_up = true;
-        for check in checks {
-            is_up &= check.is_up();
-            reporter.set_service_status(format!("{name}.{}", check.name()), status(check.is_up())).await;
-        }
-        all_up &= is_up;
-        for service in services.iter().chain([name]) {
-            reporter.set_service_status(*service, status(is_up)).await;
+impl Report {
+    async fn until(&mut self, halted: &mut oneshot::Receiver<()>) {
+        loop {
+            self.report(false).await;
+            if tokio::time::timeout(HEALTH_PERIOD, &mut *halted).await.is_ok() {
+                return self.report(true).await;
+            }
         }
     }
-    reporter.set_service_status("", status(all_up)).await;
-    reporter.set_service_status("live", ServingStatus::Serving).await;
+
+    /// Reports the health of each context by its name and those of its services, of each check by `context.check`, and
+    /// of the process by "". `live` is healthy as long as there is an answer at all: a restart would not help a missing
+    /// dependency.
+    async fn report(&mut self, stopping: bool) {
+        let status = |is_up: bool| if is_up && !stopping { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let mut found = vec![("live".to_owned(), ServingStatus::Serving)];
+        let mut all_up = true;
+        for Watched { name, services, checks } in &self.watched {
+            let mut is_up = true;
+            for check in checks {
+                is_up &= check.is_up();
+                found.push((format!("{name}.{}", check.name()), status(check.is_up())));
+            }
+            all_up &= is_up;
+            found.extend(services.iter().chain([name]).map(|service| ((*service).to_owned(), status(is_up))));
+        }
+        found.push((String::new(), status(all_up)));
+        for (service, status) in found {
+            if self.reported.get(&service) != Some(&status) {
+                self.reporter.set_service_status(service.as_str(), status).await;
+                self.reported.insert(service, status);
+            }
+        }
+    }
 }

@@ -4,7 +4,9 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chassis::access::{Deadline, Guard, Guarded, Limits, Rate};
@@ -12,7 +14,10 @@ use chassis::auth::{Auth, Caller};
 use chassis::clock::Clock;
 use contracts::{RPCS, Role, Rpc};
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use prost::bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -47,7 +52,8 @@ fn open_to(role: Role, but_not: Role) -> &'static Rpc {
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
-    let request = headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, *value));
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     request.body(Body::empty()).unwrap()
 }
 
@@ -164,6 +170,125 @@ async fn an_overloaded_process_rejects_new_calls_but_not_those_within_it() {
     under_way.await.unwrap().unwrap();
     open.notify_one();
     assert_eq!(call(&service, RPCS[0].path, &[]).await.code(), Code::Ok, "the place is free again");
+}
+
+#[tokio::test]
+async fn one_caller_gets_a_share_of_the_calls_under_way_and_admins_get_through() {
+    let never = service(|_| Box::pin(std::future::pending()));
+    let guard = guard(Limits { in_flight: 16, ..Limits::default() });
+    let (mut hanging, answering) = (guard.layer(never), guard.layer(answers()));
+    let path = open_to(Role::Customer, Role::Unspecified).path;
+    let mut under_way = Vec::new();
+    for name in ["greedy", "other", "third"] {
+        let headers = [("x-user", name), ("x-roles", "customer")];
+        under_way.extend((0..4).map(|_| hanging.call(request(path, &headers))));
+        let denied = call(&answering, path, &headers).await;
+        assert_eq!((denied.code(), &*reason(&denied)), (Code::ResourceExhausted, "TOO_MANY_CALLS"));
+        assert_eq!(retry_after(&denied), Duration::from_secs(1));
+    }
+    let fourth = [("x-user", "fourth"), ("x-roles", "customer")];
+    under_way.extend((0..2).map(|_| hanging.call(request(path, &fourth))));
+    assert_eq!(reason(&call(&answering, path, &fourth).await), "OVERLOADED");
+    let admin = [("x-user", "ops"), ("x-roles", "admin")];
+    assert_eq!(call(&answering, open_to(Role::Admin, Role::Customer).path, &admin).await.code(), Code::Ok);
+    drop(under_way);
+    assert_eq!(call(&answering, path, &fourth).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn content_that_is_not_grpc_is_refused_by_http() {
+    let service = guard(Limits::default()).layer(answers());
+    for content in [None, Some("text/plain"), Some("application/json"), Some("application/grp")] {
+        let request = content
+            .iter()
+            .fold(Request::post(RPCS[0].path), |request, content| request.header("content-type", *content));
+        let response = service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(
+            (response.status(), response.headers().get("grpc-status")),
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, None)
+        );
+    }
+    let proto = [("content-type", "application/grpc+proto")];
+    let request =
+        proto.iter().fold(Request::post(RPCS[0].path), |request, (name, value)| request.header(*name, *value));
+    assert_eq!(service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status(), StatusCode::OK);
+}
+
+/// A body that never comes.
+#[derive(Default)]
+struct Silent;
+
+impl http_body::Body for Silent {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Pending
+    }
+}
+
+/// Reads the request, and answers as it ends.
+fn reads() -> Inner {
+    BoxCloneSyncService::new(service_fn(|request: Request<Body>| async {
+        let read = request.into_body().collect().await;
+        Ok(read.map_or_else(|status| status.into_http(), |_| Response::new(Body::empty())))
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_does_not_arrive_gives_its_place_back_soon() {
+    let guard = guard(Limits { in_flight: 1, ..Limits::default() });
+    let silent = request(RPCS[0].path, &[]).map(|_| Body::new(Silent));
+    let start = Instant::now();
+    let response = guard.layer(reads()).oneshot(silent).await.unwrap();
+    let late = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!((late.code(), &*reason(&late)), (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"));
+    assert_eq!(start.elapsed().as_secs(), 5);
+    assert_eq!(call(&guard.layer(reads()), RPCS[0].path, &[]).await.code(), Code::Ok);
+}
+
+/// Answers with a stream without an end.
+fn streams() -> Inner {
+    BoxCloneSyncService::new(service_fn(|_: Request<Body>| async { Ok(Response::new(Body::new(Silent))) }))
+}
+
+async fn stream(guard: &Guard, path: &str) -> Response<Body> {
+    guard.layer(streams()).oneshot(request(path, &[])).await.unwrap()
+}
+
+/// The status at the end of a stream.
+async fn end_of(response: Response<Body>) -> Status {
+    let read = response.into_body().collect().await.unwrap();
+    Status::from_header_map(read.trailers().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn streams_end_when_the_process_stops() {
+    let rpc = RPCS.iter().find(|rpc| rpc.is_stream).unwrap();
+    for path in [rpc.path, "/grpc.health.v1.Health/Watch"] {
+        let guard = guard(Limits::default());
+        let open = stream(&guard, path).await;
+        guard.end_streams();
+        assert_eq!(call(&guard.layer(answers()), RPCS[0].path, &[]).await.code(), Code::Ok, "calls go on");
+        let ended = end_of(open).await;
+        assert_eq!((ended.code(), &*reason(&ended)), (Code::Unavailable, "STOPPING"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn streams_of_health_and_reflection_are_bounded_and_health_checks_are_not() {
+    let guard = guard(Limits::default());
+    let watch = "/grpc.health.v1.Health/Watch";
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        open.push(stream(&guard, watch).await);
+    }
+    let denied = Status::from_header_map(stream(&guard, watch).await.headers()).unwrap();
+    assert_eq!((denied.code(), &*reason(&denied)), (Code::ResourceExhausted, "OVERLOADED"));
+    let checked = stream(&guard, "/grpc.health.v1.Health/Check").await;
+    assert_eq!(Status::from_header_map(checked.headers()).map(|status| status.code()), None);
+    open.pop();
+    assert!(Status::from_header_map(stream(&guard, watch).await.headers()).is_none(), "a place is free again");
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ const EC: &[u8] = include_bytes!("keys/ec.pem");
 const IDP: &str = "https://idp.example";
 const AUDIENCE: &str = "nadeuri";
 const NOW_SECONDS: i64 = 1_800_000_000;
+/// The clock skew that is allowed, in seconds.
+const LEEWAY: u64 = 30;
 const NOW: Timestamp = Timestamp::from_micros(NOW_SECONDS * 1_000_000);
 
 /// A key of the identity provider.
@@ -219,7 +221,10 @@ async fn a_developers_key_is_made_once_and_is_secret() {
     let verifier = verifier_of(vec![trust], "roles").await;
     let roles = Roles::named(["customer", "admin"]);
     let token = signer.token("dev-1", roles, Duration::from_secs(60), NOW).unwrap();
-    assert_eq!(verifier.verify(&token, NOW), Ok(Caller::new("dev-1", roles).unwrap()));
+    assert_eq!(
+        verifier.verify(&token, NOW),
+        Ok(Caller::new("dev-1", roles).unwrap().until(NOW + Duration::from_secs(60 + LEEWAY)))
+    );
     assert!(signer.token("", roles, Duration::from_secs(60), NOW).is_err());
     assert!(!format!("{signer:?}").contains("EncodingKey"));
 }
@@ -235,7 +240,10 @@ async fn a_context_signs_its_calls_and_keeps_the_token_while_it_is_good() {
     assert_ne!(first, signer.service_authorization("rental", NOW + Duration::from_secs(240)).unwrap());
     assert!(!format!("{first:?}").contains("ey"), "a token must not be logged");
     let token = first.to_str().unwrap().strip_prefix("Bearer ").unwrap();
-    assert_eq!(verifier.verify(token, NOW), Ok(Caller::service("rental")));
+    assert_eq!(
+        verifier.verify(token, NOW),
+        Ok(Caller::service("rental").until(NOW + Duration::from_secs(300 + LEEWAY)))
+    );
 }
 
 #[tokio::test]

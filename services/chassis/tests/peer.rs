@@ -7,16 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chassis::Call;
+use chassis::auth::Caller;
 use chassis::clock::Clock;
 use chassis::identity::Identity;
 use chassis::peer::{Limits, Peers, Transport};
 use chassis::{CallError, PeerClient};
 use contracts::fleet::v1::fleet_service_client::FleetServiceClient;
 use contracts::fleet::v1::{GetCarRequest, GetCarResponse};
+use contracts::{Extract as _, Role};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tonic::body::Body;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// The peer's behaviour in a call.
 #[derive(Clone, Copy)]
@@ -70,11 +74,15 @@ impl FakePeer {
 }
 
 async fn get_car(client: &PeerClient) -> Result<GetCarResponse, CallError> {
+    get_car_for(client, None).await
+}
+
+async fn get_car_for(client: &PeerClient, call: Option<&Call>) -> Result<GetCarResponse, CallError> {
     let request = GetCarRequest { car_id: "a car".to_owned() };
     let send = |transport, request| async move {
         FleetServiceClient::new(transport).get_car(request).await as Result<Response<GetCarResponse>, Status>
     };
-    client.call(None, request, send).await
+    client.call(call, request, send).await
 }
 
 fn is_unavailable(outcome: &Result<GetCarResponse, CallError>) -> bool {
@@ -150,4 +158,29 @@ async fn more_calls_than_the_bulkhead_has_places_are_turned_away_at_once() {
     for call in calls {
         assert!(is_unavailable(&call.await.unwrap()));
     }
+}
+
+/// A call of this customer.
+fn call_of(customer: &str) -> Call {
+    let mut request = Request::new(GetCarRequest::default());
+    request.extensions_mut().insert(Caller::new(customer, [Role::Customer].into_iter().collect()).unwrap());
+    Call::extract(request).unwrap().0
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_customer_gets_a_share_of_the_bulkhead() {
+    let peer = FakePeer::new([Does::Hangs]);
+    let client = peer.client(Limits { concurrency: 8, ..Limits::default() });
+    let (greedy, other) = (call_of("greedy"), call_of("other"));
+    let mut under_way: Vec<_> = (0..2).map(|_| Box::pin(get_car_for(&client, Some(&greedy)))).collect();
+    for call in &mut under_way {
+        assert!(call.now_or_never().is_none());
+    }
+    let third = get_car_for(&client, Some(&greedy)).await.unwrap_err();
+    assert_eq!(third.reason(), "TOO_MANY_CALLS");
+    assert!(matches!(&third, CallError::Refused(status) if status.code() == Code::ResourceExhausted));
+    assert!(get_car_for(&client, Some(&other)).now_or_never().is_none(), "another customer's call reaches the peer");
+    assert_eq!(peer.calls(), 3);
+    drop(under_way);
+    assert!(get_car_for(&client, Some(&greedy)).now_or_never().is_none(), "the share is free again");
 }

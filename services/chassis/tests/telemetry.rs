@@ -132,7 +132,13 @@ async fn one_trace_goes_through_a_call_and_what_follows_from_it() {
     });
     let mut service = Guard::new(Auth::Off, Clock::system(), Limits::default()).layer(handler);
     let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let request = || Request::post(RPCS[0].path).header("traceparent", caller).body(Body::empty()).unwrap();
+    let request = || {
+        Request::post(RPCS[0].path)
+            .header("content-type", "application/grpc")
+            .header("traceparent", caller)
+            .body(Body::empty())
+            .unwrap()
+    };
     let response = service.ready().await.unwrap().call(request()).await.unwrap();
     assert_eq!(Status::from_header_map(response.headers()).unwrap().code(), Code::Internal);
     drop(service.call(request()));

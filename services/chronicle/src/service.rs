@@ -1,13 +1,14 @@
 //! The gRPC service of the chronicle: flows, pages of events, and a stream of events as they arrive.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::db::Database;
+use chassis::places::{Place, Places};
 use chassis::runtime::Tasks;
 use chassis::{Call, Error, Fields, Page};
 use contracts::chronicle::v1::{self as proto, *};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -15,7 +16,7 @@ use crate::store::{self, FlowId};
 
 /// Types that a request may filter by, at most.
 const MAX_TYPES: usize = 100;
-/// Streams that are served at once, at most.
+/// Streams that are served at once, at most. One caller gets a share of them.
 const MAX_WATCHES: usize = 64;
 /// Events that are read for a stream together, and that are buffered for its client, at most.
 const WATCH_BATCH: usize = 100;
@@ -23,25 +24,31 @@ const WATCH_BATCH: usize = 100;
 /// suffice.
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
 
+/// How long a client may take until there is room for one more event.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a stream sends.
+type Answer = Result<WatchEventsResponse, Status>;
+
 /// Serves the chronicle.
 #[derive(Clone)]
 pub struct Service {
     database: Database,
     tasks: Tasks,
-    watches: Arc<Semaphore>,
+    watches: Places,
 }
 
 impl Service {
     /// Serves the events of this store. The streams run as these tasks.
     pub fn new(database: Database, tasks: Tasks) -> Service {
-        Service { database, tasks, watches: Arc::new(Semaphore::new(MAX_WATCHES)) }
+        Service { database, tasks, watches: Places::new(MAX_WATCHES) }
     }
 }
 
 impl ChronicleApi for Service {
     type Call = Call;
     type Error = Error;
-    type WatchEventsStream = ReceiverStream<Result<WatchEventsResponse, Status>>;
+    type WatchEventsStream = ReceiverStream<Answer>;
 
     async fn get_flow(&self, call: Call, request: GetFlowRequest) -> Result<GetFlowResponse, Error> {
         let id: FlowId = call.parse(|fields| fields.id("flow_id", &request.flow_id))?;
@@ -67,13 +74,14 @@ impl ChronicleApi for Service {
             let types = types(fields, request.types);
             (types, request.after_position.map_or(Some(None), |after| position(fields, after).map(Some)))
         })?;
-        let place = self.watches.clone().try_acquire_owned().map_err(|_| Error::Busy { what: "the chronicle" })?;
+        let place = self.watches.take(Some(&call.caller)).map_err(|full| full.into_error("the chronicle"))?;
         let after = match after {
             Some(after) => after,
             None => store::last_position(self.database.reader().await?.tx()).await?,
         };
-        let (events, stream) = mpsc::channel(WATCH_BATCH);
-        let watch = Watch { database: self.database.clone(), types, after, events, _place: place };
+        let (events, stream) = mpsc::channel(WATCH_BATCH + 1);
+        let last = events.clone().try_reserve_owned().ok();
+        let watch = Watch { database: self.database.clone(), types, after, events, last, _place: place };
         let state = (watch, self.tasks.clone());
         self.tasks.supervise("chronicle", "watch", state, |(watch, tasks)| Box::pin(watch.run(tasks)));
         Ok(ReceiverStream::new(stream))
@@ -99,38 +107,31 @@ fn position(fields: &mut Fields, position: i64) -> Option<i64> {
     fields.take("after_position", (position >= 0).then_some(position).ok_or("must be 0 or more"))
 }
 
-fn stopping() -> Error {
-    Error::Away {
-        reason: "CHRONICLE_STOPPING",
-        message: "the chronicle stops here; watch again, after the last position that you got".to_owned(),
-        retry_after: Duration::from_secs(1),
-    }
-}
-
 /// A stream of events to one client.
 struct Watch {
     database: Database,
     types: Vec<String>,
     /// The last event that was sent.
     after: i64,
-    events: mpsc::Sender<Result<proto::WatchEventsResponse, Status>>,
+    events: mpsc::Sender<Answer>,
+    /// Room for the reason of the end, also if the client reads nothing.
+    last: Option<mpsc::OwnedPermit<Answer>>,
     /// Released when the stream ends.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Watch {
-    /// Sends events until the client disconnects or the context stops.
+    /// Sends events until the client disconnects, reads too slowly, or the context stops.
     async fn run(&mut self, tasks: &Tasks) {
         let events = self.events.clone();
         let outcome = tokio::select! {
             biased;
-            () = tasks.stopping() => Err(stopping()),
+            () = tasks.stopping() => Err(Error::Stopping),
             () = events.closed() => Ok(()),
             outcome = self.follow() => outcome,
         };
-        if let Err(error) = outcome {
-            // A client that is too slow to receive the error sees the stream end.
-            let _ = events.try_send(Err(error.into()));
+        if let (Err(error), Some(last)) = (outcome, self.last.take()) {
+            last.send(Err(error.into()));
         }
     }
 
@@ -141,8 +142,11 @@ impl Watch {
             let is_last = found.len() < WATCH_BATCH;
             for event in found {
                 self.after = event.position;
-                if self.events.send(Ok(proto::WatchEventsResponse { event: Some(event) })).await.is_err() {
-                    return Ok(());
+                let event = proto::WatchEventsResponse { event: Some(event) };
+                match self.events.send_timeout(Ok(event), SEND_LIMIT).await {
+                    Ok(()) => {}
+                    Err(SendTimeoutError::Closed(_)) => return Ok(()),
+                    Err(SendTimeoutError::Timeout(_)) => return Err(too_slow()),
                 }
             }
             if is_last {
@@ -154,5 +158,13 @@ impl Watch {
     async fn read(&self) -> Result<Vec<proto::Event>, Error> {
         let reader = self.database.reader().await?;
         store::after_position(reader.tx(), &self.types, self.after, WATCH_BATCH as i64).await
+    }
+}
+
+fn too_slow() -> Error {
+    Error::Away {
+        reason: "WATCH_TOO_SLOW",
+        message: "the events were not read in time; watch again, after the last position that you got".to_owned(),
+        retry_after: Duration::from_secs(1),
     }
 }

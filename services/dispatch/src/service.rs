@@ -40,7 +40,7 @@ impl DispatchApi for Service {
         let (pickup, destination, payment_method) = call.parse(|fields| {
             let pickup = Place::parse_located(fields, "pickup", request.pickup.as_ref());
             let destination = Place::parse(fields, "destination", request.destination.as_ref());
-            (pickup, destination, fields.text("payment_method", &request.payment_method, 1..=100))
+            (pickup, destination, fields.reference("payment_method", &request.payment_method))
         })?;
         let trip = Trip { customer: call.caller.subject().to_owned(), pickup, destination, payment_method };
         let id = self.runtime.ids.mint(self.runtime.now());

@@ -12,6 +12,9 @@ use tonic::transport::Endpoint;
 
 use crate::contexts;
 
+/// Calls per second of a caller with a token: far more than an app makes for one person.
+const DEFAULT_RATE: u32 = 100;
+
 /// Splits `[CONTEXT=]URL` into the context, if there is one, and the URL.
 fn split(named: &str) -> (Option<&str>, &str) {
     match named.split_once('=') {
@@ -121,13 +124,19 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_IDENTITY")]
     pub identity: Option<PathBuf>,
 
-    /// The rate limit per caller, in calls per second, with bursts of twice as many. 0 means no limit.
-    #[arg(long, env = "NADEURI_RATE", default_value_t = 0)]
-    pub rate: u32,
+    /// The rate limit per caller, in calls per second, with bursts of twice as many. 0 means no limit. Default: 100, or no
+    /// limit with `--auth off`.
+    #[arg(long, env = "NADEURI_RATE")]
+    pub rate: Option<u32>,
 
-    /// The maximum number of calls in flight. Further calls are rejected (`RESOURCE_EXHAUSTED`).
+    /// The maximum number of calls in flight. Further calls are rejected (`RESOURCE_EXHAUSTED`). One caller gets a quarter
+    /// of them at most, and an eighth is reserved for admins and contexts.
     #[arg(long, env = "NADEURI_IN_FLIGHT", default_value_t = 4096)]
     pub in_flight: usize,
+
+    /// Does not serve reflection, by which tools such as grpcurl learn what there is to call.
+    #[arg(long, env = "NADEURI_NO_REFLECTION")]
+    pub no_reflection: bool,
 
     /// Disables retries of calls between contexts, because the service mesh retries them.
     #[arg(long, env = "NADEURI_MESH_RETRIES")]
@@ -194,8 +203,10 @@ impl ServeOptions {
 
     /// The rate limit per caller, if there is one.
     pub fn rate(&self) -> Option<Rate> {
-        let per_second = std::num::NonZeroU32::new(self.rate)?;
-        Some(Rate { per_second, burst: per_second.saturating_add(self.rate) })
+        let default = if self.is_auth_off() { 0 } else { DEFAULT_RATE };
+        let rate = self.rate.unwrap_or(default);
+        let per_second = std::num::NonZeroU32::new(rate)?;
+        Some(Rate { per_second, burst: per_second.saturating_add(rate) })
     }
 
     /// The endpoints of contexts in other processes.
@@ -244,7 +255,24 @@ impl ServeOptions {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
+
     use super::*;
+
+    fn serve(arguments: &[&str]) -> ServeOptions {
+        let command = ServeOptions::augment_args(clap::Command::new("serve").no_binary_name(true));
+        ServeOptions::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    }
+
+    #[test]
+    fn callers_with_tokens_have_a_rate_limit_by_default() {
+        let per_second =
+            |arguments: &[&str]| serve(arguments).rate().map(|rate| (rate.per_second.get(), rate.burst.get()));
+        assert_eq!(per_second(&[]), None, "auth is off");
+        assert_eq!(per_second(&["--auth", "own"]), Some((100, 200)));
+        assert_eq!(per_second(&["--auth", "own", "--rate", "0"]), None);
+        assert_eq!(per_second(&["--rate", "5"]), Some((5, 10)));
+    }
 
     #[test]
     fn a_context_has_the_url_with_its_name_or_else_the_one_without() {

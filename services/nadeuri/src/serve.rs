@@ -29,7 +29,7 @@ pub struct Served {
     listener: TcpListener,
     running: Vec<Running>,
     guard: Guard,
-    linger: Duration,
+    settings: server::Settings,
     stop_limit: Duration,
     _data: Option<DataFolder>,
 }
@@ -63,7 +63,10 @@ impl Served {
             listener,
             running,
             guard,
-            linger: Duration::from_millis(options.linger_ms),
+            settings: server::Settings {
+                has_reflection: !options.no_reflection,
+                linger: Duration::from_millis(options.linger_ms),
+            },
             stop_limit: Duration::from_millis(options.stop_ms),
             _data: data,
         })
@@ -76,20 +79,20 @@ impl Served {
 
     /// Serves until `stop` completes, then waits for the calls in flight.
     pub async fn until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Served { listener, running, guard, linger, stop_limit, .. } = self;
+        let Served { listener, running, guard, settings, stop_limit, .. } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let stop = async {
             stop.await;
             // The receiver lives until the server has stopped.
             let _ = stopping.send(());
         };
-        let serving = server::serve(listener, &running, guard, linger, stop);
+        let serving = server::serve(listener, &running, guard, settings, stop);
         let limit = async {
             // Without a stop signal there is no time limit.
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;
             }
-            tokio::time::sleep(linger + stop_limit).await;
+            tokio::time::sleep(settings.linger + stop_limit).await;
         };
         tokio::select! {
             served = serving => served?,

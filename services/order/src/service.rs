@@ -139,7 +139,7 @@ impl OrderApi for Service {
             let product = fields.id("product_id", &request.product_id);
             let quantity = fields.take("quantity", quantity.ok_or(format!("must be 1 to {MAX_QUANTITY}")));
             let address = fields.text("address", &request.address, 1..=200);
-            (product, quantity, address, fields.text("payment_method", &request.payment_method, 1..=100))
+            (product, quantity, address, fields.reference("payment_method", &request.payment_method))
         })?;
         let create = self.create(&call, NewOrder { product, quantity, address, method });
         let order = placed(self.writer.once(call.key, create).await?)?;

@@ -17,7 +17,7 @@ use contracts::payment::v1::payment_service_server::PaymentServiceServer;
 use serde::Deserialize;
 
 use crate::domain::Payment;
-use crate::processor::{Processor, Sandbox};
+use crate::processor::{Processor, Sandbox, SingleFlight};
 
 /// The context.
 pub const CONTEXT: Context = Context {
@@ -50,7 +50,8 @@ pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), Start
     let loader = host.loader_of::<Payment>();
     host.within("processor_deadline_ms", settings.processor_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.processor_deadline_ms);
-    let service = service::Service { writer, loader, database: host.database().clone(), processor, deadline };
+    let processor = Arc::new(SingleFlight::new(processor, deadline));
+    let service = service::Service { writer, loader, database: host.database().clone(), processor };
     let due = service.clone();
     host.on_due::<Payment>(Arc::new(move |id, _| {
         let service = due.clone();

@@ -12,7 +12,7 @@ use contracts::Role;
 use contracts::payment::v1::{self as proto, *};
 
 use crate::domain::{Command, Owed, Payment, PaymentId, PurchaseId, Step, payment_of};
-use crate::processor::{NoAnswer, Processor, Verdict};
+use crate::processor::{NoAnswer, Processor as _, SingleFlight, Verdict};
 use crate::store;
 
 /// Serves payments.
@@ -25,9 +25,7 @@ pub struct Service {
     /// Lists payments.
     pub database: Database,
     /// The card processor.
-    pub processor: Arc<dyn Processor>,
-    /// The deadline of calls to the processor.
-    pub deadline: Duration,
+    pub processor: Arc<SingleFlight>,
 }
 
 impl Service {
@@ -46,15 +44,12 @@ impl Service {
     async fn ask(&self, payment: &Payment) -> Option<Command> {
         let step = payment.next_step()?;
         let key = |charge: u32| format!("{}/{charge}", payment.id);
-        let ask = async {
-            match &step {
-                Step::Charge { charge, method, amount } => self.processor.charge(&key(*charge), method, *amount).await,
-                Step::GiveUp(charge) | Step::Refund(charge) => {
-                    self.processor.refund(&key(*charge)).await.map(|()| Verdict::Approved)
-                }
+        let answer = match &step {
+            Step::Charge { charge, method, amount } => self.processor.charge(&key(*charge), method, *amount).await,
+            Step::GiveUp(charge) | Step::Refund(charge) => {
+                self.processor.refund(&key(*charge)).await.map(|()| Verdict::Approved)
             }
         };
-        let answer = tokio::time::timeout(self.deadline, ask).await.unwrap_or(Err(NoAnswer));
         Some(match (step, answer) {
             (_, Err(NoAnswer)) => Command::NoAnswer(payment.attempt()),
             (Step::Charge { charge, .. }, Ok(Verdict::Approved)) => Command::Approve(charge),
@@ -150,7 +145,7 @@ impl PaymentApi for Service {
     async fn charge_payment(&self, call: Call, request: ChargePaymentRequest) -> Result<ChargePaymentResponse, Error> {
         let (id, method) = call.parse(|fields| {
             let id = fields.id("payment_id", &request.payment_id);
-            (id, fields.text("payment_method", &request.payment_method, 1..=100))
+            (id, fields.reference("payment_method", &request.payment_method))
         })?;
         self.own(&call.caller, id).await?;
         let charge = Command::Charge { method, collect: None };
@@ -167,7 +162,7 @@ impl PaymentApi for Service {
             let purchase = fields.id("purchase_id", &request.purchase_id);
             let customer = fields.text("customer_id", &request.customer_id, 1..=128);
             let amount = Money::price(fields, "amount", request.amount.as_ref());
-            let method = fields.text("payment_method", &request.payment_method, 1..=100);
+            let method = fields.reference("payment_method", &request.payment_method);
             (purchase, customer, amount, method, fields.text("seller_reference", &request.seller_reference, 1..=100))
         })?;
         let seller = call.caller.subject().to_owned();

@@ -140,7 +140,7 @@ impl RentalApi for Service {
     async fn rent_car(&self, call: Call, request: RentCarRequest) -> Result<RentCarResponse, Error> {
         let (id, method) = call.parse(|fields| {
             let id = fields.id("reservation_id", &request.reservation_id);
-            (id, fields.text("payment_method", &request.payment_method, 1..=100))
+            (id, fields.reference("payment_method", &request.payment_method))
         })?;
         let reservation = self.writer.once(call.key, self.rent(&call, id, method)).await?;
         Ok(RentCarResponse { reservation: Some(rented(reservation)?) })

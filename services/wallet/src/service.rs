@@ -85,7 +85,7 @@ impl WalletApi for Service {
     async fn top_up(&self, call: Call, request: TopUpRequest) -> Result<TopUpResponse, Error> {
         let (amount, method) = call.parse(|fields| {
             let amount = Money::price(fields, "amount", request.amount.as_ref());
-            (amount, fields.text("payment_method", &request.payment_method, 1..=100))
+            (amount, fields.reference("payment_method", &request.payment_method))
         })?;
         let top_up = async {
             // A repeated request finds the payment of its first attempt.

@@ -119,6 +119,8 @@ impl Mesh {
         let arguments = ["serve", context, "--store", store, "--bus", bus, "--auth", "own", "--identity", &key];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
         arguments.extend(["--listen".to_owned(), address.to_string(), "--workers".to_owned(), "2".to_owned()]);
+        // All load comes from a few callers.
+        arguments.extend(["--rate".to_owned(), "0".to_owned()]);
         Replica { context: context.to_owned(), address, arguments, server: None }
     }
 

@@ -35,18 +35,30 @@ const SUBJECT_MAX: usize = 128;
 pub struct Caller {
     subject: Arc<str>,
     roles: Roles,
+    expires_at: Option<Timestamp>,
 }
 
 impl Caller {
     /// A caller; `None` unless the subject has 1 to 128 characters, all of them printable.
     pub fn new(subject: &str, roles: Roles) -> Option<Caller> {
         let is_right = (1..=SUBJECT_MAX).contains(&subject.len()) && !subject.chars().any(char::is_control);
-        is_right.then(|| Caller { subject: subject.into(), roles })
+        is_right.then(|| Caller { subject: subject.into(), roles, expires_at: None })
     }
 
     /// A context of this product.
     pub fn service(name: &'static str) -> Caller {
-        Caller { subject: name.into(), roles: [Role::Service].into_iter().collect() }
+        Caller { subject: name.into(), roles: [Role::Service].into_iter().collect(), expires_at: None }
+    }
+
+    /// The same caller, with a token that expires.
+    #[must_use]
+    pub fn until(self, expires_at: Timestamp) -> Caller {
+        Caller { expires_at: Some(expires_at), ..self }
+    }
+
+    /// When their token expires; `None` if they have none.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
     }
 
     /// The `sub` of the token.

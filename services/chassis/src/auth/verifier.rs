@@ -66,6 +66,7 @@ impl Verifier {
         // Only the product's own key can sign for a context.
         let roles = if issuer == ISSUER { roles } else { roles.without(Role::Service) };
         let caller = Caller::new(&claims.sub, roles).ok_or(AuthError::Subject)?;
+        let caller = caller.until(Timestamp::from_micros(((claims.exp + LEEWAY_SECONDS) * 1e6) as i64));
         trusted.verified.insert(token, &caller, claims.exp, now_seconds);
         Ok(caller)
     }

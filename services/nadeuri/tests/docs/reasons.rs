@@ -31,7 +31,7 @@ pub const CODES: [&str; 11] = [
 ];
 
 /// The reasons of every RPC, each with its condition.
-pub const COMMON: [(&str, &str); 16] = [
+pub const COMMON: [(&str, &str); 18] = [
     ("INVALID_FIELDS", "fields of the request are invalid; `BadRequest` names each, with what is expected"),
     ("MALFORMED_MESSAGE", "the request is no message of the RPC's type in the protobuf encoding"),
     ("MESSAGE_TOO_LARGE", "the request is larger than 256 KiB"),
@@ -41,11 +41,16 @@ pub const COMMON: [(&str, &str); 16] = [
     ("CLOSED", "the RPC has no roles, so nobody may call it"),
     ("UNKNOWN_RPC", "there is no such RPC"),
     ("RATE_LIMITED", "the caller exceeds the rate limit"),
+    (
+        "TOO_MANY_CALLS",
+        "the caller has their share of the calls in flight, of the calls to another context, or of streams",
+    ),
+    ("REQUEST_TOO_SLOW", "the request did not arrive completely within 5 seconds"),
     ("OVERLOADED", "the process has reached its limit of calls in flight"),
     ("BUSY", "a queue in the process is full"),
     ("CONFLICT", "concurrent changes of the same aggregate exhausted the retries"),
     ("DEADLINE_EXCEEDED", "the caller's deadline, or the longest duration of a call, has passed"),
-    ("STOPPING", "the context is stopping; another replica serves the call"),
+    ("STOPPING", "the server is stopping; another replica serves the call, or goes on with the stream"),
     ("STORE_UNAVAILABLE", "the store is not available now"),
     ("INTERNAL", "an unexpected error; the log has the cause"),
 ];

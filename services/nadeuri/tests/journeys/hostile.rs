@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use contracts::Request as _;
 use contracts::chronicle::v1::{GetFlowRequest, ListEventsRequest};
+use contracts::dispatch::v1::HailTaxiRequest;
 use contracts::fleet::v1::{
     Car, CarStatus, GetCarRequest, GetCarResponse, ListCarsRequest, RegisterCarRequest, RegisterCarResponse,
     RemoveCarRequest,
@@ -11,6 +12,7 @@ use contracts::fleet::v1::{
 use contracts::money::v1::Money;
 use contracts::mypage::v1::{GetCarRentalRequest, ListCarRentalsRequest};
 use contracts::notification::v1::ListMessagesRequest;
+use contracts::order::v1::CreateOrderRequest;
 use contracts::payment::v1::{
     CancelPaymentRequest, ChargePaymentRequest, CollectPaymentRequest, GetPaymentRequest, ListPaymentsRequest,
 };
@@ -21,6 +23,7 @@ use contracts::rental::v1::{
     ReserveCarRequest, RetireCarRequest, ReturnCarRequest,
 };
 use contracts::resort::v1::{RegisterResortRequest, Resort};
+use contracts::wallet::v1::TopUpRequest;
 use prost_types::Timestamp;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};
@@ -37,6 +40,7 @@ pub fn add(suite: &mut Suite) {
         hostile_cars_are_not_registered,
         hostile_reservations_are_not_made,
         hostile_payments_are_not_taken,
+        hostile_numbers_of_cards_are_refused_by_all_who_take_a_payment_method,
         hostile_ids_are_named,
         hostile_texts_are_refused_before_they_are_read,
         hostile_messages_that_are_none_are_the_callers_fault,
@@ -187,6 +191,27 @@ async fn hostile_payments_are_not_taken(app: Arc<Cluster>) {
     let amount = ["amount.currency_code", "amount.amount_minor"];
     let fields = [&["request_id", "purchase_id", "customer_id"], &amount[..], &["payment_method", "seller_reference"]];
     wrong(service.send(collect).await, &fields.concat());
+}
+
+async fn hostile_numbers_of_cards_are_refused_by_all_who_take_a_payment_method(app: Arc<Cluster>) {
+    let (mina, order) = (app.by("mina"), app.client(Who::Named { name: "order".to_owned(), roles: "service" }));
+    for card in ["4111111111111111", "4111-1111-1111-1111", "5555 5555 5555 4444"] {
+        let payment_method = card.to_owned();
+        let refusals = [
+            mina.send(RentCarRequest { payment_method: payment_method.clone(), ..Default::default() }).await.err(),
+            mina.send(HailTaxiRequest { payment_method: payment_method.clone(), ..Default::default() }).await.err(),
+            mina.send(CreateOrderRequest { payment_method: payment_method.clone(), ..Default::default() }).await.err(),
+            mina.send(TopUpRequest { payment_method: payment_method.clone(), ..Default::default() }).await.err(),
+            mina.send(ChargePaymentRequest { payment_method: payment_method.clone(), ..Default::default() })
+                .await
+                .err(),
+            order.send(CollectPaymentRequest { payment_method, ..Default::default() }).await.err(),
+        ];
+        for status in refusals.map(Option::unwrap) {
+            assert!(wrong_fields(&status).iter().any(|field| field == "payment_method"), "{status}");
+            assert!(!format!("{status:?}").contains(card), "the number is not repeated");
+        }
+    }
 }
 
 async fn hostile_ids_are_named(app: Arc<Cluster>) {

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attacks;
 mod bikes;
 mod bikes_down;
 mod breakers;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     deliveries::add(&mut suite);
     repetition::add(&mut suite);
     hostile::add(&mut suite);
+    attacks::add(&mut suite);
     gateway::add(&mut suite);
     failures::add(&mut suite);
     breakers::add(&mut suite);

@@ -182,7 +182,8 @@ async fn within_one_process(newcomer: &'static Context, journey: impl AsyncFnOnc
     let listener = server::listen(address).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { stopped.await.unwrap() };
-    let serving = server::serve(listener, &running, environment.guard.clone(), Duration::ZERO, stopped);
+    let settings = server::Settings { has_reflection: false, linger: Duration::ZERO };
+    let serving = server::serve(listener, &running, environment.guard.clone(), settings, stopped);
     let making = async {
         let places = Places::new(contexts().map(|context| (context, address)).collect());
         let database = Database::open(&store, newcomer.name, &environment.runtime).await.unwrap();

@@ -81,9 +81,10 @@ impl Drop for Wire {
 }
 
 impl Sent {
-    /// The head of the response and the stream of its messages.
+    /// The head of the response and the stream of its messages. Until then the request goes on.
     pub async fn response(self) -> Response<RecvStream> {
-        timeout(PATIENCE, self.response).await.expect("a response comes").unwrap()
+        let Sent { response, body: _open } = self;
+        timeout(PATIENCE, response).await.expect("a response comes").unwrap()
     }
 
     /// The status, after all messages.

@@ -1,12 +1,9 @@
 //! The input of the mesh rules from the contracts: the class of each RPC, and the calls between contexts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::Context;
-use contracts::{DESCRIPTORS, Idempotency, RPCS, Role};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use contracts::{Idempotency, RPCS, Role};
 
 /// The class of an RPC decides its retries and its timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,8 +37,8 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(rpc: &'static contracts::Rpc, is_stream: bool) -> Call {
-        let class = match (is_stream, rpc.idempotency, rpc.is_long) {
+    fn new(rpc: &'static contracts::Rpc) -> Call {
+        let class = match (rpc.is_stream, rpc.idempotency, rpc.is_long) {
             (true, ..) => Class::Stream,
             (false, Idempotency::Unknown, _) => Class::Unknown,
             (false, Idempotency::NoSideEffects, false) => Class::Read,
@@ -56,24 +53,9 @@ impl Call {
 
 /// The RPCs of a context, in the order of its contract.
 pub fn calls(context: &Context) -> Vec<Call> {
-    let streams = streams();
     let own = format!("/nadeuri.{}.", context.name);
     let rpcs = RPCS.iter().filter(|rpc| rpc.path.starts_with(&own));
-    rpcs.map(|rpc| Call::new(rpc, streams[rpc.path])).collect()
-}
-
-/// Whether each RPC streams, by path.
-fn streams() -> BTreeMap<String, bool> {
-    let set = FileDescriptorSet::decode(DESCRIPTORS).expect("the contracts are descriptors");
-    let mut streams = BTreeMap::new();
-    for file in &set.file {
-        for service in &file.service {
-            let path = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
-            let own = service.method.iter();
-            streams.extend(own.map(|rpc| (path(rpc.name()), rpc.client_streaming() || rpc.server_streaming())));
-        }
-    }
-    streams
+    rpcs.map(Call::new).collect()
 }
 
 /// The contexts that call this one.

@@ -40,8 +40,9 @@ type ChronicleServiceClient interface {
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//
-	// Ends with `UNAVAILABLE` with the reason `CHRONICLE_STOPPING` and a retry delay if the process stops: watch again
-	// after the last received position.
+	// Ends with `UNAVAILABLE` and a retry delay if the process stops (`STOPPING`), or if the client does not read for half
+	// a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when the
+	// token expires.
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
 }
 
@@ -106,8 +107,9 @@ type ChronicleServiceServer interface {
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//
-	// Ends with `UNAVAILABLE` with the reason `CHRONICLE_STOPPING` and a retry delay if the process stops: watch again
-	// after the last received position.
+	// Ends with `UNAVAILABLE` and a retry delay if the process stops (`STOPPING`), or if the client does not read for half
+	// a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when the
+	// token expires.
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
 	mustEmbedUnimplementedChronicleServiceServer()
 }
