@@ -61,6 +61,20 @@
 {{- $trust = append $trust (printf "%s=%s" $issuer $keys) }}
 {{- end }}
 - {name: NADEURI_AUTH, value: {{ $trust | join " " | default "own" | quote }}}
+{{- $roles := list }}
+{{- range $issuer, $granted := $values.auth.issuerRoles }}
+{{- $roles = append $roles (printf "%s=%s" $issuer (join "," $granted)) }}
+{{- end }}
+{{- if $roles }}
+- {name: NADEURI_ISSUER_ROLES, value: {{ $roles | join " " | quote }}}
+{{- end }}
+{{- $prefixes := list }}
+{{- range $issuer, $prefix := $values.auth.issuerPrefixes }}
+{{- $prefixes = append $prefixes (printf "%s=%s" $issuer $prefix) }}
+{{- end }}
+{{- if $prefixes }}
+- {name: NADEURI_ISSUER_PREFIX, value: {{ $prefixes | join " " | quote }}}
+{{- end }}
 - {name: NADEURI_AUDIENCE, value: {{ $values.auth.audience | quote }}}
 - {name: NADEURI_ROLES_CLAIM, value: {{ $values.auth.rolesClaim | quote }}}
 - {name: NADEURI_IDENTITY, value: /run/secrets/nadeuri/identity.pem}

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chassis::auth::{Auth, AuthError, DevKey, JwtSettings, KeySource, Signer, Trust, Verifier};
-use chassis::auth::{Caller, ISSUER, Roles};
+use chassis::auth::{Auth, AuthError, Caller, DevKey, Grant, ISSUER, JwtSettings, KeySource};
+use chassis::auth::{Roles, Signer, Trust, Verifier};
 use chassis::clock::Timestamp;
 use contracts::Role;
 use http::HeaderMap;
@@ -75,7 +75,11 @@ async fn verifier_of(trust: Vec<Trust>, roles_claim: &str) -> Verifier {
 
 fn idp() -> Trust {
     let keys = vec![Key::rsa().public(), Key::ec().public()];
-    Trust { issuer: IDP.to_owned(), keys: KeySource::Given(JwkSet { keys }) }
+    trust(keys, Grant::of(IDP))
+}
+
+fn trust(keys: Vec<Jwk>, grant: Grant) -> Trust {
+    Trust { issuer: IDP.to_owned(), keys: KeySource::Given(JwkSet { keys }), grant }
 }
 
 async fn verifier() -> Verifier {
@@ -97,7 +101,9 @@ async fn a_valid_token_has_the_caller_and_its_roles() {
         let token = key.sign(&claims());
         for _ in ["checked", "remembered"] {
             let caller = verifier.verify(&token, NOW).unwrap();
-            assert!(caller.is("customer-1") && caller.has(Role::Customer) && !caller.has(Role::Admin));
+            assert!(
+                caller.is("https://idp.example#customer-1") && caller.has(Role::Customer) && !caller.has(Role::Admin)
+            );
         }
     }
 }
@@ -165,14 +171,47 @@ async fn a_key_proves_only_tokens_of_its_own_issuer() {
 }
 
 #[tokio::test]
+async fn subjects_of_two_issuers_are_two_callers_and_each_issuer_gives_only_its_roles() {
+    const OTHER: &str = "https://other.example";
+    let staff = Grant { roles: Roles::named(["admin", "service"]), prefix: "staff-".to_owned() };
+    let other = Trust {
+        issuer: OTHER.to_owned(),
+        keys: KeySource::Given(JwkSet { keys: vec![Key::ec().public()] }),
+        grant: staff,
+    };
+    let customers = trust(vec![Key::rsa().public()], Grant::of(IDP));
+    let verifier = verifier_of(vec![customers, other], "roles").await;
+    let roles = json!(["customer", "admin", "service"]);
+    let of = |key: Key, issuer: &str| {
+        let mut claims = claims_but("roles", roles.clone());
+        claims["iss"] = json!(issuer);
+        verifier.verify(&key.sign(&claims), NOW).unwrap()
+    };
+    let (customer, admin) = (of(Key::rsa(), IDP), of(Key::ec(), OTHER));
+    assert_eq!((customer.subject(), customer.roles()), ("https://idp.example#customer-1", Roles::named(["customer"])));
+    assert_eq!((admin.subject(), admin.roles()), ("staff-customer-1", Roles::named(["admin"])), "none grants service");
+}
+
+#[tokio::test]
+async fn an_issuer_without_a_prefix_can_not_name_subjects_of_others() {
+    let bare = Grant { prefix: String::new(), ..Grant::of(IDP) };
+    let other = "https://other.example";
+    let keys = KeySource::Given(JwkSet { keys: vec![Key::ec().public()] });
+    let other = Trust { issuer: other.to_owned(), keys, grant: Grant::of(other) };
+    let verifier = verifier_of(vec![trust(vec![Key::rsa().public()], bare), other], "roles").await;
+    let verify = |sub: &str| verifier.verify(&Key::rsa().sign(&claims_but("sub", json!(sub))), NOW);
+    assert!(verify("mina").unwrap().is("mina"));
+    assert_eq!(verify("https://other.example#mina"), Err(AuthError::Subject));
+}
+
+#[tokio::test]
 async fn without_a_key_id_the_only_key_for_the_algorithm_is_meant() {
     let verifier = verifier().await;
     let sign = |header, key: &Key| encode(&header, &claims(), &key.secret).unwrap();
     assert!(verifier.verify(&sign(Header::new(Algorithm::RS256), &Key::rsa()), NOW).is_ok());
 
     let (one, other) = (Key::rsa().public(), Key { id: "rsa-2", ..Key::rsa() }.public());
-    let two = Trust { issuer: IDP.to_owned(), keys: KeySource::Given(JwkSet { keys: vec![one, other] }) };
-    let verifier = verifier_of(vec![two], "roles").await;
+    let verifier = verifier_of(vec![trust(vec![one, other], Grant::of(IDP))], "roles").await;
     assert_eq!(verifier.verify(&sign(Header::new(Algorithm::RS256), &Key::rsa()), NOW), Err(AuthError::UnknownKey));
     let critical =
         Header { crit: Some(vec!["b64".into()]), kid: Some("rsa-1".into()), ..Header::new(Algorithm::RS256) };
@@ -181,7 +220,8 @@ async fn without_a_key_id_the_only_key_for_the_algorithm_is_meant() {
 
 #[tokio::test]
 async fn roles_can_be_read_from_where_the_issuer_puts_them() {
-    let verifier = verifier_of(vec![idp()], "/realm_access/roles").await;
+    let grant = Grant { roles: Roles::named(["admin"]), ..Grant::of(IDP) };
+    let verifier = verifier_of(vec![Trust { grant, ..idp() }], "/realm_access/roles").await;
     let claims = claims_but("realm_access", json!({ "roles": ["admin"] }));
     let caller = verifier.verify(&Key::ec().sign(&claims), NOW).unwrap();
     assert!(caller.has(Role::Admin) && !caller.has(Role::Customer));

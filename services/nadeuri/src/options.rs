@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chassis::access::Rate;
-use chassis::auth::Trust;
+use chassis::auth::{Roles, Trust};
 use chassis::telemetry::Format;
 use clap::Args;
+use contracts::Role;
 use tonic::transport::Endpoint;
 
 use crate::contexts;
@@ -37,6 +38,27 @@ fn check_names(all: &[String]) -> anyhow::Result<()> {
         contexts::named(&names).map_err(anyhow::Error::msg)?;
     }
     Ok(())
+}
+
+/// The issuer that an option names, and the option's value.
+fn of_issuer<'a, 'o>(
+    all: &'a mut [Trust],
+    option: &'o str,
+    name: &str,
+    value: &str,
+) -> anyhow::Result<(&'a mut Trust, &'o str)> {
+    let parts = option.rsplit_once('=');
+    let (issuer, value) = parts.ok_or_else(|| anyhow::anyhow!("{name} {option:?} must be ISSUER={value}"))?;
+    let trust = all.iter_mut().find(|trust| trust.issuer == issuer);
+    let trust = trust.ok_or_else(|| anyhow::anyhow!("{name} names {issuer:?}, which is no issuer of --auth"))?;
+    Ok((trust, value))
+}
+
+/// Two issuers with the same prefix.
+fn same_prefix(all: &[Trust]) -> Option<(&str, &str)> {
+    let pairs = all.iter().flat_map(|one| all.iter().map(move |other| (one, other)));
+    let mut alike = pairs.filter(|(one, other)| one.issuer < other.issuer && one.grant.prefix == other.grant.prefix);
+    alike.next().map(|(one, other)| (one.issuer.as_str(), other.issuer.as_str()))
 }
 
 /// The stores of the contexts.
@@ -111,6 +133,20 @@ pub struct ServeOptions {
     /// `off` checks no tokens: the headers `x-user` and `x-roles` set the caller.
     #[arg(long, env = "NADEURI_AUTH", value_delimiter = ' ', default_value = "off")]
     pub auth: Vec<String>,
+
+    /// The roles that an issuer may give, as `ISSUER=ROLE,ROLE`. Can be repeated. Default: `customer`.
+    ///
+    /// Other roles in its tokens are ignored. No issuer can give the role `service`.
+    #[arg(long, env = "NADEURI_ISSUER_ROLES", value_delimiter = ' ')]
+    pub issuer_roles: Vec<String>,
+
+    /// What stands before the subjects (`sub`) of an issuer, as `ISSUER=PREFIX`. Can be repeated. Default: the issuer and
+    /// `#`, so that subjects of two issuers are two callers.
+    ///
+    /// Resources belong to the subject with its prefix: change it only when there are none yet. An empty prefix
+    /// (`ISSUER=`) keeps the owners of an installation that had one issuer before there were prefixes.
+    #[arg(long, env = "NADEURI_ISSUER_PREFIX", value_delimiter = ' ')]
+    pub issuer_prefix: Vec<String>,
 
     /// The audience (`aud`) that tokens must have.
     #[arg(long, env = "NADEURI_AUDIENCE", default_value = "nadeuri")]
@@ -198,7 +234,26 @@ impl ServeOptions {
     /// The trusted issuers besides the own identity.
     pub fn trust(&self) -> anyhow::Result<Vec<Trust>> {
         let named = self.auth.iter().filter(|auth| *auth != "own");
-        named.map(|trust| trust.parse().map_err(anyhow::Error::new)).collect()
+        let mut all: Vec<Trust> = named.map(|trust| trust.parse()).collect::<Result<_, _>>()?;
+        for option in &self.issuer_roles {
+            let (trust, names) = of_issuer(&mut all, option, "--issuer-roles", "ROLE,ROLE")?;
+            let names: Vec<&str> = names.split(',').collect();
+            let givable = Roles::all().without(Role::Service);
+            trust.grant.roles = Roles::named(names.iter().copied()).and(givable);
+            if trust.grant.roles.names().count() != names.len() {
+                anyhow::bail!("--issuer-roles {option:?} must name roles among: {givable}");
+            }
+        }
+        for option in &self.issuer_prefix {
+            let (trust, prefix) = of_issuer(&mut all, option, "--issuer-prefix", "PREFIX")?;
+            prefix.clone_into(&mut trust.grant.prefix);
+        }
+        if let Some((one, other)) = same_prefix(&all) {
+            anyhow::bail!(
+                "subjects of {one} and {other} would be the same callers; give each its own prefix with --issuer-prefix"
+            );
+        }
+        Ok(all)
     }
 
     /// The rate limit per caller, if there is one.
@@ -272,6 +327,25 @@ mod tests {
         assert_eq!(per_second(&["--auth", "own"]), Some((100, 200)));
         assert_eq!(per_second(&["--auth", "own", "--rate", "0"]), None);
         assert_eq!(per_second(&["--rate", "5"]), Some((5, 10)));
+    }
+
+    #[test]
+    fn each_issuer_has_its_roles_and_its_prefix() {
+        let (login, staff) = ("https://login.example=https://login.example/jwks", "https://staff.example=staff.json");
+        let trust = |more: &[&str]| serve(&[&["--auth", login, "--auth", staff], more].concat()).trust();
+        let all = trust(&["--issuer-roles", "https://staff.example=admin,driver"]).unwrap();
+        let granted = |trust: &Trust| (trust.grant.roles.to_string(), trust.grant.prefix.clone());
+        assert_eq!(granted(&all[0]), ("customer".to_owned(), "https://login.example#".to_owned()));
+        assert_eq!(granted(&all[1]).0, "admin, driver");
+        let all = trust(&["--issuer-prefix", "https://login.example="]).unwrap();
+        assert_eq!((granted(&all[0]).1, granted(&all[1]).1), (String::new(), "https://staff.example#".to_owned()));
+
+        let wrong = |more: &[&str]| trust(more).unwrap_err().to_string();
+        assert!(wrong(&["--issuer-roles", "https://staff.example=admin,service"]).contains("customer, admin"));
+        assert!(wrong(&["--issuer-roles", "https://nobody.example=admin"]).contains("no issuer of --auth"));
+        assert!(wrong(&["--issuer-prefix", "x"]).contains("must be ISSUER=PREFIX"));
+        let one_prefix = ["--issuer-prefix", "https://login.example=", "--issuer-prefix", "https://staff.example="];
+        assert!(wrong(&one_prefix).contains("its own prefix"));
     }
 
     #[test]

@@ -10,12 +10,14 @@ use std::str::FromStr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use contracts::Role;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::verified::Verified;
+use super::{ISSUER, Roles};
 use crate::runtime::supervise;
 
 const REFRESH_EACH: Duration = Duration::from_secs(3600);
@@ -26,13 +28,37 @@ const JWKS_MAX_BYTES: usize = 256 * 1024;
 /// 2048 bits, the least of RFC 7518 for RS256.
 const RSA_MODULUS_MIN_BYTES: usize = 256;
 
-/// An issuer, and where its keys are. Written `ISSUER=KEYS`, such as `nadeuri=/etc/nadeuri/jwks.json`.
+/// An issuer, where its keys are, and what its tokens prove. Written `ISSUER=KEYS`, such as
+/// `https://login.example.com=https://login.example.com/jwks`.
 #[derive(Clone, Debug)]
 pub struct Trust {
     /// The `iss` of its tokens.
     pub issuer: String,
     /// Where its keys are.
     pub keys: KeySource,
+    /// What its tokens prove.
+    pub grant: Grant,
+}
+
+/// What an issuer's tokens prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The roles that it may give.
+    pub roles: Roles,
+    /// Stands before the `sub` of its tokens, so that subjects of two issuers are two callers.
+    pub prefix: String,
+}
+
+impl Grant {
+    /// The default: it may give only the role of everybody who uses the product, and its subjects begin with its name.
+    ///
+    /// The product's own issuer may give every role, and its subjects, among them the names of contexts, stand alone.
+    pub fn of(issuer: &str) -> Grant {
+        if issuer == ISSUER {
+            return Grant { roles: Roles::all(), prefix: String::new() };
+        }
+        Grant { roles: [Role::Customer].into_iter().collect(), prefix: format!("{issuer}#") }
+    }
 }
 
 /// Where an issuer's keys are.
@@ -81,7 +107,7 @@ impl FromStr for Trust {
         let (issuer, keys) = text.split_once('=').filter(|(i, k)| !i.is_empty() && !k.is_empty()).ok_or_else(bad)?;
         let is_url = keys.starts_with("https://") || keys.starts_with("http://");
         let keys = if is_url { KeySource::Url(keys.parse().map_err(|_| bad())?) } else { KeySource::File(keys.into()) };
-        Ok(Trust { issuer: issuer.to_owned(), keys })
+        Ok(Trust { issuer: issuer.to_owned(), keys, grant: Grant::of(issuer) })
     }
 }
 

@@ -20,7 +20,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 pub use dev::DevKey;
-pub use keys::{KeySource, KeysError, Trust};
+pub use keys::{Grant, KeySource, KeysError, Trust};
 pub use roles::Roles;
 pub use signer::{ISSUER, Signer, SignerError};
 pub use verifier::{JwtSettings, Verifier};
@@ -61,7 +61,7 @@ impl Caller {
         self.expires_at
     }
 
-    /// The `sub` of the token.
+    /// Who they are: the `sub` of the token behind the prefix of its issuer.
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -128,7 +128,7 @@ pub enum AuthError {
     #[error("the token is not valid yet; check the clocks")]
     NotYetValid,
     /// Its subject is not acceptable.
-    #[error("the subject must have 1 to {SUBJECT_MAX} characters, all of them printable")]
+    #[error("the subject, with the prefix of its issuer, must have 1 to {SUBJECT_MAX} bytes, all characters printable")]
     Subject,
 }
 

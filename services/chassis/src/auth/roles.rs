@@ -30,6 +30,12 @@ impl Roles {
         Roles(self.0 & !bit(role))
     }
 
+    /// Those of both sets.
+    #[must_use]
+    pub fn and(self, others: Roles) -> Roles {
+        Roles(self.0 & others.0)
+    }
+
     /// Their names, such as `customer`.
     pub fn names(self) -> impl Iterator<Item = String> {
         known().filter(move |role| self.contains(*role)).map(|role| name(role).to_lowercase())

@@ -14,7 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, encode};
 use serde::Serialize;
 use tonic::metadata::{Ascii, MetadataValue};
 
-use super::keys::{KeySource, Trust};
+use super::keys::{Grant, KeySource, Trust};
 use super::{Caller, Roles};
 use crate::clock::Timestamp;
 
@@ -134,7 +134,7 @@ impl Signer {
 
     /// The trust in this key, for contexts that share it and call each other.
     pub fn trust(&self) -> Trust {
-        Trust { issuer: ISSUER.to_owned(), keys: KeySource::Given(self.public_keys()) }
+        Trust { issuer: ISSUER.to_owned(), keys: KeySource::Given(self.public_keys()), grant: Grant::of(ISSUER) }
     }
 }
 

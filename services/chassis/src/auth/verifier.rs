@@ -3,6 +3,7 @@
 //! Verified tokens are cached until they expire, because a signature check costs a hundred times as much as the rest of
 //! a call.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::keys::{Keyring, KeysError, Trust, Trusted};
+use super::keys::{Grant, Keyring, KeysError, Trust, Trusted};
 use super::signer::ISSUER;
 use super::verified::LEEWAY_SECONDS;
 use super::{AuthError, Caller, Roles};
@@ -37,6 +38,7 @@ pub struct JwtSettings {
 #[derive(Clone)]
 pub struct Verifier {
     ring: Arc<Keyring>,
+    grants: Arc<HashMap<String, Grant>>,
     roles_claim: Arc<str>,
     _refresh: Arc<AbortOnDropHandle<()>>,
 }
@@ -44,8 +46,14 @@ pub struct Verifier {
 impl Verifier {
     /// Reads the keys, and keeps them fresh in the background.
     pub async fn start(settings: JwtSettings) -> Result<Verifier, KeysError> {
+        let grants = settings.trust.iter().map(|trust| (trust.issuer.clone(), trust.grant.clone())).collect();
         let (ring, refresh) = Keyring::open(settings.trust, &settings.audience).await?;
-        Ok(Verifier { ring, roles_claim: settings.roles_claim.into(), _refresh: Arc::new(refresh) })
+        Ok(Verifier {
+            ring,
+            grants: Arc::new(grants),
+            roles_claim: settings.roles_claim.into(),
+            _refresh: Arc::new(refresh),
+        })
     }
 
     /// The caller of a token. No issuer of users can make a caller a context.
@@ -62,13 +70,23 @@ impl Verifier {
         if claims.nbf.is_some_and(|nbf| nbf - LEEWAY_SECONDS > now_seconds) {
             return Err(AuthError::NotYetValid);
         }
-        let roles = self.roles(&claims.others);
+        let Grant { roles: granted, prefix } = self.grants.get(&issuer).ok_or(AuthError::Issuer)?;
+        let roles = self.roles(&claims.others).and(*granted);
         // Only the product's own key can sign for a context.
         let roles = if issuer == ISSUER { roles } else { roles.without(Role::Service) };
-        let caller = Caller::new(&claims.sub, roles).ok_or(AuthError::Subject)?;
+        // The prefix alone would be the caller of every token without a subject.
+        let subject = Some(&claims.sub).filter(|sub| !sub.is_empty()).map(|sub| format!("{prefix}{sub}"));
+        let subject = subject.filter(|subject| !self.is_of_another(subject, prefix)).ok_or(AuthError::Subject)?;
+        let caller = Caller::new(&subject, roles).ok_or(AuthError::Subject)?;
         let caller = caller.until(Timestamp::from_micros(((claims.exp + LEEWAY_SECONDS) * 1e6) as i64));
         trusted.verified.insert(token, &caller, claims.exp, now_seconds);
         Ok(caller)
+    }
+
+    /// Whether a subject with this prefix reads like one of an issuer whose prefix is longer.
+    fn is_of_another(&self, subject: &str, prefix: &str) -> bool {
+        let longer = self.grants.values().filter(|other| other.prefix.len() > prefix.len());
+        longer.into_iter().any(|other| subject.starts_with(&other.prefix))
     }
 
     /// Checks all but the times.

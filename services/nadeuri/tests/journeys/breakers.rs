@@ -14,9 +14,10 @@ use tokio::sync::MutexGuard;
 use tonic::{Code, Status};
 
 use crate::runner::{Suite, journeys};
+use crate::support::client::Client;
 use crate::support::cluster::Cluster;
 use crate::support::stand_in::{Behaviour, COME_BACK, REFUSAL, StandIn};
-use crate::support::{PATIENCE, eventually_within, period, reason, refused, retry_delay};
+use crate::support::{PATIENCE, eventually_within, new_id, period, reason, refused, retry_delay};
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
 
@@ -113,14 +114,22 @@ impl PeerClient {
 const RENT: PeerClient = PeerClient { caller: "rental", peer: "payment", reason: "PAYMENT_AWAY" };
 
 async fn x4_more_calls_than_the_bulkhead_has_places_are_rejected_at_once(mut app: Fragile) {
-    const PLACES: usize = 256;
-    const TOO_MANY: usize = 44;
+    // An eighth of 256 is for admins and contexts, and a customer gets a quarter.
+    const PLACES: usize = 256 - 256 / 8;
+    const SHARE: usize = 256 / 4;
+    const CUSTOMERS: usize = 4;
+    const TOO_MANY: usize = CUSTOMERS * SHARE - PLACES;
     let app = app.as_mut().expect("it runs");
-    let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
-    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    let customers: Vec<Client> = (0..CUSTOMERS).map(|_| app.by(&format!("rider-{}", new_id()))).collect();
+    let mut trips = Vec::new();
+    for (number, customer) in customers.iter().enumerate() {
+        trips.push(customer.reserve(&car, period(1 + 2 * number as u64, 1)).await.unwrap());
+    }
     let peer = RENT.stand_in(app, Behaviour::Hangs).await;
-    let mut rents: FuturesUnordered<_> = (0..PLACES + TOO_MANY).map(|_| mina.rent(&trip)).collect();
+    let all = customers.iter().zip(&trips);
+    let mut rents: FuturesUnordered<_> =
+        all.flat_map(|(customer, trip)| (0..SHARE).map(move |_| customer.rent(trip))).collect();
     for _ in 0..TOO_MANY {
         let answer = rents.next().await.expect("more are under way");
         assert_eq!(RENT.is_away(answer), Duration::from_secs(1), "the bulkhead is full");
@@ -133,7 +142,7 @@ async fn x4_more_calls_than_the_bulkhead_has_places_are_rejected_at_once(mut app
     eventually_within(PATIENCE, "no call waits", async || (peer.held(RENT.caller) == 0).then_some(())).await;
     peer.leave().await;
     app.start(RENT.peer).await;
-    eventually_within(PATIENCE * 2, "paying works", async || mina.rent(&trip).await.ok()).await;
+    eventually_within(PATIENCE * 2, "paying works", async || customers[0].rent(&trips[0]).await.ok()).await;
 }
 
 async fn x4_retries_stay_within_their_budget(mut app: Fragile) {

@@ -7,7 +7,10 @@ use chassis::auth::{Roles, Signer};
 use contracts::fleet::v1::{CarStatus, GetCarRequest};
 use contracts::notification::v1::ListMessagesRequest;
 use contracts::payment::v1::ListPaymentsRequest;
-use contracts::rental::v1::{ListReservationsRequest, RetireCarRequest};
+use contracts::rental::v1::{ListReservationsRequest, ReserveCarRequest, RetireCarRequest};
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, encode};
+use serde_json::json;
 use tonic::Code;
 
 use crate::runner::{Suite, journeys};
@@ -27,6 +30,8 @@ pub fn add(suite: &mut Suite) {
         tokens(Cluster::new(Setup::PerContext)).await;
     });
     suite.own_in(Setup::Embedded, "x5_a_server_without_an_issuer_accepts_what_its_own_key_signed", own_tokens);
+    suite.own_in(Setup::Embedded, "x5_subjects_of_two_issuers_are_two_customers", || issuers(Setup::Embedded));
+    suite.own_in(Setup::OneProcess, "x5_subjects_of_two_issuers_are_two_customers", || issuers(Setup::OneProcess));
     suite.own_in(Setup::Embedded, "x5_who_calls_too_often_is_slowed_down", rate_limit);
 }
 
@@ -142,6 +147,65 @@ async fn own_tokens() {
     assert!(!std::path::Path::new(&unused).exists(), "a key that is named needs no folder");
     let live = app.run(&["health", "live", "--server", &app.url("fleet")]);
     assert!(live.status.success(), "{live:?}");
+    app.down().await;
+}
+
+/// An identity provider of its own, with one key.
+struct Issuer {
+    name: &'static str,
+    key: EncodingKey,
+    public: Jwk,
+}
+
+impl Issuer {
+    fn new(name: &'static str) -> Issuer {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let public = DecodingKey::from_ed_der(pair.public_key_raw());
+        let public = Jwk::from_decoding_key(&public, Some(Algorithm::EdDSA)).unwrap();
+        Issuer { name, key: EncodingKey::from_ed_der(&pair.serialize_der()), public }
+    }
+
+    /// Writes its keys, and returns how a server is told to trust it.
+    fn trust(&self, path: &str) -> String {
+        let keys = vec![self.public.clone()];
+        std::fs::write(path, serde_json::to_vec(&JwkSet { keys }).unwrap()).unwrap();
+        format!("{}={path}", self.name)
+    }
+
+    /// A token that claims to be mina's, and that she is an admin.
+    fn mina(&self, app: &Cluster) -> Client {
+        let exp = (crate::support::now() + Duration::from_secs(600)).micros() / 1_000_000;
+        let roles = ["customer", "admin"];
+        let claims = json!({ "iss": self.name, "aud": "nadeuri", "sub": "mina", "exp": exp, "roles": roles });
+        bearer(app, encode(&Header::new(Algorithm::EdDSA), &claims, &self.key).unwrap())
+    }
+}
+
+async fn issuers(setup: Setup) {
+    let app = Cluster::new(setup);
+    token(&app, "keys", &[]);
+    let (login, staff) = (Issuer::new("https://login.example"), Issuer::new("https://staff.example"));
+    let trust = [login.trust(&app.file("login.json")), staff.trust(&app.file("staff.json"))];
+    let key = app.file("keys/dev-key.pem");
+    let roles = "https://staff.example=customer,admin";
+    let auth = ["--auth", &trust[0], "--auth", &trust[1], "--issuer-roles", roles, "--identity", &key];
+    let app = app.with(&auth).started().await;
+
+    let (mina, other) = (login.mina(&app), staff.mina(&app));
+    refused(mina.register(some_car("Mine", won(1))).await, Code::PermissionDenied, "ROLE_MISSING");
+    let car = other.new_car("Hyundai Casper", 54_000).await;
+    let request_id = new_id();
+    let reserve = async |client: &Client, start| {
+        let (car_id, period) = (car.car_id.clone(), Some(period(start, 1)));
+        let request = ReserveCarRequest { request_id: request_id.clone(), car_id, period };
+        client.send(request).await.unwrap().reservation.unwrap()
+    };
+    other.reserve(&car, period(5, 1)).await.unwrap();
+    let (first, second) = (reserve(&mina, 1).await, reserve(&other, 3).await);
+    assert_eq!(first.customer_id, "https://login.example#mina");
+    assert_eq!(second.customer_id, "https://staff.example#mina", "a request id is of its caller alone");
+    let of = async |client: &Client| client.send(ListReservationsRequest::default()).await.unwrap().reservations;
+    assert_eq!(of(&mina).await, [first]);
     app.down().await;
 }
 
