@@ -75,7 +75,12 @@ async fn verifier_of(trust: Vec<Trust>, roles_claim: &str) -> Verifier {
 
 fn idp() -> Trust {
     let keys = vec![Key::rsa().public(), Key::ec().public()];
-    trust(keys, Grant::of(IDP))
+    trust(keys, customers())
+}
+
+/// What is proved by tokens of the identity provider.
+fn customers() -> Grant {
+    Grant { roles: Roles::named(["customer"]), ..Grant::of(IDP) }
 }
 
 fn trust(keys: Vec<Jwk>, grant: Grant) -> Trust {
@@ -179,8 +184,7 @@ async fn subjects_of_two_issuers_are_two_callers_and_each_issuer_gives_only_its_
         keys: KeySource::Given(JwkSet { keys: vec![Key::ec().public()] }),
         grant: staff,
     };
-    let customers = trust(vec![Key::rsa().public()], Grant::of(IDP));
-    let verifier = verifier_of(vec![customers, other], "roles").await;
+    let verifier = verifier_of(vec![trust(vec![Key::rsa().public()], customers()), other], "roles").await;
     let roles = json!(["customer", "admin", "service"]);
     let of = |key: Key, issuer: &str| {
         let mut claims = claims_but("roles", roles.clone());
@@ -194,7 +198,7 @@ async fn subjects_of_two_issuers_are_two_callers_and_each_issuer_gives_only_its_
 
 #[tokio::test]
 async fn an_issuer_without_a_prefix_can_not_name_subjects_of_others() {
-    let bare = Grant { prefix: String::new(), ..Grant::of(IDP) };
+    let bare = Grant { prefix: String::new(), ..customers() };
     let other = "https://other.example";
     let keys = KeySource::Given(JwkSet { keys: vec![Key::ec().public()] });
     let other = Trust { issuer: other.to_owned(), keys, grant: Grant::of(other) };
@@ -211,7 +215,7 @@ async fn without_a_key_id_the_only_key_for_the_algorithm_is_meant() {
     assert!(verifier.verify(&sign(Header::new(Algorithm::RS256), &Key::rsa()), NOW).is_ok());
 
     let (one, other) = (Key::rsa().public(), Key { id: "rsa-2", ..Key::rsa() }.public());
-    let verifier = verifier_of(vec![trust(vec![one, other], Grant::of(IDP))], "roles").await;
+    let verifier = verifier_of(vec![trust(vec![one, other], customers())], "roles").await;
     assert_eq!(verifier.verify(&sign(Header::new(Algorithm::RS256), &Key::rsa()), NOW), Err(AuthError::UnknownKey));
     let critical =
         Header { crit: Some(vec!["b64".into()]), kid: Some("rsa-1".into()), ..Header::new(Algorithm::RS256) };
@@ -220,7 +224,7 @@ async fn without_a_key_id_the_only_key_for_the_algorithm_is_meant() {
 
 #[tokio::test]
 async fn roles_can_be_read_from_where_the_issuer_puts_them() {
-    let grant = Grant { roles: Roles::named(["admin"]), ..Grant::of(IDP) };
+    let grant = Grant { roles: Roles::named(["admin"]), ..customers() };
     let verifier = verifier_of(vec![Trust { grant, ..idp() }], "/realm_access/roles").await;
     let claims = claims_but("realm_access", json!({ "roles": ["admin"] }));
     let caller = verifier.verify(&Key::ec().sign(&claims), NOW).unwrap();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chassis::access::Rate;
-use chassis::auth::{Roles, Trust};
+use chassis::auth::{ISSUER, Roles, Trust};
 use chassis::telemetry::Format;
 use clap::Args;
 use contracts::Role;
@@ -49,6 +49,7 @@ fn of_issuer<'a, 'o>(
 ) -> anyhow::Result<(&'a mut Trust, &'o str)> {
     let parts = option.rsplit_once('=');
     let (issuer, value) = parts.ok_or_else(|| anyhow::anyhow!("{name} {option:?} must be ISSUER={value}"))?;
+    anyhow::ensure!(issuer != ISSUER, "{name}: the tokens of {ISSUER} are the product's own and have every role");
     let trust = all.iter_mut().find(|trust| trust.issuer == issuer);
     let trust = trust.ok_or_else(|| anyhow::anyhow!("{name} names {issuer:?}, which is no issuer of --auth"))?;
     Ok((trust, value))
@@ -235,6 +236,9 @@ impl ServeOptions {
     pub fn trust(&self) -> anyhow::Result<Vec<Trust>> {
         let named = self.auth.iter().filter(|auth| *auth != "own");
         let mut all: Vec<Trust> = named.map(|trust| trust.parse()).collect::<Result<_, _>>()?;
+        for trust in all.iter_mut().filter(|trust| trust.issuer != ISSUER) {
+            trust.grant.roles = [Role::Customer].into_iter().collect();
+        }
         for option in &self.issuer_roles {
             let (trust, names) = of_issuer(&mut all, option, "--issuer-roles", "ROLE,ROLE")?;
             let names: Vec<&str> = names.split(',').collect();
@@ -343,6 +347,7 @@ mod tests {
         let wrong = |more: &[&str]| trust(more).unwrap_err().to_string();
         assert!(wrong(&["--issuer-roles", "https://staff.example=admin,service"]).contains("customer, admin"));
         assert!(wrong(&["--issuer-roles", "https://nobody.example=admin"]).contains("no issuer of --auth"));
+        assert!(wrong(&["--issuer-roles", "nadeuri=admin"]).contains("the product's own"));
         assert!(wrong(&["--issuer-prefix", "x"]).contains("must be ISSUER=PREFIX"));
         let one_prefix = ["--issuer-prefix", "https://login.example=", "--issuer-prefix", "https://staff.example="];
         assert!(wrong(&one_prefix).contains("its own prefix"));

@@ -10,7 +10,6 @@ use std::str::FromStr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use contracts::Role;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
 use tokio::sync::Notify;
@@ -50,14 +49,14 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// The default: it may give only the role of everybody who uses the product, and its subjects begin with its name.
+    /// The default: it may give no role until it is told which, and its subjects begin with its name.
     ///
     /// The product's own issuer may give every role, and its subjects, among them the names of contexts, stand alone.
     pub fn of(issuer: &str) -> Grant {
         if issuer == ISSUER {
             return Grant { roles: Roles::all(), prefix: String::new() };
         }
-        Grant { roles: [Role::Customer].into_iter().collect(), prefix: format!("{issuer}#") }
+        Grant { roles: Roles::default(), prefix: format!("{issuer}#") }
     }
 }
 
