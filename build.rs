@@ -72,10 +72,12 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         let is_long = extension(pool, &method.options(), "nadeuri.options.v1.long")?;
         let is_long = is_long.and_then(|value| value.as_bool()).unwrap_or(false);
         let is_stream = method.is_server_streaming();
+        let package = method.parent_service().package_name().to_owned();
+        let context = package.split('.').nth(1).unwrap_or_default();
         let response = method.output().full_name().to_owned();
         writeln!(
             code,
-            "    Rpc {{ path: {path:?}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, is_long: {is_long}, is_stream: {is_stream}, response: {response:?} }},"
+            "    Rpc {{ path: {path:?}, context: {context:?}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, is_long: {is_long}, is_stream: {is_stream}, response: {response:?} }},"
         )?;
     }
     code.push_str("];\n\n/// Every event of the contracts.\npub static EVENTS: &[Event] = &[\n");

@@ -32,6 +32,8 @@ pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descri
 pub struct Rpc {
     /// The HTTP path, such as `/nadeuri.rental.v1.RentalService/ReserveCar`.
     pub path: &'static str,
+    /// The context that serves it, such as `rental`.
+    pub context: &'static str,
     /// The roles that may call it: a caller needs one of them. If empty, nobody may call it.
     pub roles: &'static [Role],
     /// Whether it may be repeated.

@@ -55,7 +55,7 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
         peers: Peers::default(),
         identity: Identity::Named,
         limits: Limits::default(),
-        guard: Guard::new(Auth::Off, runtime.clock.clone(), access::Limits::default()),
+        guard: Guard::new(Auth::Off, runtime.clock.clone(), access::Limits::default(), access::Calls::default()),
         settings: Default::default(),
         key_retention: Duration::from_secs(3_600),
     };

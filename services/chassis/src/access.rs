@@ -95,9 +95,28 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Guard(Arc<Rules>);
 
+/// The calls between contexts that are let through, as pairs of caller and callee: those that the contexts declare.
+#[derive(Clone, Debug, Default)]
+pub struct Calls(Arc<[(String, String)]>);
+
+impl<N: Into<String>> FromIterator<(N, N)> for Calls {
+    fn from_iter<T: IntoIterator<Item = (N, N)>>(calls: T) -> Calls {
+        Calls(calls.into_iter().map(|(from, to)| (from.into(), to.into())).collect())
+    }
+}
+
+impl Calls {
+    /// Whether the caller has one of the roles of the RPC. The role of contexts is that of declared callers alone.
+    fn admit(&self, caller: &Caller, rpc: &Rpc) -> bool {
+        let is_declared = || self.0.iter().any(|(from, to)| caller.is(from) && *to == rpc.context);
+        rpc.roles.iter().any(|role| caller.has(*role) && (*role != Role::Service || is_declared()))
+    }
+}
+
 struct Rules {
     auth: Auth,
     clock: Clock,
+    calls: Calls,
     rates: Option<Rates>,
     places: Option<Places>,
     deadline: Duration,
@@ -107,10 +126,11 @@ struct Rules {
 
 impl Guard {
     /// A guard for calls from outside of the process.
-    pub fn new(auth: Auth, clock: Clock, limits: Limits) -> Guard {
+    pub fn new(auth: Auth, clock: Clock, limits: Limits, calls: Calls) -> Guard {
         Guard(Arc::new(Rules {
             auth,
             clock,
+            calls,
             rates: limits.rate.map(Rates::new),
             places: Some(Places::new(limits.in_flight)),
             deadline: limits.deadline,
@@ -121,10 +141,11 @@ impl Guard {
 
     /// The same for calls within the process: they are part of admitted calls, and are not rejected halfway.
     pub fn within(&self) -> Guard {
-        let Rules { auth, clock, deadline, open_streams, stopping, .. } = &*self.0;
+        let Rules { auth, clock, calls, deadline, open_streams, stopping, .. } = &*self.0;
         Guard(Arc::new(Rules {
             auth: auth.clone(),
             clock: clock.clone(),
+            calls: calls.clone(),
             rates: None,
             places: None,
             deadline: *deadline,
@@ -154,9 +175,12 @@ impl Rules {
         }
         let caller = self.auth.caller(headers, self.clock.now());
         let caller = caller.map_err(unauthenticated)?;
-        if !rpc.roles.iter().any(|role| caller.has(*role)) {
+        if caller.callee().is_some_and(|callee| callee != rpc.context) {
+            return Err(unauthenticated(AuthError::Audience));
+        }
+        if !self.calls.admit(&caller, rpc) {
             let roles: Roles = rpc.roles.iter().copied().collect();
-            let message = format!("this call needs one of the roles: {roles}");
+            let message = format!("this call needs one of the roles: {roles}; contexts have to declare it");
             return Err(reject(Code::PermissionDenied, "ROLE_MISSING", &message, None));
         }
         if let Some(rates) = self.rates.as_ref().filter(|_| !caller.has(Role::Service)) {
@@ -452,7 +476,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_ends_with_the_token_of_its_caller() {
         let clock = Clock::runtime(Timestamp::from_micros(1_700_000_000_000_000));
-        let guard = Guard::new(Auth::Off, clock.clone(), Limits::default());
+        let guard = Guard::new(Auth::Off, clock.clone(), Limits::default(), Calls::default());
         let caller = Caller::new("ops", Roles::all()).unwrap();
         let expiring = caller.clone().until(clock.now() + Duration::from_secs(90));
         let start = Instant::now();

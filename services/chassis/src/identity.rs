@@ -13,20 +13,26 @@ use crate::clock::Timestamp;
 pub enum Identity {
     /// The context's name, which is trusted where authentication is off.
     Named,
-    /// A token of the context's, signed with the product's own key.
+    /// A token of the context's for the one that it calls, signed with the product's own key.
     Signed(Arc<Signer>),
 }
 
 impl Identity {
-    /// Sets `context` as the caller of a request.
-    pub fn sign(&self, context: &'static str, metadata: &mut MetadataMap, now: Timestamp) -> Result<(), Status> {
+    /// Sets `from` as the caller of a request to the context `to`.
+    pub fn sign(
+        &self,
+        from: &'static str,
+        to: &'static str,
+        metadata: &mut MetadataMap,
+        now: Timestamp,
+    ) -> Result<(), Status> {
         match self {
             Identity::Named => {
-                metadata.insert("x-user", MetadataValue::from_static(context));
+                metadata.insert("x-user", MetadataValue::from_static(from));
                 metadata.insert("x-roles", MetadataValue::from_static("service"));
             }
             Identity::Signed(signer) => {
-                let authorization = signer.service_authorization(context, now);
+                let authorization = signer.service_authorization(from, to, now);
                 let authorization = authorization.map_err(|error| Status::internal(error.to_string()))?;
                 metadata.insert("authorization", authorization);
             }

@@ -274,7 +274,7 @@ impl PeerClientInner {
     {
         let mut request = Request::new(message);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        self.identity.sign(self.from, request.metadata_mut(), self.clock.now())?;
+        self.identity.sign(self.from, self.to, request.metadata_mut(), self.clock.now())?;
         if let Some(traceparent) = telemetry::current_traceparent() {
             let value: MetadataValue<Ascii> = traceparent.parse().map_err(|_| Status::internal("a bad traceparent"))?;
             request.metadata_mut().insert("traceparent", value);

@@ -44,7 +44,7 @@ fn answers() -> Inner {
 }
 
 fn guard(limits: Limits) -> Guard {
-    Guard::new(Auth::Off, Clock::system(), limits)
+    Guard::new(Auth::Off, Clock::system(), limits, [("fleet", "rental")].into_iter().collect())
 }
 
 fn open_to(role: Role, but_not: Role) -> &'static Rpc {
@@ -81,6 +81,18 @@ async fn a_role_of_the_contract_is_needed() {
     assert_eq!((denied.code(), &*reason(&denied)), (Code::PermissionDenied, "ROLE_MISSING"));
     assert!(denied.message().contains("admin"), "{denied}");
     assert_eq!(call(&service, path, &[("x-roles", "customer,admin")]).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_context_makes_only_the_calls_that_it_declares() {
+    let service = guard(Limits::default()).layer(answers());
+    let only_contexts = |rpc: &&Rpc| rpc.context == "rental" && rpc.roles == [Role::Service];
+    let path = RPCS.iter().find(only_contexts).unwrap().path;
+    assert_eq!(call(&service, path, &[("x-user", "fleet"), ("x-roles", "service")]).await.code(), Code::Ok);
+    for name in ["mypage", "rental", "guest"] {
+        let denied = call(&service, path, &[("x-user", name), ("x-roles", "service,admin")]).await;
+        assert_eq!((denied.code(), &*reason(&denied)), (Code::PermissionDenied, "ROLE_MISSING"), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -278,16 +278,29 @@ async fn a_context_signs_its_calls_and_keeps_the_token_while_it_is_good() {
     let folder = folder("service");
     let signer = Signer::open(&DevKey::open_or_create(&folder).unwrap().key, AUDIENCE).unwrap();
     let verifier = verifier_of(vec![signer.trust()], "roles").await;
-    let first = signer.service_authorization("rental", NOW).unwrap();
-    assert_eq!(first, signer.service_authorization("rental", NOW + Duration::from_secs(239)).unwrap());
-    assert_ne!(first, signer.service_authorization("fleet", NOW).unwrap());
-    assert_ne!(first, signer.service_authorization("rental", NOW + Duration::from_secs(240)).unwrap());
+    let first = signer.service_authorization("rental", "payment", NOW).unwrap();
+    assert_eq!(first, signer.service_authorization("rental", "payment", NOW + Duration::from_secs(239)).unwrap());
+    assert_ne!(first, signer.service_authorization("fleet", "payment", NOW).unwrap());
+    assert_ne!(first, signer.service_authorization("rental", "payment", NOW + Duration::from_secs(240)).unwrap());
+    assert_ne!(first, signer.service_authorization("rental", "wallet", NOW).unwrap());
     assert!(!format!("{first:?}").contains("ey"), "a token must not be logged");
     let token = first.to_str().unwrap().strip_prefix("Bearer ").unwrap();
     assert_eq!(
         verifier.verify(token, NOW),
-        Ok(Caller::service("rental").until(NOW + Duration::from_secs(300 + LEEWAY)))
+        Ok(Caller::service("rental").calling("payment").until(NOW + Duration::from_secs(300 + LEEWAY)))
     );
+}
+
+#[tokio::test]
+async fn a_token_is_either_one_of_a_context_for_another_one_or_has_the_other_roles() {
+    let folder = folder("either");
+    let signer = Signer::open(&DevKey::open_or_create(&folder).unwrap().key, AUDIENCE).unwrap();
+    let verifier = verifier_of(vec![signer.trust(), idp()], "roles").await;
+    let token = signer.token("rental", Roles::all(), Duration::from_secs(60), NOW).unwrap();
+    let caller = verifier.verify(&token, NOW).unwrap();
+    assert_eq!((caller.callee(), caller.roles()), (None, Roles::all().without(Role::Service)));
+    let for_context = Key::rsa().sign(&claims_but("aud", json!("nadeuri/payment")));
+    assert_eq!(verifier.verify(&for_context, NOW), Err(AuthError::Audience), "only the product's own key signs those");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chassis::access::{Guard, Limits};
+use chassis::access::{Calls, Guard, Limits};
 use chassis::auth::Auth;
 use chassis::breaker::Position;
 use chassis::clock::{Clock, Timestamp};
@@ -130,7 +130,7 @@ async fn one_trace_goes_through_a_call_and_what_follows_from_it() {
         let failed = Status::internal("a bug").into_http::<Body>();
         Ok::<Response<Body>, Infallible>(failed)
     });
-    let mut service = Guard::new(Auth::Off, Clock::system(), Limits::default()).layer(handler);
+    let mut service = Guard::new(Auth::Off, Clock::system(), Limits::default(), Calls::default()).layer(handler);
     let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = || {
         Request::post(RPCS[0].path)

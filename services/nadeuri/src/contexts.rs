@@ -33,6 +33,13 @@ pub fn subscriptions<'a>(
     contexts.into_iter().map(|context| Ok((context.name, context.subscription()?))).collect()
 }
 
+/// The calls that these contexts declare, as pairs of caller and callee.
+pub fn calls<'a>(
+    contexts: impl IntoIterator<Item = &'a Context>,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    contexts.into_iter().flat_map(|context| context.calls.iter().map(|to| (context.name, *to)))
+}
+
 /// The contexts with these names. No name, or `all`, means all contexts.
 pub fn named(names: &[String]) -> Result<Vec<&'static Context>, String> {
     if names.is_empty() || names.iter().any(|name| name == "all") {

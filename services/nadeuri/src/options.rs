@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chassis::access::Rate;
+use chassis::access::{Calls, Rate};
 use chassis::auth::{ISSUER, Roles, Trust};
 use chassis::telemetry::Format;
 use clap::Args;
@@ -161,6 +161,12 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_IDENTITY")]
     pub identity: Option<PathBuf>,
 
+    /// A call by a context that is no part of this program, as `CALLER=CONTEXT`. Can be repeated.
+    ///
+    /// Calls for the role `service` are let through only if their caller declares them.
+    #[arg(long, env = "NADEURI_CALLS", value_delimiter = ' ')]
+    pub calls: Vec<String>,
+
     /// The rate limit per caller, in calls per second, with bursts of twice as many. 0 means no limit. Default: 100, or no
     /// limit with `--auth off`.
     #[arg(long, env = "NADEURI_RATE")]
@@ -283,6 +289,20 @@ impl ServeOptions {
             peers.insert(context.name, endpoint);
         }
         Ok(peers)
+    }
+
+    /// The calls between contexts that are let through.
+    pub fn calls(&self) -> anyhow::Result<Calls> {
+        let more = self.calls.iter().map(|call| match call.split_once('=') {
+            Some((from, to)) => {
+                let to = contexts::named(&[to.to_owned()]).map_err(anyhow::Error::msg)?;
+                Ok(to.into_iter().map(|to| (from.to_owned(), to.name.to_owned())).collect::<Vec<_>>())
+            }
+            None => anyhow::bail!("--calls {call:?} must be CALLER=CONTEXT"),
+        });
+        let more: Vec<Vec<(String, String)>> = more.collect::<anyhow::Result<_>>()?;
+        let declared = contexts::calls(contexts::ALL).map(|(from, to)| (from.to_owned(), to.to_owned()));
+        Ok(declared.chain(more.into_iter().flatten()).collect())
     }
 
     /// The settings of the contexts.

@@ -48,7 +48,7 @@ impl Served {
         let runtime = Runtime::real();
         let (auth, identity) = auth(options).await?;
         let limits = Limits { rate: options.rate(), in_flight: options.in_flight, ..Limits::default() };
-        let guard = Guard::new(auth, runtime.clock.clone(), limits);
+        let guard = Guard::new(auth, runtime.clock.clone(), limits, options.calls()?);
         let environment = environment(options, &runtime, &guard, identity)?;
         let mut running = Vec::new();
         for context in chosen {

@@ -141,7 +141,7 @@ pub(super) struct Key {
 
 impl Key {
     /// `None` for keys that are not for signatures we accept, or too weak.
-    fn new(issuer: &Arc<str>, audience: &str, jwk: &Jwk) -> Option<Key> {
+    fn new(issuer: &Arc<str>, jwk: &Jwk) -> Option<Key> {
         let (algorithm, named) = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
             AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
@@ -157,9 +157,9 @@ impl Key {
         let decoding = DecodingKey::from_jwk(jwk).ok().filter(|key| is_whole(algorithm, key))?;
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[issuer]);
-        validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // The verifier checks these against the current time of its caller.
+        // The verifier checks the audience, and these against the current time of its caller.
+        validation.validate_aud = false;
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let (issuer, id) = (issuer.clone(), jwk.common.key_id.clone());
@@ -218,21 +218,21 @@ pub(super) struct Keyring {
 
 impl Keyring {
     /// Reads all sources; each must have a key. The task keeps the keys fresh for as long as its handle lives.
-    pub async fn open(trust: Vec<Trust>, audience: &str) -> Result<(Arc<Keyring>, AbortOnDropHandle<()>), KeysError> {
+    pub async fn open(trust: Vec<Trust>) -> Result<(Arc<Keyring>, AbortOnDropHandle<()>), KeysError> {
         if trust.is_empty() {
             return Err(KeysError::NoTrust);
         }
         let mut sources = Vec::new();
         for trust in trust {
             let issuer: Arc<str> = trust.issuer.into();
-            let keys = load(&trust.keys, &issuer, audience).await?;
+            let keys = load(&trust.keys, &issuer).await?;
             sources.push(Source { issuer, place: trust.keys, keys });
         }
         let ring = Arc::new(Keyring { current: RwLock::default(), wanted: Notify::new() });
         ring.swap(&sources);
-        let state = (ring.clone(), sources, audience.to_owned());
-        let task = tokio::spawn(supervise("server", "refresh of keys", state, |(ring, sources, audience)| {
-            Box::pin(ring.keep_fresh(sources, audience))
+        let state = (ring.clone(), sources);
+        let task = tokio::spawn(supervise("server", "refresh of keys", state, |(ring, sources)| {
+            Box::pin(ring.keep_fresh(sources))
         }));
         Ok((ring, AbortOnDropHandle::new(task)))
     }
@@ -258,13 +258,13 @@ impl Keyring {
         *self.current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;
     }
 
-    async fn keep_fresh(&self, sources: &mut [Source], audience: &str) {
+    async fn keep_fresh(&self, sources: &mut [Source]) {
         loop {
             // A request during the pause takes effect at its end.
             tokio::time::sleep(REFRESH_PAUSE).await;
             let _ = tokio::time::timeout(REFRESH_EACH - REFRESH_PAUSE, self.wanted.notified()).await;
             for source in &mut *sources {
-                match load(&source.place, &source.issuer, audience).await {
+                match load(&source.place, &source.issuer).await {
                     Ok(keys) => source.keys = keys,
                     Err(error) => tracing::warn!(issuer = &*source.issuer, %error, "keeping the previous keys"),
                 }
@@ -280,7 +280,7 @@ struct Source {
     keys: Vec<Key>,
 }
 
-async fn load(place: &KeySource, issuer: &Arc<str>, audience: &str) -> Result<Vec<Key>, KeysError> {
+async fn load(place: &KeySource, issuer: &Arc<str>) -> Result<Vec<Key>, KeysError> {
     let unreadable = |cause: String| KeysError::Unreadable { place: place.to_string(), cause };
     let parse = |json: &[u8]| serde_json::from_slice(json).map_err(|error| unreadable(error.to_string()));
     let set: JwkSet = match place {
@@ -288,7 +288,7 @@ async fn load(place: &KeySource, issuer: &Arc<str>, audience: &str) -> Result<Ve
         KeySource::File(path) => parse(&tokio::fs::read(path).await.map_err(|error| unreadable(error.to_string()))?)?,
         KeySource::Url(url) => parse(&fetch(url.clone()).await.map_err(unreadable)?)?,
     };
-    let keys: Vec<_> = set.keys.iter().filter_map(|jwk| Key::new(issuer, audience, jwk)).collect();
+    let keys: Vec<_> = set.keys.iter().filter_map(|jwk| Key::new(issuer, jwk)).collect();
     if keys.is_empty() { Err(KeysError::NoneFits { place: place.to_string() }) } else { Ok(keys) }
 }
 

@@ -36,24 +36,37 @@ pub struct Caller {
     subject: Arc<str>,
     roles: Roles,
     expires_at: Option<Timestamp>,
+    callee: Option<Arc<str>>,
 }
 
 impl Caller {
     /// A caller; `None` unless the subject has 1 to 128 characters, all of them printable.
     pub fn new(subject: &str, roles: Roles) -> Option<Caller> {
         let is_right = (1..=SUBJECT_MAX).contains(&subject.len()) && !subject.chars().any(char::is_control);
-        is_right.then(|| Caller { subject: subject.into(), roles, expires_at: None })
+        is_right.then(|| Caller { subject: subject.into(), roles, expires_at: None, callee: None })
     }
 
     /// A context of this product.
     pub fn service(name: &'static str) -> Caller {
-        Caller { subject: name.into(), roles: [Role::Service].into_iter().collect(), expires_at: None }
+        let roles = [Role::Service].into_iter().collect();
+        Caller { subject: name.into(), roles, expires_at: None, callee: None }
     }
 
     /// The same caller, with a token that expires.
     #[must_use]
     pub fn until(self, expires_at: Timestamp) -> Caller {
         Caller { expires_at: Some(expires_at), ..self }
+    }
+
+    /// The same caller, with a token for calls of one context alone.
+    #[must_use]
+    pub fn calling(self, callee: &str) -> Caller {
+        Caller { callee: Some(callee.into()), ..self }
+    }
+
+    /// The only context that their token is for; `None` if it is for all.
+    pub fn callee(&self) -> Option<&str> {
+        self.callee.as_deref()
     }
 
     /// When their token expires; `None` if they have none.

@@ -31,7 +31,7 @@ pub struct Signer {
     public: Jwk,
     header: Header,
     audience: String,
-    service_tokens: Mutex<HashMap<String, ServiceToken>>,
+    service_tokens: Mutex<HashMap<(&'static str, &'static str), ServiceToken>>,
 }
 
 struct ServiceToken {
@@ -99,11 +99,22 @@ impl Signer {
 
     /// A token with this subject and these roles, valid for `life`.
     pub fn token(&self, subject: &str, roles: Roles, life: Duration, now: Timestamp) -> Result<String, SignerError> {
+        self.token_for(&self.audience, subject, roles, life, now)
+    }
+
+    fn token_for(
+        &self,
+        audience: &str,
+        subject: &str,
+        roles: Roles,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<String, SignerError> {
         let caller = Caller::new(subject, roles).ok_or(super::AuthError::Subject)?;
         let seconds = |time: Timestamp| time.micros().div_euclid(1_000_000);
         let claims = Claims {
             iss: ISSUER,
-            aud: &self.audience,
+            aud: audience,
             sub: caller.subject(),
             iat: seconds(now),
             exp: seconds(now + life),
@@ -112,18 +123,24 @@ impl Signer {
         Ok(encode(&self.header, &claims, &self.key)?)
     }
 
-    /// The `authorization` of calls from a context to another: `Bearer …`, with a new token every few minutes.
-    pub fn service_authorization(&self, name: &str, now: Timestamp) -> Result<MetadataValue<Ascii>, SignerError> {
+    /// The `authorization` of calls from one context to another: `Bearer …`, with a new token every few minutes.
+    pub fn service_authorization(
+        &self,
+        from: &'static str,
+        to: &'static str,
+        now: Timestamp,
+    ) -> Result<MetadataValue<Ascii>, SignerError> {
         let mut tokens = self.service_tokens.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(token) = tokens.get(name).filter(|token| now < token.replace_at) {
+        if let Some(token) = tokens.get(&(from, to)).filter(|token| now < token.replace_at) {
             return Ok(token.authorization.clone());
         }
-        let token = self.token(name, [Role::Service].into_iter().collect(), SERVICE_TOKEN_LIFE, now)?;
+        let (audience, roles) = (format!("{}/{to}", self.audience), [Role::Service].into_iter().collect());
+        let token = self.token_for(&audience, from, roles, SERVICE_TOKEN_LIFE, now)?;
         let authorization = MetadataValue::try_from(format!("Bearer {token}"));
         let mut authorization = authorization.map_err(|_| super::AuthError::Malformed)?;
         authorization.set_sensitive(true);
         let replace_at = now + (SERVICE_TOKEN_LIFE - SERVICE_TOKEN_SPARE);
-        tokens.insert(name.to_owned(), ServiceToken { authorization: authorization.clone(), replace_at });
+        tokens.insert((from, to), ServiceToken { authorization: authorization.clone(), replace_at });
         Ok(authorization)
     }
 

@@ -39,6 +39,7 @@ pub struct JwtSettings {
 pub struct Verifier {
     ring: Arc<Keyring>,
     grants: Arc<HashMap<String, Grant>>,
+    audience: Arc<str>,
     roles_claim: Arc<str>,
     _refresh: Arc<AbortOnDropHandle<()>>,
 }
@@ -47,10 +48,11 @@ impl Verifier {
     /// Reads the keys, and keeps them fresh in the background.
     pub async fn start(settings: JwtSettings) -> Result<Verifier, KeysError> {
         let grants = settings.trust.iter().map(|trust| (trust.issuer.clone(), trust.grant.clone())).collect();
-        let (ring, refresh) = Keyring::open(settings.trust, &settings.audience).await?;
+        let (ring, refresh) = Keyring::open(settings.trust).await?;
         Ok(Verifier {
             ring,
             grants: Arc::new(grants),
+            audience: settings.audience.into(),
             roles_claim: settings.roles_claim.into(),
             _refresh: Arc::new(refresh),
         })
@@ -71,16 +73,36 @@ impl Verifier {
             return Err(AuthError::NotYetValid);
         }
         let Grant { roles: granted, prefix } = self.grants.get(&issuer).ok_or(AuthError::Issuer)?;
+        let callee = self.callee(&claims.aud, &issuer).ok_or(AuthError::Audience)?;
         let roles = self.roles(&claims.others).and(*granted);
-        // Only the product's own key can sign for a context.
-        let roles = if issuer == ISSUER { roles } else { roles.without(Role::Service) };
+        // A token of a context is for one other context, and proves nothing else; no other token is one of a context.
+        let contexts = [Role::Service].into_iter().collect();
+        let roles = if callee.is_some() { roles.and(contexts) } else { roles.without(Role::Service) };
         // The prefix alone would be the caller of every token without a subject.
         let subject = Some(&claims.sub).filter(|sub| !sub.is_empty()).map(|sub| format!("{prefix}{sub}"));
         let subject = subject.filter(|subject| !self.is_of_another(subject, prefix)).ok_or(AuthError::Subject)?;
         let caller = Caller::new(&subject, roles).ok_or(AuthError::Subject)?;
+        let caller = match callee {
+            Some(callee) => caller.calling(callee),
+            None => caller,
+        };
         let caller = caller.until(Timestamp::from_micros(((claims.exp + LEEWAY_SECONDS) * 1e6) as i64));
         trusted.verified.insert(token, &caller, claims.exp, now_seconds);
         Ok(caller)
+    }
+
+    /// The context that a token of the product's own is for, by its audience: `nadeuri/payment`; `Some(None)` if the token
+    /// is for all contexts, `None` if it is for something else.
+    fn callee<'a>(&self, audience: &'a Audience, issuer: &str) -> Option<Option<&'a str>> {
+        let named = match audience {
+            Audience::One(one) => std::slice::from_ref(one),
+            Audience::Several(several) => several,
+        };
+        if named.iter().any(|name| **name == *self.audience) {
+            return Some(None);
+        }
+        let callees = named.iter().filter_map(|name| name.strip_prefix(&*self.audience)?.strip_prefix('/'));
+        callees.filter(|_| issuer == ISSUER).map(Some).next()
     }
 
     /// Whether a subject with this prefix reads like one of an issuer whose prefix is longer.
@@ -137,10 +159,19 @@ struct Claimed {
     iss: String,
 }
 
+/// The claim `aud` is one name or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
 /// Times are seconds since the epoch, which may have fractions.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    aud: Audience,
     exp: f64,
     nbf: Option<f64>,
     #[serde(flatten)]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chassis::access::{Guard, Limits};
+use chassis::access::{Calls, Guard, Limits};
 use chassis::auth::Auth;
 use chassis::bus::{Bus, BusError, Consumer, PublishError};
 use chassis::context::{Context, Environment, Running};
@@ -99,7 +99,7 @@ impl Store {
             peers: Peers::default(),
             identity: Identity::Named,
             limits: peer::Limits::default(),
-            guard: Guard::new(Auth::Off, self.runtime.clock.clone(), Limits::default()),
+            guard: Guard::new(Auth::Off, self.runtime.clock.clone(), Limits::default(), Calls::default()),
             settings: toml::Table::new(),
             key_retention: Duration::from_secs(3_600),
         };

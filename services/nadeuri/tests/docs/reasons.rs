@@ -37,7 +37,7 @@ pub const COMMON: [(&str, &str); 18] = [
     ("MESSAGE_TOO_LARGE", "the request is larger than 256 KiB"),
     ("REQUEST_ID_REUSED", "the `request_id` was used before with another request"),
     ("UNAUTHENTICATED", "there is no token, or it is not valid"),
-    ("ROLE_MISSING", "the caller has none of the roles of the RPC"),
+    ("ROLE_MISSING", "the caller has none of the roles of the RPC, or is a context that does not declare the call"),
     ("CLOSED", "the RPC has no roles, so nobody may call it"),
     ("UNKNOWN_RPC", "there is no such RPC"),
     ("RATE_LIMITED", "the caller exceeds the rate limit"),

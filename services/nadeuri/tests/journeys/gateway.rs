@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::auth::{Roles, Signer};
 use contracts::fleet::v1::{CarStatus, GetCarRequest};
 use contracts::notification::v1::ListMessagesRequest;
-use contracts::payment::v1::ListPaymentsRequest;
+use contracts::payment::v1::{CollectPaymentRequest, ListPaymentsRequest};
 use contracts::rental::v1::{ListReservationsRequest, ReserveCarRequest, RetireCarRequest};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, encode};
@@ -113,6 +113,20 @@ async fn tokens(app: Cluster) {
     }
     refused(mina.register(some_car("Mine", won(1))).await, Code::PermissionDenied, "ROLE_MISSING");
     refused(admin.reserve(&car, period(1, 1)).await, Code::PermissionDenied, "ROLE_MISSING");
+
+    // Contexts that are not themselves: each token is for one context, and serves for the calls that are declared.
+    let context = |from, to| {
+        let authorization = signer.service_authorization(from, to, crate::support::now()).unwrap();
+        bearer(&app, authorization.to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned())
+    };
+    let collect = CollectPaymentRequest::default();
+    refused(context("mypage", "payment").send(collect.clone()).await, Code::PermissionDenied, "ROLE_MISSING");
+    refused(context("order", "resort").send(collect.clone()).await, Code::Unauthenticated, "UNAUTHENTICATED");
+    refused(context("order", "payment").send(collect).await, Code::InvalidArgument, "INVALID_FIELDS");
+    refused(context("order", "payment").send(get()).await, Code::Unauthenticated, "UNAUTHENTICATED");
+    let collect = CollectPaymentRequest::default();
+    let all_roles = bearer(&app, signer.token("order", Roles::all(), hour, crate::support::now()).unwrap());
+    refused(all_roles.send(collect).await, Code::PermissionDenied, "ROLE_MISSING");
 
     // Calls between contexts: renting charges, removing retires.
     let trip = mina.reserve(&car, period(1, 1)).await.unwrap();

@@ -123,7 +123,12 @@ fn environment(bus: impl Bus + 'static) -> Environment {
         peers: Peers::default(),
         identity: Identity::Named,
         limits: peer::Limits::default(),
-        guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default()),
+        guard: Guard::new(
+            Auth::Off,
+            runtime.clock.clone(),
+            Limits::default(),
+            nadeuri::contexts::calls(nadeuri::contexts::ALL).collect(),
+        ),
         settings: "".parse().unwrap(),
         key_retention: Duration::from_secs(3_600),
         runtime,

@@ -298,7 +298,12 @@ fn environment(runtime: &Runtime, bus: SimulatedBus) -> Environment {
         peers: Peers::default(),
         identity: Identity::Named,
         limits: peer::Limits::default(),
-        guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default()),
+        guard: Guard::new(
+            Auth::Off,
+            runtime.clock.clone(),
+            Limits::default(),
+            nadeuri::contexts::calls(nadeuri::contexts::ALL).collect(),
+        ),
         settings: settings.parse().expect("the settings are TOML"),
         key_retention: Duration::from_secs(7 * 86_400),
     }

@@ -41,12 +41,13 @@ impl Harness {
             (payment::CONTEXT.name, payment::policy::policy().subscription()),
             (WASH.name, wash::policy().subscription()),
         ];
+        let calls = ["wash", "mall"].map(|seller| (seller, payment::CONTEXT.name)).into_iter();
         let environment = Environment {
             bus: Arc::new(Local::new(subscriptions)),
             peers: Peers::default(),
             identity: Identity::Named,
             limits: peer::Limits::default(),
-            guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default()),
+            guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default(), calls.collect()),
             settings: "".parse().unwrap(),
             key_retention: Duration::from_secs(3_600),
             runtime,
