@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package nadeuri \
     && cp target/release/nadeuri /nadeuri
 # The C library, which resolves names by nsswitch.conf, and the loader, at the paths of this architecture; the roots of public
-# certificate authorities, for issuers' JWKS and PostgreSQL over TLS. Time zones and SQLite are in the binary.
+# certificate authorities, for all that is called over TLS. Time zones and SQLite are in the binary.
 RUN mkdir -p /image/etc/ssl/certs /image/usr/local/bin \
     && ldd /nadeuri | grep -o '/[^ ]*' | xargs -I{} cp --parents --dereference {} /image \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \

@@ -16,6 +16,7 @@ use chassis::db::Database;
 use chassis::identity::Identity;
 use chassis::peer::{Limits, Peers};
 use chassis::runtime::Runtime;
+use chassis::tls::Tls;
 use futures::StreamExt;
 use hdrhistogram::Histogram;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
@@ -48,7 +49,7 @@ pub async fn measure(postgres: &str, amqp: &str, table: &mut Table) -> anyhow::R
 async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Duration> {
     let runtime = Runtime::real();
     let name = format!("bench{}", Uuid::now_v7().simple());
-    let bus = Rabbit::new(amqp, &name, vec![("chronicle", Subscription::All)], &runtime);
+    let bus = Rabbit::new(amqp, Tls::default(), &name, vec![("chronicle", Subscription::All)], &runtime);
     let environment = Environment {
         runtime: runtime.clone(),
         bus: Arc::new(bus.clone()),

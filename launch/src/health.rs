@@ -28,18 +28,35 @@ impl Server {
     ///
     /// If the server ended, or the limit is exceeded.
     pub async fn ready(&mut self, part: &str) -> anyhow::Result<SocketAddr> {
-        let waited = tokio::time::timeout(PATIENCE, self.wait_until_serving(part)).await;
+        self.ready_at(part, |address| Ok(Endpoint::from_shared(format!("http://{address}"))?)).await
+    }
+
+    /// The same for a server that needs an endpoint of its own, as for TLS.
+    ///
+    /// # Errors
+    ///
+    /// If the server ended, the limit is exceeded, or there is no endpoint.
+    pub async fn ready_at(
+        &mut self,
+        part: &str,
+        endpoint: impl Fn(SocketAddr) -> anyhow::Result<Endpoint>,
+    ) -> anyhow::Result<SocketAddr> {
+        let waited = tokio::time::timeout(PATIENCE, self.wait_until_serving(part, endpoint)).await;
         waited.with_context(|| format!("the server is not ready; its log:\n{}", self.output()))?
     }
 
-    async fn wait_until_serving(&mut self, part: &str) -> anyhow::Result<SocketAddr> {
+    async fn wait_until_serving(
+        &mut self,
+        part: &str,
+        endpoint: impl Fn(SocketAddr) -> anyhow::Result<Endpoint>,
+    ) -> anyhow::Result<SocketAddr> {
         let address = loop {
             match self.address()? {
                 Some(address) => break address,
                 None => tokio::time::sleep(LOOK).await,
             }
         };
-        let mut health = HealthClient::new(Endpoint::from_shared(format!("http://{address}"))?.connect_lazy());
+        let mut health = HealthClient::new(endpoint(address)?.connect_lazy());
         loop {
             self.ensure_running()?;
             let mut request = Request::new(HealthCheckRequest { service: part.to_owned() });

@@ -5,6 +5,7 @@
 //! it kills the server.
 
 mod account;
+mod certificate;
 pub mod ports;
 mod postgres;
 mod processes;
@@ -166,8 +167,13 @@ pub fn up(folder: &Path, kinds: &[Kind]) -> Result<Variables> {
     let known = Kind::ALL.into_iter().filter_map(|kind| Some((kind.server(), kind.port(&folder)?)));
     let mut variables: Variables = known.map(|(server, port)| (server.variable, (server.url)(port))).collect();
     if Kind::Postgres.port(&folder).is_some() {
-        let certificate = postgres::certificate(&Kind::Postgres.folder(&folder));
+        let certificate = certificate::certificate(&Kind::Postgres.folder(&folder));
         variables.insert("NADEURI_TEST_POSTGRES_CA", certificate.display().to_string());
+    }
+    if let Some(port) = Kind::Rabbitmq.port(&folder) {
+        let certificate = certificate::certificate(&Kind::Rabbitmq.folder(&folder));
+        variables.insert("NADEURI_TEST_AMQPS", rabbitmq::url_over_tls(port));
+        variables.insert("NADEURI_TEST_AMQPS_CA", certificate.display().to_string());
     }
     // A file for the environment of a shell or a container.
     let env: String = variables.iter().map(|(variable, value)| format!("{variable}={value}\n")).collect();

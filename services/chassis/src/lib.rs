@@ -45,6 +45,7 @@ pub mod server;
 pub mod telemetry;
 pub mod timers;
 pub mod timestamp;
+pub mod tls;
 pub mod values;
 pub mod writer;
 

@@ -31,6 +31,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::places::{Full, Places};
 use crate::telemetry::{self, Meters};
+use crate::tls::Tls;
 
 /// The time after which a missing answer counts as a failure of the peer. Callers with shorter deadlines must not open
 /// the breaker for others.
@@ -77,12 +78,13 @@ pub struct Peers(Arc<PeersInner>);
 struct PeersInner {
     local: RwLock<HashMap<&'static str, Transport>>,
     remote: HashMap<&'static str, Endpoint>,
+    tls: Tls,
 }
 
 impl Peers {
-    /// Contexts that are not in this process are remote, each at an endpoint of its own.
-    pub fn new(remote: HashMap<&'static str, Endpoint>) -> Peers {
-        Peers(Arc::new(PeersInner { local: RwLock::default(), remote }))
+    /// Contexts that are not in this process are remote, each at an endpoint of its own, over TLS if it is `https`.
+    pub fn new(remote: HashMap<&'static str, Endpoint>, tls: Tls) -> Peers {
+        Peers(Arc::new(PeersInner { local: RwLock::default(), remote, tls }))
     }
 
     /// Sets the transport to a context of this process, or removes it.
@@ -105,7 +107,10 @@ impl Peers {
             Status::unavailable(format!("{context}: it is not running in this process, and no address is configured"))
         };
         let endpoint = self.0.remote.get(context).cloned().ok_or_else(away)?;
-        Ok(over_network(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true);
+        let secure = self.0.tls.secure(endpoint);
+        let endpoint = secure.map_err(|error| Status::unavailable(format!("{context}: no TLS: {error:?}")))?;
+        Ok(over_network(endpoint.connect_lazy()))
     }
 }
 
@@ -117,7 +122,8 @@ struct PeerClientInner {
     from: &'static str,
     to: &'static str,
     peers: Peers,
-    connected: Mutex<Option<Transport>>,
+    /// The transport, and the version of the TLS that it was made with.
+    connected: Mutex<Option<(u64, Transport)>>,
     identity: Identity,
     clock: Clock,
     limits: Limits,
@@ -288,9 +294,10 @@ impl PeerClientInner {
             return Ok(local);
         }
         let mut connected = self.connected.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let version = self.peers.0.tls.version();
         match &*connected {
-            Some(transport) => Ok(transport.clone()),
-            None => Ok(connected.insert(self.peers.remote(self.to)?).clone()),
+            Some((made_with, transport)) if *made_with == version => Ok(transport.clone()),
+            _ => Ok(connected.insert((version, self.peers.remote(self.to)?)).1.clone()),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::context::Running;
 use crate::health::HealthCheck;
 use crate::operations::Operations;
 use crate::runtime::supervise;
+use crate::tls::Tls;
 
 /// Concurrent calls on one connection.
 const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -45,8 +46,10 @@ pub enum ServeError {
 }
 
 /// How a server serves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
+    /// Its TLS.
+    pub tls: Tls,
     /// Whether tools can ask what there is to call.
     pub has_reflection: bool,
     /// How long calls are accepted after a stop, while health reports "not serving", so that load balancers switch to
@@ -94,7 +97,7 @@ pub async fn serve(
         tokio::time::sleep(settings.linger).await;
         streams.end_streams();
     };
-    let incoming = connection::limited(TcpIncoming::from(listener).with_nodelay(Some(true)));
+    let incoming = connection::limited(TcpIncoming::from(listener).with_nodelay(Some(true)), settings.tls);
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .initial_stream_window_size(1 << 20)

@@ -11,6 +11,7 @@ use chassis::bus::rabbit::Rabbit;
 use chassis::bus::{Bus as _, Consumer, Handler, Stopped, Subscription};
 use chassis::health::HealthCheck;
 use chassis::runtime::{Runtime, Tasks};
+use chassis::tls::{Files, Tls};
 use contracts::place::v1::Place;
 use futures::future::BoxFuture;
 use prost::{Message as _, Name as _};
@@ -78,14 +79,45 @@ fn consumer(handler: &Arc<Kept>) -> Consumer {
     Consumer { context: "receiver", subscription, handler: handler.clone(), bus: HealthCheck::new("bus") }
 }
 
+fn variable(name: &str) -> String {
+    std::env::var(name).expect("needs RabbitMQ: run `cargo xtask test`")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_flow_are_delivered_in_order_and_again_to_the_next_consumer_if_they_were_not_handled() {
-    let broker = std::env::var("NADEURI_TEST_AMQP").expect("needs RabbitMQ: run `cargo xtask test`");
+    deliver(&variable("NADEURI_TEST_AMQP"), Tls::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_flow_over_tls_if_the_authority_of_the_broker_is_known() {
+    let ca = Some(variable("NADEURI_TEST_AMQPS_CA").into());
+    let tls = Tls::start(Files { ca, ..Files::default() }).await.unwrap();
+    deliver(&variable("NADEURI_TEST_AMQPS"), tls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_an_unknown_authority_is_an_error_that_says_so() {
+    let broker = variable("NADEURI_TEST_AMQPS");
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.pem");
+    let certificate = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert;
+    std::fs::write(&other, certificate.pem()).unwrap();
+    let tls = Tls::start(Files { ca: Some(other), ..Files::default() }).await.unwrap();
+    let runtime = Runtime::real();
+    let bus = Rabbit::new(&broker, tls, "unknown.", vec![("receiver", Subscription::All)], &runtime);
+    let event = place(&runtime, runtime.ids.uuid(runtime.now()), 1);
+    let outcome = tokio::time::timeout(PATIENCE, bus.publish("place", &[event])).await.unwrap();
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("invalid peer certificate") && error.contains("--ca"), "{error}");
+}
+
+/// Publishes events, of which a first consumer handles none and a second one all.
+async fn deliver(broker: &str, tls: Tls) {
     let runtime = Runtime::real();
     let flow = runtime.ids.uuid(runtime.now());
     let prefix = format!("bus{}.", flow.simple());
     let subscriptions = || vec![("receiver", Subscription::Kinds(vec![Place::full_name()]))];
-    let bus = Rabbit::new(&broker, &prefix, subscriptions(), &runtime);
+    let bus = Rabbit::new(broker, tls.clone(), &prefix, subscriptions(), &runtime);
 
     let events: Vec<Envelope> = (0..100).map(|number| place(&runtime, flow, number)).collect();
     // Nobody consumes yet: they wait.
@@ -98,7 +130,7 @@ async fn events_of_a_flow_are_delivered_in_order_and_again_to_the_next_consumer_
     assert!(kept.events.lock().unwrap().is_empty());
 
     let second = Tasks::default();
-    Rabbit::new(&broker, &prefix, subscriptions(), &runtime).consume(consumer(&kept), &second);
+    Rabbit::new(broker, tls.clone(), &prefix, subscriptions(), &runtime).consume(consumer(&kept), &second);
     kept.wait_until("the second consumer gets all", |kept| kept.events.lock().unwrap().len() >= 100).await;
     let expected: Vec<String> = (0..100).map(|number: usize| number.to_string()).collect();
     assert_eq!(*kept.events.lock().unwrap(), expected);
@@ -109,7 +141,8 @@ async fn events_of_a_flow_are_delivered_in_order_and_again_to_the_next_consumer_
 async fn a_broker_that_is_away_is_an_error_in_time() {
     let runtime = Runtime::real();
     // Nothing listens on the port of discard.
-    let bus = Rabbit::new("amqp://127.0.0.1:9/%2f", "away.", vec![("receiver", Subscription::All)], &runtime);
+    let bus =
+        Rabbit::new("amqp://127.0.0.1:9/%2f", Tls::default(), "away.", vec![("receiver", Subscription::All)], &runtime);
     let event = place(&runtime, runtime.ids.uuid(runtime.now()), 1);
     let outcome = tokio::time::timeout(PATIENCE, bus.publish("place", &[event])).await.unwrap();
     assert!(outcome.is_err_and(|error| error.to_string().starts_with("the bus is not available")));

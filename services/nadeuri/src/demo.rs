@@ -23,7 +23,7 @@ use contracts::{Role, Unary};
 use tonic::transport::Channel;
 
 use crate::operate::Target;
-use crate::options::ServeOptions;
+use crate::options::{ServeOptions, TlsOptions};
 use crate::serve::Served;
 
 /// The deadline of a call, and the limit of a wait for eventual consistency.
@@ -32,27 +32,36 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The options of `nadeuri demo`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The URL of the server. If no server runs there, the demo starts its own in a temporary folder.
+    /// The URL of the server, `https://HOST:PORT` for TLS. If no server runs there, the demo starts its own in a temporary folder.
     #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
 
     /// The key file of a server that checks tokens: its `--identity`. The demo signs its tokens with it.
     #[arg(long)]
     identity: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: TlsOptions,
 }
 
 /// Runs the example day.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let signer = options.identity.as_deref().map(|path| Signer::open(path, "nadeuri")).transpose()?.map(Arc::new);
-    let target = Target { server: options.server.clone(), token: None };
-    if let Ok(channel) = target.connect().await {
-        println!("using the server at {}\n", options.server);
-        return Day { channel, signer }.play().await;
+    let target = Target { server: options.server.clone(), token: None, tls: options.tls };
+    target.tls.files()?;
+    match target.connect().await {
+        Ok(channel) => {
+            println!("using the server at {}\n", options.server);
+            return Day { channel, signer }.play().await;
+        }
+        // A server of its own would not be what was asked for.
+        Err(error) if target.is_over_tls() => return Err(error),
+        Err(_) => {}
     }
     let folder = std::env::temp_dir().join(format!("nadeuri-demo-{}", std::process::id()));
     println!("no server answers at {}; starting one in {}\n", options.server, folder.display());
     let served = Served::start(&own_server(&folder)).await?;
-    let target = Target { server: format!("http://{}", served.address), token: None };
+    let target = Target { server: format!("http://{}", served.address), token: None, tls: TlsOptions::default() };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(served.until(async {
         // The server also stops if the demo fails and drops the sender.
@@ -72,7 +81,9 @@ fn own_server(folder: &std::path::Path) -> ServeOptions {
         options: ServeOptions,
     }
     let folder = folder.display().to_string();
-    Parsed::parse_from(["demo", "--listen", "127.0.0.1:0", "--data", &folder]).options
+    let Parsed { options } = Parsed::parse_from(["demo", "--listen", "127.0.0.1:0", "--data", &folder]);
+    // The environment may be that of a server with TLS.
+    ServeOptions { tls: TlsOptions::default(), tls_client_ca: None, ..options }
 }
 
 struct Day {

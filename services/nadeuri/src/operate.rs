@@ -1,6 +1,7 @@
 //! The commands for a running server: `health`, `dead`, `rebuild`, `ledger`.
 
 use anyhow::{Context as _, bail};
+use chassis::tls::Tls;
 use clap::{Args, Subcommand};
 use contracts::operations::v1::operations_service_client::OperationsServiceClient;
 use contracts::operations::v1::{
@@ -16,6 +17,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::options::TlsOptions;
+
 /// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The deadline of a rebuild, a replay or a check of the ledger.
@@ -24,22 +27,40 @@ const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
 /// The server to call, and the credentials.
 #[derive(Args, Clone, Debug)]
 pub struct Target {
-    /// The URL of the server.
+    /// The URL of the server: `http://HOST:PORT`, or `https://HOST:PORT` for TLS.
     #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051", global = true)]
     pub server: String,
 
     /// The caller's token, if the server checks tokens. Prefer the environment variable: other users can see flags.
     #[arg(long, env = "NADEURI_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: TlsOptions,
 }
 
 impl Target {
     /// Connects to the server.
     pub async fn connect(&self) -> anyhow::Result<Channel> {
-        let endpoint = Endpoint::from_shared(self.server.clone())?.connect_timeout(DEADLINE);
+        let bad = || format!("--server {:?} must be http://HOST:PORT, or https://HOST:PORT for TLS", self.server);
+        let endpoint = Endpoint::from_shared(self.server.clone()).with_context(bad)?.connect_timeout(DEADLINE);
+        let endpoint = Tls::start(self.tls.files()?).await?.secure(endpoint).with_context(bad)?;
         endpoint.connect().await.with_context(|| {
-            format!("no server answers at {}; start one with `nadeuri serve`, or name it with --server", self.server)
+            let server = &self.server;
+            if self.is_over_tls() {
+                return format!(
+                    "no server that this machine or --ca trusts answers at {server}; name it with --server, and its \
+                     authority with --ca"
+                );
+            }
+            format!("no server answers at {server}; start one with `nadeuri serve`, or name it with --server")
         })
+    }
+
+    /// Whether the server is called over TLS.
+    pub fn is_over_tls(&self) -> bool {
+        self.server.starts_with("https://")
     }
 
     /// A request with a deadline and the token.

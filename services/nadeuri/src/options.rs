@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use chassis::access::{Calls, Rate};
 use chassis::auth::{ISSUER, Roles, Trust};
 use chassis::telemetry::Format;
+use chassis::tls::Files;
 use clap::Args;
 use contracts::Role;
 use tonic::transport::Endpoint;
@@ -98,6 +100,38 @@ impl StoreOptions {
     }
 }
 
+/// The certificates of TLS, as PEM files. They are read again when they change.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TlsOptions {
+    /// The certificate of this process, with its intermediates: of its server, which then speaks only TLS, and of its calls
+    /// to servers that ask for one. Needs `--tls-key`.
+    #[arg(long, env = "NADEURI_TLS_CERT", value_name = "FILE", global = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of `--tls-cert`.
+    #[arg(long, env = "NADEURI_TLS_KEY", value_name = "FILE", global = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// The authorities of other servers (`https://…`, `amqps://…`), besides those that this machine trusts.
+    #[arg(long, env = "NADEURI_CA", value_name = "FILE", global = true)]
+    pub ca: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    /// The files that they name.
+    pub fn files(&self) -> anyhow::Result<Files> {
+        let identity = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            (Some(_), None) => {
+                bail!("--tls-cert needs the private key of the certificate: name its file with --tls-key")
+            }
+            (None, Some(_)) => bail!("--tls-key needs the certificate of the key: name its file with --tls-cert"),
+        };
+        Ok(Files { identity, ca: self.ca.clone(), client_ca: None })
+    }
+}
+
 /// The options of `nadeuri serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
@@ -113,7 +147,16 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
 
-    /// The event bus: `local` (within this process), or RabbitMQ as `amqp://USER:PASSWORD@HOST/VHOST`.
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: TlsOptions,
+
+    /// The authorities of callers. With it, a caller must have a certificate of one of them.
+    #[arg(long, env = "NADEURI_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// The event bus: `local` (within this process), or RabbitMQ as `amqp://USER:PASSWORD@HOST/VHOST`; `amqps://` is
+    /// TLS.
     #[arg(long, env = "NADEURI_BUS", default_value = "local", hide_env_values = true)]
     pub bus: String,
 
@@ -123,7 +166,7 @@ pub struct ServeOptions {
 
     /// The URL of contexts in other processes, as `[CONTEXT=]URL`. Can be repeated.
     ///
-    /// `{context}` in the URL stands for the name of the context, as in `http://{context}:50051`.
+    /// `{context}` in the URL stands for the name of the context, as in `http://{context}:50051`. `https://` is TLS.
     #[arg(long, env = "NADEURI_PEERS", value_delimiter = ' ')]
     pub peers: Vec<String>,
 
@@ -272,6 +315,17 @@ impl ServeOptions {
         let rate = self.rate.unwrap_or(default);
         let per_second = std::num::NonZeroU32::new(rate)?;
         Some(Rate { per_second, burst: per_second.saturating_add(rate) })
+    }
+
+    /// The files of TLS.
+    pub fn tls_files(&self) -> anyhow::Result<Files> {
+        let files = Files { client_ca: self.tls_client_ca.clone(), ..self.tls.files()? };
+        if files.client_ca.is_some() && files.identity.is_none() {
+            bail!(
+                "--tls-client-ca is for a server that speaks TLS; name its certificate with --tls-cert and --tls-key"
+            );
+        }
+        Ok(files)
     }
 
     /// The endpoints of contexts in other processes.

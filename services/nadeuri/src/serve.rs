@@ -16,6 +16,7 @@ use chassis::peer::{self, Peers};
 use chassis::runtime::Runtime;
 use chassis::server;
 use chassis::telemetry::{self, Telemetry};
+use chassis::tls::Tls;
 use tokio::net::TcpListener;
 
 use crate::contexts;
@@ -44,12 +45,13 @@ impl Served {
         } else {
             None
         };
+        let tls = Tls::start(options.tls_files()?).await?;
         let listener = server::listen(options.listen).await?;
         let runtime = Runtime::real();
         let (auth, identity) = auth(options).await?;
         let limits = Limits { rate: options.rate(), in_flight: options.in_flight, ..Limits::default() };
         let guard = Guard::new(auth, runtime.clock.clone(), limits, options.calls()?);
-        let environment = environment(options, &runtime, &guard, identity)?;
+        let environment = environment(options, &runtime, &guard, identity, &tls)?;
         let mut running = Vec::new();
         for context in chosen {
             let database = Database::open(&options.stores.store(context.name), context.name, &runtime).await?;
@@ -64,6 +66,7 @@ impl Served {
             running,
             guard,
             settings: server::Settings {
+                tls,
                 has_reflection: !options.no_reflection,
                 linger: Duration::from_millis(options.linger_ms),
             },
@@ -86,13 +89,14 @@ impl Served {
             // The receiver lives until the server has stopped.
             let _ = stopping.send(());
         };
+        let linger = settings.linger;
         let serving = server::serve(listener, &running, guard, settings, stop);
         let limit = async {
             // Without a stop signal there is no time limit.
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;
             }
-            tokio::time::sleep(settings.linger + stop_limit).await;
+            tokio::time::sleep(linger + stop_limit).await;
         };
         tokio::select! {
             served = serving => served?,
@@ -137,12 +141,13 @@ fn environment(
     runtime: &Runtime,
     guard: &Guard,
     identity: Identity,
+    tls: &Tls,
 ) -> anyhow::Result<Environment> {
     let edges = peer::Limits { retry: !options.mesh_retries, ..peer::Limits::default() };
     Ok(Environment {
         runtime: runtime.clone(),
-        bus: bus(options, runtime)?,
-        peers: Peers::new(options.peers()?),
+        bus: bus(options, runtime, tls)?,
+        peers: Peers::new(options.peers()?, tls.clone()),
         identity,
         limits: edges,
         guard: guard.clone(),
@@ -151,15 +156,15 @@ fn environment(
     })
 }
 
-fn bus(options: &ServeOptions, runtime: &Runtime) -> anyhow::Result<Arc<dyn Bus>> {
+fn bus(options: &ServeOptions, runtime: &Runtime, tls: &Tls) -> anyhow::Result<Arc<dyn Bus>> {
     let subscriptions = contexts::subscriptions(contexts::ALL)?;
     if options.bus == "local" {
         return Ok(Arc::new(Local::new(subscriptions)));
     }
     if !options.bus.starts_with("amqp://") && !options.bus.starts_with("amqps://") {
-        bail!("--bus must be local or amqp://USER:PASSWORD@HOST/VHOST");
+        bail!("--bus must be local or amqp://USER:PASSWORD@HOST/VHOST, or amqps://… for TLS");
     }
-    Ok(Arc::new(Rabbit::new(&options.bus, &options.bus_prefix, subscriptions, runtime)))
+    Ok(Arc::new(Rabbit::new(&options.bus, tls.clone(), &options.bus_prefix, subscriptions, runtime)))
 }
 
 async fn auth(options: &ServeOptions) -> anyhow::Result<(Auth, Identity)> {
@@ -213,6 +218,9 @@ pub async fn signal() {
 fn tell(served: &Served, options: &ServeOptions, is_default: bool) {
     let address = served.address;
     println!("nadeuri serves {} on {address}", served.contexts().join(", "));
+    if served.settings.tls.is_served() {
+        println!("callers connect over TLS, to https://{address}");
+    }
     if options.stores.is_local() {
         println!("state is kept in {}", options.stores.data.display());
     }

@@ -3,8 +3,6 @@
 //! It syncs writes to the disk as in production, because tests kill it and check that no data are lost.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -13,6 +11,7 @@ use sysinfo::Signal;
 
 use super::Server;
 use super::account::Account;
+use super::certificate::{certificate, certify, key};
 use crate::process::run;
 
 pub const SERVER: Server = Server {
@@ -43,9 +42,7 @@ fn programs() -> Option<PathBuf> {
 fn start(folder: &Path, port: u16) -> Result<()> {
     let programs = programs().context("PostgreSQL is not installed")?;
     let account = Account("postgres");
-    if !certificate(folder).exists() {
-        certify(folder)?;
-    }
+    certify(folder)?;
     account.own(folder)?;
     let data = folder.join("data");
     if !data.exists() {
@@ -67,22 +64,4 @@ fn start(folder: &Path, port: u16) -> Result<()> {
     let mut pg_ctl = account.command(folder, programs.join("pg_ctl"));
     pg_ctl.args(["start", "--silent", "--wait", "--timeout=120", "--options", &options]);
     run(pg_ctl.arg("--pgdata").arg(&data).arg("--log").arg(folder.join("log")).stdout(std::io::stderr()))
-}
-
-/// The server's self-signed certificate.
-pub fn certificate(folder: &Path) -> PathBuf {
-    folder.join("server.crt")
-}
-
-fn key(folder: &Path) -> PathBuf {
-    folder.join("server.key")
-}
-
-fn certify(folder: &Path) -> Result<()> {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
-    // PostgreSQL refuses a key that others can read.
-    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(key(folder))?;
-    file.write_all(made.signing_key.serialize_pem().as_bytes())?;
-    fs::write(certificate(folder), made.cert.pem())?;
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! A RabbitMQ node that listens on the loopback only, with a port mapper of its own.
+//! A RabbitMQ node that listens on the loopback only, with and without TLS, with a port mapper of its own.
 //!
 //! Erlang's port mapper, epmd, is by default one daemon per machine that outlives the node that started it. Here each
 //! node has its own, which starts before it and ends with it, so that folders are independent.
@@ -16,6 +16,7 @@ use sysinfo::Signal;
 
 use super::Server;
 use super::account::Account;
+use super::certificate::{certificate, certify, key};
 use crate::process::{Child, eventually};
 
 pub const SERVER: Server = Server {
@@ -25,11 +26,16 @@ pub const SERVER: Server = Server {
     url: |port| format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
     package: "rabbitmq-server",
     is_installed: || Path::new(PROGRAM).exists(),
-    // One for AMQP, the next for Erlang's distribution and one for its port mapper.
-    ports: 3,
+    // One for AMQP, then one for Erlang's distribution, one for its port mapper and one for AMQP over TLS.
+    ports: 4,
     start,
     stop: Signal::Term,
 };
+
+/// The URL over TLS of a node on this port.
+pub fn url_over_tls(port: u16) -> String {
+    format!("amqps://guest:guest@127.0.0.1:{}/%2f", port + 3)
+}
 
 /// The server itself. The program in the PATH is a wrapper that needs root.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -47,8 +53,15 @@ const ANSWER: Duration = Duration::from_secs(1);
 fn start(folder: &Path, port: u16) -> Result<()> {
     let account = Account("rabbitmq");
     fs::write(folder.join("enabled_plugins"), "[].")?;
+    certify(folder)?;
+    let (certificate, key) = (certificate(folder).display().to_string(), key(folder).display().to_string());
     // By default it refuses messages if less disk space is free than there is memory.
-    fs::write(folder.join("rabbitmq.conf"), "disk_free_limit.absolute = 50MB\n")?;
+    let settings = format!(
+        "disk_free_limit.absolute = 50MB\nlisteners.ssl.1 = 127.0.0.1:{}\nssl_options.certfile = {certificate}\n\
+         ssl_options.keyfile = {key}\nssl_options.verify = verify_none\n",
+        port + 3
+    );
+    fs::write(folder.join("rabbitmq.conf"), settings)?;
     let handles = format!("[{{rabbit, [{{file_handles_high_watermark, {HANDLES}}}]}}].\n");
     fs::write(folder.join("advanced.config"), handles)?;
     account.own(folder)?;
@@ -58,7 +71,8 @@ fn start(folder: &Path, port: u16) -> Result<()> {
     node.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
     set_environment(&mut node, folder, port);
     let mut node = Child::spawn(&mut node, &folder.join("log"))?;
-    eventually("RabbitMQ speaks AMQP", || node.ensure_running().map(|()| speaks_amqp(port)))?;
+    let accepts_tls = || TcpStream::connect((Ipv4Addr::LOCALHOST, port + 3)).is_ok();
+    eventually("RabbitMQ speaks AMQP", || node.ensure_running().map(|()| speaks_amqp(port) && accepts_tls()))?;
     node.detach();
     Ok(())
 }

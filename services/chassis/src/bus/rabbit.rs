@@ -16,11 +16,14 @@ use futures::{StreamExt, TryStreamExt};
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
 };
+use lapin::tcp::{AMQPUriTcpExt as _, RustlsConnector};
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, PublisherConfirm};
 
 use crate::bus::{Bus, BusError, Consumer, PublishError, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
 use crate::runtime::{Runtime, Tasks};
+use crate::tls::{self, Tls};
 
 mod topology;
 mod wire;
@@ -43,6 +46,7 @@ pub struct Rabbit(Arc<Inner>);
 
 struct Inner {
     url: String,
+    tls: Tls,
     topology: Topology,
     runtime: Runtime,
     /// A channel for each context that publishes, on a connection that they share.
@@ -58,13 +62,20 @@ struct Publishers {
 }
 
 impl Rabbit {
-    /// A bus over the broker at `url` (`amqp://…`). `subscriptions` are those of all contexts, also of other processes:
+    /// A bus over the broker at `url` (`amqp://…`, or `amqps://…` over TLS). `subscriptions` are those of all contexts, also of other processes:
     /// a publisher declares the queues of its subscribers, so that no context misses events that are published before
     /// its first start. Names of exchanges and queues begin with `prefix`.
-    pub fn new(url: &str, prefix: &str, subscriptions: Vec<(&'static str, Subscription)>, runtime: &Runtime) -> Rabbit {
+    pub fn new(
+        url: &str,
+        tls: Tls,
+        prefix: &str,
+        subscriptions: Vec<(&'static str, Subscription)>,
+        runtime: &Runtime,
+    ) -> Rabbit {
         let topology = Topology::new(prefix, subscriptions);
         Rabbit(Arc::new(Inner {
             url: url.to_owned(),
+            tls,
             topology,
             runtime: runtime.clone(),
             publishers: Mutex::default(),
@@ -136,7 +147,20 @@ impl Inner {
 
     async fn connect(&self, name: &str) -> Result<Connection, BusError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        in_time(async { Connection::connect(&self.url, properties).await.map_err(failed) }).await
+        let uri: AMQPUri = self.url.parse().map_err(failed)?;
+        let is_encrypted = uri.scheme == AMQPScheme::AMQPS;
+        let tls = is_encrypted.then(|| self.tls.client().map(RustlsConnector::from)).transpose().map_err(failed)?;
+        // The driver's own way to TLS has no client certificates, and reads its roots again for each connection.
+        let open = async move |uri: AMQPUri, runtime| {
+            let host = uri.authority.host.clone();
+            let stream = AMQPUri { scheme: AMQPScheme::AMQP, ..uri }.connect_async(&runtime).await?;
+            match &tls {
+                Some(tls) => Ok(stream.into_rustls(tls, &host).await.map_err(tls::explained)?),
+                None => Ok(stream),
+            }
+        };
+        let runtime = lapin::runtime::default_runtime().map_err(failed)?;
+        in_time(async { Connection::connector(uri, runtime, open, properties).await.map_err(failed) }).await
     }
 
     fn forget_publisher(&self, source: &'static str) {

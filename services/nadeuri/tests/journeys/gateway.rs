@@ -71,14 +71,15 @@ async fn x5_a_customer_sees_and_changes_only_their_own(app: Arc<Cluster>) {
 }
 
 /// A token of `nadeuri token`, with the key in this folder of the cluster.
-fn token(app: &Cluster, folder: &str, arguments: &[&str]) -> String {
+pub fn token(app: &Cluster, folder: &str, arguments: &[&str]) -> String {
     let folder = app.file(folder);
     let made = app.run(&[&["token", "--data", &folder], arguments].concat());
     assert!(made.status.success(), "{made:?}");
     String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
 
-fn bearer(app: &Cluster, token: String) -> Client {
+/// A client with a token.
+pub fn bearer(app: &Cluster, token: String) -> Client {
     app.client(Who::Token(token))
 }
 

@@ -31,6 +31,7 @@ mod stays_down;
 mod story;
 mod taxis;
 mod taxis_down;
+mod tls;
 mod traces;
 mod upkeep;
 mod wallets;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     hostile::add(&mut suite);
     attacks::add(&mut suite);
     gateway::add(&mut suite);
+    tls::add(&mut suite);
     failures::add(&mut suite);
     breakers::add(&mut suite);
     newcomer::add(&mut suite);

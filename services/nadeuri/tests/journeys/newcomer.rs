@@ -20,6 +20,7 @@ use chassis::health::HealthCheck;
 use chassis::identity::Identity;
 use chassis::peer::{self, Peers};
 use chassis::runtime::Runtime;
+use chassis::tls::Tls;
 use chassis::{Context, Envelope, Error, Id, Projection, Subscription, Tx, server, sql};
 use contracts::rental::v1::CarReturned;
 use diesel_migrations::embed_migrations;
@@ -145,7 +146,7 @@ async fn beside_the_product(setup: Setup, context: &'static Context, journey: im
     let app = Cluster::new(setup).started().await;
     let (broker, prefix) = app.broker().expect("it uses a broker");
     let subscriptions = vec![(context.name, context.subscription().unwrap())];
-    let environment = environment(Rabbit::new(broker, prefix, subscriptions, &Runtime::real()));
+    let environment = environment(Rabbit::new(broker, Tls::default(), prefix, subscriptions, &Runtime::real()));
     let database = app.open_store(context.name).await;
     let newcomer = start(context, database.clone(), &environment).await;
     let is_up = async || newcomer.checks.iter().all(HealthCheck::is_up).then_some(());
@@ -187,7 +188,7 @@ async fn within_one_process(newcomer: &'static Context, journey: impl AsyncFnOnc
     let listener = server::listen(address).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { stopped.await.unwrap() };
-    let settings = server::Settings { has_reflection: false, linger: Duration::ZERO };
+    let settings = server::Settings { tls: Tls::default(), has_reflection: false, linger: Duration::ZERO };
     let serving = server::serve(listener, &running, environment.guard.clone(), settings, stopped);
     let making = async {
         let places = Places::new(contexts().map(|context| (context, address)).collect());

@@ -27,6 +27,7 @@ pub fn add(suite: &mut Suite) {
     suite.own_in(Setup::OneProcess, "x8_each_context_names_its_own_store", mixed_stores);
     suite.own_in(Setup::OneProcess, "x8_a_store_over_tls_knows_its_server", store_over_tls);
     suite.own_in(Setup::Embedded, "x9_a_server_that_cannot_start_says_why", start_errors);
+    suite.own_in(Setup::Embedded, "x9_certificates_that_can_not_be_used_are_start_errors", tls_errors);
     suite.own_in(Setup::Embedded, "c12_a_region_that_makes_no_sense_is_a_start_error", bad_regions);
     suite.own_in(Setup::Embedded, "x9_a_data_folder_belongs_to_one_process", data_folder);
 }
@@ -197,6 +198,28 @@ async fn start_errors() {
     check_refused(&["--config", "/no/such.toml"], &["the configuration /no/such.toml"]).await;
     check_refused(&["--set", "rental"], &["CONTEXT.NAME=VALUE"]).await;
     check_refused(&["--set", "rentl.currency=EUR"], &["there is no context \"rentl\""]).await;
+}
+
+async fn tls_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (pair, other) = (make(), make());
+    let certificate = write("cert.pem", &pair.cert.pem());
+    let (key, others) = (write("key.pem", &pair.signing_key.serialize_pem()), other.signing_key.serialize_pem());
+    let others = write("others.pem", &others);
+    check_refused(&["--tls-cert", &certificate], &["--tls-cert needs", "--tls-key"]).await;
+    check_refused(&["--tls-key", &key], &["--tls-key needs", "--tls-cert"]).await;
+    check_refused(&["--tls-client-ca", &certificate], &["--tls-client-ca", "--tls-cert and --tls-key"]).await;
+    check_refused(&["--tls-cert", &certificate, "--tls-key", &others], &["do not fit together"]).await;
+    check_refused(&["--tls-cert", "/no/such.pem", "--tls-key", &key], &["--tls-cert /no/such.pem can't be read"]).await;
+    check_refused(&["--tls-cert", &certificate, "--tls-key", &certificate], &["--tls-key must be", "a private key"])
+        .await;
+    check_refused(&["--ca", &key], &["--ca must be a PEM file with a certificate"]).await;
 }
 
 async fn bad_regions() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use contracts::Unary;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use super::{LOOK, PATIENCE};
@@ -60,47 +60,74 @@ impl Who {
 
 /// The addresses of the contexts, with a connection to each process.
 #[derive(Clone)]
-pub struct Places(Arc<BTreeMap<&'static str, (SocketAddr, Channel)>>);
+pub struct Places {
+    places: Arc<BTreeMap<&'static str, (SocketAddr, Channel)>>,
+    tls: Option<ClientTlsConfig>,
+}
 
 impl Places {
     /// Connects at the first call, and reconnects whenever a connection is lost.
     pub fn new(places: BTreeMap<&'static str, SocketAddr>) -> Places {
+        Places::over(places, None)
+    }
+
+    /// The same, over TLS with these settings.
+    pub fn over(places: BTreeMap<&'static str, SocketAddr>, tls: Option<ClientTlsConfig>) -> Places {
         let mut channels: BTreeMap<SocketAddr, Channel> = BTreeMap::new();
         let connect = |address: SocketAddr| {
-            let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+            let endpoint = endpoint(address, tls.as_ref());
             endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect_lazy()
         };
         let channel = |(context, address): (&'static str, SocketAddr)| {
             let channel = channels.entry(address).or_insert_with(|| connect(address)).clone();
             (context, (address, channel))
         };
-        Places(Arc::new(places.into_iter().map(channel).collect()))
+        Places { places: Arc::new(places.into_iter().map(channel).collect()), tls }
+    }
+
+    /// The settings of TLS, if it is used.
+    pub fn tls(&self) -> Option<&ClientTlsConfig> {
+        self.tls.as_ref()
+    }
+
+    /// The addresses.
+    pub fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {
+        self.places.iter().map(|(context, (address, _))| (*context, *address)).collect()
     }
 
     /// The same addresses, with new connections.
     pub fn reconnected(&self) -> Places {
-        Places::new(self.0.iter().map(|(context, (address, _))| (*context, *address)).collect())
+        Places::over(self.addresses(), self.tls.clone())
     }
 
     /// The number of processes.
     pub fn processes(&self) -> usize {
-        let addresses: std::collections::BTreeSet<_> = self.0.values().map(|(address, _)| address).collect();
+        let addresses: std::collections::BTreeSet<_> = self.places.values().map(|(address, _)| address).collect();
         addresses.len()
     }
 
     /// The address of a context.
     pub fn address(&self, context: &str) -> SocketAddr {
-        self.0[context].0
+        self.places[context].0
     }
 
     /// The URL of a context.
     pub fn url(&self, context: &str) -> String {
-        format!("http://{}", self.address(context))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address(context))
     }
 
     /// A client.
     pub fn client(&self, who: Who) -> Client {
         Client { places: self.clone(), who, deadline: DEADLINE }
+    }
+}
+
+/// The endpoint at an address, over TLS if there are settings of it.
+pub fn endpoint(address: SocketAddr, tls: Option<&ClientTlsConfig>) -> Endpoint {
+    match tls {
+        Some(tls) => Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls.clone()).unwrap(),
+        None => Endpoint::from_shared(format!("http://{address}")).unwrap(),
     }
 }
 
@@ -121,7 +148,7 @@ impl Client {
 
     /// The channel to a context, for anything but unary calls.
     pub fn channel(&self, context: &str) -> Channel {
-        self.places.0[context].1.clone()
+        self.places.places[context].1.clone()
     }
 
     /// A request with credentials and deadline.

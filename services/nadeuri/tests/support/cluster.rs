@@ -15,7 +15,8 @@ use lapin::{Connection, ConnectionProperties};
 use launch::{Server, Signal};
 use tempfile::TempDir;
 
-use super::client::{Client, Places, Who};
+use super::authority::Authority;
+use super::client::{Client, Places, Who, endpoint};
 use super::eventually;
 use super::process::{free_address, nadeuri};
 use super::stand_in::{Behaviour, StandIn};
@@ -162,6 +163,31 @@ impl Cluster {
         self.with(&["--bus", broker, "--bus-prefix", &prefix])
     }
 
+    /// Publishes events over this other URL of the same RabbitMQ.
+    #[must_use]
+    pub fn on_bus(mut self, url: &str) -> Cluster {
+        let bus = self.arguments.iter().position(|argument| argument == "--bus").expect("it is on RabbitMQ");
+        self.arguments[bus + 1] = url.to_owned();
+        self
+    }
+
+    /// Speaks TLS with callers and between the processes, by a certificate of this authority, which callers need too.
+    /// `others` are further authorities that the processes trust.
+    #[must_use]
+    pub fn over_tls(mut self, authority: &Authority, others: &str) -> Cluster {
+        for argument in &mut self.arguments {
+            *argument = argument.replace("=http://", "=https://");
+        }
+        self.places = Places::over(self.places.addresses(), Some(authority.client()));
+        let (certificate, key) = authority.issue();
+        let all = format!("{}{others}", authority.certificate);
+        let contents =
+            [("ca.pem", &authority.certificate), ("all.pem", &all), ("cert.pem", &certificate), ("key.pem", &key)];
+        contents.iter().for_each(|(name, pem)| std::fs::write(self.file(name), pem).unwrap());
+        let [ca, all, certificate, key] = contents.map(|(name, _)| self.file(name));
+        self.with(&["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &ca, "--ca", &all])
+    }
+
     /// Adds arguments for all processes.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Cluster {
@@ -194,8 +220,9 @@ impl Cluster {
         for index in 0..self.nodes.len() {
             self.spawn(index);
         }
+        let tls = self.places.tls();
         for server in self.nodes.iter_mut().filter_map(|node| node.server.as_mut()) {
-            server.ready("").await.unwrap();
+            server.ready_at("", |address| Ok(endpoint(address, tls))).await.unwrap();
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod authority;
 pub mod bikes;
 pub mod client;
 pub mod cluster;
