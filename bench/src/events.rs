@@ -59,6 +59,7 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
         guard: Guard::new(Auth::Off, runtime.clock.clone(), access::Limits::default(), access::Calls::default()),
         settings: Default::default(),
         key_retention: Duration::from_secs(3_600),
+        dead_letter_retention: None,
     };
     let database = Database::open(&format!("{postgres}{name}"), "chronicle", &runtime).await?;
     chronicle::CONTEXT.migrate(&database).await?;

@@ -81,6 +81,9 @@
 - {name: NADEURI_RATE, value: {{ int64 $values.limits.rate | quote }}}
 - {name: NADEURI_IN_FLIGHT, value: {{ int64 $values.limits.inFlight | quote }}}
 - {name: NADEURI_REMEMBER_HOURS, value: {{ int64 $values.rememberHours | quote }}}
+{{- if $values.deadLetterDays }}
+- {name: NADEURI_DEAD_LETTER_DAYS, value: {{ int64 $values.deadLetterDays | quote }}}
+{{- end }}
 - {name: NADEURI_LINGER_MS, value: {{ mul $values.stop.lingerSeconds 1000 | quote }}}
 - {name: NADEURI_STOP_MS, value: {{ mul $values.stop.drainSeconds 1000 | quote }}}
 {{- if or $values.meshRetries $values.mesh.istio.enabled }}

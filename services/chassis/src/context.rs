@@ -21,12 +21,15 @@ use crate::bus::{Bus, Consumer, Handler, Subscription};
 use crate::consumer::{Persistent, Policy, React, Reactor};
 use crate::db::sqlite::Sqlite;
 use crate::db::{Database, Migrations, OpenError};
+use crate::dead_letters;
 use crate::health::HealthCheck;
+use crate::idempotency;
 use crate::identity::Identity;
 use crate::loader::{Find, Loader};
 use crate::peer::{self, Limits, PeerClient, Peers};
 use crate::projection::{History, Projection, ProjectionWorker, Rebuild, Rebuilder};
-use crate::relay::{self, Relay};
+use crate::pruning::{self, Prune, Pruning};
+use crate::relay::Relay;
 use crate::runtime::{Runtime, Tasks};
 use crate::telemetry::Meters;
 use crate::timers::{self, OnDue};
@@ -65,6 +68,25 @@ pub struct Environment {
     pub settings: toml::Table,
     /// How long idempotency keys are stored, and so a repeated request gets its first answer.
     pub key_retention: Duration,
+    /// How long dead letters are stored; `None` is forever.
+    pub dead_letter_retention: Option<Duration>,
+}
+
+impl Environment {
+    /// What every context prunes.
+    fn prunings(&self) -> impl Iterator<Item = Pruning> {
+        let keys = Pruning {
+            name: "pruning of keys",
+            retention: self.key_retention,
+            prune: |tx, before, limit| Box::pin(idempotency::prune(tx, before, limit)),
+        };
+        let dead_letters = self.dead_letter_retention.map(|retention| Pruning {
+            name: "pruning of dead letters",
+            retention,
+            prune: |tx, before, limit| Box::pin(dead_letters::prune(tx, before, limit)),
+        });
+        [keys].into_iter().chain(dead_letters)
+    }
 }
 
 /// A context can't start.
@@ -217,6 +239,16 @@ impl Host {
         Err(self.bad_settings(format!("{name} {value} must be {} to {}", limits.start(), limits.end())))
     }
 
+    /// Removes rows that are older than the setting `retention_days`, as long as it runs; without the setting, none.
+    pub fn prune(&self, name: &'static str, retention_days: Option<i64>, prune: Prune) -> Result<(), StartError> {
+        let retention = retention_days.map(pruning::days).transpose();
+        let retention = retention.map_err(|error| self.bad_settings(format!("retention_days {error}")))?;
+        if let Some(retention) = retention {
+            Pruning { name, retention, prune }.start(&self.resources, &self.tasks);
+        }
+        Ok(())
+    }
+
     /// The error for settings that are readable but invalid.
     pub fn bad_settings(&self, cause: impl ToString) -> StartError {
         StartError::Settings { context: self.resources.context, cause: cause.to_string() }
@@ -326,10 +358,9 @@ impl Context {
         }
         let relay = Relay { resources: resources.clone(), bus: environment.bus.clone() };
         tasks.supervise(self.name, "relay", (relay, tasks.clone()), |(relay, tasks)| Box::pin(relay.run(tasks)));
-        let (kept, state) = (environment.key_retention, (resources.clone(), tasks.clone()));
-        tasks.supervise(self.name, "pruning of keys", state, move |(resources, tasks)| {
-            Box::pin(relay::prune_keys(resources, kept, tasks))
-        });
+        for pruning in environment.prunings() {
+            pruning.start(&resources, &tasks);
+        }
         let state = (resources.clone(), store.clone(), tasks.clone());
         tasks.supervise(self.name, "check of the store", state, |(resources, store, tasks)| {
             Box::pin(watch_store(resources, store, tasks))

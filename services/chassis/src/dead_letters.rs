@@ -1,4 +1,5 @@
-//! Dead letters: events that a context could not handle, in its own store until an operator replays or drops them.
+//! Dead letters: events that a context could not handle, in its own store until an operator replays or drops them, or
+//! their retention ends, if there is one.
 
 use crate::clock::Timestamp;
 use crate::db::prelude::*;
@@ -58,4 +59,9 @@ pub async fn drop(tx: Tx<'_>, event_ids: &[Id<()>], latest: Timestamp) -> Result
     let known =
         dead_letters::table.filter(dead_letters::event_id.eq_any(event_ids)).filter(dead_letters::dead_at.le(latest));
     Ok(sql!(tx, |c| diesel::delete(known).execute(c))?)
+}
+
+/// Removes those that became dead letters before a moment, at most `limit`; returns how many it removed.
+pub async fn prune(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+    crate::prune!(tx, dead_letters by dead_at; before, limit; event_id: Id<()>)
 }

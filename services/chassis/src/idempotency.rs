@@ -122,13 +122,7 @@ pub(crate) async fn write(tx: Tx<'_>, rows: &[ProcessedRow]) -> Result<(), Error
 
 /// Removes keys older than `before`, at most `limit`; returns how many it removed.
 pub async fn prune(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
-    let keys: Vec<Id<()>> = sql!(tx, |c| processed::table
-        .filter(processed::at.lt(before))
-        .order(processed::at)
-        .limit(limit)
-        .select(processed::key)
-        .load(c))?;
-    Ok(sql!(tx, |c| diesel::delete(processed::table.filter(processed::key.eq_any(&keys))).execute(c))?)
+    crate::prune!(tx, processed by at; before, limit; key: Id<()>)
 }
 
 /// The keys since a moment.

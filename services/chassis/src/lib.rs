@@ -4,7 +4,7 @@
 //! one transaction that also writes its events ([`outbox`]) and its key ([`idempotency`]); [`relay`] publishes the
 //! events to the [`bus`], which delivers them to the [`consumer`] of each subscribed context, whose policy turns them
 //! into commands. [`timers`] executes commands that are due, [`peer`] calls other contexts, [`projection`] maintains
-//! read models. [`context`] assembles all of it.
+//! read models, [`pruning`] removes what is old. [`context`] assembles all of it.
 //!
 //! **Invariant**: the chassis contains no business noun.
 
@@ -38,6 +38,7 @@ pub mod peer;
 pub mod places;
 pub mod private;
 pub mod projection;
+pub mod pruning;
 pub mod relay;
 pub mod runtime;
 pub mod secret;

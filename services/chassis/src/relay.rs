@@ -150,22 +150,3 @@ impl Relay {
 async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("the store does not answer".into()))?
 }
-
-/// Removes old idempotency keys, so that their table does not grow forever.
-pub(crate) async fn prune_keys(resources: &Resources, keep: Duration, tasks: &Tasks) {
-    const PAUSE: Duration = Duration::from_secs(60);
-    const AT_ONCE: i64 = 1_000;
-    while tasks.sleep(PAUSE).await {
-        let before = resources.runtime.now() - keep;
-        let mut removed = AT_ONCE as usize;
-        while removed == AT_ONCE as usize && !tasks.is_stopping() {
-            let unit: Unit<'static, _> =
-                Box::new(move |tx| Box::pin(async move { crate::idempotency::prune(tx, before, AT_ONCE).await }));
-            removed = resources.database.write(Durability::Lazy, unit).await.unwrap_or_else(|error| {
-                let error = error.for_log();
-                tracing::warn!(context = resources.context, %error, "old keys were not removed; retrying");
-                0
-            });
-        }
-    }
-}

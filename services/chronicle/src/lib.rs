@@ -1,8 +1,11 @@
 //! The chronicle: every event, in the order of arrival.
 //!
 //! It is a projection of all events that is never cleared ([`projection`]): other projections are rebuilt from it, and
-//! people read the events of a flow in it. Its table is in `store`, the order of a flow's events in `causality`, the gRPC
-//! service in `service`.
+//! people read the events of a flow in it, without the secrets of customers. Its table is in `store`, the order of a flow's
+//! events in `causality`, the gRPC service in `service`.
+//!
+//! Events are kept forever, unless `retention_days` is set. What was removed is missing in projections that are rebuilt
+//! after that. Positions are never used again, so readers go on after the last one that they got.
 
 mod causality;
 pub mod projection;
@@ -11,6 +14,7 @@ mod store;
 
 use chassis::{Context, Host, StartError};
 use contracts::chronicle::v1::chronicle_service_server::ChronicleServiceServer;
+use serde::Deserialize;
 
 use crate::projection::Chronicle;
 
@@ -23,8 +27,18 @@ pub const CONTEXT: Context = Context {
     start,
 };
 
+/// `[chronicle]` in the configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long events are kept, in days; forever if it is not set.
+    pub retention_days: Option<i64>,
+}
+
 /// Starts the context.
 pub fn start(host: &mut Host) -> Result<(), StartError> {
+    let Settings { retention_days } = host.settings()?;
+    host.prune("pruning of events", retention_days, |tx, before, limit| Box::pin(store::prune(tx, before, limit)))?;
     // It can't be rebuilt from a history: it is the history.
     host.projection::<Chronicle>(None);
     let service = service::Service::new(host.database().clone(), host.tasks().clone());

@@ -1,7 +1,7 @@
 //! Events in a table, numbered by the database.
 
 use chassis::db::{self, prelude::*};
-use chassis::{Envelope, Error, Page, Tx, sql};
+use chassis::{Envelope, Error, Page, Timestamp, Tx, sql};
 use contracts::chronicle::v1 as proto;
 
 use crate::causality::causal_order;
@@ -76,6 +76,20 @@ pub async fn after_position(tx: Tx<'_>, types: &[String], after: i64, limit: i64
     Ok(rows.into_iter().map(event).collect())
 }
 
+/// Removes the oldest events from before a moment, at most `limit`; returns how many it removed.
+///
+/// It looks only at the first `limit` events: they are the oldest but for a few, so no index by time is needed. One that
+/// arrived late is removed when it is among the first.
+pub async fn prune(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+    let first: Vec<(i64, Timestamp)> = sql!(tx, |c| events::table
+        .order(events::position)
+        .limit(limit)
+        .select((events::position, events::at))
+        .load(c))?;
+    let old: Vec<i64> = first.into_iter().filter(|(_, at)| *at < before).map(|(position, _)| position).collect();
+    Ok(sql!(tx, |c| diesel::delete(events::table.filter(events::position.eq_any(&old))).execute(c))?)
+}
+
 /// The position of the last event; 0 if there is none.
 pub async fn last_position(tx: Tx<'_>) -> Result<i64, Error> {
     let last = sql!(tx, |c| events::table.order(events::position.desc()).select(events::position).first(c));
@@ -99,3 +113,6 @@ fn event((position, row): (i64, Row)) -> proto::Event {
         data: Some(prost_types::Any { type_url, value: event.body }),
     }
 }
+
+#[cfg(test)]
+mod tests;

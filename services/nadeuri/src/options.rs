@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use chassis::access::{Calls, Rate};
 use chassis::auth::{ISSUER, Roles, Trust};
+use chassis::pruning;
 use chassis::telemetry::Format;
 use chassis::tls::Files;
 use clap::Args;
@@ -245,6 +247,10 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_REMEMBER_HOURS", default_value_t = 168)]
     pub remember_hours: u64,
 
+    /// How long dead letters are kept, in days. Default: forever.
+    #[arg(long, env = "NADEURI_DEAD_LETTER_DAYS")]
+    pub dead_letter_days: Option<i64>,
+
     /// How long to accept calls after SIGINT or SIGTERM, in milliseconds, so that load balancers can remove this server
     /// first.
     #[arg(long, env = "NADEURI_LINGER_MS", default_value_t = 0)]
@@ -326,6 +332,12 @@ impl ServeOptions {
             );
         }
         Ok(files)
+    }
+
+    /// How long dead letters are kept; `None` is forever.
+    pub fn dead_letter_retention(&self) -> anyhow::Result<Option<Duration>> {
+        let retention = self.dead_letter_days.map(pruning::days).transpose();
+        retention.map_err(|error| anyhow::anyhow!("--dead-letter-days {error}"))
     }
 
     /// The endpoints of contexts in other processes.

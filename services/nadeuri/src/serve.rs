@@ -153,6 +153,7 @@ fn environment(
         guard: guard.clone(),
         settings: options.settings()?,
         key_retention: Duration::from_secs(options.remember_hours.saturating_mul(3_600)),
+        dead_letter_retention: options.dead_letter_retention()?,
     })
 }
 

@@ -44,11 +44,13 @@ pub const CONTEXT: Context = Context {
 pub struct Settings {
     /// How long the carrier may take, in milliseconds.
     pub carrier_deadline_ms: u64,
+    /// How long messages are kept, in days; forever if it is not set. One that is still to be delivered stays.
+    pub retention_days: Option<i64>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { carrier_deadline_ms: 3_000 }
+        Settings { carrier_deadline_ms: 3_000, retention_days: None }
     }
 }
 
@@ -60,6 +62,9 @@ pub fn start(host: &mut Host, carrier: Arc<dyn Carrier>) -> Result<(), StartErro
     let loader = host.loader_of::<Message>();
     host.within("carrier_deadline_ms", settings.carrier_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.carrier_deadline_ms);
+    host.prune("pruning of messages", settings.retention_days, |tx, before, limit| {
+        Box::pin(store::prune(tx, before, limit))
+    })?;
     let delivery = Delivery { writer, loader, carrier, deadline };
     host.on_due::<Message>(Arc::new(move |id, _| {
         let delivery = delivery.clone();

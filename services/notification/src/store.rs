@@ -85,6 +85,12 @@ pub async fn list(
     )
 }
 
+/// Removes messages that were written before a moment and are not to be delivered any more, at most `limit`; returns how
+/// many it removed.
+pub async fn prune(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+    chassis::prune!(tx, messages by created_at; before, limit; id: MessageId where messages::wake_at.is_null())
+}
+
 /// The state in the contract.
 fn shown(state: &State) -> proto::MessageState {
     match state {

@@ -1,5 +1,5 @@
 //! The plumbing beneath every context, on SQLite and on PostgreSQL: the writer, the relay, consumers, timers, loaders,
-//! projections and rows, with a context of counters.
+//! projections, pruning and rows, with a context of counters.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
@@ -7,6 +7,7 @@ mod consumer;
 mod files;
 mod loader;
 mod projection;
+mod pruning;
 mod relay;
 mod rows;
 mod support;

@@ -92,6 +92,11 @@ impl Store {
 
     /// Starts the context on this store.
     pub fn start(&self) -> (Running, TestBus) {
+        self.start_pruning(None)
+    }
+
+    /// Starts the context on this store, with a retention of dead letters.
+    pub fn start_pruning(&self, dead_letter_retention: Option<Duration>) -> (Running, TestBus) {
         let bus = TestBus::default();
         let environment = Environment {
             runtime: self.runtime.clone(),
@@ -102,6 +107,7 @@ impl Store {
             guard: Guard::new(Auth::Off, self.runtime.clock.clone(), Limits::default(), Calls::default()),
             settings: toml::Table::new(),
             key_retention: Duration::from_secs(3_600),
+            dead_letter_retention,
         };
         (self.context.start(self.database.clone(), &environment).unwrap(), bus)
     }

@@ -132,6 +132,7 @@ fn environment(bus: impl Bus + 'static) -> Environment {
         ),
         settings: "".parse().unwrap(),
         key_retention: Duration::from_secs(3_600),
+        dead_letter_retention: None,
         runtime,
     }
 }

@@ -198,6 +198,10 @@ async fn start_errors() {
     check_refused(&["--config", "/no/such.toml"], &["the configuration /no/such.toml"]).await;
     check_refused(&["--set", "rental"], &["CONTEXT.NAME=VALUE"]).await;
     check_refused(&["--set", "rentl.currency=EUR"], &["there is no context \"rentl\""]).await;
+    check_refused(&["--dead-letter-days", "0"], &["--dead-letter-days 0 must be 1 to 36500 days"]).await;
+    let (events, messages) = ("chronicle.retention_days=0", "notification.retention_days=forever");
+    check_refused(&["--set", events], &["chronicle are wrong", "retention_days 0 must be 1 to 36500 days"]).await;
+    check_refused(&["--set", messages], &["the settings of notification are wrong", "retention_days"]).await;
 }
 
 async fn tls_errors() {

@@ -34,6 +34,7 @@ pub fn add(suite: &mut Suite) {
     }
     journeys! { suite.own:
         x2_a_read_model_is_rebuilt_from_the_events,
+        x3_events_older_than_their_retention_are_removed_and_readers_go_on,
     }
     journeys! { suite.fragile:
         x2_mypage_answers_from_its_own_store_alone,
@@ -162,13 +163,52 @@ async fn x4_a_call_ends_at_the_callers_deadline(app: Arc<Cluster>) {
     mina.cancel(&trip).await.unwrap();
 }
 
-/// Changes this many rows of `mypage` directly.
-async fn change(app: &Cluster, statement: &'static str, rows: usize) {
+/// Changes rows of a context directly; returns how many.
+async fn change(app: &Cluster, context: &'static str, statement: &'static str) -> usize {
     let unit: Unit<'static, usize> = Box::new(move |tx| {
         Box::pin(async move { Ok(chassis::sql!(tx, |c| diesel::sql_query(statement).execute(c))?) })
     });
-    let store = app.open_store("mypage").await;
-    assert_eq!(store.write(Durability::Full, unit).await.unwrap(), rows, "{statement}");
+    app.open_store(context).await.write(Durability::Full, unit).await.unwrap()
+}
+
+async fn x3_events_older_than_their_retention_are_removed_and_readers_go_on(setup: Setup) {
+    let mut app = Cluster::new(setup).with(&["--set", "chronicle.retention_days=7"]).started().await;
+    let (admin, mina) = (app.admin(), app.by("mina"));
+    let car = admin.new_car("Hyundai Casper", 54_000).await;
+    let old = mina.reserve(&car, period(1, 1)).await.unwrap();
+    let story = async |flow_id: &str, count: usize| {
+        let told = async || Some(admin.flow(flow_id).await).filter(|events| events.len() >= count);
+        eventually("the story is told", told).await
+    };
+    // Those of `rental`, `fleet` and `payment`: after that nothing happens.
+    let last = story(&old.reservation_id, 3).await.iter().map(|event| event.position).max().unwrap();
+    // Eight days pass.
+    app.stop("chronicle").await;
+    let statement = match setup {
+        Setup::Embedded => "UPDATE events SET at = at - 691200000000",
+        Setup::OneProcess | Setup::PerContext => "UPDATE events SET at = at - interval '8 days'",
+    };
+    assert!(change(&app, "chronicle", statement).await >= 2);
+    app.start("chronicle").await;
+    let is_gone = async || {
+        let answer = admin.send(GetFlowRequest { flow_id: old.reservation_id.clone() }).await;
+        matches!(answer, Err(status) if status.code() == Code::NotFound).then_some(())
+    };
+    eventually("the old events are removed", is_gone).await;
+
+    let new = mina.reserve(&car, period(5, 1)).await.unwrap();
+    let positions: Vec<i64> = story(&new.reservation_id, 2).await.iter().map(|event| event.position).collect();
+    assert!(positions.iter().all(|position| *position > last), "no position is used again: {positions:?}, {last}");
+    let listed = admin.send(ListEventsRequest { after_position: last - 1, ..Default::default() }).await.unwrap();
+    let first = listed.events.first().expect("there are newer events");
+    assert!(first.position > last, "{first:?}");
+    let request = WatchEventsRequest { types: vec![], after_position: Some(last - 1) };
+    let mut chronicle = ChronicleServiceClient::new(admin.channel("chronicle"));
+    let mut events = chronicle.watch_events(admin.endless(request)).await.unwrap().into_inner();
+    let next = tokio::time::timeout(PATIENCE, events.next()).await.expect("it goes on").unwrap().unwrap();
+    assert_eq!(next.event.as_ref(), Some(first));
+    drop(events);
+    app.down().await;
 }
 
 async fn x2_mypage_answers_from_its_own_store_alone(mut app: Fragile) {
@@ -230,8 +270,9 @@ async fn x2_a_read_model_is_rebuilt_from_the_events(setup: Setup) {
     let before = pages().await;
     assert_eq!(before.len(), trips.len());
     // The read model is corrupted: one row is deleted, the others are wrong.
-    change(&app, "DELETE FROM car_rentals WHERE stars = 3", 1).await;
-    change(&app, "UPDATE car_rentals SET price_minor = 1, payment_state = 0, rented_at = NULL", trips.len() - 1).await;
+    assert_eq!(change(&app, "mypage", "DELETE FROM car_rentals WHERE stars = 3").await, 1);
+    let statement = "UPDATE car_rentals SET price_minor = 1, payment_state = 0, rented_at = NULL";
+    assert_eq!(change(&app, "mypage", statement).await, trips.len() - 1);
     assert_eq!(mina.page(&trips[2]).await.err().map(|status| status.code()), Some(Code::NotFound));
     let wrong = pages().await;
     assert_eq!(wrong.len(), trips.len() - 1);

@@ -306,5 +306,6 @@ fn environment(runtime: &Runtime, bus: SimulatedBus) -> Environment {
         ),
         settings: settings.parse().expect("the settings are TOML"),
         key_retention: Duration::from_secs(7 * 86_400),
+        dead_letter_retention: None,
     }
 }

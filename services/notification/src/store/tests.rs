@@ -1,4 +1,4 @@
-//! Messages are stored whole, and listed for those who may read them.
+//! Messages are stored whole, listed for those who may read them, and removed when they are old.
 
 use super::*;
 use chassis::db::{Database, Durability, Metadata, Unit};
@@ -50,4 +50,34 @@ fn messages_are_read_as_they_were_written_and_only_their_customer_reads_sensitiv
     assert_eq!(texts("ann", None), ["code 3", "code 2", "code 1"]);
     assert_eq!(texts("admin", None), ["", "code 2", "code 1"]);
     assert_eq!(texts("admin", Some(messages[0].content.flow)), ["code 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_messages_are_removed_unless_they_are_still_to_be_delivered() {
+    let server = std::env::var("NADEURI_TEST_POSTGRES").expect("needs PostgreSQL: run `cargo xtask test`");
+    let runtime = Runtime::real();
+    let name = format!("messages{}", runtime.ids.uuid(runtime.now()).simple());
+    for url in [format!("sqlite:file:{name}?mode=memory&cache=shared"), format!("{server}{name}")] {
+        let database = Database::open(&url, "notification", &runtime).await.expect("it can be opened");
+        crate::CONTEXT.migrate(&database).await.expect("it can be migrated");
+        let at = Timestamp::from_micros(9);
+        let pending = State::Pending { attempt: 0, deliver_at: at };
+        let states = [State::Delivered(at), pending, State::Undeliverable, State::Delivered(at), State::Delivered(at)];
+        let unit: Unit<'static, _> = Box::new(|tx| {
+            Box::pin(async move {
+                let written: Vec<Message> = (1..).zip(states).map(|(number, state)| message(number, state)).collect();
+                Message::save(tx, &written.iter().map(change).collect::<Vec<_>>()).await
+            })
+        });
+        database.write(Durability::Full, unit).await.expect("they can be written");
+        let remove = async |limit| {
+            let unit: Unit<'static, usize> = Box::new(move |tx| Box::pin(prune(tx, Timestamp::from_micros(5), limit)));
+            database.write(Durability::Full, unit).await.expect("they can be removed")
+        };
+        assert_eq!((remove(2).await, remove(2).await, remove(2).await), (2, 1, 0));
+        let page = Page::parse(&mut Fields::new(), 0, "", &[]).expect("it is right");
+        let reader = database.reader().await.expect("it is open");
+        let (left, _) = list(reader.tx(), "ann", None, None, &page).await.expect("they can be listed");
+        assert_eq!(left.into_iter().map(|message| message.text).collect::<Vec<_>>(), ["code 5", "code 2"]);
+    }
 }

@@ -50,6 +50,7 @@ impl Harness {
             guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default(), calls.collect()),
             settings: "".parse().unwrap(),
             key_retention: Duration::from_secs(3_600),
+            dead_letter_retention: None,
             runtime,
         };
         let mut running = Vec::new();
