@@ -6,6 +6,7 @@
 mod bench;
 mod cluster;
 mod debian;
+mod deny;
 mod docs;
 mod files;
 mod helm;
@@ -30,8 +31,10 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
-    /// Check formatting, clippy, licences and security advisories.
+    /// Check formatting and clippy.
     Lint,
+    /// Check licences, sources and security advisories of dependencies. Builds cargo-deny on first use; needs GitHub.
+    Deny,
     /// Check the contracts, then run every test against a temporary PostgreSQL and RabbitMQ.
     Test {
         /// Further arguments of `cargo test`, for example `-p rental a_part_of_a_test_name`.
@@ -97,6 +100,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     process::handle_signals()?;
     match command {
         Command::Lint => lint::run_all()?,
+        Command::Deny => deny::run_all()?,
         Command::Test { extra } => return test::run_all(&extra),
         Command::Proto => println!("xtask: {}", proto::check()?),
         Command::Docs { check } => {

@@ -1,4 +1,4 @@
-//! Programs from npm, PyPI and Go, at pinned versions beneath `target/tools`, so that a new version can't fail an
+//! Programs from npm, PyPI, Go and crates.io, at pinned versions beneath `target/tools`, so that a new version can't fail an
 //! unrelated commit.
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::debian;
-use crate::process::{answer, command, output, root, run, target};
+use crate::process::{answer, cargo, command, output, root, run, target};
 
 /// A program that `go install` makes: its name, its package and its version.
 pub type GoProgram = (&'static str, &'static str, &'static str);
@@ -65,6 +65,16 @@ pub fn virtual_environment(folder: &Path, package: &str) -> Result<()> {
     run(command("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
     let mut pip = command(folder.join("bin/pip"));
     run(pip.args(["install", "--quiet", "--disable-pip-version-check", package]))
+}
+
+/// A program that `cargo install` builds, and that is named like its crate.
+pub fn crate_program(name: &str, version: &str) -> Result<PathBuf> {
+    let folder = folder(name, version, |folder| {
+        let mut install = cargo();
+        install.args(["install", "--locked", "--quiet", &format!("{name}@{version}"), "--root"]);
+        run(install.arg(folder))
+    })?;
+    Ok(folder.join("bin").join(name))
 }
 
 /// Fails if there is no Go.
