@@ -2,7 +2,8 @@
 //!
 //! The messages, clients and servers of a package `nadeuri.rental.v1` are in [`rental::v1`]. [`RPCS`] and [`EVENTS`]
 //! hold the options of the contracts: who may call, what may be retried, which events need no subscriber, which events
-//! request a payment. Every request implements [`Request`], which names its RPC and its response.
+//! request a payment. Every request implements [`Request`], which names its RPC and its response. Every message that may
+//! hold [`SECRETS`] implements [`Redact`], which clears them.
 
 mod generated {
     // The comments of the contracts are the documentation. Items that prost adds have none.
@@ -16,10 +17,12 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/nadeuri.rs"));
 }
 
+mod redact;
 mod request;
 
 pub use generated::nadeuri::*;
 pub use options::v1::Role;
+pub use redact::Redact;
 pub use request::{Enumeration, Extract, Paged, Request, Streaming, Unary};
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
@@ -44,6 +47,8 @@ pub struct Rpc {
     pub is_stream: bool,
     /// The full name of the response message.
     pub response: &'static str,
+    /// Whether the response may hold secrets, which its server clears for all but their customer: see [`Redact`].
+    pub has_secrets: bool,
 }
 
 /// The effect of a repeated call: `idempotency_level` of the contract.
@@ -66,6 +71,8 @@ pub struct Event {
     pub is_final: bool,
     /// Its payment rule, if it is an event of a seller.
     pub purchase: Option<PurchaseRule>,
+    /// Encodes it again without the secrets of all customers but one; `None` if it holds none.
+    pub redact: Option<redact::Encoded>,
 }
 
 impl Event {

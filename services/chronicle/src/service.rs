@@ -1,12 +1,15 @@
 //! The gRPC service of the chronicle: flows, pages of events, and a stream of events as they arrive.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::auth::Caller;
 use chassis::db::Database;
 use chassis::places::{Place, Places};
 use chassis::runtime::Tasks;
 use chassis::{Call, Error, Fields, Page};
 use contracts::chronicle::v1::{self as proto, *};
+use contracts::{Redact, Role};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_stream::wrappers::ReceiverStream;
@@ -54,7 +57,10 @@ impl ChronicleApi for Service {
         let id: FlowId = call.parse(|fields| fields.id("flow_id", &request.flow_id))?;
         let reader = self.database.reader().await?;
         let events = store::flow(reader.tx(), id).await?;
-        if events.is_empty() { Err(Error::not_found("flow", id)) } else { Ok(GetFlowResponse { events }) }
+        if events.is_empty() {
+            return Err(Error::not_found("flow", id));
+        }
+        Ok(Audience::of(&call.caller).show(GetFlowResponse { events }))
     }
 
     async fn list_events(&self, call: Call, request: ListEventsRequest) -> Result<ListEventsResponse, Error> {
@@ -66,7 +72,7 @@ impl ChronicleApi for Service {
         })?;
         let reader = self.database.reader().await?;
         let (events, next_page_token) = store::list(reader.tx(), &types, after, &page).await?;
-        Ok(ListEventsResponse { events, next_page_token })
+        Ok(Audience::of(&call.caller).show(ListEventsResponse { events, next_page_token }))
     }
 
     async fn watch_events(&self, call: Call, request: WatchEventsRequest) -> Result<Self::WatchEventsStream, Error> {
@@ -81,10 +87,34 @@ impl ChronicleApi for Service {
         };
         let (events, stream) = mpsc::channel(WATCH_BATCH + 1);
         let last = events.clone().try_reserve_owned().ok();
-        let watch = Watch { database: self.database.clone(), types, after, events, last, _place: place };
+        let (database, audience) = (self.database.clone(), Audience::of(&call.caller));
+        let watch = Watch { database, audience, types, after, events, last, _place: place };
         let state = (watch, self.tasks.clone());
         self.tasks.supervise("chronicle", "watch", state, |(watch, tasks)| Box::pin(watch.run(tasks)));
         Ok(ReceiverStream::new(stream))
+    }
+}
+
+/// Who reads events.
+enum Audience {
+    /// Another context, which builds its projections from them: it gets them as they were published.
+    Context,
+    /// Anyone else, by their subject: they get no secrets but their own.
+    Person(Arc<str>),
+}
+
+impl Audience {
+    /// By the role `service`, whatever other roles the caller has.
+    fn of(caller: &Caller) -> Audience {
+        if caller.has(Role::Service) { Audience::Context } else { Audience::Person(caller.shared_subject()) }
+    }
+
+    /// A response as they may read it.
+    fn show<M: Redact>(&self, response: M) -> M {
+        match self {
+            Audience::Context => response,
+            Audience::Person(subject) => response.redacted_for(subject),
+        }
     }
 }
 
@@ -110,6 +140,7 @@ fn position(fields: &mut Fields, position: i64) -> Option<i64> {
 /// A stream of events to one client.
 struct Watch {
     database: Database,
+    audience: Audience,
     types: Vec<String>,
     /// The last event that was sent.
     after: i64,
@@ -142,7 +173,7 @@ impl Watch {
             let is_last = found.len() < WATCH_BATCH;
             for event in found {
                 self.after = event.position;
-                let event = proto::WatchEventsResponse { event: Some(event) };
+                let event = self.audience.show(proto::WatchEventsResponse { event: Some(event) });
                 match self.events.send_timeout(Ok(event), SEND_LIMIT).await {
                     Ok(()) => {}
                     Err(SendTimeoutError::Closed(_)) => return Ok(()),

@@ -4,8 +4,8 @@ use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::Place;
 use chassis::{Call, Error, Loader, Page, Writer};
-use contracts::Role;
 use contracts::dispatch::v1::*;
+use contracts::{Redact as _, Role};
 
 use crate::domain::{Command, Hail, HailId, Trip};
 use crate::store;
@@ -58,7 +58,7 @@ impl DispatchApi for Service {
     async fn get_hail(&self, call: Call, request: GetHailRequest) -> Result<GetHailResponse, Error> {
         let id = call.parse(|fields| fields.id("hail_id", &request.hail_id))?;
         let hail = self.find(&call, id, true).await?;
-        Ok(GetHailResponse { hail: Some((&hail).into()) })
+        Ok(GetHailResponse { hail: Some((&hail).into()) }.redacted_for(call.caller.subject()))
     }
 
     async fn list_hails(&self, call: Call, request: ListHailsRequest) -> Result<ListHailsResponse, Error> {
@@ -67,6 +67,6 @@ impl DispatchApi for Service {
         let page = call.parse(|fields| Page::parse(fields, request.page_size, &request.page_token, &filter))?;
         let reader = self.database.reader().await?;
         let (hails, next_page_token) = store::list(reader.tx(), customer, &page).await?;
-        Ok(ListHailsResponse { hails, next_page_token })
+        Ok(ListHailsResponse { hails, next_page_token }.redacted_for(call.caller.subject()))
     }
 }

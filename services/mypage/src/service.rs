@@ -2,8 +2,8 @@
 
 use chassis::db::Database;
 use chassis::{Call, Error, Id, Loader, Page};
-use contracts::Role;
-use contracts::mypage::v1::{self as proto, *};
+use contracts::mypage::v1::*;
+use contracts::{Redact as _, Role};
 
 use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
@@ -39,11 +39,6 @@ async fn visible<S: Summary>(summaries: &Loader<Id<S>, S>, call: &Call, id: &str
     let (caller, is_admin) = (call.caller.subject(), call.caller.has(Role::Admin));
     let is_visible = |summary: &S| summary.customer().is_some_and(|owner| owner == caller || is_admin);
     summaries.get(id).await?.filter(is_visible).ok_or_else(|| Error::not_found(S::LABEL, id))
-}
-
-/// The stay as the caller may see it: only its customer sees the code of the voucher.
-fn shown(call: &Call, stay: proto::Stay) -> proto::Stay {
-    if stay.customer_id == call.caller.subject() { stay } else { proto::Stay { voucher_code: String::new(), ..stay } }
 }
 
 impl Service {
@@ -97,13 +92,12 @@ impl MypageApi for Service {
 
     async fn get_stay(&self, call: Call, request: GetStayRequest) -> Result<GetStayResponse, Error> {
         let stay = visible(&self.stays, &call, &request.stay_id).await?;
-        Ok(GetStayResponse { stay: Some(shown(&call, stay.into())) })
+        Ok(GetStayResponse { stay: Some(stay.into()) }.redacted_for(call.caller.subject()))
     }
 
     async fn list_stays(&self, call: Call, request: ListStaysRequest) -> Result<ListStaysResponse, Error> {
-        let (stays, next_page_token) =
-            self.list::<Stay, proto::Stay>(&call, request.page_size, &request.page_token).await?;
-        Ok(ListStaysResponse { stays: stays.into_iter().map(|stay| shown(&call, stay)).collect(), next_page_token })
+        let (stays, next_page_token) = self.list::<Stay, _>(&call, request.page_size, &request.page_token).await?;
+        Ok(ListStaysResponse { stays, next_page_token }.redacted_for(call.caller.subject()))
     }
 
     async fn get_bike_ride(&self, call: Call, request: GetBikeRideRequest) -> Result<GetBikeRideResponse, Error> {

@@ -434,3 +434,20 @@ fn requests_that_change_something_have_a_request_id_and_lists_have_pages() {
     }
     none("a message lacks a field", found);
 }
+
+#[test]
+fn who_answers_with_secrets_clears_them_for_others() {
+    let answers = contracts::RPCS.iter().filter(|rpc| rpc.has_secrets).map(|rpc| source(rpc.path));
+    let sources = files(".rs");
+    let redacts = |context: &&str| {
+        let own = format!("services/{context}/src/");
+        sources.iter().any(|(path, text)| path.starts_with(&own) && text.contains(".redacted_for("))
+    };
+    let contexts: BTreeSet<&str> = answers.collect();
+    assert!(contexts.contains("chronicle") && contexts.contains("voucher"), "{contexts:?}");
+    let silent = contexts.iter().filter(|context| !redacts(context));
+    none(
+        "a context answers with fields marked `debug_redact`, and calls no `Redact`",
+        silent.map(|context| (*context).to_owned()).collect(),
+    );
+}

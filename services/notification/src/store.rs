@@ -3,6 +3,7 @@
 use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
 use chassis::{Error, EventId, Page, Publication, Store, Timestamp, Tx, newest};
+use contracts::Redact as _;
 use contracts::notification::v1 as proto;
 
 use crate::domain::{Command, Content, Event, FlowId, Message, MessageId, State};
@@ -78,9 +79,9 @@ pub async fn list(
         tx, page, Row in messages by created_at;
         customer: messages::customer.eq(customer), flow: messages::flow.eq(flow);
         |row| {
-            let is_readable = !row.registered || row.customer == reader;
+            let is_sensitive = row.registered;
             let message = proto::Message::from(&row.read()?);
-            if is_readable { message } else { proto::Message { text: String::new(), ..message } }
+            if is_sensitive { message.redacted_for(reader) } else { message }
         }
     )
 }

@@ -290,7 +290,8 @@ impl Aggregate for Payment {
         let mut payment = match (payment, event) {
             (Some(payment), _) => payment,
             (None, Event::Requested(purchase, _, now) | Event::Barred(purchase, now)) => first(*purchase, *now),
-            (None, event) => unreachable!("{event:?} can't be the first event of a payment"),
+            // Not printed: it may hold the payment method, and the text of a panic is logged.
+            (None, _) => unreachable!("a payment begins with its request, or with the end of its purchase"),
         };
         payment.apply(event);
         payment

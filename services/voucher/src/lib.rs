@@ -1,8 +1,7 @@
 //! Vouchers: issued for paid stays, sent, redeemed at the resort, deactivated. Serves the resort line.
 //!
 //! The rules are in [`domain`], the reactions to other contexts' events in [`policy`]. The code of a voucher is a
-//! secret: only its customer sees it, and admins in the events of the chronicle. Logs and printed values do not contain
-//! it.
+//! secret: only its customer sees it. Logs and printed values do not contain it.
 
 pub mod code;
 pub mod domain;

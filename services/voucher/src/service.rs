@@ -2,8 +2,8 @@
 
 use chassis::db::Database;
 use chassis::{Call, Error, Loader, Page, Writer};
-use contracts::Role;
-use contracts::voucher::v1::{self as proto, *};
+use contracts::voucher::v1::*;
+use contracts::{Redact as _, Role};
 
 use crate::code::Code;
 use crate::domain::{Command, Refusal, Voucher, VoucherId};
@@ -24,12 +24,6 @@ fn is_own(call: &Call, voucher: &Voucher) -> bool {
     voucher.grant.as_ref().is_some_and(|grant| grant.customer == call.caller.subject())
 }
 
-/// The voucher as the caller may see it: only its customer sees the code.
-fn shown(call: &Call, voucher: &Voucher) -> proto::Voucher {
-    let full = proto::Voucher::from(voucher);
-    if is_own(call, voucher) { full } else { proto::Voucher { code: String::new(), ..full } }
-}
-
 fn sees_all(call: &Call) -> bool {
     call.caller.has(Role::Manager) || call.caller.has(Role::Admin)
 }
@@ -46,14 +40,14 @@ impl VoucherApi for Service {
         };
         let id = found.ok_or_else(|| Error::refused(&Refusal::NoSuchVoucher))?;
         let voucher = self.writer.handle(call.command(id, Command::Redeem)).await?;
-        Ok(RedeemVoucherResponse { voucher: Some(voucher) })
+        Ok(RedeemVoucherResponse { voucher: Some(voucher) }.redacted_for(call.caller.subject()))
     }
 
     async fn get_voucher(&self, call: Call, request: GetVoucherRequest) -> Result<GetVoucherResponse, Error> {
         let id = call.parse(|fields| fields.id("voucher_id", &request.voucher_id))?;
         let sees = |voucher: &Voucher| is_own(&call, voucher) || sees_all(&call) && voucher.grant.is_some();
         let voucher = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("voucher", id))?;
-        Ok(GetVoucherResponse { voucher: Some(shown(&call, &voucher)) })
+        Ok(GetVoucherResponse { voucher: Some((&voucher).into()) }.redacted_for(call.caller.subject()))
     }
 
     async fn list_vouchers(&self, call: Call, request: ListVouchersRequest) -> Result<ListVouchersResponse, Error> {
@@ -67,7 +61,7 @@ impl VoucherApi for Service {
         })?;
         let reader = self.database.reader().await?;
         let (vouchers, next_page_token) = store::list(reader.tx(), customer, stay, state, &page).await?;
-        let vouchers = vouchers.iter().map(|voucher| shown(&call, voucher)).collect();
-        Ok(ListVouchersResponse { vouchers, next_page_token })
+        let vouchers = vouchers.iter().map(Into::into).collect();
+        Ok(ListVouchersResponse { vouchers, next_page_token }.redacted_for(call.caller.subject()))
     }
 }

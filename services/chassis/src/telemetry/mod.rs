@@ -33,8 +33,9 @@ pub(crate) use traces::Watch;
 /// `service.namespace`: the product.
 const NAMESPACE: &str = "nadeuri";
 
-/// Libraries with many logs. A filter that names them overrides this.
-const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
+/// Libraries with many logs, or whose logs print what they carry: those of lapin contain the events, with their secrets. A
+/// filter that names them overrides this.
+const QUIET: &str = "lapin=warn,h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
     opentelemetry_otlp=warn";
 
 /// Libraries that the exporters use: to export their logs would cause more logs, endlessly.
@@ -190,7 +191,8 @@ impl Exporters {
             .with_level(false)
             .with_filter(filter_fn(|metadata| metadata.target() == traces::TARGET));
         let logs = OpenTelemetryTracingBridge::new(&self.logs);
-        let logs = logs.with_filter(filter(&settings.filter, &format!("{},{NEVER_EXPORTED}", settings.filter))?);
+        let logs =
+            logs.with_filter(filter(&settings.filter, &format!("{QUIET},{},{NEVER_EXPORTED}", settings.filter))?);
         Ok([spans.boxed(), logs.boxed()])
     }
 }

@@ -67,6 +67,8 @@ pub struct Field {
     pub is_repeated: bool,
     /// Whether it has presence (`optional`).
     pub is_optional: bool,
+    /// Whether only its customer reads it (`debug_redact`).
+    pub is_secret: bool,
 }
 
 /// What a field holds.
@@ -134,7 +136,8 @@ fn short(package: &str) -> &str {
 impl Package {
     fn add(&mut self, file: &FileDescriptorProto) {
         let comments = Comments::new(file);
-        let messages = (0..).zip(&file.message_type).map(|(index, message)| comments.message(index, message));
+        let message = |(index, message)| comments.message(index, file.package(), message);
+        let messages = (0..).zip(&file.message_type).map(message);
         if file.name().ends_with("/events.proto") { &mut self.events } else { &mut self.messages }.extend(messages);
         self.enums.extend((0..).zip(&file.enum_type).map(|(index, each)| comments.enumeration(index, each)));
         for (index, service) in (0..).zip(&file.service) {
@@ -195,10 +198,15 @@ impl<'a> Comments<'a> {
         Comment(paragraphs.map(|paragraph| paragraph.join(" ")).collect())
     }
 
-    fn message(&self, index: i32, message: &DescriptorProto) -> Message {
+    fn message(&self, index: i32, package: &str, message: &DescriptorProto) -> Message {
         let nothing_new = message.nested_type.is_empty() && message.enum_type.is_empty();
         assert!(nothing_new, "{} has nested types, which the documents do not support", message.name());
-        let fields = (0..).zip(&message.field).map(|(number, field)| self.field(&[4, index, 2, number], field));
+        let secret = |field: &str| contracts::SECRETS.contains(&&*format!("{package}.{}.{field}", message.name()));
+        let field = |(number, field): (i32, &FieldDescriptorProto)| {
+            let is_secret = secret(field.name());
+            Field { is_secret, ..self.field(&[4, index, 2, number], field) }
+        };
+        let fields = (0..).zip(&message.field).map(field);
         Message { name: message.name().to_owned(), comment: self.at(&[4, index]), fields: fields.collect() }
     }
 
@@ -225,6 +233,7 @@ impl<'a> Comments<'a> {
             kind,
             is_repeated: field.label() == Label::Repeated,
             is_optional,
+            is_secret: false,
         }
     }
 

@@ -23,6 +23,7 @@ Every RPC, event, message and error of Nadeuri. `{COMMAND}` generates these page
     out += "\n[`operations`](operations.md) is a service of every process, for operators. [Types](types.md) lists shared types.\n";
     roles_section(&mut out, contracts);
     repetition_section(&mut out);
+    secrets_section(&mut out);
     errors_section(&mut out);
     events_section(&mut out, contracts);
     rpcs_section(&mut out, contracts);
@@ -53,6 +54,16 @@ fn repetition_section(out: &mut String) {
 
 An RPC that *only reads* is safe to repeat. An *idempotent* RPC is safe to repeat with the same `request_id` and the same
 request: it takes effect once and returns the first answer.
+";
+}
+
+fn secrets_section(out: &mut String) {
+    *out += "
+## Secrets
+
+A *secret* is a field that the contracts mark with `debug_redact`. No log shows it. In a response, only the customer whom its
+message names gets it; for others it is empty. The exception is other contexts, by the role `service`, in the events of
+[`chronicle`](chronicle.md) and of the bus: they need all of an event.
 ";
 }
 

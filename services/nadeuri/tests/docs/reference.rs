@@ -223,7 +223,8 @@ impl Writer<'_> {
             Kind::Scalar(name) => format!("`{name}`"),
             Kind::Message(name) | Kind::Enum(name) => self.link_to(name),
         };
-        format!("{often}{name}")
+        let secret = if field.is_secret { ", [secret](README.md#secrets)" } else { "" };
+        format!("{often}{name}{secret}")
     }
 
     fn enumeration(&self, out: &mut String, level: &str, each: &Enum) {

@@ -26,6 +26,7 @@ mod payments;
 mod rentals;
 mod repetition;
 mod runner;
+mod secrets;
 mod stays;
 mod stays_down;
 mod story;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     repetition::add(&mut suite);
     hostile::add(&mut suite);
     attacks::add(&mut suite);
+    secrets::add(&mut suite);
     gateway::add(&mut suite);
     tls::add(&mut suite);
     failures::add(&mut suite);

@@ -49,7 +49,7 @@ type Event struct {
 	Sequence int64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The W3C trace that it happened in; may be empty.
 	Traceparent string `protobuf:"bytes,10,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	// The message.
+	// The message. Empty of a type that this server does not know, unless the caller has the role `service`.
 	Data          *anypb.Any `protobuf:"bytes,11,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

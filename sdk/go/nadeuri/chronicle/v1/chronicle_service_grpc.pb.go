@@ -31,12 +31,18 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // The event log: all events of each flow, and the source from which views and new contexts are built.
+//
+// Events hold secrets of customers, such as the code of a voucher. Callers with the role `service` get them, to build views
+// from; for others these fields are empty. Without authentication, a caller who names no roles has that role too.
+//
+// With the setting `retention_days`, older events are removed. The positions of the others stay, and a view that is rebuilt
+// lacks what was removed.
 type ChronicleServiceClient interface {
 	// Returns the events of a flow, ordered by time, with each event after its cause.
 	//
-	// Returns `NOT_FOUND` if no event of the flow was received.
+	// Returns `NOT_FOUND` if no event of the flow was received, or all were removed.
 	GetFlow(ctx context.Context, in *GetFlowRequest, opts ...grpc.CallOption) (*GetFlowResponse, error)
-	// Lists events in the order in which they were received.
+	// Lists events in the order in which they were received. After a position that was removed, it goes on with the next one.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//
@@ -98,12 +104,18 @@ type ChronicleService_WatchEventsClient = grpc.ServerStreamingClient[WatchEvents
 // for forward compatibility.
 //
 // The event log: all events of each flow, and the source from which views and new contexts are built.
+//
+// Events hold secrets of customers, such as the code of a voucher. Callers with the role `service` get them, to build views
+// from; for others these fields are empty. Without authentication, a caller who names no roles has that role too.
+//
+// With the setting `retention_days`, older events are removed. The positions of the others stay, and a view that is rebuilt
+// lacks what was removed.
 type ChronicleServiceServer interface {
 	// Returns the events of a flow, ordered by time, with each event after its cause.
 	//
-	// Returns `NOT_FOUND` if no event of the flow was received.
+	// Returns `NOT_FOUND` if no event of the flow was received, or all were removed.
 	GetFlow(context.Context, *GetFlowRequest) (*GetFlowResponse, error)
-	// Lists events in the order in which they were received.
+	// Lists events in the order in which they were received. After a position that was removed, it goes on with the next one.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//

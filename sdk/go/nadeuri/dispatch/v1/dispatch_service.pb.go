@@ -159,7 +159,7 @@ type Hail struct {
 	Pickup *v1.Place `protobuf:"bytes,3,opt,name=pickup,proto3" json:"pickup,omitempty"`
 	// Output only. The destination.
 	Destination *v1.Place `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Output only. The payment method of the fare, by the processor's name.
+	// Output only. The payment method of the fare, by the processor's name; empty for everyone but the customer.
 	PaymentMethod string `protobuf:"bytes,5,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	// Output only. The state.
 	State HailState `protobuf:"varint,6,opt,name=state,proto3,enum=nadeuri.dispatch.v1.HailState" json:"state,omitempty"`
@@ -711,14 +711,14 @@ var File_nadeuri_dispatch_v1_dispatch_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_dispatch_v1_dispatch_service_proto_rawDesc = "" +
 	"\n" +
-	"*nadeuri/dispatch/v1/dispatch_service.proto\x12\x13nadeuri.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\x92\x04\n" +
+	"*nadeuri/dispatch/v1/dispatch_service.proto\x12\x13nadeuri.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\x97\x04\n" +
 	"\x04Hail\x12\x17\n" +
 	"\ahail_id\x18\x01 \x01(\tR\x06hailId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
 	"customerId\x12/\n" +
 	"\x06pickup\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceR\x06pickup\x129\n" +
-	"\vdestination\x18\x04 \x01(\v2\x17.nadeuri.place.v1.PlaceR\vdestination\x12%\n" +
-	"\x0epayment_method\x18\x05 \x01(\tR\rpaymentMethod\x124\n" +
+	"\vdestination\x18\x04 \x01(\v2\x17.nadeuri.place.v1.PlaceR\vdestination\x12*\n" +
+	"\x0epayment_method\x18\x05 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\x124\n" +
 	"\x05state\x18\x06 \x01(\x0e2\x1e.nadeuri.dispatch.v1.HailStateR\x05state\x12U\n" +
 	"\x12cancellation_cause\x18\a \x01(\x0e2&.nadeuri.dispatch.v1.CancellationCauseR\x11cancellationCause\x12\x19\n" +
 	"\bdrive_id\x18\b \x01(\tR\adriveId\x12\x1b\n" +
@@ -727,13 +727,13 @@ const file_nadeuri_dispatch_v1_dispatch_service_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xc3\x01\n" +
+	"updateTime\"\xc8\x01\n" +
 	"\x0fHailTaxiRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12/\n" +
 	"\x06pickup\x18\x02 \x01(\v2\x17.nadeuri.place.v1.PlaceR\x06pickup\x129\n" +
-	"\vdestination\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceR\vdestination\x12%\n" +
-	"\x0epayment_method\x18\x04 \x01(\tR\rpaymentMethod\"A\n" +
+	"\vdestination\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceR\vdestination\x12*\n" +
+	"\x0epayment_method\x18\x04 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\"A\n" +
 	"\x10HailTaxiResponse\x12-\n" +
 	"\x04hail\x18\x01 \x01(\v2\x19.nadeuri.dispatch.v1.HailR\x04hail\"K\n" +
 	"\x11CancelHailRequest\x12\x1d\n" +

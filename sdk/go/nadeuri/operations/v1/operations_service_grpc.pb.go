@@ -33,7 +33,7 @@ const (
 //
 // Dead letters and rebuilding of views. `nadeuri dead` and `nadeuri rebuild` call it.
 type OperationsServiceClient interface {
-	// Lists the events that a context could not handle, oldest first.
+	// Lists the events that a context could not handle, oldest first, and that were not removed (`--dead-letter-days`).
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
@@ -45,7 +45,8 @@ type OperationsServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	DropDeadLetters(ctx context.Context, in *DropDeadLettersRequest, opts ...grpc.CallOption) (*DropDeadLettersResponse, error)
-	// Empties a view and rebuilds it from the chronicle. Returns when the view is complete.
+	// Empties a view and rebuilds it from the chronicle. Returns when the view is complete. What was removed from the
+	// chronicle (`retention_days`) is no longer in the view either.
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process, `FAILED_PRECONDITION` with the reason
 	// `NOT_A_VIEW` if it is not a view, and `UNAVAILABLE` with `CHRONICLE_AWAY` and a retry delay if the chronicle can't
@@ -107,7 +108,7 @@ func (c *operationsServiceClient) RebuildView(ctx context.Context, in *RebuildVi
 //
 // Dead letters and rebuilding of views. `nadeuri dead` and `nadeuri rebuild` call it.
 type OperationsServiceServer interface {
-	// Lists the events that a context could not handle, oldest first.
+	// Lists the events that a context could not handle, oldest first, and that were not removed (`--dead-letter-days`).
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
@@ -119,7 +120,8 @@ type OperationsServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process.
 	DropDeadLetters(context.Context, *DropDeadLettersRequest) (*DropDeadLettersResponse, error)
-	// Empties a view and rebuilds it from the chronicle. Returns when the view is complete.
+	// Empties a view and rebuilds it from the chronicle. Returns when the view is complete. What was removed from the
+	// chronicle (`retention_days`) is no longer in the view either.
 	//
 	// Returns `NOT_FOUND` if the context is not served by this process, `FAILED_PRECONDITION` with the reason
 	// `NOT_A_VIEW` if it is not a view, and `UNAVAILABLE` with `CHRONICLE_AWAY` and a retry delay if the chronicle can't

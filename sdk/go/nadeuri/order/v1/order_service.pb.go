@@ -779,15 +779,15 @@ const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vexpire_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xaf\x01\n" +
+	"expireTime\"\xb4\x01\n" +
 	"\x12CreateOrderRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x02 \x01(\tR\tproductId\x12\x1a\n" +
 	"\bquantity\x18\x03 \x01(\x05R\bquantity\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\x12%\n" +
-	"\x0epayment_method\x18\x05 \x01(\tR\rpaymentMethod\"D\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12*\n" +
+	"\x0epayment_method\x18\x05 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\"D\n" +
 	"\x13CreateOrderResponse\x12-\n" +
 	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"N\n" +
 	"\x12CancelOrderRequest\x12\x1d\n" +

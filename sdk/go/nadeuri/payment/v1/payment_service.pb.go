@@ -949,15 +949,15 @@ const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"purchaseId\"w\n" +
 	"\x14ListPaymentsResponse\x127\n" +
 	"\bpayments\x18\x01 \x03(\v2\x1b.nadeuri.payment.v1.PaymentR\bpayments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"{\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x80\x01\n" +
 	"\x14ChargePaymentRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1d\n" +
 	"\n" +
-	"payment_id\x18\x02 \x01(\tR\tpaymentId\x12%\n" +
-	"\x0epayment_method\x18\x03 \x01(\tR\rpaymentMethod\"N\n" +
+	"payment_id\x18\x02 \x01(\tR\tpaymentId\x12*\n" +
+	"\x0epayment_method\x18\x03 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\"N\n" +
 	"\x15ChargePaymentResponse\x125\n" +
-	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"\x8f\x02\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"\x94\x02\n" +
 	"\x15CollectPaymentRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
@@ -965,8 +965,8 @@ const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"purchaseId\x12\x1f\n" +
 	"\vcustomer_id\x18\x03 \x01(\tR\n" +
 	"customerId\x12/\n" +
-	"\x06amount\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12%\n" +
-	"\x0epayment_method\x18\x05 \x01(\tR\rpaymentMethod\x12)\n" +
+	"\x06amount\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12*\n" +
+	"\x0epayment_method\x18\x05 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\x12)\n" +
 	"\x10seller_reference\x18\x06 \x01(\tR\x0fsellerReference\x12\x12\n" +
 	"\x04used\x18\a \x01(\bR\x04used\"O\n" +
 	"\x16CollectPaymentResponse\x125\n" +

@@ -1347,12 +1347,12 @@ const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12%\n" +
 	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\"]\n" +
 	"\x19CancelReservationResponse\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"}\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"\x82\x01\n" +
 	"\x0eRentCarRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12%\n" +
-	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\x12%\n" +
-	"\x0epayment_method\x18\x03 \x01(\tR\rpaymentMethod\"S\n" +
+	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\x12*\n" +
+	"\x0epayment_method\x18\x03 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\"S\n" +
 	"\x0fRentCarResponse\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"X\n" +
 	"\x10ReturnCarRequest\x12\x1d\n" +

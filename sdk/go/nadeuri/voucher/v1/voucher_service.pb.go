@@ -96,8 +96,7 @@ type Voucher struct {
 	StayId string `protobuf:"bytes,2,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
 	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. 16 letters and digits in groups of four. Only its customer gets it; others must be shown it. (The
-	// chronicle returns events unchanged, to admins.)
+	// Output only. 16 letters and digits in groups of four. Only its customer gets it; others must be shown it.
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	// Output only. The resort.
 	ResortId string `protobuf:"bytes,5,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`

@@ -901,12 +901,12 @@ const file_nadeuri_wallet_v1_wallet_service_proto_rawDesc = "" +
 	"\adeposit\x18\a \x01(\v2\x17.nadeuri.money.v1.MoneyR\adeposit\x12\x16\n" +
 	"\x06points\x18\b \x01(\x03R\x06points\x12;\n" +
 	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x85\x01\n" +
+	"createTime\"\x8a\x01\n" +
 	"\fTopUpRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12/\n" +
-	"\x06amount\x18\x02 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12%\n" +
-	"\x0epayment_method\x18\x03 \x01(\tR\rpaymentMethod\"B\n" +
+	"\x06amount\x18\x02 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12*\n" +
+	"\x0epayment_method\x18\x03 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\"B\n" +
 	"\rTopUpResponse\x121\n" +
 	"\x06wallet\x18\x01 \x01(\v2\x19.nadeuri.wallet.v1.WalletR\x06wallet\"M\n" +
 	"\x14ConvertPointsRequest\x12\x1d\n" +
