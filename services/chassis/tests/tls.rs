@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::access::{Guard, Limits};
+use chassis::access::{Calls, Guard, Limits};
 use chassis::auth::Auth;
 use chassis::clock::Clock;
 use chassis::identity::Identity;
@@ -72,7 +72,7 @@ async fn served(tls: &Tls) -> SocketAddr {
     let listener = server::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let address = listener.local_addr().unwrap();
     let settings = server::Settings { tls: tls.clone(), has_reflection: false, linger: Duration::ZERO };
-    let guard = Guard::new(Auth::Off, Clock::system(), Limits::default());
+    let guard = Guard::new(Auth::Off, Clock::system(), Limits::default(), Calls::default());
     tokio::spawn(async move { server::serve(listener, &[], guard, settings, std::future::pending()).await });
     address
 }
