@@ -76,21 +76,9 @@ pub async fn call<M: Unary>(channel: &Channel, request: Request<M>) -> Result<M:
 /// Registers cars, and waits until `rental` knows them.
 pub async fn register_cars(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<String>>> {
     let channel = connect(&product.address).await?;
-    let register = |number: usize| {
-        let channel = &channel;
-        async move {
-            let money = Money { currency_code: "KRW".to_owned(), amount_minor: 50_000 };
-            let place = Place { name: "Gimpo Airport".to_owned(), ..Place::default() };
-            let car =
-                Car { model: format!("car {number}"), place: Some(place), daily_rate: Some(money), ..Car::default() };
-            let request = RegisterCarRequest { request_id: String::new(), car: Some(car) };
-            let car = call(channel, Request::new(request)).await?.car.context("no car in the answer")?;
-            anyhow::Ok(car.car_id)
-        }
-    };
     let mut cars = Vec::with_capacity(count);
     for chunk in (0..count).collect::<Vec<_>>().chunks(128) {
-        cars.extend(futures::future::try_join_all(chunk.iter().map(|number| register(*number))).await?);
+        cars.extend(futures::future::try_join_all(chunk.iter().map(|number| register_car(&channel, *number))).await?);
     }
     // Each of them, because events of different cars are not ordered.
     for chunk in cars.chunks(128) {
@@ -99,8 +87,17 @@ pub async fn register_cars(product: &Product, count: usize) -> anyhow::Result<Ar
     Ok(Arc::new(cars))
 }
 
+/// Registers a car; returns its id.
+pub async fn register_car(channel: &Channel, number: usize) -> anyhow::Result<String> {
+    let money = Money { currency_code: "KRW".to_owned(), amount_minor: 50_000 };
+    let place = Place { name: "Gimpo Airport".to_owned(), ..Place::default() };
+    let car = Car { model: format!("car {number}"), place: Some(place), daily_rate: Some(money), ..Car::default() };
+    let request = RegisterCarRequest { request_id: String::new(), car: Some(car) };
+    Ok(call(channel, Request::new(request)).await?.car.context("no car in the answer")?.car_id)
+}
+
 /// Waits until `rental` knows a car, by reserving it for an hour that no measurement uses.
-async fn until_known(channel: Channel, car: &str) -> Result<(), Status> {
+pub async fn until_known(channel: Channel, car: &str) -> Result<(), Status> {
     const FAR: u64 = 4_000;
     loop {
         match reserve_once(channel.clone(), car.to_owned(), FAR).await {
@@ -131,12 +128,17 @@ pub async fn reserve(
 
 /// Reserves a car for an hour that starts this many hours from now. Returns the id of the reservation.
 pub async fn reserve_once(channel: Channel, car_id: String, in_hours: u64) -> Result<String, Status> {
-    let start = Clock::system().now() + Duration::from_secs(in_hours * 3_600);
-    let end = start + Duration::from_secs(3_500);
-    let period = Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) };
+    let period = period(in_hours);
     let request = ReserveCarRequest { request_id: String::new(), car_id, period: Some(period) };
     let reserved = call(&channel, Request::new(request)).await?.reservation;
     Ok(reserved.unwrap_or_default().reservation_id)
+}
+
+/// An hour that starts this many hours from now.
+pub fn period(in_hours: u64) -> Period {
+    let start = Clock::system().now() + Duration::from_secs(in_hours * 3_600);
+    let end = start + Duration::from_secs(3_500);
+    Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) }
 }
 
 /// Gets cars, one after the other.

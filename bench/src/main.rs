@@ -4,6 +4,7 @@
 //!
 //! Each module measures one thing and its raw counterpart; [`report::Table`] prints them.
 
+mod attacks;
 mod bikes;
 mod events;
 mod flow;
@@ -50,7 +51,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// The benchmarks to run, by default all: reserve, get, flow, ride, bike, search, order, events, footprint, ghz.
+    /// The benchmarks to run, by default all: reserve, get, flow, ride, bike, search, order, events, footprint, attacks, ghz.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -101,6 +102,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     if is_wanted("footprint") {
         footprint::measure(&options.nadeuri, &options.amqp, &mut table).await?;
+    }
+    if is_wanted("attacks") {
+        attacks::measure(&options.nadeuri, each, &mut table).await?;
     }
     if is_wanted("ghz") {
         ghz::measure(&options.nadeuri).await?;

@@ -69,14 +69,14 @@ impl Places {
     /// on behalf of many.
     pub fn take(&self, caller: Option<&Caller>) -> Result<Place, Full> {
         let is_within = |role| caller.is_none_or(|caller| caller.has(role));
-        let has_share = is_within(Role::Service);
+        let is_exempt = is_within(Role::Service);
         let Inner { capacity, .. } = *self.0;
-        let open = if has_share || is_within(Role::Admin) { capacity } else { capacity - capacity / RESERVED };
+        let open = if is_exempt || is_within(Role::Admin) { capacity } else { capacity - capacity / RESERVED };
         let mut taken = self.taken();
         if taken.all >= open {
             return Err(Full::ForAll);
         }
-        let subject = caller.filter(|_| !has_share).map(Caller::shared_subject);
+        let subject = caller.filter(|_| !is_exempt).map(Caller::shared_subject);
         if let Some(subject) = &subject {
             let own = taken.by_subject.entry(subject.clone()).or_default();
             if *own >= (capacity / SHARE).max(1) {

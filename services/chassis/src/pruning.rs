@@ -75,7 +75,6 @@ impl Pruning {
     }
 }
 
-/// Deletes the oldest rows of a table, by the time in a column: of those before a moment, at most as many as a limit, in
 /// Deletes the oldest rows of a table by the time in a column: those of before a moment, at most as many as a limit. Its
 /// value is the number of deleted rows. After the key a further condition may follow:
 ///

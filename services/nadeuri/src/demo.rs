@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The options of `nadeuri demo`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The URL of the server, `https://HOST:PORT` for TLS. If no server runs there, the demo starts its own in a temporary folder.
+    /// The URL of the server, `https://HOST:PORT` for TLS. If no server runs there, the demo starts its own in a temporary
+    /// folder.
     #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
 

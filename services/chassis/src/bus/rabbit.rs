@@ -62,9 +62,9 @@ struct Publishers {
 }
 
 impl Rabbit {
-    /// A bus over the broker at `url` (`amqp://…`, or `amqps://…` over TLS). `subscriptions` are those of all contexts, also of other processes:
-    /// a publisher declares the queues of its subscribers, so that no context misses events that are published before
-    /// its first start. Names of exchanges and queues begin with `prefix`.
+    /// A bus over the broker at `url` (`amqp://…`, or `amqps://…` over TLS). `subscriptions` are those of all contexts,
+    /// also of other processes: a publisher declares the queues of its subscribers, so that no context misses events that
+    /// are published before its first start. Names of exchanges and queues begin with `prefix`.
     pub fn new(
         url: &str,
         tls: Tls,

@@ -35,8 +35,8 @@ const NAMESPACE: &str = "nadeuri";
 
 /// Libraries with many logs, or whose logs print what they carry: those of lapin contain the events, with their secrets. A
 /// filter that names them overrides this.
-const QUIET: &str = "lapin=warn,h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
-    opentelemetry_otlp=warn";
+const QUIET: &str = "lapin=warn,h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,opentelemetry=warn,\
+    opentelemetry_sdk=warn,opentelemetry_otlp=warn";
 
 /// Libraries that the exporters use: to export their logs would cause more logs, endlessly.
 const NEVER_EXPORTED: &str = "h2=off,hyper=off,hyper_util=off,tower=off,tonic=off,opentelemetry=off,\

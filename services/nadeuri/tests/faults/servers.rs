@@ -24,8 +24,9 @@ impl Servers {
         std::fs::create_dir_all(&servers.folder).unwrap();
         let output = servers.run(&["up", &format!("--{kind}")]).await;
         let said = String::from_utf8(output.stdout).unwrap();
-        let address = said.trim().split_once('=');
-        servers.url = address.unwrap_or_else(|| panic!("no address in {said:?}")).1.to_owned();
+        // The variables of the kind; the URL is the one that all others begin with.
+        let url = said.lines().filter_map(|line| line.split_once('=')).min_by_key(|(name, _)| name.len());
+        servers.url = url.unwrap_or_else(|| panic!("no address in {said:?}")).1.to_owned();
         servers
     }
 
