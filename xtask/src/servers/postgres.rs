@@ -30,7 +30,7 @@ pub const SERVER: Server = Server {
 const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// The connection limit: every test has its own pools, and many tests run at once.
-const CONNECTIONS_MAX: u32 = 500;
+const CONNECTIONS_MAX: u32 = 1_500;
 
 /// The programs of the newest installed version.
 fn programs() -> Option<PathBuf> {

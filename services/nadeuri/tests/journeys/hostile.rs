@@ -77,6 +77,7 @@ async fn hostile_empty_requests_name_every_missing_field(app: Arc<Cluster>) {
     let service = app.client(Who::Named { name: "fleet".to_owned(), roles: "service" });
     wrong(service.send(RetireCarRequest::default()).await, &["car_id"]);
     let fields = ["purchase_id", "customer_id", "amount", "payment_method", "seller_reference"];
+    let service = app.client(Who::Named { name: "order".to_owned(), roles: "service" });
     wrong(service.send(CollectPaymentRequest::default()).await, &fields);
 }
 
