@@ -159,8 +159,8 @@ async fn silence(address: SocketAddr, connections: usize) -> anyhow::Result<()> 
         tasks.spawn(async move {
             loop {
                 let mut connection = TcpStream::connect(address).await?;
-                // Whether it is closed or reset does not matter.
-                let _ = connection.read(&mut [0; 1]).await;
+                // The server greets first. Whether it closes or resets the connection does not matter.
+                let _ = connection.read_to_end(&mut Vec::new()).await;
             }
         });
     }
