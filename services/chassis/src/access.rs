@@ -37,7 +37,7 @@ use tracing::Instrument as _;
 use crate::MAX_MESSAGE_BYTES;
 use crate::auth::{Auth, AuthError, Caller, Roles};
 use crate::body;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::DOMAIN;
 use crate::places::{Full, Place, Places};
 use crate::runtime::panic_text;
@@ -203,10 +203,10 @@ impl Rules {
         Instant::now() + asked.unwrap_or(self.deadline).min(most)
     }
 
-    /// Why a stream for this caller has to end, when it has to.
-    fn stream_ends(self: &Arc<Self>, caller: &Caller) -> BoxFuture<'static, Status> {
-        let (rules, expiry) = (self.clone(), caller.expires_at());
-        let expires_in = expiry.map(|expiry| expiry.since(self.clock.now()));
+    /// Why a stream for a caller with such a token has to end, when it has to.
+    fn stream_ends(&self, expires_at: Option<Timestamp>) -> BoxFuture<'static, Status> {
+        let stop = self.stopping.clone();
+        let expires_in = expires_at.map(|expiry| expiry.since(self.clock.now()));
         Box::pin(async move {
             let expired = async {
                 match expires_in {
@@ -216,7 +216,7 @@ impl Rules {
             };
             tokio::select! {
                 biased;
-                () = rules.stopping.cancelled() => stopping(),
+                () = stop.cancelled() => stopping(),
                 () = expired => unauthenticated(AuthError::Expired),
             }
         })
@@ -233,14 +233,8 @@ impl Rules {
         let Ok(place) = self.open_streams.clone().try_acquire_owned() else {
             return Box::pin(std::future::ready(Ok(overloaded().into_http())));
         };
-        let stop = self.stopping.clone();
-        Box::pin(async move {
-            let ended = Box::pin(async move {
-                stop.cancelled().await;
-                stopping()
-            });
-            Ok(handling.await?.map(|responses| body::ending(responses, ended, place)))
-        })
+        let ended = self.stream_ends(None);
+        Box::pin(async move { Ok(handling.await?.map(|responses| body::ending(responses, ended, place))) })
     }
 }
 
@@ -328,7 +322,7 @@ where
             }
         };
         let deadline = self.rules.deadline(rpc, request.headers());
-        let ended = rpc.is_stream.then(|| self.rules.stream_ends(&caller));
+        let ended = rpc.is_stream.then(|| self.rules.stream_ends(caller.expires_at()));
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Deadline(deadline));
         let span = watch.span();
@@ -451,7 +445,6 @@ fn parse_timeout(value: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
 
     #[test]
     fn timeouts_are_read_as_the_protocol_writes_them() {
@@ -480,8 +473,8 @@ mod tests {
         let caller = Caller::new("ops", Roles::all()).unwrap();
         let expiring = caller.clone().until(clock.now() + Duration::from_secs(90));
         let start = Instant::now();
-        let ended = guard.0.stream_ends(&expiring).await;
+        let ended = guard.0.stream_ends(expiring.expires_at()).await;
         assert_eq!((ended.code(), start.elapsed().as_secs()), (Code::Unauthenticated, 90));
-        assert!(guard.0.stream_ends(&caller).now_or_never().is_none(), "without a token it has no end");
+        assert!(guard.0.stream_ends(caller.expires_at()).now_or_never().is_none(), "without a token it has no end");
     }
 }

@@ -43,7 +43,7 @@ pub struct Context {
     pub about: &'static str,
     /// Its tables.
     pub migrations: Migrations,
-    /// The contexts that it calls.
+    /// The contexts that it calls. The guards of others reject its calls.
     pub calls: &'static [&'static str],
     /// Starts it.
     pub start: fn(&mut Host) -> Result<(), StartError>,

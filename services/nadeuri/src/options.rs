@@ -300,7 +300,7 @@ impl ServeOptions {
             let givable = Roles::all().without(Role::Service);
             trust.grant.roles = Roles::named(names.iter().copied()).and(givable);
             if trust.grant.roles.names().count() != names.len() {
-                anyhow::bail!("--issuer-roles {option:?} must name roles among: {givable}");
+                bail!("--issuer-roles {option:?} must name roles among: {givable}");
             }
         }
         for option in &self.issuer_prefix {
@@ -308,7 +308,7 @@ impl ServeOptions {
             prefix.clone_into(&mut trust.grant.prefix);
         }
         if let Some((one, other)) = same_prefix(&all) {
-            anyhow::bail!(
+            bail!(
                 "subjects of {one} and {other} would be the same callers; give each its own prefix with --issuer-prefix"
             );
         }
@@ -364,7 +364,7 @@ impl ServeOptions {
                 let to = contexts::named(&[to.to_owned()]).map_err(anyhow::Error::msg)?;
                 Ok(to.into_iter().map(|to| (from.to_owned(), to.name.to_owned())).collect::<Vec<_>>())
             }
-            None => anyhow::bail!("--calls {call:?} must be CALLER=CONTEXT"),
+            None => bail!("--calls {call:?} must be CALLER=CONTEXT"),
         });
         let more: Vec<Vec<(String, String)>> = more.collect::<anyhow::Result<_>>()?;
         let declared = contexts::calls(contexts::ALL).map(|(from, to)| (from.to_owned(), to.to_owned()));

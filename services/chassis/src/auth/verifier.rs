@@ -107,8 +107,8 @@ impl Verifier {
 
     /// Whether a subject with this prefix reads like one of an issuer whose prefix is longer.
     fn is_of_another(&self, subject: &str, prefix: &str) -> bool {
-        let longer = self.grants.values().filter(|other| other.prefix.len() > prefix.len());
-        longer.into_iter().any(|other| subject.starts_with(&other.prefix))
+        let mut longer = self.grants.values().filter(|other| other.prefix.len() > prefix.len());
+        longer.any(|other| subject.starts_with(&other.prefix))
     }
 
     /// Checks all but the times.

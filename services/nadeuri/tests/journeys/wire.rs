@@ -1,7 +1,6 @@
 //! A connection that sends what it is told to, as an attacker does: no client's timers, retries or checks.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use contracts::Unary;
 use h2::client::{ResponseFuture, SendRequest};
@@ -13,8 +12,7 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic::codegen::http::{HeaderMap, Method, Request, Response};
 
-/// The longest wait for a response that must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::PATIENCE;
 
 /// The headers of a caller with this name and these roles, where auth is off.
 pub fn caller<'a>(name: &'a str, roles: &'a str) -> [(&'static str, &'a str); 2] {
