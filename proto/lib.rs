@@ -3,7 +3,7 @@
 //! The messages, clients and servers of a package `nadeuri.rental.v1` are in [`rental::v1`]. [`RPCS`] and [`EVENTS`]
 //! hold the options of the contracts: who may call, what may be retried, which events need no subscriber, which events
 //! request a payment. Every request implements [`Request`], which names its RPC and its response. Every message that may
-//! hold [`SECRETS`] implements [`Redact`], which clears them.
+//! hold [`SECRETS`] implements [`Redact`], which clears them; [`personal`] erases people from messages.
 
 mod generated {
     // The comments of the contracts are the documentation. Items that prost adds have none.
@@ -17,6 +17,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/nadeuri.rs"));
 }
 
+pub mod personal;
 mod redact;
 mod request;
 

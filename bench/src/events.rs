@@ -60,6 +60,7 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
         settings: Default::default(),
         key_retention: Duration::from_secs(3_600),
         dead_letter_retention: None,
+        erasure_delay: Duration::from_secs(600),
     };
     let database = Database::open(&format!("{postgres}{name}"), "chronicle", &runtime).await?;
     chronicle::CONTEXT.migrate(&database).await?;

@@ -81,6 +81,7 @@
 - {name: NADEURI_RATE, value: {{ int64 $values.limits.rate | quote }}}
 - {name: NADEURI_IN_FLIGHT, value: {{ int64 $values.limits.inFlight | quote }}}
 - {name: NADEURI_REMEMBER_HOURS, value: {{ int64 $values.rememberHours | quote }}}
+- {name: NADEURI_ERASURE_DELAY, value: {{ int64 $values.erasureDelaySeconds | quote }}}
 {{- if $values.deadLetterDays }}
 - {name: NADEURI_DEAD_LETTER_DAYS, value: {{ int64 $values.deadLetterDays | quote }}}
 {{- end }}

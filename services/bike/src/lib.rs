@@ -8,7 +8,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::bike::v1::bike_service_server::BikeServiceServer;
 
 use crate::domain::Bike;
@@ -19,6 +19,7 @@ pub const CONTEXT: Context = Context {
     about: "bikes: status, place, battery",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[Personal::subject("takings", "customer")],
     start,
 };
 

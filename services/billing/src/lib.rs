@@ -9,15 +9,21 @@ mod service;
 mod store;
 
 use chassis::values::{Currency, Money};
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::billing::v1::billing_service_server::BillingServiceServer;
 use serde::Deserialize;
 
 use crate::domain::{Bill, Tariff};
 
 /// The context.
-pub const CONTEXT: Context =
-    Context { name: "billing", about: "bills of bike rides", migrations: chassis::migrations!(), calls: &[], start };
+pub const CONTEXT: Context = Context {
+    name: "billing",
+    about: "bills of bike rides",
+    migrations: chassis::migrations!(),
+    calls: &[],
+    personal: &[Personal::subject("bills", "customer")],
+    start,
+};
 
 /// `[billing]` in the configuration.
 #[derive(Clone, Debug, Deserialize)]

@@ -38,13 +38,15 @@ use crate::MAX_MESSAGE_BYTES;
 use crate::auth::{Auth, AuthError, Caller, Roles};
 use crate::body;
 use crate::clock::{Clock, Timestamp};
+use crate::erasure::Refused;
 use crate::error::DOMAIN;
 use crate::places::{Full, Place, Places};
 use crate::runtime::panic_text;
 use crate::telemetry::Watch;
 
-/// Services that need no token: for probes and tools.
-const OPEN: [&str; 3] = ["/grpc.health.v1.", "/grpc.reflection.v1.", "/grpc.reflection.v1alpha."];
+/// Services that need no token: for probes, and for tools.
+const HEALTH: &str = "/grpc.health.v1.";
+const REFLECTION: [&str; 2] = ["/grpc.reflection.v1.", "/grpc.reflection.v1alpha."];
 
 /// The call among them that is neither limited nor a stream: probes must get through.
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -122,6 +124,7 @@ struct Rules {
     deadline: Duration,
     open_streams: Arc<Semaphore>,
     stopping: CancellationToken,
+    refused: Refused,
 }
 
 impl Guard {
@@ -136,12 +139,13 @@ impl Guard {
             deadline: limits.deadline,
             open_streams: Arc::new(Semaphore::new(OPEN_STREAMS)),
             stopping: CancellationToken::new(),
+            refused: Refused::default(),
         }))
     }
 
     /// The same for calls within the process: they are part of admitted calls, and are not rejected halfway.
     pub fn within(&self) -> Guard {
-        let Rules { auth, clock, calls, deadline, open_streams, stopping, .. } = &*self.0;
+        let Rules { auth, clock, calls, deadline, open_streams, stopping, refused, .. } = &*self.0;
         Guard(Arc::new(Rules {
             auth: auth.clone(),
             clock: clock.clone(),
@@ -151,7 +155,13 @@ impl Guard {
             deadline: *deadline,
             open_streams: open_streams.clone(),
             stopping: stopping.clone(),
+            refused: refused.clone(),
         }))
+    }
+
+    /// The subjects whose calls it refuses because they are being erased.
+    pub(crate) fn refused(&self) -> Refused {
+        self.0.refused.clone()
     }
 
     /// Ends the streams of responses, each with a status that says so: a stop waits for calls under way, and a stream
@@ -180,8 +190,13 @@ impl Rules {
         }
         if !self.calls.admit(&caller, rpc) {
             let roles: Roles = rpc.roles.iter().copied().collect();
-            let message = format!("this call needs one of the roles: {roles}; contexts have to declare it");
+            let declared = if roles.contains(Role::Service) { "; contexts have to declare it" } else { "" };
+            let message = format!("this call needs one of the roles: {roles}{declared}");
             return Err(reject(Code::PermissionDenied, "ROLE_MISSING", &message, None));
+        }
+        if self.refused.contains(caller.subject()) {
+            let message = "your data is being erased here at your wish; come back when that has ended";
+            return Err(reject(Code::PermissionDenied, "SUBJECT_ERASED", message, None));
         }
         if let Some(rates) = self.rates.as_ref().filter(|_| !caller.has(Role::Service)) {
             rates.take(&caller).map_err(|wait| {
@@ -303,10 +318,12 @@ where
             *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Box::pin(std::future::ready(Ok(response)));
         }
-        let mut request = request.map(|body| body::arriving_soon(body, too_slow));
+        // A client of reflection keeps its stream open, and asks when it needs to.
+        let is_single = !REFLECTION.iter().any(|prefix| request.uri().path().starts_with(prefix));
+        let mut request = if is_single { request.map(|body| body::arriving_soon(body, too_slow)) } else { request };
         let path = request.uri().path();
         let Some(rpc) = RPC_BY_PATH.get(path).copied() else {
-            if OPEN.iter().any(|prefix| path.starts_with(prefix)) {
+            if !is_single || path.starts_with(HEALTH) {
                 let is_check = path == CHECK;
                 return self.rules.open(is_check, self.inner.call(request));
             }

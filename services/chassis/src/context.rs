@@ -22,6 +22,7 @@ use crate::consumer::{Persistent, Policy, React, Reactor};
 use crate::db::sqlite::Sqlite;
 use crate::db::{Database, Migrations, OpenError};
 use crate::dead_letters;
+use crate::erasure::{Eraser, Personal};
 use crate::health::HealthCheck;
 use crate::idempotency;
 use crate::identity::Identity;
@@ -45,6 +46,8 @@ pub struct Context {
     pub migrations: Migrations,
     /// The contexts that it calls. The guards of others reject its calls.
     pub calls: &'static [&'static str],
+    /// What it stores about people.
+    pub personal: &'static [Personal],
     /// Starts it.
     pub start: fn(&mut Host) -> Result<(), StartError>,
 }
@@ -70,6 +73,8 @@ pub struct Environment {
     pub key_retention: Duration,
     /// How long dead letters are stored; `None` is forever.
     pub dead_letter_retention: Option<Duration>,
+    /// From the request of an erasure to its begin: as long as events about the person may be under way.
+    pub erasure_delay: Duration,
 }
 
 impl Environment {
@@ -307,8 +312,8 @@ impl Context {
         migrated.map_err(|cause| StartError::Migrations { context: self.name, cause })
     }
 
-    /// The events that it subscribes to: those of the policies and projections that its `start` registers. For that it
-    /// is started with default settings, on an empty store, with tasks that never run.
+    /// The events that it subscribes to: those of the policies and projections that its `start` registers, and requests of
+    /// erasures. For that it is started with default settings, on an empty store, with tasks that never run.
     pub fn subscription(&self) -> Result<Subscription, StartError> {
         let runtime = Runtime::real();
         let empty = Sqlite::empty(self.name, &runtime);
@@ -319,7 +324,8 @@ impl Context {
             limits: Limits::default(),
             settings: toml::Table::new(),
         };
-        Ok(self.host(Database::Sqlite(empty), runtime, Tasks::none(), outside)?.subscription())
+        let registered = self.host(Database::Sqlite(empty), runtime, Tasks::none(), outside)?.subscription();
+        Ok(registered.and(Eraser::subscription()))
     }
 
     /// A host with the registrations of its `start`.
@@ -345,19 +351,18 @@ impl Context {
     pub fn start(&self, database: Database, environment: &Environment) -> Result<Running, StartError> {
         let Environment { peers, identity, limits, settings, runtime, .. } = environment.clone();
         let outside = Outside { peers, identity, limits, settings };
-        let host = self.host(database, runtime, Tasks::default(), outside)?;
+        let mut host = self.host(database, runtime, Tasks::default(), outside)?;
+        let eraser = Eraser::new(&host.resources, self.personal, environment);
+        host.reactors.push((Eraser::subscription(), Arc::new(eraser.clone())));
         let subscription = host.subscription();
         let Host { resources, tasks, reactors, services, rebuild, .. } = host;
         let (store, bus) = (HealthCheck::new("store"), HealthCheck::new("bus"));
         let handler = Arc::new(Persistent { reactors, resources: resources.clone(), tasks: tasks.clone() });
-        if subscription.is_none() {
-            bus.set(true);
-        } else {
-            let (context, handler, bus) = (self.name, handler.clone(), bus.clone());
-            environment.bus.consume(Consumer { context, subscription, handler, bus }, &tasks);
-        }
+        let consumer = Consumer { context: self.name, subscription, handler: handler.clone(), bus: bus.clone() };
+        environment.bus.consume(consumer, &tasks);
         let relay = Relay { resources: resources.clone(), bus: environment.bus.clone() };
         tasks.supervise(self.name, "relay", (relay, tasks.clone()), |(relay, tasks)| Box::pin(relay.run(tasks)));
+        tasks.supervise(self.name, "erasures", (eraser, tasks.clone()), |(eraser, tasks)| Box::pin(eraser.run(tasks)));
         for pruning in environment.prunings() {
             pruning.start(&resources, &tasks);
         }

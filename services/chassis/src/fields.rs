@@ -9,6 +9,7 @@ use std::str::FromStr;
 use contracts::Enumeration;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use crate::auth::{AuthError, Caller, Roles};
 use crate::error::{Error, Violation};
 use crate::ids::{Id, Kind};
 use crate::timestamp::Timestamp;
@@ -85,6 +86,12 @@ impl Fields {
             return None;
         }
         self.text(field, text, 1..=100)
+    }
+
+    /// The subject of a caller, such as the owner of a resource.
+    pub fn subject(&mut self, field: &str, text: &str) -> Option<String> {
+        let subject = Caller::new(text, Roles::default()).map(|caller| caller.subject().to_owned());
+        self.take(field, subject.ok_or(AuthError::Subject))
     }
 
     /// A moment.

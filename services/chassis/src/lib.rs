@@ -4,7 +4,7 @@
 //! one transaction that also writes its events ([`outbox`]) and its key ([`idempotency`]); [`relay`] publishes the
 //! events to the [`bus`], which delivers them to the [`consumer`] of each subscribed context, whose policy turns them
 //! into commands. [`timers`] executes commands that are due, [`peer`] calls other contexts, [`projection`] maintains
-//! read models, [`pruning`] removes what is old. [`context`] assembles all of it.
+//! read models, [`pruning`] removes what is old, [`Personal`] is what an erasure clears. [`context`] assembles all of it.
 //!
 //! **Invariant**: the chassis contains no business noun.
 
@@ -23,6 +23,7 @@ pub mod db;
 pub mod dead_letters;
 pub mod decode;
 pub mod envelope;
+mod erasure;
 pub mod error;
 pub mod fields;
 pub mod geo;
@@ -58,6 +59,7 @@ pub use context::{Context, Host, StartError};
 pub use db::Tx;
 pub use decode::Malformed;
 pub use envelope::{Envelope, EventId};
+pub use erasure::Personal;
 pub use error::{Error, Refusal, RefusalCode};
 pub use fields::Fields;
 pub use ids::Id;

@@ -259,6 +259,13 @@ async fn a_request_that_does_not_arrive_gives_its_place_back_soon() {
     assert_eq!(call(&guard.layer(reads()), RPCS[0].path, &[]).await.code(), Code::Ok);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_of_reflection_may_ask_later() {
+    let silent = request("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &[]).map(|_| Body::new(Silent));
+    let open = guard(Limits::default()).layer(reads()).oneshot(silent);
+    assert!(tokio::time::timeout(Duration::from_secs(60), open).await.is_err(), "it stays open");
+}
+
 /// Answers with a stream without an end.
 fn streams() -> Inner {
     BoxCloneSyncService::new(service_fn(|_: Request<Body>| async { Ok(Response::new(Body::new(Silent))) }))

@@ -12,7 +12,7 @@ pub mod projection;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::chronicle::v1::chronicle_service_server::ChronicleServiceServer;
 use serde::Deserialize;
 
@@ -24,6 +24,7 @@ pub const CONTEXT: Context = Context {
     about: "every event that happened: the story of each flow, the source of every view",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[Personal::events("events", "position")],
     start,
 };
 

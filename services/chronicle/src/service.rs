@@ -9,7 +9,7 @@ use chassis::places::{Place, Places};
 use chassis::runtime::Tasks;
 use chassis::{Call, Error, Fields, Page};
 use contracts::chronicle::v1::{self as proto, *};
-use contracts::{Redact, Role};
+use contracts::{Redact, Role, personal};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,9 +20,11 @@ use crate::store::{self, FlowId};
 /// Types that a request may filter by, at most.
 const MAX_TYPES: usize = 100;
 /// Streams that are served at once, at most. One caller gets a share of them.
-const MAX_WATCHES: usize = 64;
+const MAX_STREAMS: usize = 64;
 /// Events that are read for a stream together, and that are buffered for its client, at most.
 const WATCH_BATCH: usize = 100;
+/// Events that are read for an export together: most are about others.
+const EXPORT_BATCH: i64 = 1_000;
 /// How often a stream polls for new events. Other replicas append too, so a signal within the process would not
 /// suffice.
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
@@ -30,28 +32,40 @@ const WATCH_PERIOD: Duration = Duration::from_millis(200);
 /// How long a client may take until there is room for one more event.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a stream sends.
-type Answer = Result<WatchEventsResponse, Status>;
-
 /// Serves the chronicle.
 #[derive(Clone)]
 pub struct Service {
     database: Database,
     tasks: Tasks,
-    watches: Places,
+    streams: Places,
 }
 
 impl Service {
     /// Serves the events of this store. The streams run as these tasks.
     pub fn new(database: Database, tasks: Tasks) -> Service {
-        Service { database, tasks, watches: Places::new(MAX_WATCHES) }
+        Service { database, tasks, streams: Places::new(MAX_STREAMS) }
+    }
+
+    /// Starts a stream, if there is a place for it. The function makes it of its ends and its place.
+    fn stream<M: Redact + Send + 'static>(
+        &self,
+        call: &Call,
+        make: impl FnOnce(mpsc::Sender<Result<M, Status>>, Option<mpsc::OwnedPermit<Result<M, Status>>>, Place) -> Stream<M>,
+    ) -> Result<ReceiverStream<Result<M, Status>>, Error> {
+        let place = self.streams.take(Some(&call.caller)).map_err(|full| full.into_error("the chronicle"))?;
+        let (events, received) = mpsc::channel(WATCH_BATCH + 1);
+        let last = events.clone().try_reserve_owned().ok();
+        let state = (make(events, last, place), self.tasks.clone());
+        self.tasks.supervise("chronicle", "stream", state, |(stream, tasks)| Box::pin(stream.run(tasks)));
+        Ok(ReceiverStream::new(received))
     }
 }
 
 impl ChronicleApi for Service {
     type Call = Call;
     type Error = Error;
-    type WatchEventsStream = ReceiverStream<Answer>;
+    type ExportCustomerStream = ReceiverStream<Result<ExportCustomerResponse, Status>>;
+    type WatchEventsStream = ReceiverStream<Result<WatchEventsResponse, Status>>;
 
     async fn get_flow(&self, call: Call, request: GetFlowRequest) -> Result<GetFlowResponse, Error> {
         let id: FlowId = call.parse(|fields| fields.id("flow_id", &request.flow_id))?;
@@ -80,18 +94,43 @@ impl ChronicleApi for Service {
             let types = types(fields, request.types);
             (types, request.after_position.map_or(Some(None), |after| position(fields, after).map(Some)))
         })?;
-        let place = self.watches.take(Some(&call.caller)).map_err(|full| full.into_error("the chronicle"))?;
         let after = match after {
             Some(after) => after,
             None => store::last_position(self.database.reader().await?.tx()).await?,
         };
-        let (events, stream) = mpsc::channel(WATCH_BATCH + 1);
-        let last = events.clone().try_reserve_owned().ok();
-        let (database, audience) = (self.database.clone(), Audience::of(&call.caller));
-        let watch = Watch { database, audience, types, after, events, last, _place: place };
-        let state = (watch, self.tasks.clone());
-        self.tasks.supervise("chronicle", "watch", state, |(watch, tasks)| Box::pin(watch.run(tasks)));
-        Ok(ReceiverStream::new(stream))
+        let audience = Audience::of(&call.caller);
+        self.stream(&call, |events, last, place| Stream {
+            database: self.database.clone(),
+            audience,
+            types,
+            about: None,
+            is_endless: true,
+            after,
+            message: |event| WatchEventsResponse { event: Some(event) },
+            events,
+            last,
+            _place: place,
+        })
+    }
+
+    async fn export_customer(
+        &self,
+        call: Call,
+        request: ExportCustomerRequest,
+    ) -> Result<Self::ExportCustomerStream, Error> {
+        let customer = call.parse(|fields| fields.subject("customer_id", &request.customer_id))?;
+        self.stream(&call, |events, last, place| Stream {
+            database: self.database.clone(),
+            audience: Audience::Person(customer.as_str().into()),
+            types: Vec::new(),
+            about: Some(customer),
+            is_endless: false,
+            after: 0,
+            message: |event| ExportCustomerResponse { event: Some(event) },
+            events,
+            last,
+            _place: place,
+        })
     }
 }
 
@@ -137,21 +176,26 @@ fn position(fields: &mut Fields, position: i64) -> Option<i64> {
     fields.take("after_position", (position >= 0).then_some(position).ok_or("must be 0 or more"))
 }
 
-/// A stream of events to one client.
-struct Watch {
+/// A stream of events to one client, each in a message `M`.
+struct Stream<M> {
     database: Database,
     audience: Audience,
     types: Vec<String>,
-    /// The last event that was sent.
+    /// Only events that tell about this subject.
+    about: Option<String>,
+    /// Whether it waits for more events at the end.
+    is_endless: bool,
+    /// The last event that was read.
     after: i64,
-    events: mpsc::Sender<Answer>,
+    message: fn(proto::Event) -> M,
+    events: mpsc::Sender<Result<M, Status>>,
     /// Room for the reason of the end, also if the client reads nothing.
-    last: Option<mpsc::OwnedPermit<Answer>>,
+    last: Option<mpsc::OwnedPermit<Result<M, Status>>>,
     /// Released when the stream ends.
     _place: Place,
 }
 
-impl Watch {
+impl<M: Redact + Send + 'static> Stream<M> {
     /// Sends events until the client disconnects, reads too slowly, or the context stops.
     async fn run(&mut self, tasks: &Tasks) {
         let events = self.events.clone();
@@ -166,19 +210,25 @@ impl Watch {
         }
     }
 
-    /// Sends events and polls for more. Ends on an error, or when the client has disconnected.
+    /// Sends events, and polls for more if it is endless. Ends on an error, or when the client has disconnected.
     async fn follow(&mut self) -> Result<(), Error> {
         loop {
             let found = self.read().await?;
-            let is_last = found.len() < WATCH_BATCH;
+            let is_last = found.len() < self.batch() as usize;
             for event in found {
                 self.after = event.position;
-                let event = self.audience.show(proto::WatchEventsResponse { event: Some(event) });
+                if !self.is_about(&event) {
+                    continue;
+                }
+                let event = self.audience.show((self.message)(event));
                 match self.events.send_timeout(Ok(event), SEND_LIMIT).await {
                     Ok(()) => {}
                     Err(SendTimeoutError::Closed(_)) => return Ok(()),
                     Err(SendTimeoutError::Timeout(_)) => return Err(too_slow()),
                 }
+            }
+            if is_last && !self.is_endless {
+                return Ok(());
             }
             if is_last {
                 tokio::time::sleep(WATCH_PERIOD).await;
@@ -186,16 +236,29 @@ impl Watch {
         }
     }
 
+    fn is_about(&self, event: &proto::Event) -> bool {
+        let Some(subject) = &self.about else { return true };
+        let body = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
+        // What can't be decoded can't be handed out: nobody knows whom else it is about.
+        personal::names(&event.r#type, body, subject).unwrap_or(false)
+    }
+
+    /// Events that are read together.
+    fn batch(&self) -> i64 {
+        if self.is_endless { WATCH_BATCH as i64 } else { EXPORT_BATCH }
+    }
+
     async fn read(&self) -> Result<Vec<proto::Event>, Error> {
         let reader = self.database.reader().await?;
-        store::after_position(reader.tx(), &self.types, self.after, WATCH_BATCH as i64).await
+        store::after_position(reader.tx(), &self.types, self.after, self.batch()).await
     }
 }
 
 fn too_slow() -> Error {
     Error::Away {
         reason: "WATCH_TOO_SLOW",
-        message: "the events were not read in time; watch again, after the last position that you got".to_owned(),
+        message: "the events were not read in time; call again, and go on after the last position that you got"
+            .to_owned(),
         retry_after: Duration::from_secs(1),
     }
 }

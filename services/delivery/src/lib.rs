@@ -8,7 +8,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::delivery::v1::delivery_service_server::DeliveryServiceServer;
 
 use crate::domain::Delivery;
@@ -19,6 +19,10 @@ pub const CONTEXT: Context = Context {
     about: "deliveries of orders: prepared, started by a courier, completed",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[
+        Personal::details("deliveries", "customer", &["address"], &[], &[]),
+        Personal::subject("deliveries", "courier"),
+    ],
     start,
 };
 

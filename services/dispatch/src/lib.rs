@@ -9,7 +9,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::dispatch::v1::dispatch_service_server::DispatchServiceServer;
 
 use crate::domain::Hail;
@@ -20,6 +20,16 @@ pub const CONTEXT: Context = Context {
     about: "hails: customers' requests for taxis",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[
+        Personal::details(
+            "hails",
+            "customer",
+            &["pickup", "destination", "payment_method"],
+            &["destination_latitude", "destination_longitude"],
+            &["pickup_latitude", "pickup_longitude"],
+        ),
+        Personal::subject("hails", "driver"),
+    ],
     start,
 };
 

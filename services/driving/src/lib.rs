@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::values::{Currency, Money};
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::driving::v1::driving_service_server::DrivingServiceServer;
 use serde::Deserialize;
 
@@ -26,6 +26,17 @@ pub const CONTEXT: Context = Context {
     about: "drives of taxis: offered, accepted, started, finished, their fares",
     migrations: chassis::migrations!(),
     calls: &["payment"],
+    personal: &[
+        Personal::details(
+            "drives",
+            "customer",
+            &["pickup", "destination", "payment_method"],
+            &["destination_latitude", "destination_longitude"],
+            &["latitude", "longitude"],
+        ),
+        Personal::subject("drives", "driver"),
+        Personal::subject("declined", "driver"),
+    ],
     start,
 };
 

@@ -18,6 +18,7 @@ pub const CONTEXT: Context = Context {
     about: "cars: registration, status, price, average stars",
     migrations: chassis::migrations!(),
     calls: &["rental"],
+    personal: &[],
     start,
 };
 

@@ -2,9 +2,9 @@
 
 use chassis::db::prelude::*;
 use chassis::{Envelope, Malformed, Timestamp, decode};
-use contracts::billing::v1::{Bill, BillClosed, BillDue, BillInArrears, BillOpened, BillVoided};
+use contracts::billing::v1::{Bill, BillClosed, BillDue, BillInArrears, BillOpened, BillState, BillVoided};
 use contracts::mypage::v1 as proto;
-use contracts::ride::v1::{Ride, RideReturned, RideStarted, RideVoided};
+use contracts::ride::v1::{Ride, RideReturned, RideStarted, RideState, RideVoided};
 
 use crate::summary::{Rules, Update, money, place, summary, time};
 
@@ -30,6 +30,12 @@ summary! {
         fee_minor: Option<i64> as Nullable<BigInt>,
         currency: Option<String> as Nullable<Text>,
     }
+}
+
+fn is_open(ride: &BikeRide) -> bool {
+    use BillState::{Arrears, Due, Open};
+    let is_billed = matches!(BillState::try_from(ride.bill_state), Ok(Open | Due | Arrears));
+    RideState::try_from(ride.ride_state) == Ok(RideState::Started) || is_billed
 }
 
 fn rules() -> Rules<BikeRide> {
@@ -102,10 +108,8 @@ impl From<BikeRide> for proto::BikeRide {
 mod tests {
     use super::*;
     use crate::summary::testing::{FLOW, check_every_order, envelope, summary};
-    use contracts::billing::v1::BillState;
     use contracts::money::v1::Money;
     use contracts::place::v1::Place;
-    use contracts::ride::v1::RideState;
 
     fn at(seconds: i64) -> Option<prost_types::Timestamp> {
         Some(prost_types::Timestamp { seconds, nanos: 0 })

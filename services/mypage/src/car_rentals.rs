@@ -4,9 +4,11 @@ use chassis::db::prelude::*;
 use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Period;
-use contracts::rental::v1::{CarRented, CarReserved, CarReturned, RentalRated, Reservation, ReservationCancelled};
+use contracts::rental::v1::{
+    CarRented, CarReserved, CarReturned, RentalRated, Reservation, ReservationCancelled, ReservationState,
+};
 
-use crate::summary::{Rules, Update, money, summary, time};
+use crate::summary::{Rules, Update, is_owed, money, summary, time};
 
 summary! {
     /// A car rental, from the events so far.
@@ -24,6 +26,11 @@ summary! {
         returned_at: Option<Timestamp> as Nullable<SqlTime>,
         cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
     }
+}
+
+fn is_open(rental: &CarRental) -> bool {
+    use ReservationState::{Rented, Reserved};
+    matches!(ReservationState::try_from(rental.rental_state), Ok(Reserved | Rented)) || is_owed(rental.payment_state)
 }
 
 fn rules() -> Rules<CarRental> {
@@ -90,7 +97,6 @@ mod tests {
         PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled, PaymentRefused,
         PaymentRequested, PaymentSettled, PaymentState,
     };
-    use contracts::rental::v1::ReservationState;
 
     fn reservation(state: ReservationState, stars: i32) -> Option<Reservation> {
         let time = |seconds: i64| Some(prost_types::Timestamp { seconds, nanos: 0 });

@@ -8,10 +8,10 @@ use contracts::delivery::v1::{
 use contracts::mypage::v1 as proto;
 use contracts::order::v1::{
     self as contract, OrderCancellationRefused, OrderCancellationRequested, OrderCancelled, OrderConfirmed,
-    OrderDelivered, OrderDispatched, OrderPlaced,
+    OrderDelivered, OrderDispatched, OrderPlaced, OrderState,
 };
 
-use crate::summary::{Rules, Update, money, summary, time};
+use crate::summary::{Rules, Update, is_owed, money, summary, time};
 
 summary! {
     /// An order, from the events so far.
@@ -33,6 +33,13 @@ summary! {
         completed_at: Option<Timestamp> as Nullable<SqlTime>,
         cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
     }
+}
+
+fn is_open(order: &Order) -> bool {
+    use OrderState::{Cancelling, Confirmed, Delivering, Placed};
+    let is_under_way =
+        matches!(OrderState::try_from(order.order_state), Ok(Placed | Confirmed | Delivering | Cancelling));
+    is_under_way || is_owed(order.payment_state)
 }
 
 /// A draft is not an order yet, so it has no summary.
@@ -125,7 +132,7 @@ mod tests {
     use crate::summary::testing::{FLOW, check_every_order, envelope, paid, summary};
     use contracts::delivery::v1::DeliveryState;
     use contracts::money::v1::Money;
-    use contracts::order::v1::{CancellationCause, OrderState};
+    use contracts::order::v1::CancellationCause;
     use contracts::payment::v1::{
         PaymentApproved, PaymentCancelled, PaymentRefused, PaymentRequested, PaymentSettled, PaymentState,
     };

@@ -26,11 +26,15 @@ const ALL: [Registered; 6] = [
 /// Applies events to the summaries of a kind.
 type Apply = for<'t> fn(Tx<'t>, &'t [Envelope]) -> BoxFuture<'t, Result<(), Error>>;
 
+/// The open flows of a customer.
+type Open = for<'t> fn(Tx<'t>, &'t str) -> BoxFuture<'t, Result<Vec<String>, Error>>;
+
 /// What the projection does with one kind.
 struct Registered {
     events: fn() -> Vec<String>,
     apply: Apply,
     clear: for<'t> fn(Tx<'t>) -> BoxFuture<'t, Result<(), Error>>,
+    open: Open,
 }
 
 impl Registered {
@@ -39,6 +43,7 @@ impl Registered {
             events: || S::rules().events(),
             apply: |tx, events| Box::pin(summary::apply::<S>(tx, events)),
             clear: |tx| Box::pin(S::clear(tx)),
+            open: |tx, customer| Box::pin(summary::open::<S>(tx, customer)),
         }
     }
 }
@@ -59,6 +64,12 @@ impl Projection for Summaries {
     async fn clear(tx: Tx<'_>) -> Result<(), Error> {
         try_join_all(ALL.iter().map(|kind| (kind.clear)(tx))).await.map(drop)
     }
+}
+
+/// The open flows of a customer, of all kinds.
+pub async fn open(tx: Tx<'_>, customer: &str) -> Result<Vec<String>, Error> {
+    let open = try_join_all(ALL.iter().map(|kind| (kind.open)(tx, customer))).await?;
+    Ok(open.into_iter().flatten().collect())
 }
 
 #[cfg(test)]

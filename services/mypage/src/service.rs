@@ -1,17 +1,24 @@
 //! The gRPC API of the summaries: customers read their own.
 
 use chassis::db::Database;
-use chassis::{Call, Error, Id, Loader, Page};
+use chassis::error::RefusalCode;
+use chassis::runtime::Runtime;
+use chassis::{Call, Error, Id, Loader, Page, Writer};
 use contracts::mypage::v1::*;
 use contracts::{Redact as _, Role};
 
 use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
+use crate::domain::{Erasure, Request};
 use crate::orders::Order;
+use crate::registry;
 use crate::stays::Stay;
 use crate::summary::Summary;
 use crate::taxi_rides::TaxiRide;
 use crate::wallets::{self, Wallet};
+
+/// Open flows that an error names, at most.
+const NAMED: usize = 10;
 
 /// Serves the summaries.
 #[derive(Clone)]
@@ -28,6 +35,10 @@ pub(crate) struct Service {
     pub wallets: Loader<Id<Wallet>, Wallet>,
     /// Loads orders.
     pub orders: Loader<Id<Order>, Order>,
+    /// Writes erasures.
+    pub erasures: Writer<Erasure>,
+    /// The ids of erasures.
+    pub runtime: Runtime,
     /// Lists summaries.
     pub database: Database,
 }
@@ -123,5 +134,33 @@ impl MypageApi for Service {
     async fn list_orders(&self, call: Call, request: ListOrdersRequest) -> Result<ListOrdersResponse, Error> {
         let (orders, next_page_token) = self.list::<Order, _>(&call, request.page_size, &request.page_token).await?;
         Ok(ListOrdersResponse { orders, next_page_token })
+    }
+
+    async fn erase_customer(&self, call: Call, request: EraseCustomerRequest) -> Result<EraseCustomerResponse, Error> {
+        let (customer, reason) = call.parse(|fields| {
+            let customer = fields.subject("customer_id", &request.customer_id);
+            (customer, fields.text("reason", &request.reason, 1..=200))
+        })?;
+        let id = self.runtime.id_for(call.key);
+        let admin = call.caller.subject().to_owned();
+        let open = registry::open(self.database.reader().await?.tx(), &customer).await?;
+        if !open.is_empty() {
+            return Err(flows_open(&open));
+        }
+        let erasure = self.erasures.handle(call.command(id, Request { id, customer, admin, reason })).await?;
+        Ok(EraseCustomerResponse { erasure: Some(erasure) })
+    }
+}
+
+/// The customer has flows that have to end before.
+fn flows_open(open: &[String]) -> Error {
+    let some = open.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let others = open.len().saturating_sub(NAMED);
+    let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+    Error::Refused {
+        code: RefusalCode::Precondition,
+        reason: "FLOWS_OPEN",
+        message: format!("the customer has open flows; end or pay them first: {some}{others}"),
+        retry_after: None,
     }
 }

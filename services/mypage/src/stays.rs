@@ -5,10 +5,10 @@ use chassis::db::prelude::*;
 use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Dates;
-use contracts::stay::v1::{self as contract, StayCancelled, StayCompleted, StayConfirmed, StayReserved};
+use contracts::stay::v1::{self as contract, StayCancelled, StayCompleted, StayConfirmed, StayReserved, StayState};
 use contracts::voucher::v1::{Voucher, VoucherDeactivated, VoucherIssued, VoucherRedeemed, VoucherSent};
 
-use crate::summary::{Rules, Update, money, summary, time};
+use crate::summary::{Rules, Update, is_owed, money, summary, time};
 
 summary! {
     /// A stay, from the events so far.
@@ -33,6 +33,11 @@ summary! {
         completed_at: Option<Timestamp> as Nullable<SqlTime>,
         cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
     }
+}
+
+fn is_open(stay: &Stay) -> bool {
+    use StayState::{Confirmed, Reserved};
+    matches!(StayState::try_from(stay.stay_state), Ok(Reserved | Confirmed)) || is_owed(stay.payment_state)
 }
 
 fn rules() -> Rules<Stay> {
@@ -123,7 +128,7 @@ mod tests {
         PaymentApproved, PaymentCancellationRequested, PaymentCancelled, PaymentRefused, PaymentRequested,
         PaymentSettled, PaymentState,
     };
-    use contracts::stay::v1::{CancellationCause, StayState};
+    use contracts::stay::v1::CancellationCause;
     use contracts::voucher::v1::VoucherState;
 
     fn changed(state: StayState, cause: CancellationCause) -> Option<contract::Stay> {

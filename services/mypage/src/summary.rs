@@ -11,12 +11,12 @@ pub mod testing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::ids::Kind;
-use chassis::page::Cursor;
-use chassis::{Envelope, Error, Id, Malformed, Page, Timestamp, Tx, db, decode};
+use chassis::page::{Cursor, MAX_SIZE};
+use chassis::{Envelope, Error, Fields, Id, Malformed, Page, Timestamp, Tx, db, decode};
 use contracts::money::v1::Money;
 use contracts::payment::v1::{
     Payment, PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled,
-    PaymentRefused, PaymentRequested, PaymentSettled,
+    PaymentRefused, PaymentRequested, PaymentSettled, PaymentState,
 };
 use contracts::place::v1::Place;
 use prost::{Message, Name};
@@ -33,6 +33,8 @@ pub trait Summary: db::Row + Kind + Clone {
     fn id(&self) -> Id<Self>;
     /// Whose it is; none as long as its first event is missing.
     fn customer(&self) -> Option<&str>;
+    /// Whether the flow is not at its end, or not paid.
+    fn is_open(&self) -> bool;
     /// The version of the row.
     fn version(&mut self) -> &mut i64;
     /// Summaries by id.
@@ -66,7 +68,7 @@ pub struct Paid<'a> {
 
 /// Declares a kind of summary, with its label, the kind of its id, the time that lists are ordered by, and the columns
 /// of its table besides `id`, `version` and `customer`; if it is `paid`, also besides those of the payment. The
-/// function `rules` beside it makes its rules.
+/// function `rules` beside it makes its rules, the function `is_open` says whether its flow is open.
 macro_rules! summary {
     (
         $(#[$attribute:meta])*
@@ -127,6 +129,10 @@ macro_rules! summary {
 
             fn customer(&self) -> Option<&str> {
                 self.customer.as_deref()
+            }
+
+            fn is_open(&self) -> bool {
+                is_open(self)
             }
 
             fn version(&mut self) -> &mut i64 {
@@ -277,6 +283,30 @@ async fn save<S: Summary>(tx: Tx<'_>, summaries: Vec<S>) -> Result<(), Error> {
     }
     let (inserted, updated) = db::try_join!(db::insert(tx, &new), db::update(tx, &old, &read))?;
     if inserted + updated == count { Ok(()) } else { Err(Error::Conflict) }
+}
+
+/// Whether a payment in this state is not at its end: the customer owes it, or gets it back.
+pub fn is_owed(state: i32) -> bool {
+    use PaymentState::{Cancelling, Charging, Refunding, Refused, Requested};
+    matches!(PaymentState::try_from(state), Ok(Requested | Charging | Refused | Cancelling | Refunding))
+}
+
+/// The open flows of a customer, for people: `car rental 0190…`.
+pub async fn open<S: Summary>(tx: Tx<'_>, customer: &str) -> Result<Vec<String>, Error> {
+    let (mut open, mut token) = (Vec::new(), String::new());
+    loop {
+        let mut fields = Fields::new();
+        let page = Page::parse(&mut fields, MAX_SIZE, &token, &[]);
+        let page = fields.finish(page)?;
+        let (summaries, next) = S::list(tx, Some(customer), &page).await?;
+        open.extend(
+            summaries.iter().filter(|summary| summary.is_open()).map(|one| format!("{} {}", S::LABEL, one.id())),
+        );
+        if next.is_empty() {
+            return Ok(open);
+        }
+        token = next;
+    }
 }
 
 /// A time of a row in the contract.

@@ -10,7 +10,7 @@ use contracts::driving::v1::{
 };
 use contracts::mypage::v1 as proto;
 
-use crate::summary::{Rules, Update, money, place, summary, time};
+use crate::summary::{Rules, Update, is_owed, money, place, summary, time};
 
 summary! {
     /// A taxi ride, from the events so far.
@@ -34,6 +34,17 @@ summary! {
         finished_at: Option<Timestamp> as Nullable<SqlTime>,
         cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
     }
+}
+
+fn is_open(ride: &TaxiRide) -> bool {
+    use HailState::{Allocated, Cancelling, Requested, UnderWay};
+    // Once the drive has started, its state says more than that of the hail.
+    let is_under_way = match DriveState::try_from(ride.drive_state) {
+        Ok(DriveState::Started) => true,
+        Ok(DriveState::Finished) => false,
+        _ => matches!(HailState::try_from(ride.hail_state), Ok(Requested | Allocated | Cancelling | UnderWay)),
+    };
+    is_under_way || is_owed(ride.payment_state)
 }
 
 fn rules() -> Rules<TaxiRide> {

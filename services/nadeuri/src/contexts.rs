@@ -54,3 +54,93 @@ pub fn named(names: &[String]) -> Result<Vec<&'static Context>, String> {
     contexts.dedup_by_key(|context| context.name);
     Ok(contexts)
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::db::Database;
+    use chassis::runtime::Runtime;
+    use diesel::sql_types::{Bool, Text};
+
+    use super::*;
+
+    /// Columns that tell nothing about a person, by their names.
+    const OTHERS: [&str; 42] = [
+        "bike",
+        "bike_name",
+        "bill",
+        "car",
+        "cause",
+        "code",
+        "currency",
+        "delivery",
+        "drive",
+        "end_date",
+        "fare_state",
+        "from_place",
+        "giver",
+        "kind",
+        "model",
+        "name",
+        "payment",
+        "place",
+        "place_name",
+        "product",
+        "product_name",
+        "pseudonym",
+        "reason",
+        "reference",
+        "refusal",
+        "resort",
+        "resort_name",
+        "run_on",
+        "seller",
+        "source",
+        "start_date",
+        "state",
+        "status",
+        "subject",
+        "taker",
+        "time_zone",
+        "to_place",
+        "topic",
+        "traceparent",
+        "version",
+        "voucher",
+        "voucher_code",
+    ];
+    /// Columns `subject` that have people. In tables of events it is an id.
+    const OF_PEOPLE: [&str; 3] = ["erasures.subject", "managers.subject", "reports.subject"];
+
+    #[derive(diesel::QueryableByName)]
+    struct Column {
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = Bool)]
+        is_text: bool,
+    }
+
+    #[tokio::test]
+    async fn x16_every_column_with_a_text_is_known_to_be_personal_or_not() {
+        let runtime = Runtime::real();
+        for context in ALL {
+            let store = format!("sqlite:file:columns-{}?mode=memory&cache=shared", context.name);
+            let database = Database::open(&store, context.name, &runtime).await.expect("it can be opened");
+            context.migrate(&database).await.expect("it can be migrated");
+            let reader = database.reader().await.expect("it is open");
+            let query = "SELECT t.name || '.' || c.name AS name, lower(c.type) = 'text' AS is_text \
+                         FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'";
+            let columns = chassis::sql!(reader.tx(), |c| diesel::sql_query(query).load::<Column>(c));
+            let columns = columns.expect("it can be read");
+            let personal: Vec<String> = context.personal.iter().flat_map(chassis::Personal::columns).collect();
+            for Column { name, .. } in columns.iter().filter(|column| column.is_text) {
+                let last = name.split('.').next_back().expect("a name has parts");
+                let is_of_thing = OTHERS.contains(&last) && !OF_PEOPLE.contains(&name.as_str());
+                let is_right = personal.contains(name) != is_of_thing || name == "erasures.subject";
+                assert!(is_right, "{}: {name} tells about a person, or does not: say which", context.name);
+            }
+            for name in personal {
+                assert!(columns.iter().any(|column| column.name == name), "{}: there is no {name}", context.name);
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use chassis::clock::Clock;
 use chassis::db::Database;
 use chassis::runtime::Runtime;
 use clap::{Parser, Subcommand};
-use nadeuri::operate::{self, DeadCommand, LedgerCommand, Target};
+use nadeuri::operate::{self, CustomerCommand, DeadCommand, LedgerCommand, Target};
 use nadeuri::options::{ServeOptions, StoreOptions};
 use nadeuri::{contexts, demo, serve};
 
@@ -95,6 +95,13 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Exports or erases what is stored about a customer.
+    Customer {
+        #[command(subcommand)]
+        command: CustomerCommand,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Runs an example day of the company on a server, and prints what happens.
     Demo(demo::Options),
 }
@@ -141,6 +148,7 @@ async fn run(command: Option<Command>) -> anyhow::Result<()> {
         Some(Command::Rebuild { view, target }) => operate::rebuild(&target, view).await,
         Some(Command::Dead { command, target }) => operate::dead(&target, command).await,
         Some(Command::Ledger { command: LedgerCommand::Check, target }) => operate::check_ledger(&target).await,
+        Some(Command::Customer { command, target }) => operate::customer(&target, command).await,
         Some(Command::Demo(options)) => demo::run(options).await,
     }
 }

@@ -1,8 +1,12 @@
-//! The commands for a running server: `health`, `dead`, `rebuild`, `ledger`.
+//! The commands for a running server: `health`, `dead`, `rebuild`, `ledger`, `customer`.
 
 use anyhow::{Context as _, bail};
 use chassis::tls::Tls;
 use clap::{Args, Subcommand};
+use contracts::chronicle::v1::ExportCustomerRequest;
+use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
+use contracts::mypage::v1::EraseCustomerRequest;
+use contracts::mypage::v1::mypage_service_client::MypageServiceClient;
 use contracts::operations::v1::operations_service_client::OperationsServiceClient;
 use contracts::operations::v1::{
     DropDeadLettersRequest, ListDeadLettersRequest, RebuildViewRequest, ReplayDeadLettersRequest,
@@ -168,6 +172,50 @@ pub async fn check_ledger(target: &Target) -> anyhow::Result<()> {
         }
         count => bail!("the ledger is wrong: {count} findings"),
     }
+}
+
+/// The operations on customers.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CustomerCommand {
+    /// Prints all events that tell about a customer, as JSON, one a line.
+    Export {
+        /// The subject of the customer, as events show it.
+        customer: String,
+    },
+    /// Erases a customer from all stores, events and dead letters: a pseudonym replaces their subject.
+    ///
+    /// It begins after the server's --erasure-delay, and can't be undone.
+    Erase {
+        /// The subject of the customer, as events show it.
+        customer: String,
+        /// Why. It is kept, so it must not tell who the customer is.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Runs an operation on a customer.
+pub async fn customer(target: &Target, command: CustomerCommand) -> anyhow::Result<()> {
+    let channel = target.connect().await?;
+    match command {
+        CustomerCommand::Export { customer: customer_id } => {
+            let request = target.request(ExportCustomerRequest { customer_id }, LONG_DEADLINE)?;
+            let mut client = ChronicleServiceClient::new(channel);
+            let mut events = client.export_customer(request).await.map_err(plain)?.into_inner();
+            while let Some(response) = events.message().await.map_err(plain)? {
+                let line = contracts::personal::json(&response.event.unwrap_or_default());
+                println!("{}", line.context("the server has newer events than this program knows")?);
+            }
+        }
+        CustomerCommand::Erase { customer: customer_id, reason } => {
+            let request = EraseCustomerRequest { request_id: String::new(), customer_id, reason };
+            let mut client = MypageServiceClient::new(channel);
+            let erased = client.erase_customer(target.request(request, DEADLINE)?).await.map_err(plain)?.into_inner();
+            let erasure = erased.erasure.unwrap_or_default();
+            println!("erasure {}: {} will replace the customer", erasure.erasure_id, erasure.pseudonym);
+        }
+    }
+    Ok(())
 }
 
 /// Prints the health checks of a server, and fails if one does not pass. `what` is a context, a dependency of one

@@ -251,6 +251,11 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_DEAD_LETTER_DAYS")]
     pub dead_letter_days: Option<i64>,
 
+    /// How long after its request the erasure of a customer begins, in seconds: as long as events about the customer may
+    /// still be under way. It ends when the idempotency keys of their requests have expired (`--remember-hours`).
+    #[arg(long, env = "NADEURI_ERASURE_DELAY", default_value_t = 600)]
+    pub erasure_delay: u64,
+
     /// How long to accept calls after SIGINT or SIGTERM, in milliseconds, so that load balancers can remove this server
     /// first.
     #[arg(long, env = "NADEURI_LINGER_MS", default_value_t = 0)]

@@ -154,6 +154,7 @@ fn environment(
         settings: options.settings()?,
         key_retention: Duration::from_secs(options.remember_hours.saturating_mul(3_600)),
         dead_letter_retention: options.dead_letter_retention()?,
+        erasure_delay: Duration::from_secs(options.erasure_delay),
     })
 }
 

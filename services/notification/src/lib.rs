@@ -21,7 +21,7 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use serde::Deserialize;
 
@@ -35,6 +35,7 @@ pub const CONTEXT: Context = Context {
     about: "messages to customers: written once for an event, delivered, listed",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[Personal::details("messages", "customer", &["text"], &[], &[])],
     start: |host| start(host, Arc::new(LogCarrier)),
 };
 

@@ -12,7 +12,7 @@ mod store;
 
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError, timers};
+use chassis::{Context, Host, Personal, StartError, timers};
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use serde::Deserialize;
 
@@ -25,6 +25,7 @@ pub const CONTEXT: Context = Context {
     about: "orders: paid, confirmed, delivered, cancelled",
     migrations: chassis::migrations!(),
     calls: &["payment"],
+    personal: &[Personal::details("orders", "customer", &["address"], &[], &[])],
     start,
 };
 

@@ -12,7 +12,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::payment::v1::payment_service_server::PaymentServiceServer;
 use serde::Deserialize;
 
@@ -25,6 +25,7 @@ pub const CONTEXT: Context = Context {
     about: "payments: requested, approved, refused, cancelled, refunded",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[Personal::details("payments", "customer", &["method"], &[], &[])],
     start: |host| start(host, Arc::new(Sandbox::default())),
 };
 

@@ -19,6 +19,7 @@ pub const CONTEXT: Context = Context {
     about: "products and their stock: added, taken by orders, restored",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[],
     start,
 };
 

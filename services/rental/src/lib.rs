@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::values::Currency;
-use chassis::{Context, Host, StartError, timers};
+use chassis::{Context, Host, Personal, StartError, timers};
 use contracts::rental::v1::rental_service_server::RentalServiceServer;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ pub const CONTEXT: Context = Context {
     about: "reservations, rentals and ratings of cars",
     migrations: chassis::migrations!(),
     calls: &["payment"],
+    personal: &[Personal::subject("reservations", "customer")],
     start,
 };
 

@@ -10,7 +10,7 @@ mod store;
 
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError, timers};
+use chassis::{Context, Host, Personal, StartError, timers};
 use contracts::resort::v1::resort_service_server::ResortServiceServer;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -23,6 +23,7 @@ pub const CONTEXT: Context = Context {
     about: "resorts: what they offer, which of their nights are held, reserved, booked",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[Personal::subject("holds", "customer")],
     start,
 };
 

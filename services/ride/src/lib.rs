@@ -8,7 +8,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError, timers};
+use chassis::{Context, Host, Personal, StartError, timers};
 use contracts::ride::v1::ride_service_server::RideServiceServer;
 use serde::Deserialize;
 
@@ -20,6 +20,13 @@ pub const CONTEXT: Context = Context {
     about: "rides with bikes: rent and return",
     migrations: chassis::migrations!(),
     calls: &["bike"],
+    personal: &[
+        Personal::key("riders", "id", |customer| domain::rider_of(customer).uuid()),
+        Personal::derived("rides", "rider", |customer| domain::rider_of(customer).uuid()),
+        Personal::derived("bills", "rider", |customer| domain::rider_of(customer).uuid()),
+        Personal::subject("riders", "customer"),
+        Personal::subject("rides", "customer"),
+    ],
     start,
 };
 

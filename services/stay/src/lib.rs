@@ -10,7 +10,7 @@ mod store;
 
 use std::time::Duration;
 
-use chassis::{Context, Host, StartError, timers};
+use chassis::{Context, Host, Personal, StartError, timers};
 use contracts::stay::v1::stay_service_server::StayServiceServer;
 use serde::Deserialize;
 
@@ -22,6 +22,7 @@ pub const CONTEXT: Context = Context {
     about: "reservations of stays: paid, cancelled, completed",
     migrations: chassis::migrations!(),
     calls: &["resort"],
+    personal: &[Personal::subject("stays", "customer")],
     start,
 };
 

@@ -7,7 +7,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::upkeep::v1::upkeep_service_server::UpkeepServiceServer;
 use serde::Deserialize;
 
@@ -19,6 +19,12 @@ pub const CONTEXT: Context = Context {
     about: "managers of bikes: their reports, and the points that those earned",
     migrations: chassis::migrations!(),
     calls: &["bike"],
+    personal: &[
+        Personal::key("managers", "id", |subject| domain::manager_of(subject).uuid()),
+        Personal::derived("reports", "manager", |subject| domain::manager_of(subject).uuid()),
+        Personal::subject("managers", "subject"),
+        Personal::subject("reports", "subject"),
+    ],
     start,
 };
 

@@ -9,7 +9,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::voucher::v1::voucher_service_server::VoucherServiceServer;
 
 use crate::domain::Voucher;
@@ -20,6 +20,7 @@ pub const CONTEXT: Context = Context {
     about: "vouchers of paid stays: issued, sent, redeemed, deactivated",
     migrations: chassis::migrations!(),
     calls: &[],
+    personal: &[Personal::subject("vouchers", "customer")],
     start,
 };
 

@@ -12,7 +12,7 @@ mod store;
 pub use store::check;
 
 use chassis::values::Currency;
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::wallet::v1::wallet_service_server::WalletServiceServer;
 use serde::Deserialize;
 
@@ -24,6 +24,12 @@ pub const CONTEXT: Context = Context {
     about: "deposits and points, as a double-entry ledger: top ups, bills, rewards, conversions",
     migrations: chassis::migrations!(),
     calls: &["payment"],
+    personal: &[
+        Personal::key("wallets", "id", |owner| domain::wallet_of(owner).uuid()),
+        Personal::derived("entries", "wallet", |owner| domain::wallet_of(owner).uuid()),
+        Personal::derived("bills", "wallet", |owner| domain::wallet_of(owner).uuid()),
+        Personal::subject("wallets", "owner"),
+    ],
     start,
 };
 

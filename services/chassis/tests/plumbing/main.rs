@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what a helper can't do fails its test")]
 
 mod consumer;
+mod erasure;
 mod files;
 mod loader;
 mod projection;

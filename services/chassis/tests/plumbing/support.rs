@@ -97,8 +97,13 @@ impl Store {
 
     /// Starts the context on this store, with a retention of dead letters.
     pub fn start_pruning(&self, dead_letter_retention: Option<Duration>) -> (Running, TestBus) {
+        self.start_with(|environment| environment.dead_letter_retention = dead_letter_retention)
+    }
+
+    /// Starts the context on this store, in an environment that a function changes.
+    pub fn start_with(&self, change: impl FnOnce(&mut Environment)) -> (Running, TestBus) {
         let bus = TestBus::default();
-        let environment = Environment {
+        let mut environment = Environment {
             runtime: self.runtime.clone(),
             bus: Arc::new(bus.clone()),
             peers: Peers::default(),
@@ -107,8 +112,10 @@ impl Store {
             guard: Guard::new(Auth::Off, self.runtime.clock.clone(), Limits::default(), Calls::default()),
             settings: toml::Table::new(),
             key_retention: Duration::from_secs(3_600),
-            dead_letter_retention,
+            dead_letter_retention: None,
+            erasure_delay: Duration::from_secs(600),
         };
+        change(&mut environment);
         (self.context.start(self.database.clone(), &environment).unwrap(), bus)
     }
 

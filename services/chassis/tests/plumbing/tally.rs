@@ -8,7 +8,8 @@ use chassis::db::{Migrations, prelude::*};
 use chassis::error::RefusalCode;
 use chassis::timers::{self, OnDue};
 use chassis::{
-    Aggregate, Envelope, Malformed, Policy, Projection, Publication, Store, Timestamp, Tx, bus::Subscription, db,
+    Aggregate, Envelope, Malformed, Personal, Policy, Projection, Publication, Store, Timestamp, Tx, bus::Subscription,
+    db,
 };
 use contracts::money::v1::Money;
 use contracts::period::v1::Dates;
@@ -152,6 +153,7 @@ pub const TALLY: Context = Context {
         sqlite: embed_migrations!("tests/plumbing/migrations/sqlite"),
     },
     calls: &[],
+    personal: &[],
     start: |host| start(host),
 };
 
@@ -217,6 +219,7 @@ pub const SEEN: Context = Context {
         sqlite: embed_migrations!("tests/plumbing/migrations/sqlite"),
     },
     calls: &[],
+    personal: &[Personal::details("seen", "name", &[], &[], &["times"])],
     start: |host| {
         host.projection::<Seen>(None);
         Ok(())
@@ -235,4 +238,10 @@ pub async fn insert_seen(tx: Tx<'_>, numbers: Range<i64>, times: i64) -> Result<
 /// Writes a row for each number.
 pub async fn upsert_seen(tx: Tx<'_>, numbers: Range<i64>, times: i64) -> Result<(), chassis::Error> {
     db::upsert(tx, &rows(numbers, times)).await
+}
+
+/// Writes a row for each name.
+pub async fn upsert_names(tx: Tx<'_>, names: &[&str], times: i64) -> Result<(), chassis::Error> {
+    let rows: Vec<SeenRow> = names.iter().map(|name| SeenRow { name: (*name).to_owned(), times }).collect();
+    db::upsert(tx, &rows).await
 }

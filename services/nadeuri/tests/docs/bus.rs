@@ -31,6 +31,9 @@ pub fn subscribed(context: &chassis::Context) -> Option<Vec<&'static str>> {
 /// The reaction to an event in the table at the head of a policy; `tidy` checks that the table matches the policy. For
 /// an event with the option `purchase`, it is the reaction to the event of `payment` with the same meaning.
 pub fn then(context: &str, event: &str) -> Option<String> {
+    if event == contracts::personal::Erasure::event() {
+        return Some("erase the customer".to_owned());
+    }
     let asks = |name: &str| contracts::EVENTS.iter().find(|one| one.name == name)?.purchase.map(|rule| rule.action);
     let same = |one: &&contracts::Event| one.is_from_others() && asks(one.name) == asks(event);
     let event = contracts::EVENTS.iter().filter(|_| context == "payment").find(same).map_or(event, |one| one.name);

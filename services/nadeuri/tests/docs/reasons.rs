@@ -31,13 +31,14 @@ pub const CODES: [&str; 11] = [
 ];
 
 /// The reasons of every RPC, each with its condition.
-pub const COMMON: [(&str, &str); 18] = [
+pub const COMMON: [(&str, &str); 19] = [
     ("INVALID_FIELDS", "fields of the request are invalid; `BadRequest` names each, with what is expected"),
     ("MALFORMED_MESSAGE", "the request is no message of the RPC's type in the protobuf encoding"),
     ("MESSAGE_TOO_LARGE", "the request is larger than 256 KiB"),
     ("REQUEST_ID_REUSED", "the `request_id` was used before with another request"),
     ("UNAUTHENTICATED", "there is no token, or it is not valid"),
     ("ROLE_MISSING", "the caller has none of the roles of the RPC, or is a context that does not declare the call"),
+    ("SUBJECT_ERASED", "the caller's data is being erased, at their wish"),
     ("CLOSED", "the RPC has no roles, so nobody may call it"),
     ("UNKNOWN_RPC", "there is no such RPC"),
     ("RATE_LIMITED", "the caller exceeds the rate limit"),

@@ -15,6 +15,7 @@ mod bikes_down;
 mod breakers;
 mod cars;
 mod deliveries;
+mod erasure;
 mod failures;
 mod gateway;
 mod hostile;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
     secrets::add(&mut suite);
     gateway::add(&mut suite);
     tls::add(&mut suite);
+    erasure::add(&mut suite);
     failures::add(&mut suite);
     breakers::add(&mut suite);
     newcomer::add(&mut suite);

@@ -51,6 +51,7 @@ static STAMPS: Context = Context {
         sqlite: embed_migrations!("tests/journeys/newcomer/sqlite"),
     },
     calls: &[],
+    personal: &[],
     start: |host| {
         host.projection::<Stamps>(None);
         Ok(())
@@ -133,6 +134,7 @@ fn environment(bus: impl Bus + 'static) -> Environment {
         settings: "".parse().unwrap(),
         key_retention: Duration::from_secs(3_600),
         dead_letter_retention: None,
+        erasure_delay: Duration::from_secs(600),
         runtime,
     }
 }

@@ -17,6 +17,7 @@ use chassis::{Context, Timestamp};
 
 use crate::actors;
 use crate::broker::{Broker, SimulatedBus};
+use crate::erasure;
 use crate::external::{SimulatedCarrier, SimulatedProcessor};
 use crate::faults::SimulationRandom;
 use crate::invariants;
@@ -25,6 +26,8 @@ use crate::invariants;
 const START_TIME: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
 /// How long actors send requests and faults are injected.
 const FAULT_PERIOD: Duration = Duration::from_secs(40);
+/// How long idempotency keys are kept.
+pub const KEY_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 /// The limit until no work is pending after that, in simulated time.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -109,6 +112,7 @@ pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
         let history = harness.run_with_faults().await?;
         harness.settle().await?;
         let event_log = invariants::check(&harness, &history).await?;
+        erasure::check(&mut harness).await?;
         harness.close().await;
         Ok(event_log)
     })
@@ -165,7 +169,7 @@ impl Harness {
         Ok(harness)
     }
 
-    async fn start(&mut self, name: &'static str) -> Result<(), String> {
+    pub async fn start(&mut self, name: &'static str) -> Result<(), String> {
         let context = self.contexts.iter().find(|context| context.name == name).ok_or("no such context")?;
         let opened = Database::open(&self.stores[name], context.name, &self.environment.runtime).await;
         let database = opened.map_err(|error| error.to_string())?;
@@ -174,7 +178,7 @@ impl Harness {
         Ok(())
     }
 
-    async fn kill(&mut self, name: &str) {
+    pub async fn kill(&mut self, name: &str) {
         if let Some(running) = self.running.remove(name) {
             self.log(&format!("{name} crashes"));
             running.kill().await;
@@ -237,7 +241,7 @@ impl Harness {
         Ok(())
     }
 
-    async fn wait_until_idle(&self) -> Result<(), String> {
+    pub async fn wait_until_idle(&self) -> Result<(), String> {
         let end = tokio::time::Instant::now() + SETTLE_LIMIT;
         let mut idle_checks = 0;
         while idle_checks < 5 {
@@ -305,7 +309,8 @@ fn environment(runtime: &Runtime, bus: SimulatedBus) -> Environment {
             nadeuri::contexts::calls(nadeuri::contexts::ALL).collect(),
         ),
         settings: settings.parse().expect("the settings are TOML"),
-        key_retention: Duration::from_secs(7 * 86_400),
+        key_retention: KEY_RETENTION,
         dead_letter_retention: None,
+        erasure_delay: erasure::DELAY,
     }
 }

@@ -13,10 +13,13 @@
 
 mod actors;
 mod broker;
+mod erasure;
 mod external;
 mod faults;
 mod harness;
 mod invariants;
+#[path = "../support/stored.rs"]
+mod stored;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

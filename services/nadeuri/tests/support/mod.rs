@@ -10,6 +10,7 @@ pub mod orders;
 pub mod process;
 pub mod stand_in;
 pub mod stays;
+pub mod stored;
 pub mod taxis;
 pub mod upkeep;
 pub mod verbs;

@@ -51,6 +51,7 @@ impl Harness {
             settings: "".parse().unwrap(),
             key_retention: Duration::from_secs(3_600),
             dead_letter_retention: None,
+            erasure_delay: Duration::from_secs(600),
             runtime,
         };
         let mut running = Vec::new();

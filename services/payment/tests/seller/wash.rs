@@ -17,6 +17,7 @@ pub static WASH: Context = Context {
         sqlite: embed_migrations!("tests/seller/migrations"),
     },
     calls: &[],
+    personal: &[],
     start: |host| {
         let writer = host.writer::<Wash>();
         host.react(policy(), &writer);

@@ -29,6 +29,7 @@ pub static INSURANCE: Context = Context {
         sqlite: embed_migrations!("tests/journeys/newcomer/seller/sqlite"),
     },
     calls: &[],
+    personal: &[],
     start,
 };
 
