@@ -431,31 +431,31 @@ const file_nadeuri_bike_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"\x1cnadeuri/bike/v1/events.proto\x12\x0fnadeuri.bike.v1\x1a\"nadeuri/bike/v1/bike_service.proto\x1a nadeuri/options/v1/options.proto\"A\n" +
 	"\x0eBikeRegistered\x12)\n" +
-	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike:\x04\x90\xb5\x18\x01\"p\n" +
+	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike:\x04\x90\xb5\x18\x01\"v\n" +
 	"\tBikeTaken\x12)\n" +
 	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike\x12\x17\n" +
-	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\"X\n" +
 	"\fBikeReturned\x12)\n" +
 	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike\x12\x17\n" +
-	"\aride_id\x18\x02 \x01(\tR\x06rideId:\x04\x90\xb5\x18\x01\"f\n" +
+	"\aride_id\x18\x02 \x01(\tR\x06rideId:\x04\x90\xb5\x18\x01\"l\n" +
 	"\x11BikeReturnRefused\x12\x17\n" +
 	"\abike_id\x18\x01 \x01(\tR\x06bikeId\x12\x17\n" +
-	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
-	"customerId\"v\n" +
+	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
+	"customerId\"|\n" +
 	"\rBikeInspected\x12)\n" +
 	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike\x12\x1b\n" +
-	"\treport_id\x18\x02 \x01(\tR\breportId\x12\x1d\n" +
+	"\treport_id\x18\x02 \x01(\tR\breportId\x12#\n" +
 	"\n" +
-	"manager_id\x18\x03 \x01(\tR\tmanagerId\">\n" +
+	"manager_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x02R\tmanagerId\">\n" +
 	"\vBikeRemoved\x12)\n" +
-	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike:\x04\x90\xb5\x18\x01\"u\n" +
+	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike:\x04\x90\xb5\x18\x01\"{\n" +
 	"\x0eBikeWrittenOff\x12)\n" +
 	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike\x12\x17\n" +
-	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerIdB\xb3\x01\n" +
 	"\x13com.nadeuri.bike.v1B\vEventsProtoP\x01Z1example.com/nadeuri/sdk/go/nadeuri/bike/v1;bikev1\xa2\x02\x03NBX\xaa\x02\x0fNadeuri.Bike.V1\xca\x02\x0fNadeuri\\Bike\\V1\xe2\x02\x1bNadeuri\\Bike\\V1\\GPBMetadata\xea\x02\x11Nadeuri::Bike::V1b\x06proto3"
 

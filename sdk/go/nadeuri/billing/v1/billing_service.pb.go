@@ -442,11 +442,11 @@ var File_nadeuri_billing_v1_billing_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_billing_v1_billing_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/billing/v1/billing_service.proto\x12\x12nadeuri.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xfc\x03\n" +
+	"(nadeuri/billing/v1/billing_service.proto\x12\x12nadeuri.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\x82\x04\n" +
 	"\x04Bill\x12\x17\n" +
 	"\abill_id\x18\x01 \x01(\tR\x06billId\x12\x17\n" +
-	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x123\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x1d.nadeuri.billing.v1.BillStateR\x05state\x12\x18\n" +
 	"\aminutes\x18\x05 \x01(\x05R\aminutes\x12)\n" +

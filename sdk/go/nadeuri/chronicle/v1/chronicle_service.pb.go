@@ -483,6 +483,98 @@ func (x *WatchEventsResponse) GetEvent() *Event {
 	return nil
 }
 
+// Request of `ExportCustomer`.
+type ExportCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The subject of the customer, as events show it. 1 to 128 bytes.
+	CustomerId    string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCustomerRequest) Reset() {
+	*x = ExportCustomerRequest{}
+	mi := &file_nadeuri_chronicle_v1_chronicle_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCustomerRequest) ProtoMessage() {}
+
+func (x *ExportCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_chronicle_v1_chronicle_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCustomerRequest.ProtoReflect.Descriptor instead.
+func (*ExportCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_chronicle_v1_chronicle_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExportCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+// Response of `ExportCustomer`.
+type ExportCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An event that tells about the customer.
+	Event         *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCustomerResponse) Reset() {
+	*x = ExportCustomerResponse{}
+	mi := &file_nadeuri_chronicle_v1_chronicle_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCustomerResponse) ProtoMessage() {}
+
+func (x *ExportCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_chronicle_v1_chronicle_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCustomerResponse.ProtoReflect.Descriptor instead.
+func (*ExportCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_chronicle_v1_chronicle_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ExportCustomerResponse) GetEvent() *Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
 var File_nadeuri_chronicle_v1_chronicle_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_chronicle_v1_chronicle_service_proto_rawDesc = "" +
@@ -519,12 +611,18 @@ const file_nadeuri_chronicle_v1_chronicle_service_proto_rawDesc = "" +
 	"\x0eafter_position\x18\x02 \x01(\x03H\x00R\rafterPosition\x88\x01\x01B\x11\n" +
 	"\x0f_after_position\"H\n" +
 	"\x13WatchEventsResponse\x121\n" +
-	"\x05event\x18\x01 \x01(\v2\x1b.nadeuri.chronicle.v1.EventR\x05event2\xd2\x02\n" +
+	"\x05event\x18\x01 \x01(\v2\x1b.nadeuri.chronicle.v1.EventR\x05event\"8\n" +
+	"\x15ExportCustomerRequest\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\"K\n" +
+	"\x16ExportCustomerResponse\x121\n" +
+	"\x05event\x18\x01 \x01(\v2\x1b.nadeuri.chronicle.v1.EventR\x05event2\xcb\x03\n" +
 	"\x10ChronicleService\x12a\n" +
 	"\aGetFlow\x12$.nadeuri.chronicle.v1.GetFlowRequest\x1a%.nadeuri.chronicle.v1.GetFlowResponse\"\t\x8a\xb5\x18\x02\x02\x03\x90\x02\x01\x12j\n" +
 	"\n" +
 	"ListEvents\x12'.nadeuri.chronicle.v1.ListEventsRequest\x1a(.nadeuri.chronicle.v1.ListEventsResponse\"\t\x8a\xb5\x18\x02\x02\x03\x90\x02\x01\x12o\n" +
-	"\vWatchEvents\x12(.nadeuri.chronicle.v1.WatchEventsRequest\x1a).nadeuri.chronicle.v1.WatchEventsResponse\"\t\x8a\xb5\x18\x02\x02\x03\x90\x02\x010\x01B\xe0\x01\n" +
+	"\vWatchEvents\x12(.nadeuri.chronicle.v1.WatchEventsRequest\x1a).nadeuri.chronicle.v1.WatchEventsResponse\"\t\x8a\xb5\x18\x02\x02\x03\x90\x02\x010\x01\x12w\n" +
+	"\x0eExportCustomer\x12+.nadeuri.chronicle.v1.ExportCustomerRequest\x1a,.nadeuri.chronicle.v1.ExportCustomerResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x010\x01B\xe0\x01\n" +
 	"\x18com.nadeuri.chronicle.v1B\x15ChronicleServiceProtoP\x01Z;example.com/nadeuri/sdk/go/nadeuri/chronicle/v1;chroniclev1\xa2\x02\x03NCX\xaa\x02\x14Nadeuri.Chronicle.V1\xca\x02\x14Nadeuri\\Chronicle\\V1\xe2\x02 Nadeuri\\Chronicle\\V1\\GPBMetadata\xea\x02\x16Nadeuri::Chronicle::V1b\x06proto3"
 
 var (
@@ -539,35 +637,40 @@ func file_nadeuri_chronicle_v1_chronicle_service_proto_rawDescGZIP() []byte {
 	return file_nadeuri_chronicle_v1_chronicle_service_proto_rawDescData
 }
 
-var file_nadeuri_chronicle_v1_chronicle_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_nadeuri_chronicle_v1_chronicle_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_nadeuri_chronicle_v1_chronicle_service_proto_goTypes = []any{
-	(*Event)(nil),                 // 0: nadeuri.chronicle.v1.Event
-	(*GetFlowRequest)(nil),        // 1: nadeuri.chronicle.v1.GetFlowRequest
-	(*GetFlowResponse)(nil),       // 2: nadeuri.chronicle.v1.GetFlowResponse
-	(*ListEventsRequest)(nil),     // 3: nadeuri.chronicle.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),    // 4: nadeuri.chronicle.v1.ListEventsResponse
-	(*WatchEventsRequest)(nil),    // 5: nadeuri.chronicle.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),   // 6: nadeuri.chronicle.v1.WatchEventsResponse
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*anypb.Any)(nil),             // 8: google.protobuf.Any
+	(*Event)(nil),                  // 0: nadeuri.chronicle.v1.Event
+	(*GetFlowRequest)(nil),         // 1: nadeuri.chronicle.v1.GetFlowRequest
+	(*GetFlowResponse)(nil),        // 2: nadeuri.chronicle.v1.GetFlowResponse
+	(*ListEventsRequest)(nil),      // 3: nadeuri.chronicle.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),     // 4: nadeuri.chronicle.v1.ListEventsResponse
+	(*WatchEventsRequest)(nil),     // 5: nadeuri.chronicle.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),    // 6: nadeuri.chronicle.v1.WatchEventsResponse
+	(*ExportCustomerRequest)(nil),  // 7: nadeuri.chronicle.v1.ExportCustomerRequest
+	(*ExportCustomerResponse)(nil), // 8: nadeuri.chronicle.v1.ExportCustomerResponse
+	(*timestamppb.Timestamp)(nil),  // 9: google.protobuf.Timestamp
+	(*anypb.Any)(nil),              // 10: google.protobuf.Any
 }
 var file_nadeuri_chronicle_v1_chronicle_service_proto_depIdxs = []int32{
-	7, // 0: nadeuri.chronicle.v1.Event.time:type_name -> google.protobuf.Timestamp
-	8, // 1: nadeuri.chronicle.v1.Event.data:type_name -> google.protobuf.Any
-	0, // 2: nadeuri.chronicle.v1.GetFlowResponse.events:type_name -> nadeuri.chronicle.v1.Event
-	0, // 3: nadeuri.chronicle.v1.ListEventsResponse.events:type_name -> nadeuri.chronicle.v1.Event
-	0, // 4: nadeuri.chronicle.v1.WatchEventsResponse.event:type_name -> nadeuri.chronicle.v1.Event
-	1, // 5: nadeuri.chronicle.v1.ChronicleService.GetFlow:input_type -> nadeuri.chronicle.v1.GetFlowRequest
-	3, // 6: nadeuri.chronicle.v1.ChronicleService.ListEvents:input_type -> nadeuri.chronicle.v1.ListEventsRequest
-	5, // 7: nadeuri.chronicle.v1.ChronicleService.WatchEvents:input_type -> nadeuri.chronicle.v1.WatchEventsRequest
-	2, // 8: nadeuri.chronicle.v1.ChronicleService.GetFlow:output_type -> nadeuri.chronicle.v1.GetFlowResponse
-	4, // 9: nadeuri.chronicle.v1.ChronicleService.ListEvents:output_type -> nadeuri.chronicle.v1.ListEventsResponse
-	6, // 10: nadeuri.chronicle.v1.ChronicleService.WatchEvents:output_type -> nadeuri.chronicle.v1.WatchEventsResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	9,  // 0: nadeuri.chronicle.v1.Event.time:type_name -> google.protobuf.Timestamp
+	10, // 1: nadeuri.chronicle.v1.Event.data:type_name -> google.protobuf.Any
+	0,  // 2: nadeuri.chronicle.v1.GetFlowResponse.events:type_name -> nadeuri.chronicle.v1.Event
+	0,  // 3: nadeuri.chronicle.v1.ListEventsResponse.events:type_name -> nadeuri.chronicle.v1.Event
+	0,  // 4: nadeuri.chronicle.v1.WatchEventsResponse.event:type_name -> nadeuri.chronicle.v1.Event
+	0,  // 5: nadeuri.chronicle.v1.ExportCustomerResponse.event:type_name -> nadeuri.chronicle.v1.Event
+	1,  // 6: nadeuri.chronicle.v1.ChronicleService.GetFlow:input_type -> nadeuri.chronicle.v1.GetFlowRequest
+	3,  // 7: nadeuri.chronicle.v1.ChronicleService.ListEvents:input_type -> nadeuri.chronicle.v1.ListEventsRequest
+	5,  // 8: nadeuri.chronicle.v1.ChronicleService.WatchEvents:input_type -> nadeuri.chronicle.v1.WatchEventsRequest
+	7,  // 9: nadeuri.chronicle.v1.ChronicleService.ExportCustomer:input_type -> nadeuri.chronicle.v1.ExportCustomerRequest
+	2,  // 10: nadeuri.chronicle.v1.ChronicleService.GetFlow:output_type -> nadeuri.chronicle.v1.GetFlowResponse
+	4,  // 11: nadeuri.chronicle.v1.ChronicleService.ListEvents:output_type -> nadeuri.chronicle.v1.ListEventsResponse
+	6,  // 12: nadeuri.chronicle.v1.ChronicleService.WatchEvents:output_type -> nadeuri.chronicle.v1.WatchEventsResponse
+	8,  // 13: nadeuri.chronicle.v1.ChronicleService.ExportCustomer:output_type -> nadeuri.chronicle.v1.ExportCustomerResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_chronicle_v1_chronicle_service_proto_init() }
@@ -582,7 +685,7 @@ func file_nadeuri_chronicle_v1_chronicle_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_chronicle_v1_chronicle_service_proto_rawDesc), len(file_nadeuri_chronicle_v1_chronicle_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

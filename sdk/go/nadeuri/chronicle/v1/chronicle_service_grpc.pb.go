@@ -21,9 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ChronicleService_GetFlow_FullMethodName     = "/nadeuri.chronicle.v1.ChronicleService/GetFlow"
-	ChronicleService_ListEvents_FullMethodName  = "/nadeuri.chronicle.v1.ChronicleService/ListEvents"
-	ChronicleService_WatchEvents_FullMethodName = "/nadeuri.chronicle.v1.ChronicleService/WatchEvents"
+	ChronicleService_GetFlow_FullMethodName        = "/nadeuri.chronicle.v1.ChronicleService/GetFlow"
+	ChronicleService_ListEvents_FullMethodName     = "/nadeuri.chronicle.v1.ChronicleService/ListEvents"
+	ChronicleService_WatchEvents_FullMethodName    = "/nadeuri.chronicle.v1.ChronicleService/WatchEvents"
+	ChronicleService_ExportCustomer_FullMethodName = "/nadeuri.chronicle.v1.ChronicleService/ExportCustomer"
 )
 
 // ChronicleServiceClient is the client API for ChronicleService service.
@@ -50,6 +51,12 @@ type ChronicleServiceClient interface {
 	// a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when the
 	// token expires.
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
+	// Streams all events that tell about a customer, in the order in which they were received, with the customer's secrets:
+	// what the customer is to be handed when they ask for their data. It reads the whole chronicle. After an erasure there is
+	// nothing to stream.
+	//
+	// Ends with `UNAVAILABLE` as `WatchEvents` does.
+	ExportCustomer(ctx context.Context, in *ExportCustomerRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCustomerResponse], error)
 }
 
 type chronicleServiceClient struct {
@@ -99,6 +106,25 @@ func (c *chronicleServiceClient) WatchEvents(ctx context.Context, in *WatchEvent
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ChronicleService_WatchEventsClient = grpc.ServerStreamingClient[WatchEventsResponse]
 
+func (c *chronicleServiceClient) ExportCustomer(ctx context.Context, in *ExportCustomerRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCustomerResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ChronicleService_ServiceDesc.Streams[1], ChronicleService_ExportCustomer_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportCustomerRequest, ExportCustomerResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ChronicleService_ExportCustomerClient = grpc.ServerStreamingClient[ExportCustomerResponse]
+
 // ChronicleServiceServer is the server API for ChronicleService service.
 // All implementations must embed UnimplementedChronicleServiceServer
 // for forward compatibility.
@@ -123,6 +149,12 @@ type ChronicleServiceServer interface {
 	// a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when the
 	// token expires.
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
+	// Streams all events that tell about a customer, in the order in which they were received, with the customer's secrets:
+	// what the customer is to be handed when they ask for their data. It reads the whole chronicle. After an erasure there is
+	// nothing to stream.
+	//
+	// Ends with `UNAVAILABLE` as `WatchEvents` does.
+	ExportCustomer(*ExportCustomerRequest, grpc.ServerStreamingServer[ExportCustomerResponse]) error
 	mustEmbedUnimplementedChronicleServiceServer()
 }
 
@@ -141,6 +173,9 @@ func (UnimplementedChronicleServiceServer) ListEvents(context.Context, *ListEven
 }
 func (UnimplementedChronicleServiceServer) WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchEvents not implemented")
+}
+func (UnimplementedChronicleServiceServer) ExportCustomer(*ExportCustomerRequest, grpc.ServerStreamingServer[ExportCustomerResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportCustomer not implemented")
 }
 func (UnimplementedChronicleServiceServer) mustEmbedUnimplementedChronicleServiceServer() {}
 func (UnimplementedChronicleServiceServer) testEmbeddedByValue()                          {}
@@ -210,6 +245,17 @@ func _ChronicleService_WatchEvents_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ChronicleService_WatchEventsServer = grpc.ServerStreamingServer[WatchEventsResponse]
 
+func _ChronicleService_ExportCustomer_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportCustomerRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ChronicleServiceServer).ExportCustomer(m, &grpc.GenericServerStream[ExportCustomerRequest, ExportCustomerResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ChronicleService_ExportCustomerServer = grpc.ServerStreamingServer[ExportCustomerResponse]
+
 // ChronicleService_ServiceDesc is the grpc.ServiceDesc for ChronicleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -230,6 +276,11 @@ var ChronicleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchEvents",
 			Handler:       _ChronicleService_WatchEvents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportCustomer",
+			Handler:       _ChronicleService_ExportCustomer_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -648,19 +648,19 @@ var File_nadeuri_delivery_v1_delivery_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_delivery_v1_delivery_service_proto_rawDesc = "" +
 	"\n" +
-	"*nadeuri/delivery/v1/delivery_service.proto\x12\x13nadeuri.delivery.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\"\x8f\x04\n" +
+	"*nadeuri/delivery/v1/delivery_service.proto\x12\x13nadeuri.delivery.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\"\xa1\x04\n" +
 	"\bDelivery\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
-	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\border_id\x18\x02 \x01(\tR\aorderId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12!\n" +
 	"\fproduct_name\x18\x04 \x01(\tR\vproductName\x12\x1a\n" +
-	"\bquantity\x18\x05 \x01(\x05R\bquantity\x12\x18\n" +
-	"\aaddress\x18\x06 \x01(\tR\aaddress\x128\n" +
-	"\x05state\x18\a \x01(\x0e2\".nadeuri.delivery.v1.DeliveryStateR\x05state\x12\x1d\n" +
+	"\bquantity\x18\x05 \x01(\x05R\bquantity\x12\x1e\n" +
+	"\aaddress\x18\x06 \x01(\tB\x04\xa8\xb5\x18\x03R\aaddress\x128\n" +
+	"\x05state\x18\a \x01(\x0e2\".nadeuri.delivery.v1.DeliveryStateR\x05state\x12#\n" +
 	"\n" +
-	"courier_id\x18\b \x01(\tR\tcourierId\x12;\n" +
+	"courier_id\x18\b \x01(\tB\x04\xa8\xb5\x18\x02R\tcourierId\x12;\n" +
 	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x129\n" +
 	"\n" +

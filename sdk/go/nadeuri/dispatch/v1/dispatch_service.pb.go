@@ -711,18 +711,18 @@ var File_nadeuri_dispatch_v1_dispatch_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_dispatch_v1_dispatch_service_proto_rawDesc = "" +
 	"\n" +
-	"*nadeuri/dispatch/v1/dispatch_service.proto\x12\x13nadeuri.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\x97\x04\n" +
+	"*nadeuri/dispatch/v1/dispatch_service.proto\x12\x13nadeuri.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xb3\x04\n" +
 	"\x04Hail\x12\x17\n" +
-	"\ahail_id\x18\x01 \x01(\tR\x06hailId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
-	"customerId\x12/\n" +
-	"\x06pickup\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceR\x06pickup\x129\n" +
-	"\vdestination\x18\x04 \x01(\v2\x17.nadeuri.place.v1.PlaceR\vdestination\x12*\n" +
-	"\x0epayment_method\x18\x05 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\x124\n" +
+	"\ahail_id\x18\x01 \x01(\tR\x06hailId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
+	"customerId\x125\n" +
+	"\x06pickup\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceB\x04\xa8\xb5\x18\x03R\x06pickup\x12?\n" +
+	"\vdestination\x18\x04 \x01(\v2\x17.nadeuri.place.v1.PlaceB\x04\xa8\xb5\x18\x03R\vdestination\x12.\n" +
+	"\x0epayment_method\x18\x05 \x01(\tB\a\xa8\xb5\x18\x03\x80\x01\x01R\rpaymentMethod\x124\n" +
 	"\x05state\x18\x06 \x01(\x0e2\x1e.nadeuri.dispatch.v1.HailStateR\x05state\x12U\n" +
 	"\x12cancellation_cause\x18\a \x01(\x0e2&.nadeuri.dispatch.v1.CancellationCauseR\x11cancellationCause\x12\x19\n" +
-	"\bdrive_id\x18\b \x01(\tR\adriveId\x12\x1b\n" +
-	"\tdriver_id\x18\t \x01(\tR\bdriverId\x12;\n" +
+	"\bdrive_id\x18\b \x01(\tR\adriveId\x12!\n" +
+	"\tdriver_id\x18\t \x01(\tB\x04\xa8\xb5\x18\x02R\bdriverId\x12;\n" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +

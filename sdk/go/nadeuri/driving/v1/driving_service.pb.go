@@ -1232,15 +1232,15 @@ var File_nadeuri_driving_v1_driving_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_driving_v1_driving_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/driving/v1/driving_service.proto\x12\x12nadeuri.driving.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xd4\x05\n" +
+	"(nadeuri/driving/v1/driving_service.proto\x12\x12nadeuri.driving.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xec\x05\n" +
 	"\x05Drive\x12\x19\n" +
 	"\bdrive_id\x18\x01 \x01(\tR\adriveId\x12\x17\n" +
-	"\ahail_id\x18\x02 \x01(\tR\x06hailId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
-	"customerId\x12\x1b\n" +
-	"\tdriver_id\x18\x04 \x01(\tR\bdriverId\x12/\n" +
-	"\x06pickup\x18\x05 \x01(\v2\x17.nadeuri.place.v1.PlaceR\x06pickup\x129\n" +
-	"\vdestination\x18\x06 \x01(\v2\x17.nadeuri.place.v1.PlaceR\vdestination\x124\n" +
+	"\ahail_id\x18\x02 \x01(\tR\x06hailId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
+	"customerId\x12!\n" +
+	"\tdriver_id\x18\x04 \x01(\tB\x04\xa8\xb5\x18\x02R\bdriverId\x125\n" +
+	"\x06pickup\x18\x05 \x01(\v2\x17.nadeuri.place.v1.PlaceB\x04\xa8\xb5\x18\x03R\x06pickup\x12?\n" +
+	"\vdestination\x18\x06 \x01(\v2\x17.nadeuri.place.v1.PlaceB\x04\xa8\xb5\x18\x03R\vdestination\x124\n" +
 	"\x05state\x18\a \x01(\x0e2\x1e.nadeuri.driving.v1.DriveStateR\x05state\x12+\n" +
 	"\x04fare\x18\b \x01(\v2\x17.nadeuri.money.v1.MoneyR\x04fare\x12<\n" +
 	"\n" +

@@ -1936,14 +1936,207 @@ func (x *ListOrdersResponse) GetNextPageToken() string {
 	return ""
 }
 
+// The erasure of a customer.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Output only. A UUID; also the id of the flow.
+	ErasureId string `protobuf:"bytes,1,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	// Output only. It replaces the subject of the customer: `erased-` and the id of the erasure.
+	Pseudonym string `protobuf:"bytes,2,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"`
+	// Output only. The admin who asked for it.
+	AdminId string `protobuf:"bytes,3,opt,name=admin_id,json=adminId,proto3" json:"admin_id,omitempty"`
+	// Output only. Why.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Output only. When it was asked for.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_nadeuri_mypage_v1_mypage_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_mypage_v1_mypage_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_nadeuri_mypage_v1_mypage_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Erasure) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+func (x *Erasure) GetPseudonym() string {
+	if x != nil {
+		return x.Pseudonym
+	}
+	return ""
+}
+
+func (x *Erasure) GetAdminId() string {
+	if x != nil {
+		return x.AdminId
+	}
+	return ""
+}
+
+func (x *Erasure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Erasure) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+// Request of `EraseCustomer`.
+type EraseCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. The subject of the customer, as events and resources show it. 1 to 128 bytes.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Required. Why, such as the number of the customer's request. It is kept, so it must not tell who the customer is. 1 to
+	// 200 characters.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerRequest) Reset() {
+	*x = EraseCustomerRequest{}
+	mi := &file_nadeuri_mypage_v1_mypage_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerRequest) ProtoMessage() {}
+
+func (x *EraseCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_mypage_v1_mypage_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerRequest.ProtoReflect.Descriptor instead.
+func (*EraseCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_mypage_v1_mypage_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *EraseCustomerRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Response of `EraseCustomer`.
+type EraseCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The erasure.
+	Erasure       *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerResponse) Reset() {
+	*x = EraseCustomerResponse{}
+	mi := &file_nadeuri_mypage_v1_mypage_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerResponse) ProtoMessage() {}
+
+func (x *EraseCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_mypage_v1_mypage_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerResponse.ProtoReflect.Descriptor instead.
+func (*EraseCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_mypage_v1_mypage_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *EraseCustomerResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
 var File_nadeuri_mypage_v1_mypage_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\n" +
-	"&nadeuri/mypage/v1/mypage_service.proto\x12\x11nadeuri.mypage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(nadeuri/billing/v1/billing_service.proto\x1a*nadeuri/delivery/v1/delivery_service.proto\x1a*nadeuri/dispatch/v1/dispatch_service.proto\x1a(nadeuri/driving/v1/driving_service.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a$nadeuri/order/v1/order_service.proto\x1a(nadeuri/payment/v1/payment_service.proto\x1a\x1enadeuri/period/v1/period.proto\x1a\x1cnadeuri/place/v1/place.proto\x1a&nadeuri/rental/v1/rental_service.proto\x1a\"nadeuri/ride/v1/ride_service.proto\x1a\"nadeuri/stay/v1/stay_service.proto\x1a(nadeuri/voucher/v1/voucher_service.proto\x1a&nadeuri/wallet/v1/wallet_service.proto\"\x82\x05\n" +
+	"&nadeuri/mypage/v1/mypage_service.proto\x12\x11nadeuri.mypage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(nadeuri/billing/v1/billing_service.proto\x1a*nadeuri/delivery/v1/delivery_service.proto\x1a*nadeuri/dispatch/v1/dispatch_service.proto\x1a(nadeuri/driving/v1/driving_service.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a$nadeuri/order/v1/order_service.proto\x1a(nadeuri/payment/v1/payment_service.proto\x1a\x1enadeuri/period/v1/period.proto\x1a\x1cnadeuri/place/v1/place.proto\x1a&nadeuri/rental/v1/rental_service.proto\x1a\"nadeuri/ride/v1/ride_service.proto\x1a\"nadeuri/stay/v1/stay_service.proto\x1a(nadeuri/voucher/v1/voucher_service.proto\x1a&nadeuri/wallet/v1/wallet_service.proto\"\x88\x05\n" +
 	"\tCarRental\x12%\n" +
-	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x15\n" +
 	"\x06car_id\x18\x03 \x01(\tR\x05carId\x121\n" +
 	"\x06period\x18\x04 \x01(\v2\x19.nadeuri.period.v1.PeriodR\x06period\x12-\n" +
@@ -1972,17 +2165,17 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\x16ListCarRentalsResponse\x12=\n" +
 	"\vcar_rentals\x18\x01 \x03(\v2\x1c.nadeuri.mypage.v1.CarRentalR\n" +
 	"carRentals\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe9\x05\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x06\n" +
 	"\bTaxiRide\x12\x17\n" +
-	"\ahail_id\x18\x01 \x01(\tR\x06hailId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
-	"customerId\x12/\n" +
-	"\x06pickup\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceR\x06pickup\x129\n" +
-	"\vdestination\x18\x04 \x01(\v2\x17.nadeuri.place.v1.PlaceR\vdestination\x12=\n" +
+	"\ahail_id\x18\x01 \x01(\tR\x06hailId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
+	"customerId\x125\n" +
+	"\x06pickup\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceB\x04\xa8\xb5\x18\x03R\x06pickup\x12?\n" +
+	"\vdestination\x18\x04 \x01(\v2\x17.nadeuri.place.v1.PlaceB\x04\xa8\xb5\x18\x03R\vdestination\x12=\n" +
 	"\n" +
 	"hail_state\x18\x05 \x01(\x0e2\x1e.nadeuri.dispatch.v1.HailStateR\thailState\x12\x19\n" +
-	"\bdrive_id\x18\x06 \x01(\tR\adriveId\x12\x1b\n" +
-	"\tdriver_id\x18\a \x01(\tR\bdriverId\x12?\n" +
+	"\bdrive_id\x18\x06 \x01(\tR\adriveId\x12!\n" +
+	"\tdriver_id\x18\a \x01(\tB\x04\xa8\xb5\x18\x02R\bdriverId\x12?\n" +
 	"\vdrive_state\x18\b \x01(\x0e2\x1e.nadeuri.driving.v1.DriveStateR\n" +
 	"driveState\x129\n" +
 	"\n" +
@@ -2008,10 +2201,10 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\x15ListTaxiRidesResponse\x12:\n" +
 	"\n" +
 	"taxi_rides\x18\x01 \x03(\v2\x1b.nadeuri.mypage.v1.TaxiRideR\ttaxiRides\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcd\a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd3\a\n" +
 	"\x04Stay\x12\x17\n" +
-	"\astay_id\x18\x01 \x01(\tR\x06stayId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"\astay_id\x18\x01 \x01(\tR\x06stayId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x1b\n" +
 	"\tresort_id\x18\x03 \x01(\tR\bresortId\x12\x1f\n" +
 	"\vresort_name\x18\x04 \x01(\tR\n" +
@@ -2047,10 +2240,10 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"j\n" +
 	"\x11ListStaysResponse\x12-\n" +
 	"\x05stays\x18\x01 \x03(\v2\x17.nadeuri.mypage.v1.StayR\x05stays\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9f\x04\n" +
 	"\bBikeRide\x12\x17\n" +
-	"\aride_id\x18\x01 \x01(\tR\x06rideId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"\aride_id\x18\x01 \x01(\tR\x06rideId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x17\n" +
 	"\abike_id\x18\x03 \x01(\tR\x06bikeId\x12\x1b\n" +
 	"\tbike_name\x18\x04 \x01(\tR\bbikeName\x12+\n" +
@@ -2079,17 +2272,17 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\n" +
 	"bike_rides\x18\x01 \x03(\v2\x1b.nadeuri.mypage.v1.BikeRideR\tbikeRides\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x121\n" +
-	"\x06wallet\x18\x03 \x01(\v2\x19.nadeuri.wallet.v1.WalletR\x06wallet\"\xc5\x06\n" +
+	"\x06wallet\x18\x03 \x01(\v2\x19.nadeuri.wallet.v1.WalletR\x06wallet\"\xd1\x06\n" +
 	"\x05Order\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x03 \x01(\tR\tproductId\x12!\n" +
 	"\fproduct_name\x18\x04 \x01(\tR\vproductName\x12\x1a\n" +
 	"\bquantity\x18\x05 \x01(\x05R\bquantity\x12-\n" +
-	"\x05price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x05price\x12\x18\n" +
-	"\aaddress\x18\a \x01(\tR\aaddress\x12=\n" +
+	"\x05price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x05price\x12\x1e\n" +
+	"\aaddress\x18\a \x01(\tB\x04\xa8\xb5\x18\x03R\aaddress\x12=\n" +
 	"\vorder_state\x18\b \x01(\x0e2\x1c.nadeuri.order.v1.OrderStateR\n" +
 	"orderState\x12R\n" +
 	"\x12cancellation_cause\x18\t \x01(\x0e2#.nadeuri.order.v1.CancellationCauseR\x11cancellationCause\x12\x1d\n" +
@@ -2117,7 +2310,23 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"n\n" +
 	"\x12ListOrdersResponse\x120\n" +
 	"\x06orders\x18\x01 \x03(\v2\x18.nadeuri.mypage.v1.OrderR\x06orders\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xa3\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbc\x01\n" +
+	"\aErasure\x12\x1d\n" +
+	"\n" +
+	"erasure_id\x18\x01 \x01(\tR\terasureId\x12\x1c\n" +
+	"\tpseudonym\x18\x02 \x01(\tR\tpseudonym\x12\x1f\n" +
+	"\badmin_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x02R\aadminId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\"n\n" +
+	"\x14EraseCustomerRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"M\n" +
+	"\x15EraseCustomerResponse\x124\n" +
+	"\aerasure\x18\x01 \x01(\v2\x1a.nadeuri.mypage.v1.ErasureR\aerasure2\x91\t\n" +
 	"\rMypageService\x12j\n" +
 	"\fGetCarRental\x12&.nadeuri.mypage.v1.GetCarRentalRequest\x1a'.nadeuri.mypage.v1.GetCarRentalResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12p\n" +
 	"\x0eListCarRentals\x12(.nadeuri.mypage.v1.ListCarRentalsRequest\x1a).nadeuri.mypage.v1.ListCarRentalsResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12g\n" +
@@ -2129,7 +2338,8 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\rListBikeRides\x12'.nadeuri.mypage.v1.ListBikeRidesRequest\x1a(.nadeuri.mypage.v1.ListBikeRidesResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12^\n" +
 	"\bGetOrder\x12\".nadeuri.mypage.v1.GetOrderRequest\x1a#.nadeuri.mypage.v1.GetOrderResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12d\n" +
 	"\n" +
-	"ListOrders\x12$.nadeuri.mypage.v1.ListOrdersRequest\x1a%.nadeuri.mypage.v1.ListOrdersResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01B\xc8\x01\n" +
+	"ListOrders\x12$.nadeuri.mypage.v1.ListOrdersRequest\x1a%.nadeuri.mypage.v1.ListOrdersResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12l\n" +
+	"\rEraseCustomer\x12'.nadeuri.mypage.v1.EraseCustomerRequest\x1a(.nadeuri.mypage.v1.EraseCustomerResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02B\xc8\x01\n" +
 	"\x15com.nadeuri.mypage.v1B\x12MypageServiceProtoP\x01Z5example.com/nadeuri/sdk/go/nadeuri/mypage/v1;mypagev1\xa2\x02\x03NMX\xaa\x02\x11Nadeuri.Mypage.V1\xca\x02\x11Nadeuri\\Mypage\\V1\xe2\x02\x1dNadeuri\\Mypage\\V1\\GPBMetadata\xea\x02\x13Nadeuri::Mypage::V1b\x06proto3"
 
 var (
@@ -2144,7 +2354,7 @@ func file_nadeuri_mypage_v1_mypage_service_proto_rawDescGZIP() []byte {
 	return file_nadeuri_mypage_v1_mypage_service_proto_rawDescData
 }
 
-var file_nadeuri_mypage_v1_mypage_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_nadeuri_mypage_v1_mypage_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_nadeuri_mypage_v1_mypage_service_proto_goTypes = []any{
 	(*CarRental)(nil),              // 0: nadeuri.mypage.v1.CarRental
 	(*GetCarRentalRequest)(nil),    // 1: nadeuri.mypage.v1.GetCarRentalRequest
@@ -2171,108 +2381,115 @@ var file_nadeuri_mypage_v1_mypage_service_proto_goTypes = []any{
 	(*GetOrderResponse)(nil),       // 22: nadeuri.mypage.v1.GetOrderResponse
 	(*ListOrdersRequest)(nil),      // 23: nadeuri.mypage.v1.ListOrdersRequest
 	(*ListOrdersResponse)(nil),     // 24: nadeuri.mypage.v1.ListOrdersResponse
-	(*v1.Period)(nil),              // 25: nadeuri.period.v1.Period
-	(*v11.Money)(nil),              // 26: nadeuri.money.v1.Money
-	(v12.ReservationState)(0),      // 27: nadeuri.rental.v1.ReservationState
-	(v13.PaymentState)(0),          // 28: nadeuri.payment.v1.PaymentState
-	(*timestamppb.Timestamp)(nil),  // 29: google.protobuf.Timestamp
-	(*v14.Place)(nil),              // 30: nadeuri.place.v1.Place
-	(v15.HailState)(0),             // 31: nadeuri.dispatch.v1.HailState
-	(v16.DriveState)(0),            // 32: nadeuri.driving.v1.DriveState
-	(*v1.Dates)(nil),               // 33: nadeuri.period.v1.Dates
-	(v17.StayState)(0),             // 34: nadeuri.stay.v1.StayState
-	(v17.CancellationCause)(0),     // 35: nadeuri.stay.v1.CancellationCause
-	(v18.VoucherState)(0),          // 36: nadeuri.voucher.v1.VoucherState
-	(v19.RideState)(0),             // 37: nadeuri.ride.v1.RideState
-	(v110.BillState)(0),            // 38: nadeuri.billing.v1.BillState
-	(*v111.Wallet)(nil),            // 39: nadeuri.wallet.v1.Wallet
-	(v112.OrderState)(0),           // 40: nadeuri.order.v1.OrderState
-	(v112.CancellationCause)(0),    // 41: nadeuri.order.v1.CancellationCause
-	(v113.DeliveryState)(0),        // 42: nadeuri.delivery.v1.DeliveryState
+	(*Erasure)(nil),                // 25: nadeuri.mypage.v1.Erasure
+	(*EraseCustomerRequest)(nil),   // 26: nadeuri.mypage.v1.EraseCustomerRequest
+	(*EraseCustomerResponse)(nil),  // 27: nadeuri.mypage.v1.EraseCustomerResponse
+	(*v1.Period)(nil),              // 28: nadeuri.period.v1.Period
+	(*v11.Money)(nil),              // 29: nadeuri.money.v1.Money
+	(v12.ReservationState)(0),      // 30: nadeuri.rental.v1.ReservationState
+	(v13.PaymentState)(0),          // 31: nadeuri.payment.v1.PaymentState
+	(*timestamppb.Timestamp)(nil),  // 32: google.protobuf.Timestamp
+	(*v14.Place)(nil),              // 33: nadeuri.place.v1.Place
+	(v15.HailState)(0),             // 34: nadeuri.dispatch.v1.HailState
+	(v16.DriveState)(0),            // 35: nadeuri.driving.v1.DriveState
+	(*v1.Dates)(nil),               // 36: nadeuri.period.v1.Dates
+	(v17.StayState)(0),             // 37: nadeuri.stay.v1.StayState
+	(v17.CancellationCause)(0),     // 38: nadeuri.stay.v1.CancellationCause
+	(v18.VoucherState)(0),          // 39: nadeuri.voucher.v1.VoucherState
+	(v19.RideState)(0),             // 40: nadeuri.ride.v1.RideState
+	(v110.BillState)(0),            // 41: nadeuri.billing.v1.BillState
+	(*v111.Wallet)(nil),            // 42: nadeuri.wallet.v1.Wallet
+	(v112.OrderState)(0),           // 43: nadeuri.order.v1.OrderState
+	(v112.CancellationCause)(0),    // 44: nadeuri.order.v1.CancellationCause
+	(v113.DeliveryState)(0),        // 45: nadeuri.delivery.v1.DeliveryState
 }
 var file_nadeuri_mypage_v1_mypage_service_proto_depIdxs = []int32{
-	25, // 0: nadeuri.mypage.v1.CarRental.period:type_name -> nadeuri.period.v1.Period
-	26, // 1: nadeuri.mypage.v1.CarRental.price:type_name -> nadeuri.money.v1.Money
-	27, // 2: nadeuri.mypage.v1.CarRental.rental_state:type_name -> nadeuri.rental.v1.ReservationState
-	28, // 3: nadeuri.mypage.v1.CarRental.payment_state:type_name -> nadeuri.payment.v1.PaymentState
-	29, // 4: nadeuri.mypage.v1.CarRental.reserve_time:type_name -> google.protobuf.Timestamp
-	29, // 5: nadeuri.mypage.v1.CarRental.rent_time:type_name -> google.protobuf.Timestamp
-	29, // 6: nadeuri.mypage.v1.CarRental.return_time:type_name -> google.protobuf.Timestamp
-	29, // 7: nadeuri.mypage.v1.CarRental.cancel_time:type_name -> google.protobuf.Timestamp
+	28, // 0: nadeuri.mypage.v1.CarRental.period:type_name -> nadeuri.period.v1.Period
+	29, // 1: nadeuri.mypage.v1.CarRental.price:type_name -> nadeuri.money.v1.Money
+	30, // 2: nadeuri.mypage.v1.CarRental.rental_state:type_name -> nadeuri.rental.v1.ReservationState
+	31, // 3: nadeuri.mypage.v1.CarRental.payment_state:type_name -> nadeuri.payment.v1.PaymentState
+	32, // 4: nadeuri.mypage.v1.CarRental.reserve_time:type_name -> google.protobuf.Timestamp
+	32, // 5: nadeuri.mypage.v1.CarRental.rent_time:type_name -> google.protobuf.Timestamp
+	32, // 6: nadeuri.mypage.v1.CarRental.return_time:type_name -> google.protobuf.Timestamp
+	32, // 7: nadeuri.mypage.v1.CarRental.cancel_time:type_name -> google.protobuf.Timestamp
 	0,  // 8: nadeuri.mypage.v1.GetCarRentalResponse.car_rental:type_name -> nadeuri.mypage.v1.CarRental
 	0,  // 9: nadeuri.mypage.v1.ListCarRentalsResponse.car_rentals:type_name -> nadeuri.mypage.v1.CarRental
-	30, // 10: nadeuri.mypage.v1.TaxiRide.pickup:type_name -> nadeuri.place.v1.Place
-	30, // 11: nadeuri.mypage.v1.TaxiRide.destination:type_name -> nadeuri.place.v1.Place
-	31, // 12: nadeuri.mypage.v1.TaxiRide.hail_state:type_name -> nadeuri.dispatch.v1.HailState
-	32, // 13: nadeuri.mypage.v1.TaxiRide.drive_state:type_name -> nadeuri.driving.v1.DriveState
-	29, // 14: nadeuri.mypage.v1.TaxiRide.start_time:type_name -> google.protobuf.Timestamp
-	29, // 15: nadeuri.mypage.v1.TaxiRide.finish_time:type_name -> google.protobuf.Timestamp
-	26, // 16: nadeuri.mypage.v1.TaxiRide.fare:type_name -> nadeuri.money.v1.Money
-	28, // 17: nadeuri.mypage.v1.TaxiRide.payment_state:type_name -> nadeuri.payment.v1.PaymentState
-	29, // 18: nadeuri.mypage.v1.TaxiRide.hail_time:type_name -> google.protobuf.Timestamp
-	29, // 19: nadeuri.mypage.v1.TaxiRide.cancel_time:type_name -> google.protobuf.Timestamp
+	33, // 10: nadeuri.mypage.v1.TaxiRide.pickup:type_name -> nadeuri.place.v1.Place
+	33, // 11: nadeuri.mypage.v1.TaxiRide.destination:type_name -> nadeuri.place.v1.Place
+	34, // 12: nadeuri.mypage.v1.TaxiRide.hail_state:type_name -> nadeuri.dispatch.v1.HailState
+	35, // 13: nadeuri.mypage.v1.TaxiRide.drive_state:type_name -> nadeuri.driving.v1.DriveState
+	32, // 14: nadeuri.mypage.v1.TaxiRide.start_time:type_name -> google.protobuf.Timestamp
+	32, // 15: nadeuri.mypage.v1.TaxiRide.finish_time:type_name -> google.protobuf.Timestamp
+	29, // 16: nadeuri.mypage.v1.TaxiRide.fare:type_name -> nadeuri.money.v1.Money
+	31, // 17: nadeuri.mypage.v1.TaxiRide.payment_state:type_name -> nadeuri.payment.v1.PaymentState
+	32, // 18: nadeuri.mypage.v1.TaxiRide.hail_time:type_name -> google.protobuf.Timestamp
+	32, // 19: nadeuri.mypage.v1.TaxiRide.cancel_time:type_name -> google.protobuf.Timestamp
 	5,  // 20: nadeuri.mypage.v1.GetTaxiRideResponse.taxi_ride:type_name -> nadeuri.mypage.v1.TaxiRide
 	5,  // 21: nadeuri.mypage.v1.ListTaxiRidesResponse.taxi_rides:type_name -> nadeuri.mypage.v1.TaxiRide
-	33, // 22: nadeuri.mypage.v1.Stay.dates:type_name -> nadeuri.period.v1.Dates
-	26, // 23: nadeuri.mypage.v1.Stay.price:type_name -> nadeuri.money.v1.Money
-	29, // 24: nadeuri.mypage.v1.Stay.begin_time:type_name -> google.protobuf.Timestamp
-	29, // 25: nadeuri.mypage.v1.Stay.end_time:type_name -> google.protobuf.Timestamp
-	34, // 26: nadeuri.mypage.v1.Stay.stay_state:type_name -> nadeuri.stay.v1.StayState
-	35, // 27: nadeuri.mypage.v1.Stay.cancellation_cause:type_name -> nadeuri.stay.v1.CancellationCause
-	28, // 28: nadeuri.mypage.v1.Stay.payment_state:type_name -> nadeuri.payment.v1.PaymentState
-	36, // 29: nadeuri.mypage.v1.Stay.voucher_state:type_name -> nadeuri.voucher.v1.VoucherState
-	29, // 30: nadeuri.mypage.v1.Stay.reserve_time:type_name -> google.protobuf.Timestamp
-	29, // 31: nadeuri.mypage.v1.Stay.confirm_time:type_name -> google.protobuf.Timestamp
-	29, // 32: nadeuri.mypage.v1.Stay.complete_time:type_name -> google.protobuf.Timestamp
-	29, // 33: nadeuri.mypage.v1.Stay.cancel_time:type_name -> google.protobuf.Timestamp
+	36, // 22: nadeuri.mypage.v1.Stay.dates:type_name -> nadeuri.period.v1.Dates
+	29, // 23: nadeuri.mypage.v1.Stay.price:type_name -> nadeuri.money.v1.Money
+	32, // 24: nadeuri.mypage.v1.Stay.begin_time:type_name -> google.protobuf.Timestamp
+	32, // 25: nadeuri.mypage.v1.Stay.end_time:type_name -> google.protobuf.Timestamp
+	37, // 26: nadeuri.mypage.v1.Stay.stay_state:type_name -> nadeuri.stay.v1.StayState
+	38, // 27: nadeuri.mypage.v1.Stay.cancellation_cause:type_name -> nadeuri.stay.v1.CancellationCause
+	31, // 28: nadeuri.mypage.v1.Stay.payment_state:type_name -> nadeuri.payment.v1.PaymentState
+	39, // 29: nadeuri.mypage.v1.Stay.voucher_state:type_name -> nadeuri.voucher.v1.VoucherState
+	32, // 30: nadeuri.mypage.v1.Stay.reserve_time:type_name -> google.protobuf.Timestamp
+	32, // 31: nadeuri.mypage.v1.Stay.confirm_time:type_name -> google.protobuf.Timestamp
+	32, // 32: nadeuri.mypage.v1.Stay.complete_time:type_name -> google.protobuf.Timestamp
+	32, // 33: nadeuri.mypage.v1.Stay.cancel_time:type_name -> google.protobuf.Timestamp
 	10, // 34: nadeuri.mypage.v1.GetStayResponse.stay:type_name -> nadeuri.mypage.v1.Stay
 	10, // 35: nadeuri.mypage.v1.ListStaysResponse.stays:type_name -> nadeuri.mypage.v1.Stay
-	30, // 36: nadeuri.mypage.v1.BikeRide.from:type_name -> nadeuri.place.v1.Place
-	30, // 37: nadeuri.mypage.v1.BikeRide.to:type_name -> nadeuri.place.v1.Place
-	37, // 38: nadeuri.mypage.v1.BikeRide.ride_state:type_name -> nadeuri.ride.v1.RideState
-	29, // 39: nadeuri.mypage.v1.BikeRide.start_time:type_name -> google.protobuf.Timestamp
-	29, // 40: nadeuri.mypage.v1.BikeRide.end_time:type_name -> google.protobuf.Timestamp
-	38, // 41: nadeuri.mypage.v1.BikeRide.bill_state:type_name -> nadeuri.billing.v1.BillState
-	26, // 42: nadeuri.mypage.v1.BikeRide.fee:type_name -> nadeuri.money.v1.Money
+	33, // 36: nadeuri.mypage.v1.BikeRide.from:type_name -> nadeuri.place.v1.Place
+	33, // 37: nadeuri.mypage.v1.BikeRide.to:type_name -> nadeuri.place.v1.Place
+	40, // 38: nadeuri.mypage.v1.BikeRide.ride_state:type_name -> nadeuri.ride.v1.RideState
+	32, // 39: nadeuri.mypage.v1.BikeRide.start_time:type_name -> google.protobuf.Timestamp
+	32, // 40: nadeuri.mypage.v1.BikeRide.end_time:type_name -> google.protobuf.Timestamp
+	41, // 41: nadeuri.mypage.v1.BikeRide.bill_state:type_name -> nadeuri.billing.v1.BillState
+	29, // 42: nadeuri.mypage.v1.BikeRide.fee:type_name -> nadeuri.money.v1.Money
 	15, // 43: nadeuri.mypage.v1.GetBikeRideResponse.bike_ride:type_name -> nadeuri.mypage.v1.BikeRide
 	15, // 44: nadeuri.mypage.v1.ListBikeRidesResponse.bike_rides:type_name -> nadeuri.mypage.v1.BikeRide
-	39, // 45: nadeuri.mypage.v1.ListBikeRidesResponse.wallet:type_name -> nadeuri.wallet.v1.Wallet
-	26, // 46: nadeuri.mypage.v1.Order.price:type_name -> nadeuri.money.v1.Money
-	40, // 47: nadeuri.mypage.v1.Order.order_state:type_name -> nadeuri.order.v1.OrderState
-	41, // 48: nadeuri.mypage.v1.Order.cancellation_cause:type_name -> nadeuri.order.v1.CancellationCause
-	28, // 49: nadeuri.mypage.v1.Order.payment_state:type_name -> nadeuri.payment.v1.PaymentState
-	42, // 50: nadeuri.mypage.v1.Order.delivery_state:type_name -> nadeuri.delivery.v1.DeliveryState
-	29, // 51: nadeuri.mypage.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	29, // 52: nadeuri.mypage.v1.Order.start_time:type_name -> google.protobuf.Timestamp
-	29, // 53: nadeuri.mypage.v1.Order.complete_time:type_name -> google.protobuf.Timestamp
-	29, // 54: nadeuri.mypage.v1.Order.cancel_time:type_name -> google.protobuf.Timestamp
+	42, // 45: nadeuri.mypage.v1.ListBikeRidesResponse.wallet:type_name -> nadeuri.wallet.v1.Wallet
+	29, // 46: nadeuri.mypage.v1.Order.price:type_name -> nadeuri.money.v1.Money
+	43, // 47: nadeuri.mypage.v1.Order.order_state:type_name -> nadeuri.order.v1.OrderState
+	44, // 48: nadeuri.mypage.v1.Order.cancellation_cause:type_name -> nadeuri.order.v1.CancellationCause
+	31, // 49: nadeuri.mypage.v1.Order.payment_state:type_name -> nadeuri.payment.v1.PaymentState
+	45, // 50: nadeuri.mypage.v1.Order.delivery_state:type_name -> nadeuri.delivery.v1.DeliveryState
+	32, // 51: nadeuri.mypage.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	32, // 52: nadeuri.mypage.v1.Order.start_time:type_name -> google.protobuf.Timestamp
+	32, // 53: nadeuri.mypage.v1.Order.complete_time:type_name -> google.protobuf.Timestamp
+	32, // 54: nadeuri.mypage.v1.Order.cancel_time:type_name -> google.protobuf.Timestamp
 	20, // 55: nadeuri.mypage.v1.GetOrderResponse.order:type_name -> nadeuri.mypage.v1.Order
 	20, // 56: nadeuri.mypage.v1.ListOrdersResponse.orders:type_name -> nadeuri.mypage.v1.Order
-	1,  // 57: nadeuri.mypage.v1.MypageService.GetCarRental:input_type -> nadeuri.mypage.v1.GetCarRentalRequest
-	3,  // 58: nadeuri.mypage.v1.MypageService.ListCarRentals:input_type -> nadeuri.mypage.v1.ListCarRentalsRequest
-	6,  // 59: nadeuri.mypage.v1.MypageService.GetTaxiRide:input_type -> nadeuri.mypage.v1.GetTaxiRideRequest
-	8,  // 60: nadeuri.mypage.v1.MypageService.ListTaxiRides:input_type -> nadeuri.mypage.v1.ListTaxiRidesRequest
-	11, // 61: nadeuri.mypage.v1.MypageService.GetStay:input_type -> nadeuri.mypage.v1.GetStayRequest
-	13, // 62: nadeuri.mypage.v1.MypageService.ListStays:input_type -> nadeuri.mypage.v1.ListStaysRequest
-	16, // 63: nadeuri.mypage.v1.MypageService.GetBikeRide:input_type -> nadeuri.mypage.v1.GetBikeRideRequest
-	18, // 64: nadeuri.mypage.v1.MypageService.ListBikeRides:input_type -> nadeuri.mypage.v1.ListBikeRidesRequest
-	21, // 65: nadeuri.mypage.v1.MypageService.GetOrder:input_type -> nadeuri.mypage.v1.GetOrderRequest
-	23, // 66: nadeuri.mypage.v1.MypageService.ListOrders:input_type -> nadeuri.mypage.v1.ListOrdersRequest
-	2,  // 67: nadeuri.mypage.v1.MypageService.GetCarRental:output_type -> nadeuri.mypage.v1.GetCarRentalResponse
-	4,  // 68: nadeuri.mypage.v1.MypageService.ListCarRentals:output_type -> nadeuri.mypage.v1.ListCarRentalsResponse
-	7,  // 69: nadeuri.mypage.v1.MypageService.GetTaxiRide:output_type -> nadeuri.mypage.v1.GetTaxiRideResponse
-	9,  // 70: nadeuri.mypage.v1.MypageService.ListTaxiRides:output_type -> nadeuri.mypage.v1.ListTaxiRidesResponse
-	12, // 71: nadeuri.mypage.v1.MypageService.GetStay:output_type -> nadeuri.mypage.v1.GetStayResponse
-	14, // 72: nadeuri.mypage.v1.MypageService.ListStays:output_type -> nadeuri.mypage.v1.ListStaysResponse
-	17, // 73: nadeuri.mypage.v1.MypageService.GetBikeRide:output_type -> nadeuri.mypage.v1.GetBikeRideResponse
-	19, // 74: nadeuri.mypage.v1.MypageService.ListBikeRides:output_type -> nadeuri.mypage.v1.ListBikeRidesResponse
-	22, // 75: nadeuri.mypage.v1.MypageService.GetOrder:output_type -> nadeuri.mypage.v1.GetOrderResponse
-	24, // 76: nadeuri.mypage.v1.MypageService.ListOrders:output_type -> nadeuri.mypage.v1.ListOrdersResponse
-	67, // [67:77] is the sub-list for method output_type
-	57, // [57:67] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	32, // 57: nadeuri.mypage.v1.Erasure.create_time:type_name -> google.protobuf.Timestamp
+	25, // 58: nadeuri.mypage.v1.EraseCustomerResponse.erasure:type_name -> nadeuri.mypage.v1.Erasure
+	1,  // 59: nadeuri.mypage.v1.MypageService.GetCarRental:input_type -> nadeuri.mypage.v1.GetCarRentalRequest
+	3,  // 60: nadeuri.mypage.v1.MypageService.ListCarRentals:input_type -> nadeuri.mypage.v1.ListCarRentalsRequest
+	6,  // 61: nadeuri.mypage.v1.MypageService.GetTaxiRide:input_type -> nadeuri.mypage.v1.GetTaxiRideRequest
+	8,  // 62: nadeuri.mypage.v1.MypageService.ListTaxiRides:input_type -> nadeuri.mypage.v1.ListTaxiRidesRequest
+	11, // 63: nadeuri.mypage.v1.MypageService.GetStay:input_type -> nadeuri.mypage.v1.GetStayRequest
+	13, // 64: nadeuri.mypage.v1.MypageService.ListStays:input_type -> nadeuri.mypage.v1.ListStaysRequest
+	16, // 65: nadeuri.mypage.v1.MypageService.GetBikeRide:input_type -> nadeuri.mypage.v1.GetBikeRideRequest
+	18, // 66: nadeuri.mypage.v1.MypageService.ListBikeRides:input_type -> nadeuri.mypage.v1.ListBikeRidesRequest
+	21, // 67: nadeuri.mypage.v1.MypageService.GetOrder:input_type -> nadeuri.mypage.v1.GetOrderRequest
+	23, // 68: nadeuri.mypage.v1.MypageService.ListOrders:input_type -> nadeuri.mypage.v1.ListOrdersRequest
+	26, // 69: nadeuri.mypage.v1.MypageService.EraseCustomer:input_type -> nadeuri.mypage.v1.EraseCustomerRequest
+	2,  // 70: nadeuri.mypage.v1.MypageService.GetCarRental:output_type -> nadeuri.mypage.v1.GetCarRentalResponse
+	4,  // 71: nadeuri.mypage.v1.MypageService.ListCarRentals:output_type -> nadeuri.mypage.v1.ListCarRentalsResponse
+	7,  // 72: nadeuri.mypage.v1.MypageService.GetTaxiRide:output_type -> nadeuri.mypage.v1.GetTaxiRideResponse
+	9,  // 73: nadeuri.mypage.v1.MypageService.ListTaxiRides:output_type -> nadeuri.mypage.v1.ListTaxiRidesResponse
+	12, // 74: nadeuri.mypage.v1.MypageService.GetStay:output_type -> nadeuri.mypage.v1.GetStayResponse
+	14, // 75: nadeuri.mypage.v1.MypageService.ListStays:output_type -> nadeuri.mypage.v1.ListStaysResponse
+	17, // 76: nadeuri.mypage.v1.MypageService.GetBikeRide:output_type -> nadeuri.mypage.v1.GetBikeRideResponse
+	19, // 77: nadeuri.mypage.v1.MypageService.ListBikeRides:output_type -> nadeuri.mypage.v1.ListBikeRidesResponse
+	22, // 78: nadeuri.mypage.v1.MypageService.GetOrder:output_type -> nadeuri.mypage.v1.GetOrderResponse
+	24, // 79: nadeuri.mypage.v1.MypageService.ListOrders:output_type -> nadeuri.mypage.v1.ListOrdersResponse
+	27, // 80: nadeuri.mypage.v1.MypageService.EraseCustomer:output_type -> nadeuri.mypage.v1.EraseCustomerResponse
+	70, // [70:81] is the sub-list for method output_type
+	59, // [59:70] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_mypage_v1_mypage_service_proto_init() }
@@ -2286,7 +2503,7 @@ func file_nadeuri_mypage_v1_mypage_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_mypage_v1_mypage_service_proto_rawDesc), len(file_nadeuri_mypage_v1_mypage_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,7 @@ const (
 	MypageService_ListBikeRides_FullMethodName  = "/nadeuri.mypage.v1.MypageService/ListBikeRides"
 	MypageService_GetOrder_FullMethodName       = "/nadeuri.mypage.v1.MypageService/GetOrder"
 	MypageService_ListOrders_FullMethodName     = "/nadeuri.mypage.v1.MypageService/ListOrders"
+	MypageService_EraseCustomer_FullMethodName  = "/nadeuri.mypage.v1.MypageService/EraseCustomer"
 )
 
 // MypageServiceClient is the client API for MypageService service.
@@ -70,6 +71,17 @@ type MypageServiceClient interface {
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
 	// Lists the caller's orders, newest first; an admin's call lists everyone's.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
+	// Erases a customer: in the stores of all contexts, in events and in dead letters, a pseudonym replaces their subject, and
+	// addresses, places, payment methods and the texts of messages are cleared. What they bought and paid stays, so that the
+	// books balance.
+	//
+	// Calls of the customer are refused from now on. The contexts begin after a delay (`--erasure-delay`),
+	// when the last events of the customer have arrived, and look once more when idempotency keys have expired
+	// (`--remember-hours`), which is the end; then the subject can be a new customer.
+	//
+	// Returns `FAILED_PRECONDITION` if the customer has a flow that is not at its end or not paid (`FLOWS_OPEN`); the message
+	// names some of them.
+	EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error)
 }
 
 type mypageServiceClient struct {
@@ -180,6 +192,16 @@ func (c *mypageServiceClient) ListOrders(ctx context.Context, in *ListOrdersRequ
 	return out, nil
 }
 
+func (c *mypageServiceClient) EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseCustomerResponse)
+	err := c.cc.Invoke(ctx, MypageService_EraseCustomer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MypageServiceServer is the server API for MypageService service.
 // All implementations must embed UnimplementedMypageServiceServer
 // for forward compatibility.
@@ -217,6 +239,17 @@ type MypageServiceServer interface {
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
 	// Lists the caller's orders, newest first; an admin's call lists everyone's.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
+	// Erases a customer: in the stores of all contexts, in events and in dead letters, a pseudonym replaces their subject, and
+	// addresses, places, payment methods and the texts of messages are cleared. What they bought and paid stays, so that the
+	// books balance.
+	//
+	// Calls of the customer are refused from now on. The contexts begin after a delay (`--erasure-delay`),
+	// when the last events of the customer have arrived, and look once more when idempotency keys have expired
+	// (`--remember-hours`), which is the end; then the subject can be a new customer.
+	//
+	// Returns `FAILED_PRECONDITION` if the customer has a flow that is not at its end or not paid (`FLOWS_OPEN`); the message
+	// names some of them.
+	EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error)
 	mustEmbedUnimplementedMypageServiceServer()
 }
 
@@ -256,6 +289,9 @@ func (UnimplementedMypageServiceServer) GetOrder(context.Context, *GetOrderReque
 }
 func (UnimplementedMypageServiceServer) ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListOrders not implemented")
+}
+func (UnimplementedMypageServiceServer) EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseCustomer not implemented")
 }
 func (UnimplementedMypageServiceServer) mustEmbedUnimplementedMypageServiceServer() {}
 func (UnimplementedMypageServiceServer) testEmbeddedByValue()                       {}
@@ -458,6 +494,24 @@ func _MypageService_ListOrders_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MypageService_EraseCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MypageServiceServer).EraseCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MypageService_EraseCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MypageServiceServer).EraseCustomer(ctx, req.(*EraseCustomerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MypageService_ServiceDesc is the grpc.ServiceDesc for MypageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -504,6 +558,10 @@ var MypageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListOrders",
 			Handler:    _MypageService_ListOrders_Handler,
+		},
+		{
+			MethodName: "EraseCustomer",
+			Handler:    _MypageService_EraseCustomer_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

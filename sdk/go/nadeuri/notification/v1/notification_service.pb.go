@@ -314,15 +314,15 @@ var File_nadeuri_notification_v1_notification_service_proto protoreflect.FileDes
 
 const file_nadeuri_notification_v1_notification_service_proto_rawDesc = "" +
 	"\n" +
-	"2nadeuri/notification/v1/notification_service.proto\x12\x17nadeuri.notification.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\"\xca\x02\n" +
+	"2nadeuri/notification/v1/notification_service.proto\x12\x17nadeuri.notification.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\"\xd4\x02\n" +
 	"\aMessage\x12\x1d\n" +
 	"\n" +
-	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x17\n" +
 	"\aflow_id\x18\x03 \x01(\tR\x06flowId\x12\x14\n" +
-	"\x05topic\x18\x04 \x01(\tR\x05topic\x12\x17\n" +
-	"\x04text\x18\x05 \x01(\tB\x03\x80\x01\x01R\x04text\x12;\n" +
+	"\x05topic\x18\x04 \x01(\tR\x05topic\x12\x1b\n" +
+	"\x04text\x18\x05 \x01(\tB\a\xa8\xb5\x18\x03\x80\x01\x01R\x04text\x12;\n" +
 	"\x05state\x18\x06 \x01(\x0e2%.nadeuri.notification.v1.MessageStateR\x05state\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12=\n" +

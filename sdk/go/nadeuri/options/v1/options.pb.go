@@ -93,6 +93,64 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
+// What a field tells about a person.
+type Personal int32
+
+const (
+	// Nothing.
+	Personal_PERSONAL_UNSPECIFIED Personal = 0
+	// The subject of the customer whom the message is about. An erasure replaces it by a pseudonym.
+	Personal_PERSONAL_CUSTOMER Personal = 1
+	// The subject of somebody else, such as a driver. An erasure replaces it by a pseudonym.
+	Personal_PERSONAL_STAFF Personal = 2
+	// A text or a place of the customer: where they live or go, what was written to them, how they pay. An erasure of the
+	// customer clears it.
+	Personal_PERSONAL_DETAIL Personal = 3
+)
+
+// Enum value maps for Personal.
+var (
+	Personal_name = map[int32]string{
+		0: "PERSONAL_UNSPECIFIED",
+		1: "PERSONAL_CUSTOMER",
+		2: "PERSONAL_STAFF",
+		3: "PERSONAL_DETAIL",
+	}
+	Personal_value = map[string]int32{
+		"PERSONAL_UNSPECIFIED": 0,
+		"PERSONAL_CUSTOMER":    1,
+		"PERSONAL_STAFF":       2,
+		"PERSONAL_DETAIL":      3,
+	}
+)
+
+func (x Personal) Enum() *Personal {
+	p := new(Personal)
+	*p = x
+	return p
+}
+
+func (x Personal) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Personal) Descriptor() protoreflect.EnumDescriptor {
+	return file_nadeuri_options_v1_options_proto_enumTypes[1].Descriptor()
+}
+
+func (Personal) Type() protoreflect.EnumType {
+	return &file_nadeuri_options_v1_options_proto_enumTypes[1]
+}
+
+func (x Personal) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Personal.Descriptor instead.
+func (Personal) EnumDescriptor() ([]byte, []int) {
+	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
 // What `payment` does with the payment of a purchase.
 type PurchaseAction int32
 
@@ -138,11 +196,11 @@ func (x PurchaseAction) String() string {
 }
 
 func (PurchaseAction) Descriptor() protoreflect.EnumDescriptor {
-	return file_nadeuri_options_v1_options_proto_enumTypes[1].Descriptor()
+	return file_nadeuri_options_v1_options_proto_enumTypes[2].Descriptor()
 }
 
 func (PurchaseAction) Type() protoreflect.EnumType {
-	return &file_nadeuri_options_v1_options_proto_enumTypes[1]
+	return &file_nadeuri_options_v1_options_proto_enumTypes[2]
 }
 
 func (x PurchaseAction) Number() protoreflect.EnumNumber {
@@ -151,7 +209,7 @@ func (x PurchaseAction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PurchaseAction.Descriptor instead.
 func (PurchaseAction) EnumDescriptor() ([]byte, []int) {
-	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{1}
+	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{2}
 }
 
 // What an event of a seller means for the payment of a purchase, and which of its fields say so. A field is given by its
@@ -280,6 +338,14 @@ var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "bytes,50004,opt,name=purchase",
 		Filename:      "nadeuri/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*Personal)(nil),
+		Field:         50005,
+		Name:          "nadeuri.options.v1.personal",
+		Tag:           "varint,50005,opt,name=personal,enum=nadeuri.options.v1.Personal",
+		Filename:      "nadeuri/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -307,6 +373,14 @@ var (
 	E_Purchase = &file_nadeuri_options_v1_options_proto_extTypes[3]
 )
 
+// Extension fields to descriptorpb.FieldOptions.
+var (
+	// What the field tells about a person. An erasure clears it, in the events that are stored too.
+	//
+	// optional nadeuri.options.v1.Personal personal = 50005;
+	E_Personal = &file_nadeuri_options_v1_options_proto_extTypes[4]
+)
+
 var File_nadeuri_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_nadeuri_options_v1_options_proto_rawDesc = "" +
@@ -329,7 +403,12 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\fROLE_SERVICE\x10\x03\x12\x0f\n" +
 	"\vROLE_DRIVER\x10\x04\x12\x10\n" +
 	"\fROLE_MANAGER\x10\x05\x12\x10\n" +
-	"\fROLE_COURIER\x10\x06*\x9e\x01\n" +
+	"\fROLE_COURIER\x10\x06*d\n" +
+	"\bPersonal\x12\x18\n" +
+	"\x14PERSONAL_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11PERSONAL_CUSTOMER\x10\x01\x12\x12\n" +
+	"\x0ePERSONAL_STAFF\x10\x02\x12\x13\n" +
+	"\x0fPERSONAL_DETAIL\x10\x03*\x9e\x01\n" +
 	"\x0ePurchaseAction\x12\x1f\n" +
 	"\x1bPURCHASE_ACTION_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PURCHASE_ACTION_REQUEST\x10\x01\x12\x18\n" +
@@ -339,7 +418,8 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\x05roles\x12\x1e.google.protobuf.MethodOptions\x18ц\x03 \x03(\x0e2\x18.nadeuri.options.v1.RoleR\x05roles:4\n" +
 	"\x04long\x12\x1e.google.protobuf.MethodOptions\x18ӆ\x03 \x01(\bR\x04long:7\n" +
 	"\x05final\x12\x1f.google.protobuf.MessageOptions\x18҆\x03 \x01(\bR\x05final:_\n" +
-	"\bpurchase\x12\x1f.google.protobuf.MessageOptions\x18Ԇ\x03 \x01(\v2 .nadeuri.options.v1.PurchaseRuleR\bpurchaseB\xc9\x01\n" +
+	"\bpurchase\x12\x1f.google.protobuf.MessageOptions\x18Ԇ\x03 \x01(\v2 .nadeuri.options.v1.PurchaseRuleR\bpurchase:Y\n" +
+	"\bpersonal\x12\x1d.google.protobuf.FieldOptions\x18Ն\x03 \x01(\x0e2\x1c.nadeuri.options.v1.PersonalR\bpersonalB\xc9\x01\n" +
 	"\x16com.nadeuri.options.v1B\fOptionsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/options/v1;optionsv1\xa2\x02\x03NOX\xaa\x02\x12Nadeuri.Options.V1\xca\x02\x12Nadeuri\\Options\\V1\xe2\x02\x1eNadeuri\\Options\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Options::V1b\x06proto3"
 
 var (
@@ -354,27 +434,31 @@ func file_nadeuri_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_nadeuri_options_v1_options_proto_rawDescData
 }
 
-var file_nadeuri_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_nadeuri_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_nadeuri_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_nadeuri_options_v1_options_proto_goTypes = []any{
 	(Role)(0),                           // 0: nadeuri.options.v1.Role
-	(PurchaseAction)(0),                 // 1: nadeuri.options.v1.PurchaseAction
-	(*PurchaseRule)(nil),                // 2: nadeuri.options.v1.PurchaseRule
-	(*descriptorpb.MethodOptions)(nil),  // 3: google.protobuf.MethodOptions
-	(*descriptorpb.MessageOptions)(nil), // 4: google.protobuf.MessageOptions
+	(Personal)(0),                       // 1: nadeuri.options.v1.Personal
+	(PurchaseAction)(0),                 // 2: nadeuri.options.v1.PurchaseAction
+	(*PurchaseRule)(nil),                // 3: nadeuri.options.v1.PurchaseRule
+	(*descriptorpb.MethodOptions)(nil),  // 4: google.protobuf.MethodOptions
+	(*descriptorpb.MessageOptions)(nil), // 5: google.protobuf.MessageOptions
+	(*descriptorpb.FieldOptions)(nil),   // 6: google.protobuf.FieldOptions
 }
 var file_nadeuri_options_v1_options_proto_depIdxs = []int32{
-	1, // 0: nadeuri.options.v1.PurchaseRule.action:type_name -> nadeuri.options.v1.PurchaseAction
-	3, // 1: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
-	3, // 2: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
-	4, // 3: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
-	4, // 4: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
-	0, // 5: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
-	2, // 6: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	5, // [5:7] is the sub-list for extension type_name
-	1, // [1:5] is the sub-list for extension extendee
+	2, // 0: nadeuri.options.v1.PurchaseRule.action:type_name -> nadeuri.options.v1.PurchaseAction
+	4, // 1: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
+	4, // 2: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
+	5, // 3: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
+	5, // 4: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
+	6, // 5: nadeuri.options.v1.personal:extendee -> google.protobuf.FieldOptions
+	0, // 6: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
+	3, // 7: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
+	1, // 8: nadeuri.options.v1.personal:type_name -> nadeuri.options.v1.Personal
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	6, // [6:9] is the sub-list for extension type_name
+	1, // [1:6] is the sub-list for extension extendee
 	0, // [0:1] is the sub-list for field type_name
 }
 
@@ -388,9 +472,9 @@ func file_nadeuri_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_options_v1_options_proto_rawDesc), len(file_nadeuri_options_v1_options_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   1,
-			NumExtensions: 4,
+			NumExtensions: 5,
 			NumServices:   0,
 		},
 		GoTypes:           file_nadeuri_options_v1_options_proto_goTypes,

@@ -758,17 +758,17 @@ var File_nadeuri_order_v1_order_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"\n" +
-	"$nadeuri/order/v1/order_service.proto\x12\x10nadeuri.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xc8\x04\n" +
+	"$nadeuri/order/v1/order_service.proto\x12\x10nadeuri.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xd4\x04\n" +
 	"\x05Order\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x03 \x01(\tR\tproductId\x12!\n" +
 	"\fproduct_name\x18\x04 \x01(\tR\vproductName\x12\x1a\n" +
 	"\bquantity\x18\x05 \x01(\x05R\bquantity\x12-\n" +
-	"\x05price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x05price\x12\x18\n" +
-	"\aaddress\x18\a \x01(\tR\aaddress\x122\n" +
+	"\x05price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x05price\x12\x1e\n" +
+	"\aaddress\x18\a \x01(\tB\x04\xa8\xb5\x18\x03R\aaddress\x122\n" +
 	"\x05state\x18\b \x01(\x0e2\x1c.nadeuri.order.v1.OrderStateR\x05state\x12R\n" +
 	"\x12cancellation_cause\x18\t \x01(\x0e2#.nadeuri.order.v1.CancellationCauseR\x11cancellationCause\x12\x1d\n" +
 	"\n" +

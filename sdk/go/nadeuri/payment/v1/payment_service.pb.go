@@ -908,13 +908,13 @@ var File_nadeuri_payment_v1_payment_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/payment/v1/payment_service.proto\x12\x12nadeuri.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xda\x03\n" +
+	"(nadeuri/payment/v1/payment_service.proto\x12\x12nadeuri.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xe0\x03\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1f\n" +
 	"\vpurchase_id\x18\x02 \x01(\tR\n" +
-	"purchaseId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"purchaseId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12/\n" +
 	"\x06amount\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x126\n" +
 	"\x05state\x18\x05 \x01(\x0e2 .nadeuri.payment.v1.PaymentStateR\x05state\x12\x18\n" +
@@ -927,11 +927,11 @@ const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"\x10seller_reference\x18\n" +
 	" \x01(\tR\x0fsellerReference\x12\x12\n" +
 	"\x04used\x18\v \x01(\bR\x04used\x12\x16\n" +
-	"\x06seller\x18\f \x01(\tR\x06seller\"\xbc\x01\n" +
+	"\x06seller\x18\f \x01(\tR\x06seller\"\xc2\x01\n" +
 	"\bPurchase\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
-	"purchaseId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"purchaseId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12/\n" +
 	"\x06amount\x18\x03 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12)\n" +
 	"\x10seller_reference\x18\x04 \x01(\tR\x0fsellerReference\x12\x12\n" +

@@ -1314,11 +1314,11 @@ var File_nadeuri_rental_v1_rental_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\n" +
-	"&nadeuri/rental/v1/rental_service.proto\x12\x11nadeuri.rental.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\xde\x04\n" +
+	"&nadeuri/rental/v1/rental_service.proto\x12\x11nadeuri.rental.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\xe4\x04\n" +
 	"\vReservation\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x15\n" +
-	"\x06car_id\x18\x02 \x01(\tR\x05carId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\x06car_id\x18\x02 \x01(\tR\x05carId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x121\n" +
 	"\x06period\x18\x04 \x01(\v2\x19.nadeuri.period.v1.PeriodR\x06period\x12\x12\n" +
 	"\x04days\x18\x05 \x01(\x05R\x04days\x12-\n" +

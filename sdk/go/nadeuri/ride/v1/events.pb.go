@@ -7,6 +7,7 @@
 package ridev1
 
 import (
+	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -228,15 +229,15 @@ var File_nadeuri_ride_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_ride_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1cnadeuri/ride/v1/events.proto\x12\x0fnadeuri.ride.v1\x1a\"nadeuri/ride/v1/ride_service.proto\"8\n" +
+	"\x1cnadeuri/ride/v1/events.proto\x12\x0fnadeuri.ride.v1\x1a nadeuri/options/v1/options.proto\x1a\"nadeuri/ride/v1/ride_service.proto\"8\n" +
 	"\vRideStarted\x12)\n" +
 	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\"9\n" +
 	"\fRideReturned\x12)\n" +
-	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\"b\n" +
+	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\"h\n" +
 	"\rRideAbandoned\x12\x17\n" +
 	"\aride_id\x18\x01 \x01(\tR\x06rideId\x12\x17\n" +
-	"\abike_id\x18\x02 \x01(\tR\x06bikeId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\abike_id\x18\x02 \x01(\tR\x06bikeId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\"7\n" +
 	"\n" +
 	"RideVoided\x12)\n" +

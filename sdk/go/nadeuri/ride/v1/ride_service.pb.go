@@ -627,10 +627,10 @@ var File_nadeuri_ride_v1_ride_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_ride_v1_ride_service_proto_rawDesc = "" +
 	"\n" +
-	"\"nadeuri/ride/v1/ride_service.proto\x12\x0fnadeuri.ride.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xad\x03\n" +
+	"\"nadeuri/ride/v1/ride_service.proto\x12\x0fnadeuri.ride.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xb3\x03\n" +
 	"\x04Ride\x12\x17\n" +
-	"\aride_id\x18\x01 \x01(\tR\x06rideId\x12\x1f\n" +
-	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"\aride_id\x18\x01 \x01(\tR\x06rideId\x12%\n" +
+	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x17\n" +
 	"\abike_id\x18\x03 \x01(\tR\x06bikeId\x12\x1b\n" +
 	"\tbike_name\x18\x04 \x01(\tR\bbikeName\x12+\n" +

@@ -758,13 +758,13 @@ var File_nadeuri_stay_v1_stay_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_stay_v1_stay_service_proto_rawDesc = "" +
 	"\n" +
-	"\"nadeuri/stay/v1/stay_service.proto\x12\x0fnadeuri.stay.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x91\x06\n" +
+	"\"nadeuri/stay/v1/stay_service.proto\x12\x0fnadeuri.stay.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x97\x06\n" +
 	"\x04Stay\x12\x17\n" +
 	"\astay_id\x18\x01 \x01(\tR\x06stayId\x12\x1b\n" +
 	"\tresort_id\x18\x02 \x01(\tR\bresortId\x12\x1f\n" +
 	"\vresort_name\x18\x03 \x01(\tR\n" +
-	"resortName\x12\x1f\n" +
-	"\vcustomer_id\x18\x04 \x01(\tR\n" +
+	"resortName\x12%\n" +
+	"\vcustomer_id\x18\x04 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12.\n" +
 	"\x05dates\x18\x05 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\x12-\n" +
 	"\x05price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x05price\x12\x1b\n" +

@@ -523,20 +523,20 @@ var File_nadeuri_upkeep_v1_upkeep_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_upkeep_v1_upkeep_service_proto_rawDesc = "" +
 	"\n" +
-	"&nadeuri/upkeep/v1/upkeep_service.proto\x12\x11nadeuri.upkeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\"\xf3\x01\n" +
+	"&nadeuri/upkeep/v1/upkeep_service.proto\x12\x11nadeuri.upkeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\"\xf9\x01\n" +
 	"\x06Report\x12\x1b\n" +
-	"\treport_id\x18\x01 \x01(\tR\breportId\x12\x1d\n" +
+	"\treport_id\x18\x01 \x01(\tR\breportId\x12#\n" +
 	"\n" +
-	"manager_id\x18\x02 \x01(\tR\tmanagerId\x12\x17\n" +
+	"manager_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x02R\tmanagerId\x12\x17\n" +
 	"\abike_id\x18\x03 \x01(\tR\x06bikeId\x12'\n" +
 	"\x0fbattery_percent\x18\x04 \x01(\x05R\x0ebatteryPercent\x12\x16\n" +
 	"\x06usable\x18\x05 \x01(\bR\x06usable\x12\x16\n" +
 	"\x06points\x18\x06 \x01(\x03R\x06points\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x7f\n" +
-	"\aManager\x12\x1d\n" +
+	"createTime\"\x85\x01\n" +
+	"\aManager\x12#\n" +
 	"\n" +
-	"manager_id\x18\x01 \x01(\tR\tmanagerId\x12\x18\n" +
+	"manager_id\x18\x01 \x01(\tB\x04\xa8\xb5\x18\x02R\tmanagerId\x12\x18\n" +
 	"\areports\x18\x02 \x01(\x03R\areports\x12#\n" +
 	"\rpoints_earned\x18\x03 \x01(\x03R\fpointsEarned\x12\x16\n" +
 	"\x06points\x18\x04 \x01(\x03R\x06points\"\xb5\x01\n" +

@@ -558,12 +558,12 @@ var File_nadeuri_voucher_v1_voucher_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_voucher_v1_voucher_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/voucher/v1/voucher_service.proto\x12\x12nadeuri.voucher.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x8d\x04\n" +
+	"(nadeuri/voucher/v1/voucher_service.proto\x12\x12nadeuri.voucher.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x93\x04\n" +
 	"\aVoucher\x12\x1d\n" +
 	"\n" +
 	"voucher_id\x18\x01 \x01(\tR\tvoucherId\x12\x17\n" +
-	"\astay_id\x18\x02 \x01(\tR\x06stayId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\astay_id\x18\x02 \x01(\tR\x06stayId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
 	"customerId\x12\x17\n" +
 	"\x04code\x18\x04 \x01(\tB\x03\x80\x01\x01R\x04code\x12\x1b\n" +
 	"\tresort_id\x18\x05 \x01(\tR\bresortId\x12\x1f\n" +

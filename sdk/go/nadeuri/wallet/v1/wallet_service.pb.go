@@ -883,17 +883,17 @@ var File_nadeuri_wallet_v1_wallet_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_wallet_v1_wallet_service_proto_rawDesc = "" +
 	"\n" +
-	"&nadeuri/wallet/v1/wallet_service.proto\x12\x11nadeuri.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xde\x01\n" +
-	"\x06Wallet\x12\x19\n" +
-	"\bowner_id\x18\x01 \x01(\tR\aownerId\x121\n" +
+	"&nadeuri/wallet/v1/wallet_service.proto\x12\x11nadeuri.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xe4\x01\n" +
+	"\x06Wallet\x12\x1f\n" +
+	"\bowner_id\x18\x01 \x01(\tB\x04\xa8\xb5\x18\x01R\aownerId\x121\n" +
 	"\adeposit\x18\x02 \x01(\v2\x17.nadeuri.money.v1.MoneyR\adeposit\x12\x16\n" +
 	"\x06points\x18\x03 \x01(\x03R\x06points\x121\n" +
 	"\aarrears\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\aarrears\x12;\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xef\x02\n" +
+	"updateTime\"\xf5\x02\n" +
 	"\x05Entry\x12\x19\n" +
-	"\bentry_id\x18\x01 \x01(\tR\aentryId\x12\x19\n" +
-	"\bowner_id\x18\x02 \x01(\tR\aownerId\x12.\n" +
+	"\bentry_id\x18\x01 \x01(\tR\aentryId\x12\x1f\n" +
+	"\bowner_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\aownerId\x12.\n" +
 	"\x04from\x18\x03 \x01(\x0e2\x1a.nadeuri.wallet.v1.AccountR\x04from\x12*\n" +
 	"\x02to\x18\x04 \x01(\x0e2\x1a.nadeuri.wallet.v1.AccountR\x02to\x12/\n" +
 	"\x06amount\x18\x05 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12\x1b\n" +
