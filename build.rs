@@ -88,9 +88,12 @@ fn tables(pool: &DescriptorPool, holders: &BTreeSet<String>) -> Result<String, B
     code.push_str("];\n\n/// Every event of the contracts.\npub static EVENTS: &[Event] = &[\n");
     for file in pool.files().filter(|file| file.name().ends_with("/events.proto")) {
         for message in file.messages() {
-            let is_final =
-                extension(pool, &message.options(), "nadeuri.options.v1.final")?.and_then(|value| value.as_bool());
-            let (name, is_final) = (message.full_name(), is_final.unwrap_or(false));
+            let is_set = |option| -> Result<bool, Box<dyn Error>> {
+                let value = extension(pool, &message.options(), option)?;
+                Ok(value.and_then(|value| value.as_bool()).unwrap_or(false))
+            };
+            let (is_final, is_open) = (is_set("nadeuri.options.v1.final")?, is_set("nadeuri.options.v1.open")?);
+            let name = message.full_name();
             let purchase = purchase(pool, &message)?;
             let redact = match holders.contains(name) {
                 true => format!("Some(redact::encoded::<{}>)", rust_name(&message)?),
@@ -98,7 +101,7 @@ fn tables(pool: &DescriptorPool, holders: &BTreeSet<String>) -> Result<String, B
             };
             writeln!(
                 code,
-                "    Event {{ name: {name:?}, is_final: {is_final}, purchase: {purchase}, redact: {redact} }},"
+                "    Event {{ name: {name:?}, is_final: {is_final}, is_open: {is_open}, purchase: {purchase}, redact: {redact} }},"
             )?;
         }
     }

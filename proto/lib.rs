@@ -70,6 +70,8 @@ pub struct Event {
     pub name: &'static str,
     /// Only the chronicle subscribes to it, intentionally.
     pub is_final: bool,
+    /// Any context may publish it, and not only that of its package.
+    pub is_open: bool,
     /// Its payment rule, if it is an event of a seller.
     pub purchase: Option<PurchaseRule>,
     /// Encodes it again without the secrets of all customers but one; `None` if it holds none.
@@ -77,10 +79,15 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether other contexts publish it, and the context of its package subscribes to it.
-    pub fn is_from_others(&self) -> bool {
-        self.purchase.is_some() && self.name.starts_with("nadeuri.payment.")
+    /// The context of its package.
+    pub fn context(&self) -> &'static str {
+        context_of(self.name).unwrap_or_default()
     }
+}
+
+/// The context in whose package a message is: `payment` for `nadeuri.payment.v1.PaymentApproved`.
+pub fn context_of(message: &str) -> Option<&str> {
+    message.strip_prefix("nadeuri.")?.split_once('.').map(|(context, _)| context)
 }
 
 /// The payment rule of an event of a seller: the option `purchase` of the contract.

@@ -251,7 +251,7 @@ fn every_event_is_published_by_its_context() {
     let unsaid = contracts::EVENTS.iter().filter(|event| {
         let name = event.name.rsplit('.').next().unwrap_or_default();
         let store = read(&format!("services/{}/src/store.rs", source(event.name)));
-        store.contains(&format!("proto::{name} {{")) == event.is_from_others()
+        store.contains(&format!("proto::{name} {{")) == event.is_open
     });
     none(
         "an event is never published, or by a context that only declares it",
@@ -285,7 +285,7 @@ fn the_table_of_a_policy_is_its_rules() {
         // An event with the option `purchase` has the row of the event of `payment` with the same meaning.
         let by_option = |kind: &String| {
             let event = contracts::EVENTS.iter().find(|event| event.name == kind);
-            event.is_some_and(|event| event.purchase.is_some() && !event.is_from_others())
+            event.is_some_and(|event| event.purchase.is_some() && !event.is_open)
         };
         let reacts = kinds(context).into_iter().filter(|kind| context.name != "payment" || !by_option(kind));
         assert_eq!(rows.into_iter().collect::<BTreeSet<_>>(), reacts.collect(), "{path}");

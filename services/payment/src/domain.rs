@@ -12,7 +12,8 @@
 //! A purchase that was used before it is paid can't be cancelled by the customer, and is settled as soon as it is
 //! approved. `Cancel` comes from the customer, `Void` from the seller. Only the seller has a paid purchase refunded: a
 //! customer's request for a refund waits (`Cancelling`) until the seller answers with `Void` or `Keep`. A `Void` during
-//! a charge is stored, and executed when the processor has answered.
+//! a charge is stored, and executed when the processor has answered. A payment is its seller's alone: what another context
+//! voids, keeps or settles is refused, and what it voided before the request does not bar the payment.
 
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Payment {
     pub id: PaymentId,
     /// The purchase.
     pub purchase: PurchaseId,
+    /// The context that sold it, or voided it before the request; empty in payments from before this field existed.
+    pub seller: String,
     /// The amount due, its customer and seller; `None` while only a cancellation is known.
     pub owed: Option<Owed>,
     /// Its state.
@@ -142,12 +145,12 @@ pub enum Command {
     NoAnswer(u32),
     /// The customer cancels the payment, or requests a refund.
     Cancel,
-    /// The seller voids the purchase.
-    Void(PurchaseId),
-    /// The seller keeps the money.
-    Keep,
-    /// The purchase was used.
-    Settle,
+    /// This seller voids the purchase.
+    Void(PurchaseId, String),
+    /// This seller keeps the money.
+    Keep(String),
+    /// The purchase of this seller was used.
+    Settle(String),
     /// The timer is due: call the processor. Decides nothing: [`Payment::next_step`] says which call.
     Ask,
 }
@@ -157,8 +160,8 @@ pub enum Command {
 pub enum Event {
     /// It was requested.
     Requested(PurchaseId, Owed, Timestamp),
-    /// The purchase was voided before it was requested.
-    Barred(PurchaseId, Timestamp),
+    /// This context voided the purchase before it was requested.
+    Barred(PurchaseId, String, Timestamp),
     /// A charge started.
     ChargeStarted(String, Timestamp),
     /// The seller voided the purchase during a charge.
@@ -187,8 +190,8 @@ pub enum Refusal {
     /// It was not requested.
     #[error("there is no such payment")]
     NoSuchPayment,
-    /// It was requested with another customer or amount.
-    #[error("the purchase is known with another customer or amount")]
+    /// It was requested by another seller, or with another customer or amount.
+    #[error("the purchase is known with another seller, customer or amount")]
     PurchaseDiffers,
     /// It was cancelled.
     #[error("the payment was cancelled")]
@@ -260,7 +263,10 @@ impl Aggregate for Payment {
     type Refusal = Refusal;
 
     fn decide(payment: Option<&Payment>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        let Some(payment) = payment else { return decide_first(command, now) };
+        let is_barred_by_another = |payment: &&Payment| payment.owed.is_none() && !payment.is_of(command);
+        let Some(payment) = payment.filter(|payment| !is_barred_by_another(payment)) else {
+            return decide_first(command, now);
+        };
         let is_other = |owed: &Owed| payment.owed.as_ref().is_some_and(|known| !known.is_same(owed));
         match command {
             Command::Request(_, owed) if is_other(owed) => Err(Refusal::PurchaseDiffers),
@@ -275,8 +281,11 @@ impl Aggregate for Payment {
             }
             Command::Cancel if payment.owed.is_none() => Err(Refusal::NoSuchPayment),
             Command::Cancel => payment.decide_cancel(now),
-            Command::Void(_) => Ok(payment.decide_void(now)),
-            Command::Keep | Command::Settle => Ok(payment.decide_final(command, now)),
+            Command::Void(..) | Command::Keep(_) | Command::Settle(_) if !payment.is_of(command) => {
+                Err(Refusal::PurchaseDiffers)
+            }
+            Command::Void(..) => Ok(payment.decide_void(now)),
+            Command::Keep(_) | Command::Settle(_) => Ok(payment.decide_final(command, now)),
             Command::Ask => Ok(vec![]),
         }
     }
@@ -284,12 +293,12 @@ impl Aggregate for Payment {
     fn evolve(payment: Option<Payment>, event: &Event) -> Payment {
         let first = |purchase: PurchaseId, now: Timestamp| {
             let state = State::Cancelled { refunded: false };
-            let (id, created_at, updated_at) = (payment_of(purchase), now, now);
-            Payment { id, purchase, owed: None, state, charge: 0, created_at, updated_at }
+            let (id, seller, created_at, updated_at) = (payment_of(purchase), String::new(), now, now);
+            Payment { id, purchase, seller, owed: None, state, charge: 0, created_at, updated_at }
         };
         let mut payment = match (payment, event) {
             (Some(payment), _) => payment,
-            (None, Event::Requested(purchase, _, now) | Event::Barred(purchase, now)) => first(*purchase, *now),
+            (None, Event::Requested(purchase, _, now) | Event::Barred(purchase, _, now)) => first(*purchase, *now),
             // Not printed: it may hold the payment method, and the text of a panic is logged.
             (None, _) => unreachable!("a payment begins with its request, or with the end of its purchase"),
         };
@@ -312,12 +321,28 @@ fn decide_first(command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal
             let started = Event::ChargeStarted(method.clone(), now + pause(0));
             Ok(vec![Event::Requested(*purchase, owed.clone(), now), started])
         }
-        Command::Void(purchase) => Ok(vec![Event::Barred(*purchase, now)]),
+        Command::Void(purchase, seller) => Ok(vec![Event::Barred(*purchase, seller.clone(), now)]),
         _ => Err(Refusal::NoSuchPayment),
     }
 }
 
+impl Command {
+    /// The seller who commands it; `None` if it is not a seller.
+    fn seller(&self) -> Option<&str> {
+        match self {
+            Command::Request(_, owed) | Command::Charge { collect: Some((_, owed)), .. } => Some(&owed.seller),
+            Command::Void(_, seller) | Command::Keep(seller) | Command::Settle(seller) => Some(seller),
+            _ => None,
+        }
+    }
+}
+
 impl Payment {
+    /// Whether no other seller than that of the payment commands it. An unknown seller may be any.
+    fn is_of(&self, command: &Command) -> bool {
+        command.seller().is_none_or(|seller| self.seller.is_empty() || *seller == self.seller)
+    }
+
     fn decide_charge(&self, with: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         match &self.state {
             State::Requested | State::Refused(_) => Ok(vec![Event::ChargeStarted(with.to_owned(), now + pause(0))]),
@@ -387,17 +412,18 @@ impl Payment {
     fn decide_final(&self, command: &Command, now: Timestamp) -> Vec<Event> {
         let refused = matches!(self.state, State::Cancelling).then_some(Event::CancellationRefused(now));
         let is_paid = matches!(self.state, State::Approved | State::Cancelling);
-        let settled = (is_paid && *command == Command::Settle).then_some(Event::Settled(now));
+        let settled = (is_paid && matches!(command, Command::Settle(_))).then_some(Event::Settled(now));
         refused.into_iter().chain(settled).collect()
     }
 
     fn apply(&mut self, event: &Event) {
         match event {
             Event::Requested(_, owed, _) => {
+                self.seller.clone_from(&owed.seller);
                 self.owed = Some(owed.clone());
                 self.state = State::Requested;
             }
-            Event::Barred(..) => {}
+            Event::Barred(_, seller, _) => self.seller.clone_from(seller),
             Event::ChargeStarted(method, ask_at) => {
                 self.charge += 1;
                 self.state = State::Charging { method: method.clone(), attempt: 0, ask_at: *ask_at, voided: false };
@@ -433,7 +459,7 @@ impl Event {
     fn time(&self) -> Option<Timestamp> {
         match self {
             Event::Requested(_, _, now)
-            | Event::Barred(_, now)
+            | Event::Barred(_, _, now)
             | Event::Approved(now)
             | Event::Refused(_, now)
             | Event::CancellationRequested(now)

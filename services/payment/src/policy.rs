@@ -11,7 +11,7 @@
 //! | `payment.v1.PurchaseKept`, or the option is `KEEP`      | keep the money                         |
 //! | `payment.v1.PurchaseUsed`, or the option is `SETTLE`    | settle: it can't be cancelled any more |
 //!
-//! The seller is the context that published the event.
+//! The seller is the context that published the event. A payment obeys its own seller alone.
 
 use chassis::{Envelope, Malformed, Policy, decode};
 use contracts::PurchaseRule;
@@ -35,9 +35,9 @@ fn react(rule: PurchaseRule, event: &Envelope) -> Result<Vec<(PaymentId, Command
             let (customer, reference, used) = (purchase.customer_id, purchase.seller_reference, purchase.used);
             Command::Request(id, Owed { seller: event.source.clone(), customer, amount, reference, used })
         }
-        PurchaseAction::Void => Command::Void(id),
-        PurchaseAction::Keep => Command::Keep,
-        PurchaseAction::Settle => Command::Settle,
+        PurchaseAction::Void => Command::Void(id, event.source.clone()),
+        PurchaseAction::Keep => Command::Keep(event.source.clone()),
+        PurchaseAction::Settle => Command::Settle(event.source.clone()),
     };
     Ok(vec![(payment_of(id), command)])
 }

@@ -22,7 +22,7 @@ chassis::table! {
         amount_minor: Option<i64> as Nullable<BigInt> = payment.owed.as_ref().map(|owed| owed.amount.minor),
         currency: Option<Currency> as Nullable<Text> = payment.owed.as_ref().map(|owed| owed.amount.currency),
         reference: Option<String> as Nullable<Text> = payment.owed.as_ref().map(|owed| owed.reference.clone()),
-        seller: String as Text = payment.owed.as_ref().map(|owed| owed.seller.clone()).unwrap_or_default(),
+        seller: String as Text = payment.seller.clone(),
         used: bool as Bool = payment.is_used(),
         state: Name<proto::PaymentState> as Text = Name(shown(&payment.state)),
         refunded: bool as Bool = payment.state == State::Cancelled { refunded: true },
@@ -32,6 +32,7 @@ chassis::table! {
         voided: bool as Bool = charging(&payment.state).is_some_and(|(_, voided)| voided),
     }
     fields |row, corrupt| {
+        seller: row.seller.clone(),
         owed: match (row.customer, row.amount_minor, row.currency, row.reference) {
             (Some(customer), Some(minor), Some(currency), Some(reference)) => {
                 let amount = Money { minor, currency };

@@ -35,7 +35,7 @@ pub fn then(context: &str, event: &str) -> Option<String> {
         return Some("erase the customer".to_owned());
     }
     let asks = |name: &str| contracts::EVENTS.iter().find(|one| one.name == name)?.purchase.map(|rule| rule.action);
-    let same = |one: &&contracts::Event| one.is_from_others() && asks(one.name) == asks(event);
+    let same = |one: &&contracts::Event| one.is_open && asks(one.name) == asks(event);
     let event = contracts::EVENTS.iter().filter(|_| context == "payment").find(same).map_or(event, |one| one.name);
     let row = format!("//! | `{}`", event.strip_prefix("nadeuri.")?);
     let policy = read(&format!("services/{context}/src/policy.rs"))?;

@@ -125,9 +125,9 @@ fn said() -> impl Strategy<Value = Command> {
         1 => Just(charge("another card")),
         3 => Just(collect),
         2 => Just(Command::Cancel),
-        2 => Just(Command::Void(purchase())),
-        1 => Just(Command::Keep),
-        1 => Just(Command::Settle),
+        2 => Just(void()),
+        1 => Just(keep()),
+        1 => Just(settle()),
     ]
 }
 

@@ -15,6 +15,7 @@ use payment::domain::{
 
 const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
 const CARD: &str = "card";
+const SELLER: &str = "rental";
 
 fn seconds(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)
@@ -30,8 +31,20 @@ fn id() -> PaymentId {
 
 fn owed(minor: i64) -> Owed {
     let currency = Currency::parse("KRW").expect("the test gives a currency");
-    let (seller, customer, reference) = ("rental".to_owned(), "ann".to_owned(), "car/7".to_owned());
+    let (seller, customer, reference) = (SELLER.to_owned(), "ann".to_owned(), "car/7".to_owned());
     Owed { seller, customer, amount: Money { minor, currency }, reference, used: false }
+}
+
+fn void() -> Command {
+    Command::Void(purchase(), SELLER.to_owned())
+}
+
+fn keep() -> Command {
+    Command::Keep(SELLER.to_owned())
+}
+
+fn settle() -> Command {
+    Command::Settle(SELLER.to_owned())
 }
 
 fn charge() -> Command {

@@ -62,20 +62,23 @@ fn c3_a_reservation_requests_the_payment_of_its_price() {
 #[test]
 fn c4_a_cancelled_reservation_voids_its_payment() {
     let reservation = Some(reservation());
-    check(&event(&ReservationCancelled { reservation }), &[Command::Void(purchase())]);
+    check(&event(&ReservationCancelled { reservation }), &[Command::Void(purchase(), "rental".to_owned())]);
 }
 
 #[test]
 fn c4_a_payment_that_came_too_late_is_voided() {
     let reservation = Some(reservation());
-    check(&event(&RentRefused { reservation }), &[Command::Void(purchase())]);
+    check(&event(&RentRefused { reservation }), &[Command::Void(purchase(), "rental".to_owned())]);
 }
 
 #[test]
 fn c6_after_the_return_the_money_is_kept() {
     let reservation = Some(reservation());
-    check(&event(&RentalCancellationRefused { reservation: reservation.clone() }), &[Command::Keep]);
-    check(&event(&CarReturned { reservation }), &[Command::Settle]);
+    check(
+        &event(&RentalCancellationRefused { reservation: reservation.clone() }),
+        &[Command::Keep("rental".to_owned())],
+    );
+    check(&event(&CarReturned { reservation }), &[Command::Settle("rental".to_owned())]);
 }
 
 fn stay() -> Option<Stay> {
@@ -95,20 +98,20 @@ fn r3_a_reserved_stay_requests_the_payment_of_its_price() {
 
 #[test]
 fn r8_a_cancelled_stay_voids_its_payment() {
-    check(&event(&StayCancelled { stay: stay() }), &[Command::Void(purchase())]);
+    check(&event(&StayCancelled { stay: stay() }), &[Command::Void(purchase(), "stay".to_owned())]);
 }
 
 #[test]
 fn the_money_for_a_stay_that_is_near_or_over_is_kept() {
-    check(&event(&StayCancellationRefused { stay: stay() }), &[Command::Keep]);
-    check(&event(&StayCompleted { stay: stay() }), &[Command::Settle]);
+    check(&event(&StayCancellationRefused { stay: stay() }), &[Command::Keep("stay".to_owned())]);
+    check(&event(&StayCompleted { stay: stay() }), &[Command::Settle("stay".to_owned())]);
     check(&event(&StayConfirmed { stay: stay() }), &[]);
 }
 
 #[test]
 fn b5_money_for_a_deposit_is_settled_once_it_is_in() {
     let entry = Some(Entry { reason_id: purchase().to_string(), ..Entry::default() });
-    check(&event(&DepositToppedUp { wallet: None, entry }), &[Command::Settle]);
+    check(&event(&DepositToppedUp { wallet: None, entry }), &[Command::Settle("wallet".to_owned())]);
     check_malformed(&event(&DepositToppedUp { wallet: None, entry: None }), "no entry");
     check_malformed(&event(&DepositToppedUp { wallet: None, entry: Some(Entry::default()) }), "purchase_id");
 }
@@ -139,14 +142,14 @@ fn o2_a_drafted_order_requests_the_payment_of_its_price() {
 
 #[test]
 fn o5_a_cancelled_or_lapsed_order_voids_its_payment() {
-    check(&event(&OrderCancelled { order: order() }), &[Command::Void(purchase())]);
-    check(&event(&OrderLapsed { order: order() }), &[Command::Void(purchase())]);
+    check(&event(&OrderCancelled { order: order() }), &[Command::Void(purchase(), "order".to_owned())]);
+    check(&event(&OrderLapsed { order: order() }), &[Command::Void(purchase(), "order".to_owned())]);
 }
 
 #[test]
 fn o7_the_money_for_an_order_that_is_on_its_way_is_kept() {
-    check(&event(&OrderCancellationRefused { order: order() }), &[Command::Keep]);
-    check(&event(&OrderDelivered { order: order() }), &[Command::Settle]);
+    check(&event(&OrderCancellationRefused { order: order() }), &[Command::Keep("order".to_owned())]);
+    check(&event(&OrderDelivered { order: order() }), &[Command::Settle("order".to_owned())]);
 }
 
 #[test]
@@ -179,9 +182,12 @@ fn x7_whoever_sells_something_is_paid_by_our_own_contract() {
     check(&made(Some(sold.clone())), &[Command::Request(purchase(), owed)]);
     check_malformed(&made(None), "no purchase");
     check_malformed(&made(Some(Purchase { amount: None, ..sold })), "no amount");
-    check(&by_a_market(&PurchaseVoided { purchase_id: purchase_id.clone() }), &[Command::Void(purchase())]);
-    check(&by_a_market(&PurchaseKept { purchase_id: purchase_id.clone() }), &[Command::Keep]);
-    check(&by_a_market(&PurchaseUsed { purchase_id }), &[Command::Settle]);
+    check(
+        &by_a_market(&PurchaseVoided { purchase_id: purchase_id.clone() }),
+        &[Command::Void(purchase(), "market".to_owned())],
+    );
+    check(&by_a_market(&PurchaseKept { purchase_id: purchase_id.clone() }), &[Command::Keep("market".to_owned())]);
+    check(&by_a_market(&PurchaseUsed { purchase_id }), &[Command::Settle("market".to_owned())]);
     check_malformed(&by_a_market(&PurchaseUsed::default()), "purchase_id");
 }
 

@@ -339,6 +339,14 @@ var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Filename:      "nadeuri/options/v1/options.proto",
 	},
 	{
+		ExtendedType:  (*descriptorpb.MessageOptions)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50006,
+		Name:          "nadeuri.options.v1.open",
+		Tag:           "varint,50006,opt,name=open",
+		Filename:      "nadeuri/options/v1/options.proto",
+	},
+	{
 		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
 		ExtensionType: (*Personal)(nil),
 		Field:         50005,
@@ -371,6 +379,11 @@ var (
 	//
 	// optional nadeuri.options.v1.PurchaseRule purchase = 50004;
 	E_Purchase = &file_nadeuri_options_v1_options_proto_extTypes[3]
+	// For events that any context may publish. Every other event is published by the context of its package alone: consumers
+	// drop it if it comes from anybody else.
+	//
+	// optional bool open = 50006;
+	E_Open = &file_nadeuri_options_v1_options_proto_extTypes[4]
 )
 
 // Extension fields to descriptorpb.FieldOptions.
@@ -378,7 +391,7 @@ var (
 	// What the field tells about a person. An erasure clears it, in the events that are stored too.
 	//
 	// optional nadeuri.options.v1.Personal personal = 50005;
-	E_Personal = &file_nadeuri_options_v1_options_proto_extTypes[4]
+	E_Personal = &file_nadeuri_options_v1_options_proto_extTypes[5]
 )
 
 var File_nadeuri_options_v1_options_proto protoreflect.FileDescriptor
@@ -418,7 +431,8 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\x05roles\x12\x1e.google.protobuf.MethodOptions\x18ц\x03 \x03(\x0e2\x18.nadeuri.options.v1.RoleR\x05roles:4\n" +
 	"\x04long\x12\x1e.google.protobuf.MethodOptions\x18ӆ\x03 \x01(\bR\x04long:7\n" +
 	"\x05final\x12\x1f.google.protobuf.MessageOptions\x18҆\x03 \x01(\bR\x05final:_\n" +
-	"\bpurchase\x12\x1f.google.protobuf.MessageOptions\x18Ԇ\x03 \x01(\v2 .nadeuri.options.v1.PurchaseRuleR\bpurchase:Y\n" +
+	"\bpurchase\x12\x1f.google.protobuf.MessageOptions\x18Ԇ\x03 \x01(\v2 .nadeuri.options.v1.PurchaseRuleR\bpurchase:5\n" +
+	"\x04open\x12\x1f.google.protobuf.MessageOptions\x18ֆ\x03 \x01(\bR\x04open:Y\n" +
 	"\bpersonal\x12\x1d.google.protobuf.FieldOptions\x18Ն\x03 \x01(\x0e2\x1c.nadeuri.options.v1.PersonalR\bpersonalB\xc9\x01\n" +
 	"\x16com.nadeuri.options.v1B\fOptionsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/options/v1;optionsv1\xa2\x02\x03NOX\xaa\x02\x12Nadeuri.Options.V1\xca\x02\x12Nadeuri\\Options\\V1\xe2\x02\x1eNadeuri\\Options\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Options::V1b\x06proto3"
 
@@ -446,20 +460,21 @@ var file_nadeuri_options_v1_options_proto_goTypes = []any{
 	(*descriptorpb.FieldOptions)(nil),   // 6: google.protobuf.FieldOptions
 }
 var file_nadeuri_options_v1_options_proto_depIdxs = []int32{
-	2, // 0: nadeuri.options.v1.PurchaseRule.action:type_name -> nadeuri.options.v1.PurchaseAction
-	4, // 1: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
-	4, // 2: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
-	5, // 3: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
-	5, // 4: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
-	6, // 5: nadeuri.options.v1.personal:extendee -> google.protobuf.FieldOptions
-	0, // 6: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
-	3, // 7: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
-	1, // 8: nadeuri.options.v1.personal:type_name -> nadeuri.options.v1.Personal
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	6, // [6:9] is the sub-list for extension type_name
-	1, // [1:6] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2,  // 0: nadeuri.options.v1.PurchaseRule.action:type_name -> nadeuri.options.v1.PurchaseAction
+	4,  // 1: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
+	4,  // 2: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
+	5,  // 3: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
+	5,  // 4: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
+	5,  // 5: nadeuri.options.v1.open:extendee -> google.protobuf.MessageOptions
+	6,  // 6: nadeuri.options.v1.personal:extendee -> google.protobuf.FieldOptions
+	0,  // 7: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
+	3,  // 8: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
+	1,  // 9: nadeuri.options.v1.personal:type_name -> nadeuri.options.v1.Personal
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	7,  // [7:10] is the sub-list for extension type_name
+	1,  // [1:7] is the sub-list for extension extendee
+	0,  // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_options_v1_options_proto_init() }
@@ -474,7 +489,7 @@ func file_nadeuri_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_options_v1_options_proto_rawDesc), len(file_nadeuri_options_v1_options_proto_rawDesc)),
 			NumEnums:      3,
 			NumMessages:   1,
-			NumExtensions: 5,
+			NumExtensions: 6,
 			NumServices:   0,
 		},
 		GoTypes:           file_nadeuri_options_v1_options_proto_goTypes,

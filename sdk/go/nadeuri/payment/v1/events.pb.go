@@ -392,7 +392,8 @@ func (x *PurchaseMade) GetPurchase() *Purchase {
 	return nil
 }
 
-// The seller took a purchase back: its payment is void, and what was paid is refunded.
+// The seller took a purchase back: its payment is void, and what was paid is refunded. This event and the two after it have
+// an effect only if they come from the seller of the payment.
 type PurchaseVoided struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A UUID.
@@ -548,18 +549,18 @@ const file_nadeuri_payment_v1_events_proto_rawDesc = "" +
 	"\x10PaymentCancelled\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"G\n" +
 	"\x0ePaymentSettled\x125\n" +
-	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"\xb9\x01\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"\xbd\x01\n" +
 	"\fPurchaseMade\x128\n" +
-	"\bpurchase\x18\x01 \x01(\v2\x1c.nadeuri.payment.v1.PurchaseR\bpurchase:o\xa2\xb5\x18k\b\x01\x12\x14purchase.purchase_id\x1a\x14purchase.customer_id\"\x0fpurchase.amount*\x1b{purchase.seller_reference}2\rpurchase.used\"F\n" +
+	"\bpurchase\x18\x01 \x01(\v2\x1c.nadeuri.payment.v1.PurchaseR\bpurchase:s\xa2\xb5\x18k\b\x01\x12\x14purchase.purchase_id\x1a\x14purchase.customer_id\"\x0fpurchase.amount*\x1b{purchase.seller_reference}2\rpurchase.used\xb0\xb5\x18\x01\"J\n" +
 	"\x0ePurchaseVoided\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
-	"purchaseId:\x13\xa2\xb5\x18\x0f\b\x02\x12\vpurchase_id\"D\n" +
+	"purchaseId:\x17\xa2\xb5\x18\x0f\b\x02\x12\vpurchase_id\xb0\xb5\x18\x01\"H\n" +
 	"\fPurchaseKept\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
-	"purchaseId:\x13\xa2\xb5\x18\x0f\b\x03\x12\vpurchase_id\"D\n" +
+	"purchaseId:\x17\xa2\xb5\x18\x0f\b\x03\x12\vpurchase_id\xb0\xb5\x18\x01\"H\n" +
 	"\fPurchaseUsed\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
-	"purchaseId:\x13\xa2\xb5\x18\x0f\b\x04\x12\vpurchase_idB\xc8\x01\n" +
+	"purchaseId:\x17\xa2\xb5\x18\x0f\b\x04\x12\vpurchase_id\xb0\xb5\x18\x01B\xc8\x01\n" +
 	"\x16com.nadeuri.payment.v1B\vEventsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/payment/v1;paymentv1\xa2\x02\x03NPX\xaa\x02\x12Nadeuri.Payment.V1\xca\x02\x12Nadeuri\\Payment\\V1\xe2\x02\x1eNadeuri\\Payment\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Payment::V1b\x06proto3"
 
 var (

@@ -52,7 +52,7 @@ type PaymentServiceClient interface {
 	// Repeating it for the same purchase never charges again.
 	//
 	// Returns what `ChargePayment` returns, and `FAILED_PRECONDITION` with the reason `PURCHASE_DIFFERS`
-	// if the purchase is known with another customer or amount.
+	// if the purchase is known with another seller, customer or amount.
 	CollectPayment(ctx context.Context, in *CollectPaymentRequest, opts ...grpc.CallOption) (*CollectPaymentResponse, error)
 	// Cancels a payment. An unpaid one is cancelled at once. A paid one becomes `CANCELLING` until the seller decides: it
 	// takes the purchase back, and the payment is refunded; or it refuses (such as after the return of a car), the
@@ -146,7 +146,7 @@ type PaymentServiceServer interface {
 	// Repeating it for the same purchase never charges again.
 	//
 	// Returns what `ChargePayment` returns, and `FAILED_PRECONDITION` with the reason `PURCHASE_DIFFERS`
-	// if the purchase is known with another customer or amount.
+	// if the purchase is known with another seller, customer or amount.
 	CollectPayment(context.Context, *CollectPaymentRequest) (*CollectPaymentResponse, error)
 	// Cancels a payment. An unpaid one is cancelled at once. A paid one becomes `CANCELLING` until the seller decides: it
 	// takes the purchase back, and the payment is refunded; or it refuses (such as after the return of a car), the
