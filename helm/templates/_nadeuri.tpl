@@ -56,6 +56,15 @@
 {{- if and (eq .Values.mode "contexts") (not (include "nadeuri.hasBus" .)) -}}
   {{- fail "mode contexts requires RabbitMQ: set bus.url or bus.secret, or enable operators.rabbitmq" -}}
 {{- end -}}
+{{- if and (eq .Values.mode "all") (or .Values.identity.contexts .Values.identity.certificates) -}}
+  {{- fail "identity.contexts and identity.certificates are for mode contexts: in mode all, name the one key with identity.secret" -}}
+{{- end -}}
+{{- if and (eq .Values.mode "contexts") .Values.identity.secret -}}
+  {{- fail "identity.secret is the one key of mode all: in mode contexts, name a Secret for each context's key with identity.contexts, and the ConfigMap of their certificates with identity.certificates" -}}
+{{- end -}}
+{{- if ne (empty .Values.identity.contexts) (empty .Values.identity.certificates) -}}
+  {{- fail "identity.contexts and identity.certificates belong together: the chart can't make certificates of keys that it does not create" -}}
+{{- end -}}
 {{- if and .Values.monitoring.serviceMonitor.enabled (not .Values.monitoring.collector.enabled) -}}
   {{- fail "monitoring.serviceMonitor requires monitoring.collector, because the pods have no metrics to scrape: enable it, or monitor your own collector" -}}
 {{- end -}}
@@ -90,9 +99,17 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{/* The Secret of the identity: the one that is named, or the one that the chart creates. */}}
+{{/* The Secret with the key of a unit, or of the operators: (list root name). It is the one that is named, or the one that
+the chart creates. */}}
 {{- define "nadeuri.identity" -}}
-{{ .Values.identity.secret | default (printf "%s-identity" .Chart.Name) }}
+{{- $identity := (index . 0).Values.identity -}}{{- $name := index . 1 -}}
+{{- $named := ternary $identity.secret (replace "{context}" $name $identity.contexts) (eq (index . 0).Values.mode "all") -}}
+{{ $named | default (printf "%s-identity" $name) }}
+{{- end -}}
+
+{{/* The ConfigMap with the certificates of all keys. */}}
+{{- define "nadeuri.certificates" -}}
+{{ .Values.identity.certificates | default (printf "%s-identities" .Chart.Name) }}
 {{- end -}}
 
 {{- define "nadeuri.bus" -}}

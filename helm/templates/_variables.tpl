@@ -78,6 +78,9 @@
 - {name: NADEURI_AUDIENCE, value: {{ $values.auth.audience | quote }}}
 - {name: NADEURI_ROLES_CLAIM, value: {{ $values.auth.rolesClaim | quote }}}
 - {name: NADEURI_IDENTITY, value: /run/secrets/nadeuri/identity.pem}
+{{- if eq $values.mode "contexts" }}
+- {name: NADEURI_IDENTITIES, value: /run/identities/identities.pem}
+{{- end }}
 - {name: NADEURI_RATE, value: {{ int64 $values.limits.rate | quote }}}
 - {name: NADEURI_IN_FLIGHT, value: {{ int64 $values.limits.inFlight | quote }}}
 - {name: NADEURI_REMEMBER_HOURS, value: {{ int64 $values.rememberHours | quote }}}

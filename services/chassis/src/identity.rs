@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 pub enum Identity {
     /// The context's name, which is trusted where authentication is off.
     Named,
-    /// A token of the context's for the one that it calls, signed with the product's own key.
+    /// A token of the context's for the one that it calls, signed with the key of its process.
     Signed(Arc<Signer>),
 }
 

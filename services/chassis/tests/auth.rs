@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chassis::auth::{Auth, AuthError, Caller, DevKey, Grant, ISSUER, JwtSettings, KeySource};
+use chassis::auth::{Auth, AuthError, Caller, DevKey, Grant, Holder, ISSUER, JwtSettings, KeySource};
 use chassis::auth::{Roles, Signer, Trust, Verifier};
 use chassis::clock::Timestamp;
 use contracts::Role;
@@ -84,7 +84,7 @@ fn customers() -> Grant {
 }
 
 fn trust(keys: Vec<Jwk>, grant: Grant) -> Trust {
-    Trust { issuer: IDP.to_owned(), keys: KeySource::Given(JwkSet { keys }), grant }
+    Trust { issuer: IDP.to_owned(), keys: KeySource::Given(JwkSet { keys }), holder: Holder::Anybody, grant }
 }
 
 async fn verifier() -> Verifier {
@@ -170,7 +170,7 @@ async fn a_public_key_is_no_shared_secret() {
 async fn a_key_proves_only_tokens_of_its_own_issuer() {
     let folder = folder("foreign");
     let signer = Signer::open(&DevKey::open_or_create(&folder).unwrap().key, AUDIENCE).unwrap();
-    let verifier = verifier_of(vec![idp(), signer.trust()], "roles").await;
+    let verifier = verifier_of(vec![idp(), signer.trust(Holder::Anybody)], "roles").await;
     let forged = Key::rsa().sign(&claims_but("iss", json!(ISSUER)));
     assert_eq!(verifier.verify(&forged, NOW), Err(AuthError::UnknownKey));
 }
@@ -182,6 +182,7 @@ async fn subjects_of_two_issuers_are_two_callers_and_each_issuer_gives_only_its_
     let other = Trust {
         issuer: OTHER.to_owned(),
         keys: KeySource::Given(JwkSet { keys: vec![Key::ec().public()] }),
+        holder: Holder::Anybody,
         grant: staff,
     };
     let verifier = verifier_of(vec![trust(vec![Key::rsa().public()], customers()), other], "roles").await;
@@ -201,7 +202,7 @@ async fn an_issuer_without_a_prefix_can_not_name_subjects_of_others() {
     let bare = Grant { prefix: String::new(), ..customers() };
     let other = "https://other.example";
     let keys = KeySource::Given(JwkSet { keys: vec![Key::ec().public()] });
-    let other = Trust { issuer: other.to_owned(), keys, grant: Grant::of(other) };
+    let other = Trust { issuer: other.to_owned(), keys, holder: Holder::Anybody, grant: Grant::of(other) };
     let verifier = verifier_of(vec![trust(vec![Key::rsa().public()], bare), other], "roles").await;
     let verify = |sub: &str| verifier.verify(&Key::rsa().sign(&claims_but("sub", json!(sub))), NOW);
     assert!(verify("mina").unwrap().is("mina"));
@@ -277,7 +278,7 @@ async fn a_developers_key_is_made_once_and_is_secret() {
 async fn a_context_signs_its_calls_and_keeps_the_token_while_it_is_good() {
     let folder = folder("service");
     let signer = Signer::open(&DevKey::open_or_create(&folder).unwrap().key, AUDIENCE).unwrap();
-    let verifier = verifier_of(vec![signer.trust()], "roles").await;
+    let verifier = verifier_of(vec![signer.trust(Holder::Anybody)], "roles").await;
     let first = signer.service_authorization("rental", "payment", NOW).unwrap();
     assert_eq!(first, signer.service_authorization("rental", "payment", NOW + Duration::from_secs(239)).unwrap());
     assert_ne!(first, signer.service_authorization("fleet", "payment", NOW).unwrap());
@@ -295,7 +296,7 @@ async fn a_context_signs_its_calls_and_keeps_the_token_while_it_is_good() {
 async fn a_token_is_either_one_of_a_context_for_another_one_or_has_the_other_roles() {
     let folder = folder("either");
     let signer = Signer::open(&DevKey::open_or_create(&folder).unwrap().key, AUDIENCE).unwrap();
-    let verifier = verifier_of(vec![signer.trust(), idp()], "roles").await;
+    let verifier = verifier_of(vec![signer.trust(Holder::Anybody), idp()], "roles").await;
     let token = signer.token("rental", Roles::all(), Duration::from_secs(60), NOW).unwrap();
     let caller = verifier.verify(&token, NOW).unwrap();
     assert_eq!((caller.callee(), caller.roles()), (None, Roles::all().without(Role::Service)));
@@ -311,7 +312,7 @@ async fn a_key_made_by_openssl_can_sign() {
     std::fs::write(&path, pem).unwrap();
     let signer = Signer::open(&path, AUDIENCE).unwrap();
     let token = signer.token("a", Roles::all(), Duration::from_secs(60), NOW).unwrap();
-    assert!(verifier_of(vec![signer.trust()], "roles").await.verify(&token, NOW).is_ok());
+    assert!(verifier_of(vec![signer.trust(Holder::Anybody)], "roles").await.verify(&token, NOW).is_ok());
 
     std::fs::write(&path, RSA).unwrap();
     let error = Signer::open(&path, AUDIENCE).unwrap_err().to_string();

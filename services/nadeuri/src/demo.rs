@@ -37,7 +37,8 @@ pub struct Options {
     #[arg(long, env = "NADEURI_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
 
-    /// The key file of a server that checks tokens: its `--identity`. The demo signs its tokens with it.
+    /// The key file of a server that checks tokens: its `--identity`, or the operators' key if it has `--identities`. The demo
+    /// signs its tokens with it.
     #[arg(long)]
     identity: Option<PathBuf>,
 

@@ -62,7 +62,8 @@ enum Command {
         /// The folder of the development key.
         #[arg(long, default_value = "./data")]
         data: PathBuf,
-        /// The key file that signs the token, in place of the development key: the `--identity` of the server.
+        /// The key file that signs the token, in place of the development key: the `--identity` of the server, or the
+        /// operators' key if it has `--identities`.
         #[arg(long, env = "NADEURI_IDENTITY")]
         identity: Option<PathBuf>,
     },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chassis::access::{Calls, Rate};
-use chassis::auth::{ISSUER, Roles, Trust};
+use chassis::auth::{Holder, ISSUER, Roles, Trust};
 use chassis::pruning;
 use chassis::telemetry::Format;
 use chassis::tls::Files;
@@ -174,8 +174,8 @@ pub struct ServeOptions {
 
     /// The trusted token issuers, as `ISSUER=JWKS`, or `off` (only on loopback), or `own`. Can be repeated.
     ///
-    /// JWKS is a file or a URL. Tokens that the key of `--identity` signed are always accepted; `own` accepts no
-    /// others.
+    /// JWKS is a file or a URL. Tokens that the key of `--identity` signed, or those of `--identities`, are always accepted;
+    /// `own` accepts no others.
     /// `off` checks no tokens: the headers `x-user` and `x-roles` set the caller.
     #[arg(long, env = "NADEURI_AUTH", value_delimiter = ' ', default_value = "off")]
     pub auth: Vec<String>,
@@ -202,9 +202,19 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_ROLES_CLAIM", default_value = "roles")]
     pub roles_claim: String,
 
-    /// The key file (Ed25519, PKCS#8 PEM) that signs calls between contexts. All processes need the same key.
-    #[arg(long, env = "NADEURI_IDENTITY")]
+    /// The key file (Ed25519, PKCS#8 PEM) that signs the calls of this process to other contexts. All processes need the
+    /// same key, unless each has `--identities`.
+    #[arg(long, env = "NADEURI_IDENTITY", value_name = "FILE")]
     pub identity: Option<PathBuf>,
+
+    /// The certificates of the keys of all contexts: a PEM file with one for each, whose subject (CN) is the context.
+    ///
+    /// With it, each process has its own `--identity`: a context is believed only what its own key signed, and no such key
+    /// signs tokens of people. A certificate of `nadeuri` is for these: the operators' key, which `nadeuri token` takes.
+    /// Names may repeat, while one key replaces another. Only names and public keys are read, no validity. Make one with
+    /// `openssl req -x509 -newkey ed25519 -nodes -subj /CN=payment -keyout payment.pem -out payment.crt`.
+    #[arg(long, env = "NADEURI_IDENTITIES", value_name = "FILE")]
+    pub identities: Option<PathBuf>,
 
     /// A call by a context that is no part of this program, as `CALLER=CONTEXT`. Can be repeated.
     ///
@@ -296,8 +306,12 @@ impl ServeOptions {
     pub fn trust(&self) -> anyhow::Result<Vec<Trust>> {
         let named = self.auth.iter().filter(|auth| *auth != "own");
         let mut all: Vec<Trust> = named.map(|trust| trust.parse()).collect::<Result<_, _>>()?;
-        for trust in all.iter_mut().filter(|trust| trust.issuer != ISSUER) {
-            trust.grant.roles = [Role::Customer].into_iter().collect();
+        for trust in &mut all {
+            match trust.issuer == ISSUER {
+                true if self.identities.is_some() => trust.holder = Holder::People,
+                true => {}
+                false => trust.grant.roles = [Role::Customer].into_iter().collect(),
+            }
         }
         for option in &self.issuer_roles {
             let (trust, names) = of_issuer(&mut all, option, "--issuer-roles", "ROLE,ROLE")?;

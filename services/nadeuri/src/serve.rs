@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use chassis::Context;
 use chassis::access::{Guard, Limits};
-use chassis::auth::{Auth, JwtSettings, Signer, Verifier};
+use chassis::auth::{Auth, Holder, JwtSettings, Signer, Trust, Verifier};
 use chassis::bus::{Bus, local::Local, rabbit::Rabbit};
 use chassis::context::{Environment, Running};
 use chassis::db::Database;
@@ -48,7 +48,7 @@ impl Served {
         let tls = Tls::start(options.tls_files()?).await?;
         let listener = server::listen(options.listen).await?;
         let runtime = Runtime::real();
-        let (auth, identity) = auth(options).await?;
+        let (auth, identity) = auth(options, &chosen).await?;
         let limits = Limits { rate: options.rate(), in_flight: options.in_flight, ..Limits::default() };
         let guard = Guard::new(auth, runtime.clock.clone(), limits, options.calls()?);
         let environment = environment(options, &runtime, &guard, identity, &tls)?;
@@ -115,6 +115,9 @@ fn check(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<
              trusted issuer with --auth ISSUER=JWKS"
         );
     }
+    if options.is_auth_off() && options.identities.is_some() {
+        bail!("--identities is for a server that checks tokens: set --auth own, or an issuer with --auth ISSUER=JWKS");
+    }
     let all = chosen.len() == contexts::ALL.len();
     if options.bus == "local" && !all {
         bail!(
@@ -169,7 +172,7 @@ fn bus(options: &ServeOptions, runtime: &Runtime, tls: &Tls) -> anyhow::Result<A
     Ok(Arc::new(Rabbit::new(&options.bus, tls.clone(), &options.bus_prefix, subscriptions, runtime)))
 }
 
-async fn auth(options: &ServeOptions) -> anyhow::Result<(Auth, Identity)> {
+async fn auth(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<(Auth, Identity)> {
     if options.is_auth_off() {
         return Ok((Auth::Off, Identity::Named));
     }
@@ -178,7 +181,13 @@ async fn auth(options: &ServeOptions) -> anyhow::Result<(Auth, Identity)> {
     )?;
     let signer = Signer::open(path, &options.audience)?;
     let mut trust = options.trust()?;
-    trust.push(signer.trust());
+    match &options.identities {
+        None => trust.push(signer.trust(Holder::Anybody)),
+        Some(path) => {
+            let own = Holder::Contexts(chosen.iter().map(|context| context.name.to_owned()).collect());
+            trust.extend([signer.trust(own), Trust::certificates(path)]);
+        }
+    }
     let settings = JwtSettings { trust, audience: options.audience.clone(), roles_claim: options.roles_claim.clone() };
     Ok((Auth::Jwt(Verifier::start(settings).await?), Identity::Signed(Arc::new(signer))))
 }

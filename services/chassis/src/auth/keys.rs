@@ -1,11 +1,12 @@
-//! The public keys of the issuers that are trusted: JSON Web Key Sets (RFC 7517) from files and URLs.
+//! The public keys of the issuers that are trusted: JSON Web Key Sets (RFC 7517) from files and URLs, and the
+//! certificates of contexts.
 //!
 //! Keys are read at start, each hour, and when a token names an unknown key, at most once a minute. If a source can't
 //! be read again, its previous keys stay. The keys are replaced as a whole together with the cache of verified tokens,
 //! so that a withdrawn key is no longer accepted.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::verified::Verified;
-use super::{ISSUER, Roles};
+use super::{ISSUER, Roles, certificates};
 use crate::runtime::supervise;
 
 const REFRESH_EACH: Duration = Duration::from_secs(3600);
@@ -35,8 +36,41 @@ pub struct Trust {
     pub issuer: String,
     /// Where its keys are.
     pub keys: KeySource,
+    /// Whose tokens these keys prove. Certificates say it themselves.
+    pub holder: Holder,
     /// What its tokens prove.
     pub grant: Grant,
+}
+
+impl Trust {
+    /// The product's own issuer, with a key for each context: a PEM file with a certificate for each, whose subject is
+    /// the name of the context. A certificate of [`ISSUER`] is for the tokens of people.
+    pub fn certificates(path: &Path) -> Trust {
+        let keys = KeySource::Certificates(path.to_owned());
+        Trust { issuer: ISSUER.to_owned(), keys, holder: Holder::People, grant: Grant::of(ISSUER) }
+    }
+}
+
+/// Whose tokens a key proves. There are more than one only for the product's own issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Every token of its issuer.
+    Anybody,
+    /// Those of people: every role but that of contexts.
+    People,
+    /// Those of these contexts, for their calls of others.
+    Contexts(Arc<[String]>),
+}
+
+impl Holder {
+    /// Whether a key of this holder proves a token with this subject, which is for calls of one context or not.
+    fn proves(&self, subject: &str, is_for_context: bool) -> bool {
+        match self {
+            Holder::Anybody => true,
+            Holder::People => !is_for_context,
+            Holder::Contexts(names) => is_for_context && names.iter().any(|name| name == subject),
+        }
+    }
 }
 
 /// What an issuer's tokens prove.
@@ -67,6 +101,8 @@ pub enum KeySource {
     File(PathBuf),
     /// A URL of a JWKS. Use `https`, unless the connection is protected otherwise, as within a mesh.
     Url(reqwest::Url),
+    /// A PEM file of certificates, one for each key of a context.
+    Certificates(PathBuf),
     /// Keys given directly.
     Given(JwkSet),
 }
@@ -90,6 +126,17 @@ pub enum KeysError {
         /// Why.
         cause: String,
     },
+    /// A file has a certificate that can't be used, or none.
+    #[error(
+        "the certificates at {place} can't be used: {cause}; write one for each context, made with `openssl req -x509 \
+         -newkey ed25519 -nodes -subj /CN=CONTEXT -keyout CONTEXT.pem -out CONTEXT.crt`"
+    )]
+    Certificates {
+        /// Where.
+        place: String,
+        /// Why.
+        cause: String,
+    },
     /// A source has no usable key.
     #[error("the keys at {place} have none for RS256 (2048 bits or more), ES256 or EdDSA (Ed25519); add one")]
     NoneFits {
@@ -106,14 +153,14 @@ impl FromStr for Trust {
         let (issuer, keys) = text.split_once('=').filter(|(i, k)| !i.is_empty() && !k.is_empty()).ok_or_else(bad)?;
         let is_url = keys.starts_with("https://") || keys.starts_with("http://");
         let keys = if is_url { KeySource::Url(keys.parse().map_err(|_| bad())?) } else { KeySource::File(keys.into()) };
-        Ok(Trust { issuer: issuer.to_owned(), keys, grant: Grant::of(issuer) })
+        Ok(Trust { issuer: issuer.to_owned(), keys, holder: Holder::Anybody, grant: Grant::of(issuer) })
     }
 }
 
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeySource::File(path) => path.display().fmt(f),
+            KeySource::File(path) | KeySource::Certificates(path) => path.display().fmt(f),
             KeySource::Url(url) => shown(url).fmt(f),
             KeySource::Given(_) => f.write_str("the settings"),
         }
@@ -133,6 +180,7 @@ fn shown(url: &reqwest::Url) -> reqwest::Url {
 #[derive(Clone)]
 pub(super) struct Key {
     issuer: Arc<str>,
+    holder: Holder,
     id: Option<String>,
     algorithm: Algorithm,
     pub decoding: DecodingKey,
@@ -141,7 +189,7 @@ pub(super) struct Key {
 
 impl Key {
     /// `None` for keys that are not for signatures we accept, or too weak.
-    fn new(issuer: &Arc<str>, jwk: &Jwk) -> Option<Key> {
+    fn new(issuer: &Arc<str>, holder: &Holder, jwk: &Jwk) -> Option<Key> {
         let (algorithm, named) = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
             AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
@@ -162,11 +210,11 @@ impl Key {
         validation.validate_aud = false;
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let (issuer, id) = (issuer.clone(), jwk.common.key_id.clone());
-        (for_this && for_signatures).then_some(Key { issuer, id, algorithm, decoding, validation })
+        let (issuer, holder, id) = (issuer.clone(), holder.clone(), jwk.common.key_id.clone());
+        (for_this && for_signatures).then_some(Key { issuer, holder, id, algorithm, decoding, validation })
     }
 
-    /// Whether both are the same key with the same name.
+    /// Whether both are the same key with the same name, whoever has it.
     fn is(&self, other: &Key) -> bool {
         use DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
         let is_same = match (self.decoding.kind(), other.decoding.kind()) {
@@ -206,7 +254,13 @@ impl Trusted {
     pub fn key(&self, issuer: &str, algorithm: Algorithm, id: Option<&str>) -> Option<&Key> {
         let fits = |key: &&Key| &*key.issuer == issuer && key.algorithm == algorithm;
         let mut fitting = self.keys.iter().filter(fits).filter(|key| id.is_none() || key.id.as_deref() == id);
-        fitting.next().filter(|_| fitting.next().is_none())
+        fitting.next().filter(|key| fitting.all(|other| other.is(key)))
+    }
+
+    /// Whether a key proves a token with this subject, which is for calls of one context or not. One key may have
+    /// several holders, as in a process that has its own certificate in the file.
+    pub fn proves(&self, key: &Key, subject: &str, is_for_context: bool) -> bool {
+        self.keys.iter().any(|known| known.is(key) && known.holder.proves(subject, is_for_context))
     }
 }
 
@@ -225,8 +279,9 @@ impl Keyring {
         let mut sources = Vec::new();
         for trust in trust {
             let issuer: Arc<str> = trust.issuer.into();
-            let keys = load(&trust.keys, &issuer).await?;
-            sources.push(Source { issuer, place: trust.keys, keys });
+            let mut source = Source { issuer, holder: trust.holder, place: trust.keys, keys: Vec::new() };
+            source.keys = source.load().await?;
+            sources.push(source);
         }
         let ring = Arc::new(Keyring { current: RwLock::default(), wanted: Notify::new() });
         ring.swap(&sources);
@@ -250,7 +305,7 @@ impl Keyring {
         let mut keys: Vec<Key> = Vec::new();
         for key in sources.iter().flat_map(|source| &source.keys) {
             // Two sources may have one key, as when the product's own key stands in a file too.
-            if !keys.iter().any(|known| known.is(key)) {
+            if !keys.iter().any(|known| known.is(key) && known.holder == key.holder) {
                 keys.push(key.clone());
             }
         }
@@ -264,7 +319,7 @@ impl Keyring {
             tokio::time::sleep(REFRESH_PAUSE).await;
             let _ = tokio::time::timeout(REFRESH_EACH - REFRESH_PAUSE, self.wanted.notified()).await;
             for source in &mut *sources {
-                match load(&source.place, &source.issuer).await {
+                match source.load().await {
                     Ok(keys) => source.keys = keys,
                     Err(error) => tracing::warn!(issuer = &*source.issuer, %error, "keeping the previous keys"),
                 }
@@ -276,20 +331,30 @@ impl Keyring {
 
 struct Source {
     issuer: Arc<str>,
+    holder: Holder,
     place: KeySource,
     keys: Vec<Key>,
 }
 
-async fn load(place: &KeySource, issuer: &Arc<str>) -> Result<Vec<Key>, KeysError> {
-    let unreadable = |cause: String| KeysError::Unreadable { place: place.to_string(), cause };
-    let parse = |json: &[u8]| serde_json::from_slice(json).map_err(|error| unreadable(error.to_string()));
-    let set: JwkSet = match place {
-        KeySource::Given(set) => set.clone(),
-        KeySource::File(path) => parse(&tokio::fs::read(path).await.map_err(|error| unreadable(error.to_string()))?)?,
-        KeySource::Url(url) => parse(&fetch(url.clone()).await.map_err(unreadable)?)?,
-    };
-    let keys: Vec<_> = set.keys.iter().filter_map(|jwk| Key::new(issuer, jwk)).collect();
-    if keys.is_empty() { Err(KeysError::NoneFits { place: place.to_string() }) } else { Ok(keys) }
+impl Source {
+    async fn load(&self) -> Result<Vec<Key>, KeysError> {
+        let place = || self.place.to_string();
+        let unreadable = |cause: String| KeysError::Unreadable { place: place(), cause };
+        let read = async |path: &Path| tokio::fs::read(path).await.map_err(|error| unreadable(error.to_string()));
+        let parse = |json: &[u8]| serde_json::from_slice(json).map_err(|error| unreadable(error.to_string()));
+        let set: JwkSet = match &self.place {
+            KeySource::Given(set) => set.clone(),
+            KeySource::File(path) => parse(&read(path).await?)?,
+            KeySource::Url(url) => parse(&fetch(url.clone()).await.map_err(unreadable)?)?,
+            KeySource::Certificates(path) => {
+                let named = certificates::keys(&read(path).await?);
+                let named = named.map_err(|cause| KeysError::Certificates { place: place(), cause })?;
+                return Ok(named.iter().filter_map(|(holder, jwk)| Key::new(&self.issuer, holder, jwk)).collect());
+            }
+        };
+        let keys: Vec<_> = set.keys.iter().filter_map(|jwk| Key::new(&self.issuer, &self.holder, jwk)).collect();
+        if keys.is_empty() { Err(KeysError::NoneFits { place: place() }) } else { Ok(keys) }
+    }
 }
 
 async fn fetch(url: reqwest::Url) -> Result<Vec<u8>, String> {

@@ -3,9 +3,10 @@
 //! [`Verifier`] checks tokens against the public keys of the issuers that are trusted, [`Signer`] makes the tokens of
 //! contexts and developers. [`access`](crate::access) is the authorization.
 //!
-//! **Invariant**: a key proves only tokens of its own issuer. A token that claims another issuer is refused, whoever
-//! signed it.
+//! **Invariant**: a key proves only tokens of its own issuer, and of its [`Holder`]. A token that claims another issuer, or
+//! another context, is refused, whoever signed it.
 
+mod certificates;
 mod dev;
 mod keys;
 mod roles;
@@ -20,7 +21,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 pub use dev::DevKey;
-pub use keys::{Grant, KeySource, KeysError, Trust};
+pub use keys::{Grant, Holder, KeySource, KeysError, Trust};
 pub use roles::Roles;
 pub use signer::{ISSUER, Signer, SignerError};
 pub use verifier::{JwtSettings, Verifier};
@@ -128,6 +129,12 @@ pub enum AuthError {
     /// It is signed with a key that the issuer has not published.
     #[error("the token's key is not one of its issuer's; get a new token, or try again in a minute if the key is new")]
     UnknownKey,
+    /// Its key is that of another caller.
+    #[error(
+        "the token's key is not its subject's: a context signs tokens of its own name, each for one other context; get \
+         tokens of people from an issuer of people"
+    )]
+    Holder,
     /// Its signature is wrong.
     #[error("the token's signature is wrong; get a new token")]
     Signature,

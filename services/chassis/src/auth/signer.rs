@@ -7,14 +7,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use contracts::Role;
-use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, encode};
 use serde::Serialize;
 use tonic::metadata::{Ascii, MetadataValue};
 
-use super::keys::{Grant, KeySource, Trust};
+use super::keys::{Grant, Holder, KeySource, Trust};
 use super::{Caller, Roles};
 use crate::clock::Timestamp;
 
@@ -88,10 +88,7 @@ impl Signer {
 
     fn new(key: &SigningKey, audience: &str) -> Result<Signer, jsonwebtoken::errors::Error> {
         let der = key.to_pkcs8_der().map_err(|_| jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
-        let public = DecodingKey::from_ed_der(key.verifying_key().as_bytes());
-        let mut public = Jwk::from_decoding_key(&public, Some(Algorithm::EdDSA))?;
-        public.common.public_key_use = Some(PublicKeyUse::Signature);
-        public.common.key_id = Some(public.thumbprint(ThumbprintHash::SHA256)?);
+        let public = public_jwk(&key.verifying_key())?;
         let header = Header { kid: public.common.key_id.clone(), ..Header::new(Algorithm::EdDSA) };
         let (key, audience) = (EncodingKey::from_ed_der(der.as_bytes()), audience.to_owned());
         Ok(Signer { key, public, header, audience, service_tokens: Mutex::default() })
@@ -149,10 +146,19 @@ impl Signer {
         JwkSet { keys: vec![self.public.clone()] }
     }
 
-    /// The trust in this key, for contexts that share it and call each other.
-    pub fn trust(&self) -> Trust {
-        Trust { issuer: ISSUER.to_owned(), keys: KeySource::Given(self.public_keys()), grant: Grant::of(ISSUER) }
+    /// The trust in this key as that of its holder.
+    pub fn trust(&self, holder: Holder) -> Trust {
+        let keys = KeySource::Given(self.public_keys());
+        Trust { issuer: ISSUER.to_owned(), keys, holder, grant: Grant::of(ISSUER) }
     }
+}
+
+/// A public key, with the id by which tokens name it.
+pub(super) fn public_jwk(key: &VerifyingKey) -> Result<Jwk, jsonwebtoken::errors::Error> {
+    let mut public = Jwk::from_decoding_key(&DecodingKey::from_ed_der(key.as_bytes()), Some(Algorithm::EdDSA))?;
+    public.common.public_key_use = Some(PublicKeyUse::Signature);
+    public.common.key_id = Some(public.thumbprint(ThumbprintHash::SHA256)?);
+    Ok(public)
 }
 
 impl fmt::Debug for Signer {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::keys::{Grant, Keyring, KeysError, Trust, Trusted};
+use super::keys::{Grant, Key, Keyring, KeysError, Trust, Trusted};
 use super::signer::ISSUER;
 use super::verified::LEEWAY_SECONDS;
 use super::{AuthError, Caller, Roles};
@@ -65,7 +65,7 @@ impl Verifier {
         if let Some(caller) = trusted.verified.get(token, now_seconds) {
             return Ok(caller);
         }
-        let (issuer, claims) = self.check(&trusted, token)?;
+        let (issuer, key, claims) = self.check(&trusted, token)?;
         if claims.exp + LEEWAY_SECONDS <= now_seconds {
             return Err(AuthError::Expired);
         }
@@ -74,6 +74,9 @@ impl Verifier {
         }
         let Grant { roles: granted, prefix } = self.grants.get(&issuer).ok_or(AuthError::Issuer)?;
         let callee = self.callee(&claims.aud, &issuer).ok_or(AuthError::Audience)?;
+        if !trusted.proves(key, &claims.sub, callee.is_some()) {
+            return Err(AuthError::Holder);
+        }
         let roles = self.roles(&claims.others).and(*granted);
         // A token of a context is for one other context, and proves nothing else; no other token is one of a context.
         let contexts = [Role::Service].into_iter().collect();
@@ -112,7 +115,7 @@ impl Verifier {
     }
 
     /// Checks all but the times.
-    fn check(&self, trusted: &Trusted, token: &str) -> Result<(String, Claims), AuthError> {
+    fn check<'t>(&self, trusted: &'t Trusted, token: &str) -> Result<(String, &'t Key, Claims), AuthError> {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(AuthError::Malformed);
         }
@@ -133,7 +136,7 @@ impl Verifier {
             self.ring.want_fresh();
             return Err(AuthError::UnknownKey);
         };
-        Ok((iss, decode(token, &key.decoding, &key.validation)?.claims))
+        Ok((iss, key, decode(token, &key.decoding, &key.validation)?.claims))
     }
 
     fn roles(&self, claims: &Map<String, Value>) -> Roles {

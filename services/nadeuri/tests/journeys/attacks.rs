@@ -15,9 +15,10 @@ use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 
 use crate::runner::{Suite, journeys};
+use crate::support::client::Who;
 use crate::support::cluster::{Cluster, Setup};
 use crate::support::{PATIENCE, new_id, period, reason, refused, retry_delay};
-use crate::wire::{Sent, Wire, caller, framed, status_after};
+use crate::wire::{Sent, Wire, framed, status_after};
 
 /// The calls under way of one caller: a quarter of `--in-flight`, by default.
 const SHARE_OF_CALLS: usize = 1024;
@@ -39,8 +40,13 @@ pub fn add(suite: &mut Suite) {
     suite.own_in(Setup::Embedded, "hostile_streams_do_not_hold_up_a_stop", own);
 }
 
+/// The metadata of an admin of this name.
+fn admin_named(app: &Cluster, name: &str) -> Vec<(&'static str, String)> {
+    app.client(Who::Named { name: name.to_owned(), roles: "admin" }).credentials()
+}
+
 /// Opens so many calls, and sends no message.
-async fn open(wires: &mut [Wire], path: &str, headers: &[(&str, &str)], each: usize) -> Vec<Sent> {
+async fn open(wires: &mut [Wire], path: &str, headers: &[(&'static str, String)], each: usize) -> Vec<Sent> {
     let mut calls = Vec::new();
     for wire in wires {
         for _ in 0..each {
@@ -55,7 +61,7 @@ async fn hostile_headers_without_a_message_take_no_place_of_others(app: Arc<Clus
     let mallory = format!("mallory-{}", new_id());
     let mut wires = [Wire::connect(address).await, Wire::connect(address).await, Wire::connect(address).await];
     let path = ListReservationsRequest::RPC.path;
-    let calls = open(&mut wires, path, &caller(&mallory, "customer"), SHARE_OF_CALLS / 2).await;
+    let calls = open(&mut wires, path, &app.by(&mallory).credentials(), SHARE_OF_CALLS / 2).await;
     let attack = join_all(calls.into_iter().map(Sent::status));
     let others = async {
         let (admin, mina) = (app.admin(), app.by("mina"));
@@ -105,15 +111,15 @@ async fn hostile_watches_that_are_not_read_leave_room_for_others(app: Arc<Cluste
     let all = framed(&WatchEventsRequest { after_position: Some(0), ..Default::default() });
     let mut open = Vec::new();
     for _ in 0..SHARE_OF_WATCHES {
-        let mut watch = wire.open(path, &caller(&mallory, "admin")).await.unwrap();
+        let mut watch = wire.open(path, &admin_named(&app, &mallory)).await.unwrap();
         watch.body.send_data(all.clone(), true).unwrap();
         open.push(watch.response().await);
     }
-    let mut one_more = wire.open(path, &caller(&mallory, "admin")).await.unwrap();
+    let mut one_more = wire.open(path, &admin_named(&app, &mallory)).await.unwrap();
     one_more.body.send_data(all.clone(), true).unwrap();
     let denied = one_more.status().await;
     refused::<WatchEventsResponse>(Err(denied), Code::ResourceExhausted, "TOO_MANY_CALLS");
-    let mut other = wire.open(path, &caller("auditor", "admin")).await.unwrap();
+    let mut other = wire.open(path, &admin_named(&app, "auditor")).await.unwrap();
     other.body.send_data(all, true).unwrap();
     let watching = other.response().await;
     assert!(Status::from_header_map(watching.headers()).is_none(), "another admin watches");
@@ -121,14 +127,14 @@ async fn hostile_watches_that_are_not_read_leave_room_for_others(app: Arc<Cluste
 
 async fn hostile_content_that_is_not_grpc_is_not_executed(app: Arc<Cluster>) {
     let mut wire = Wire::connect(app.address("fleet")).await;
-    let [user, roles] = caller("mina", "customer");
+    let mina = app.by("mina").credentials();
     for content in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
-        let headers = [user, roles, ("content-type", content)];
+        let headers = [mina.as_slice(), &[("content-type", content.to_owned())]].concat();
         let mut sent = wire.open(ListCarsRequest::RPC.path, &headers).await.unwrap();
         sent.body.send_data(framed(&ListCarsRequest::default()), true).unwrap();
         assert_eq!(sent.response().await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content}");
     }
-    assert_eq!(wire.call(&ListCarsRequest::default(), &[user, roles]).await.code(), Code::Ok);
+    assert_eq!(wire.call(&ListCarsRequest::default(), &mina).await.code(), Code::Ok);
 }
 
 async fn hostile_connections_that_say_nothing_are_closed(app: Arc<Cluster>) {
@@ -153,7 +159,7 @@ async fn hostile_streams_do_not_hold_up_a_stop() {
     // A stream that held up the stop would hold it for longer than the test waits.
     let app = Cluster::new(Setup::Embedded).with(&["--stop-ms", "600000"]).started().await;
     let mut wire = Wire::connect(app.address("chronicle")).await;
-    let mut watch = wire.open(WatchEventsRequest::RPC.path, &caller("ops", "admin")).await.unwrap();
+    let mut watch = wire.open(WatchEventsRequest::RPC.path, &admin_named(&app, "ops")).await.unwrap();
     watch.body.send_data(framed(&WatchEventsRequest::default()), true).unwrap();
     let mut ends = vec![tokio::spawn(status_after(watch.response().await.into_body()))];
     for _ in 0..OPEN_STREAMS {

@@ -11,23 +11,33 @@ use contracts::rental::v1::{ListReservationsRequest, ReserveCarRequest, RetireCa
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, encode};
 use serde_json::json;
+use tokio::sync::MutexGuard;
 use tonic::Code;
 
 use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::process::nadeuri;
 use crate::support::verbs::{some_car, won};
 use crate::support::{eventually, new_id, period, precondition, refused, retry_delay};
+use crate::wire::Wire;
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
         x5_a_customer_sees_and_changes_only_their_own,
     }
+    journeys! { suite.fragile:
+        x5_who_has_the_key_of_a_context_is_that_context_alone,
+    }
     suite.own_in(Setup::Embedded, "x5_a_server_that_checks_tokens_lets_nobody_else_in", || async {
-        tokens(Cluster::new(Setup::Embedded)).await;
+        let app = Cluster::new(Setup::Embedded);
+        let (operators, contexts) = (app.file("keys/dev-key.pem"), app.file("keys/dev-key.pem"));
+        tokens(checking(app).await, operators, |_| contexts.clone()).await;
     });
     suite.own_in(Setup::PerContext, "x5_contexts_call_each_other_with_tokens_of_their_own", || async {
-        tokens(Cluster::new(Setup::PerContext)).await;
+        let app = Cluster::new(Setup::PerContext).started().await;
+        let (operators, contexts) = (app.file("keys/nadeuri.pem"), app.file("keys"));
+        tokens(app, operators, |context| format!("{contexts}/{context}.pem")).await;
     });
     suite.own_in(Setup::Embedded, "x5_a_server_without_an_issuer_accepts_what_its_own_key_signed", own_tokens);
     suite.own_in(Setup::Embedded, "x5_subjects_of_two_issuers_are_two_customers", || issuers(Setup::Embedded));
@@ -90,33 +100,35 @@ async fn checking(app: Cluster) -> Cluster {
     app.with(&["--auth", &format!("nadeuri={jwks}"), "--identity", &key]).started().await
 }
 
-async fn tokens(app: Cluster) {
-    let app = checking(app).await;
-    let make = |arguments: &[&str]| token(&app, "keys", arguments);
+/// A cluster that accepts what the key in the file `operators` signs for people, and that of `key` for each context.
+async fn tokens(app: Cluster, operators: String, key: impl Fn(&str) -> String) {
+    let make = |arguments: &[&str]| token(&app, "unused", &[&["--identity", &operators], arguments].concat());
     let admin = bearer(&app, make(&["--subject", "boss", "--role", "admin"]));
     let mina = bearer(&app, make(&["--subject", "mina"]));
     let jun = bearer(&app, make(&["--subject", "jun", "--role", "customer"]));
 
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let get = || GetCarRequest { car_id: car.car_id.clone() };
-    let signer = Signer::open(app.file("keys/dev-key.pem").as_ref(), "nadeuri").unwrap();
+    let signer = Signer::open(operators.as_ref(), "nadeuri").unwrap();
     let (day, hour) = (Duration::from_secs(86_400), Duration::from_secs(3_600));
     let yesterday = signer.token("mina", Roles::all(), hour, crate::support::now() - day).unwrap();
     let expired = bearer(&app, yesterday);
     let foreign = bearer(&app, token(&app, "others", &["--subject", "mina"]));
     let other_audience = bearer(&app, make(&["--audience", "elsewhere"]));
     let forged = bearer(&app, format!("{}x", make(&[])));
-    let without_token = app.by("mina");
     let nobody = app.client(Who::Nobody);
-    for client in [&expired, &foreign, &other_audience, &forged, &without_token, &nobody, &bearer(&app, "x".to_owned())]
-    {
+    for client in [&expired, &foreign, &other_audience, &forged, &nobody, &bearer(&app, "x".to_owned())] {
         refused(client.send(get()).await, Code::Unauthenticated, "UNAUTHENTICATED");
     }
+    let headers = [("x-user", "mina".to_owned()), ("x-roles", "admin".to_owned())];
+    let claimed = Wire::connect(app.address("fleet")).await.call(&get(), &headers).await;
+    refused::<()>(Err(claimed), Code::Unauthenticated, "UNAUTHENTICATED");
     refused(mina.register(some_car("Mine", won(1))).await, Code::PermissionDenied, "ROLE_MISSING");
     refused(admin.reserve(&car, period(1, 1)).await, Code::PermissionDenied, "ROLE_MISSING");
 
     // Contexts that are not themselves: each token is for one context, and serves for the calls that are declared.
     let context = |from, to| {
+        let signer = Signer::open(key(from).as_ref(), "nadeuri").unwrap();
         let authorization = signer.service_authorization(from, to, crate::support::now()).unwrap();
         bearer(&app, authorization.to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned())
     };
@@ -139,12 +151,39 @@ async fn tokens(app: Cluster) {
     assert_eq!(admin.remove(&car).await.unwrap().status(), CarStatus::Removed);
     mina.is_notified(&trip, &["CAR_RESERVED", "CAR_RENTED", "CAR_RETURNED"]).await;
 
-    let anonymous = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
+    let anonymous = ["rebuild", "mypage", "--server", &app.url("mypage")].map(str::to_owned);
+    let anonymous = nadeuri(&anonymous).output().unwrap();
     assert!(!anonymous.status.success(), "an operator needs a token too");
     let boss = make(&["--role", "admin"]);
     let rebuilt = app.run(&["rebuild", "mypage", "--server", &app.url("mypage"), "--token", &boss]);
     assert!(rebuilt.status.success(), "{rebuilt:?}");
     app.down().await;
+}
+
+/// Somebody took the key of `mypage`.
+async fn x5_who_has_the_key_of_a_context_is_that_context_alone(app: MutexGuard<'static, Option<Cluster>>) {
+    let app = app.as_ref().unwrap();
+    let identities = app.identities().unwrap();
+    let collect = async |token: String| bearer(app, token).send(CollectPaymentRequest::default()).await;
+    let by_rental = collect(identities.call("rental", "rental", "payment")).await;
+    refused(by_rental, Code::InvalidArgument, "INVALID_FIELDS");
+    for from in ["rental", "payment"] {
+        let by_mypage = collect(identities.call("mypage", from, "payment")).await;
+        refused(by_mypage, Code::Unauthenticated, "UNAUTHENTICATED");
+    }
+    let by_mypage = collect(identities.call("mypage", "mypage", "payment")).await;
+    refused(by_mypage, Code::PermissionDenied, "ROLE_MISSING");
+
+    let key = app.file("keys/mypage.pem");
+    for context in ["payment", "mypage"] {
+        let admin = token(app, "unused", &["--identity", &key, "--subject", "admin", "--role", "admin"]);
+        let listed = app.run(&["dead", "list", context, "--server", &app.url(context), "--token", &admin]);
+        let said = String::from_utf8_lossy(&listed.stderr);
+        assert!(!listed.status.success() && said.contains("the token's key is not its subject's"), "{said}");
+    }
+    let customer = bearer(app, token(app, "unused", &["--identity", &key, "--subject", "mina"]));
+    let mine = customer.send(ListReservationsRequest::default()).await;
+    refused(mine, Code::Unauthenticated, "UNAUTHENTICATED");
 }
 
 /// As the chart installs it: no issuer yet, one key for the server and its operators, and a probe that needs no token.

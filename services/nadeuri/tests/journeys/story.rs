@@ -21,7 +21,7 @@ use crate::runner::{Suite, journeys};
 use crate::support::cluster::{Cluster, Setup};
 use crate::support::verbs::won;
 use crate::support::{PATIENCE, eventually, new_id, period, refused, wrong};
-use crate::wire::{Wire, caller};
+use crate::wire::Wire;
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
 
@@ -155,9 +155,9 @@ async fn x4_a_call_ends_at_the_callers_deadline(app: Arc<Cluster>) {
     };
     // A client with a timer of its own would sometimes end the call first.
     let mut wire = Wire::connect(app.address("rental")).await;
-    let [user, roles] = caller("mina", "customer");
+    let headers = [mina.credentials().as_slice(), &[("grpc-timeout", "200m".to_owned())]].concat();
     let start = tokio::time::Instant::now();
-    let status = wire.call(&request, &[user, roles, ("grpc-timeout", "200m")]).await;
+    let status = wire.call(&request, &headers).await;
     assert!(start.elapsed() < Duration::from_secs(2), "the call does not wait for the processor's three seconds");
     refused::<()>(Err(status), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     mina.cancel(&trip).await.unwrap();

@@ -14,11 +14,6 @@ use tonic::codegen::http::{HeaderMap, Method, Request, Response};
 
 use crate::support::PATIENCE;
 
-/// The headers of a caller with this name and these roles, where auth is off.
-pub fn caller<'a>(name: &'a str, roles: &'a str) -> [(&'static str, &'a str); 2] {
-    [("x-user", name), ("x-roles", roles)]
-}
-
 /// A message as gRPC frames it.
 pub fn framed<M: prost::Message>(message: &M) -> Bytes {
     let body = message.encode_to_vec();
@@ -51,13 +46,13 @@ impl Wire {
     }
 
     /// Sends the headers of a call, when the server allows one more stream.
-    pub async fn open(&mut self, path: &str, headers: &[(&str, &str)]) -> Result<Sent, h2::Error> {
+    pub async fn open(&mut self, path: &str, headers: &[(&'static str, String)]) -> Result<Sent, h2::Error> {
         let mut request = Request::builder().method(Method::POST).uri(format!("http://nadeuri{path}"));
         if !headers.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/grpc");
         }
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            request = request.header(*name, value);
         }
         let mut requests = self.requests.clone().ready().await?;
         let (response, body) = requests.send_request(request.body(()).unwrap(), false)?;
@@ -65,7 +60,7 @@ impl Wire {
     }
 
     /// Makes a call, and returns its status.
-    pub async fn call<M: Unary>(&mut self, message: &M, headers: &[(&str, &str)]) -> Status {
+    pub async fn call<M: Unary>(&mut self, message: &M, headers: &[(&'static str, String)]) -> Status {
         let mut sent = self.open(M::RPC.path, headers).await.unwrap();
         sent.body.send_data(framed(message), true).unwrap();
         sent.status().await

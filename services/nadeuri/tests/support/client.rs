@@ -10,6 +10,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
+use super::cluster::contexts;
+use super::identities::Identities;
 use super::{LOOK, PATIENCE};
 
 /// The default deadline of a call.
@@ -18,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// The caller, and how they authenticate.
 #[derive(Clone, Debug)]
 pub enum Who {
-    /// Auth is off: the headers set the caller.
+    /// With auth off, headers set the caller; otherwise a key of the test signs a token.
     Named {
         /// The subject.
         name: String,
@@ -42,18 +44,19 @@ impl Who {
         Who::Named { name: "admin".to_owned(), roles: "admin" }
     }
 
-    fn sign<M>(&self, request: &mut Request<M>) {
-        let text = |text: &str| -> MetadataValue<Ascii> { text.parse().unwrap() };
-        let metadata = request.metadata_mut();
-        match self {
-            Who::Named { name, roles } => {
-                metadata.insert("x-user", text(name));
-                metadata.insert("x-roles", text(roles));
+    /// The metadata that says so, in a call of a context.
+    fn credentials(&self, keys: Option<&Identities>, callee: Option<&'static str>) -> Vec<(&'static str, String)> {
+        let bearer = |token: String| vec![("authorization", format!("Bearer {token}"))];
+        match (self, keys) {
+            (Who::Named { name, roles }, None) => vec![("x-user", name.clone()), ("x-roles", (*roles).to_owned())],
+            (Who::Named { name, roles: "service" }, Some(keys)) => {
+                let callee = callee.expect("a context calls one other context");
+                let from = contexts().find(|context| context == name).expect("it is a context");
+                bearer(keys.call(from, from, callee))
             }
-            Who::Token(token) => {
-                metadata.insert("authorization", text(&format!("Bearer {token}")));
-            }
-            Who::Nobody => {}
+            (Who::Named { name, roles }, Some(keys)) => keys.person(name, roles).map(bearer).unwrap_or_default(),
+            (Who::Token(token), _) => bearer(token.clone()),
+            (Who::Nobody, _) => vec![],
         }
     }
 }
@@ -63,6 +66,7 @@ impl Who {
 pub struct Places {
     places: Arc<BTreeMap<&'static str, (SocketAddr, Channel)>>,
     tls: Option<ClientTlsConfig>,
+    identities: Option<Arc<Identities>>,
 }
 
 impl Places {
@@ -82,7 +86,18 @@ impl Places {
             let channel = channels.entry(address).or_insert_with(|| connect(address)).clone();
             (context, (address, channel))
         };
-        Places { places: Arc::new(places.into_iter().map(channel).collect()), tls }
+        Places { places: Arc::new(places.into_iter().map(channel).collect()), tls, identities: None }
+    }
+
+    /// The same, where callers need tokens, which these keys sign.
+    #[must_use]
+    pub fn with_tokens(self, identities: Option<Arc<Identities>>) -> Places {
+        Places { identities, ..self }
+    }
+
+    /// The keys that sign tokens, if callers need some.
+    pub fn identities(&self) -> Option<&Arc<Identities>> {
+        self.identities.as_ref()
     }
 
     /// The settings of TLS, if it is used.
@@ -97,7 +112,7 @@ impl Places {
 
     /// The same addresses, with new connections.
     pub fn reconnected(&self) -> Places {
-        Places::over(self.addresses(), self.tls.clone())
+        Places::over(self.addresses(), self.tls.clone()).with_tokens(self.identities.clone())
     }
 
     /// The number of processes.
@@ -153,22 +168,34 @@ impl Client {
 
     /// A request with credentials and deadline.
     pub fn request<M>(&self, message: M) -> Request<M> {
-        let mut request = Request::new(message);
+        let mut request = self.endless(message);
         request.set_timeout(self.deadline);
-        self.who.sign(&mut request);
         request
     }
 
     /// A request without deadline, for streams.
     pub fn endless<M>(&self, message: M) -> Request<M> {
+        self.signed(message, None)
+    }
+
+    fn signed<M>(&self, message: M, callee: Option<&'static str>) -> Request<M> {
         let mut request = Request::new(message);
-        self.who.sign(&mut request);
+        for (name, value) in self.who.credentials(self.places.identities.as_deref(), callee) {
+            request.metadata_mut().insert(name, value.parse::<MetadataValue<Ascii>>().unwrap());
+        }
         request
+    }
+
+    /// The metadata of the caller.
+    pub fn credentials(&self) -> Vec<(&'static str, String)> {
+        self.who.credentials(self.places.identities.as_deref(), None)
     }
 
     /// Makes a call.
     pub async fn send<M: Unary>(&self, message: M) -> Result<M::Response, Status> {
-        ::client::call(self.channel(M::CONTEXT), self.request(message)).await.map(Response::into_inner)
+        let mut request = self.signed(message, Some(M::CONTEXT));
+        request.set_timeout(self.deadline);
+        ::client::call(self.channel(M::CONTEXT), request).await.map(Response::into_inner)
     }
 
     /// Repeats a call with the same request until there is a response, as a correct client does when a server is down.

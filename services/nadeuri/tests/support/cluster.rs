@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Output};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use chassis::db::Database;
 use chassis::envelope::PARTITIONS;
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use super::authority::Authority;
 use super::client::{Client, Places, Who, endpoint};
 use super::eventually;
+use super::identities::Identities;
 use super::process::{free_address, nadeuri};
 use super::stand_in::{Behaviour, StandIn};
 
@@ -33,7 +34,7 @@ pub enum Setup {
     Embedded,
     /// One process, with PostgreSQL and RabbitMQ.
     OneProcess,
-    /// One process per context, with PostgreSQL and RabbitMQ.
+    /// One process per context, each with its own key, with PostgreSQL and RabbitMQ.
     PerContext,
 }
 
@@ -114,7 +115,10 @@ impl Cluster {
     pub fn new(setup: Setup) -> Cluster {
         let cluster = match setup {
             Setup::Embedded | Setup::OneProcess => Cluster::together(),
-            Setup::PerContext => Cluster::of(&contexts().collect::<Vec<_>>().chunks(1).collect::<Vec<_>>()),
+            Setup::PerContext => {
+                let each = contexts().collect::<Vec<_>>();
+                Cluster::of(&each.chunks(1).collect::<Vec<_>>()).with_identities()
+            }
         };
         match setup {
             Setup::Embedded => cluster,
@@ -178,7 +182,8 @@ impl Cluster {
         for argument in &mut self.arguments {
             *argument = argument.replace("=http://", "=https://");
         }
-        self.places = Places::over(self.places.addresses(), Some(authority.client()));
+        let identities = self.places.identities().cloned();
+        self.places = Places::over(self.places.addresses(), Some(authority.client())).with_tokens(identities);
         let (certificate, key) = authority.issue();
         let all = format!("{}{others}", authority.certificate);
         let contents =
@@ -186,6 +191,16 @@ impl Cluster {
         contents.iter().for_each(|(name, pem)| std::fs::write(self.file(name), pem).unwrap());
         let [ca, all, certificate, key] = contents.map(|(name, _)| self.file(name));
         self.with(&["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &ca, "--ca", &all])
+    }
+
+    /// Gives each process its own key. Callers get tokens, which the operators' key signs.
+    #[must_use]
+    pub fn with_identities(mut self) -> Cluster {
+        let keys = self.folder.path().join("keys");
+        let identities = Identities::create(&keys, self.nodes.iter().map(|node| node.contexts.as_slice()));
+        self.places = self.places.with_tokens(Some(Arc::new(identities)));
+        let all = self.file("keys/identities.pem");
+        self.with(&["--auth", "own", "--identities", &all, "--rate", "0"])
     }
 
     /// Adds arguments for all processes.
@@ -234,10 +249,12 @@ impl Cluster {
 
     fn spawn(&mut self, index: usize) {
         let log = self.folder.path().join(format!("{index}.log"));
+        let key = self.file(&format!("keys/{}.pem", self.nodes[index].contexts[0]));
+        let identity = self.identities().map(|_| ["--identity".to_owned(), key]);
         let node = &mut self.nodes[index];
         if node.server.is_none() {
             let mut command = nadeuri(&["serve".to_owned(), "--listen".to_owned(), node.address.to_string()]);
-            command.args(&node.contexts).args(&self.arguments);
+            command.args(&node.contexts).args(&self.arguments).args(identity.into_iter().flatten());
             node.server = Some(Server::spawn(&mut command, &log).unwrap());
         }
     }
@@ -327,6 +344,11 @@ impl Cluster {
         self.places.url(context)
     }
 
+    /// The keys of its processes and operators, if each has its own.
+    pub fn identities(&self) -> Option<&Identities> {
+        self.places.identities().map(|identities| &**identities)
+    }
+
     /// A customer.
     pub fn by(&self, name: &str) -> Client {
         self.places.client(Who::customer(name))
@@ -352,10 +374,11 @@ impl Cluster {
         self.places.reconnected().client(Who::customer(name))
     }
 
-    /// Runs a command of the product, and returns its output.
+    /// Runs a command of the product as an admin, and returns its output.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        nadeuri(&arguments).output().unwrap()
+        let token = self.identities().and_then(|identities| identities.person("admin", "admin"));
+        nadeuri(&arguments).envs(token.map(|token| ("NADEURI_TOKEN", token))).output().unwrap()
     }
 
     /// The logs of all processes, for the message of a failed test.

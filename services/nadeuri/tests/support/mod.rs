@@ -6,6 +6,7 @@ pub mod authority;
 pub mod bikes;
 pub mod client;
 pub mod cluster;
+pub mod identities;
 pub mod orders;
 pub mod process;
 pub mod stand_in;
