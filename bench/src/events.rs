@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use chassis::Envelope;
 use chassis::access::{self, Guard};
 use chassis::auth::Auth;
-use chassis::bus::{Bus, Subscription, rabbit::Rabbit};
+use chassis::bus::rabbit::{Rabbit, Settings};
+use chassis::bus::{Bus, Subscription};
 use chassis::context::Environment;
 use chassis::db::Database;
 use chassis::identity::Identity;
@@ -49,7 +50,8 @@ pub async fn measure(postgres: &str, amqp: &str, table: &mut Table) -> anyhow::R
 async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Duration> {
     let runtime = Runtime::real();
     let name = format!("bench{}", Uuid::now_v7().simple());
-    let bus = Rabbit::new(amqp, Tls::default(), &name, vec![("chronicle", Subscription::All)], &runtime);
+    let settings = Settings { url: amqp.to_owned(), tls: Tls::default(), prefix: name.clone(), users: None };
+    let bus = Rabbit::new(settings, vec![("chronicle", Subscription::All)], &runtime);
     let environment = Environment {
         runtime: runtime.clone(),
         bus: Arc::new(bus.clone()),

@@ -65,6 +65,15 @@
 {{- if ne (empty .Values.identity.contexts) (empty .Values.identity.certificates) -}}
   {{- fail "identity.contexts and identity.certificates belong together: the chart can't make certificates of keys that it does not create" -}}
 {{- end -}}
+{{- if and (eq .Values.mode "all") (contains "{context}" (print .Values.bus.key .Values.bus.users)) -}}
+  {{- fail "bus.key and bus.users have {context} in mode contexts only: in mode all, the events of all contexts come by one user" -}}
+{{- end -}}
+{{- if and .Values.bus.users .Values.operators.rabbitmq.enabled -}}
+  {{- fail "bus.users needs users that you create: operators.rabbitmq has one, with a name of its own" -}}
+{{- end -}}
+{{- if and (contains "{context}" .Values.bus.users) (not (and .Values.bus.secret (contains "{context}" .Values.bus.key))) -}}
+  {{- fail "bus.users has a user for each context: give each its own URL, in bus.secret with {context} in bus.key" -}}
+{{- end -}}
 {{- if and .Values.monitoring.serviceMonitor.enabled (not .Values.monitoring.collector.enabled) -}}
   {{- fail "monitoring.serviceMonitor requires monitoring.collector, because the pods have no metrics to scrape: enable it, or monitor your own collector" -}}
 {{- end -}}

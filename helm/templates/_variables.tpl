@@ -48,8 +48,11 @@
 - {name: NADEURI_BUS, value: "amqp://$(RABBITMQ_USERNAME):$(RABBITMQ_PASSWORD)@$(RABBITMQ_HOST):$(RABBITMQ_PORT)/%2f"}
 - {name: NADEURI_BUS_PREFIX, value: {{ $values.bus.prefix | quote }}}
 {{- else if or $values.bus.url $values.bus.secret }}
-{{ include "nadeuri.secretVariable" (list "NADEURI_BUS" (include "nadeuri.bus" $root) $values.bus.key) }}
+{{ include "nadeuri.secretVariable" (list "NADEURI_BUS" (include "nadeuri.bus" $root) (replace "{context}" (index . 1) $values.bus.key)) }}
 - {name: NADEURI_BUS_PREFIX, value: {{ $values.bus.prefix | quote }}}
+{{- with $values.bus.users }}
+- {name: NADEURI_BUS_USERS, value: {{ . | quote }}}
+{{- end }}
 {{- else if eq $unit.store.kind "postgresql" }}
 - {name: NADEURI_DATA, value: /var/lib/nadeuri}
 {{- end }}

@@ -46,6 +46,13 @@ pub enum Command {
     Kill(One),
     /// Start a server again, on the same port and the same data.
     Start(One),
+    /// Import definitions, such as users and their permissions, into RabbitMQ.
+    Define {
+        #[command(flatten)]
+        place: Place,
+        /// The file, as `rabbitmqctl import_definitions` reads it.
+        definitions: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
@@ -134,6 +141,11 @@ pub fn run(command: &Command) -> Result<()> {
         }
         Command::Kill(One { place, kind }) => kill(&place.folder, *kind),
         Command::Start(One { place, kind }) => start(&place.folder, *kind),
+        Command::Define { place, definitions } => {
+            let folder = existing(&place.folder)?;
+            let port = Kind::Rabbitmq.port(&folder).context("`up` never started RabbitMQ here")?;
+            rabbitmq::define(&Kind::Rabbitmq.folder(&folder), port, definitions)
+        }
     }
 }
 

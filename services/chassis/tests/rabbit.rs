@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::Envelope;
-use chassis::bus::rabbit::Rabbit;
+use chassis::bus::rabbit::{Rabbit, Settings};
 use chassis::bus::{Bus as _, Consumer, Handler, Stopped, Subscription};
 use chassis::health::HealthCheck;
 use chassis::runtime::{Runtime, Tasks};
@@ -83,6 +83,10 @@ fn variable(name: &str) -> String {
     std::env::var(name).expect("needs RabbitMQ: run `cargo xtask test`")
 }
 
+fn settings(url: &str, tls: Tls, prefix: &str) -> Settings {
+    Settings { url: url.to_owned(), tls, prefix: prefix.to_owned(), users: None }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_flow_are_delivered_in_order_and_again_to_the_next_consumer_if_they_were_not_handled() {
     deliver(&variable("NADEURI_TEST_AMQP"), Tls::default()).await;
@@ -104,7 +108,7 @@ async fn a_broker_of_an_unknown_authority_is_an_error_that_says_so() {
     std::fs::write(&other, certificate.pem()).unwrap();
     let tls = Tls::start(Files { ca: Some(other), ..Files::default() }).await.unwrap();
     let runtime = Runtime::real();
-    let bus = Rabbit::new(&broker, tls, "unknown.", vec![("receiver", Subscription::All)], &runtime);
+    let bus = Rabbit::new(settings(&broker, tls, "unknown."), vec![("receiver", Subscription::All)], &runtime);
     let event = place(&runtime, runtime.ids.uuid(runtime.now()), 1);
     let outcome = tokio::time::timeout(PATIENCE, bus.publish("place", &[event])).await.unwrap();
     let error = outcome.unwrap_err().to_string();
@@ -117,7 +121,8 @@ async fn deliver(broker: &str, tls: Tls) {
     let flow = runtime.ids.uuid(runtime.now());
     let prefix = format!("bus{}.", flow.simple());
     let subscriptions = || vec![("receiver", Subscription::Kinds(vec![Place::full_name()]))];
-    let bus = Rabbit::new(broker, tls.clone(), &prefix, subscriptions(), &runtime);
+    let settings = settings(broker, tls, &prefix);
+    let bus = Rabbit::new(settings.clone(), subscriptions(), &runtime);
 
     let events: Vec<Envelope> = (0..100).map(|number| place(&runtime, flow, number)).collect();
     // Nobody consumes yet: they wait.
@@ -130,7 +135,7 @@ async fn deliver(broker: &str, tls: Tls) {
     assert!(kept.events.lock().unwrap().is_empty());
 
     let second = Tasks::default();
-    Rabbit::new(broker, tls.clone(), &prefix, subscriptions(), &runtime).consume(consumer(&kept), &second);
+    Rabbit::new(settings, subscriptions(), &runtime).consume(consumer(&kept), &second);
     kept.wait_until("the second consumer gets all", |kept| kept.events.lock().unwrap().len() >= 100).await;
     let expected: Vec<String> = (0..100).map(|number: usize| number.to_string()).collect();
     assert_eq!(*kept.events.lock().unwrap(), expected);
@@ -141,8 +146,8 @@ async fn deliver(broker: &str, tls: Tls) {
 async fn a_broker_that_is_away_is_an_error_in_time() {
     let runtime = Runtime::real();
     // Nothing listens on the port of discard.
-    let bus =
-        Rabbit::new("amqp://127.0.0.1:9/%2f", Tls::default(), "away.", vec![("receiver", Subscription::All)], &runtime);
+    let settings = settings("amqp://127.0.0.1:9/%2f", Tls::default(), "away.");
+    let bus = Rabbit::new(settings, vec![("receiver", Subscription::All)], &runtime);
     let event = place(&runtime, runtime.ids.uuid(runtime.now()), 1);
     let outcome = tokio::time::timeout(PATIENCE, bus.publish("place", &[event])).await.unwrap();
     assert!(outcome.is_err_and(|error| error.to_string().starts_with("the bus is not available")));

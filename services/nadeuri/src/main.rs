@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chassis::auth::{DevKey, Roles, Signer};
+use chassis::bus::rabbit::{self, Users};
 use chassis::clock::Clock;
 use chassis::db::Database;
 use chassis::runtime::Runtime;
@@ -66,6 +67,21 @@ enum Command {
         /// operators' key if it has `--identities`.
         #[arg(long, env = "NADEURI_IDENTITY")]
         identity: Option<PathBuf>,
+    },
+    /// Prints what RabbitMQ needs for `serve --bus-users`: exchanges, queues, bindings, and the least permissions of each user.
+    ///
+    /// Import it before a new version starts, with `rabbitmqctl import_definitions`. The users must exist by then; it has no
+    /// passwords.
+    BrokerDefinitions {
+        /// The user of each context, such as `nadeuri-{context}`.
+        #[arg(long, env = "NADEURI_BUS_USERS", value_name = "PATTERN")]
+        bus_users: String,
+        /// The prefix of the names of exchanges and queues.
+        #[arg(long, env = "NADEURI_BUS_PREFIX", default_value = "nadeuri")]
+        bus_prefix: String,
+        /// The virtual host.
+        #[arg(long, default_value = "/")]
+        vhost: String,
     },
     /// Checks the health of a server. Fails if it does not serve.
     Health {
@@ -144,6 +160,16 @@ async fn run(command: Option<Command>) -> anyhow::Result<()> {
         Some(Command::Token { subject, roles, hours, audience, data, identity }) => {
             let signer = signer(identity, &audience, &data)?;
             token(&subject, &roles, hours, &signer)
+        }
+        Some(Command::BrokerDefinitions { bus_users, bus_prefix, vhost }) => {
+            let users = Users::new(&bus_users);
+            anyhow::ensure!(
+                users.are_separate(),
+                "--bus-users {bus_users:?} must contain {{context}}: one user for each"
+            );
+            let subscriptions = contexts::subscriptions(contexts::ALL)?;
+            println!("{:#}", rabbit::definitions(&bus_prefix, &vhost, &users, subscriptions));
+            Ok(())
         }
         Some(Command::Health { what, target }) => operate::health(&target, &what).await,
         Some(Command::Rebuild { view, target }) => operate::rebuild(&target, view).await,

@@ -166,6 +166,15 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_BUS_PREFIX", default_value = "nadeuri")]
     pub bus_prefix: String,
 
+    /// The user of RabbitMQ by whom the events of each context come, such as `nadeuri-{context}`.
+    ///
+    /// Events that come by another user are dropped. `{context}` stands for the name of the context that published an event;
+    /// without it, all events come by one user. With it, import the output of `nadeuri broker-definitions` first: it
+    /// declares what contexts share, and permits each user what its context needs. Default: events are believed, whoever
+    /// published them.
+    #[arg(long, env = "NADEURI_BUS_USERS", value_name = "PATTERN")]
+    pub bus_users: Option<String>,
+
     /// The URL of contexts in other processes, as `[CONTEXT=]URL`. Can be repeated.
     ///
     /// `{context}` in the URL stands for the name of the context, as in `http://{context}:50051`. `https://` is TLS.

@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use chassis::Context;
 use chassis::access::{Guard, Limits};
 use chassis::auth::{Auth, Holder, JwtSettings, Signer, Trust, Verifier};
-use chassis::bus::{Bus, local::Local, rabbit::Rabbit};
+use chassis::bus::rabbit::{self, Rabbit, Users};
+use chassis::bus::{Bus, local::Local};
 use chassis::context::{Environment, Running};
 use chassis::db::Database;
 use chassis::identity::Identity;
@@ -125,6 +126,7 @@ fn check(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<
              them, or use RabbitMQ with --bus amqp://…"
         );
     }
+    check_bus_user(options, chosen)?;
     options.stores.check()?;
     let peers = options.peers()?;
     let is_known = |name: &&str| chosen.iter().any(|context| *name == context.name) || peers.contains_key(*name);
@@ -169,7 +171,32 @@ fn bus(options: &ServeOptions, runtime: &Runtime, tls: &Tls) -> anyhow::Result<A
     if !options.bus.starts_with("amqp://") && !options.bus.starts_with("amqps://") {
         bail!("--bus must be local or amqp://USER:PASSWORD@HOST/VHOST, or amqps://… for TLS");
     }
-    Ok(Arc::new(Rabbit::new(&options.bus, tls.clone(), &options.bus_prefix, subscriptions, runtime)))
+    let settings = rabbit::Settings {
+        url: options.bus.clone(),
+        tls: tls.clone(),
+        prefix: options.bus_prefix.clone(),
+        users: options.bus_users.as_deref().map(Users::new),
+    };
+    Ok(Arc::new(Rabbit::new(settings, subscriptions, runtime)))
+}
+
+/// Rejects a user of RabbitMQ by whom other processes would not expect the events of these contexts.
+fn check_bus_user(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<()> {
+    let Some(pattern) = &options.bus_users else { return Ok(()) };
+    let user = match &*options.bus {
+        "local" => bail!("--bus-users is about users of RabbitMQ: set --bus amqp://…, or leave it out"),
+        url => rabbit::Settings::user(url).map_err(|error| anyhow::anyhow!("--bus is no URL of RabbitMQ: {error}"))?,
+    };
+    let expected = |context: &&&Context| Users::new(pattern).of(context.name);
+    match chosen.iter().find(|context| expected(context) != user) {
+        Some(context) => bail!(
+            "--bus-users {pattern:?}: the events of {} come by the user {:?}, and --bus connects as {user:?}; give each \
+             context a process and a URL with its own user, or name the one user of all",
+            context.name,
+            expected(&context)
+        ),
+        None => Ok(()),
+    }
 }
 
 async fn auth(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<(Auth, Identity)> {

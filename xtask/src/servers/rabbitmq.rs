@@ -17,7 +17,7 @@ use sysinfo::Signal;
 use super::Server;
 use super::account::Account;
 use super::certificate::{certificate, certify, key};
-use crate::process::{Child, eventually};
+use crate::process::{Child, eventually, output};
 
 pub const SERVER: Server = Server {
     name: "RabbitMQ",
@@ -39,6 +39,8 @@ pub fn url_over_tls(port: u16) -> String {
 
 /// The server itself. The program in the PATH is a wrapper that needs root.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 const EPMD: &str = "/usr/bin/epmd";
 
@@ -75,6 +77,19 @@ fn start(folder: &Path, port: u16) -> Result<()> {
     eventually("RabbitMQ speaks AMQP", || node.ensure_running().map(|()| speaks_amqp(port) && accepts_tls()))?;
     node.detach();
     Ok(())
+}
+
+/// Imports definitions into a node that runs.
+pub fn define(folder: &Path, port: u16, definitions: &Path) -> Result<()> {
+    // A copy, because the user of the server can't read every folder.
+    let copy = folder.join("definitions.json");
+    fs::copy(definitions, &copy)?;
+    let account = Account("rabbitmq");
+    account.own(folder)?;
+    let mut control = account.command(folder, CONTROL);
+    control.arg("import_definitions").arg(copy);
+    set_environment(&mut control, folder, port);
+    output(&mut control).map(drop)
 }
 
 fn set_environment(node: &mut Command, folder: &Path, port: u16) {

@@ -4,6 +4,7 @@
 //! what its context subscribes to. Each context has one quorum queue per stream, with a single active consumer: the
 //! events of a flow stay in order, replicas share the streams, and another replica takes over those of one that dies.
 //! An event that crashes its consumer repeatedly goes to `<context>.dead` and from there into the context's own store.
+//! An event that its source did not publish is dropped, and not dead-lettered, because a dead letter can be replayed.
 //!
 //! If the broker is unavailable, at the start or later, everything is retried until the tasks stop.
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
 };
@@ -23,11 +25,16 @@ use lapin::{Channel, Connection, ConnectionProperties, PublisherConfirm};
 use crate::bus::{Bus, BusError, Consumer, PublishError, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
 use crate::runtime::{Runtime, Tasks};
+use crate::telemetry::Meters;
 use crate::tls::{self, Tls};
 
+mod definitions;
+mod origin;
 mod topology;
 mod wire;
 
+pub use definitions::definitions;
+pub use origin::Users;
 pub use topology::{Topology, routing_key};
 pub use wire::properties;
 
@@ -44,9 +51,30 @@ const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=
 #[derive(Clone)]
 pub struct Rabbit(Arc<Inner>);
 
+/// The broker, and who uses it.
+#[derive(Clone)]
+pub struct Settings {
+    /// `amqp://…`, or `amqps://…` over TLS.
+    pub url: String,
+    /// The certificates.
+    pub tls: Tls,
+    /// What the names of exchanges and queues begin with.
+    pub prefix: String,
+    /// The users by whom events come; `None` if anybody may have published them.
+    pub users: Option<Users>,
+}
+
+impl Settings {
+    /// The user of a URL of a broker.
+    pub fn user(url: &str) -> Result<String, String> {
+        Ok(url.parse::<AMQPUri>()?.authority.userinfo.username)
+    }
+}
+
 struct Inner {
-    url: String,
-    tls: Tls,
+    settings: Settings,
+    /// The own user.
+    user: String,
     topology: Topology,
     runtime: Runtime,
     /// A channel for each context that publishes, on a connection that they share.
@@ -62,24 +90,15 @@ struct Publishers {
 }
 
 impl Rabbit {
-    /// A bus over the broker at `url` (`amqp://…`, or `amqps://…` over TLS). `subscriptions` are those of all contexts,
-    /// also of other processes: a publisher declares the queues of its subscribers, so that no context misses events that
-    /// are published before its first start. Names of exchanges and queues begin with `prefix`.
-    pub fn new(
-        url: &str,
-        tls: Tls,
-        prefix: &str,
-        subscriptions: Vec<(&'static str, Subscription)>,
-        runtime: &Runtime,
-    ) -> Rabbit {
-        let topology = Topology::new(prefix, subscriptions);
-        Rabbit(Arc::new(Inner {
-            url: url.to_owned(),
-            tls,
-            topology,
-            runtime: runtime.clone(),
-            publishers: Mutex::default(),
-        }))
+    /// A bus over a broker. `subscriptions` are those of all contexts, also of other processes: a publisher declares the
+    /// queues of its subscribers, so that no context misses events that are published before its first start. If each
+    /// context has its own user, none may do that: then the [`definitions`] declare them.
+    pub fn new(settings: Settings, subscriptions: Vec<(&'static str, Subscription)>, runtime: &Runtime) -> Rabbit {
+        let topology = Topology::new(&settings.prefix, subscriptions);
+        // A URL that can't be read is reported when it is connected to.
+        let user = Settings::user(&settings.url).unwrap_or_default();
+        let (runtime, publishers) = (runtime.clone(), Mutex::default());
+        Rabbit(Arc::new(Inner { settings, user, topology, runtime, publishers }))
     }
 }
 
@@ -114,8 +133,8 @@ impl Inner {
         for event in events {
             let key = topology::routing_key(&event.kind, event.partition());
             let exchange = self.topology.exchange();
-            let published =
-                channel.basic_publish(exchange.into(), key.into(), options, &event.body, wire::properties(event));
+            let properties = wire::properties(event, &self.user);
+            let published = channel.basic_publish(exchange.into(), key.into(), options, &event.body, properties);
             confirms.push(in_time(async { published.await.map_err(failed) }).await?);
         }
         for (published, confirm) in confirms.into_iter().enumerate() {
@@ -136,7 +155,9 @@ impl Inner {
             None => Arc::new(self.connect("publisher").await?),
         };
         let channel = in_time(async { connection.create_channel().await.map_err(failed) }).await?;
-        self.topology.declare_for_publisher(&channel, source).await?;
+        if !self.is_declared() {
+            self.topology.declare_for_publisher(&channel, source).await?;
+        }
         let confirms = channel.confirm_select(ConfirmSelectOptions::default());
         in_time(async { confirms.await.map_err(failed) }).await?;
         let mut publishers = self.lock();
@@ -145,11 +166,28 @@ impl Inner {
         Ok(channel)
     }
 
+    /// Whether definitions declare what contexts share, because their users may not.
+    fn is_declared(&self) -> bool {
+        self.settings.users.as_ref().is_some_and(Users::are_separate)
+    }
+
+    /// The event in a delivery, unless its source did not publish it.
+    fn received(&self, context: &'static str, delivery: &Delivery) -> Option<Envelope> {
+        let event = wire::envelope(delivery)?;
+        let user = delivery.properties.user_id().as_ref().map(|user| user.as_str());
+        let Err(forged) = origin::check(&event, user, self.settings.users.as_ref()) else { return Some(event) };
+        let Envelope { event_id: id, source, kind, .. } = event;
+        tracing::error!(context, kind, source, user, %id, why = %forged, "dropped an event that its source did not publish");
+        Meters::forged(context);
+        None
+    }
+
     async fn connect(&self, name: &str) -> Result<Connection, BusError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let uri: AMQPUri = self.url.parse().map_err(failed)?;
+        let uri: AMQPUri = self.settings.url.parse().map_err(failed)?;
         let is_encrypted = uri.scheme == AMQPScheme::AMQPS;
-        let tls = is_encrypted.then(|| self.tls.client().map(RustlsConnector::from)).transpose().map_err(failed)?;
+        let tls =
+            is_encrypted.then(|| self.settings.tls.client().map(RustlsConnector::from)).transpose().map_err(failed)?;
         // The driver's own way to TLS has no client certificates, and reads its roots again for each connection.
         let open = async move |uri: AMQPUri, runtime| {
             let host = uri.authority.host.clone();
@@ -200,6 +238,9 @@ impl Rabbit {
     async fn consume_until_lost(&self, consumer: &Consumer, tasks: &Tasks) -> Result<(), BusError> {
         let connection = self.0.connect(consumer.context).await?;
         let channel = connection.create_channel().await.map_err(failed)?;
+        if !self.0.is_declared() {
+            self.0.topology.declare_exchanges(&channel).await?;
+        }
         self.0.topology.declare_for_consumer(&channel, consumer.context).await?;
         let mut streams = Vec::new();
         for partition in 0..PARTITIONS {
@@ -221,7 +262,7 @@ impl Rabbit {
         consumer: &'a Consumer,
         tasks: &'a Tasks,
     ) -> Result<impl Future<Output = Result<(), BusError>> + use<'a>, BusError> {
-        let deliveries = subscribe(connection, &queue).await?;
+        let (deliveries, inner) = (subscribe(connection, &queue).await?, self.0.clone());
         Ok(async move {
             let mut batches = deliveries.ready_chunks(usize::from(PREFETCH));
             loop {
@@ -233,7 +274,8 @@ impl Rabbit {
                 let batch = batch.ok_or_else(|| BusError(format!("{queue} was taken away")))?;
                 let deliveries = batch.into_iter().collect::<Result<Vec<_>, _>>().map_err(failed)?;
                 let Some(last) = deliveries.last().map(|delivery| delivery.acker.clone()) else { continue };
-                let events = deliveries.into_iter().filter_map(|delivery| wire::envelope(&delivery)).collect();
+                let events =
+                    deliveries.iter().filter_map(|delivery| inner.received(consumer.context, delivery)).collect();
                 if consumer.handler.handle(events).await.is_err() {
                     return Ok(());
                 }
@@ -246,7 +288,7 @@ impl Rabbit {
     async fn dead_letter(&self, connection: &Connection, queue: String, consumer: &Consumer) -> Result<(), BusError> {
         let mut deliveries = subscribe(connection, &queue).await?;
         while let Some(delivery) = deliveries.try_next().await.map_err(failed)? {
-            if let Some(event) = wire::envelope(&delivery) {
+            if let Some(event) = self.0.received(consumer.context, &delivery) {
                 let dead_lettered =
                     consumer.handler.dead_letter(event, "it was delivered again and again and never handled");
                 dead_lettered.await.map_err(|_| failed("stopping"))?;

@@ -25,6 +25,7 @@ struct Instruments {
     consumed: Counter<u64>,
     consumer_lag: Gauge<f64>,
     dead_letters: Counter<u64>,
+    forged: Counter<u64>,
     panics: Counter<u64>,
     peer_calls: Counter<u64>,
     breaker_state: Gauge<u64>,
@@ -54,6 +55,7 @@ impl Meters {
             consumed: counter("nadeuri.events.consumed", "{event}"),
             consumer_lag: seconds("nadeuri.consumer.lag"),
             dead_letters: counter("nadeuri.dead_letters", "{event}"),
+            forged: counter("nadeuri.events.forged", "{event}"),
             panics: counter("nadeuri.panics", "{panic}"),
             peer_calls: counter("nadeuri.peer.calls", "{call}"),
             // Not "1": Prometheus would treat it as a ratio.
@@ -110,6 +112,12 @@ impl Meters {
     pub fn dead_letter(context: &'static str) {
         let Some(instruments) = INSTRUMENTS.get() else { return };
         instruments.dead_letters.add(1, &[KeyValue::new("context", context)]);
+    }
+
+    /// A context dropped an event that its source did not publish.
+    pub fn forged(context: &'static str) {
+        let Some(instruments) = INSTRUMENTS.get() else { return };
+        instruments.forged.add(1, &[KeyValue::new("context", context)]);
     }
 
     /// A task or the rules of a context panicked.

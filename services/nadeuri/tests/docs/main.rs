@@ -118,7 +118,7 @@ fn the_headers_of_events_are_those_that_the_code_sets() {
     };
     let most = Envelope { causation_id: Some(Uuid::nil()), traceparent: Some(String::new()), ..least.clone() };
     for (event, is_most) in [(least, false), (most, true)] {
-        let properties = chassis::bus::rabbit::properties(&event);
+        let properties = chassis::bus::rabbit::properties(&event, "nadeuri");
         assert_eq!(properties.content_type().as_ref().map(|kind| kind.as_str()), Some("application/protobuf"));
         let headers = properties.headers().clone().expect("it has headers");
         let kind = |value: &lapin::types::AMQPValue| match value {

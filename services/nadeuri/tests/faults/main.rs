@@ -1,5 +1,5 @@
 //! Fault tests: under load, processes, the broker or the database are killed with SIGKILL and started again. Afterwards
-//! nothing is lost and nothing was done twice.
+//! nothing is lost and nothing was done twice. And a context that is not what it was publishes events of others.
 //!
 //! Each test starts the servers that it kills, with `NADEURI_XTASK`, in a folder beneath `NADEURI_TEST_SERVERS`.
 
@@ -10,6 +10,7 @@ mod support;
 
 mod audit;
 mod bikes;
+mod forgery;
 mod load;
 mod orders;
 mod rides;

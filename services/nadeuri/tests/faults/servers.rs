@@ -40,6 +40,13 @@ impl Servers {
         self.run(&["start", self.kind]).await;
     }
 
+    /// Imports definitions into RabbitMQ.
+    pub async fn define(&self, definitions: &serde_json::Value) {
+        let file = self.folder.join("imported.json");
+        std::fs::write(&file, definitions.to_string()).unwrap();
+        self.run(&["define", file.to_str().unwrap()]).await;
+    }
+
     async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

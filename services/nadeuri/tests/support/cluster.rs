@@ -167,7 +167,8 @@ impl Cluster {
         self.with(&["--bus", broker, "--bus-prefix", &prefix])
     }
 
-    /// Publishes events over this other URL of the same RabbitMQ.
+    /// Publishes events over this other URL of the same RabbitMQ. `{context}` in it is the context of a process, for users of
+    /// their own.
     #[must_use]
     pub fn on_bus(mut self, url: &str) -> Cluster {
         let bus = self.arguments.iter().position(|argument| argument == "--bus").expect("it is on RabbitMQ");
@@ -254,7 +255,12 @@ impl Cluster {
         let node = &mut self.nodes[index];
         if node.server.is_none() {
             let mut command = nadeuri(&["serve".to_owned(), "--listen".to_owned(), node.address.to_string()]);
-            command.args(&node.contexts).args(&self.arguments).args(identity.into_iter().flatten());
+            let bus = self.arguments.iter().position(|argument| argument == "--bus").map(|option| option + 1);
+            let arguments = self.arguments.iter().enumerate().map(|(index, argument)| match Some(index) == bus {
+                true => argument.replace("{context}", node.contexts[0]),
+                false => argument.clone(),
+            });
+            command.args(&node.contexts).args(arguments).args(identity.into_iter().flatten());
             node.server = Some(Server::spawn(&mut command, &log).unwrap());
         }
     }
@@ -379,6 +385,12 @@ impl Cluster {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let token = self.identities().and_then(|identities| identities.person("admin", "admin"));
         nadeuri(&arguments).envs(token.map(|token| ("NADEURI_TOKEN", token))).output().unwrap()
+    }
+
+    /// The log of the process of a context.
+    pub fn logs_of(&self, context: &str) -> String {
+        let node = self.nodes.iter().find(|node| node.contexts.contains(&context));
+        node.and_then(|node| node.server.as_ref()).map(Server::output).unwrap_or_default()
     }
 
     /// The logs of all processes, for the message of a failed test.

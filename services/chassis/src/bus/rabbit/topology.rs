@@ -61,7 +61,7 @@ impl Topology {
     /// Declares the exchanges, and the queues of every context that subscribes to events of `source`, bound for those:
     /// the context itself and other publishers add the rest.
     pub(super) async fn declare_for_publisher(&self, channel: &Channel, source: &str) -> Result<(), BusError> {
-        within(DEADLINE, async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
+        self.declare_exchanges(channel).await?;
         let package = format!("nadeuri.{source}.");
         for (context, subscription) in &self.subscriptions {
             let subscription = match subscription {
@@ -77,23 +77,33 @@ impl Topology {
         Ok(())
     }
 
-    /// Declares the exchanges and the context's own queues.
+    /// Declares the context's own queues. The exchanges must be there.
     pub(super) async fn declare_for_consumer(&self, channel: &Channel, context: &str) -> Result<(), BusError> {
-        within(DEADLINE, async { self.declare_exchanges(channel).await.map_err(failed) }).await?;
         for (_, subscription) in self.subscriptions.iter().filter(|(name, _)| *name == context) {
             self.declare_context(channel, context, subscription).await?;
         }
         Ok(())
     }
 
-    async fn declare_exchanges(&self, channel: &Channel) -> lapin::Result<()> {
-        declare_exchange(channel, &self.exchange, ExchangeKind::Topic, !NOWAIT).await?;
-        declare_exchange(channel, &self.dead_exchange, ExchangeKind::Direct, !NOWAIT).await
+    /// Declares the exchanges that contexts share.
+    pub(super) async fn declare_exchanges(&self, channel: &Channel) -> Result<(), BusError> {
+        let declared = async {
+            for exchange in self.exchanges() {
+                exchange.declare(channel, !NOWAIT).await?;
+            }
+            lapin::Result::Ok(())
+        };
+        within(DEADLINE, async { declared.await.map_err(failed) }).await
+    }
+
+    /// The exchanges that contexts share.
+    pub(super) fn exchanges(&self) -> [Part; 2] {
+        let exchange = |name: &str, kind| Part::Exchange { name: name.to_owned(), kind };
+        [exchange(&self.exchange, ExchangeKind::Topic), exchange(&self.dead_exchange, ExchangeKind::Direct)]
     }
 
     /// Declares a context's queues and their bindings. There are many of them, so all but the last step are sent
-    /// without waiting; the broker does them in order, and answers the last one, or closes the channel. The subscription
-    /// comes after the queues, so that nothing is routed to a context whose queues are not there yet.
+    /// without waiting; the broker does them in order, and answers the last one, or closes the channel.
     async fn declare_context(
         &self,
         channel: &Channel,
@@ -101,46 +111,35 @@ impl Topology {
         subscription: &Subscription,
     ) -> Result<(), BusError> {
         let declared = async {
-            declare_exchange(channel, &self.inbox(context), ExchangeKind::Topic, NOWAIT).await?;
-            for partition in 0..PARTITIONS {
-                self.declare_stream(channel, context, partition).await?;
+            for part in self.context(context, subscription) {
+                part.declare(channel, NOWAIT).await?;
             }
-            self.declare_dead(channel, context).await?;
-            self.declare_interest(channel, context, subscription).await?;
-            declare_exchange(channel, &self.inbox(context), ExchangeKind::Topic, !NOWAIT).await
+            self.inbox_exchange(context).declare(channel, !NOWAIT).await
         };
         within(DEADLINE, async { declared.await.map_err(failed) }).await
     }
 
-    /// A queue for one stream of its context.
-    async fn declare_stream(&self, channel: &Channel, context: &str, partition: u64) -> lapin::Result<()> {
-        let (queue, key) = (self.queue(context, partition), format!("#.{partition:02}"));
-        declare_queue(channel, &queue, self.stream_arguments(context)).await?;
-        bind_queue(channel, &queue, &self.inbox(context), &key).await
+    fn inbox_exchange(&self, context: &str) -> Part {
+        Part::Exchange { name: self.inbox(context), kind: ExchangeKind::Topic }
     }
 
-    async fn declare_interest(
-        &self,
-        channel: &Channel,
-        context: &str,
-        subscription: &Subscription,
-    ) -> lapin::Result<()> {
-        let keys: Vec<String> = match subscription {
-            Subscription::All => vec!["#".to_owned()],
-            Subscription::Kinds(kinds) => kinds.iter().map(|kind| format!("{kind}.*")).collect(),
-        };
-        let (inbox, options) = (self.inbox(context), ExchangeBindOptions { nowait: NOWAIT });
-        for key in keys {
-            let (to, from) = (inbox.as_str(), self.exchange.as_str());
-            channel.exchange_bind(to.into(), from.into(), key.into(), options, FieldTable::default()).await?;
+    /// What a context has. The subscription comes after the queues, so that nothing is routed to a context whose queues
+    /// are not there yet.
+    pub(super) fn context(&self, context: &str, subscription: &Subscription) -> Vec<Part> {
+        let mut parts = vec![self.inbox_exchange(context)];
+        for partition in 0..PARTITIONS {
+            let (name, key) = (self.queue(context, partition), format!("#.{partition:02}"));
+            parts.push(Part::Queue { name: name.clone(), arguments: self.stream_arguments(context) });
+            parts.push(Part::QueueBinding { to: name, from: self.inbox(context), key });
         }
-        Ok(())
-    }
-
-    async fn declare_dead(&self, channel: &Channel, context: &str) -> lapin::Result<()> {
         let dead = self.dead_queue(context);
-        declare_queue(channel, &dead, quorum()).await?;
-        bind_queue(channel, &dead, &self.dead_exchange, context).await
+        parts.push(Part::Queue { name: dead.clone(), arguments: quorum() });
+        parts.push(Part::QueueBinding { to: dead, from: self.dead_exchange.clone(), key: context.to_owned() });
+        parts.extend(interests(subscription).into_iter().map(|key| {
+            let (to, from) = (self.inbox(context), self.exchange.clone());
+            Part::ExchangeBinding { to, from, key }
+        }));
+        parts
     }
 
     fn stream_arguments(&self, context: &str) -> FieldTable {
@@ -157,19 +156,46 @@ impl Topology {
     }
 }
 
-async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind, nowait: bool) -> lapin::Result<()> {
-    let durable = ExchangeDeclareOptions { durable: true, nowait, ..ExchangeDeclareOptions::default() };
-    channel.exchange_declare(name.into(), kind, durable, FieldTable::default()).await
+/// The routing keys of a subscription.
+pub(super) fn interests(subscription: &Subscription) -> Vec<String> {
+    match subscription {
+        Subscription::All => vec!["#".to_owned()],
+        Subscription::Kinds(kinds) => kinds.iter().map(|kind| format!("{kind}.*")).collect(),
+    }
 }
 
-async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
-    let durable = QueueDeclareOptions { durable: true, nowait: NOWAIT, ..QueueDeclareOptions::default() };
-    channel.queue_declare(name.into(), durable, arguments).await.map(drop)
+/// A part of the topology.
+pub(super) enum Part {
+    /// A durable exchange.
+    Exchange { name: String, kind: ExchangeKind },
+    /// A durable queue.
+    Queue { name: String, arguments: FieldTable },
+    /// What a queue gets of an exchange.
+    QueueBinding { to: String, from: String, key: String },
+    /// What an exchange gets of another one.
+    ExchangeBinding { to: String, from: String, key: String },
 }
 
-async fn bind_queue(channel: &Channel, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {
-    let options = QueueBindOptions { nowait: NOWAIT };
-    channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await
+impl Part {
+    async fn declare(self, channel: &Channel, nowait: bool) -> lapin::Result<()> {
+        let none = FieldTable::default();
+        match self {
+            Part::Exchange { name, kind } => {
+                let options = ExchangeDeclareOptions { durable: true, nowait, ..ExchangeDeclareOptions::default() };
+                channel.exchange_declare(name.into(), kind, options, none).await
+            }
+            Part::Queue { name, arguments } => {
+                let options = QueueDeclareOptions { durable: true, nowait, ..QueueDeclareOptions::default() };
+                channel.queue_declare(name.into(), options, arguments).await.map(drop)
+            }
+            Part::QueueBinding { to, from, key } => {
+                channel.queue_bind(to.into(), from.into(), key.into(), QueueBindOptions { nowait }, none).await
+            }
+            Part::ExchangeBinding { to, from, key } => {
+                channel.exchange_bind(to.into(), from.into(), key.into(), ExchangeBindOptions { nowait }, none).await
+            }
+        }
+    }
 }
 
 /// Replicated, and on disk before it is confirmed.

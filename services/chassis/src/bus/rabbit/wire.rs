@@ -13,8 +13,8 @@ const PERSISTENT: u8 = 2;
 /// The prefix of the headers of CloudEvents' attributes (CloudEvents AMQP binding).
 const PREFIX: &str = "cloudEvents_";
 
-/// The properties that go with the body.
-pub fn properties(event: &Envelope) -> BasicProperties {
+/// The properties that go with the body. The broker takes the message only from a connection of this user.
+pub fn properties(event: &Envelope, user: &str) -> BasicProperties {
     let mut headers = FieldTable::default();
     let mut set = |name: &str, value: AMQPValue| {
         headers.insert(format!("{PREFIX}{name}").into(), value);
@@ -39,6 +39,7 @@ pub fn properties(event: &Envelope) -> BasicProperties {
         .with_content_type("application/protobuf".into())
         .with_message_id(event.event_id.to_string().into())
         .with_type(event.kind.as_str().into())
+        .with_user_id(user.into())
         .with_headers(headers)
 }
 
