@@ -42,7 +42,7 @@ const DEFINITIONS: [(&str, &[&str]); 3] = [
 type Values<'a> = (&'a str, Option<&'a str>, &'a str);
 
 /// The cases besides the values in helm/ci.
-const SWITCHES: [Values; 4] = [
+const SWITCHES: [Values; 5] = [
     ("default values", None, ""),
     ("no network policies", None, "networkPolicy.enabled=false"),
     (
@@ -55,6 +55,11 @@ const SWITCHES: [Values; 4] = [
         None,
         "monitoring.collector.enabled=true,monitoring.serviceMonitor.enabled=true,monitoring.rules.enabled=true,\
          monitoring.dashboards.enabled=true",
+    ),
+    (
+        "contexts with keys of the release",
+        Some("contexts.yaml"),
+        "identity.contexts=,identity.certificates=,workload.autoscaling.enabled=false,workload.replicas=1",
     ),
 ];
 

@@ -106,15 +106,15 @@ fn a_payment_is_its_sellers_alone() {
 
 #[test]
 fn what_another_context_voided_is_requested_and_charged() {
-    let barred = Event::Barred(purchase(), "market".to_owned(), NOW);
-    check(&[barred.clone()], Command::Request(purchase(), owed(100)), NOW, Ok(&[requested()]));
+    let barred = [Event::Barred(purchase(), "market".to_owned(), NOW)];
+    check(&barred, Command::Request(purchase(), owed(100)), NOW, Ok(&[requested()]));
     let collect = Command::Charge { method: CARD.to_owned(), collect: Some((purchase(), owed(100))) };
-    check(&[barred.clone()], collect, NOW, Ok(&[requested(), charge_started(NOW)]));
-    assert_eq!(state(&[barred.clone(), requested()]), State::Requested);
-    check(&[barred.clone()], keep(), NOW, Err(Refusal::NoSuchPayment));
+    check(&barred, collect, NOW, Ok(&[requested(), charge_started(NOW)]));
+    assert_eq!(state(&[barred.clone(), [requested()]].concat()), State::Requested);
+    check(&barred, keep(), NOW, Err(Refusal::NoSuchPayment));
 
-    check(&[barred.clone()], void(), NOW, Ok(&given::barred()));
-    let both = [vec![barred], given::barred()].concat();
+    check(&barred, void(), NOW, Ok(&given::barred()));
+    let both = [barred.to_vec(), given::barred()].concat();
     check(&both, Command::Request(purchase(), owed(100)), NOW, Ok(&[requested(), Event::Cancelled(NOW)]));
 }
 

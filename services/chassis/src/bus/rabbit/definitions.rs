@@ -93,3 +93,43 @@ fn shown(arguments: &FieldTable) -> Value {
     };
     arguments.inner().iter().map(|(name, argument)| (name.to_string(), value(argument))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_may_do_what_its_context_does() {
+        let publisher = EVENTS.iter().find(|event| !event.is_open).expect("there are events");
+        let (context, kind) = (publisher.context(), publisher.name);
+        let subscriptions = vec![(context, Subscription::Kinds(vec![kind.to_owned()])), ("reader", Subscription::All)];
+        let made = definitions("a.b", "/", &Users::new("user-{context}"), subscriptions);
+        let own = |name: &str| format!(r"{name}(\.([0-9]{{2}}|dead))?");
+        assert_eq!(
+            made["permissions"],
+            json!([
+                {
+                    "user": format!("user-{context}"), "vhost": "/",
+                    "configure": format!(r"^a\.b\.{}$", own(context)),
+                    "write": format!(r"^a\.b\.(events|dead|{})$", own(context)),
+                    "read": format!(r"^a\.b\.(events|dead|{})$", own(context)),
+                },
+                {
+                    "user": "user-reader", "vhost": "/",
+                    "configure": format!(r"^a\.b\.{}$", own("reader")),
+                    "write": format!(r"^a\.b\.(dead|{})$", own("reader")),
+                    "read": format!(r"^a\.b\.(events|dead|{})$", own("reader")),
+                },
+            ])
+        );
+        let topics = &made["topic_permissions"];
+        assert_eq!(topics[0]["read"], format!(r"^({}\.\*)$", kind.replace('.', r"\.")));
+        assert_eq!(topics[1]["read"], r"^(\#)$");
+        let writes = topics[0]["write"].as_str().expect("it is an expression");
+        assert!(writes.starts_with(&format!(r"^(nadeuri\.{context}\..+|")), "{writes}");
+        let open = EVENTS.iter().filter(|event| event.is_open);
+        assert!(open.into_iter().all(|event| writes.contains(&event.name.replace('.', r"\."))), "{writes}");
+        let counted = ["exchanges", "queues", "bindings"].map(|part| made[part].as_array().map_or(0, Vec::len));
+        assert_eq!(counted, [2 + 2, 2 * 17, 2 * 18], "a binding for each queue and each subscription");
+    }
+}
