@@ -10,8 +10,7 @@ use chassis::{
     Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, nearest, newest, read,
 };
 use contracts::bike::v1::{self as proto, BikeState};
-use diesel::dsl::{not, sql};
-use diesel::sql_types::Bool;
+use diesel::dsl::not;
 
 use crate::domain::{Bike, BikeId, Command, Condition, Event, RideId, State, Taking};
 
@@ -62,13 +61,12 @@ impl Store for Bike {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let (ids, mentioned): (_, Vec<RideId>) =
             (request.ids(), request.commands().filter_map(Command::ride).collect());
-        // Two conditions, so that each uses its own index, however many rows there are.
         let open = takings::bike.eq_any(&ids).and(not(takings::is_over));
-        let named = takings::bike.eq_any(&ids).and(takings::ride.eq_any(&mentioned));
+        let named = takings::ride.eq_any(&mentioned);
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (bikes, taken) = db::try_join!(
             read!(tx, BikeRow in bikes where bikes::id.eq_any(&ids)),
-            read!(tx, TakingRow in takings where open.or(named)),
+            read!(tx, TakingRow in takings where open; and named, of mentioned),
         )?;
         let mut takings = db::grouped(taken, |row| Ok((row.bike, (row.ride, row.read()?))))?;
         loaded!(bikes, |row, id| row.read(takings.take(id))?)
@@ -128,16 +126,15 @@ pub async fn list(tx: Tx<'_>, state: BikeState, page: &Page<Cursor>) -> Result<(
     )
 }
 
-/// A page of the bikes that can be rented near a position, nearest first. There is an index for them,
-/// `bikes_available`.
+/// A page of the bikes that can be rented near a position, nearest first. There is an index for them, `bikes_near`.
 pub async fn nearest(
     tx: Tx<'_>,
     query: &GeoQuery,
     page: &Page<GeoCursor>,
 ) -> Result<(Vec<proto::NearbyBike>, String), Error> {
-    // The state is a literal, not a parameter, so that the planner can use the partial index.
+    let available = &Name(BikeState::Available).text();
     nearest!(
-        tx, query, page, BikeRow in bikes where sql::<Bool>("state = 'available'");
+        tx, query, page, BikeRow in bikes where bikes::state.eq(available);
         |row, distance_km| proto::NearbyBike { bike: Some((&row.read(BTreeMap::new())?).into()), distance_km }
     )
 }

@@ -75,8 +75,8 @@ impl Pruning {
     }
 }
 
-/// Deletes the oldest rows of a table by the time in a column: those of before a moment, at most as many as a limit. Its
-/// value is the number of deleted rows. After the key a further condition may follow:
+/// Deletes the oldest rows of a table by the time in a column: those of before a moment, at most as many as a limit. It is
+/// the end of a function that returns the number of deleted rows. After the key a further condition may follow:
 ///
 /// ```ignore
 /// prune!(tx, messages by created_at; before, limit; id: MessageId where messages::wake_at.is_null())
@@ -90,6 +90,9 @@ macro_rules! prune {
             .limit($limit)
             .select($table::$key)
             .load(c))?;
+        if oldest.is_empty() {
+            return Ok(0);
+        }
         // One that was written again meanwhile stays.
         let old = $table::table.filter($table::$key.eq_any(&oldest)).filter($table::$at.lt($before));
         Ok($crate::sql!($tx, |c| diesel::delete(old).execute(c))?)

@@ -1,5 +1,7 @@
 //! Events in a table, numbered by the database.
 
+use std::collections::BTreeSet;
+
 use chassis::db::{self, prelude::*};
 use chassis::{Envelope, Error, Page, Timestamp, Tx, sql};
 use contracts::chronicle::v1 as proto;
@@ -65,15 +67,40 @@ pub async fn list(
 
 /// The first events after a position, of some types, or of all if there are none.
 pub async fn after_position(tx: Tx<'_>, types: &[String], after: i64, limit: i64) -> Result<Vec<proto::Event>, Error> {
+    let positions = if types.len() > 1 { Some(positions(tx, types, after, limit).await?) } else { None };
+    if positions.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
     let rows: Vec<(i64, Row)> = sql!(tx, |c| {
-        let query = events::table.filter(events::position.gt(after)).select((events::position, Row::as_select()));
-        let mut query = query.into_boxed();
-        if !types.is_empty() {
-            query = query.filter(events::kind.eq_any(types));
-        }
+        let query = events::table.select((events::position, Row::as_select())).into_boxed();
+        let query = match (positions, types.first()) {
+            (Some(positions), _) => query.filter(events::position.eq_any(positions)),
+            (None, Some(kind)) => query.filter(events::kind.eq(kind).and(events::position.gt(after))),
+            (None, None) => query.filter(events::position.gt(after)),
+        };
         query.order(events::position).limit(limit).load(c)
     })?;
     Ok(rows.into_iter().map(event).collect())
+}
+
+/// The first positions of events of some types after a position, in order.
+///
+/// Each type has its own statement, which reads as many entries of an index as the page has. One for all types would read
+/// and sort every later event of them, or pass over every event of others.
+async fn positions(tx: Tx<'_>, types: &[String], after: i64, limit: i64) -> Result<Vec<i64>, Error> {
+    // An event that is appended between two of the statements must not be passed over: it comes with the next page.
+    let last = last_position(tx).await?;
+    let of_type = |kind| async move {
+        let of_type = events::table.filter(events::kind.eq(kind));
+        let page = of_type.filter(events::position.gt(after).and(events::position.le(last)));
+        let positions = page.order(events::position).limit(limit).select(events::position);
+        Ok::<Vec<i64>, Error>(sql!(tx, |c| positions.load(c))?)
+    };
+    let types: BTreeSet<&String> = types.iter().collect();
+    let mut positions = db::try_join_all(types.into_iter().map(of_type)).await?.concat();
+    positions.sort_unstable();
+    positions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(positions)
 }
 
 /// Removes the oldest events from before a moment, at most `limit`; returns how many it removed.
@@ -87,6 +114,9 @@ pub async fn prune(tx: Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, E
         .select((events::position, events::at))
         .load(c))?;
     let old: Vec<i64> = first.into_iter().filter(|(_, at)| *at < before).map(|(position, _)| position).collect();
+    if old.is_empty() {
+        return Ok(0);
+    }
     Ok(sql!(tx, |c| diesel::delete(events::table.filter(events::position.eq_any(&old))).execute(c))?)
 }
 

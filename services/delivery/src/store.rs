@@ -1,8 +1,10 @@
 //! Deliveries in a table, and the events that they publish.
 
+use std::cmp::Reverse;
+
 use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
-use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest};
+use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest_rows, page_of_newest};
 use contracts::delivery::v1::{self as proto, DeliveryState};
 
 use crate::domain::{Command, Delivery, DeliveryId, Event, OrderId, Parcel, State};
@@ -71,14 +73,21 @@ pub async fn list(
     state: DeliveryState,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Delivery>, String), Error> {
-    let prepared = Name(DeliveryState::Prepared).text();
+    let shows_prepared = courier.is_some() && matches!(state, DeliveryState::Unspecified | DeliveryState::Prepared);
     let state = Name(state).specified();
-    newest!(
+    let mut rows = newest_rows!(
         tx, page, Row in deliveries by created_at;
-        courier: deliveries::state.eq(prepared).or(deliveries::courier.assume_not_null().eq(courier)),
-        state: deliveries::state.eq(state);
-        |row| (&row.read()?).into()
-    )
+        courier: deliveries::courier.eq(courier), state: deliveries::state.eq(state)
+    )?;
+    if shows_prepared {
+        // Those have no courier yet. With `or` in one statement, no index would have the order of the page.
+        let prepared = Some(Name(DeliveryState::Prepared).text());
+        rows.extend(newest_rows!(
+            tx, page, Row in deliveries by created_at; prepared: deliveries::state.eq(prepared)
+        )?);
+        rows.sort_by_key(|(at, row)| Reverse((*at, row.id)));
+    }
+    page_of_newest!(page, rows, |row: Row| (&row.read()?).into())
 }
 
 /// The state in the contract.

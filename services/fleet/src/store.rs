@@ -71,7 +71,7 @@ impl Store for Car {
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (cars, engagements) = db::try_join!(
             read!(tx, CarRow in cars where cars::id.eq_any(&ids)),
-            read!(tx, EngagementRow in engagements where open.or(named)),
+            read!(tx, EngagementRow in engagements where open; and named, of mentioned),
         )?;
         let mut engagements = db::grouped(engagements, |row| Ok((row.car_id, (row.reservation_id, row.read()?))))?;
         loaded!(cars, |row, id| row.read(engagements.take(id))?)

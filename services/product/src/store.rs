@@ -45,14 +45,12 @@ impl Store for Product {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
         let mentioned: Vec<OrderId> = request.commands().filter_map(Command::order).collect();
-        let named = takings::product_id.eq_any(&ids).and(takings::order_id.eq_any(&mentioned));
-        let takings = async {
-            let takings = read!(tx, TakingRow in takings where named);
-            if mentioned.is_empty() { Ok(Vec::new()) } else { takings.await }
-        };
+        let named = takings::order_id.eq_any(&mentioned);
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
-        let (products, takings) =
-            db::try_join!(read!(tx, ProductRow in products where products::id.eq_any(&ids)), takings)?;
+        let (products, takings) = db::try_join!(
+            read!(tx, ProductRow in products where products::id.eq_any(&ids)),
+            read!(tx, TakingRow in takings where named; of mentioned),
+        )?;
         let mut takings = db::grouped(takings, |row| Ok((row.product_id, (row.order_id, row.read()?))))?;
         loaded!(products, |row, id| row.read(takings.take(id))?)
     }

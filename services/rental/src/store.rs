@@ -84,7 +84,7 @@ impl Store for Calendar {
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (calendars, reservations) = db::try_join!(
             read!(tx, CalendarRow in calendars where calendars::car_id.eq_any(&ids)),
-            read!(tx, ReservationRow in reservations where open.or(reservations::id.eq_any(&mentioned))),
+            read!(tx, ReservationRow in reservations where open; and reservations::id.eq_any(&mentioned), of mentioned),
         )?;
         let mut reservations = db::grouped(reservations, |row| Ok((row.car_id, (row.id, row.read()?))))?;
         loaded!(calendars by car_id, |row, id| row.read(reservations.take(id))?)

@@ -112,14 +112,13 @@ impl Store for Resort {
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let (ids, mentioned): (_, Vec<StayId>) =
             (request.ids(), request.commands().filter_map(Command::stay).collect());
-        // Two conditions, so that each uses its own index, however many rows there are.
         let open = holds::resort_id.eq_any(&ids).and(holds::is_open);
-        let named = holds::resort_id.eq_any(&ids).and(holds::stay_id.eq_any(&mentioned));
+        let named = holds::stay_id.eq_any(&mentioned);
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (resorts, held, offered) = db::try_join!(
             read!(tx, ResortRow in resorts where resorts::id.eq_any(&ids)),
-            read!(tx, HoldRow in holds where open.or(named)),
-            read!(tx, OfferRow in offers where offers::resort_id.eq_any(&ids); by offers::start_date),
+            read!(tx, HoldRow in holds where open; and named, of mentioned),
+            read!(tx, OfferRow in offers where offers::resort_id.eq_any(&ids); by (offers::resort_id, offers::start_date)),
         )?;
         let mut holds = db::grouped(held, |row| Ok((row.resort_id, (row.stay_id, row.read()?))))?;
         let mut offers = offers_of(offered)?;
@@ -230,7 +229,8 @@ pub async fn list(tx: Tx<'_>, filter: &Filter, page: &Page<ResortId>) -> Result<
     })?;
     let next = page.cut(&mut rows, |row| row.id);
     let ids: Vec<ResortId> = rows.iter().map(|row| row.id).collect();
-    let offered = read!(tx, OfferRow in offers where offers::resort_id.eq_any(&ids); by offers::start_date).await?;
+    let order = (offers::resort_id, offers::start_date);
+    let offered = read!(tx, OfferRow in offers where offers::resort_id.eq_any(&ids); of ids by order).await?;
     let mut offers = offers_of(offered)?;
     let resorts = rows.into_iter().map(|row| {
         let offered = offers.take(row.id);

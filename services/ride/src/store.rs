@@ -89,15 +89,15 @@ impl Store for Rider {
 
     async fn load(tx: Tx<'_>, request: &LoadRequest<'_, Self>) -> Result<Vec<Loaded<Self>>, Error> {
         let ids = request.ids();
-        let of_ride: Vec<RideId> = request.commands().filter_map(Command::ride).collect();
-        let of_bill: Vec<BillId> = request.commands().filter_map(Command::bill).collect();
+        let about_rides: Vec<RideId> = request.commands().filter_map(Command::ride).collect();
+        let about_bills: Vec<BillId> = request.commands().filter_map(Command::bill).collect();
         let open = rides::rider.eq_any(&ids).and(rides::is_open);
         let in_arrears = bills::rider.eq_any(&ids).and(bills::in_arrears);
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (riders, rides, bills) = db::try_join!(
             read!(tx, RiderRow in riders where riders::id.eq_any(&ids)),
-            read!(tx, RideRow in rides where open.or(rides::id.eq_any(&of_ride))),
-            read!(tx, BillRow in bills where in_arrears.or(bills::id.eq_any(&of_bill))),
+            read!(tx, RideRow in rides where open; and rides::id.eq_any(&about_rides), of about_rides),
+            read!(tx, BillRow in bills where in_arrears; and bills::id.eq_any(&about_bills), of about_bills),
         )?;
         let mut rides = db::grouped(rides, |row| Ok((row.rider, (row.id, row.read()?))))?;
         let mut bills = db::grouped(bills, |row| Ok((row.rider, (row.id, row.read()?))))?;

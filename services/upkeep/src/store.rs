@@ -48,7 +48,7 @@ impl Store for Manager {
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (managers, reports) = db::try_join!(
             read!(tx, ManagerRow in managers where managers::id.eq_any(&ids)),
-            read!(tx, ReportRow in reports where reports::id.eq_any(&about)),
+            read!(tx, ReportRow in reports where reports::id.eq_any(&about); of about),
         )?;
         let mut reports = db::grouped(reports, |row| Ok((row.manager, (row.id, row.read()?))))?;
         loaded!(managers, |row, id| row.read(reports.take(id))?)

@@ -95,9 +95,8 @@ impl Store for Wallet {
         let ids = request.ids();
         let about: Vec<BillId> = request.commands().filter_map(|command| command.operation.bill()).collect();
         let made: Vec<EntryId> = request.commands().filter_map(|command| command.operation.entry()).collect();
-        // Two conditions, so that each uses its own index, however many rows there are.
         let waiting = bills::wallet.eq_any(&ids).and(bills::place.is_not_null());
-        let named = bills::wallet.eq_any(&ids).and(bills::id.eq_any(&about));
+        let named = bills::id.eq_any(&about);
         let posted = async {
             let query = entries::table.filter(entries::id.eq_any(&made)).select((entries::wallet, entries::id));
             if made.is_empty() { Ok(vec![]) } else { Ok(sql!(tx, |c| query.load::<(WalletId, EntryId)>(c))?) }
@@ -105,7 +104,7 @@ impl Store for Wallet {
         // The version is read first: later reads are at least as new, so no decision on stale rows is written.
         let (wallets, bills, posted) = db::try_join!(
             read!(tx, WalletRow in wallets where wallets::id.eq_any(&ids)),
-            read!(tx, BillRow in bills where waiting.or(named)),
+            read!(tx, BillRow in bills where waiting; and named, of about),
             posted
         )?;
         let mut bills = db::grouped(bills, |row| Ok((row.wallet, (row.id, row.read()?))))?;

@@ -61,6 +61,7 @@ pub enum Tx<'a> {
 }
 
 /// Waits for statements that were sent together; the first error ends it.
+pub use futures::future::try_join_all;
 pub use futures::try_join;
 
 /// Runs one statement of diesel on either database: `sql!(tx, |c| payments::table.find(id).first(c))`.
@@ -130,26 +131,57 @@ macro_rules! due {
 #[macro_export]
 macro_rules! newest {
     ($tx:expr, $page:expr, $Row:ident in $table:ident by nullable $at:ident $($rest:tt)+) => {
-        $crate::newest!(@ $tx, $page, $Row, $table, $table::$at.assume_not_null(); $($rest)+)
+        $crate::newest!(@ $tx, $page, $Row, $table, nullable $at; $($rest)+)
     };
     ($tx:expr, $page:expr, $Row:ident in $table:ident by $at:ident $($rest:tt)+) => {
-        $crate::newest!(@ $tx, $page, $Row, $table, $table::$at; $($rest)+)
+        $crate::newest!(@ $tx, $page, $Row, $table, $at; $($rest)+)
+    };
+    (
+        @ $tx:expr, $page:expr, $Row:ident, $table:ident, $($at:ident)+; $(where $all:expr)?;
+        $($option:ident: $filter:expr),* $(,)?; |$row:ident| $item:expr
+    ) => {{
+        let rows = $crate::newest_rows!(
+            $tx, $page, $Row in $table by $($at)+ $(where $all)?; $($option: $filter),*
+        )?;
+        $crate::page_of_newest!($page, rows, |$row: $Row| $item)
+    }};
+}
+
+/// The rows of [`newest!`](crate::newest), each with its time, and one more than the page has if there are more.
+#[macro_export]
+macro_rules! newest_rows {
+    ($tx:expr, $page:expr, $Row:ident in $table:ident by nullable $at:ident $($rest:tt)+) => {
+        $crate::newest_rows!(@ $tx, $page, $Row, $table, $table::$at.assume_not_null(); $($rest)+)
+    };
+    ($tx:expr, $page:expr, $Row:ident in $table:ident by $at:ident $($rest:tt)+) => {
+        $crate::newest_rows!(@ $tx, $page, $Row, $table, $table::$at; $($rest)+)
     };
     (
         @ $tx:expr, $page:expr, $Row:ident, $table:ident, $at:expr; $(where $all:expr)?;
-        $($option:ident: $filter:expr),* $(,)?; |$row:ident| $item:expr
+        $($option:ident: $filter:expr),* $(,)?
     ) => {{
-        let mut rows: Vec<($crate::Timestamp, $Row)> = $crate::sql!($tx, |c| {
+        let rows: Result<Vec<($crate::Timestamp, $Row)>, $crate::Error> = $crate::sql!($tx, |c| {
             let mut query = $table::table.select(($at, $Row::as_select()))$(.filter($all))?.into_boxed();
             $(if let Some($option) = $option {
                 query = query.filter($filter);
             })*
             if let Some($crate::page::Cursor { at, id }) = $page.after {
                 let id = $crate::Id::<()>::new(id);
-                query = query.filter($at.lt(at).or($at.eq(at).and($table::id.lt(id))));
+                // The first condition is for the index, so that no row before the page is read.
+                query = query.filter($at.le(at).and($at.lt(at).or($table::id.lt(id))));
             }
             query.order(($at.desc(), $table::id.desc())).limit($page.limit()).load(c)
-        })?;
+        })
+        .map_err($crate::Error::from);
+        rows
+    }};
+}
+
+/// The page of rows from [`newest_rows!`](crate::newest_rows), and the token of the next page.
+#[macro_export]
+macro_rules! page_of_newest {
+    ($page:expr, $rows:expr, |$row:ident: $Row:ty| $item:expr) => {{
+        let mut rows: Vec<($crate::Timestamp, $Row)> = $rows;
         let next = $page.cut(&mut rows, |(at, row)| $crate::page::Cursor { at: *at, id: row.id.uuid() });
         let item = |$row: $Row| -> Result<_, $crate::Error> { Ok($item) };
         let items = rows.into_iter().map(|(_, row)| item(row)).collect::<Result<Vec<_>, $crate::Error>>()?;

@@ -8,12 +8,39 @@ use crate::error::Error;
 
 /// Reads the rows of a table that a filter lets through, as a future for [`try_join!`](crate::db::try_join):
 /// `chassis::read!(tx, HoldRow in holds where holds::is_open; by holds::start_date)`. The order may be left out.
+///
+/// A filter by a list that may be empty names the list, and nothing is read if it is:
+/// `chassis::read!(tx, HoldRow in holds where holds::id.eq_any(&named); of named)`.
+///
+/// Rows that one filter or another lets through are read by a statement for each:
+/// `chassis::read!(tx, HoldRow in holds where open; and holds::id.eq_any(&named), of named)`. With `or` between them,
+/// SQLite would use the index of neither as soon as the list is empty, and read the whole table. A row that both let
+/// through is there twice.
+///
+/// Rows that commands name are looked up by their own id alone, with an index, not also by that of the aggregate: given
+/// both, PostgreSQL may read all that the aggregate ever had. Rows of other aggregates do no harm, because
+/// [`loaded!`](crate::loaded) takes only those of the aggregates that were asked for.
 #[macro_export]
 macro_rules! read {
     ($tx:expr, $Row:ident in $table:ident where $filter:expr $(; by $order:expr)?) => {
         async {
             let query = $table::table.filter($filter)$(.order($order))?;
             $crate::sql!($tx, |c| query.select($Row::as_select()).load::<$Row>(c)).map_err($crate::Error::from)
+        }
+    };
+    ($tx:expr, $Row:ident in $table:ident where $filter:expr; of $list:ident $(by $order:expr)?) => {
+        async {
+            let rows = $crate::read!($tx, $Row in $table where $filter $(; by $order)?);
+            if $list.is_empty() { Ok(Vec::new()) } else { rows.await }
+        }
+    };
+    ($tx:expr, $Row:ident in $table:ident where $filter:expr; and $other:expr, of $list:ident) => {
+        async {
+            let filtered = $crate::read!($tx, $Row in $table where $filter);
+            let others = $crate::read!($tx, $Row in $table where $other; of $list);
+            let (mut rows, others) = $crate::db::try_join!(filtered, others)?;
+            rows.extend(others);
+            Ok::<Vec<$Row>, $crate::Error>(rows)
         }
     };
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chassis::db::Database;
 use chassis::db::prelude::*;
 use chassis::values::Currency;
-use chassis::{Error, Tx, sql};
+use chassis::{Error, Tx, read, sql};
 use contracts::wallet::v1 as proto;
 
 use super::{BillRow, EntryRow, WalletRow, account, bills, entries, wallets};
@@ -29,12 +29,12 @@ pub async fn check(database: &Database, currency: Currency) -> Result<proto::Che
     loop {
         let reader = database.reader().await?;
         let page = read_wallets(reader.tx(), last).await?;
-        let Some(end) = page.last() else { return Ok(audit.report()) };
-        last = Some(end.id);
+        let Some(end) = page.last().map(|wallet| wallet.id) else { return Ok(audit.report()) };
         for wallet in page.iter().filter(|wallet| wallet.currency != currency) {
             audit.find(wallet, format!("it is in {}, the ledger in {currency}", wallet.currency));
         }
-        audit.look_at(reader.tx(), page).await?;
+        audit.look_at(reader.tx(), page, last).await?;
+        last = Some(end);
         drop(reader);
         // Reads from SQLite run on this thread: yield to other tasks in between.
         tokio::task::yield_now().await;
@@ -59,7 +59,8 @@ impl Audit {
         }
     }
 
-    async fn look_at(&mut self, tx: Tx<'_>, page: Vec<WalletRow>) -> Result<(), Error> {
+    /// Looks at a page of wallets, those after a wallet.
+    async fn look_at(&mut self, tx: Tx<'_>, page: Vec<WalletRow>, after: Option<WalletId>) -> Result<(), Error> {
         let wallets: BTreeMap<WalletId, WalletRow> = page.into_iter().map(|row| (row.id, row)).collect();
         let ids: Vec<WalletId> = wallets.keys().copied().collect();
         // Read after the wallets: a bill that waits now was not paid then either.
@@ -67,13 +68,16 @@ impl Audit {
             read_waiting(tx, &ids).await?.into_iter().map(|bill| (bill.wallet, bill.id)).collect();
         let mut replays: BTreeMap<WalletId, Replay> = BTreeMap::new();
         let mut grown: BTreeMap<WalletId, i64> = BTreeMap::new();
-        let mut last = None;
+        let Some(last) = ids.last().copied() else { return Ok(()) };
+        // After the last entry of the wallet before.
+        let mut position = (after, i64::MAX);
         loop {
-            let rows = read_entries(tx, &ids, last).await?;
+            let rows = read_entries(tx, position, last).await?;
             let Some(end) = rows.last() else { break };
-            last = Some((end.wallet, end.number));
+            position = (Some(end.wallet), end.number);
             for row in rows {
-                let wallet = &wallets[&row.wallet];
+                // Other wallets are new: they are left to the next check.
+                let Some(wallet) = wallets.get(&row.wallet) else { continue };
                 if row.number > wallet.entries {
                     grown.insert(wallet.id, row.number);
                 } else {
@@ -156,22 +160,38 @@ async fn read_wallets(tx: Tx<'_>, after: Option<WalletId>) -> Result<Vec<WalletR
 }
 
 async fn read_these(tx: Tx<'_>, ids: &[WalletId]) -> Result<Vec<WalletRow>, Error> {
-    let query = wallets::table.filter(wallets::id.eq_any(ids));
-    Ok(sql!(tx, |c| query.select(WalletRow::as_select()).load(c))?)
+    read!(tx, WalletRow in wallets where wallets::id.eq_any(ids); of ids).await
 }
 
 async fn read_waiting(tx: Tx<'_>, ids: &[WalletId]) -> Result<Vec<BillRow>, Error> {
-    let query = bills::table.filter(bills::wallet.eq_any(ids).and(bills::place.is_not_null()));
-    Ok(sql!(tx, |c| query.select(BillRow::as_select()).load(c))?)
+    read!(tx, BillRow in bills where bills::wallet.eq_any(ids).and(bills::place.is_not_null())).await
 }
 
-async fn read_entries(tx: Tx<'_>, ids: &[WalletId], after: Option<(WalletId, i64)>) -> Result<Vec<EntryRow>, Error> {
-    Ok(sql!(tx, |c| {
-        let mut query = entries::table.select(EntryRow::as_select()).filter(entries::wallet.eq_any(ids)).into_boxed();
-        if let Some((wallet, number)) = after {
-            let later = entries::wallet.eq(wallet).and(entries::number.gt(number));
-            query = query.filter(entries::wallet.gt(wallet).or(later));
-        }
-        query.order((entries::wallet, entries::number)).limit(ENTRIES).load(c)
-    })?)
+/// The next entries after one of a wallet, in the order of wallets and numbers, up to the last entry of another wallet.
+///
+/// Two statements, because both databases would read the entries of a wallet from its first one on if the rest of it and
+/// the next wallets were one condition.
+async fn read_entries(
+    tx: Tx<'_>,
+    (after, number): (Option<WalletId>, i64),
+    last: WalletId,
+) -> Result<Vec<EntryRow>, Error> {
+    let mut rows: Vec<EntryRow> = Vec::new();
+    if let Some(wallet) = after {
+        let rest = entries::table.filter(entries::wallet.eq(wallet).and(entries::number.gt(number)));
+        let rest = rest.order(entries::number).limit(ENTRIES);
+        rows = sql!(tx, |c| rest.select(EntryRow::as_select()).load(c))?;
+    }
+    let missing = ENTRIES - rows.len() as i64;
+    if missing > 0 {
+        let next: Vec<EntryRow> = sql!(tx, |c| {
+            let mut query = entries::table.filter(entries::wallet.le(last)).select(EntryRow::as_select()).into_boxed();
+            if let Some(wallet) = after {
+                query = query.filter(entries::wallet.gt(wallet));
+            }
+            query.order((entries::wallet, entries::number)).limit(missing).load(c)
+        })?;
+        rows.extend(next);
+    }
+    Ok(rows)
 }

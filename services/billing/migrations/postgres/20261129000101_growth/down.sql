@@ -1,0 +1,1 @@
+DROP INDEX bills_of_customer_in_state;

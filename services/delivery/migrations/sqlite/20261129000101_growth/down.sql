@@ -1,0 +1,1 @@
+DROP INDEX deliveries_of_courier_in_state;

@@ -1,0 +1,1 @@
+CREATE INDEX hails_customer ON hails (customer, id);

@@ -1,0 +1,2 @@
+-- Since hails are listed by time, nothing has used this.
+DROP INDEX hails_customer;

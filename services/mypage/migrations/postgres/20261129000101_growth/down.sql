@@ -1,0 +1,10 @@
+CREATE INDEX car_rentals_all ON car_rentals (reserved_at, id);
+DROP INDEX car_rentals_listed;
+CREATE INDEX taxi_rides_all ON taxi_rides (hailed_at, id);
+DROP INDEX taxi_rides_listed;
+CREATE INDEX stays_all ON stays (reserved_at, id);
+DROP INDEX stays_listed;
+CREATE INDEX bike_rides_all ON bike_rides (started_at, id);
+DROP INDEX bike_rides_listed;
+CREATE INDEX orders_all ON orders (ordered_at, id);
+DROP INDEX orders_listed;

@@ -1,0 +1,1 @@
+DROP INDEX takings_of_order;
