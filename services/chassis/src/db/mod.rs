@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod rows;
 pub mod run;
 pub mod sqlite;
+mod statements;
 pub mod table;
 pub mod types;
 

@@ -5,6 +5,7 @@
 //! [`table!`](crate::table) declares a table once and generates both; reads use diesel's own queries.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use diesel::Connection as _;
 use diesel::pg::Pg;
@@ -16,7 +17,7 @@ use futures::try_join;
 
 use crate::aggregate::{Aggregate, Change};
 use crate::db::run::OnPostgres;
-use crate::db::{Metadata, Tx, sqlite};
+use crate::db::{Metadata, Tx, sqlite, statements};
 use crate::error::Error;
 
 /// A struct that is a row of a table. Made by [`table!`](crate::table).
@@ -116,6 +117,7 @@ async fn write<R: Row, M: Mode>(tx: Tx<'_>, rows: &[R], versions: &[i64]) -> Res
             for (index, row) in rows.iter().enumerate() {
                 let version = versions.get(index).copied().unwrap_or_default();
                 let one = One::<R, M> { row, version, mode: PhantomData };
+                statements::on_sqlite(Location::caller(), &one);
                 written += connection.execute_returning_count(&one)?;
             }
             Ok(written)

@@ -3,6 +3,11 @@
 //! diesel's and diesel-async's own `load` and `execute` are generic, so the driver's code would be compiled again for
 //! each statement of each context. Here a statement is a trait object by the time the driver sees it. Only its SQL text,
 //! its binds and the conversion of its rows depend on its type.
+//!
+//! All statements of the product pass through here, so that the test of their plans sees them by
+//! [`statements`]; each is known by the place that called.
+
+use std::panic::Location;
 
 use diesel::connection::LoadConnection;
 use diesel::deserialize::FromSqlRow;
@@ -17,6 +22,8 @@ use diesel::{Connection, SqliteConnection};
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection};
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
+
+use crate::db::statements;
 
 /// A statement without its type.
 struct Erased<'q, DB: diesel::backend::Backend>(&'q (dyn QueryFragment<DB> + 'q));
@@ -44,6 +51,7 @@ type Read<Q, U, DB> = <<Q as AsQuery>::SqlType as CompatibleType<U, DB>>::SqlTyp
 /// The methods of statements in the PostgreSQL branch of [`sql!`](crate::sql).
 pub trait OnPostgres: Sized {
     /// Executes the statement; returns the number of rows that it changed.
+    #[track_caller]
     fn execute<'c>(self, connection: &mut &'c AsyncPgConnection) -> BoxFuture<'c, QueryResult<usize>>
     where
         Self: QueryFragment<Pg>,
@@ -52,6 +60,7 @@ pub trait OnPostgres: Sized {
     }
 
     /// The rows.
+    #[track_caller]
     fn load<'c, U>(self, connection: &mut &'c AsyncPgConnection) -> BoxFuture<'c, QueryResult<Vec<U>>>
     where
         Self: AsQuery,
@@ -63,6 +72,7 @@ pub trait OnPostgres: Sized {
     }
 
     /// The first row of the result, which has one.
+    #[track_caller]
     fn get_result<'c, U>(self, connection: &mut &'c AsyncPgConnection) -> BoxFuture<'c, QueryResult<U>>
     where
         Self: AsQuery,
@@ -75,6 +85,7 @@ pub trait OnPostgres: Sized {
     }
 
     /// The first row.
+    #[track_caller]
     fn first<'c, U>(self, connection: &mut &'c AsyncPgConnection) -> BoxFuture<'c, QueryResult<U>>
     where
         Self: LimitDsl,
@@ -91,6 +102,7 @@ impl<Q> OnPostgres for Q {}
 /// The methods of statements in the SQLite branch of [`sql!`](crate::sql).
 pub trait OnSqlite: Sized {
     /// Executes the statement; returns the number of rows that it changed.
+    #[track_caller]
     fn execute(self, connection: &mut SqliteConnection) -> QueryResult<usize>
     where
         Self: QueryFragment<Sqlite>,
@@ -99,6 +111,7 @@ pub trait OnSqlite: Sized {
     }
 
     /// The rows.
+    #[track_caller]
     fn load<U>(self, connection: &mut SqliteConnection) -> QueryResult<Vec<U>>
     where
         Self: AsQuery,
@@ -115,6 +128,7 @@ pub trait OnSqlite: Sized {
     }
 
     /// The first row of the result, which has one.
+    #[track_caller]
     fn get_result<U>(self, connection: &mut SqliteConnection) -> QueryResult<U>
     where
         Self: AsQuery,
@@ -126,6 +140,7 @@ pub trait OnSqlite: Sized {
     }
 
     /// The first row.
+    #[track_caller]
     fn first<U>(self, connection: &mut SqliteConnection) -> QueryResult<U>
     where
         Self: LimitDsl,
@@ -143,14 +158,17 @@ fn first<U>(rows: Vec<U>) -> QueryResult<U> {
     rows.into_iter().next().ok_or(Error::NotFound)
 }
 
+#[track_caller]
 #[inline(never)]
 fn postgres_count<'c>(
     connection: &mut &'c AsyncPgConnection,
     statement: &dyn QueryFragment<Pg>,
 ) -> BoxFuture<'c, QueryResult<usize>> {
+    statements::on_postgres(Location::caller(), statement);
     AsyncConnectionCore::execute_returning_count(connection, Erased(statement))
 }
 
+#[track_caller]
 fn postgres_rows<'c, U: Send + 'c>(
     connection: &mut &'c AsyncPgConnection,
     statement: &dyn QueryFragment<Pg>,
@@ -160,29 +178,35 @@ fn postgres_rows<'c, U: Send + 'c>(
     Box::pin(async move { rows.await?.iter().map(read).collect() })
 }
 
+#[track_caller]
 #[inline(never)]
 fn postgres_untyped<'c>(
     connection: &mut &'c AsyncPgConnection,
     statement: &dyn QueryFragment<Pg>,
 ) -> BoxFuture<'c, QueryResult<Vec<PgRow>>> {
+    statements::on_postgres(Location::caller(), statement);
     let rows = AsyncConnectionCore::load(connection, Erased(statement));
     Box::pin(async move { rows.await?.try_collect().await })
 }
 
+#[track_caller]
 #[inline(never)]
 fn sqlite_count(connection: &mut SqliteConnection, statement: &dyn QueryFragment<Sqlite>) -> QueryResult<usize> {
+    statements::on_sqlite(Location::caller(), statement);
     Connection::execute_returning_count(connection, &Erased(statement))
 }
 
 type PgRow = <AsyncPgConnection as AsyncConnectionCore>::Row<'static, 'static>;
 type SqliteRow<'c, 'q> = <SqliteConnection as LoadConnection>::Row<'c, 'q>;
 
+#[track_caller]
 #[inline(never)]
 fn sqlite_rows(
     connection: &mut SqliteConnection,
     statement: &dyn QueryFragment<Sqlite>,
     each: &mut dyn FnMut(&SqliteRow<'_, '_>) -> QueryResult<()>,
 ) -> QueryResult<()> {
+    statements::on_sqlite(Location::caller(), statement);
     for row in LoadConnection::load(connection, Erased(statement))? {
         each(&row?)?;
     }

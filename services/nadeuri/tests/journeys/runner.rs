@@ -8,9 +8,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
+use crate::plans::Recording;
 use crate::support::cluster::{Cluster, Setup, real_servers};
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+/// The runtime of all trials.
+pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().unwrap()
 });
@@ -113,10 +115,12 @@ impl Suite {
         self.0.push(Trial::test(format!("{prefix}::{name}"), trial));
     }
 
-    /// Runs the trials that the command line selects, and stops the servers.
+    /// Runs the trials that the command line selects, and stops the servers. Then it looks at the plans of all
+    /// statements that those trials have run.
     pub fn run(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(AT_ONCE);
+        let recording = Recording::begin();
         let conclusion = libtest_mimic::run(&arguments, self.0);
         RUNTIME.block_on(async {
             let mut clusters: Vec<Cluster> = FRAGILE.lock().await.take().into_iter().collect();
@@ -125,7 +129,8 @@ impl Suite {
             }
             futures::future::join_all(clusters.into_iter().map(Cluster::down)).await;
         });
-        conclusion.exit_code()
+        let plans = libtest_mimic::run(&arguments, recording.end());
+        if conclusion.has_failed() { conclusion.exit_code() } else { plans.exit_code() }
     }
 }
 

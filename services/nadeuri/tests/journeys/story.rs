@@ -172,7 +172,9 @@ async fn change(app: &Cluster, context: &'static str, statement: &'static str) -
 }
 
 async fn x3_events_older_than_their_retention_are_removed_and_readers_go_on(setup: Setup) {
-    let mut app = Cluster::new(setup).with(&["--set", "chronicle.retention_days=7"]).started().await;
+    let days =
+        ["--set", "chronicle.retention_days=7", "--set", "notification.retention_days=7", "--dead-letter-days", "7"];
+    let mut app = Cluster::new(setup).with(&days).started().await;
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let old = mina.reserve(&car, period(1, 1)).await.unwrap();

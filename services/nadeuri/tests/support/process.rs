@@ -1,7 +1,9 @@
 //! The binary under test, and free addresses for it.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The product.
@@ -22,9 +24,13 @@ pub fn free_address() -> SocketAddr {
     }
 }
 
+/// The folder in which the processes record their statements, if they do.
+pub static STATEMENTS: OnceLock<PathBuf> = OnceLock::new();
+
 /// The command with these arguments, without environment variables that could change its behaviour.
 pub fn nadeuri(arguments: &[String]) -> Command {
     let mut command = Command::new(NADEURI);
     command.args(arguments).env_clear().stdin(Stdio::null());
+    command.envs(STATEMENTS.get().map(|folder| ("NADEURI_STATEMENTS", folder)));
     command
 }
