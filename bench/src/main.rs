@@ -10,6 +10,7 @@ mod events;
 mod flow;
 mod footprint;
 mod ghz;
+mod growth;
 mod load;
 mod orders;
 mod product;
@@ -51,9 +52,13 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// The benchmarks to run, by default all: reserve, get, flow, ride, bike, search, order, events, footprint, attacks, ghz.
+    /// The benchmarks to run, by default all: reserve, get, flow, ride, bike, search, order, events, footprint, attacks, growth, ghz.
     #[arg(long)]
     only: Vec<String>,
+
+    /// The rows of the long history of `growth` in each table.
+    #[arg(long, default_value_t = 100_000)]
+    history: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -105,6 +110,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     if is_wanted("attacks") {
         attacks::measure(&options.nadeuri, each, &mut table).await?;
+    }
+    if is_wanted("growth") {
+        growth::measure(&options.nadeuri, &options.postgres, options.history, each, &mut table).await?;
     }
     if is_wanted("ghz") {
         ghz::measure(&options.nadeuri).await?;

@@ -54,6 +54,25 @@ impl Product {
         self.place.start(&[context, "--bus", &bus, "--peers", &peers], &format!("{context}.store")).await
     }
 
+    /// The CPU time that it has used.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        /// Linux counts in hundredths of a second here.
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server.id()))?;
+        // The name of the program, in parentheses, is the second field; user and system time are the 14th and 15th.
+        let (_, fields) = stat.rsplit_once(") ").context("no name in the stat of a process")?;
+        let ticks: Result<Vec<u32>, _> = fields.split(' ').skip(11).take(2).map(str::parse).collect();
+        Ok(TICK * ticks?.iter().sum::<u32>())
+    }
+
+    /// Stops it, waits for a change of its stores, whose URL that gets, and starts it again.
+    pub async fn restart_after(self, change: impl AsyncFnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<Product> {
+        drop(self.server);
+        let local = || format!("sqlite:{}", self.place.folder.join("data/{context}.db").display());
+        change(&self.place.store.clone().unwrap_or_else(local)).await?;
+        self.place.start(&["--bus", "local"], "").await
+    }
+
     /// Its resident memory, in bytes.
     pub fn resident(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
