@@ -34,6 +34,10 @@ pub const GROWTH: &[(&str, &str, &str)] = &[
     ("driving", "sorts drives", "the same"),
 ];
 
+/// A file whose statements may take as long as they do, and why.
+pub const RARE: &[(&str, &str)] =
+    &[("services/chassis/src/erasure.rs", "an erasure looks through all that is stored, twice for each customer")];
+
 /// A context, a table and a column of which few rows have the same value, so that they may be sorted or filtered, and
 /// why they are few.
 pub const FEW: &[(&str, &str, &str, &str)] = &[
