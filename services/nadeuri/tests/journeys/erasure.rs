@@ -1,6 +1,7 @@
 //! Personal data: what is stored about a customer is handed to them, and erased (X16).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use contracts::chronicle::v1::chronicle_service_client::ChronicleServiceClient;
 use contracts::chronicle::v1::{Event, ExportCustomerRequest};
@@ -11,17 +12,17 @@ use contracts::wallet::v1::CheckLedgerRequest;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 
-use crate::runner::Suite;
+use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::{Cluster, Setup, contexts};
 use crate::support::orders::ADDRESS;
 use crate::support::stored::tables_with;
 use crate::support::taxis::somewhere;
-use crate::support::{GOOD_CARD, eventually, period, precondition, reason};
+use crate::support::{GOOD_CARD, eventually, new_id, period, precondition, reason};
 
 pub fn add(suite: &mut Suite) {
     suite.own("x16_a_customer_is_exported_and_erased_in_all_contexts", x16_a_customer_is_exported_and_erased);
-    suite.own("x16_a_customer_with_open_flows_is_not_erased", x16_a_customer_with_open_flows_is_not_erased);
+    journeys! { suite.journey: x16_a_customer_with_open_flows_is_not_erased, }
 }
 
 /// The customer. Nothing else contains this name.
@@ -144,17 +145,16 @@ async fn x16_a_customer_is_exported_and_erased(setup: Setup) {
     app.down().await;
 }
 
-async fn x16_a_customer_with_open_flows_is_not_erased(setup: Setup) {
-    let app = Cluster::new(setup).started().await;
-    let (mina, admin) = (app.by(MINA), app.admin());
+async fn x16_a_customer_with_open_flows_is_not_erased(app: Arc<Cluster>) {
+    let name = format!("mina-{}", new_id());
+    let (mina, admin) = (app.by(&name), app.admin());
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
     mina.sees_page(&trip, trip.state(), PaymentState::Requested).await;
-    let refused = precondition(admin.send(erase(MINA)).await, "FLOWS_OPEN");
+    let refused = precondition(admin.send(erase(&name)).await, "FLOWS_OPEN");
     assert!(refused.message().contains(&trip.reservation_id), "{}", refused.message());
-    let by_customer = mina.send(erase(MINA)).await.unwrap_err();
+    let by_customer = mina.send(erase(&name)).await.unwrap_err();
     assert_eq!(by_customer.code(), Code::PermissionDenied);
     mina.cancel(&trip).await.unwrap();
-    eventually("she is erased", async || admin.send(erase(MINA)).await.ok()).await;
-    app.down().await;
+    eventually("her erasure begins", async || admin.send(erase(&name)).await.ok()).await;
 }
