@@ -5,7 +5,7 @@ use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
 use chassis::{Call, Error, Id, Loader, Page, Writer};
 use contracts::mypage::v1::*;
-use contracts::{Redact as _, Role};
+use contracts::{RPCS, Redact as _, Role};
 
 use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
@@ -139,6 +139,11 @@ impl MypageApi for Service {
     async fn erase_customer(&self, call: Call, request: EraseCustomerRequest) -> Result<EraseCustomerResponse, Error> {
         let (customer, reason) = call.parse(|fields| {
             let customer = fields.subject("customer_id", &request.customer_id);
+            // Calls of whoever is erased are refused.
+            let is_context = RPCS.iter().any(|rpc| rpc.context == request.customer_id);
+            if is_context || call.caller.is(&request.customer_id) {
+                fields.violate("customer_id", "must be a customer, not a context or the caller");
+            }
             (customer, fields.text("reason", &request.reason, 1..=200))
         })?;
         let id = self.runtime.id_for(call.key);

@@ -18,7 +18,7 @@ use crate::support::cluster::{Cluster, Setup, contexts};
 use crate::support::orders::ADDRESS;
 use crate::support::stored::tables_with;
 use crate::support::taxis::somewhere;
-use crate::support::{GOOD_CARD, eventually, new_id, period, precondition, reason};
+use crate::support::{GOOD_CARD, eventually, new_id, period, precondition, reason, wrong};
 
 pub fn add(suite: &mut Suite) {
     suite.own("x16_a_customer_is_exported_and_erased_in_all_contexts", x16_a_customer_is_exported_and_erased);
@@ -153,6 +153,9 @@ async fn x16_a_customer_with_open_flows_is_not_erased(app: Arc<Cluster>) {
     mina.sees_page(&trip, trip.state(), PaymentState::Requested).await;
     let refused = precondition(admin.send(erase(&name)).await, "FLOWS_OPEN");
     assert!(refused.message().contains(&trip.reservation_id), "{}", refused.message());
+    for other in ["payment", "admin", ""] {
+        wrong(admin.send(erase(other)).await, &["customer_id"]);
+    }
     let by_customer = mina.send(erase(&name)).await.unwrap_err();
     assert_eq!(by_customer.code(), Code::PermissionDenied);
     mina.cancel(&trip).await.unwrap();

@@ -2023,7 +2023,8 @@ type EraseCustomerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. The subject of the customer, as events and resources show it. 1 to 128 bytes.
+	// Required. The subject of the customer, as events and resources show it. 1 to 128 bytes. Not that of a context or of the
+	// caller.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Required. Why, such as the number of the customer's request. It is kept, so it must not tell who the customer is. 1 to
 	// 200 characters.
