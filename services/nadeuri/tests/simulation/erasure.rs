@@ -7,6 +7,7 @@ use std::time::Duration;
 use contracts::chronicle::v1::ListEventsRequest;
 use contracts::mypage::v1::{self as mypage, EraseCustomerRequest};
 use contracts::payment::v1::{ListPaymentsRequest, Payment};
+use contracts::personal::Erasure;
 use contracts::wallet::v1::CheckLedgerRequest;
 use tonic::Code;
 
@@ -28,8 +29,8 @@ struct Books {
     pages: Vec<String>,
 }
 
-/// Erases the first customer who has no open flows.
-pub async fn check(harness: &mut Harness) -> Outcome {
+/// Erases the first customer who has no open flows. Returns a line for the event log.
+pub async fn check(harness: &mut Harness) -> Result<String, String> {
     let payments = all_pages::<ListPaymentsRequest>(harness).await?;
     let mut customers: BTreeSet<String> = payments.into_iter().map(|payment| payment.customer_id).collect();
     customers.extend(harness.wallet_owners());
@@ -37,10 +38,11 @@ pub async fn check(harness: &mut Harness) -> Outcome {
     for customer in customers {
         if let Some(pseudonym) = erase(harness, &customer).await? {
             harness.log(&format!("{customer} is erased, and is {pseudonym}"));
-            return erased(harness, &customer, &pseudonym, &before).await;
+            erased(harness, &customer, &pseudonym, &before).await?;
+            return Ok(format!("\n{pseudonym} {} {customer}", Erasure::event()));
         }
     }
-    Ok(())
+    Ok(String::new())
 }
 
 /// Requests the erasure; `None` if the customer has open flows.
@@ -112,7 +114,7 @@ async fn books(harness: &Harness) -> Result<Books, String> {
     pages.extend(all_pages::<mypage::ListStaysRequest>(harness).await?.iter().map(|page| format!("{page:?}")));
     pages.extend(all_pages::<mypage::ListBikeRidesRequest>(harness).await?.iter().map(|page| format!("{page:?}")));
     let events = all_pages::<ListEventsRequest>(harness).await?;
-    let is_of_run = |kind: &str| kind != contracts::personal::Erasure::event();
+    let is_of_run = |kind: &str| kind != Erasure::event();
     let events = events.iter().filter(|event| is_of_run(&event.r#type)).count();
     Ok(Books { payments: payments.into_iter().map(paid).collect(), events, pages })
 }

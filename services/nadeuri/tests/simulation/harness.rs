@@ -111,10 +111,10 @@ pub fn run(seed: u64, verbose: bool) -> Result<String, String> {
         let mut harness = Harness::set_up(seed, verbose).await?;
         let history = harness.run_with_faults().await?;
         harness.settle().await?;
-        let event_log = invariants::check(&harness, &history).await?;
+        let mut event_log = invariants::check(&harness, &history).await?;
         // Days pass in it, which takes longer than all before. Five seeds of twenty are enough; they have all lines.
         if seed / 5 % 4 == 1 {
-            erasure::check(&mut harness).await?;
+            event_log += &erasure::check(&mut harness).await?;
         }
         harness.close().await;
         Ok(event_log)
