@@ -55,7 +55,7 @@ impl Erasure {
 /// Whether a message of this type names the subject.
 pub fn names(kind: &str, message: &[u8], subject: &str) -> Result<bool, DecodeError> {
     let nobody = Erasure { subject: subject.to_owned(), pseudonym: String::new() };
-    Ok(nobody.erased(kind, message)?.is_some())
+    Ok(naming(kind, message, subject)?.is_some_and(|mut message| erase(&mut message, &nobody)))
 }
 
 /// A message as JSON, by the rules of Protobuf; `None` if it carries an event that the contracts don't know.

@@ -14,7 +14,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use contracts::personal::{ERASED_TEXT, Erasure};
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Binary, Text};
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use crate::consumer::{Outcomes, React};
 use crate::context::Environment;
 use crate::db::prelude::*;
 use crate::db::sql_types::SqlUuid;
-use crate::db::{self, Durability, Tx, Unit};
+use crate::db::{self, Durability, Tx, Unit, in_time};
 use crate::dead_letters;
 use crate::decode::Malformed;
 use crate::envelope::Envelope;
@@ -110,14 +110,8 @@ impl Personal {
                 let statement =
                     format!("UPDATE {table} SET {column} = $1{texts}{nullable}{numbers} WHERE {column} = $2");
                 let Erasure { subject, pseudonym } = erasure.clone();
-                let unit: Unit<'static, ()> = Box::new(move |tx| {
-                    Box::pin(async move {
-                        let query = diesel::sql_query(statement).bind::<Text, _>(pseudonym).bind::<Text, _>(subject);
-                        sql!(tx, |c| query.execute(c))?;
-                        Ok(())
-                    })
-                });
-                resources.database.write(Durability::Full, unit).await
+                let query = diesel::sql_query(statement).bind::<Text, _>(pseudonym).bind::<Text, _>(subject);
+                write(resources, |tx| Box::pin(async move { Ok(sql!(tx, |c| query.execute(c)).map(drop)?) })).await
             }
             What::Derived { table, column, id, is_key } => {
                 // What came late for the old id stays beside what has the new one already.
@@ -128,18 +122,21 @@ impl Personal {
                 };
                 let statement = format!("UPDATE {table} SET {column} = $1 WHERE {column} = $2{is_free}");
                 let (old, new): (Id<()>, Id<()>) = (Id::new(id(&erasure.subject)), Id::new(id(&erasure.pseudonym)));
-                let unit: Unit<'static, ()> = Box::new(move |tx| {
-                    Box::pin(async move {
-                        let query = diesel::sql_query(statement).bind::<SqlUuid, _>(new).bind::<SqlUuid, _>(old);
-                        sql!(tx, |c| query.execute(c))?;
-                        Ok(())
-                    })
-                });
-                resources.database.write(Durability::Full, unit).await
+                let query = diesel::sql_query(statement).bind::<SqlUuid, _>(new).bind::<SqlUuid, _>(old);
+                write(resources, |tx| Box::pin(async move { Ok(sql!(tx, |c| query.execute(c)).map(drop)?) })).await
             }
             What::Events { table, number } => sweep_events(resources, erasure, table, number).await,
         }
     }
+}
+
+/// Runs a unit of work in a transaction.
+async fn write<F>(resources: &Resources, work: F) -> Result<(), Error>
+where
+    F: for<'t> FnOnce(Tx<'t>) -> BoxFuture<'t, Result<(), Error>> + Send + 'static,
+{
+    let unit: Unit<'static, ()> = Box::new(work);
+    resources.database.write(Durability::Full, unit).await
 }
 
 /// An event of a table, with its number.
@@ -149,7 +146,7 @@ struct EventRow {
     number: i64,
     #[diesel(sql_type = Text)]
     kind: String,
-    #[diesel(sql_type = diesel::sql_types::Binary)]
+    #[diesel(sql_type = Binary)]
     body: Vec<u8>,
 }
 
@@ -167,8 +164,7 @@ async fn sweep_events(
         let rows: Vec<EventRow> = {
             let reader = resources.database.reader().await?;
             let query = diesel::sql_query(page).bind::<BigInt, _>(after);
-            let rows = async { sql!(reader.tx(), |c| query.load(c)) };
-            tokio::time::timeout(db::DEADLINE, rows).await.map_err(|_| too_slow())??
+            in_time(async { Ok(sql!(reader.tx(), |c| query.load(c))?) }).await?
         };
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.number;
@@ -178,22 +174,17 @@ async fn sweep_events(
             continue;
         }
         let statement = format!("UPDATE {table} SET body = $1 WHERE {number} = $2");
-        let unit: Unit<'static, ()> = Box::new(move |tx| {
+        write(resources, move |tx| {
             Box::pin(async move {
                 for (number, body) in erased {
-                    let query = diesel::sql_query(&statement).bind::<diesel::sql_types::Binary, _>(body);
-                    let query = query.bind::<BigInt, _>(number);
+                    let query = diesel::sql_query(&statement).bind::<Binary, _>(body).bind::<BigInt, _>(number);
                     sql!(tx, |c| query.execute(c))?;
                 }
                 Ok(())
             })
-        });
-        resources.database.write(Durability::Full, unit).await?;
+        })
+        .await?;
     }
-}
-
-fn too_slow() -> Error {
-    Error::Unavailable("the store does not answer".into())
 }
 
 /// The event without the subject; `None` if it does not name them.
@@ -209,7 +200,7 @@ fn erased(erasure: &Erasure, kind: &str, body: &[u8]) -> Option<Vec<u8>> {
 
 async fn sweep_dead_letters(resources: &Resources, erasure: &Erasure) -> Result<(), Error> {
     let erasure = erasure.clone();
-    let unit: Unit<'static, ()> = Box::new(move |tx| {
+    write(resources, move |tx| {
         Box::pin(async move {
             for mut letter in dead_letters::list(tx, None, i64::MAX).await? {
                 if let Some(body) = erased(&erasure, &letter.event.kind, &letter.event.body) {
@@ -219,8 +210,8 @@ async fn sweep_dead_letters(resources: &Resources, erasure: &Erasure) -> Result<
             }
             Ok(())
         })
-    });
-    resources.database.write(Durability::Full, unit).await
+    })
+    .await
 }
 
 crate::table! {
@@ -245,9 +236,10 @@ impl Refused {
 
     fn set(&self, context: &'static str, subjects: BTreeSet<String>) {
         let mut refused = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match subjects.is_empty() {
-            true => drop(refused.remove(context)),
-            false => drop(refused.insert(context, subjects)),
+        if subjects.is_empty() {
+            refused.remove(context);
+        } else {
+            refused.insert(context, subjects);
         }
     }
 }
@@ -283,17 +275,14 @@ impl Eraser {
         Subscription::Kinds(vec![Erasure::event()])
     }
 
-    async fn store(&self, events: &[Envelope]) -> Result<(), Error> {
-        let read = |event: &Envelope| -> Result<Option<ErasureRow>, Malformed> {
-            let row = |Erasure { subject, pseudonym }| ErasureRow { subject, pseudonym, at: event.at, swept: false };
-            Ok(Erasure::read(&event.body)?.map(row))
-        };
-        let rows = events.iter().filter_map(|event| read(event).transpose()).collect::<Result<Vec<_>, _>>();
-        let rows = rows.map_err(|malformed| Error::Internal(malformed.to_string()))?;
+    /// Stores what an event asks for. There are few of them, and one that can't be read concerns no other.
+    async fn store(&self, event: &Envelope) -> Result<(), Error> {
+        let erasure =
+            Erasure::read(&event.body).map_err(|error| Error::Internal(Malformed::from(error).to_string()))?;
+        let Some(Erasure { subject, pseudonym }) = erasure else { return Ok(()) };
+        let row = ErasureRow { subject, pseudonym, at: event.at, swept: false };
         // One that is under way already is kept.
-        let unit: Unit<'static, ()> =
-            Box::new(move |tx| Box::pin(async move { db::insert(tx, &rows).await.map(drop) }));
-        self.resources.database.write(Durability::Full, unit).await?;
+        write(&self.resources, |tx| Box::pin(async move { db::insert(tx, &[row]).await.map(drop) })).await?;
         self.wanted.notify_one();
         Ok(())
     }
@@ -321,8 +310,7 @@ impl Eraser {
     async fn sweep_due(&self) -> Result<Duration, Error> {
         let rows = {
             let reader = self.resources.database.reader().await?;
-            let rows = tokio::time::timeout(db::DEADLINE, all(reader.tx())).await;
-            rows.map_err(|_| too_slow())??
+            in_time(all(reader.tx())).await?
         };
         self.refused.set(self.resources.context, rows.iter().map(|row| row.subject.clone()).collect());
         let mut pause = PERIOD;
@@ -334,13 +322,12 @@ impl Eraser {
                 continue;
             }
             self.sweep(&row).await?;
-            match row.swept {
-                true => self.write(move |tx| Box::pin(remove(tx, row.subject))).await?,
-                false => {
-                    let swept = ErasureRow { swept: true, ..row };
-                    self.write(move |tx| Box::pin(async move { db::upsert(tx, &[swept]).await })).await?;
-                    tracing::info!(context = self.resources.context, "a person was erased");
-                }
+            if row.swept {
+                write(&self.resources, |tx| Box::pin(remove(tx, row.subject))).await?;
+            } else {
+                let swept = ErasureRow { swept: true, ..row };
+                write(&self.resources, |tx| Box::pin(async move { db::upsert(tx, &[swept]).await })).await?;
+                tracing::info!(context = self.resources.context, "a person was erased");
             }
             // It is in the list of the next look, or gone from it.
             pause = Duration::ZERO;
@@ -356,13 +343,6 @@ impl Eraser {
         }
         sweep_dead_letters(&self.resources, &erasure).await
     }
-
-    async fn write<F>(&self, work: F) -> Result<(), Error>
-    where
-        F: for<'t> FnOnce(Tx<'t>) -> BoxFuture<'t, Result<(), Error>> + Send + 'static,
-    {
-        self.resources.database.write(Durability::Full, Box::new(work)).await
-    }
 }
 
 async fn all(tx: Tx<'_>) -> Result<Vec<ErasureRow>, Error> {
@@ -377,8 +357,11 @@ async fn remove(tx: Tx<'_>, subject: String) -> Result<(), Error> {
 impl React for Eraser {
     fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
-            let outcome = self.store(events).await;
-            vec![outcome; events.len()]
+            let mut outcomes = Vec::with_capacity(events.len());
+            for event in events {
+                outcomes.push(self.store(event).await);
+            }
+            outcomes
         })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::{Database, Tx};
+use crate::db::{Database, Tx, in_time};
 use crate::error::Error;
 use crate::runtime::{Tasks, recv_until_stopped};
 
@@ -93,7 +93,5 @@ async fn read<K: Ord, V>(database: &Database, find: Find<K, V>, mut keys: Vec<K>
     keys.sort();
     keys.dedup();
     let reader = database.reader().await?;
-    let found = tokio::time::timeout(crate::db::DEADLINE, find(reader.tx(), keys)).await;
-    let found = found.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
-    Ok(found.into_iter().collect())
+    Ok(in_time(find(reader.tx(), keys)).await?.into_iter().collect())
 }

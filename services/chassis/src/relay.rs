@@ -12,7 +12,7 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio::sync::Notify;
 
 use crate::bus::Bus;
-use crate::db::{DEADLINE, Database, Durability, Tx, Unit};
+use crate::db::{Database, Durability, Tx, Unit, in_time};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::outbox;
@@ -145,8 +145,4 @@ impl Relay {
             RelayLock::Postgres(connection) => in_time(outbox::remove(Tx::Postgres(connection), &seqs)).await,
         }
     }
-}
-
-async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("the store does not answer".into()))?
 }

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 
 use crate::aggregate::{Cause, LoadRequest, Loaded, Store};
 use crate::clock::Timestamp;
-use crate::db::DEADLINE;
+use crate::db::in_time;
 use crate::error::Error;
 use crate::runtime::{Tasks, panic_text};
 use crate::telemetry::Meters;
@@ -84,8 +84,7 @@ async fn due<A: Store>(resources: &Resources, now: Timestamp) -> Result<Vec<Load
 
 async fn fire_due<A: Store>(resources: &Resources, on_due: &OnDue<A>) -> Result<usize, Error> {
     let now = resources.runtime.now();
-    let due = tokio::time::timeout(DEADLINE, due::<A>(resources, now)).await;
-    let due = due.map_err(|_| Error::Unavailable("the store does not answer".into()))??;
+    let due = in_time(due::<A>(resources, now)).await?;
     let calls = due.iter().filter_map(|loaded| {
         let (at, command) = loaded.state.due_at()?;
         let on_due = on_due.clone();

@@ -24,7 +24,7 @@ const MAX_STREAMS: usize = 64;
 /// Events that are read for a stream together, and that are buffered for its client, at most.
 const WATCH_BATCH: usize = 100;
 /// Events that are read for an export together: most are about others.
-const EXPORT_BATCH: i64 = 1_000;
+const EXPORT_BATCH: usize = 1_000;
 /// How often a stream polls for new events. Other replicas append too, so a signal within the process would not
 /// suffice.
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
@@ -46,18 +46,24 @@ impl Service {
         Service { database, tasks, streams: Places::new(MAX_STREAMS) }
     }
 
-    /// Starts a stream, if there is a place for it. The function makes it of its ends and its place.
+    /// A place for a stream of this caller.
+    fn place(&self, call: &Call) -> Result<Place, Error> {
+        self.streams.take(Some(&call.caller)).map_err(|full| full.into_error("the chronicle"))
+    }
+
+    /// Starts a stream of these events, each in a message `M`.
     fn stream<M: Redact + Send + 'static>(
         &self,
-        call: &Call,
-        make: impl FnOnce(mpsc::Sender<Result<M, Status>>, Option<mpsc::OwnedPermit<Result<M, Status>>>, Place) -> Stream<M>,
-    ) -> Result<ReceiverStream<Result<M, Status>>, Error> {
-        let place = self.streams.take(Some(&call.caller)).map_err(|full| full.into_error("the chronicle"))?;
+        place: Place,
+        selection: Selection,
+        message: fn(proto::Event) -> M,
+    ) -> ReceiverStream<Result<M, Status>> {
         let (events, received) = mpsc::channel(WATCH_BATCH + 1);
         let last = events.clone().try_reserve_owned().ok();
-        let state = (make(events, last, place), self.tasks.clone());
+        let stream = Stream { database: self.database.clone(), selection, message, events, last, _place: place };
+        let state = (stream, self.tasks.clone());
         self.tasks.supervise("chronicle", "stream", state, |(stream, tasks)| Box::pin(stream.run(tasks)));
-        Ok(ReceiverStream::new(received))
+        ReceiverStream::new(received)
     }
 }
 
@@ -94,23 +100,13 @@ impl ChronicleApi for Service {
             let types = types(fields, request.types);
             (types, request.after_position.map_or(Some(None), |after| position(fields, after).map(Some)))
         })?;
+        let place = self.place(&call)?;
         let after = match after {
             Some(after) => after,
             None => store::last_position(self.database.reader().await?.tx()).await?,
         };
-        let audience = Audience::of(&call.caller);
-        self.stream(&call, |events, last, place| Stream {
-            database: self.database.clone(),
-            audience,
-            types,
-            about: None,
-            is_endless: true,
-            after,
-            message: |event| WatchEventsResponse { event: Some(event) },
-            events,
-            last,
-            _place: place,
-        })
+        let selection = Selection { audience: Audience::of(&call.caller), types, about: None, after };
+        Ok(self.stream(place, selection, |event| WatchEventsResponse { event: Some(event) }))
     }
 
     async fn export_customer(
@@ -119,18 +115,9 @@ impl ChronicleApi for Service {
         request: ExportCustomerRequest,
     ) -> Result<Self::ExportCustomerStream, Error> {
         let customer = call.parse(|fields| fields.subject("customer_id", &request.customer_id))?;
-        self.stream(&call, |events, last, place| Stream {
-            database: self.database.clone(),
-            audience: Audience::Person(customer.as_str().into()),
-            types: Vec::new(),
-            about: Some(customer),
-            is_endless: false,
-            after: 0,
-            message: |event| ExportCustomerResponse { event: Some(event) },
-            events,
-            last,
-            _place: place,
-        })
+        let audience = Audience::Person(customer.as_str().into());
+        let selection = Selection { audience, types: Vec::new(), about: Some(customer), after: 0 };
+        Ok(self.stream(self.place(&call)?, selection, |event| ExportCustomerResponse { event: Some(event) }))
     }
 }
 
@@ -176,17 +163,34 @@ fn position(fields: &mut Fields, position: i64) -> Option<i64> {
     fields.take("after_position", (position >= 0).then_some(position).ok_or("must be 0 or more"))
 }
 
+/// The events of a stream.
+struct Selection {
+    audience: Audience,
+    types: Vec<String>,
+    /// Only those so far that tell about this subject; otherwise the stream has no end.
+    about: Option<String>,
+    /// The last event that was read.
+    after: i64,
+}
+
+impl Selection {
+    fn has(&self, event: &proto::Event) -> bool {
+        let Some(subject) = &self.about else { return true };
+        let body = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
+        // What can't be decoded can't be handed out: nobody knows whom else it is about.
+        personal::names(&event.r#type, body, subject).unwrap_or(false)
+    }
+
+    /// Events that are read together.
+    fn batch(&self) -> usize {
+        if self.about.is_some() { EXPORT_BATCH } else { WATCH_BATCH }
+    }
+}
+
 /// A stream of events to one client, each in a message `M`.
 struct Stream<M> {
     database: Database,
-    audience: Audience,
-    types: Vec<String>,
-    /// Only events that tell about this subject.
-    about: Option<String>,
-    /// Whether it waits for more events at the end.
-    is_endless: bool,
-    /// The last event that was read.
-    after: i64,
+    selection: Selection,
     message: fn(proto::Event) -> M,
     events: mpsc::Sender<Result<M, Status>>,
     /// Room for the reason of the end, also if the client reads nothing.
@@ -210,24 +214,24 @@ impl<M: Redact + Send + 'static> Stream<M> {
         }
     }
 
-    /// Sends events, and polls for more if it is endless. Ends on an error, or when the client has disconnected.
+    /// Sends events, and polls for more if it has no end. Ends on an error, too, or when the client has disconnected.
     async fn follow(&mut self) -> Result<(), Error> {
         loop {
             let found = self.read().await?;
-            let is_last = found.len() < self.batch() as usize;
+            let is_last = found.len() < self.selection.batch();
             for event in found {
-                self.after = event.position;
-                if !self.is_about(&event) {
+                self.selection.after = event.position;
+                if !self.selection.has(&event) {
                     continue;
                 }
-                let event = self.audience.show((self.message)(event));
+                let event = self.selection.audience.show((self.message)(event));
                 match self.events.send_timeout(Ok(event), SEND_LIMIT).await {
                     Ok(()) => {}
                     Err(SendTimeoutError::Closed(_)) => return Ok(()),
                     Err(SendTimeoutError::Timeout(_)) => return Err(too_slow()),
                 }
             }
-            if is_last && !self.is_endless {
+            if is_last && self.selection.about.is_some() {
                 return Ok(());
             }
             if is_last {
@@ -236,21 +240,10 @@ impl<M: Redact + Send + 'static> Stream<M> {
         }
     }
 
-    fn is_about(&self, event: &proto::Event) -> bool {
-        let Some(subject) = &self.about else { return true };
-        let body = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
-        // What can't be decoded can't be handed out: nobody knows whom else it is about.
-        personal::names(&event.r#type, body, subject).unwrap_or(false)
-    }
-
-    /// Events that are read together.
-    fn batch(&self) -> i64 {
-        if self.is_endless { WATCH_BATCH as i64 } else { EXPORT_BATCH }
-    }
-
     async fn read(&self) -> Result<Vec<proto::Event>, Error> {
         let reader = self.database.reader().await?;
-        store::after_position(reader.tx(), &self.types, self.after, self.batch()).await
+        let Selection { types, after, .. } = &self.selection;
+        store::after_position(reader.tx(), types, *after, self.selection.batch() as i64).await
     }
 }
 

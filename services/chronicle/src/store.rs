@@ -90,6 +90,9 @@ pub async fn after_position(tx: Tx<'_>, types: &[String], after: i64, limit: i64
 async fn positions(tx: Tx<'_>, types: &[String], after: i64, limit: i64) -> Result<Vec<i64>, Error> {
     // An event that is appended between two of the statements must not be passed over: it comes with the next page.
     let last = last_position(tx).await?;
+    if last <= after {
+        return Ok(Vec::new());
+    }
     let of_type = |kind| async move {
         let of_type = events::table.filter(events::kind.eq(kind));
         let page = of_type.filter(events::position.gt(after).and(events::position.le(last)));

@@ -49,6 +49,11 @@ pub mod sql_types {
 /// The deadline of a statement, and of the wait for a connection.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
+/// The outcome of statements, or an error at the [`DEADLINE`].
+pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(DEADLINE, work).await.map_err(|_| Error::Unavailable("the store does not answer".into()))?
+}
+
 /// An open transaction, or a connection for reads.
 ///
 /// Statements that don't need each other's results go together into a `try_join!`: on PostgreSQL they share a round
@@ -304,11 +309,7 @@ impl Database {
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<(), Error> {
         let reader = self.reader().await?;
-        let ping = async { sql!(reader.tx(), |c| diesel::sql_query("SELECT 1").execute(c)) };
-        tokio::time::timeout(DEADLINE, ping)
-            .await
-            .map_err(|_| Error::Unavailable("the store does not answer".into()))??;
-        Ok(())
+        in_time(async { Ok(sql!(reader.tx(), |c| diesel::sql_query("SELECT 1").execute(c))?) }).await.map(drop)
     }
 }
 
