@@ -62,7 +62,7 @@ pub async fn ride(
 }
 
 /// Registers a bike for each customer, and tops up their deposits. Returns the ids of the bikes.
-async fn prepare(product: &Product) -> anyhow::Result<Vec<String>> {
+pub async fn prepare(product: &Product) -> anyhow::Result<Vec<String>> {
     let channel = connect(&product.address).await?;
     let each = (0..CUSTOMERS).map(|number| {
         let channel = &channel;
@@ -81,7 +81,7 @@ async fn prepare(product: &Product) -> anyhow::Result<Vec<String>> {
     Ok(futures::future::try_join_all(each).await?)
 }
 
-async fn ride_once(channel: Channel, number: u64, bike_id: String, look_again: Duration) -> Result<(), Status> {
+pub async fn ride_once(channel: Channel, number: u64, bike_id: String, look_again: Duration) -> Result<(), Status> {
     let rent = RentBikeRequest { request_id: String::new(), bike_id };
     let ride_id = call(&channel, by(number, rent)).await?.ride.unwrap_or_default().ride_id;
     let place = Some(Place { name: "there".to_owned(), latitude: Some(37.5), longitude: Some(127.0) });

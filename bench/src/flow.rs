@@ -4,8 +4,9 @@
 //! the relay's confirmed publish, the consumer's receipt, and the view's commit: five commits of PostgreSQL, one confirmed
 //! publish and receipt of RabbitMQ. The raw parts are measured one at a time, without anything around them.
 
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use contracts::mypage::v1::GetCarRentalRequest;
@@ -14,7 +15,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::load::{self, call, closed_loop, register_cars};
-use crate::product::Product;
+use crate::product::{Product, Store};
 use crate::report::Table;
 use crate::{events, raw};
 
@@ -70,10 +71,45 @@ pub async fn measure(
     Ok(())
 }
 
+/// The flow by one client on each of three replicas, beside one replica alone: whichever of them relays the events, a
+/// customer of another one does not wait for it.
+pub async fn replicas(
+    binary: &Path,
+    postgres: &str,
+    amqp: &str,
+    each: Duration,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let first = Product::start(binary, &Store::Postgres(postgres), amqp).await?;
+    let cars = register_cars(&first, 2_000).await?;
+    let next = Arc::new(AtomicU64::new(0));
+    let measure = async |product: &Product| {
+        let (cars, next) = (cars.clone(), next.clone());
+        let measured = closed_loop(&product.address, 1, each, move |channel, _| {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let car = cars[number as usize % cars.len()].clone();
+            flow(channel, car, 24 + number / cars.len() as u64, Duration::from_millis(1))
+        });
+        anyhow::Ok(measured.await?.millis(0.5))
+    };
+    let alone = measure(&first).await?;
+    let others = [first.replica(amqp).await?, first.replica(amqp).await?];
+    let mut slowest = 0.0_f64;
+    for replica in [&first, &others[0], &others[1]] {
+        slowest = slowest.max(measure(replica).await?);
+    }
+    let what = "reserve, pay, see it: p50, 1 client, on the slowest of three replicas, to one replica alone";
+    let ratio = format!("{:.2}×", slowest / alone);
+    table.line(what, &format!("{slowest:.1} ms"), &format!("{alone:.1} ms"), &ratio, "1.3×");
+    eprintln!("  {what}: {slowest:.1} ms to {alone:.1} ms, {ratio}");
+    drop(others);
+    first.stop().await
+}
+
 /// The latency of each step in microseconds: reserve, pay, read model.
 static PARTS: Mutex<[Vec<u64>; 3]> = Mutex::new([Vec::new(), Vec::new(), Vec::new()]);
 
-async fn flow(channel: Channel, car: String, in_hours: u64, look_again: Duration) -> Result<(), Status> {
+pub async fn flow(channel: Channel, car: String, in_hours: u64, look_again: Duration) -> Result<(), Status> {
     let mut started = Instant::now();
     let mut part = |number: usize| {
         let took = std::mem::replace(&mut started, Instant::now()).elapsed().as_micros() as u64;

@@ -9,7 +9,7 @@ use chassis::clock::Clock;
 use contracts::Unary;
 use contracts::fleet::v1::{Car, GetCarRequest, RegisterCarRequest};
 use contracts::money::v1::Money;
-use contracts::period::v1::Period;
+use contracts::period::v1::{Dates, Period};
 use contracts::place::v1::Place;
 use contracts::rental::v1::ReserveCarRequest;
 use hdrhistogram::Histogram;
@@ -139,6 +139,15 @@ pub fn period(in_hours: u64) -> Period {
     let start = Clock::system().now() + Duration::from_secs(in_hours * 3_600);
     let end = start + Duration::from_secs(3_500);
     Period { start_time: Some(start.to_proto()), end_time: Some(end.to_proto()) }
+}
+
+/// So many nights, from this number of days from now.
+pub fn nights(in_days: u64, count: u64) -> Dates {
+    let date = |days: u64| {
+        let at = Clock::system().now() + Duration::from_secs(days * 86_400);
+        at.to_string().chars().take("2026-07-01".len()).collect()
+    };
+    Dates { start_date: date(in_days), end_date: date(in_days + count) }
 }
 
 /// Gets cars, one after the other.

@@ -6,6 +6,7 @@
 
 mod attacks;
 mod bikes;
+mod cost;
 mod events;
 mod flow;
 mod footprint;
@@ -16,6 +17,7 @@ mod orders;
 mod product;
 mod raw;
 mod report;
+mod stays;
 mod taxis;
 
 use std::time::Duration;
@@ -52,7 +54,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
-    /// The benchmarks to run, by default all: reserve, get, flow, ride, bike, search, order, events, footprint, attacks, growth, ghz.
+    /// The benchmarks to run, by default all: reserve, get, flow, replicas, ride, bike, search, order, events, cost, footprint, attacks, growth, ghz.
     #[arg(long)]
     only: Vec<String>,
 
@@ -84,6 +86,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
         flow::measure(&product, &options.postgres, &options.amqp, each, &mut table).await?;
         product.stop().await?;
     }
+    if is_wanted("replicas") {
+        flow::replicas(&options.nadeuri, &options.postgres, &options.amqp, each, &mut table).await?;
+    }
     if is_wanted("ride") {
         let product = Product::start(&options.nadeuri, &Store::Postgres(&options.postgres), &options.amqp).await?;
         taxis::ride(&product, &options.postgres, &options.amqp, each, &mut table).await?;
@@ -104,6 +109,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     if is_wanted("events") {
         events::measure(&options.postgres, &options.amqp, &mut table).await?;
+    }
+    if is_wanted("cost") {
+        cost::measure(&options.nadeuri, &options.postgres, &options.amqp, &mut table).await?;
     }
     if is_wanted("footprint") {
         footprint::measure(&options.nadeuri, &options.amqp, &mut table).await?;

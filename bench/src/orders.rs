@@ -39,16 +39,16 @@ pub async fn measure(product: &Product, each: Duration, table: &mut Table) -> an
 async fn order(product: &Product, goods: Arc<Vec<String>>, each: Duration) -> anyhow::Result<crate::report::Measured> {
     closed_loop(&product.address, CLIENTS, each, move |channel, number| {
         let product_id = goods[number as usize % goods.len()].clone();
-        async move { until_stocked(channel, product_id).await }
+        async move { until_stocked(channel, product_id, LOOK_AGAIN).await }
     })
     .await
 }
 
 /// Orders one, and waits until it has its stock.
-async fn until_stocked(channel: Channel, product_id: String) -> Result<(), Status> {
+pub async fn until_stocked(channel: Channel, product_id: String, look_again: Duration) -> Result<(), Status> {
     let mut order = order_once(channel.clone(), product_id).await?;
     while order.state() == OrderState::Placed {
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(look_again).await;
         let request = GetOrderRequest { order_id: order.order_id };
         order = call(&channel, Request::new(request)).await?.order.unwrap_or_default();
     }
@@ -70,7 +70,7 @@ async fn order_once(channel: Channel, product_id: String) -> Result<Order, Statu
 }
 
 /// Adds products, and waits until `order` knows them.
-async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<String>>> {
+pub async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<String>>> {
     let channel = connect(&product.address).await?;
     let add = |number: usize| {
         let channel = &channel;
@@ -95,7 +95,7 @@ async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Vec<St
 /// Waits until `order` knows a product, by ordering it and waiting for its stock, so that no work is pending.
 async fn until_known(channel: Channel, product_id: &str) -> Result<(), Status> {
     loop {
-        match until_stocked(channel.clone(), product_id.to_owned()).await {
+        match until_stocked(channel.clone(), product_id.to_owned(), LOOK_AGAIN).await {
             Err(status) if status.code() == Code::NotFound => tokio::time::sleep(Duration::from_millis(20)).await,
             outcome => return outcome,
         }

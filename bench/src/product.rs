@@ -28,6 +28,7 @@ pub struct Product {
 }
 
 /// The state that outlives a process.
+#[derive(Clone)]
 struct Place {
     binary: PathBuf,
     name: String,
@@ -39,6 +40,11 @@ impl Product {
     /// Starts all contexts in one process.
     pub async fn start(binary: &Path, store: &Store<'_>, bus: &str) -> anyhow::Result<Product> {
         Place::new(binary, store).start(&["--bus", bus], "").await
+    }
+
+    /// Starts another process of all contexts on the same store and broker. It ends when it is dropped.
+    pub async fn replica(&self, bus: &str) -> anyhow::Result<Product> {
+        self.place.clone().start(&["--bus", bus], "").await
     }
 
     /// Starts one context that calls no other.
@@ -54,15 +60,14 @@ impl Product {
         self.place.start(&[context, "--bus", &bus, "--peers", &peers], &format!("{context}.store")).await
     }
 
+    /// The name of its database and its queues.
+    pub fn name(&self) -> &str {
+        &self.place.name
+    }
+
     /// The CPU time that it has used.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        /// Linux counts in hundredths of a second here.
-        const TICK: Duration = Duration::from_millis(10);
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server.id()))?;
-        // The name of the program, in parentheses, is the second field; user and system time are the 14th and 15th.
-        let (_, fields) = stat.rsplit_once(") ").context("no name in the stat of a process")?;
-        let ticks: Result<Vec<u32>, _> = fields.split(' ').skip(11).take(2).map(str::parse).collect();
-        Ok(TICK * ticks?.iter().sum::<u32>())
+        cpu_of(self.server.id())
     }
 
     /// Stops it, waits for a change of its stores, whose URL that gets, and starts it again.
@@ -110,6 +115,17 @@ impl Place {
         let address = format!("http://{}", server.ready(part).await?);
         Ok(Product { address, ready_after: started.elapsed(), server, place: self })
     }
+}
+
+/// The CPU time that a process has used, and those of its children that have ended.
+pub fn cpu_of(process: u32) -> anyhow::Result<Duration> {
+    /// Linux counts in hundredths of a second here.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program, in parentheses, is the second field; the times are the 14th to the 17th.
+    let (_, fields) = stat.rsplit_once(") ").context("no name in the stat of a process")?;
+    let ticks: Result<Vec<u32>, _> = fields.split(' ').skip(11).take(4).map(str::parse).collect();
+    Ok(TICK * ticks?.iter().sum::<u32>())
 }
 
 /// A connection for clients.

@@ -60,7 +60,7 @@ pub async fn ride(
     Ok(())
 }
 
-async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Result<(), Status> {
+pub async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Result<(), Status> {
     // Each at another position, so that no search sees the others' offers: the search is measured separately.
     let position = (-60.0 + (number % 120) as f64, -170.0 + (number / 120 % 340) as f64);
     let hail_id = hail(channel.clone(), position).await?;

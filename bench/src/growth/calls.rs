@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chassis::clock::Clock;
 use contracts::bike::v1::RegisterBikeRequest;
 use contracts::billing::v1::{BillState, ListBillsRequest};
 use contracts::chronicle::v1::ListEventsRequest;
@@ -13,7 +12,6 @@ use contracts::money::v1::Money;
 use contracts::mypage::v1::{GetCarRentalRequest, ListBikeRidesRequest, ListCarRentalsRequest};
 use contracts::notification::v1::ListMessagesRequest;
 use contracts::order::v1::{CreateOrderRequest, GetOrderRequest};
-use contracts::period::v1::Dates;
 use contracts::place::v1::Place;
 use contracts::product::v1::{CreateProductRequest, Product as Goods};
 use contracts::rental::v1::{
@@ -27,7 +25,7 @@ use futures::future::BoxFuture;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::load::{self, call};
+use crate::load::{self, call, nights};
 use crate::product::{Product, connect};
 
 /// Customers, each with a car, a bike, a resort and a product that they use.
@@ -139,7 +137,7 @@ async fn bike(world: &World, channel: &Channel, number: u64) -> Result<(), Statu
 }
 
 async fn stay(world: &World, channel: &Channel, number: u64) -> Result<(), Status> {
-    let dates = Some(night(1 + number / CUSTOMERS % NIGHTS, 1));
+    let dates = Some(nights(1 + number / CUSTOMERS % NIGHTS, 1));
     let reserve = ReserveStayRequest { resort_id: of(&world.resorts, number), dates, ..Default::default() };
     let stay_id = call(channel, by(number, reserve)).await?.stay.unwrap_or_default().stay_id;
     call(channel, by(number, CancelStayRequest { stay_id, ..Default::default() })).await.map(drop)
@@ -171,15 +169,6 @@ fn here() -> Place {
     Place { name: "here".to_owned(), latitude: Some(37.5), longitude: Some(127.0) }
 }
 
-/// Nights from so many days after today on, in any time zone.
-fn night(in_days: u64, count: u64) -> Dates {
-    let date = |days: u64| {
-        let at = Clock::system().now() + Duration::from_secs(days * 86_400);
-        at.to_string().chars().take("2026-07-01".len()).collect()
-    };
-    Dates { start_date: date(in_days), end_date: date(in_days + count) }
-}
-
 impl World {
     /// Registers all that the calls use, and uses each once.
     pub async fn prepare(product: &Product) -> anyhow::Result<World> {
@@ -206,7 +195,7 @@ impl World {
                 name: format!("villa {number}"),
                 kind: "villa".to_owned(),
                 nightly_rate: Some(won(90_000)),
-                offered: vec![night(0, NIGHTS + 5)],
+                offered: vec![nights(0, NIGHTS + 5)],
                 ..Default::default()
             };
             let resort = RegisterResortRequest { resort: Some(resort), ..Default::default() };

@@ -95,6 +95,11 @@ pub(crate) type Outcomes = Vec<Result<(), Error>>;
 pub(crate) trait React: Send + Sync {
     /// Handles them all, in order. An error is either transient or caused by this event.
     fn react<'a>(&'a self, events: &'a [Envelope]) -> BoxFuture<'a, Outcomes>;
+
+    /// The durability of the effect when it returns.
+    fn durability(&self) -> Durability {
+        Durability::Full
+    }
 }
 
 impl<A: Store> React for Reactor<A> {
@@ -150,6 +155,11 @@ impl Handler for Persistent {
             }
             Ok(())
         })
+    }
+
+    fn flush(&self, gather: Duration) -> Option<BoxFuture<'static, Result<(), Error>>> {
+        let is_lazy = self.reactors.iter().any(|(_, reactor)| reactor.durability() == Durability::Lazy);
+        if is_lazy { self.resources.database.flush(gather) } else { None }
     }
 
     fn dead_letter(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>> {

@@ -143,6 +143,7 @@ pub struct Host {
     rebuild: Option<Arc<dyn Rebuild>>,
     has_projection: bool,
     has_settings: Cell<bool>,
+    gather: Duration,
 }
 
 impl Host {
@@ -212,6 +213,12 @@ impl Host {
         self.reactors.push((V::subscription(), Arc::new(worker.clone())));
         let resources = self.resources.clone();
         self.rebuild = history.map(|history| Arc::new(Rebuilder { resources, worker, history }) as Arc<dyn Rebuild>);
+    }
+
+    /// Lets events wait for others for so long, to be handled together: fewer transactions and acknowledgements, where nobody
+    /// waits for the effect.
+    pub fn gather(&mut self, gather: Duration) {
+        self.gather = gather;
     }
 
     /// The client of another context.
@@ -339,6 +346,7 @@ impl Context {
             rebuild: None,
             has_projection: false,
             has_settings: Cell::new(false),
+            gather: Duration::ZERO,
         };
         (self.start)(&mut host)?;
         if !host.has_settings.get() && host.outside.settings.contains_key(self.name) {
@@ -355,10 +363,11 @@ impl Context {
         let eraser = Eraser::new(&host.resources, self.personal, environment);
         host.reactors.push((Eraser::subscription(), Arc::new(eraser.clone())));
         let subscription = host.subscription();
-        let Host { resources, tasks, reactors, services, rebuild, .. } = host;
+        let Host { resources, tasks, reactors, services, rebuild, gather, .. } = host;
         let (store, bus) = (HealthCheck::new("store"), HealthCheck::new("bus"));
         let handler = Arc::new(Persistent { reactors, resources: resources.clone(), tasks: tasks.clone() });
-        let consumer = Consumer { context: self.name, subscription, handler: handler.clone(), bus: bus.clone() };
+        let consumer =
+            Consumer { context: self.name, subscription, handler: handler.clone(), bus: bus.clone(), gather };
         environment.bus.consume(consumer, &tasks);
         let relay = Relay { resources: resources.clone(), bus: environment.bus.clone() };
         tasks.supervise(self.name, "relay", (relay, tasks.clone()), |(relay, tasks)| Box::pin(relay.run(tasks)));

@@ -56,7 +56,7 @@ pub use bus::Subscription;
 pub use call::Call;
 pub use consumer::Policy;
 pub use context::{Context, Host, StartError};
-pub use db::Tx;
+pub use db::{Durability, Tx};
 pub use decode::Malformed;
 pub use envelope::{Envelope, EventId};
 pub use erasure::Personal;

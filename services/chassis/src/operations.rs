@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::operations::v1 as proto;
 use contracts::operations::v1::operations_service_server::OperationsService;
@@ -79,6 +80,9 @@ impl ContextOperations {
             // idempotency keys make harmless.
             let events = dead_letters.iter().map(|letter| letter.event.clone()).collect();
             self.handler.handle(events).await.map_err(|_| Error::Stopping)?;
+            if let Some(flush) = self.handler.flush(Duration::ZERO) {
+                flush.await?;
+            }
             self.drop(&dead_letters).await?;
         }
         Ok(replayed)

@@ -30,6 +30,9 @@ pub async fn oldest(tx: Tx<'_>, limit: i64) -> Result<Vec<(i64, Envelope)>, Erro
 
 /// Removes events that the bus has.
 pub async fn remove(tx: Tx<'_>, seqs: &[i64]) -> Result<(), Error> {
+    if seqs.is_empty() {
+        return Ok(());
+    }
     sql!(tx, |c| diesel::delete(outbox::table.filter(outbox::seq.eq_any(seqs))).execute(c))?;
     Ok(())
 }

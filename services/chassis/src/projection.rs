@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bus::Subscription;
 use crate::consumer::{Outcomes, React};
-use crate::db::{Durability, Tx, Unit};
+use crate::db::{Database, Durability, Tx, Unit};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::idempotency::{self, Key};
@@ -26,6 +26,11 @@ pub trait Projection: Send + Sync + 'static {
     /// Whether each event is applied exactly once, for which its key is kept. If not, events may be applied again,
     /// which must be harmless, and the projection can't be rebuilt.
     const EXACTLY_ONCE: bool = true;
+
+    /// The durability of events when readers can see them. On PostgreSQL `Lazy` shows them sooner, and one flush serves
+    /// many: if the database crashes before it, they disappear until the bus delivers them again, which it does because
+    /// they are acknowledged after the flush.
+    const DURABILITY: Durability = Durability::Lazy;
 
     /// The events that it is built from.
     fn subscription() -> Subscription;
@@ -78,6 +83,10 @@ impl<V: Projection> React for ProjectionWorker<V> {
                 outcome => vec![outcome; events.len()],
             }
         })
+    }
+
+    fn durability(&self) -> Durability {
+        V::DURABILITY
     }
 }
 
@@ -135,7 +144,12 @@ async fn apply<V: Projection>(resources: &Resources, events: Vec<Envelope>) -> R
             Ok(())
         })
     });
-    resources.database.write(Durability::Full, unit).await
+    let durability = match resources.database {
+        Database::Postgres(_) => V::DURABILITY,
+        // What is published within one process is safe only when its consumers have it on disk.
+        Database::Sqlite(_) => Durability::Full,
+    };
+    resources.database.write(durability, unit).await
 }
 
 fn key(event: &Envelope) -> Key {
@@ -185,6 +199,9 @@ impl<V: Projection> Rebuild for Rebuilder<V> {
                     self.apply(subscribed).await?;
                 }
                 if missing.is_empty() {
+                    if let Some(flush) = self.resources.database.flush(std::time::Duration::ZERO) {
+                        flush.await?;
+                    }
                     return Ok(count);
                 }
                 // The projection had applied events that the history does not have yet.

@@ -1,112 +1,152 @@
 //! Publishes events from the outbox to the bus, in order, and removes those that the bus has.
 //!
-//! It runs on a signal when events were written, and on PostgreSQL also periodically, for those that another replica
-//! wrote. There one replica relays at a time (the holder of an advisory lock), so that the order of a flow is kept; the
-//! others stand by. If it crashes between publishing and removing, the events are published again; consumers recognize
-//! them by their keys.
+//! It runs on a signal when events were written, and where there are replicas also periodically; one of them relays at a
+//! time, so that the order of a flow is kept ([`Role`]).
+//!
+//! Published events are removed together with the next read, or after a moment without new events. If the relay crashes
+//! before that, they are published again; consumers recognize them by their keys.
 
+mod local_lock;
+mod role;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use tokio::sync::Notify;
+use futures::try_join;
 
 use crate::bus::Bus;
-use crate::db::{Database, Durability, Tx, Unit, in_time};
+use crate::db::{Durability, Tx, Unit, in_time};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::outbox;
 use crate::runtime::{CrashPoint, Tasks};
 use crate::telemetry::Meters;
 use crate::writer::Resources;
+use role::{Access, Role};
+
+pub use local_lock::LocalLock;
 
 /// Events published together.
-const BATCH: i64 = 256;
-/// How often to look for events of other replicas.
+const BATCH: usize = 256;
+/// How often to look for events of other replicas: the longest delay if a notification is lost.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The longest pause between attempts while the bus or the store is unavailable: the longest delay after it is back.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long published events may stay in the outbox when no others follow.
+const LINGER: Duration = Duration::from_millis(20);
+/// The pauses between attempts while the bus or the store is unavailable, from the first to the longest, which is the
+/// longest delay after it is back.
+const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
 
 pub(crate) struct Relay {
     pub resources: Resources,
     pub bus: Arc<dyn Bus>,
 }
 
-/// The connection that holds the lock of the relay, or none where there is no other process.
-enum RelayLock {
-    Postgres(Box<AsyncPgConnection>),
-    Sqlite,
+/// The state from one look at the outbox to the next.
+struct Session {
+    role: Role,
+    /// The numbers of published events that are still in the outbox.
+    published: Vec<i64>,
+}
+
+/// The reason to look at the outbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    /// This process has written events.
+    Written,
+    /// Another replica may have written events.
+    Elsewhere,
+    /// Nothing was written for a moment.
+    Quiet,
+    /// The tasks stop.
+    Stopping,
 }
 
 impl Relay {
     pub async fn run(&self, tasks: &Tasks) {
-        let mut lock = None;
-        let mut pause = Duration::from_millis(50);
+        let mut session = None;
+        let mut wake = Wake::Elsewhere;
+        let mut pause = *PAUSES.start();
         loop {
-            let stopping = tasks.is_stopping();
-            match self.drain(&mut lock).await {
-                Ok(()) => {
-                    pause = Duration::from_millis(50);
-                    if stopping {
-                        return;
-                    }
-                    self.wait(tasks).await;
-                }
+            let is_last = tasks.is_stopping();
+            match self.work(&mut session, wake, tasks).await {
+                Ok(_) if is_last => return,
+                Ok(next) => (wake, pause) = (next, *PAUSES.start()),
                 Err(error) => {
-                    lock = None;
+                    (session, wake) = (None, Wake::Written);
                     tracing::warn!(context = self.resources.context, error = %error.for_log(), "events wait in the outbox; retrying");
-                    if stopping {
+                    if is_last {
                         return;
                     }
                     tasks.sleep(self.resources.runtime.jitter(pause)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(*PAUSES.end());
                 }
             }
         }
     }
 
-    async fn wait(&self, tasks: &Tasks) {
-        let published: &Notify = &self.resources.published;
-        let has_replicas = matches!(self.resources.database, Database::Postgres(_));
+    /// Does what the reason calls for, and waits for the next one.
+    async fn work(&self, session: &mut Option<Session>, wake: Wake, tasks: &Tasks) -> Result<Wake, Error> {
+        let session = match session {
+            Some(session) => session,
+            None => {
+                let role = Role::open(&self.resources.database).await?;
+                session.insert(Session { role, published: Vec::new() })
+            }
+        };
+        if wake != Wake::Quiet {
+            session.role.take_lock().await?;
+            if session.role.is_holder() {
+                self.drain(session).await?;
+            } else {
+                // Only who relays reports the gauge: reset it, so that no old value of this replica remains.
+                Meters::outbox(self.resources.context, 0, None);
+                if wake == Wake::Written {
+                    session.role.notify().await?;
+                }
+            }
+        }
+        if matches!(wake, Wake::Quiet | Wake::Stopping) {
+            self.remove_published(session).await?;
+        }
+        self.wait(session, tasks).await
+    }
+
+    async fn wait(&self, session: &mut Session, tasks: &Tasks) -> Result<Wake, Error> {
+        let has_replicas = session.role.has_replicas();
         tokio::select! {
             biased;
-            () = tasks.stopping() => {}
-            () = published.notified() => {}
-            () = tokio::time::sleep(PERIOD), if has_replicas => {}
+            () = tasks.stopping() => Ok(Wake::Stopping),
+            () = self.resources.published.notified() => Ok(Wake::Written),
+            notified = session.role.notified() => notified.map(|()| Wake::Elsewhere),
+            () = tokio::time::sleep(LINGER), if !session.published.is_empty() => Ok(Wake::Quiet),
+            () = tokio::time::sleep(PERIOD), if has_replicas => Ok(Wake::Elsewhere),
         }
     }
 
-    /// Publishes until the outbox is empty, or while another replica has the lock.
-    async fn drain(&self, lock: &mut Option<RelayLock>) -> Result<(), Error> {
-        if lock.is_none() {
-            *lock = self.take_lock().await?;
-        }
-        let Some(lock) = lock else {
-            // Only the holder of the lock reports the gauge: reset it, so that no old value of this replica remains.
-            Meters::outbox(self.resources.context, 0, None);
-            return Ok(());
-        };
+    /// Publishes until the outbox is empty.
+    async fn drain(&self, session: &mut Session) -> Result<(), Error> {
         loop {
-            let waiting = self.oldest(lock).await?;
-            Meters::outbox(
-                self.resources.context,
-                waiting.len(),
-                waiting.first().map(|(_, e)| self.resources.runtime.now().since(e.at)),
-            );
+            let waiting = self.oldest(session).await?;
+            let age = waiting.first().map(|(_, event)| self.resources.runtime.now().since(event.at));
+            Meters::outbox(self.resources.context, waiting.len(), age);
             if waiting.is_empty() {
                 return Ok(());
             }
-            let is_last = waiting.len() < BATCH as usize;
+            let is_last = waiting.len() < BATCH;
             let (mut seqs, envelopes): (Vec<i64>, Vec<Envelope>) = waiting.into_iter().unzip();
             let outcome = self.bus.publish(self.resources.context, &envelopes).await;
             let published = outcome.as_ref().map_or_else(|error| error.published, |()| envelopes.len());
             if published > 0 {
                 self.resources.runtime.crash_point(self.resources.context, CrashPoint::AfterPublish).await;
                 seqs.truncate(published);
-                self.remove(lock, seqs).await?;
+                session.published.append(&mut seqs);
                 Meters::published(self.resources.context, &envelopes[..published]);
             }
-            outcome.map_err(|error| Error::Unavailable(error.to_string()))?;
+            if let Err(error) = outcome {
+                self.remove_published(session).await?;
+                return Err(Error::Unavailable(error.to_string()));
+            }
             if is_last {
                 Meters::outbox(self.resources.context, 0, None);
                 return Ok(());
@@ -114,35 +154,42 @@ impl Relay {
         }
     }
 
-    async fn take_lock(&self) -> Result<Option<RelayLock>, Error> {
-        let Database::Postgres(postgres) = &self.resources.database else { return Ok(Some(RelayLock::Sqlite)) };
-        let mut connection = postgres.connect().await?;
-        let lock =
-            diesel::sql_query("SELECT 1 WHERE pg_try_advisory_lock(hashtext('nadeuri relay ' || current_schema()))");
-        let take = async {
-            // If a deletion is lost, the events are published again, so it need not wait for the disk.
-            connection.batch_execute("SET synchronous_commit = off").await?;
-            Ok(diesel_async::RunQueryDsl::execute(lock, &mut connection).await?)
-        };
-        let rows = in_time(take).await?;
-        Ok((rows == 1).then(|| RelayLock::Postgres(Box::new(connection))))
-    }
-
-    async fn oldest(&self, lock: &mut RelayLock) -> Result<Vec<(i64, Envelope)>, Error> {
-        match lock {
-            RelayLock::Sqlite => outbox::oldest(self.resources.database.reader().await?.tx(), BATCH).await,
-            RelayLock::Postgres(connection) => in_time(outbox::oldest(Tx::Postgres(connection), BATCH)).await,
-        }
-    }
-
-    async fn remove(&self, lock: &mut RelayLock, seqs: Vec<i64>) -> Result<(), Error> {
-        match lock {
-            RelayLock::Sqlite => {
-                let unit: Unit<'static, _> =
-                    Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &seqs).await }));
-                self.resources.database.write(Durability::Lazy, unit).await
+    /// The oldest events that are not published yet. Those that are published leave the outbox: on PostgreSQL by the
+    /// same round trip; on SQLite, where it takes the turn of another write, when they are many.
+    async fn oldest(&self, session: &mut Session) -> Result<Vec<(i64, Envelope)>, Error> {
+        let limit = (BATCH + session.published.len()) as i64;
+        let (mut oldest, is_removed) = match session.role.access()? {
+            Access::Store(database) => (outbox::oldest(database.reader().await?.tx(), limit).await?, false),
+            Access::Connection(connection) => {
+                let tx = Tx::Postgres(connection);
+                let both = async { try_join!(outbox::remove(tx, &session.published), outbox::oldest(tx, limit)) };
+                (in_time(both).await?.1, true)
             }
-            RelayLock::Postgres(connection) => in_time(outbox::remove(Tx::Postgres(connection), &seqs)).await,
+        };
+        // On PostgreSQL they are there too if the read was prepared before the removal.
+        let published: HashSet<i64> = session.published.iter().copied().collect();
+        oldest.retain(|(seq, _)| !published.contains(seq));
+        oldest.truncate(BATCH);
+        if is_removed {
+            session.published.clear();
+        } else if session.published.len() >= BATCH {
+            self.remove_published(session).await?;
+        }
+        Ok(oldest)
+    }
+
+    async fn remove_published(&self, session: &mut Session) -> Result<(), Error> {
+        if session.published.is_empty() {
+            return Ok(());
+        }
+        let published = std::mem::take(&mut session.published);
+        match session.role.access()? {
+            Access::Store(database) => {
+                let unit: Unit<'static, _> =
+                    Box::new(move |tx| Box::pin(async move { outbox::remove(tx, &published).await }));
+                database.write(Durability::Lazy, unit).await
+            }
+            Access::Connection(connection) => in_time(outbox::remove(Tx::Postgres(connection), &published)).await,
         }
     }
 }

@@ -76,7 +76,13 @@ fn place(runtime: &Runtime, flow: uuid::Uuid, number: usize) -> Envelope {
 
 fn consumer(handler: &Arc<Kept>) -> Consumer {
     let subscription = Subscription::Kinds(vec![Place::full_name()]);
-    Consumer { context: "receiver", subscription, handler: handler.clone(), bus: HealthCheck::new("bus") }
+    Consumer {
+        context: "receiver",
+        subscription,
+        handler: handler.clone(),
+        bus: HealthCheck::new("bus"),
+        gather: Duration::ZERO,
+    }
 }
 
 fn variable(name: &str) -> String {

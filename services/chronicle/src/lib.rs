@@ -12,6 +12,8 @@ pub mod projection;
 mod service;
 mod store;
 
+use std::time::Duration;
+
 use chassis::{Context, Host, Personal, StartError};
 use contracts::chronicle::v1::chronicle_service_server::ChronicleServiceServer;
 use serde::Deserialize;
@@ -36,10 +38,14 @@ pub struct Settings {
     pub retention_days: Option<i64>,
 }
 
+/// How long events wait for others: nobody but readers of past events waits for them.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// Starts the context.
 pub fn start(host: &mut Host) -> Result<(), StartError> {
     let Settings { retention_days } = host.settings()?;
     host.prune("pruning of events", retention_days, |tx, before, limit| Box::pin(store::prune(tx, before, limit)))?;
+    host.gather(GATHER);
     // It can't be rebuilt from a history: it is the history.
     host.projection::<Chronicle>(None);
     let service = service::Service::new(host.database().clone(), host.tasks().clone());

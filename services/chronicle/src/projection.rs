@@ -1,6 +1,6 @@
 //! How events are appended to the chronicle: each once, and none at a position that readers have passed.
 
-use chassis::{Envelope, Error, Projection, Subscription, Tx};
+use chassis::{Durability, Envelope, Error, Projection, Subscription, Tx};
 
 use crate::store;
 
@@ -10,6 +10,9 @@ pub enum Chronicle {}
 impl Projection for Chronicle {
     /// An event that is stored already keeps its position.
     const EXACTLY_ONCE: bool = false;
+
+    /// After a crash PostgreSQL may assign positions again that were not on disk, and readers have passed them.
+    const DURABILITY: Durability = Durability::Full;
 
     fn subscription() -> Subscription {
         Subscription::All

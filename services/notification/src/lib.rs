@@ -55,11 +55,15 @@ impl Default for Settings {
     }
 }
 
+/// How long events wait for others: a message is delivered a moment later anyway.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// Starts the context with this carrier.
 pub fn start(host: &mut Host, carrier: Arc<dyn Carrier>) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
     let writer = host.writer::<Message>();
     host.react(policy::policy(), &writer);
+    host.gather(GATHER);
     let loader = host.loader_of::<Message>();
     host.within("carrier_deadline_ms", settings.carrier_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.carrier_deadline_ms);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
@@ -121,6 +122,12 @@ async fn run(queue: &mut mpsc::Receiver<Delivery>, consumer: &Consumer, tasks: &
             deliveries.drain(..).map(|delivery| (delivery.events, delivery.handled)).unzip();
         if handler.handle(events.concat()).await.is_err() {
             return;
+        }
+        if let Some(flush) = handler.flush(Duration::ZERO)
+            && let Err(error) = flush.await
+        {
+            tracing::warn!(context = consumer.context, error = %error.for_log(), "handled events are not on disk yet; they are delivered again");
+            continue;
         }
         for acknowledged in acknowledged {
             // A relay that stopped waiting publishes them again; their idempotency keys are known then.

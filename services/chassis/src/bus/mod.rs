@@ -7,10 +7,12 @@ pub mod local;
 pub mod rabbit;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
 use crate::envelope::Envelope;
+use crate::error::Error;
 use crate::health::HealthCheck;
 use crate::runtime::Tasks;
 
@@ -56,6 +58,8 @@ pub struct Consumer {
     pub handler: Arc<dyn Handler>,
     /// Whether events can be received.
     pub bus: HealthCheck,
+    /// How long events may wait for others, to be handled together.
+    pub gather: Duration,
 }
 
 /// The context stopped before the events were handled.
@@ -101,8 +105,14 @@ impl Subscription {
 
 /// Handles events of one stream, in order.
 pub trait Handler: Send + Sync {
-    /// Returns when the effect of all of them is on disk, or they are dead letters. Otherwise they are delivered again.
+    /// Returns when the effect of all of them is written, or they are dead letters. Otherwise they are delivered again.
     fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>>;
+
+    /// Waits until the effect of all that was handled is on disk, so that it need not be delivered again. None if it is
+    /// already. Those who wait so long share a flush.
+    fn flush(&self, _gather: Duration) -> Option<BoxFuture<'static, Result<(), Error>>> {
+        None
+    }
 
     /// Dead-letters an event that could not be handled.
     fn dead_letter(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>>;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
 use futures::{StreamExt, TryStreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
@@ -20,7 +21,8 @@ use lapin::options::{
 };
 use lapin::tcp::{AMQPUriTcpExt as _, RustlsConnector};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Channel, Connection, ConnectionProperties, PublisherConfirm};
+use lapin::{Acker, Channel, Connection, ConnectionProperties, PublisherConfirm};
+use tokio::time::Instant;
 
 use crate::bus::{Bus, BusError, Consumer, PublishError, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
@@ -40,6 +42,8 @@ pub use wire::properties;
 
 /// Events of one stream that a consumer holds unhandled.
 const PREFETCH: u16 = 256;
+/// How long handled events wait for others, to be flushed and acknowledged together.
+const FLUSH: Duration = Duration::from_millis(20);
 /// The deadline of an operation of the broker.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The deadline of a confirmation. It is long, because a busy broker that got the same events again would be busier.
@@ -265,22 +269,42 @@ impl Rabbit {
         let (deliveries, inner) = (subscribe(connection, &queue).await?, self.0.clone());
         Ok(async move {
             let mut batches = deliveries.ready_chunks(usize::from(PREFETCH));
+            // Acknowledgements that wait for the disk, while later events are handled.
+            let mut unflushed = FuturesOrdered::new();
             loop {
                 let batch = tokio::select! {
                     biased;
-                    () = tasks.stopping() => return Ok(()),
+                    () = tasks.stopping() => break,
+                    Some(flushed) = unflushed.next() => {
+                        acknowledge(flushed?).await?;
+                        continue;
+                    }
                     batch = batches.next() => batch,
                 };
-                let batch = batch.ok_or_else(|| BusError(format!("{queue} was taken away")))?;
+                let taken_away = || BusError(format!("{queue} was taken away"));
+                let mut batch = batch.ok_or_else(taken_away)?;
+                let until = Instant::now() + consumer.gather;
+                while batch.len() < usize::from(PREFETCH)
+                    && let Ok(more) = tokio::time::timeout_at(until, batches.next()).await
+                {
+                    batch.extend(more.ok_or_else(taken_away)?);
+                }
                 let deliveries = batch.into_iter().collect::<Result<Vec<_>, _>>().map_err(failed)?;
                 let Some(last) = deliveries.last().map(|delivery| delivery.acker.clone()) else { continue };
                 let events =
                     deliveries.iter().filter_map(|delivery| inner.received(consumer.context, delivery)).collect();
                 if consumer.handler.handle(events).await.is_err() {
-                    return Ok(());
+                    break;
                 }
-                last.ack(BasicAckOptions { multiple: true }).await.map_err(failed)?;
+                match consumer.handler.flush(FLUSH) {
+                    Some(flush) => unflushed.push_back(async { flush.await.map(|()| last).map_err(failed) }),
+                    None => acknowledge(last).await?,
+                }
             }
+            while let Some(flushed) = unflushed.next().await {
+                acknowledge(flushed?).await?;
+            }
+            Ok(())
         })
     }
 
@@ -307,6 +331,11 @@ async fn subscribe(connection: &Connection, queue: &str) -> Result<lapin::Consum
         channel.basic_consume(queue.into(), queue.into(), options, Default::default()).await.map_err(failed)
     })
     .await
+}
+
+/// Acknowledges a delivery and those before it.
+async fn acknowledge(last: Acker) -> Result<(), BusError> {
+    last.ack(BasicAckOptions { multiple: true }).await.map(drop).map_err(failed)
 }
 
 async fn confirmed(confirm: PublisherConfirm) -> Result<(), BusError> {

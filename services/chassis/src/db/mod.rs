@@ -285,6 +285,15 @@ impl Database {
         }
     }
 
+    /// Waits until every [`Lazy`](Durability::Lazy) write that has returned is on disk. None if it is already.
+    /// Writes that gather share a flush.
+    pub(crate) fn flush(&self, gather: Duration) -> Option<BoxFuture<'static, Result<(), Error>>> {
+        match self {
+            Database::Postgres(postgres) => Some(Box::pin(postgres.clone().flush(gather))),
+            Database::Sqlite(_) => None,
+        }
+    }
+
     /// Lends a connection for reads.
     #[inline(never)]
     pub fn reader(&self) -> BoxFuture<'_, Result<Reader, Error>> {

@@ -1,6 +1,7 @@
 //! PostgreSQL: one database or schema per context.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
@@ -13,8 +14,10 @@ use crate::error::Error;
 use crate::runtime::{CrashPoint, Runtime};
 
 mod address;
+mod flush;
 
 use address::Address;
+use flush::Flushes;
 
 /// Connections per context and process. Few: a write is a batch, and reads of single rows are batched.
 const CONNECTIONS: usize = 8;
@@ -27,6 +30,7 @@ pub type Pooled = Object<AsyncPgConnection>;
 pub struct Postgres {
     address: Address,
     pool: Pool<AsyncPgConnection>,
+    flushes: Flushes,
     runtime: Runtime,
     context: &'static str,
 }
@@ -44,7 +48,7 @@ impl Postgres {
         });
         let manager = AsyncDieselConnectionManager::new_with_config(address.url.as_str(), config);
         let pool = Pool::builder(manager).max_size(CONNECTIONS).build().map_err(|error| error.to_string())?;
-        Ok(Postgres { address, pool, runtime: runtime.clone(), context })
+        Ok(Postgres { address, pool, flushes: Flushes::default(), runtime: runtime.clone(), context })
     }
 
     /// Migrates the tables, one process at a time.
@@ -63,6 +67,11 @@ impl Postgres {
         })
     }
 
+    /// The schema of the context's tables, if it is not the default.
+    pub fn schema(&self) -> Option<&str> {
+        self.address.schema.as_deref()
+    }
+
     pub(super) fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size.saturating_sub(status.available), status.max_size)
@@ -72,6 +81,10 @@ impl Postgres {
         let got = tokio::time::timeout(DEADLINE, self.pool.get()).await;
         let got = got.map_err(|_| Error::Unavailable("no connection to PostgreSQL in time".into()))?;
         got.map_err(|error| Error::Unavailable(error.to_string()))
+    }
+
+    pub(super) async fn flush(self, gather: Duration) -> Result<(), Error> {
+        self.flushes.flush(&self, gather).await
     }
 
     pub(super) async fn write(&self, durability: Durability, unit: Unit<'static, ()>) -> Result<(), Error> {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::db::{Durability, Migrations, Tx, Unit};
 use crate::error::Error;
 use crate::private;
+use crate::relay::LocalLock;
 use crate::runtime::{CrashPoint, Runtime};
 
 /// Idle connections for reads; more concurrent reads open and close their own.
@@ -25,7 +26,10 @@ const KEPT_READERS: usize = 8;
 pub struct Sqlite {
     path: Arc<str>,
     writer: Writer,
+    runtime: Runtime,
+    context: &'static str,
     readers: Arc<Mutex<Vec<Mutex<SqliteConnection>>>>,
+    relay_lock: Arc<LocalLock>,
 }
 
 #[derive(Clone)]
@@ -44,17 +48,15 @@ const QUEUE: usize = 64;
 struct Connections {
     full: Mutex<SqliteConnection>,
     lazy: Mutex<SqliteConnection>,
-    runtime: Runtime,
-    context: &'static str,
 }
 
 impl Sqlite {
     /// An empty store in memory, for uses without writes.
     pub(crate) fn empty(context: &'static str, runtime: &Runtime) -> Result<Sqlite, String> {
         let connect = || connect(":memory:", "FULL").map(Mutex::new).map_err(|error| error.to_string());
-        let connections = Connections { full: connect()?, lazy: connect()?, runtime: runtime.clone(), context };
+        let connections = Connections { full: connect()?, lazy: connect()? };
         let writer = Writer::Here(Arc::new(tokio::sync::Mutex::new(connections)));
-        Ok(Sqlite { path: ":memory:".into(), writer, readers: Arc::default() })
+        Ok(Sqlite::new(":memory:", writer, context, runtime))
     }
 
     pub(super) fn open(path: &str, context: &'static str, runtime: &Runtime) -> Result<Sqlite, String> {
@@ -63,14 +65,28 @@ impl Sqlite {
         }
         let full = connect(path, "FULL").map_err(|error| error.to_string())?;
         let lazy = connect(path, "NORMAL").map_err(|error| error.to_string())?;
-        let connections =
-            Connections { full: Mutex::new(full), lazy: Mutex::new(lazy), runtime: runtime.clone(), context };
+        let connections = Connections { full: Mutex::new(full), lazy: Mutex::new(lazy) };
         let writer = if runtime.is_simulated() {
             Writer::Here(Arc::new(tokio::sync::Mutex::new(connections)))
         } else {
             Writer::Thread(start_thread(context, connections)?)
         };
-        Ok(Sqlite { path: path.into(), writer, readers: Arc::default() })
+        Ok(Sqlite::new(path, writer, context, runtime))
+    }
+
+    fn new(path: &str, writer: Writer, context: &'static str, runtime: &Runtime) -> Sqlite {
+        let (path, runtime) = (path.into(), runtime.clone());
+        Sqlite { path, writer, runtime, context, readers: Arc::default(), relay_lock: Arc::default() }
+    }
+
+    /// The same store for a replica of its context in another runtime, in a simulation.
+    pub fn for_replica(&self, runtime: &Runtime) -> Sqlite {
+        Sqlite { runtime: runtime.clone(), ..self.clone() }
+    }
+
+    /// The lock of its relays.
+    pub fn relay_lock(&self) -> &Arc<LocalLock> {
+        &self.relay_lock
     }
 
     /// Migrates the tables.
@@ -79,13 +95,16 @@ impl Sqlite {
     }
 
     pub(super) async fn write(&self, durability: Durability, unit: Unit<'static, ()>) -> Result<(), Error> {
+        let (runtime, context) = (&self.runtime, self.context);
         match &self.writer {
-            Writer::Here(connections) => connections.lock().await.transact(durability, unit).await,
+            Writer::Here(connections) => connections.lock().await.transact(durability, unit, runtime, context).await,
             Writer::Thread(jobs) => {
                 let (answer, answered) = oneshot::channel();
+                let runtime = runtime.clone();
                 let job: Job = Box::new(move |connections| {
                     // It waits for nothing but the disk. A panic affects only this unit and must not end the thread.
-                    let work = AssertUnwindSafe(|| futures::executor::block_on(connections.transact(durability, unit)));
+                    let work = connections.transact(durability, unit, &runtime, context);
+                    let work = AssertUnwindSafe(|| futures::executor::block_on(work));
                     let panicked = |_| Err(Error::Internal("a unit of work panicked".into()));
                     let _ = answer.send(std::panic::catch_unwind(work).unwrap_or_else(panicked));
                 });
@@ -117,15 +136,21 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 }
 
 impl Connections {
-    async fn transact(&mut self, durability: Durability, unit: Unit<'static, ()>) -> Result<(), Error> {
+    async fn transact(
+        &mut self,
+        durability: Durability,
+        unit: Unit<'static, ()>,
+        runtime: &Runtime,
+        context: &'static str,
+    ) -> Result<(), Error> {
         let mut open = Open::begin(match durability {
             Durability::Full => &self.full,
             Durability::Lazy => &self.lazy,
         })?;
         unit(Tx::Sqlite(open.connection)).await?;
-        self.runtime.crash_point(self.context, CrashPoint::BeforeCommit).await;
+        runtime.crash_point(context, CrashPoint::BeforeCommit).await;
         open.commit()?;
-        self.runtime.crash_point(self.context, CrashPoint::AfterCommit).await;
+        runtime.crash_point(context, CrashPoint::AfterCommit).await;
         Ok(())
     }
 }

@@ -55,7 +55,8 @@ pub struct Actor {
     pub role: &'static str,
     pub random: SimulationRandom,
     pub runtime: Runtime,
-    peers: Peers,
+    /// Those of each zone.
+    peers: Vec<Peers>,
     verbose: bool,
     history: Arc<Mutex<History>>,
 }
@@ -66,8 +67,8 @@ pub fn spawn(harness: &Harness, history: &Arc<Mutex<History>>) -> Vec<JoinHandle
         name,
         role,
         random: harness.random.clone(),
-        runtime: harness.environment.runtime.clone(),
-        peers: harness.environment.peers.clone(),
+        runtime: harness.environment().runtime.clone(),
+        peers: harness.zones.iter().map(|zone| zone.peers.clone()).collect(),
         verbose: harness.verbose,
         history: history.clone(),
     };
@@ -111,7 +112,8 @@ impl Actor {
 
     /// Makes a call, without retries.
     pub async fn call<M: Unary>(&self, request: M) -> Result<M::Response, Status> {
-        let channel = self.peers.local(M::CONTEXT).ok_or_else(|| Status::unavailable("the context is down"))?;
+        let channel =
+            self.pick(&self.peers).local(M::CONTEXT).ok_or_else(|| Status::unavailable("the context is down"))?;
         let answered = client::call(channel, by(&self.name, self.role, request));
         let answered = tokio::time::timeout(Duration::from_secs(12), answered).await;
         Ok(answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))?.into_inner())

@@ -21,6 +21,8 @@ pub struct Broker {
     subscriptions: Vec<(&'static str, Subscription)>,
     queues: Mutex<BTreeMap<(&'static str, u64), VecDeque<Envelope>>>,
     arrived: BTreeMap<(&'static str, u64), Notify>,
+    /// The turn of the single active consumer of each queue.
+    turns: BTreeMap<(&'static str, u64), tokio::sync::Mutex<()>>,
     /// All confirmed events.
     confirmed: Mutex<BTreeSet<uuid::Uuid>>,
     /// The number of delayed events.
@@ -35,6 +37,7 @@ impl Broker {
             random,
             queues: Mutex::new(keys().map(|key| (key, VecDeque::new())).collect()),
             arrived: keys().map(|key| (key, Notify::new())).collect(),
+            turns: keys().map(|key| (key, tokio::sync::Mutex::default())).collect(),
             subscriptions,
             confirmed: Mutex::default(),
             delayed: AtomicU64::new(0),
@@ -92,6 +95,7 @@ impl Broker {
 
     async fn deliver(self: Arc<Self>, consumer: Consumer, partition: u64, tasks: Tasks) {
         let key = (consumer.context, partition);
+        let _turn = self.turns[&key].lock().await;
         while !tasks.is_stopping() {
             let size = self.random.pick(1..9) as usize;
             let batch: Vec<Envelope> = self.lock()[&key].iter().take(size).cloned().collect();

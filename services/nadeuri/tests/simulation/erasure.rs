@@ -47,7 +47,7 @@ pub async fn check(harness: &mut Harness) -> Result<String, String> {
 
 /// Requests the erasure; `None` if the customer has open flows.
 async fn erase(harness: &Harness, customer: &str) -> Result<Option<String>, String> {
-    let channel = harness.environment.peers.local("mypage").ok_or("mypage is down")?;
+    let channel = harness.environment().peers.local("mypage").ok_or("mypage is down")?;
     let (customer_id, reason) = (customer.to_owned(), "ticket 7".to_owned());
     let request = EraseCustomerRequest { customer_id, reason, ..EraseCustomerRequest::default() };
     match client::call(channel, by("admin", "admin", request)).await {
@@ -62,8 +62,7 @@ async fn erased(harness: &mut Harness, customer: &str, pseudonym: &str, before: 
     let names: Vec<&'static str> = harness.contexts().collect();
     for name in names {
         tokio::time::sleep(harness.random.pause(8_000)).await;
-        harness.kill(name).await;
-        harness.start(name).await?;
+        harness.restart(name).await?;
     }
     tokio::time::sleep(DELAY + LOOKS).await;
     harness.wait_until_idle().await?;

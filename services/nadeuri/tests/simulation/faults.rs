@@ -16,8 +16,8 @@ struct State {
     rng: StdRng,
     /// No more faults are injected.
     stopped: bool,
-    /// The contexts that have to crash now.
-    crashes: BTreeSet<String>,
+    /// The replicas that have to crash now: contexts and their zones.
+    crashes: BTreeSet<(String, usize)>,
 }
 
 impl SimulationRandom {
@@ -48,8 +48,8 @@ impl SimulationRandom {
         self.lock().stopped = true;
     }
 
-    /// Returns the contexts that have to crash now, once.
-    pub fn take_crashes(&self) -> BTreeSet<String> {
+    /// Returns the replicas that have to crash now, once.
+    pub fn take_crashes(&self) -> BTreeSet<(String, usize)> {
         std::mem::take(&mut self.lock().crashes)
     }
 
@@ -58,12 +58,18 @@ impl SimulationRandom {
     }
 }
 
-impl FaultInjector for SimulationRandom {
+/// The faults of one zone.
+pub struct ZoneFaults {
+    pub random: SimulationRandom,
+    pub zone: usize,
+}
+
+impl FaultInjector for ZoneFaults {
     fn crashes(&self, context: &str, _: CrashPoint) -> bool {
         const PER_MILLE: u32 = 4;
-        let crashes = self.fault(PER_MILLE);
+        let crashes = self.random.fault(PER_MILLE);
         if crashes {
-            self.lock().crashes.insert(context.to_owned());
+            self.random.lock().crashes.insert((context.to_owned(), self.zone));
         }
         crashes
     }

@@ -1,4 +1,7 @@
 //! A run: contexts crash and restart while actors send requests; then faults stop, and the invariants are checked.
+//!
+//! In every fourth seed each context has two replicas: there are two zones with all contexts each, which share the stores
+//! and the broker. Their contexts crash one by one, and a relay loses its lock without a crash, as by a lost connection.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,7 +22,7 @@ use crate::actors;
 use crate::broker::{Broker, SimulatedBus};
 use crate::erasure;
 use crate::external::{SimulatedCarrier, SimulatedProcessor};
-use crate::faults::SimulationRandom;
+use crate::faults::{SimulationRandom, ZoneFaults};
 use crate::invariants;
 
 /// The simulated time of the start: 2026-07-01T00:00:00Z.
@@ -93,7 +96,8 @@ pub struct Harness {
     pub broker: Arc<Broker>,
     pub processor: Arc<SimulatedProcessor>,
     pub carrier: Arc<SimulatedCarrier>,
-    pub environment: Environment,
+    /// The environment of each zone, which has a replica of every context.
+    pub zones: Vec<Environment>,
     pub verbose: bool,
     pub lines: Vec<BusinessLine>,
     /// The contexts that are part of the run.
@@ -101,7 +105,7 @@ pub struct Harness {
     stores: BTreeMap<&'static str, String>,
     /// One open connection per store: it keeps the in-memory database alive.
     connections: BTreeMap<&'static str, Database>,
-    running: BTreeMap<&'static str, Running>,
+    running: BTreeMap<(&'static str, usize), Running>,
 }
 
 /// Runs a seed, and returns the event log. Two runs of a seed return the same log.
@@ -132,7 +136,6 @@ fn subscriptions() -> &'static [(&'static str, Subscription)] {
 impl Harness {
     async fn set_up(seed: u64, verbose: bool) -> Result<Harness, String> {
         let random = SimulationRandom::new(seed);
-        let runtime = Runtime::simulated(seed, START_TIME, Arc::new(random.clone()));
         let lines = BusinessLine::of(seed);
         let is_absent =
             |name: &str| BusinessLine::ALL.iter().any(|line| !lines.contains(line) && line.contexts().contains(&name));
@@ -143,14 +146,22 @@ impl Harness {
         let (processor, carrier) =
             (Arc::new(SimulatedProcessor::new(random.clone())), Arc::new(SimulatedCarrier::new(random.clone())));
         EXTERNAL.set(Some((processor.clone(), carrier.clone())));
-        let environment = environment(&runtime, SimulatedBus(broker.clone()));
+        let zones = if seed % 4 == 3 { 2 } else { 1 };
+        let zones = (0..zones).map(|zone| {
+            let faults = Arc::new(ZoneFaults { random: random.clone(), zone });
+            // Replicas draw other ids.
+            let runtime = Runtime::simulated(seed ^ (zone as u64) << 32, START_TIME, faults);
+            environment(&runtime, SimulatedBus(broker.clone()))
+        });
+        let zones: Vec<Environment> = zones.collect();
+        let runtime = zones[0].runtime.clone();
         let (stores, connections, running) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut harness = Harness {
             random,
             broker,
             processor,
             carrier,
-            environment,
+            zones,
             verbose,
             lines,
             contexts,
@@ -167,24 +178,62 @@ impl Harness {
             context.migrate(&database).await.map_err(|error| error.to_string())?;
             harness.connections.insert(context.name, database);
             harness.stores.insert(context.name, store);
-            harness.start(context.name).await?;
+            for zone in 0..harness.zones.len() {
+                harness.start(context.name, zone).await?;
+            }
         }
         Ok(harness)
     }
 
-    pub async fn start(&mut self, name: &'static str) -> Result<(), String> {
+    /// The environment of the first zone.
+    pub fn environment(&self) -> &Environment {
+        &self.zones[0]
+    }
+
+    async fn start(&mut self, name: &'static str, zone: usize) -> Result<(), String> {
         let context = self.contexts.iter().find(|context| context.name == name).ok_or("no such context")?;
-        let opened = Database::open(&self.stores[name], context.name, &self.environment.runtime).await;
-        let database = opened.map_err(|error| error.to_string())?;
-        let running = context.start(database, &self.environment).map_err(|error| error.to_string())?;
-        self.running.insert(name, running);
+        let environment = &self.zones[zone];
+        let database = match &self.connections[name] {
+            // Replicas wait for each other's transactions: SQLite would answer that it is busy.
+            Database::Sqlite(shared) if self.zones.len() > 1 => {
+                Database::Sqlite(shared.for_replica(&environment.runtime))
+            }
+            _ => {
+                let opened = Database::open(&self.stores[name], context.name, &environment.runtime).await;
+                opened.map_err(|error| error.to_string())?
+            }
+        };
+        let running = context.start(database, environment).map_err(|error| error.to_string())?;
+        self.running.insert((name, zone), running);
         Ok(())
     }
 
-    pub async fn kill(&mut self, name: &str) {
-        if let Some(running) = self.running.remove(name) {
-            self.log(&format!("{name} crashes"));
+    async fn kill(&mut self, name: &'static str, zone: usize) {
+        if let Some(running) = self.running.remove(&(name, zone)) {
+            self.log(&format!("{name} crashes in zone {zone}"));
             running.kill().await;
+        }
+    }
+
+    /// Every replica of a context crashes, and they restart.
+    pub async fn restart(&mut self, name: &'static str) -> Result<(), String> {
+        for zone in 0..self.zones.len() {
+            self.kill(name, zone).await;
+        }
+        for zone in 0..self.zones.len() {
+            self.start(name, zone).await?;
+        }
+        Ok(())
+    }
+
+    /// The relay of a context, if there are replicas, may lose its lock, and does not know it yet.
+    fn lose_a_lock(&self, name: &str) {
+        if self.zones.len() > 1
+            && self.random.fault(100)
+            && let Database::Sqlite(store) = &self.connections[name]
+        {
+            self.log(&format!("the relay of {name} loses its lock"));
+            store.relay_lock().release();
         }
     }
 
@@ -194,34 +243,37 @@ impl Harness {
         let actors = actors::spawn(self, &history);
         let names: Vec<&'static str> = self.contexts().collect();
         let end = tokio::time::Instant::now() + FAULT_PERIOD;
-        let mut stopped: Vec<(&'static str, tokio::time::Instant)> = Vec::new();
+        let mut stopped: Vec<((&'static str, usize), tokio::time::Instant)> = Vec::new();
         while tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let mut crashes = self.random.take_crashes();
+            let victim = self.random.pick(0..names.len() as u64) as usize;
             if self.random.fault(4) {
-                let victim = self.random.pick(0..names.len() as u64) as usize;
-                crashes.insert(names[victim].to_owned());
+                crashes.insert((names[victim].to_owned(), self.random.pick(0..self.zones.len() as u64) as usize));
             }
-            for name in names.iter().copied().filter(|name| crashes.contains(*name)) {
-                self.kill(name).await;
+            self.lose_a_lock(names[victim]);
+            let replicas = names.iter().flat_map(|name| (0..self.zones.len()).map(|zone| (*name, zone)));
+            let crashing: Vec<_> =
+                replicas.filter(|(name, zone)| crashes.contains(&((*name).to_owned(), *zone))).collect();
+            for (name, zone) in crashing {
+                self.kill(name, zone).await;
                 let most_ms = if self.random.fault(200) { 15_000 } else { 500 };
-                stopped.push((name, tokio::time::Instant::now() + self.random.pause(most_ms)));
+                stopped.push(((name, zone), tokio::time::Instant::now() + self.random.pause(most_ms)));
             }
             let now = tokio::time::Instant::now();
             let (due, still): (Vec<_>, Vec<_>) = stopped.into_iter().partition(|(_, until)| *until <= now);
             stopped = still;
-            for (name, _) in due {
-                if !self.running.contains_key(name) {
-                    self.start(name).await?;
-                    self.log(&format!("{name} restarts"));
+            for ((name, zone), _) in due {
+                if !self.running.contains_key(&(name, zone)) {
+                    self.start(name, zone).await?;
+                    self.log(&format!("{name} restarts in zone {zone}"));
                 }
             }
         }
         // Faults stop: every context crashes once more, and restarts.
         self.random.stop_faults();
         for name in names {
-            self.kill(name).await;
-            self.start(name).await?;
+            self.restart(name).await?;
         }
         for actor in actors {
             actor.await.map_err(|error| format!("an actor panicked: {error}"))?;
@@ -286,7 +338,7 @@ impl Harness {
     /// Prints what happens, if the run is verbose.
     pub fn log(&self, what: &str) {
         if self.verbose {
-            println!("{} {what}", self.environment.runtime.now());
+            println!("{} {what}", self.environment().runtime.now());
         }
     }
 }

@@ -57,7 +57,7 @@ pub async fn all_pages<M: Paged>(harness: &Harness) -> Result<Vec<M::Item>, Stri
 
 /// The response to an admin; `None` if the context is not part of the run.
 pub async fn read<M: Unary>(harness: &Harness, request: M) -> Result<Option<M::Response>, String> {
-    let Some(channel) = harness.environment.peers.local(M::CONTEXT) else { return Ok(None) };
+    let Some(channel) = harness.environment().peers.local(M::CONTEXT) else { return Ok(None) };
     let answer = client::call(channel, by("admin", "admin", request)).await;
     answer
         .map(|answer| Some(answer.into_inner()))
