@@ -10,9 +10,11 @@ mod support;
 
 mod audit;
 mod bikes;
+mod failover;
 mod forgery;
 mod load;
 mod orders;
+mod outage;
 mod rides;
 mod servers;
 mod stays;
@@ -104,10 +106,10 @@ async fn kill_the_server(cluster: Cluster, servers: Servers, times: usize) {
     let faults = async {
         for _ in 0..times {
             workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
-            servers.kill().await;
+            servers.kill(1).await;
             // It stays down for a moment, so that calls fail meanwhile.
             tokio::time::sleep(Duration::from_millis(200 + below(400))).await;
-            servers.start().await;
+            servers.start(1).await;
         }
         workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
         workload.stop();
