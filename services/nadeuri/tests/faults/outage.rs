@@ -25,6 +25,8 @@ pub struct Probes {
     /// When each refused request was sent, and refused.
     refused: RefCell<Vec<(Instant, Instant)>>,
     answered: Cell<usize>,
+    /// The longest time between two successes of the same probe.
+    gap: Cell<Duration>,
     /// When a car was registered.
     registered: RefCell<BTreeMap<String, Instant>>,
     /// When the event of a car was seen.
@@ -41,6 +43,7 @@ impl Probes {
             car,
             refused: RefCell::default(),
             answered: Cell::new(0),
+            gap: Cell::default(),
             registered: RefCell::default(),
             arrived: RefCell::default(),
         }
@@ -64,9 +67,9 @@ impl Probes {
         sent.zip(received).map(|(first, last)| last - first).unwrap_or_default()
     }
 
-    /// When the last request was refused.
-    pub fn last_refused(&self) -> Option<Instant> {
-        self.refused.borrow().iter().map(|(_, at)| *at).max()
+    /// The longest time between two successes of the same probe, so also while requests hung.
+    pub fn gap(&self) -> Duration {
+        self.gap.get()
     }
 
     /// The times from the response to a request until its event had arrived, from the shortest to the longest.
@@ -83,20 +86,26 @@ impl Probes {
         let delays = self.delays();
         let (usual, longest) = (delays[delays.len() / 2], delays[delays.len() - 1]);
         format!(
-            "of {} requests {} were refused, for {} ms in all; events arrived after {} ms as a rule, {} ms at most",
+            "of {} requests {} were refused, within {} ms; {} ms at most between successes; events arrived after {} ms as a rule, {} ms at most",
             self.answered.get() + self.refused.borrow().len(),
             self.refused.borrow().len(),
             self.refused().as_millis(),
+            self.gap().as_millis(),
             usual.as_millis(),
             longest.as_millis(),
         )
     }
 
     async fn repeat(&self, stopped: &Cell<bool>, ask: impl AsyncFn() -> Result<(), Status>) {
+        let mut last_success = Instant::now();
         while !stopped.get() {
             let sent = Instant::now();
             match ask().await {
-                Ok(()) => self.answered.set(self.answered.get() + 1),
+                Ok(()) => {
+                    self.answered.set(self.answered.get() + 1);
+                    self.gap.set(self.gap.get().max(last_success.elapsed()));
+                    last_success = Instant::now();
+                }
                 Err(status) => {
                     // Nothing else tells a caller that the same request may succeed later.
                     assert_eq!(status.code(), Code::Unavailable, "{status:?}");

@@ -268,13 +268,13 @@ mod tests {
     #[test]
     fn a_mode_that_does_not_check_the_server_is_refused() {
         for mode in ["prefer", "allow", "verify-ca", ""] {
-            let refused = parse(&format!("postgres://h/db?sslmode={mode}")).expect_err("it is refused");
+            let refused = parse(&format!("postgres://h/db?sslmode={mode}")).err().expect("it is refused");
             assert!(refused.contains("verify-full"), "{refused}");
         }
         assert!(parse("postgres://h/db?sslmode=disable").is_ok());
         assert!(parse("postgres://h/db?sslrootcert=/ca.pem").is_err(), "it would be of no effect");
         let missing =
-            parse("postgres://h/db?sslmode=require&sslrootcert=/nowhere.pem").expect_err("there is no such file");
+            parse("postgres://h/db?sslmode=require&sslrootcert=/nowhere.pem").err().expect("there is no such file");
         assert!(missing.contains("/nowhere.pem"), "{missing}");
     }
 
