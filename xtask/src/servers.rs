@@ -17,7 +17,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use sysinfo::Signal;
 use tempfile::TempDir;
@@ -47,9 +47,9 @@ pub enum Command {
     },
     /// Stop the servers; their data stay.
     Down(Place),
-    /// Kill a node of a server with all its processes, as a crash of its machine would.
+    /// Kill a server with all its processes, as a crash of its machine would.
     Kill(One),
-    /// Start a node of a server again, on the same port and the same data.
+    /// Start a server again, on the same ports and the same data.
     Start(One),
     /// Make a standby of PostgreSQL the primary. The old one must be dead, and stay so.
     Promote {
@@ -83,9 +83,9 @@ pub struct One {
     place: Place,
     /// The server.
     kind: Kind,
-    /// Its node.
-    #[arg(long, default_value_t = 1)]
-    node: u16,
+    /// Only this node of it; the first is 1.
+    #[arg(long)]
+    node: Option<u16>,
 }
 
 /// The kinds of servers.
@@ -157,8 +157,14 @@ pub fn run(command: &Command) -> Result<()> {
                 .map(Kind::server)
                 .try_for_each(|server| processes::stop(&folder.join(server.folder), server.stop))
         }
-        Command::Kill(One { place, kind, node }) => processes::kill(&kind.nodes(&place.folder)?.node(*node)?.folder()),
-        Command::Start(One { place, kind, node }) => start_node(*kind, &kind.nodes(&place.folder)?.node(*node)?),
+        Command::Kill(One { place, kind, node: None }) => kill(&place.folder, *kind),
+        Command::Kill(One { place, kind, node: Some(number) }) => {
+            kill_running(&kind.nodes(&place.folder)?.node(*number)?.folder())
+        }
+        Command::Start(One { place, kind, node: None }) => start(&place.folder, *kind),
+        Command::Start(One { place, kind, node: Some(number) }) => {
+            start_node(*kind, &kind.nodes(&place.folder)?.node(*number)?)
+        }
         Command::Promote { place, node } => postgres::promote(&Kind::Postgres.nodes(&place.folder)?.node(*node)?),
         Command::Leaders(Place { folder }) => {
             let leaders = rabbitmq::leaders(&Kind::Rabbitmq.nodes(folder)?)?;
@@ -173,7 +179,13 @@ pub fn run(command: &Command) -> Result<()> {
 
 /// Kills a server of `folder`.
 pub fn kill(folder: &Path, kind: Kind) -> Result<()> {
-    processes::kill(&kind.nodes(folder)?.folder)
+    kill_running(&kind.nodes(folder)?.folder)
+}
+
+/// Kills what runs in a folder. It is an error if nothing does: a test would go on as if it had killed something.
+fn kill_running(folder: &Path) -> Result<()> {
+    ensure!(processes::are_in(folder)?, "nothing runs in {}", folder.display());
+    processes::kill(folder)
 }
 
 /// Starts a server of `folder` that was started there before.

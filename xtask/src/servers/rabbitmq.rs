@@ -85,7 +85,8 @@ fn start(node: &Node) -> Result<()> {
     start_epmd(&node.all)?;
 
     let mut command = ACCOUNT.command(shared, PROGRAM);
-    command.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
+    // Erlang ignores the flag `-folder`: the node is found by it.
+    command.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-folder"]).arg(&folder);
     set_environment(&mut command, node);
     let mut process = Child::spawn(&mut command, &folder.join("log"))?;
     let accepts_tls = || TcpStream::connect((Ipv4Addr::LOCALHOST, port + TLS)).is_ok();

@@ -30,7 +30,7 @@ async fn x6_the_primary_of_postgres_is_killed_and_its_standby_promoted() {
     let faults = async {
         workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
         let killed = Instant::now();
-        servers.kill(1).await;
+        servers.kill_node(1).await;
         servers.promote().await;
         let promoted = Instant::now();
         workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
@@ -54,10 +54,10 @@ async fn x6_the_leader_of_a_rabbitmq_cluster_is_killed() {
     let faults = async {
         workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
         let (leader, queues) = servers.leader().await;
-        servers.kill(leader).await;
+        servers.kill_node(leader).await;
         // The other two go on without it.
         workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
-        servers.start(leader).await;
+        servers.start_node(leader).await;
         workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
         workload.stop();
         queues

@@ -106,10 +106,10 @@ async fn kill_the_server(cluster: Cluster, servers: Servers, times: usize) {
     let faults = async {
         for _ in 0..times {
             workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
-            servers.kill(1).await;
+            servers.kill().await;
             // It stays down for a moment, so that calls fail meanwhile.
             tokio::time::sleep(Duration::from_millis(200 + below(400))).await;
-            servers.start(1).await;
+            servers.start().await;
         }
         workload.wait_for_flows(FLOWS_BETWEEN_FAULTS).await;
         workload.stop();

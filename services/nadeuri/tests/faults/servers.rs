@@ -8,7 +8,6 @@ pub struct Servers {
     xtask: PathBuf,
     folder: PathBuf,
     kind: &'static str,
-    nodes: u16,
     /// Its URL, with all nodes. It stays the same after each start.
     pub url: String,
 }
@@ -26,7 +25,7 @@ impl Servers {
             value.unwrap_or_else(|| panic!("needs {name}: run `cargo xtask test`"))
         };
         let folder = variable("NADEURI_TEST_SERVERS").join("faults").join(format!("{name}-{}", std::process::id()));
-        let mut servers = Servers { xtask: variable("NADEURI_XTASK"), folder, kind, nodes, url: String::new() };
+        let mut servers = Servers { xtask: variable("NADEURI_XTASK"), folder, kind, url: String::new() };
         std::fs::create_dir_all(&servers.folder).unwrap();
         let output = servers.run(&["up", &format!("--{kind}"), "--nodes", &nodes.to_string()]).await;
         let said = String::from_utf8(output.stdout).unwrap();
@@ -36,13 +35,23 @@ impl Servers {
         servers
     }
 
+    /// Kills it with all its processes.
+    pub async fn kill(&self) {
+        self.run(&["kill", self.kind]).await;
+    }
+
+    /// Starts it again, and returns when it accepts connections.
+    pub async fn start(&self) {
+        self.run(&["start", self.kind]).await;
+    }
+
     /// Kills a node with all its processes.
-    pub async fn kill(&self, node: u16) {
+    pub async fn kill_node(&self, node: u16) {
         self.run(&["kill", self.kind, "--node", &node.to_string()]).await;
     }
 
     /// Starts a node again, and returns when it accepts connections.
-    pub async fn start(&self, node: u16) {
+    pub async fn start_node(&self, node: u16) {
         self.run(&["start", self.kind, "--node", &node.to_string()]).await;
     }
 
@@ -84,9 +93,7 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         // It may be down or never have started. `cargo xtask test` stops what is left.
-        for node in 1..=self.nodes {
-            let _ = self.command(&["kill", self.kind, "--node", &node.to_string()]).output();
-        }
+        let _ = self.command(&["kill", self.kind]).output();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
