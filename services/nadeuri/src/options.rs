@@ -73,7 +73,8 @@ pub struct StoreOptions {
     ///
     /// The URL is `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. `{context}` in it stands for the name of
     /// the context. For PostgreSQL, `?schema={context}` gives each context its own schema, and `sslmode=verify-full`
-    /// uses TLS. Default: one SQLite file per context in the data folder.
+    /// uses TLS. `HOST,HOST` are a primary and its standbys: connections go to the one that accepts writes. Default: one
+    /// SQLite file per context in the data folder.
     #[arg(long = "store", env = "NADEURI_STORE", value_delimiter = ' ', hide_env_values = true)]
     pub stores: Vec<String>,
 
@@ -158,7 +159,7 @@ pub struct ServeOptions {
     pub tls_client_ca: Option<PathBuf>,
 
     /// The event bus: `local` (within this process), or RabbitMQ as `amqp://USER:PASSWORD@HOST/VHOST`; `amqps://` is
-    /// TLS.
+    /// TLS. `HOST,HOST,HOST` are the nodes of a cluster: a connection goes to any that answers.
     #[arg(long, env = "NADEURI_BUS", default_value = "local", hide_env_values = true)]
     pub bus: String,
 

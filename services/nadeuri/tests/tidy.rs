@@ -120,10 +120,12 @@ fn tests_wait_for_a_condition_or_move_the_clock() {
     const WAITING: [&str; 3] = ["eventually", "wait", "insist"];
     /// Sleeps that wait for no outcome: the duration of a fault, the think time of customers, and the pause of a
     /// polling loop.
-    const PACING: [(&str, &str); 3] = [
+    const PACING: [(&str, &str); 5] = [
         ("services/nadeuri/tests/faults/main.rs", "kill_the_server("),
         ("services/nadeuri/tests/faults/load.rs", "think("),
         ("services/nadeuri/tests/faults/audit.rs", "check("),
+        ("services/nadeuri/tests/faults/outage.rs", "repeat("),
+        ("services/nadeuri/tests/faults/outage.rs", "events("),
     ];
     let mut found = Vec::new();
     for (path, text) in files(".rs") {

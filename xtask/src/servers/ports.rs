@@ -10,7 +10,7 @@ const FIRST: u16 = 10_240;
 const COUNT: u16 = 22_000;
 
 /// The distance between the first ports of two processes, so that they don't find the same ports at the same time.
-const STRIDE: u32 = 8;
+const STRIDE: u32 = 16;
 
 /// The first of `in_a_row` ports that nobody listens on.
 pub fn free(in_a_row: u16) -> Result<u16> {

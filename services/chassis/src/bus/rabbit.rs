@@ -6,7 +6,8 @@
 //! An event that crashes its consumer repeatedly goes to `<context>.dead` and from there into the context's own store.
 //! An event that its source did not publish is dropped, and not dead-lettered, because a dead letter can be replayed.
 //!
-//! If the broker is unavailable, at the start or later, everything is retried until the tasks stop.
+//! If the broker is unavailable, at the start or later, everything is retried until the tasks stop. Of several nodes each
+//! connection tries one after the other, from any of them on, so that the connections are spread over the nodes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,7 @@ use crate::runtime::{Runtime, Tasks};
 use crate::telemetry::Meters;
 use crate::tls::{self, Tls};
 
+mod address;
 mod definitions;
 mod origin;
 mod topology;
@@ -58,7 +60,7 @@ pub struct Rabbit(Arc<Inner>);
 /// The broker, and who uses it.
 #[derive(Clone)]
 pub struct Settings {
-    /// `amqp://…`, or `amqps://…` over TLS.
+    /// `amqp://…`, or `amqps://…` over TLS. It may name several nodes: `amqp://me:pw@h1,h2/vhost`.
     pub url: String,
     /// The certificates.
     pub tls: Tls,
@@ -71,7 +73,8 @@ pub struct Settings {
 impl Settings {
     /// The user of a URL of a broker.
     pub fn user(url: &str) -> Result<String, String> {
-        Ok(url.parse::<AMQPUri>()?.authority.userinfo.username)
+        let nodes = address::nodes(url)?;
+        Ok(nodes.into_iter().next().map(|node| node.authority.userinfo.username).unwrap_or_default())
     }
 }
 
@@ -186,9 +189,25 @@ impl Inner {
         None
     }
 
+    /// Connects to the first node that answers. They share the deadline.
     async fn connect(&self, name: &str) -> Result<Connection, BusError> {
+        let mut nodes = address::nodes(&self.settings.url).map_err(failed)?;
+        let share = DEADLINE / u32::try_from(nodes.len()).unwrap_or(1);
+        let first = self.runtime.ids.below(nodes.len() as u64);
+        nodes.rotate_left(usize::try_from(first).unwrap_or_default());
+        let mut failures = Vec::new();
+        for node in nodes {
+            let place = format!("{}:{}", node.authority.host, node.authority.port);
+            match within(share, self.connect_to(node, name)).await {
+                Ok(connection) => return Ok(connection),
+                Err(BusError(why)) => failures.push(format!("{place}: {why}")),
+            }
+        }
+        Err(BusError(failures.join("; ")))
+    }
+
+    async fn connect_to(&self, uri: AMQPUri, name: &str) -> Result<Connection, BusError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let uri: AMQPUri = self.settings.url.parse().map_err(failed)?;
         let is_encrypted = uri.scheme == AMQPScheme::AMQPS;
         let tls =
             is_encrypted.then(|| self.settings.tls.client().map(RustlsConnector::from)).transpose().map_err(failed)?;
@@ -202,7 +221,7 @@ impl Inner {
             }
         };
         let runtime = lapin::runtime::default_runtime().map_err(failed)?;
-        in_time(async { Connection::connector(uri, runtime, open, properties).await.map_err(failed) }).await
+        Connection::connector(uri, runtime, open, properties).await.map_err(failed)
     }
 
     fn forget_publisher(&self, source: &'static str) {

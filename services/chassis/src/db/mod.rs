@@ -256,7 +256,7 @@ impl Database {
     /// if it is missing, but not the tables.
     ///
     /// `sqlite:PATH` is a file; `postgres://…` a database, or a schema in it with the parameter `schema=NAME`, over TLS
-    /// with `sslmode=verify-full` and perhaps `sslrootcert=FILE`.
+    /// with `sslmode=verify-full` and perhaps `sslrootcert=FILE`. Several hosts are a primary and its standbys.
     pub async fn open(url: &str, context: &'static str, runtime: &Runtime) -> Result<Database, OpenError> {
         let url = url.replace("{context}", context);
         let failed = |cause: String| OpenError { context, store: without_password(&url), cause };
@@ -353,6 +353,7 @@ mod tests {
     #[test]
     fn a_password_is_not_shown() {
         assert_eq!(without_password("postgres://me:p@ss@host/db"), "postgres://me@host/db");
+        assert_eq!(without_password("postgres://me:p@h1:5432,h2:5433/db"), "postgres://me@h1:5432,h2:5433/db");
         assert_eq!(without_password("postgres://host/db"), "postgres://host/db");
         assert_eq!(without_password("postgres://host/db?password=p&schema=x"), "postgres://host/db?schema=x");
         assert_eq!(without_password("postgres://me@host/db?password=p@ss?"), "postgres://me@host/db");

@@ -46,7 +46,8 @@ impl Postgres {
             let to = to.clone();
             async move { to.connect().await }.boxed()
         });
-        let manager = AsyncDieselConnectionManager::new_with_config(address.url.as_str(), config);
+        // The setup above knows where to connect.
+        let manager = AsyncDieselConnectionManager::new_with_config(String::new(), config);
         let pool = Pool::builder(manager).max_size(CONNECTIONS).build().map_err(|error| error.to_string())?;
         Ok(Postgres { address, pool, flushes: Flushes::default(), runtime: runtime.clone(), context })
     }
@@ -60,11 +61,7 @@ impl Postgres {
     /// A connection outside of the pool, for long use.
     #[inline(never)]
     pub fn connect(&self) -> BoxFuture<'_, Result<AsyncPgConnection, Error>> {
-        Box::pin(async {
-            let connected = tokio::time::timeout(DEADLINE, self.address.connect()).await;
-            let connected = connected.map_err(|_| Error::Unavailable("PostgreSQL does not answer".into()))?;
-            connected.map_err(|error| Error::Unavailable(error.to_string()))
-        })
+        Box::pin(async { self.address.connect().await.map_err(|error| Error::Unavailable(error.to_string())) })
     }
 
     /// The schema of the context's tables, if it is not the default.
@@ -157,8 +154,7 @@ fn blame(error: Error) -> Error {
 
 /// Creates the database and the schema, if they are missing.
 async fn create_missing(address: &Address) -> Result<(), String> {
-    let connected = tokio::time::timeout(DEADLINE, address.connect()).await;
-    let mut connection = match connected.map_err(|_| "no answer in time".to_owned())? {
+    let mut connection = match address.connect().await {
         Ok(connection) => connection,
         Err(error) if error.to_string().contains("does not exist") => {
             create_database(address).await?;
@@ -179,9 +175,8 @@ async fn create_missing(address: &Address) -> Result<(), String> {
 }
 
 async fn create_database(address: &Address) -> Result<(), String> {
-    let (database, maintenance) =
-        address.database().zip(address.of_maintenance()).ok_or("the URL names no database")?;
-    let mut connection = maintenance.connect().await.map_err(|error| error.to_string())?;
+    let database = address.database().ok_or("the URL names no database")?;
+    let mut connection = address.of_maintenance().connect().await.map_err(|error| error.to_string())?;
     tolerate_existing(connection.batch_execute(&format!("CREATE DATABASE \"{}\"", database.replace('"', ""))).await)
 }
 

@@ -69,7 +69,8 @@ pub struct Workload {
     pub bikes: Bikes,
     /// Orders.
     pub orders: Orders,
-    stopped: Cell<bool>,
+    /// Whether customers start no new flow.
+    pub stopped: Cell<bool>,
 }
 
 impl Workload {

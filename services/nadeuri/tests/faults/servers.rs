@@ -1,4 +1,4 @@
-//! A PostgreSQL or RabbitMQ for one test, started by `xtask servers`.
+//! A PostgreSQL or RabbitMQ for one test, of one node or several, started by `xtask servers`.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -8,13 +8,18 @@ pub struct Servers {
     xtask: PathBuf,
     folder: PathBuf,
     kind: &'static str,
-    /// Its URL. It stays the same after each start.
+    /// Its URL, with all nodes. It stays the same after each start.
     pub url: String,
 }
 
 impl Servers {
     /// Starts a server of this kind in a folder of this name.
     pub async fn up(name: &str, kind: &'static str) -> Servers {
+        Servers::of_nodes(name, kind, 1).await
+    }
+
+    /// Starts a server of so many nodes.
+    pub async fn of_nodes(name: &str, kind: &'static str, nodes: u16) -> Servers {
         let variable = |name: &str| {
             let value = std::env::var_os(name).map(PathBuf::from);
             value.unwrap_or_else(|| panic!("needs {name}: run `cargo xtask test`"))
@@ -22,7 +27,7 @@ impl Servers {
         let folder = variable("NADEURI_TEST_SERVERS").join("faults").join(format!("{name}-{}", std::process::id()));
         let mut servers = Servers { xtask: variable("NADEURI_XTASK"), folder, kind, url: String::new() };
         std::fs::create_dir_all(&servers.folder).unwrap();
-        let output = servers.run(&["up", &format!("--{kind}")]).await;
+        let output = servers.run(&["up", &format!("--{kind}"), "--nodes", &nodes.to_string()]).await;
         let said = String::from_utf8(output.stdout).unwrap();
         // The variables of the kind; the URL is the one that all others begin with.
         let url = said.lines().filter_map(|line| line.split_once('=')).min_by_key(|(name, _)| name.len());
@@ -38,6 +43,30 @@ impl Servers {
     /// Starts it again, and returns when it accepts connections.
     pub async fn start(&self) {
         self.run(&["start", self.kind]).await;
+    }
+
+    /// Kills a node with all its processes.
+    pub async fn kill_node(&self, node: u16) {
+        self.run(&["kill", self.kind, "--node", &node.to_string()]).await;
+    }
+
+    /// Starts a node again, and returns when it accepts connections.
+    pub async fn start_node(&self, node: u16) {
+        self.run(&["start", self.kind, "--node", &node.to_string()]).await;
+    }
+
+    /// Makes the standby of PostgreSQL the primary, and returns when it accepts writes.
+    pub async fn promote(&self) {
+        self.run(&["promote"]).await;
+    }
+
+    /// The node of RabbitMQ that leads the most queues, and their number.
+    pub async fn leader(&self) -> (u16, usize) {
+        let output = self.run(&["leaders"]).await;
+        let said = String::from_utf8(output.stdout).unwrap();
+        let leaders = said.lines().filter_map(|line| line.split_once(' '));
+        let leaders = leaders.map(|(node, queues)| (node.parse().unwrap(), queues.parse().unwrap()));
+        leaders.max_by_key(|(_, queues)| *queues).unwrap_or_else(|| panic!("no node leads a queue: {said:?}"))
     }
 
     /// Imports definitions into RabbitMQ.

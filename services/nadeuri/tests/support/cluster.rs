@@ -58,9 +58,15 @@ fn new_name() -> String {
 /// can be declared any more.
 static LEFT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// The URL of the first node of a RabbitMQ, for the driver, which knows no other.
+fn first_node(broker: &str) -> String {
+    let Some((first, others)) = broker.split_once(',') else { return broker.to_owned() };
+    format!("{first}{}", others.find('/').map_or("", |path| &others[path..]))
+}
+
 /// Empties the queues of a stopped cluster. A queue without consumers has requeued all unacknowledged messages.
 async fn empty_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
-    let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
+    let connection = Connection::connect(&first_node(broker), ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     for context in contexts() {
         let streams = (0..PARTITIONS).map(|partition| format!("{prefix}.{context}.{partition:02}"));
