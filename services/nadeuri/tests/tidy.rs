@@ -124,8 +124,8 @@ fn tests_wait_for_a_condition_or_move_the_clock() {
         ("services/nadeuri/tests/faults/main.rs", "kill_the_server("),
         ("services/nadeuri/tests/faults/load.rs", "think("),
         ("services/nadeuri/tests/faults/audit.rs", "check("),
-        ("services/nadeuri/tests/faults/outage.rs", "repeat("),
-        ("services/nadeuri/tests/faults/outage.rs", "events("),
+        ("services/nadeuri/tests/failover/outage.rs", "repeat("),
+        ("services/nadeuri/tests/failover/outage.rs", "events("),
     ];
     let mut found = Vec::new();
     for (path, text) in files(".rs") {

@@ -260,7 +260,7 @@ impl Rabbit {
     /// Consumes until the connection is lost, or the tasks stop.
     async fn consume_until_lost(&self, consumer: &Consumer, tasks: &Tasks) -> Result<(), BusError> {
         let connection = self.0.connect(consumer.context).await?;
-        let channel = connection.create_channel().await.map_err(failed)?;
+        let channel = in_time(async { connection.create_channel().await.map_err(failed) }).await?;
         if !self.0.is_declared() {
             self.0.topology.declare_exchanges(&channel).await?;
         }
@@ -274,7 +274,7 @@ impl Rabbit {
         let dead_letters = self.dead_letter(&connection, dead, consumer);
         consumer.bus.set(true);
         let (_, ()) = futures::try_join!(futures::future::try_join_all(streams), dead_letters)?;
-        connection.close(200, "stopping".into()).await.map_err(failed)
+        in_time(async { connection.close(200, "stopping".into()).await.map_err(failed) }).await
     }
 
     /// Starts to consume one queue; the future ends when the tasks stop, or with an error when the channel is lost.

@@ -10,11 +10,9 @@ mod support;
 
 mod audit;
 mod bikes;
-mod failover;
 mod forgery;
 mod load;
 mod orders;
-mod outage;
 mod rides;
 mod servers;
 mod stays;
