@@ -1,6 +1,6 @@
 //! Compiles `proto/` to Rust, stores the descriptors for reflection, and generates tables of the options of RPCs and
 //! events that the servers enforce. It also implements, for each request message, the trait that names its RPC, and for
-//! each message that may hold secrets, the trait that clears them. The compiler is protox, so `protoc` is not needed.
+//! each message that may hold secrets, the traits that clear and seal them (`build/secrets.rs`). The compiler is protox, so `protoc` is not needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -12,6 +12,9 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
     Value,
 };
+
+#[path = "build/secrets.rs"]
+mod secrets;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -26,14 +29,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names().btree_map(["."]);
     let secret: Vec<MessageDescriptor> =
-        pool.all_messages().filter(|message| message.fields().any(|field| is_secret(&field))).collect();
+        pool.all_messages().filter(|message| message.fields().any(|field| secrets::is_secret(&field))).collect();
     config.skip_debug(secret.iter().map(|message| format!(".{}", message.full_name())));
-    let holders = holders(&pool);
-    let mut code = tables(&pool, &holders)? + &requests(&pool)? + &enumerations(&pool) + &secrets(&secret);
+    let holders = secrets::holders(&pool);
+    let mut code = tables(&pool, &holders)? + &requests(&pool)? + &enumerations(&pool) + &secrets::table(&secret);
     for message in pool.all_messages().filter(|message| holders.contains(message.full_name())) {
-        code += &redact(&message, &holders)?;
+        code += &secrets::redact(&message, &holders)?;
     }
-    code.extend(secret.iter().map(debug));
+    code += &secrets::seal(&pool)?;
+    code.extend(secret.iter().map(secrets::debug));
     fs::write(out.join("tables.rs"), code)?;
 
     tonic_prost_build::configure()
@@ -368,86 +372,6 @@ fn rust_name(message: &MessageDescriptor) -> Result<String, Box<dyn Error>> {
 fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Result<Option<Value>, Box<dyn Error>> {
     let extension = pool.get_extension_by_name(name).ok_or_else(|| format!("no option {name}"))?;
     Ok(options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned()))
-}
-
-/// Whether the option `debug_redact` marks the field as a secret.
-fn is_secret(field: &FieldDescriptor) -> bool {
-    field.options().get_field_by_name("debug_redact").and_then(|value| value.as_bool()).unwrap_or(false)
-}
-
-/// `SECRETS`, in the order of the messages.
-fn secrets(messages: &[MessageDescriptor]) -> String {
-    let fields = messages.iter().flat_map(MessageDescriptor::fields).filter(is_secret);
-    let names: String = fields.map(|field| format!("    {:?},\n", field.full_name())).collect();
-    format!("\n/// The full name of every field that holds a secret.\npub static SECRETS: &[&str] = &[\n{names}];\n")
-}
-
-/// The full names of the messages that may hold secrets: in a field, in a message within, or in an event that they
-/// carry as `google.protobuf.Any`.
-fn holders(pool: &DescriptorPool) -> BTreeSet<String> {
-    let mut holders = BTreeSet::new();
-    loop {
-        let holds = |message: &MessageDescriptor| {
-            let ours = message.package_name().starts_with("nadeuri.");
-            ours && message.fields().any(|field| is_secret(&field) || holds_secrets(&field, &holders))
-        };
-        let found: BTreeSet<String> =
-            pool.all_messages().filter(holds).map(|message| message.full_name().to_owned()).collect();
-        if found == holders {
-            return holders;
-        }
-        holders = found;
-    }
-}
-
-/// Whether the field is of a message that may hold secrets.
-fn holds_secrets(field: &FieldDescriptor, holders: &BTreeSet<String>) -> bool {
-    let kind = field.kind();
-    let message = kind.as_message().map(MessageDescriptor::full_name);
-    message.is_some_and(|name| name == "google.protobuf.Any" || holders.contains(name))
-}
-
-/// `Redact` for a message that may hold secrets. Those of its own fields are for the customer that it names.
-fn redact(message: &MessageDescriptor, holders: &BTreeSet<String>) -> Result<String, Box<dyn Error>> {
-    let (mut own, mut inner) = (String::new(), String::new());
-    for field in message.fields() {
-        let is_in_oneof = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
-        let (is_own, is_inner) = (is_secret(&field), holds_secrets(&field, holders));
-        if (is_own || is_inner) && (field.is_map() || is_in_oneof) {
-            return Err(format!("{}: secrets in a map or a oneof are not supported", field.full_name()).into());
-        }
-        match (is_own, is_inner) {
-            (true, _) => own += &format!("self.r#{} = Default::default(); ", field.name()),
-            (false, true) => {
-                inner += &format!("self.r#{}.iter_mut().for_each(|it| it.redact_for(reader)); ", field.name())
-            }
-            (false, false) => {}
-        }
-    }
-    if !own.is_empty() && message.get_field_by_name("customer_id").is_some() {
-        own = format!("if self.customer_id != reader {{ {own}}} ");
-    }
-    let name = rust_name(message)?;
-    Ok(format!(
-        "\nimpl Redact for {name} {{
-    fn redact_for(&mut self, reader: &str) {{ let _ = reader; {own}{inner}}}
-}}\n"
-    ))
-}
-
-/// The `Debug` implementation of a message with secret fields: it shows only the others.
-fn debug(message: &MessageDescriptor) -> String {
-    let module = message.package_name().trim_start_matches("nadeuri.").replace('.', "::");
-    let shown = message.fields().filter(|field| !is_secret(field));
-    let fields: String = shown.map(|field| format!(".field({0:?}, &self.r#{0})", field.name())).collect();
-    let name = message.name();
-    format!(
-        "\nimpl std::fmt::Debug for {module}::{name} {{
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{
-        f.debug_struct({name:?}){fields}.finish_non_exhaustive()
-    }}
-}}\n"
-    )
 }
 
 fn snake(camel: &str) -> String {

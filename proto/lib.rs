@@ -3,7 +3,8 @@
 //! The messages, clients and servers of a package `nadeuri.rental.v1` are in [`rental::v1`]. [`RPCS`] and [`EVENTS`]
 //! hold the options of the contracts: who may call, what may be retried, which events need no subscriber, which events
 //! request a payment. Every request implements [`Request`], which names its RPC and its response. Every message that may
-//! hold [`SECRETS`] implements [`Redact`], which clears them; [`personal`] erases people from messages.
+//! hold [`SECRETS`] implements [`Redact`], which clears them; [`SEALED_EVENTS`] have values that are sealed before they are
+//! published; [`personal`] erases people from messages.
 
 mod generated {
     // The comments of the contracts are the documentation. Items that prost adds have none.
@@ -23,7 +24,7 @@ mod request;
 
 pub use generated::nadeuri::*;
 pub use options::v1::Role;
-pub use redact::Redact;
+pub use redact::{Reader, Redact, Seal};
 pub use request::{Enumeration, Extract, Paged, Request, Streaming, Unary};
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));

@@ -2,38 +2,84 @@
 //!
 //! `build.rs` implements [`Redact`] from the descriptors for each message that may hold secrets, also in a message
 //! within. Where a message names its customer, that customer reads the secrets in its own fields, and nobody else;
-//! without a customer, nobody does.
+//! without a customer, nobody does. Those that are worth money (the option `sealed`) are encrypted in events: see
+//! [`Seal`].
 
 use prost::{DecodeError, Message};
 use prost_types::Any;
 
 use crate::EVENTS;
 
+/// Who reads a message.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// The subject of the caller.
+    pub subject: &'a str,
+    /// Unseals the values in a text of theirs.
+    pub unseal: &'a dyn Fn(&str) -> String,
+}
+
+/// A reader of messages in which nothing is sealed.
+impl<'a> From<&'a str> for Reader<'a> {
+    fn from(subject: &'a str) -> Reader<'a> {
+        Reader { subject, unseal: &|text| text.to_owned() }
+    }
+}
+
 /// A message that may hold secrets.
 pub trait Redact: Sized {
-    /// Clears the secrets of all customers but `reader`, which is the subject of a caller. An empty text is what the
+    /// Clears the secrets of all customers but the reader, and unseals those of the reader. An empty text is what the
     /// contracts promise to other readers: no client takes it for a value.
-    fn redact_for(&mut self, reader: &str);
+    fn redact_for(&mut self, reader: &Reader<'_>);
 
-    /// The message without them.
+    /// The message without the secrets of others.
     #[must_use]
-    fn redacted_for(mut self, reader: &str) -> Self {
-        self.redact_for(reader);
+    fn redacted_for<'a>(mut self, reader: impl Into<Reader<'a>>) -> Self {
+        self.redact_for(&reader.into());
         self
     }
 }
 
+/// A message with values that are worth money.
+pub trait Seal {
+    /// Replaces each value, which is not empty, by what `seal` makes of it and of the customer whom its message names.
+    fn seal(&mut self, seal: &mut dyn FnMut(&str, &str) -> String);
+}
+
+/// Seals a field of a customer.
+pub(crate) fn seal_field(field: &mut String, customer: &str, seal: &mut dyn FnMut(&str, &str) -> String) {
+    if !field.is_empty() {
+        *field = seal(field, customer);
+    }
+}
+
 /// Decodes a message of one type, and encodes it without the secrets of all customers but one.
-pub type Encoded = fn(&[u8], &str) -> Result<Vec<u8>, DecodeError>;
+pub type Encoded = fn(&[u8], &Reader<'_>) -> Result<Vec<u8>, DecodeError>;
 
 /// [`Encoded`] for messages of type `M`.
-pub(crate) fn encoded<M: Message + Redact + Default>(message: &[u8], reader: &str) -> Result<Vec<u8>, DecodeError> {
-    Ok(M::decode(message)?.redacted_for(reader).encode_to_vec())
+pub(crate) fn encoded<M: Message + Redact + Default>(
+    message: &[u8],
+    reader: &Reader<'_>,
+) -> Result<Vec<u8>, DecodeError> {
+    Ok(M::decode(message)?.redacted_for(*reader).encode_to_vec())
+}
+
+/// Decodes a message of one type, and encodes it with its values sealed.
+pub type Sealed = fn(&[u8], &mut dyn FnMut(&str, &str) -> String) -> Result<Vec<u8>, DecodeError>;
+
+/// [`Sealed`] for messages of type `M`.
+pub(crate) fn sealed<M: Message + Seal + Default>(
+    message: &[u8],
+    seal: &mut dyn FnMut(&str, &str) -> String,
+) -> Result<Vec<u8>, DecodeError> {
+    let mut message = M::decode(message)?;
+    message.seal(seal);
+    Ok(message.encode_to_vec())
 }
 
 /// An event. One that these contracts don't know, or can't decode, may hold anything: nothing of it is left.
 impl Redact for Any {
-    fn redact_for(&mut self, reader: &str) {
+    fn redact_for(&mut self, reader: &Reader<'_>) {
         let name = self.type_url.rsplit('/').next().unwrap_or_default();
         self.value = match EVENTS.iter().find(|event| event.name == name).map(|event| event.redact) {
             Some(None) => return,
@@ -54,7 +100,7 @@ mod tests {
     use crate::dispatch::v1::{Hail, TaxiHailed};
     use crate::payment::v1::{Payment, PaymentApproved};
     use crate::voucher::v1::{ListVouchersResponse, RedeemVoucherRequest, Voucher, VoucherIssued};
-    use crate::{DESCRIPTORS, SECRETS};
+    use crate::{DESCRIPTORS, SEALED_EVENTS, SECRETS};
 
     const CODE: &str = "01AB-CDEF-GHJK-MNPQ";
     /// Codes of standards.
@@ -135,6 +181,25 @@ mod tests {
         assert_eq!(unknown.redacted_for("bob").value, [0; 0]);
         let malformed = Any { value: vec![0xff], ..carried(&VoucherIssued::default()) };
         assert_eq!(malformed.redacted_for("bob").value, [0; 0]);
+    }
+
+    #[test]
+    fn a_value_that_is_worth_money_is_sealed_in_events_for_its_customer_who_unseals_it() {
+        let (_, seal) =
+            SEALED_EVENTS.iter().find(|(name, _)| *name == VoucherIssued::full_name()).expect("it has a code");
+        let issued = VoucherIssued { voucher: Some(voucher()) };
+        let mut sealed = seal(&issued.encode_to_vec(), &mut |value, customer| format!("{customer}:{value}"));
+        let sealed = VoucherIssued::decode(&**sealed.as_mut().expect("it decodes")).expect("it decodes");
+        assert_eq!(sealed.voucher, Some(Voucher { code: format!("ann:{CODE}"), ..voucher() }));
+        let unseal = |text: &str| text.trim_start_matches("ann:").to_owned();
+        assert_eq!(sealed.clone().redacted_for(Reader { subject: "ann", unseal: &unseal }), issued);
+        let seen = sealed.redacted_for(Reader { subject: "bob", unseal: &unseal });
+        assert_eq!(seen.voucher, Some(Voucher { code: String::new(), ..voucher() }));
+        let unissued = VoucherIssued { voucher: Some(Voucher { code: String::new(), ..voucher() }) };
+        let bytes = unissued.encode_to_vec();
+        assert_eq!(seal(&bytes, &mut |_, _| unreachable!("there is nothing to seal")), Ok(bytes.clone()));
+        let others = SEALED_EVENTS.iter().filter(|(name, _)| !name.starts_with("nadeuri.voucher.v1."));
+        assert_eq!(others.count(), 0, "no other event has a code in the clear");
     }
 
     #[test]

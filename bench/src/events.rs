@@ -17,6 +17,7 @@ use chassis::db::Database;
 use chassis::identity::Identity;
 use chassis::peer::{Limits, Peers};
 use chassis::runtime::Runtime;
+use chassis::sealing::SealingKeys;
 use chassis::tls::Tls;
 use futures::StreamExt;
 use hdrhistogram::Histogram;
@@ -60,6 +61,7 @@ async fn through_the_product(postgres: &str, amqp: &str) -> anyhow::Result<Durat
         limits: Limits::default(),
         guard: Guard::new(Auth::Off, runtime.clock.clone(), access::Limits::default(), access::Calls::default()),
         settings: Default::default(),
+        sealing: SealingKeys::default(),
         key_retention: Duration::from_secs(3_600),
         dead_letter_retention: None,
         erasure_delay: Duration::from_secs(600),

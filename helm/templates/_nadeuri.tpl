@@ -8,7 +8,7 @@
   {{- range $name, $context := .Values.contexts -}}
     {{- with $context.settings -}}{{- $_ := set $settings $name . -}}{{- end -}}
   {{- end -}}
-  {{- $unit := dict "args" (list "serve") "migrate" (list "migrate") "ready" "" "calls" list "settings" $settings "store" .Values.store -}}
+  {{- $unit := dict "args" (list "serve") "migrate" (list "migrate") "ready" "" "calls" list "sealing" true "settings" $settings "store" .Values.store -}}
   {{- $_ := set $units .Chart.Name (mergeOverwrite (deepCopy .Values.workload) $unit) -}}
 {{- else -}}
   {{- range $name, $context := .Values.contexts -}}
@@ -19,8 +19,8 @@
     {{- $shared := ternary (omit $.Values.store "url" "secret") $.Values.store (or (hasKey $own "url") (hasKey $own "secret")) -}}
     {{- $store := mergeOverwrite (dict "url" "" "secret" "") (deepCopy $shared) (deepCopy $own) -}}
     {{- /* Ready means that the store answers: without the broker it still takes calls, and events wait in the outbox. */ -}}
-    {{- $unit := dict "args" (list "serve" $name) "migrate" (list "migrate" $name) "ready" (printf "%s.store" $name) "calls" $context.calls "settings" $settings "store" $store -}}
-    {{- $workload := mergeOverwrite (deepCopy $.Values.workload) (omit (deepCopy $context) "calls" "settings" "store") -}}
+    {{- $unit := dict "args" (list "serve" $name) "migrate" (list "migrate" $name) "ready" (printf "%s.store" $name) "calls" $context.calls "sealing" ($context.sealing | default false) "settings" $settings "store" $store -}}
+    {{- $workload := mergeOverwrite (deepCopy $.Values.workload) (omit (deepCopy $context) "calls" "sealing" "settings" "store") -}}
     {{- $_ := set $units $name (mergeOverwrite $workload $unit) -}}
   {{- end -}}
 {{- end -}}
@@ -82,7 +82,7 @@
 {{- end -}}
 {{- if eq .Values.mode "all" -}}
   {{- range $name, $context := .Values.contexts -}}
-    {{- with omit $context "calls" "settings" -}}
+    {{- with omit $context "calls" "sealing" "settings" -}}
       {{- fail (printf "contexts.%s sets %s, but in mode all no context has its own Deployment" $name (keys . | sortAlpha | join ", ")) -}}
     {{- end -}}
   {{- end -}}
@@ -119,6 +119,11 @@ the chart creates. */}}
 {{/* The ConfigMap with the certificates of all keys. */}}
 {{- define "nadeuri.certificates" -}}
 {{ .Values.identity.certificates | default (printf "%s-identities" .Chart.Name) }}
+{{- end -}}
+
+{{/* The Secret with the keys that seal. */}}
+{{- define "nadeuri.sealing" -}}
+{{ .Values.sealing.secret | default (printf "%s-sealing" .Chart.Name) }}
 {{- end -}}
 
 {{- define "nadeuri.bus" -}}

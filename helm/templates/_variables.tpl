@@ -84,6 +84,9 @@
 {{- if eq $values.mode "contexts" }}
 - {name: NADEURI_IDENTITIES, value: /run/identities/identities.pem}
 {{- end }}
+{{- if $unit.sealing }}
+- {name: NADEURI_SEALING_KEYS, value: /run/sealing/sealing-keys}
+{{- end }}
 - {name: NADEURI_RATE, value: {{ int64 $values.limits.rate | quote }}}
 - {name: NADEURI_IN_FLIGHT, value: {{ int64 $values.limits.inFlight | quote }}}
 - {name: NADEURI_REMEMBER_HOURS, value: {{ int64 $values.rememberHours | quote }}}

@@ -59,7 +59,7 @@ const SWITCHES: [Values; 5] = [
     (
         "contexts with keys of the release",
         Some("contexts.yaml"),
-        "identity.contexts=,identity.certificates=,workload.autoscaling.enabled=false,workload.replicas=1",
+        "identity.contexts=,identity.certificates=,sealing.secret=,workload.autoscaling.enabled=false,workload.replicas=1",
     ),
 ];
 

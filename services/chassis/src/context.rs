@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::{SEALED_EVENTS, context_of};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tonic::body::Body;
@@ -32,6 +33,7 @@ use crate::projection::{History, Projection, ProjectionWorker, Rebuild, Rebuilde
 use crate::pruning::{self, Prune, Pruning};
 use crate::relay::Relay;
 use crate::runtime::{Runtime, Tasks};
+use crate::sealing::SealingKeys;
 use crate::telemetry::Meters;
 use crate::timers::{self, OnDue};
 use crate::writer::{Resources, Writer};
@@ -67,6 +69,8 @@ pub struct Environment {
     pub limits: Limits,
     /// The guard around every service, also for calls within the process.
     pub guard: Guard,
+    /// The keys of values that are worth money, for the contexts that publish or show them.
+    pub sealing: SealingKeys,
     /// The settings of the contexts, one table each.
     pub settings: toml::Table,
     /// How long idempotency keys are stored, and so a repeated request gets its first answer.
@@ -116,6 +120,15 @@ pub enum StartError {
         /// Why, and what would be valid.
         cause: String,
     },
+    /// It publishes or shows values that are worth money, and can't seal or unseal them.
+    #[error(
+        "{context} needs the sealing keys, by which its values that are worth money are encrypted: name the file, which is \
+         the same for all contexts, with --sealing-keys; make a key with `openssl rand -hex 32`"
+    )]
+    NoSealingKeys {
+        /// The context.
+        context: &'static str,
+    },
 }
 
 /// A gRPC service: its full name, and how it is added to a server.
@@ -144,6 +157,7 @@ pub struct Host {
     has_projection: bool,
     has_settings: Cell<bool>,
     gather: Duration,
+    has_sealed: Cell<bool>,
 }
 
 impl Host {
@@ -160,6 +174,12 @@ impl Host {
     /// Its background tasks.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    /// What unseals values of customers. A context that calls it does not start without keys.
+    pub fn sealing(&self) -> SealingKeys {
+        self.has_sealed.set(true);
+        self.resources.sealing.clone()
     }
 
     /// The writer of its aggregates of one kind.
@@ -320,8 +340,19 @@ impl Context {
     }
 
     /// The events that it subscribes to: those of the policies and projections that its `start` registers, and requests of
-    /// erasures. For that it is started with default settings, on an empty store, with tasks that never run.
+    /// erasures.
     pub fn subscription(&self) -> Result<Subscription, StartError> {
+        Ok(self.registered()?.subscription().and(Eraser::subscription()))
+    }
+
+    /// Whether it publishes or shows values that are sealed, and so needs the keys.
+    pub fn has_sealed(&self) -> Result<bool, StartError> {
+        Ok(self.registered()?.has_sealed.get())
+    }
+
+    /// A host with what its `start` registers. For that it is started with default settings, on an empty store, with tasks
+    /// that never run.
+    fn registered(&self) -> Result<Host, StartError> {
         let runtime = Runtime::real();
         let empty = Sqlite::empty(self.name, &runtime);
         let empty = empty.map_err(|cause| StartError::Settings { context: self.name, cause })?;
@@ -331,14 +362,18 @@ impl Context {
             limits: Limits::default(),
             settings: toml::Table::new(),
         };
-        let registered = self.host(Database::Sqlite(empty), runtime, Tasks::none(), outside)?.subscription();
-        Ok(registered.and(Eraser::subscription()))
+        let resources = self.resources(Database::Sqlite(empty), runtime, SealingKeys::default());
+        self.host(resources, Tasks::none(), outside)
+    }
+
+    fn resources(&self, database: Database, runtime: Runtime, sealing: SealingKeys) -> Resources {
+        Resources { context: self.name, database, runtime, sealing, published: Arc::new(Notify::new()) }
     }
 
     /// A host with the registrations of its `start`.
-    fn host(&self, database: Database, runtime: Runtime, tasks: Tasks, outside: Outside) -> Result<Host, StartError> {
+    fn host(&self, resources: Resources, tasks: Tasks, outside: Outside) -> Result<Host, StartError> {
         let mut host = Host {
-            resources: Resources { context: self.name, database, runtime, published: Arc::new(Notify::new()) },
+            resources,
             tasks,
             outside,
             reactors: Vec::new(),
@@ -347,6 +382,7 @@ impl Context {
             has_projection: false,
             has_settings: Cell::new(false),
             gather: Duration::ZERO,
+            has_sealed: Cell::new(SEALED_EVENTS.iter().any(|(name, _)| context_of(name) == Some(self.name))),
         };
         (self.start)(&mut host)?;
         if !host.has_settings.get() && host.outside.settings.contains_key(self.name) {
@@ -357,9 +393,12 @@ impl Context {
 
     /// Starts it on a migrated store.
     pub fn start(&self, database: Database, environment: &Environment) -> Result<Running, StartError> {
-        let Environment { peers, identity, limits, settings, runtime, .. } = environment.clone();
-        let outside = Outside { peers, identity, limits, settings };
-        let mut host = self.host(database, runtime, Tasks::default(), outside)?;
+        let Environment { peers, identity, limits, settings, runtime, sealing, .. } = environment.clone();
+        let (outside, has_keys) = (Outside { peers, identity, limits, settings }, !sealing.is_empty());
+        let mut host = self.host(self.resources(database, runtime, sealing), Tasks::default(), outside)?;
+        if host.has_sealed.get() && !has_keys {
+            return Err(StartError::NoSealingKeys { context: self.name });
+        }
         let eraser = Eraser::new(&host.resources, self.personal, environment);
         host.reactors.push((Eraser::subscription(), Arc::new(eraser.clone())));
         let subscription = host.subscription();

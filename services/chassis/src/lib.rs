@@ -4,7 +4,8 @@
 //! one transaction that also writes its events ([`outbox`]) and its key ([`idempotency`]); [`relay`] publishes the
 //! events to the [`bus`], which delivers them to the [`consumer`] of each subscribed context, whose policy turns them
 //! into commands. [`timers`] executes commands that are due, [`peer`] calls other contexts, [`projection`] maintains
-//! read models, [`pruning`] removes what is old, [`Personal`] is what an erasure clears. [`context`] assembles all of it.
+//! read models, [`pruning`] removes what is old, [`Personal`] is what an erasure clears, [`sealing`] encrypts
+//! values that are worth money. [`context`] assembles all of it.
 //!
 //! **Invariant**: the chassis contains no business noun.
 
@@ -42,6 +43,7 @@ pub mod projection;
 pub mod pruning;
 pub mod relay;
 pub mod runtime;
+pub mod sealing;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

@@ -20,6 +20,7 @@ use crate::db::Database;
 use crate::error::Error;
 use crate::idempotency::{self, Key};
 use crate::runtime::{Runtime, Tasks};
+use crate::sealing::SealingKeys;
 use shard::Shard;
 
 /// Queued commands of a shard, at most; more get the error that it is busy.
@@ -86,6 +87,8 @@ pub struct Resources {
     pub database: Database,
     /// The clock and ids.
     pub runtime: Runtime,
+    /// Seals values in its events.
+    pub sealing: SealingKeys,
     /// Signals the relay that there are new events.
     pub published: Arc<Notify>,
 }

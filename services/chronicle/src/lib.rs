@@ -48,7 +48,7 @@ pub fn start(host: &mut Host) -> Result<(), StartError> {
     host.gather(GATHER);
     // It can't be rebuilt from a history: it is the history.
     host.projection::<Chronicle>(None);
-    let service = service::Service::new(host.database().clone(), host.tasks().clone());
+    let service = service::Service::new(host.database().clone(), host.tasks().clone(), host.sealing());
     host.serve(ChronicleServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

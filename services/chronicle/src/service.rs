@@ -7,6 +7,7 @@ use chassis::auth::Caller;
 use chassis::db::Database;
 use chassis::places::{Place, Places};
 use chassis::runtime::Tasks;
+use chassis::sealing::SealingKeys;
 use chassis::{Call, Error, Fields, Page};
 use contracts::chronicle::v1::{self as proto, *};
 use contracts::{Redact, Role, personal};
@@ -37,13 +38,14 @@ const SEND_LIMIT: Duration = Duration::from_secs(30);
 pub struct Service {
     database: Database,
     tasks: Tasks,
+    sealing: SealingKeys,
     streams: Places,
 }
 
 impl Service {
-    /// Serves the events of this store. The streams run as these tasks.
-    pub fn new(database: Database, tasks: Tasks) -> Service {
-        Service { database, tasks, streams: Places::new(MAX_STREAMS) }
+    /// Serves the events of this store. The streams run as these tasks. The keys unseal what customers read.
+    pub fn new(database: Database, tasks: Tasks, sealing: SealingKeys) -> Service {
+        Service { database, tasks, sealing, streams: Places::new(MAX_STREAMS) }
     }
 
     /// A place for a stream of this caller.
@@ -60,7 +62,15 @@ impl Service {
     ) -> ReceiverStream<Result<M, Status>> {
         let (events, received) = mpsc::channel(WATCH_BATCH + 1);
         let last = events.clone().try_reserve_owned().ok();
-        let stream = Stream { database: self.database.clone(), selection, message, events, last, _place: place };
+        let stream = Stream {
+            database: self.database.clone(),
+            sealing: self.sealing.clone(),
+            selection,
+            message,
+            events,
+            last,
+            _place: place,
+        };
         let state = (stream, self.tasks.clone());
         self.tasks.supervise("chronicle", "stream", state, |(stream, tasks)| Box::pin(stream.run(tasks)));
         ReceiverStream::new(received)
@@ -80,7 +90,7 @@ impl ChronicleApi for Service {
         if events.is_empty() {
             return Err(Error::not_found("flow", id));
         }
-        Ok(Audience::of(&call.caller).show(GetFlowResponse { events }))
+        Ok(Audience::of(&call.caller).show(&self.sealing, GetFlowResponse { events }))
     }
 
     async fn list_events(&self, call: Call, request: ListEventsRequest) -> Result<ListEventsResponse, Error> {
@@ -92,7 +102,7 @@ impl ChronicleApi for Service {
         })?;
         let reader = self.database.reader().await?;
         let (events, next_page_token) = store::list(reader.tx(), &types, after, &page).await?;
-        Ok(Audience::of(&call.caller).show(ListEventsResponse { events, next_page_token }))
+        Ok(Audience::of(&call.caller).show(&self.sealing, ListEventsResponse { events, next_page_token }))
     }
 
     async fn watch_events(&self, call: Call, request: WatchEventsRequest) -> Result<Self::WatchEventsStream, Error> {
@@ -123,9 +133,10 @@ impl ChronicleApi for Service {
 
 /// Who reads events.
 enum Audience {
-    /// Another context, which builds its projections from them: it gets them as they were published.
+    /// Another context, which builds its projections from them: it gets them as they were published, and what is sealed
+    /// stays so.
     Context,
-    /// Anyone else, by their subject: they get no secrets but their own.
+    /// Anyone else, by their subject: they get no secrets but their own, and those unsealed.
     Person(Arc<str>),
 }
 
@@ -136,10 +147,10 @@ impl Audience {
     }
 
     /// A response as they may read it.
-    fn show<M: Redact>(&self, response: M) -> M {
+    fn show<M: Redact>(&self, sealing: &SealingKeys, response: M) -> M {
         match self {
             Audience::Context => response,
-            Audience::Person(subject) => response.redacted_for(subject),
+            Audience::Person(subject) => sealing.show(response, subject),
         }
     }
 }
@@ -190,6 +201,7 @@ impl Selection {
 /// A stream of events to one client, each in a message `M`.
 struct Stream<M> {
     database: Database,
+    sealing: SealingKeys,
     selection: Selection,
     message: fn(proto::Event) -> M,
     events: mpsc::Sender<Result<M, Status>>,
@@ -224,7 +236,7 @@ impl<M: Redact + Send + 'static> Stream<M> {
                 if !self.selection.has(&event) {
                     continue;
                 }
-                let event = self.selection.audience.show((self.message)(event));
+                let event = self.selection.audience.show(&self.sealing, (self.message)(event));
                 match self.events.send_timeout(Ok(event), SEND_LIMIT).await {
                     Ok(()) => {}
                     Err(SendTimeoutError::Closed(_)) => return Ok(()),

@@ -67,6 +67,7 @@ pub fn start(host: &mut Host) -> Result<(), StartError> {
         wallets: loader(host),
         orders: loader(host),
         erasures: host.writer(),
+        sealing: host.sealing(),
         runtime: host.runtime().clone(),
         database: host.database().clone(),
     };

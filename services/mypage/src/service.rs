@@ -3,9 +3,10 @@
 use chassis::db::Database;
 use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
+use chassis::sealing::SealingKeys;
 use chassis::{Call, Error, Id, Loader, Page, Writer};
 use contracts::mypage::v1::*;
-use contracts::{RPCS, Redact as _, Role};
+use contracts::{RPCS, Role};
 
 use crate::bike_rides::BikeRide;
 use crate::car_rentals::CarRental;
@@ -37,6 +38,8 @@ pub(crate) struct Service {
     pub orders: Loader<Id<Order>, Order>,
     /// Writes erasures.
     pub erasures: Writer<Erasure>,
+    /// Unseals what customers read.
+    pub sealing: SealingKeys,
     /// The ids of erasures.
     pub runtime: Runtime,
     /// Lists summaries.
@@ -103,12 +106,12 @@ impl MypageApi for Service {
 
     async fn get_stay(&self, call: Call, request: GetStayRequest) -> Result<GetStayResponse, Error> {
         let stay = visible(&self.stays, &call, &request.stay_id).await?;
-        Ok(GetStayResponse { stay: Some(stay.into()) }.redacted_for(call.caller.subject()))
+        Ok(self.sealing.show(GetStayResponse { stay: Some(stay.into()) }, call.caller.subject()))
     }
 
     async fn list_stays(&self, call: Call, request: ListStaysRequest) -> Result<ListStaysResponse, Error> {
         let (stays, next_page_token) = self.list::<Stay, _>(&call, request.page_size, &request.page_token).await?;
-        Ok(ListStaysResponse { stays, next_page_token }.redacted_for(call.caller.subject()))
+        Ok(self.sealing.show(ListStaysResponse { stays, next_page_token }, call.caller.subject()))
     }
 
     async fn get_bike_ride(&self, call: Call, request: GetBikeRideRequest) -> Result<GetBikeRideResponse, Error> {

@@ -85,9 +85,11 @@ fn voucher(voucher: Option<Voucher>, event: &Envelope) -> Result<Update<Stay>, M
     let voucher = decode::present("voucher", voucher)?;
     let (id, sequence) = (decode::parsed("stay_id", &voucher.stay_id)?, event.sequence);
     Ok(Update::of(id, move |stay: &mut Stay| {
-        (stay.voucher, stay.voucher_code) = (Some(voucher.voucher_id), Some(Secret(voucher.code)));
+        stay.voucher = Some(voucher.voucher_id);
         if sequence > stay.voucher_sequence {
             (stay.voucher_sequence, stay.voucher_state) = (sequence, voucher.state);
+            // It is sealed, and each event may have it sealed by another key.
+            stay.voucher_code = Some(Secret(voucher.code));
         }
     }))
 }

@@ -226,6 +226,17 @@ pub struct ServeOptions {
     #[arg(long, env = "NADEURI_IDENTITIES", value_name = "FILE")]
     pub identities: Option<PathBuf>,
 
+    /// The keys that seal values that are worth money, such as the codes of vouchers: a file with a key a line, made with
+    /// `openssl rand -hex 32`, the same for all processes.
+    ///
+    /// Events have such values sealed, so that only the context that they belong to stores them in the clear. The first key
+    /// seals, and all unseal. To replace it, add a key at the end, restart all processes, move it to the top, and restart them
+    /// again. A key stays in the file for as long as something that it sealed is read. The process does not start without
+    /// the keys if it serves a context that needs them; only a server of all contexts with its stores in the data folder
+    /// makes a key there itself (`sealing-keys`).
+    #[arg(long, env = "NADEURI_SEALING_KEYS", value_name = "FILE")]
+    pub sealing_keys: Option<PathBuf>,
+
     /// A call by a context that is no part of this program, as `CALLER=CONTEXT`. Can be repeated.
     ///
     /// Calls for the role `service` are let through only if their caller declares them.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use chassis::Context;
 use chassis::access::{Guard, Limits};
 use chassis::auth::{Auth, Holder, JwtSettings, Signer, Trust, Verifier};
 use chassis::bus::rabbit::{self, Rabbit, Users};
@@ -15,9 +14,11 @@ use chassis::db::Database;
 use chassis::identity::Identity;
 use chassis::peer::{self, Peers};
 use chassis::runtime::Runtime;
+use chassis::sealing::SealingKeys;
 use chassis::server;
 use chassis::telemetry::{self, Telemetry};
 use chassis::tls::Tls;
+use chassis::{Context, StartError};
 use tokio::net::TcpListener;
 
 use crate::contexts;
@@ -52,7 +53,8 @@ impl Served {
         let (auth, identity) = auth(options, &chosen).await?;
         let limits = Limits { rate: options.rate(), in_flight: options.in_flight, ..Limits::default() };
         let guard = Guard::new(auth, runtime.clock.clone(), limits, options.calls()?);
-        let environment = environment(options, &runtime, &guard, identity, &tls)?;
+        let sealing = sealing(options, &chosen)?;
+        let environment = environment(options, &runtime, &guard, identity, sealing, &tls)?;
         let mut running = Vec::new();
         for context in chosen {
             let database = Database::open(&options.stores.store(context.name), context.name, &runtime).await?;
@@ -146,6 +148,7 @@ fn environment(
     runtime: &Runtime,
     guard: &Guard,
     identity: Identity,
+    sealing: SealingKeys,
     tls: &Tls,
 ) -> anyhow::Result<Environment> {
     let edges = peer::Limits { retry: !options.mesh_retries, ..peer::Limits::default() };
@@ -156,11 +159,32 @@ fn environment(
         identity,
         limits: edges,
         guard: guard.clone(),
+        sealing,
         settings: options.settings()?,
         key_retention: Duration::from_secs(options.remember_hours.saturating_mul(3_600)),
         dead_letter_retention: options.dead_letter_retention()?,
         erasure_delay: Duration::from_secs(options.erasure_delay),
     })
+}
+
+/// The keys that seal. Without a file of them, there is one in the data folder, if all that it seals is there and nobody else
+/// is to unseal it.
+fn sealing(options: &ServeOptions, chosen: &[&'static Context]) -> anyhow::Result<SealingKeys> {
+    match &options.sealing_keys {
+        Some(path) => Ok(SealingKeys::read(path)?),
+        None if options.stores.is_local() && chosen.len() == contexts::ALL.len() => {
+            Ok(SealingKeys::read_or_create(&options.stores.data.join("sealing-keys"))?)
+        }
+        None => {
+            // Before anything is started.
+            for context in chosen {
+                if context.has_sealed()? {
+                    return Err(StartError::NoSealingKeys { context: context.name }.into());
+                }
+            }
+            Ok(SealingKeys::default())
+        }
+    }
 }
 
 fn bus(options: &ServeOptions, runtime: &Runtime, tls: &Tls) -> anyhow::Result<Arc<dyn Bus>> {

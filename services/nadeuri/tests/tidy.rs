@@ -317,19 +317,22 @@ fn the_readme_lists_the_contexts() {
 }
 
 #[test]
-fn the_chart_has_the_contexts_and_their_calls() {
+fn the_chart_has_the_contexts_their_calls_and_who_needs_the_sealing_keys() {
     let values = read("helm/values.yaml");
     let own = values.lines().skip_while(|line| *line != "contexts:").skip(1);
-    let mut charted: Vec<(String, String)> = Vec::new();
+    let mut charted: Vec<(String, String, bool)> = Vec::new();
     for line in own.take_while(|line| line.starts_with(' ')) {
         if let Some(calls) = line.strip_prefix("    calls: ") {
             let calls = calls.trim_start_matches('[').trim_end_matches(']');
             charted.last_mut().expect("calls are a context's").1 = calls.to_owned();
+        } else if line == "    sealing: true" {
+            charted.last_mut().expect("keys are for a context").2 = true;
         } else if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with([' ', '#'])) {
-            charted.push((name.trim_end_matches(':').to_owned(), "unsaid".to_owned()));
+            charted.push((name.trim_end_matches(':').to_owned(), "unsaid".to_owned(), false));
         }
     }
-    let row = |context: &Context| (context.name.to_owned(), context.calls.join(", "));
+    let has_sealed = |context: &Context| context.has_sealed().expect("it starts with its defaults");
+    let row = |context: &Context| (context.name.to_owned(), context.calls.join(", "), has_sealed(context));
     assert_eq!(charted, contexts::ALL.iter().map(row).collect::<Vec<_>>());
 }
 
@@ -445,7 +448,8 @@ fn who_answers_with_secrets_clears_them_for_others() {
     let sources = files(".rs");
     let redacts = |context: &&str| {
         let own = format!("services/{context}/src/");
-        sources.iter().any(|(path, text)| path.starts_with(&own) && text.contains(".redacted_for("))
+        let calls = |text: &str| [".redacted_for(", "sealing.show("].iter().any(|call| text.contains(call));
+        sources.iter().any(|(path, text)| path.starts_with(&own) && calls(text))
     };
     let contexts: BTreeSet<&str> = answers.collect();
     assert!(contexts.contains("chronicle") && contexts.contains("voucher"), "{contexts:?}");

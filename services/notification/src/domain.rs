@@ -51,7 +51,7 @@ pub struct Content {
     pub flow: FlowId,
     /// The kind of message, `UPPER_SNAKE_CASE` and stable.
     pub topic: String,
-    /// The text.
+    /// The text. A code that is worth money is sealed in it.
     pub text: String,
     /// Whether its text is a secret of the customer: no log and no other reader shows it, and its delivery is
     /// published.

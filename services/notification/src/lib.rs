@@ -70,12 +70,13 @@ pub fn start(host: &mut Host, carrier: Arc<dyn Carrier>) -> Result<(), StartErro
     host.prune("pruning of messages", settings.retention_days, |tx, before, limit| {
         Box::pin(store::prune(tx, before, limit))
     })?;
-    let delivery = Delivery { writer, loader, carrier, deadline };
+    let sealing = host.sealing();
+    let delivery = Delivery { writer, loader, sealing: sealing.clone(), carrier, deadline };
     host.on_due::<Message>(Arc::new(move |id, _| {
         let delivery = delivery.clone();
         Box::pin(async move { delivery.attempt(id).await })
     }));
-    let service = service::Service { database: host.database().clone() };
+    let service = service::Service { database: host.database().clone(), sealing };
     host.serve(NotificationServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

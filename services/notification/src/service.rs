@@ -1,6 +1,7 @@
 //! The gRPC API of messages: customers read their messages again.
 
 use chassis::db::Database;
+use chassis::sealing::SealingKeys;
 use chassis::{Call, Error, Page};
 use contracts::notification::v1::{ListMessagesRequest, ListMessagesResponse, NotificationApi};
 
@@ -11,6 +12,8 @@ use crate::store;
 pub struct Service {
     /// Lists messages.
     pub database: Database,
+    /// Unseals what customers read.
+    pub sealing: SealingKeys,
 }
 
 impl NotificationApi for Service {
@@ -25,7 +28,7 @@ impl NotificationApi for Service {
             (page, fields.optional_id("flow_id", &request.flow_id))
         })?;
         let reader = self.database.reader().await?;
-        let listed = store::list(reader.tx(), call.caller.subject(), customer, flow, &page).await?;
+        let listed = store::list(reader.tx(), &self.sealing, call.caller.subject(), customer, flow, &page).await?;
         let (messages, next_page_token) = listed;
         Ok(ListMessagesResponse { messages, next_page_token })
     }

@@ -61,6 +61,7 @@ fn cancellation_refused(stay: &Stay, place: String) -> Text {
     Ok(format!("We can't give {price} back to you: your stay at {place} {why}."))
 }
 
+/// The code is sealed, as in the event, until the message is delivered or read.
 fn voucher(voucher: &Voucher) -> Text {
     let (resort, dates, code) = (&voucher.resort_name, dates(&voucher.dates)?, &voucher.code);
     Ok(format!("Your voucher for {resort} {dates}: show {code} when you arrive."))

@@ -2,8 +2,8 @@
 
 use chassis::db::{Name, prelude::*};
 use chassis::page::Cursor;
+use chassis::sealing::SealingKeys;
 use chassis::{Error, EventId, Page, Publication, Store, Timestamp, Tx, newest};
-use contracts::Redact as _;
 use contracts::notification::v1 as proto;
 
 use crate::domain::{Command, Content, Event, FlowId, Message, MessageId, State};
@@ -67,9 +67,10 @@ impl Store for Message {
 }
 
 /// A page of messages, newest first: those to a customer, or to all; about a flow, or about all. Only its customer
-/// reads the text of a sensitive message; other readers see that there is one.
+/// reads the text of a sensitive message, unsealed; other readers see that there is one.
 pub async fn list(
     tx: Tx<'_>,
+    sealing: &SealingKeys,
     reader: &str,
     customer: Option<&str>,
     flow: Option<FlowId>,
@@ -81,7 +82,7 @@ pub async fn list(
         |row| {
             let is_sensitive = row.registered;
             let message = proto::Message::from(&row.read()?);
-            if is_sensitive { message.redacted_for(reader) } else { message }
+            if is_sensitive { sealing.show(message, reader) } else { message }
         }
     )
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::runtime::{Runtime, Tasks};
+use chassis::sealing::SealingKeys;
 use chassis::values::{Currency, Money};
 use chassis::writer::Resources;
 use chassis::{Aggregate, Cause, CommandMessage, Error, Writer, outbox};
@@ -32,6 +33,7 @@ async fn o3_two_replicas_never_sell_more_than_the_stock() {
         context: "product",
         database: database.clone(),
         runtime: runtime.clone(),
+        sealing: SealingKeys::default(),
         published: Arc::default(),
     };
     let replicas: [Writer<Product>; 2] = [Writer::start(&resources(), &tasks), Writer::start(&resources(), &tasks)];

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chassis::clock::Timestamp;
 use chassis::db::Database;
 use chassis::runtime::{Runtime, Tasks};
+use chassis::sealing::SealingKeys;
 use chassis::values::{Currency, Money, Period};
 use chassis::writer::Resources;
 use chassis::{Cause, CommandMessage, Error, Writer, outbox};
@@ -28,6 +29,7 @@ async fn c3_two_replicas_never_promise_one_period_twice() {
         context: "rental",
         database: database.clone(),
         runtime: runtime.clone(),
+        sealing: SealingKeys::default(),
         published: Arc::default(),
     };
     let replicas: [Writer<Calendar>; 2] = [Writer::start(&resources(), &tasks), Writer::start(&resources(), &tasks)];

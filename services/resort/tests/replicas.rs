@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::runtime::{Runtime, Tasks};
+use chassis::sealing::SealingKeys;
 use chassis::values::{Currency, Dates, Money};
 use chassis::writer::Resources;
 use chassis::{Aggregate, Cause, CommandMessage, Error, Writer, outbox};
@@ -31,6 +32,7 @@ async fn r2_two_replicas_never_hold_one_night_twice() {
         context: "resort",
         database: database.clone(),
         runtime: runtime.clone(),
+        sealing: SealingKeys::default(),
         published: Arc::default(),
     };
     let replicas: [Writer<Resort>; 2] = [Writer::start(&resources(), &tasks), Writer::start(&resources(), &tasks)];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::runtime::{Runtime, Tasks};
+use chassis::sealing::SealingKeys;
 use chassis::writer::Resources;
 use chassis::{Cause, CommandMessage, Error, Writer, outbox};
 use contracts::upkeep::v1::Report;
@@ -35,6 +36,7 @@ async fn b8_a_report_is_stored_and_published_once() {
         context: "upkeep",
         database: database.clone(),
         runtime: runtime.clone(),
+        sealing: SealingKeys::default(),
         published: Arc::default(),
     };
     let first = execute(&Writer::start(&resources(), &tasks), "boss", record("boss", 1)).await.unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chassis::db::{Database, Durability, Unit};
 use chassis::runtime::{Runtime, Tasks};
+use chassis::sealing::SealingKeys;
 use chassis::values::Currency;
 use chassis::writer::Resources;
 use chassis::{Cause, CommandMessage, Error, Writer, outbox, sql};
@@ -43,7 +44,10 @@ async fn open(url: &str, runtime: &Runtime) -> Database {
 
 fn start(database: &Database, runtime: &Runtime, tasks: &Tasks) -> Writer<Wallet> {
     let (database, runtime) = (database.clone(), runtime.clone());
-    Writer::start(&Resources { context: "wallet", database, runtime, published: Arc::default() }, tasks)
+    Writer::start(
+        &Resources { context: "wallet", database, runtime, sealing: SealingKeys::default(), published: Arc::default() },
+        tasks,
+    )
 }
 
 async fn execute(writer: &Writer<Wallet>, owner: &str, operation: Operation) -> Result<proto::Wallet, Error> {

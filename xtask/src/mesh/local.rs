@@ -71,6 +71,8 @@ const PORTS: u16 = 100;
 /// The key that the processes sign with, and that tokens are made with.
 const KEY: &str = "key/dev-key.pem";
 const JWKS: &str = "key/dev-jwks.json";
+/// The key that seals the codes of vouchers.
+const SEALING: &str = "sealing-keys";
 
 impl Mesh {
     /// Starts this many replicas of each context, and waits until they serve. It does not start Envoy.
@@ -84,6 +86,7 @@ impl Mesh {
         let (replicas, ports) = (BTreeMap::new(), first + 1..first + PORTS);
         let gateway = gateway.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, first).into());
         let mut mesh = Mesh { product, gateway, envoy: None, control: None, replicas, ports, backing };
+        std::fs::write(mesh.backing.folder.join(SEALING), "07".repeat(32))?;
         // The first token creates the key.
         mesh.token("nobody", &[])?;
         for (context, count) in counts {
@@ -118,6 +121,7 @@ impl Mesh {
         let Backing { store, bus, .. } = &self.backing;
         let arguments = ["serve", context, "--store", store, "--bus", bus, "--auth", "own", "--identity", &key];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
+        arguments.extend(["--sealing-keys".to_owned(), self.backing.folder.join(SEALING).display().to_string()]);
         arguments.extend(["--listen".to_owned(), address.to_string(), "--workers".to_owned(), "2".to_owned()]);
         // All load comes from a few callers.
         arguments.extend(["--rate".to_owned(), "0".to_owned()]);

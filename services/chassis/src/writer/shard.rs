@@ -86,10 +86,9 @@ impl Shard {
         which: Range<usize>,
     ) -> Result<(Outcomes<A>, bool), Error> {
         let Resources { context, runtime, database, .. } = self.resources.clone();
-        let unit_runtime = runtime.clone();
-        let unit: Unit<'static, _> = Box::new(move |tx| {
-            Box::pin(async move { UnitOfWork::execute_all(tx, &jobs[which], context, &unit_runtime).await })
-        });
+        let resources = self.resources.clone();
+        let unit: Unit<'static, _> =
+            Box::new(move |tx| Box::pin(async move { UnitOfWork::execute_all(tx, &jobs[which], &resources).await }));
         let Database::Postgres(postgres) = &database else { return database.write(Durability::Full, unit).await };
         let (unit, result) = db::aside(unit);
         self.commit(postgres, unit, &runtime, context).await?;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use futures::try_join;
 use prost::Message;
 
-use super::{Job, Outcome, Wants, decode};
+use super::{Job, Outcome, Resources, Wants, decode};
 use crate::aggregate::{Cause, Change, LoadRequest, Publication, Store};
 use crate::db::{Metadata, Tx};
 use crate::envelope::{Envelope, EventId};
@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::idempotency::{self, Key, Known, ProcessedRow};
 use crate::ids::Id;
 use crate::outbox;
-use crate::runtime::Runtime;
 
 /// An outcome for each command of a batch.
 pub type Outcomes<A> = Vec<Result<Outcome<A>, Error>>;
@@ -33,18 +32,12 @@ pub struct UnitOfWork<'a, A: Store> {
     known: Known,
     processed: Vec<ProcessedRow>,
     envelopes: Vec<Envelope>,
-    context: &'static str,
-    runtime: &'a Runtime,
+    resources: &'a Resources,
 }
 
 impl<A: Store> UnitOfWork<'_, A> {
     /// Executes the commands in order; returns an outcome for each, and whether there are new events.
-    pub async fn execute_all(
-        tx: Tx<'_>,
-        jobs: &[Job<A>],
-        context: &'static str,
-        runtime: &Runtime,
-    ) -> Result<(Outcomes<A>, bool), Error> {
+    pub async fn execute_all(tx: Tx<'_>, jobs: &[Job<A>], resources: &Resources) -> Result<(Outcomes<A>, bool), Error> {
         let keys: Vec<Key> = jobs.iter().filter_map(|job| job.message.key).collect();
         let mut request = LoadRequest::new();
         for Job { message, .. } in jobs {
@@ -56,13 +49,14 @@ impl<A: Store> UnitOfWork<'_, A> {
             request.ids().into_iter().map(|id| (id, entry(None, Metadata::default()))).collect();
         entries.extend(loaded.into_iter().map(|loaded| (loaded.id, entry(Some(loaded.state), loaded.metadata))));
 
-        let mut work = UnitOfWork { entries, known, processed: Vec::new(), envelopes: Vec::new(), context, runtime };
+        let mut work = UnitOfWork { entries, known, processed: Vec::new(), envelopes: Vec::new(), resources };
         // A panic in the rules fails one command; the shard must survive it.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let outcomes: Vec<_> = jobs.iter().map(|job| work.execute(job)).collect();
             (outcomes, work)
         }));
-        let (outcomes, work) = decided.map_err(|_| Error::Internal(format!("a rule of {context} panicked")))?;
+        let (outcomes, work) =
+            decided.map_err(|_| Error::Internal(format!("a rule of {} panicked", resources.context)))?;
         let has_events = !work.envelopes.is_empty();
         work.write(tx).await?;
         Ok((outcomes, has_events))
@@ -79,7 +73,7 @@ impl<A: Store> UnitOfWork<'_, A> {
                 Wants::State => Ok(Outcome::State(entry.state.clone())),
             };
         }
-        let now = self.runtime.now();
+        let now = self.resources.runtime.now();
         let decided = A::decide(entry.state.as_ref(), &message.command, now);
         let events = match decided {
             Ok(events) => events,
@@ -93,9 +87,9 @@ impl<A: Store> UnitOfWork<'_, A> {
             let sequence = entry.metadata.version + entry.events.len() as i64 + 1;
             let publication = state.publish(&event);
             let last_event = state.last_event_of_part(&event).unwrap_or(&mut entry.metadata.last_event);
-            let envelope = publication.map(|publication| {
-                enclose(publication, &message.cause, *last_event, sequence, self.context, self.runtime)
-            });
+            let envelope = publication
+                .map(|publication| enclose(publication, &message.cause, *last_event, sequence, self.resources));
+            let envelope = envelope.transpose()?;
             let known_as = envelope.as_ref().map(|envelope| envelope.event_id).or(message.cause.causation);
             *last_event = known_as.map(Id::new).or(*last_event);
             self.envelopes.extend(envelope);
@@ -123,7 +117,7 @@ impl<A: Store> UnitOfWork<'_, A> {
     fn remember(&mut self, key: Option<Key>, answer: Vec<u8>) {
         let Some(key) = key else { return };
         self.known.learn(key, answer.clone());
-        self.processed.push(key.row(answer, self.runtime.now()));
+        self.processed.push(key.row(answer, self.resources.runtime.now()));
     }
 
     async fn write(self, tx: Tx<'_>) -> Result<(), Error> {
@@ -148,22 +142,23 @@ fn enclose(
     cause: &Cause,
     last_event: Option<EventId>,
     sequence: i64,
-    context: &'static str,
-    runtime: &Runtime,
-) -> Envelope {
+    Resources { context, runtime, sealing, .. }: &Resources,
+) -> Result<Envelope, Error> {
     let waited_since = publication.after.or(last_event).filter(|_| cause.is_time);
     let at = runtime.now();
     let event_id = runtime.ids.uuid(at);
-    Envelope {
+    // From here on, the event is in the outbox, the bus and the stores of others.
+    let body = sealing.seal_event(&publication.kind, publication.body)?;
+    Ok(Envelope {
         event_id,
         kind: publication.kind,
-        source: context.to_owned(),
+        source: (*context).to_owned(),
         subject: publication.subject,
         at,
         correlation_id: publication.flow.or(cause.correlation).unwrap_or(event_id),
         causation_id: cause.causation.or(waited_since.map(Id::uuid)),
         sequence,
         traceparent: cause.traceparent.clone(),
-        body: publication.body,
-    }
+        body,
+    })
 }

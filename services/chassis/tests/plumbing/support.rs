@@ -13,6 +13,7 @@ use chassis::dead_letters::{self, DeadLetter};
 use chassis::identity::Identity;
 use chassis::peer::{self, Peers};
 use chassis::runtime::{Runtime, Tasks};
+use chassis::sealing::SealingKeys;
 use chassis::writer::Resources;
 use chassis::{CommandMessage, Envelope, Writer};
 use contracts::place::v1::Place;
@@ -62,7 +63,13 @@ impl Store {
     /// What the workers of a context share.
     pub fn resources(&self) -> Resources {
         let (database, runtime) = (self.database.clone(), self.runtime.clone());
-        Resources { context: self.context.name, database, runtime, published: Arc::default() }
+        Resources {
+            context: self.context.name,
+            database,
+            runtime,
+            sealing: SealingKeys::default(),
+            published: Arc::default(),
+        }
     }
 
     /// A writer without a context.
@@ -111,6 +118,7 @@ impl Store {
             limits: peer::Limits::default(),
             guard: Guard::new(Auth::Off, self.runtime.clock.clone(), Limits::default(), Calls::default()),
             settings: toml::Table::new(),
+            sealing: SealingKeys::default(),
             key_retention: Duration::from_secs(3_600),
             dead_letter_retention: None,
             erasure_delay: Duration::from_secs(600),

@@ -63,7 +63,8 @@ fn secrets_section(out: &mut String) {
 
 A *secret* is a field that the contracts mark with `debug_redact`. No log shows it. In a response, only the customer whom its
 message names gets it; for others it is empty. The exception is other contexts, by the role `service`, in the events of
-[`chronicle`](chronicle.md) and of the bus: they need all of an event.
+[`chronicle`](chronicle.md) and of the bus: they need all of an event. What is worth money to whoever reads it, such as the
+code of a voucher (the option `sealed`), is encrypted there.
 ";
 }
 

@@ -20,6 +20,7 @@ use chassis::health::HealthCheck;
 use chassis::identity::Identity;
 use chassis::peer::{self, Peers};
 use chassis::runtime::Runtime;
+use chassis::sealing::SealingKeys;
 use chassis::tls::Tls;
 use chassis::{Context, Envelope, Error, Id, Projection, Subscription, Tx, server, sql};
 use contracts::rental::v1::CarReturned;
@@ -132,6 +133,7 @@ fn environment(bus: impl Bus + 'static) -> Environment {
             nadeuri::contexts::calls(nadeuri::contexts::ALL).collect(),
         ),
         settings: "".parse().unwrap(),
+        sealing: SealingKeys::default(),
         key_retention: Duration::from_secs(3_600),
         dead_letter_retention: None,
         erasure_delay: Duration::from_secs(600),

@@ -187,14 +187,25 @@ async fn start_errors() {
     let peers = ["rental", "--bus", "amqp://127.0.0.1:1", "--peers", "payment=127.0.0.1:2"];
     check_refused(&peers, &["the peer", "must be a URL such as http://payment:50051"]).await;
     check_refused(&["--bus", "kafka://127.0.0.1"], &["--bus must be local or amqp://"]).await;
-    check_refused(&["--store", "mysql://127.0.0.1/db"], &["sqlite:PATH", "postgres://"]).await;
     check_refused(&["--store", "rentl=sqlite:x.db"], &["there is no context \"rentl\""]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("sealing-keys").display().to_string();
+    std::fs::write(&keys, "07".repeat(32)).unwrap();
+    let check_store = async |store: &str, says: &[&str]| {
+        check_refused(&["--sealing-keys", &keys, "--store", store], says).await;
+    };
+    check_store("mysql://127.0.0.1/db", &["sqlite:PATH", "postgres://"]).await;
     let nobody = format!("postgres://me:secret@{}/db", free_address());
-    check_refused(&["--store", &nobody], &["the store of fleet", "postgres://me@", "is PostgreSQL running there?"])
-        .await;
-    check_refused(&["--store", "sqlite:/proc/no/such/{context}.db"], &["the store of fleet", "/proc/no/such/fleet.db"])
-        .await;
+    check_store(&nobody, &["the store of fleet", "postgres://me@", "is PostgreSQL running there?"]).await;
+    check_store("sqlite:/proc/no/such/{context}.db", &["the store of fleet", "/proc/no/such/fleet.db"]).await;
     check_refused(&["--auth", "nadeuri=/no/such.json"], &["--identity"]).await;
+    for context in ["voucher", "notification", "chronicle"] {
+        let alone = [context, "--bus", "amqp://127.0.0.1:1"];
+        check_refused(&alone, &[context, "needs the sealing keys", "--sealing-keys", "openssl rand -hex 32"]).await;
+    }
+    check_refused(&["--store", "sqlite::memory:"], &["needs the sealing keys"]).await;
+    check_refused(&["--sealing-keys", "/no/such"], &["the sealing keys in /no/such can't be read"]).await;
+    check_refused(&["--sealing-keys", "/dev/null"], &["/dev/null has no sealing key"]).await;
     check_refused(&["--config", "/no/such.toml"], &["the configuration /no/such.toml"]).await;
     check_refused(&["--set", "rental"], &["CONTEXT.NAME=VALUE"]).await;
     check_refused(&["--set", "rentl.currency=EUR"], &["there is no context \"rentl\""]).await;

@@ -10,27 +10,35 @@ use contracts::driving::v1::{GetDriveRequest, ListDrivesRequest};
 use contracts::mypage::v1 as mypage;
 use contracts::notification::v1::ListMessagesRequest;
 use contracts::payment::v1::{ListPaymentsRequest, PaymentState};
+use contracts::period::v1::Dates;
 use contracts::stay::v1::{Stay, StayState};
 use contracts::voucher::v1::{GetVoucherRequest, ListVouchersRequest, Voucher, VoucherState};
+use lapin::options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use prost::Message;
 use tokio_stream::StreamExt as _;
 
 use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
-use crate::support::cluster::{Cluster, Setup};
+use crate::support::cluster::{Cluster, Setup, contexts};
 use crate::support::stays::nights;
+use crate::support::stored::tables_with;
 use crate::support::taxis::somewhere;
-use crate::support::{PATIENCE, eventually, new_id};
+use crate::support::{GOOD_CARD, PATIENCE, eventually, new_id};
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
         hostile_readers_of_a_stay_get_no_code_of_its_voucher,
         hostile_readers_of_a_taxi_ride_get_no_payment_method,
     }
+    journeys! { suite.own: x16_the_code_of_a_voucher_is_in_the_clear_in_no_other_store, }
     let name = "hostile_readers_of_a_log_get_no_secret";
     suite.own_in(Setup::Embedded, name, || a_log_tells_no_secret(Setup::Embedded));
     suite.own_in(Setup::OneProcess, name, || a_log_tells_no_secret(Setup::OneProcess));
 }
+
+/// How a sealed value begins.
+const SEALED: &str = "sealed:v1:";
 
 /// A payment method that nothing else contains. It is approved.
 fn own_card() -> String {
@@ -99,9 +107,9 @@ async fn flow_with(app: &Cluster, flow_id: &str, ends: &[&str]) -> Vec<Event> {
 }
 
 /// Books a stay and pays it, until its voucher was sent.
-async fn stay_with_voucher(app: &Cluster, guest: &Client, card: &str) -> (Stay, Voucher) {
+async fn stay_with_voucher(app: &Cluster, guest: &Client, card: &str, dates: Dates) -> (Stay, Voucher) {
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
-    let stay = guest.book(&villa, nights(10, 2)).await.unwrap();
+    let stay = guest.book(&villa, dates).await.unwrap();
     let payment = guest.sees_stay_payment(&stay, PaymentState::Requested).await;
     guest.charge(&payment.payment_id, card).await.unwrap();
     let voucher = guest.sees_voucher(&stay, VoucherState::Sent).await;
@@ -111,11 +119,12 @@ async fn stay_with_voucher(app: &Cluster, guest: &Client, card: &str) -> (Stay, 
 async fn hostile_readers_of_a_stay_get_no_code_of_its_voucher(app: Arc<Cluster>) {
     let name = format!("mina-{}", new_id());
     let (mina, card) = (app.by(&name), own_card());
-    let (stay, voucher) = stay_with_voucher(&app, &mina, &card).await;
+    let (stay, voucher) = stay_with_voucher(&app, &mina, &card, nights(10, 2)).await;
     assert_eq!(voucher.code.len(), 19, "its customer gets it");
     let flow = flow_with(&app, &stay.stay_id, &[".VoucherIssued", ".VoucherSent", ".MessageDelivered"]).await;
     let told = |secret: &str| flow.iter().filter(|event| tells(*event, secret)).count();
-    assert!(told(&voucher.code) >= 3 && told(&card) == 0, "other contexts get the code, and no event has the card");
+    assert!(told(SEALED) >= 3, "other contexts get the code sealed");
+    assert!(told(&voucher.code) == 0 && told(&card) == 0, "no event has the code or the card");
 
     let (flow_id, voucher_id) = (stay.stay_id.clone(), voucher.voucher_id.clone());
     let others = [("admin", "admin"), ("manager", "manager"), ("everybody", "driver,courier,manager,admin")];
@@ -139,6 +148,121 @@ async fn hostile_readers_of_a_stay_get_no_code_of_its_voucher(app: Arc<Cluster>)
     // An admin who is the customer, too, gets their own code.
     let both = app.client(Who::Named { name, roles: "customer,admin" });
     assert!(tells(&both.send(GetFlowRequest { flow_id }).await.unwrap(), &voucher.code));
+}
+
+/// The codes of a voucher, as people and as its store write them.
+fn written(voucher: &Voucher) -> [String; 2] {
+    [voucher.code.clone(), voucher.code.replace('-', "")]
+}
+
+/// Checks that the code of a voucher is in the clear in the store of `voucher` alone, and there only in `tables`.
+async fn code_is_nowhere_else(app: &Cluster, voucher: &Voucher, tables: &[&str]) {
+    for context in contexts() {
+        let store = app.open_store(context).await;
+        for code in written(voucher) {
+            let found = tables_with(&store, &code).await.unwrap();
+            let allowed = if context == "voucher" { tables } else { &[] };
+            let bad = found.iter().find(|table| !allowed.contains(&table.as_str()));
+            assert_eq!(bad, None, "{context} stores {code}");
+        }
+    }
+}
+
+/// Checks that no file of SQLite has the code but those of `voucher`, also where rows were deleted, such as in the outbox.
+fn code_is_in_no_file(data: &str, voucher: &Voucher) {
+    let files: Vec<_> = std::fs::read_dir(data).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > contexts().count(), "{files:?}");
+    let [shown, stored] = written(voucher);
+    for file in files {
+        let content = std::fs::read(&file).unwrap();
+        let has = |code: &str| content.windows(code.len()).any(|part| part == code.as_bytes());
+        let is_own = file.file_name().unwrap().to_string_lossy().starts_with("voucher.db");
+        // Its own store has the code without hyphens. As it is shown, its events would have it.
+        assert!(!has(&shown) && (is_own || !has(&stored)), "{} has the code", file.display());
+    }
+}
+
+/// A queue that gets every event.
+struct Tap(lapin::Channel);
+
+impl Tap {
+    const QUEUE: &str = "tap";
+
+    async fn open(app: &Cluster) -> Option<Tap> {
+        let (broker, prefix) = app.broker()?;
+        let connection = lapin::Connection::connect(broker, lapin::ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let (queue, exchange) = (format!("{prefix}.{}", Tap::QUEUE), format!("{prefix}.events"));
+        let own = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(queue.as_str().into(), own, FieldTable::default()).await.unwrap();
+        let options = QueueBindOptions::default();
+        channel.queue_bind(queue.into(), exchange.into(), "#".into(), options, FieldTable::default()).await.unwrap();
+        Some(Tap(channel))
+    }
+
+    /// The bodies of the events so far.
+    async fn bodies(&self, app: &Cluster) -> Vec<Vec<u8>> {
+        let queue = format!("{}.{}", app.broker().unwrap().1, Tap::QUEUE);
+        let mut bodies = Vec::new();
+        let options = BasicGetOptions { no_ack: true };
+        while let Some(message) = self.0.basic_get(queue.as_str().into(), options).await.unwrap() {
+            bodies.push(message.delivery.data);
+        }
+        bodies
+    }
+}
+
+async fn x16_the_code_of_a_voucher_is_in_the_clear_in_no_other_store(setup: Setup) {
+    let mut app = Cluster::new(setup).started().await;
+    let tap = Tap::open(&app).await;
+    let mina = app.by("mina");
+    let (stay, voucher) = stay_with_voucher(&app, &mina, GOOD_CARD, nights(0, 2)).await;
+    let ends = [".VoucherIssued", ".VoucherSent", ".MessageDelivered"];
+    flow_with(&app, &stay.stay_id, &ends).await;
+    mina.sees_stay_page(&stay, StayState::Confirmed, PaymentState::Approved, VoucherState::Sent).await;
+    code_is_nowhere_else(&app, &voucher, &["vouchers"]).await;
+    if setup == Setup::Embedded {
+        code_is_in_no_file(&app.file("data"), &voucher);
+    }
+    for (context, table) in [("mypage", "stays"), ("notification", "messages"), ("chronicle", "events")] {
+        assert_eq!(tables_with(&app.open_store(context).await, SEALED).await.unwrap(), [table], "{context}");
+    }
+    if let Some(tap) = &tap {
+        let bodies = tap.bodies(&app).await;
+        let has = |body: &[u8], text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
+        let with = |text: &str| bodies.iter().filter(|body| has(body, text)).count();
+        assert!(with(SEALED) >= ends.len(), "events have it sealed");
+        assert_eq!(with(&voucher.code), 0, "an event in RabbitMQ has the code");
+    }
+
+    for context in ["voucher", "notification", "mypage", "chronicle"] {
+        // In one process, the first stop is that of all.
+        app.stop(context).await;
+        app.start(context).await;
+    }
+    let rebuilt = app.run(&["rebuild", "mypage", "--server", &app.url("mypage")]);
+    assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
+    let got = mina.send(GetVoucherRequest { voucher_id: voucher.voucher_id.clone() }).await.unwrap().voucher.unwrap();
+    assert_eq!(got.code, voucher.code);
+    assert_eq!(mina.stay_page(&stay).await.unwrap().voucher_code, voucher.code);
+    let list = ListMessagesRequest { flow_id: stay.stay_id.clone(), ..Default::default() };
+    let messages = mina.send(list).await.unwrap().messages;
+    let text = &messages.iter().find(|message| message.topic == "VOUCHER_ISSUED").unwrap().text;
+    assert!(text.contains(&format!(": show {} when you arrive.", voucher.code)), "{text}");
+    let flow = mina_as_admin(&app).send(GetFlowRequest { flow_id: stay.stay_id.clone() }).await.unwrap();
+    assert!(tells(&flow, &voucher.code) && !tells(&flow, SEALED), "she reads it in her own events");
+    let redeemed = app.client(Who::manager()).redeem(&voucher.code).await.unwrap();
+    assert_eq!((redeemed.state(), redeemed.code.as_str()), (VoucherState::Redeemed, ""));
+    flow_with(&app, &stay.stay_id, &[".VoucherRedeemed"]).await;
+    // The answer is stored under the key of the request.
+    code_is_nowhere_else(&app, &voucher, &["vouchers", "done"]).await;
+    drop(tap);
+    app.down().await;
+}
+
+/// Mina, who may read the chronicle, too.
+fn mina_as_admin(app: &Cluster) -> Client {
+    app.client(Who::Named { name: "mina".to_owned(), roles: "customer,admin" })
 }
 
 /// Takes a taxi from its request to its paid fare.
@@ -176,7 +300,7 @@ async fn hostile_readers_of_a_taxi_ride_get_no_payment_method(app: Arc<Cluster>)
 async fn a_log_tells_no_secret(setup: Setup) {
     let app = Cluster::new(setup).with(&["--log", "trace"]).started().await;
     let (mina, card) = (app.by("mina"), own_card());
-    let (_, voucher) = stay_with_voucher(&app, &mina, &card).await;
+    let (_, voucher) = stay_with_voucher(&app, &mina, &card, nights(10, 2)).await;
     let (hail, _) = taxi_ride(&app, &mina, &card).await;
     flow_with(&app, &hail.hail_id, &[".PaymentSettled"]).await;
     let log = app.logs();

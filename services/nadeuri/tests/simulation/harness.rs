@@ -16,6 +16,7 @@ use chassis::db::Database;
 use chassis::identity::Identity;
 use chassis::peer::{self, Peers};
 use chassis::runtime::Runtime;
+use chassis::sealing::SealingKeys;
 use chassis::{Context, Timestamp};
 
 use crate::actors;
@@ -363,6 +364,7 @@ fn environment(runtime: &Runtime, bus: SimulatedBus) -> Environment {
             Limits::default(),
             nadeuri::contexts::calls(nadeuri::contexts::ALL).collect(),
         ),
+        sealing: SealingKeys::given(&[[7; 32]]),
         settings: settings.parse().expect("the settings are TOML"),
         key_retention: KEY_RETENTION,
         dead_letter_retention: None,

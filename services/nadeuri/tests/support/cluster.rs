@@ -152,6 +152,7 @@ impl Cluster {
             arguments
                 .extend(places.iter().flat_map(|(name, at)| ["--peers".to_owned(), format!("{name}=http://{at}")]));
         }
+        std::fs::write(folder.path().join("sealing-keys"), "07".repeat(32)).unwrap();
         let store = format!("sqlite:{}", folder.path().join("data/{context}.db").display());
         Cluster { name: new_name(), folder, arguments, store, broker: None, nodes, places: Places::new(places) }
     }
@@ -258,6 +259,9 @@ impl Cluster {
         let log = self.folder.path().join(format!("{index}.log"));
         let key = self.file(&format!("keys/{}.pem", self.nodes[index].contexts[0]));
         let identity = self.identities().map(|_| ["--identity".to_owned(), key]);
+        // With its stores in the data folder, a server makes a key there.
+        let is_elsewhere = self.arguments.iter().any(|argument| argument == "--store");
+        let sealing = is_elsewhere.then(|| ["--sealing-keys".to_owned(), self.file("sealing-keys")]);
         let node = &mut self.nodes[index];
         if node.server.is_none() {
             let mut command = nadeuri(&["serve".to_owned(), "--listen".to_owned(), node.address.to_string()]);
@@ -266,7 +270,7 @@ impl Cluster {
                 true => argument.replace("{context}", node.contexts[0]),
                 false => argument.clone(),
             });
-            command.args(&node.contexts).args(arguments).args(identity.into_iter().flatten());
+            command.args(&node.contexts).args(arguments).args(identity.into_iter().chain(sealing).flatten());
             node.server = Some(Server::spawn(&mut command, &log).unwrap());
         }
     }

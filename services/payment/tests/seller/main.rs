@@ -16,6 +16,7 @@ use chassis::db::Database;
 use chassis::identity::Identity;
 use chassis::peer::{self, PeerClient, Peers};
 use chassis::runtime::Runtime;
+use chassis::sealing::SealingKeys;
 use chassis::{CallError, Context, Envelope, Id};
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
 use contracts::payment::v1::{CollectPaymentRequest, GetPaymentRequest, Payment, PaymentState};
@@ -49,6 +50,7 @@ impl Harness {
             limits: peer::Limits::default(),
             guard: Guard::new(Auth::Off, runtime.clock.clone(), Limits::default(), calls.collect()),
             settings: "".parse().unwrap(),
+            sealing: SealingKeys::default(),
             key_retention: Duration::from_secs(3_600),
             dead_letter_retention: None,
             erasure_delay: Duration::from_secs(600),

@@ -354,6 +354,14 @@ var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50005,opt,name=personal,enum=nadeuri.options.v1.Personal",
 		Filename:      "nadeuri/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50007,
+		Name:          "nadeuri.options.v1.sealed",
+		Tag:           "varint,50007,opt,name=sealed",
+		Filename:      "nadeuri/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -392,6 +400,11 @@ var (
 	//
 	// optional nadeuri.options.v1.Personal personal = 50005;
 	E_Personal = &file_nadeuri_options_v1_options_proto_extTypes[5]
+	// The field is worth money to whoever reads it, such as a code that is redeemed. Every event that is published has it
+	// sealed: encrypted for the customer whom its message names. It is a secret, too (`debug_redact`).
+	//
+	// optional bool sealed = 50007;
+	E_Sealed = &file_nadeuri_options_v1_options_proto_extTypes[6]
 )
 
 var File_nadeuri_options_v1_options_proto protoreflect.FileDescriptor
@@ -433,7 +446,8 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\x05final\x12\x1f.google.protobuf.MessageOptions\x18҆\x03 \x01(\bR\x05final:_\n" +
 	"\bpurchase\x12\x1f.google.protobuf.MessageOptions\x18Ԇ\x03 \x01(\v2 .nadeuri.options.v1.PurchaseRuleR\bpurchase:5\n" +
 	"\x04open\x12\x1f.google.protobuf.MessageOptions\x18ֆ\x03 \x01(\bR\x04open:Y\n" +
-	"\bpersonal\x12\x1d.google.protobuf.FieldOptions\x18Ն\x03 \x01(\x0e2\x1c.nadeuri.options.v1.PersonalR\bpersonalB\xc9\x01\n" +
+	"\bpersonal\x12\x1d.google.protobuf.FieldOptions\x18Ն\x03 \x01(\x0e2\x1c.nadeuri.options.v1.PersonalR\bpersonal:7\n" +
+	"\x06sealed\x12\x1d.google.protobuf.FieldOptions\x18׆\x03 \x01(\bR\x06sealedB\xc9\x01\n" +
 	"\x16com.nadeuri.options.v1B\fOptionsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/options/v1;optionsv1\xa2\x02\x03NOX\xaa\x02\x12Nadeuri.Options.V1\xca\x02\x12Nadeuri\\Options\\V1\xe2\x02\x1eNadeuri\\Options\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Options::V1b\x06proto3"
 
 var (
@@ -467,13 +481,14 @@ var file_nadeuri_options_v1_options_proto_depIdxs = []int32{
 	5,  // 4: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
 	5,  // 5: nadeuri.options.v1.open:extendee -> google.protobuf.MessageOptions
 	6,  // 6: nadeuri.options.v1.personal:extendee -> google.protobuf.FieldOptions
-	0,  // 7: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
-	3,  // 8: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
-	1,  // 9: nadeuri.options.v1.personal:type_name -> nadeuri.options.v1.Personal
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	7,  // [7:10] is the sub-list for extension type_name
-	1,  // [1:7] is the sub-list for extension extendee
+	6,  // 7: nadeuri.options.v1.sealed:extendee -> google.protobuf.FieldOptions
+	0,  // 8: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
+	3,  // 9: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
+	1,  // 10: nadeuri.options.v1.personal:type_name -> nadeuri.options.v1.Personal
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	8,  // [8:11] is the sub-list for extension type_name
+	1,  // [1:8] is the sub-list for extension extendee
 	0,  // [0:1] is the sub-list for field type_name
 }
 
@@ -489,7 +504,7 @@ func file_nadeuri_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_options_v1_options_proto_rawDesc), len(file_nadeuri_options_v1_options_proto_rawDesc)),
 			NumEnums:      3,
 			NumMessages:   1,
-			NumExtensions: 6,
+			NumExtensions: 7,
 			NumServices:   0,
 		},
 		GoTypes:           file_nadeuri_options_v1_options_proto_goTypes,

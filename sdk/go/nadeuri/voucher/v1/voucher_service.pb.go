@@ -96,7 +96,8 @@ type Voucher struct {
 	StayId string `protobuf:"bytes,2,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
 	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. 16 letters and digits in groups of four. Only its customer gets it; others must be shown it.
+	// Output only. 16 letters and digits in groups of four. Only its customer gets it; others must be shown it. In events it is
+	// sealed.
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	// Output only. The resort.
 	ResortId string `protobuf:"bytes,5,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
@@ -558,14 +559,14 @@ var File_nadeuri_voucher_v1_voucher_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_voucher_v1_voucher_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/voucher/v1/voucher_service.proto\x12\x12nadeuri.voucher.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x93\x04\n" +
+	"(nadeuri/voucher/v1/voucher_service.proto\x12\x12nadeuri.voucher.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x97\x04\n" +
 	"\aVoucher\x12\x1d\n" +
 	"\n" +
 	"voucher_id\x18\x01 \x01(\tR\tvoucherId\x12\x17\n" +
 	"\astay_id\x18\x02 \x01(\tR\x06stayId\x12%\n" +
 	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
-	"customerId\x12\x17\n" +
-	"\x04code\x18\x04 \x01(\tB\x03\x80\x01\x01R\x04code\x12\x1b\n" +
+	"customerId\x12\x1b\n" +
+	"\x04code\x18\x04 \x01(\tB\a\xb8\xb5\x18\x01\x80\x01\x01R\x04code\x12\x1b\n" +
 	"\tresort_id\x18\x05 \x01(\tR\bresortId\x12\x1f\n" +
 	"\vresort_name\x18\x06 \x01(\tR\n" +
 	"resortName\x12.\n" +
