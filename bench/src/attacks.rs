@@ -65,8 +65,8 @@ pub async fn measure(nadeuri: &Path, each: Duration, table: &mut Table) -> anyho
 fn say(table: &mut Table, what: &str, measured: &Measured, usual: &f64, memory: u64) {
     let (p50, p99, memory) = (measured.millis(0.5), measured.millis(0.99), memory as f64 / f64::from(1 << 20));
     let ours = format!("p50 {p50:.1} ms, p99 {p99:.1} ms, {memory:.0} MiB");
-    table.line(&format!("reserve and pay during: {what}"), &ours, "", &format!("{:.1}×", p50 / usual), "");
-    eprintln!("  {what}: {ours}");
+    let usually = format!("p50 {usual:.1} ms");
+    table.ratio(&format!("reserve and pay during: {what}"), &[ours, usually], p50 / usual, None);
 }
 
 /// Signs a request of a customer.

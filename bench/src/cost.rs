@@ -67,8 +67,7 @@ async fn lines(product: &Product, servers: Option<&Servers>, table: &mut Table) 
         let used = after.minus(&before, 1.0).minus(&idle, share);
         for (what, count, unit) in used.each() {
             let cell = format!("{:.1}{unit}", count / FLOWS as f64);
-            table.line(&format!("{line} on {on}: {what}"), &cell, "", "", "");
-            eprintln!("  {line} on {on}: {what} {cell}");
+            table.alone(&format!("{line} on {on}: {what}"), &cell);
         }
         eprintln!("  {line} on {on}: {:.1} ms", took.as_secs_f64() * 1_000.0 / FLOWS as f64);
     }

@@ -27,7 +27,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::report::{Measured, Table};
+use crate::report::{Goal, Measured, Table};
 
 /// Events of a measurement.
 const EVENTS: usize = 40_000;
@@ -44,7 +44,13 @@ pub async fn measure(postgres: &str, amqp: &str, table: &mut Table) -> anyhow::R
     each.record(took.as_micros() as u64)?;
     let rate = EVENTS as f64 / took.as_secs_f64();
     let measured = Measured { each, in_all: took };
-    table.row("events: published to committed in the consumer, to RabbitMQ alone", rate, raw, None, &measured);
+    table.row(
+        "events: published to committed in the consumer, to RabbitMQ alone",
+        rate,
+        raw,
+        Some(Goal::AtLeast(0.8)),
+        &measured,
+    );
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use tonic::{Request, Status};
 
 use crate::load::{self, call, closed_loop, register_cars};
 use crate::product::{Product, Store};
-use crate::report::Table;
+use crate::report::{Goal, Table};
 use crate::{events, raw};
 
 /// Commits, one after the other.
@@ -47,14 +47,9 @@ pub async fn measure(
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
             let ours_ms = measured.millis(quantile);
             let what = format!("reserve, pay, see it: {name}, {clients} clients, to the sum of the raw parts");
-            table.line(
-                &what,
-                &format!("{ours_ms:.1} ms"),
-                &format!("{raw_ms:.1} ms"),
-                &format!("{:.1}×", ours_ms / raw_ms),
-                "",
-            );
-            eprintln!("  {what}: {ours_ms:.1} ms, raw {raw_ms:.1} ms");
+            let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms")];
+            let goal = (clients == 1 && name == "p50").then_some(Goal::AtMost(3.0));
+            table.ratio(&what, &cells, ours_ms / raw_ms, goal);
         }
         let mut parts = PARTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let medians = parts.each_mut().map(|part| {
@@ -99,9 +94,8 @@ pub async fn replicas(
         slowest = slowest.max(measure(replica).await?);
     }
     let what = "reserve, pay, see it: p50, 1 client, on the slowest of three replicas, to one replica alone";
-    let ratio = format!("{:.2}×", slowest / alone);
-    table.line(what, &format!("{slowest:.1} ms"), &format!("{alone:.1} ms"), &ratio, "1.3×");
-    eprintln!("  {what}: {slowest:.1} ms to {alone:.1} ms, {ratio}");
+    let cells = [format!("{slowest:.1} ms"), format!("{alone:.1} ms")];
+    table.ratio(what, &cells, slowest / alone, Some(Goal::AtMost(1.3)));
     drop(others);
     first.stop().await
 }

@@ -17,8 +17,7 @@ pub async fn measure(nadeuri: &Path, amqp: &str, table: &mut Table) -> anyhow::R
 fn say(table: &mut Table, what: &str, product: &Product) -> anyhow::Result<()> {
     let memory = format!("{:.1} MiB", product.resident()? as f64 / f64::from(1 << 20));
     let ready = format!("{} ms", product.ready_after.as_millis());
-    table.line(&format!("memory: {what}"), &memory, "", "", "");
-    table.line(&format!("from start to ready: {what}"), &ready, "", "", "");
-    eprintln!("  {what}: {memory}, ready after {ready}");
+    table.alone(&format!("memory: {what}"), &memory);
+    table.alone(&format!("from start to ready: {what}"), &ready);
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::load::closed_loop;
 use crate::product::{Product, Store};
-use crate::report::Table;
+use crate::report::{Goal, Table};
 use calls::{CALLS, Call, World};
 
 /// The rows of the short history in each table.
@@ -24,7 +24,7 @@ const CLIENTS: usize = 8;
 /// How often the calls alternate.
 const ROUNDS: usize = 3;
 /// The aim: how many times longer a call may take.
-const GOAL: &str = "1.2×";
+const GOAL: Goal = Goal::AtMost(1.2);
 
 /// A product with its history.
 struct Aged {
@@ -49,12 +49,11 @@ pub async fn measure(
                 after.add(&old, *call, each).await?;
             }
             let what = format!("{what} on {name}, {CLIENTS} clients: {long} rows of history, to {SHORT}");
-            let [ours, raw] =
+            let cells =
                 [&after, &before].map(|cost| format!("{:.0}/s, CPU {:.2} ms", cost.per_second(), cost.cpu_ms()));
             let (time, cpu) = (before.per_second() / after.per_second(), after.cpu_ms() / before.cpu_ms());
-            let ratio = format!("{time:.2}×, CPU {cpu:.2}×");
-            table.line(&what, &ours, &raw, &ratio, GOAL);
-            eprintln!("  {what}: {ours} to {raw}: {ratio}");
+            table.ratio(&format!("{what}: time"), &cells, time, Some(GOAL));
+            table.ratio(&format!("{what}: CPU"), &cells, cpu, Some(GOAL));
         }
         young.product.stop().await?;
         old.product.stop().await?;

@@ -108,7 +108,9 @@ impl Place {
         let mut command = Command::new(&self.binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--bus-prefix", &self.name, "--data"]);
         command.arg(self.folder.join("data")).args(self.store.iter().flat_map(|store| ["--store", store]));
-        command.args(arguments).args(["--log", "error", "--sealing-keys"]).arg(self.folder.join("sealing-keys"));
+        command.args(arguments).args(["--log", "error"]);
+        // By the environment, so that an older product can be measured too.
+        command.env("NADEURI_SEALING_KEYS", self.folder.join("sealing-keys"));
         std::fs::create_dir_all(&self.folder)?;
         std::fs::write(self.folder.join("sealing-keys"), "07".repeat(32))?;
         let started = Instant::now();

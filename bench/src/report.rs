@@ -1,6 +1,6 @@
 //! The results, beside the raw counterparts.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -26,27 +26,75 @@ impl Measured {
     }
 }
 
+/// What a ratio should be.
+#[derive(Clone, Copy)]
+pub enum Goal {
+    /// Of throughputs.
+    AtLeast(f64),
+    /// Of times.
+    AtMost(f64),
+}
+
+impl Goal {
+    fn is_reached(self, ratio: f64) -> bool {
+        match self {
+            Goal::AtLeast(least) => ratio >= least,
+            Goal::AtMost(most) => ratio <= most,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::AtLeast(least) => write!(f, "≥ {least:.1}×"),
+            Goal::AtMost(most) => write!(f, "≤ {most:.1}×"),
+        }
+    }
+}
+
 /// Rows of results.
 #[derive(Default)]
-pub struct Table(String);
+pub struct Table {
+    rows: String,
+    /// The rows whose ratio is not what it should be.
+    missed: Vec<String>,
+}
 
 impl Table {
-    /// A throughput beside a raw one, with the ratio that was aimed for.
-    pub fn row(&mut self, what: &str, rate: f64, raw: f64, goal: Option<f64>, measured: &Measured) {
-        let goal = goal.map_or(String::new(), |goal| format!("{goal:.1}×"));
+    /// A throughput beside a raw one.
+    pub fn row(&mut self, what: &str, rate: f64, raw: f64, goal: Option<Goal>, measured: &Measured) {
         let (p50, p99) = (measured.millis(0.5), measured.millis(0.99));
-        self.line(what, &format!("{rate:.0}/s"), &format!("{raw:.0}/s"), &format!("{:.2}×", rate / raw), &goal);
-        eprintln!("  {what}: {rate:.0}/s to {raw:.0}/s, {:.2}×; p50 {p50:.2} ms, p99 {p99:.2} ms", rate / raw);
+        self.ratio(what, &[format!("{rate:.0}/s"), format!("{raw:.0}/s")], rate / raw, goal);
+        eprintln!("  {what}: p50 {p50:.2} ms, p99 {p99:.2} ms");
     }
 
-    /// Any other result.
-    pub fn line(&mut self, what: &str, ours: &str, raw: &str, ratio: &str, goal: &str) {
+    /// Ours beside another, with their ratio.
+    pub fn ratio(&mut self, what: &str, [ours, raw]: &[String; 2], ratio: f64, goal: Option<Goal>) {
+        eprintln!("  {what}: {ours} to {raw}, {ratio:.2}×");
+        if goal.is_some_and(|goal| !goal.is_reached(ratio)) {
+            self.missed.push(what.to_owned());
+        }
+        let goal = goal.map(|goal| goal.to_string()).unwrap_or_default();
+        self.line([what, ours, raw, &format!("{ratio:.2}×"), &goal]);
+    }
+
+    /// A result without a counterpart.
+    pub fn alone(&mut self, what: &str, ours: &str) {
+        eprintln!("  {what}: {ours}");
+        self.line([what, ours, "", "", ""]);
+    }
+
+    fn line(&mut self, cells: [&str; 5]) {
         // Writing to a string can't fail.
-        let _ = writeln!(self.0, "| {what} | {ours} | {raw} | {ratio} | {goal} |");
+        let _ = writeln!(self.rows, "| {} |", cells.join(" | "));
     }
 
-    /// Prints the rows as Markdown.
+    /// Prints the rows as Markdown, and which of them missed their aim.
     pub fn print(&self) {
-        println!("| what | nadeuri | raw | ratio | aimed for |\n|---|---|---|---|---|\n{}", self.0);
+        println!("| what | nadeuri | raw | ratio | aimed for |\n|---|---|---|---|---|\n{}", self.rows);
+        if !self.missed.is_empty() {
+            println!("missed:\n- {}", self.missed.join("\n- "));
+        }
     }
 }
