@@ -112,8 +112,8 @@ impl Role {
             Lock::Local(_, member) if self.is_holder => member.notified().await,
             Lock::Local(..) => std::future::pending().await,
             Lock::Postgres { connection, .. } => {
-                let notification = std::pin::pin!(connection.notifications_stream()).next().await;
-                notification.ok_or_else(lost)??;
+                let woken = std::pin::pin!(connection.notifications_stream()).next().await;
+                woken.ok_or_else(lost)??;
             }
         }
         Ok(())
