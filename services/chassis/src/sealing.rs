@@ -238,7 +238,7 @@ fn to_hex(bytes: &[u8]) -> String {
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let text = text.to_ascii_lowercase();
-    if text.len() % 2 != 0 || !text.chars().all(is_hex_digit) {
+    if !text.len().is_multiple_of(2) || !text.chars().all(is_hex_digit) {
         return None;
     }
     (0..text.len()).step_by(2).map(|index| u8::from_str_radix(&text[index..index + 2], 16).ok()).collect()
