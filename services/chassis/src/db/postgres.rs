@@ -81,7 +81,9 @@ impl Postgres {
     }
 
     pub(super) async fn flush(self, gather: Duration) -> Result<(), Error> {
-        self.flushes.flush(&self, gather).await
+        // In its own task: others wait for the same flush, also while its caller does something else.
+        let flush = tokio::spawn(async move { self.flushes.flush(&self, gather).await });
+        flush.await.map_err(|error| Error::Internal(error.to_string()))?
     }
 
     pub(super) async fn write(&self, durability: Durability, unit: Unit<'static, ()>) -> Result<(), Error> {
