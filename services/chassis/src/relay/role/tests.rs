@@ -10,9 +10,9 @@ use crate::runtime::Runtime;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Two stores of each kind: on PostgreSQL two schemas of one database.
-async fn stores() -> Vec<[Database; 2]> {
+async fn stores(test: &str) -> Vec<[Database; 2]> {
     let server = std::env::var("NADEURI_TEST_POSTGRES").expect("needs PostgreSQL: run `cargo xtask test`");
-    let (name, runtime) = (format!("relay_{}", std::process::id()), Runtime::real());
+    let (name, runtime) = (format!("relay_{test}_{}", std::process::id()), Runtime::real());
     let folder = std::env::temp_dir().join(&name);
     let sqlite = |number: &str| format!("sqlite:{}", folder.join(number).display());
     let postgres = |number: &str| format!("{server}{name}?schema=s{number}");
@@ -38,7 +38,7 @@ async fn is_notified(role: &mut Role) -> bool {
 
 #[tokio::test]
 async fn one_replica_relays_and_another_wakes_it() {
-    for [store, other] in stores().await {
+    for [store, other] in stores("wakes").await {
         let (mut holder, mut standby) = (open(&store).await, open(&store).await);
         assert!(holder.is_holder() && holder.access().is_ok());
         assert!(!standby.is_holder());
@@ -54,7 +54,7 @@ async fn one_replica_relays_and_another_wakes_it() {
 
 #[tokio::test]
 async fn another_replica_takes_over_when_the_relay_is_gone() {
-    for [store, _] in stores().await {
+    for [store, _] in stores("takes_over").await {
         let (holder, mut standby) = (open(&store).await, open(&store).await);
         assert!(standby.has_replicas());
         drop(holder);
