@@ -49,8 +49,8 @@ pub const FEW: &[(&str, &str, &str, &str)] = &[
 
 /// A part of the code of a statement that no journey reaches, and why none does.
 pub const UNSEEN: &[(&str, &str)] = &[
-    ("pg_try_advisory_lock", "it reads no table"),
-    ("pg_logical_emit_message", "it reads no table"),
+    ("sql_query(TAKE)", "it takes a lock, and reads no table"),
+    ("pg_logical_emit_message", "it writes to the log, and reads no table"),
     ("pg_namespace", "it reads no table of the product"),
     ("WalletRow in wallets where wallets::id.eq_any(ids); of ids", "only if a wallet is written during a check"),
     ("outbox::table.count()", "only the simulation counts"),
