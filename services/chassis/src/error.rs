@@ -213,6 +213,11 @@ impl From<Diesel> for Error {
             }
             // On a deadlock PostgreSQL aborts one transaction, which may succeed when it is retried.
             Diesel::DatabaseError(_, info) if info.message().contains("deadlock detected") => Error::Conflict,
+            // Statements are sent together. One that comes after the one that failed, perhaps by a conflict, can be
+            // answered first; a retry shows what it was.
+            Diesel::DatabaseError(_, info) if info.message().contains("current transaction is aborted") => {
+                Error::Conflict
+            }
             Diesel::DatabaseError(
                 DatabaseErrorKind::CheckViolation
                 | DatabaseErrorKind::NotNullViolation

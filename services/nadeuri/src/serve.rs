@@ -20,6 +20,7 @@ use chassis::telemetry::{self, Telemetry};
 use chassis::tls::Tls;
 use chassis::{Context, StartError};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::contexts;
 use crate::data::DataFolder;
@@ -254,26 +255,32 @@ pub async fn run(options: ServeOptions, is_default: bool) -> anyhow::Result<()> 
         format: options.telemetry.log_format,
         filter: options.telemetry.log.clone(),
     })?;
-    let served = Served::start(&options).await?;
-    tell(&served, &options, is_default);
-    let result = served.until(signal()).await;
+    // Before anything starts: a signal that comes as soon as the server is ready must not just kill it.
+    let mut stop = Box::pin(signal()?);
+    let result = tokio::select! {
+        served = Served::start(&options) => match served {
+            Ok(served) => {
+                tell(&served, &options, is_default);
+                served.until(stop).await
+            }
+            Err(error) => Err(error),
+        },
+        () = &mut stop => Ok(()),
+    };
     telemetry.shutdown(Duration::from_secs(5)).await;
     result
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub async fn signal() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for SIGTERM");
-            return;
+/// Listens for SIGINT and SIGTERM from now on; the future ends with the first of them.
+pub fn signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let listen = |kind| unix::signal(kind).context("cannot listen for signals");
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    })
 }
 
 /// Prints the address, and example commands if the server was started without options.

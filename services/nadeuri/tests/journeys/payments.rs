@@ -50,7 +50,7 @@ async fn c5_renting_charges_and_an_unpaid_reservation_is_no_rental(app: Arc<Clus
 
 /// Pays with a card whose first response is lost, and does not wait for the second.
 async fn pay_without_waiting(mina: &Client, trip: &Reservation) {
-    let paid = mina.within(Duration::from_millis(1_500)).rent_with(trip, "sandbox-timeout-once").await;
+    let paid = mina.within(Duration::from_millis(700)).rent_with(trip, "sandbox-timeout-once").await;
     // Either the server or the client notices the deadline first.
     let code = paid.expect_err("it takes longer").code();
     assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");

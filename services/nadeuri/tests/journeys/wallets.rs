@@ -88,7 +88,7 @@ async fn b5_a_declined_card_raises_nothing_and_another_one_may(app: Arc<Cluster>
 async fn b5_a_card_that_answers_late_tops_up_once(app: Arc<Cluster>) {
     let (_, mina) = someone(&app);
     let request = top_up_of(30_000, "sandbox-timeout-once");
-    let paid = mina.within(Duration::from_millis(1_500)).send(request.clone()).await;
+    let paid = mina.within(Duration::from_millis(700)).send(request.clone()).await;
     let code = paid.expect_err("it takes longer").code();
     assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");
     let other_card = TopUpRequest { payment_method: GOOD_CARD.to_owned(), ..request.clone() };
