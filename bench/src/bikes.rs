@@ -48,14 +48,7 @@ pub async fn ride(
             ride_once(channel, number, bikes[number as usize].clone(), look_again)
         })
         .await?;
-        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-            let ours_ms = measured.millis(quantile);
-            let what = format!(
-                "rent a bike, return it, billed and settled: {name}, {clients} clients, to the sum of the raw parts"
-            );
-            let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms")];
-            table.ratio(&what, &cells, ours_ms / raw_ms, None);
-        }
+        table.latency("rent a bike, return it, billed and settled", clients, &measured, raw_ms, None);
     }
     Ok(())
 }

@@ -44,13 +44,8 @@ pub async fn measure(
             flow(channel, car, 24 + number / cars.len() as u64, look_again)
         })
         .await?;
-        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-            let ours_ms = measured.millis(quantile);
-            let what = format!("reserve, pay, see it: {name}, {clients} clients, to the sum of the raw parts");
-            let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms")];
-            let goal = (clients == 1 && name == "p50").then_some(Goal::AtMost(3.0));
-            table.ratio(&what, &cells, ours_ms / raw_ms, goal);
-        }
+        let goal = (clients == 1).then_some(Goal::AtMost(3.0));
+        table.latency("reserve, pay, see it", clients, &measured, raw_ms, goal);
         let mut parts = PARTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let medians = parts.each_mut().map(|part| {
             part.sort_unstable();

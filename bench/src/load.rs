@@ -99,10 +99,21 @@ pub async fn register_car(channel: &Channel, number: usize) -> anyhow::Result<St
 /// Waits until `rental` knows a car, by reserving it for an hour that no measurement uses.
 pub async fn until_known(channel: Channel, car: &str) -> Result<(), Status> {
     const FAR: u64 = 4_000;
+    known(|| reserve_once(channel.clone(), car.to_owned(), FAR)).await.map(drop)
+}
+
+/// Repeats a call while what it needs is not yet known everywhere.
+pub async fn known<T, F>(call: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    let limit = Instant::now() + Duration::from_secs(60);
     loop {
-        match reserve_once(channel.clone(), car.to_owned(), FAR).await {
-            Err(status) if status.code() == Code::NotFound => tokio::time::sleep(Duration::from_millis(20)).await,
-            outcome => return outcome.map(drop),
+        match call().await {
+            Err(status) if status.code() == Code::NotFound && Instant::now() < limit => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            outcome => return outcome,
         }
     }
 }

@@ -11,9 +11,9 @@ use contracts::money::v1::Money;
 use contracts::order::v1::{CreateOrderRequest, GetOrderRequest, Order, OrderState};
 use contracts::product::v1::{CreateProductRequest, Product as Goods};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
-use crate::load::{call, closed_loop};
+use crate::load::{call, closed_loop, known};
 use crate::product::{Product, connect};
 use crate::report::{Goal, Table};
 
@@ -94,10 +94,5 @@ pub async fn add_goods(product: &Product, count: usize) -> anyhow::Result<Arc<Ve
 
 /// Waits until `order` knows a product, by ordering it and waiting for its stock, so that no work is pending.
 async fn until_known(channel: Channel, product_id: &str) -> Result<(), Status> {
-    loop {
-        match until_stocked(channel.clone(), product_id.to_owned(), LOOK_AGAIN).await {
-            Err(status) if status.code() == Code::NotFound => tokio::time::sleep(Duration::from_millis(20)).await,
-            outcome => return outcome,
-        }
-    }
+    known(|| until_stocked(channel.clone(), product_id.to_owned(), LOOK_AGAIN)).await
 }

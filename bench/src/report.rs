@@ -79,6 +79,16 @@ impl Table {
         self.line([what, ours, raw, &format!("{ratio:.2}×"), &goal]);
     }
 
+    /// The median and the 99th percentile of a flow's latency, beside the sum of the raw parts, in milliseconds. The goal
+    /// is of the median.
+    pub fn latency(&mut self, flow: &str, clients: usize, measured: &Measured, raw_ms: f64, goal: Option<Goal>) {
+        for (name, quantile, goal) in [("p50", 0.5, goal), ("p99", 0.99, None)] {
+            let ours_ms = measured.millis(quantile);
+            let what = format!("{flow}: {name}, {clients} clients, to the sum of the raw parts");
+            self.ratio(&what, &[format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms")], ours_ms / raw_ms, goal);
+        }
+    }
+
     /// A result without a counterpart.
     pub fn alone(&mut self, what: &str, ours: &str) {
         eprintln!("  {what}: {ours}");

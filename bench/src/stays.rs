@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use contracts::money::v1::Money;
 use contracts::mypage::v1::GetStayRequest;
 use contracts::payment::v1::{ChargePaymentRequest, ListPaymentsRequest};
+use contracts::period::v1::Dates;
 use contracts::resort::v1::{RegisterResortRequest, Resort};
 use contracts::stay::v1::ReserveStayRequest;
 use contracts::voucher::v1::VoucherState;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
-use crate::load::{call, nights};
+use crate::load::{call, known, nights};
 
 /// The nights that a resort offers, from tomorrow on, after one for the preparation.
 const NIGHTS: u64 = 300;
@@ -21,25 +22,25 @@ const NIGHTS: u64 = 300;
 pub async fn register_resorts(channel: &Channel, count: u64) -> anyhow::Result<Vec<String>> {
     let mut resorts = Vec::new();
     for number in 0..count {
-        let resort = Resort {
-            name: format!("villa {number}"),
-            kind: "villa".to_owned(),
-            nightly_rate: Some(Money { currency_code: "KRW".to_owned(), amount_minor: 90_000 }),
-            offered: vec![nights(1, NIGHTS + 1)],
-            ..Default::default()
-        };
-        let request = RegisterResortRequest { resort: Some(resort), ..Default::default() };
-        let id = call(channel, Request::new(request)).await?.resort.context("no resort")?.resort_id;
+        let id = register_resort(channel, number, nights(1, NIGHTS + 1)).await?;
         // The first night is for this.
-        loop {
-            match once(channel.clone(), id.clone(), 0, Duration::from_millis(5)).await {
-                Err(status) if status.code() == Code::NotFound => tokio::time::sleep(Duration::from_millis(20)).await,
-                outcome => break outcome?,
-            }
-        }
+        known(|| once(channel.clone(), id.clone(), 0, Duration::from_millis(5))).await?;
         resorts.push(id);
     }
     Ok(resorts)
+}
+
+/// Registers a resort that offers these nights; returns its id.
+pub async fn register_resort(channel: &Channel, number: u64, offered: Dates) -> anyhow::Result<String> {
+    let resort = Resort {
+        name: format!("villa {number}"),
+        kind: "villa".to_owned(),
+        nightly_rate: Some(Money { currency_code: "KRW".to_owned(), amount_minor: 90_000 }),
+        offered: vec![offered],
+        ..Default::default()
+    };
+    let request = RegisterResortRequest { resort: Some(resort), ..Default::default() };
+    Ok(call(channel, Request::new(request)).await?.resort.context("no resort")?.resort_id)
 }
 
 /// Stays one night, the nights of each resort one after the other.

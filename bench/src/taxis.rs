@@ -48,13 +48,7 @@ pub async fn ride(
             ride_once(channel, NEXT.fetch_add(1, Ordering::Relaxed), look_again)
         })
         .await?;
-        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-            let ours_ms = measured.millis(quantile);
-            let what =
-                format!("hail, accept, start, finish and pay: {name}, {clients} clients, to the sum of the raw parts");
-            let cells = [format!("{ours_ms:.1} ms"), format!("{raw_ms:.1} ms")];
-            table.ratio(&what, &cells, ours_ms / raw_ms, None);
-        }
+        table.latency("hail, accept, start, finish and pay", clients, &measured, raw_ms, None);
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! The calls: the main ones of each line of business, each with a customer of its own, so that all have a history.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use contracts::bike::v1::RegisterBikeRequest;
@@ -17,16 +16,16 @@ use contracts::product::v1::{CreateProductRequest, Product as Goods};
 use contracts::rental::v1::{
     CancelReservationRequest, GetReservationRequest, ListReservationsRequest, ReservationState, ReserveCarRequest,
 };
-use contracts::resort::v1::{RegisterResortRequest, Resort};
 use contracts::ride::v1::{RentBikeRequest, ReturnBikeRequest};
 use contracts::stay::v1::{CancelStayRequest, ReserveStayRequest};
 use contracts::wallet::v1::TopUpRequest;
 use futures::future::BoxFuture;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
-use crate::load::{self, call, nights};
+use crate::load::{self, call, known, nights};
 use crate::product::{Product, connect};
+use crate::stays;
 
 /// Customers, each with a car, a bike, a resort and a product that they use.
 const CUSTOMERS: u64 = 64;
@@ -191,15 +190,7 @@ impl World {
                 ..Default::default()
             };
             world.bikes.push(call(channel, Request::new(bike)).await?.bike.context("no bike")?.bike_id);
-            let resort = Resort {
-                name: format!("villa {number}"),
-                kind: "villa".to_owned(),
-                nightly_rate: Some(won(90_000)),
-                offered: vec![nights(0, NIGHTS + 5)],
-                ..Default::default()
-            };
-            let resort = RegisterResortRequest { resort: Some(resort), ..Default::default() };
-            world.resorts.push(call(channel, Request::new(resort)).await?.resort.context("no resort")?.resort_id);
+            world.resorts.push(stays::register_resort(channel, number, nights(0, NIGHTS + 5)).await?);
             let goods = Goods {
                 name: format!("product {number}"),
                 price: Some(won(12_000)),
@@ -213,10 +204,10 @@ impl World {
             call(channel, by(number, top_up)).await?;
         }
         for number in 0..CUSTOMERS {
-            let reservation = known(async || car(&world, channel, number).await).await?;
-            let order = known(async || order(&world, channel, number).await).await?;
-            known(async || bike(&world, channel, number).await).await?;
-            known(async || stay(&world, channel, number).await).await?;
+            let reservation = known(|| car(&world, channel, number)).await?;
+            let order = known(|| order(&world, channel, number)).await?;
+            known(|| bike(&world, channel, number)).await?;
+            known(|| stay(&world, channel, number)).await?;
             taxi(channel, number).await?;
             world.reservations.push(reservation);
             world.orders.push(order);
@@ -228,29 +219,16 @@ impl World {
     /// Waits until the last bike ride is billed and settled, and the last reservation is shown.
     async fn until_finished(&self, channel: &Channel) -> anyhow::Result<()> {
         for number in 0..CUSTOMERS {
-            let is_settled = async || {
+            let is_settled = || async move {
                 let request = ListBillsRequest { state: BillState::Closed.into(), ..Default::default() };
                 let bills = call(channel, by(number, request)).await?.bills;
                 if bills.is_empty() { Err(Status::not_found("no closed bill")) } else { Ok(()) }
             };
             known(is_settled).await?;
             let request = GetCarRentalRequest { reservation_id: of(&self.reservations, number) };
-            known(async || call(channel, by(number, request.clone())).await).await?;
+            known(|| call(channel, by(number, request.clone()))).await?;
         }
         Ok(())
-    }
-}
-
-/// Repeats a call while what it needs is not yet known everywhere.
-async fn known<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
-    let limit = tokio::time::Instant::now() + Duration::from_secs(60);
-    loop {
-        match call().await {
-            Err(status) if status.code() == Code::NotFound && tokio::time::Instant::now() < limit => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            outcome => return outcome,
-        }
     }
 }
 

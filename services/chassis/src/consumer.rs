@@ -5,6 +5,7 @@
 //! on.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::decode::Malformed;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::idempotency::Key;
-use crate::runtime::{Tasks, guarded};
+use crate::runtime::{Backoff, Tasks, guarded};
 use crate::telemetry::{self, Meters};
 use crate::writer::{CommandMessage, Resources, Writer};
 
@@ -157,9 +158,9 @@ impl Handler for Persistent {
         })
     }
 
-    fn flush(&self, gather: Duration) -> Option<BoxFuture<'static, Result<(), Error>>> {
+    fn flush(&self, gather: Duration) -> BoxFuture<'static, Result<(), Error>> {
         let is_lazy = self.reactors.iter().any(|(_, reactor)| reactor.durability() == Durability::Lazy);
-        if is_lazy { self.resources.database.flush(gather) } else { None }
+        if is_lazy { self.resources.database.flush(gather) } else { Box::pin(ready(Ok(()))) }
     }
 
     fn dead_letter(&self, event: Envelope, reason: &'static str) -> BoxFuture<'_, Result<(), Stopped>> {
@@ -169,7 +170,7 @@ impl Handler for Persistent {
 
 impl Persistent {
     async fn handle_with(&self, reactor: &dyn React, mut events: Vec<Envelope>) -> Result<(), Stopped> {
-        let mut pause = *PAUSES.start();
+        let mut backoff = Backoff::new(PAUSES);
         while !events.is_empty() {
             let outcomes = reactor.react(&events).await;
             let mut again = Vec::new();
@@ -184,7 +185,7 @@ impl Persistent {
             if let Some((event, error)) = again.first() {
                 let (context, kind) = (self.resources.context, &event.kind);
                 tracing::warn!(context, kind, error = %error.for_log(), waiting = again.len(), "events can't be handled yet; retrying");
-                self.pause(&mut pause).await?;
+                self.pause(&mut backoff).await?;
             }
             events = again.into_iter().map(|(event, _)| event).collect();
         }
@@ -195,7 +196,7 @@ impl Persistent {
         let context = self.resources.context;
         tracing::error!(context, kind = event.kind, id = %event.event_id, reason, "an event became a dead letter");
         Meters::dead_letter(context);
-        let mut pause = *PAUSES.start();
+        let mut backoff = Backoff::new(PAUSES);
         loop {
             let letter =
                 DeadLetter { event: event.clone(), reason: reason.clone(), dead_at: self.resources.runtime.now() };
@@ -207,13 +208,11 @@ impl Persistent {
                     tracing::warn!(context, error = %error.for_log(), "a dead letter can't be written yet; retrying")
                 }
             }
-            self.pause(&mut pause).await?;
+            self.pause(&mut backoff).await?;
         }
     }
 
-    async fn pause(&self, pause: &mut Duration) -> Result<(), Stopped> {
-        let goes_on = self.tasks.sleep(self.resources.runtime.jitter(*pause)).await;
-        *pause = (*pause * 2).min(*PAUSES.end());
-        if goes_on { Ok(()) } else { Err(Stopped) }
+    async fn pause(&self, backoff: &mut Backoff) -> Result<(), Stopped> {
+        if backoff.pause(&self.resources.runtime, &self.tasks).await { Ok(()) } else { Err(Stopped) }
     }
 }

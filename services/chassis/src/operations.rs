@@ -80,9 +80,7 @@ impl ContextOperations {
             // idempotency keys make harmless.
             let events = dead_letters.iter().map(|letter| letter.event.clone()).collect();
             self.handler.handle(events).await.map_err(|_| Error::Stopping)?;
-            if let Some(flush) = self.handler.flush(Duration::ZERO) {
-                flush.await?;
-            }
+            self.handler.flush(Duration::ZERO).await?;
             self.drop(&dead_letters).await?;
         }
         Ok(replayed)

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bus::Subscription;
 use crate::consumer::{Outcomes, React};
-use crate::db::{Database, Durability, Tx, Unit};
+use crate::db::{Durability, Tx, Unit};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::idempotency::{self, Key};
@@ -144,12 +144,7 @@ async fn apply<V: Projection>(resources: &Resources, events: Vec<Envelope>) -> R
             Ok(())
         })
     });
-    let durability = match resources.database {
-        Database::Postgres(_) => V::DURABILITY,
-        // What is published within one process is safe only when its consumers have it on disk.
-        Database::Sqlite(_) => Durability::Full,
-    };
-    resources.database.write(durability, unit).await
+    resources.database.write(resources.database.flushable(V::DURABILITY), unit).await
 }
 
 fn key(event: &Envelope) -> Key {
@@ -199,9 +194,7 @@ impl<V: Projection> Rebuild for Rebuilder<V> {
                     self.apply(subscribed).await?;
                 }
                 if missing.is_empty() {
-                    if let Some(flush) = self.resources.database.flush(std::time::Duration::ZERO) {
-                        flush.await?;
-                    }
+                    self.resources.database.flush(std::time::Duration::ZERO).await?;
                     return Ok(count);
                 }
                 // The projection had applied events that the history does not have yet.

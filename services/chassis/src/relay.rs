@@ -20,7 +20,7 @@ use crate::db::{Durability, Tx, Unit, in_time};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::outbox;
-use crate::runtime::{CrashPoint, Tasks};
+use crate::runtime::{Backoff, CrashPoint, Tasks};
 use crate::telemetry::Meters;
 use crate::writer::Resources;
 use role::{Access, Role};
@@ -66,20 +66,23 @@ impl Relay {
     pub async fn run(&self, tasks: &Tasks) {
         let mut session = None;
         let mut wake = Wake::Elsewhere;
-        let mut pause = *PAUSES.start();
+        let mut backoff = Backoff::new(PAUSES);
         loop {
             let is_last = tasks.is_stopping();
             match self.work(&mut session, wake, tasks).await {
                 Ok(_) if is_last => return,
-                Ok(next) => (wake, pause) = (next, *PAUSES.start()),
+                Ok(next) => {
+                    wake = next;
+                    backoff.reset();
+                }
                 Err(error) => {
+                    // A signal may be lost with the attempt: another replica that relays has to hear of it.
                     (session, wake) = (None, Wake::Written);
                     tracing::warn!(context = self.resources.context, error = %error.for_log(), "events wait in the outbox; retrying");
                     if is_last {
                         return;
                     }
-                    tasks.sleep(self.resources.runtime.jitter(pause)).await;
-                    pause = (pause * 2).min(*PAUSES.end());
+                    backoff.pause(&self.resources.runtime, tasks).await;
                 }
             }
         }

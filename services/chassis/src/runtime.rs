@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +105,31 @@ pub(crate) async fn recv_until_stopped<T>(
             queue.close();
             queue.recv_many(batch, limit).await
         }
+    }
+}
+
+/// The pauses between attempts: each twice as long as the one before, up to the longest.
+pub(crate) struct Backoff {
+    limits: RangeInclusive<Duration>,
+    next: Duration,
+}
+
+impl Backoff {
+    /// From the first pause to the longest.
+    pub fn new(limits: RangeInclusive<Duration>) -> Backoff {
+        Backoff { next: *limits.start(), limits }
+    }
+
+    /// The next pause is the first again.
+    pub fn reset(&mut self) {
+        self.next = *self.limits.start();
+    }
+
+    /// Pauses, but not past [`Tasks::stopping`]. Returns whether to go on.
+    pub async fn pause(&mut self, runtime: &Runtime, tasks: &Tasks) -> bool {
+        let pause = runtime.jitter(self.next);
+        self.next = (self.next * 2).min(*self.limits.end());
+        tasks.sleep(pause).await
     }
 }
 

@@ -21,8 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contracts::{Reader, Redact, SEALED_EVENTS};
-use rand::TryRngCore as _;
-use rand::rngs::OsRng;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 
@@ -208,9 +206,7 @@ fn aad(owner: &str) -> Aad<String> {
 
 /// Writes a new key. A file with half a key, or one that a power failure takes away, would lose what was sealed with it.
 fn create(path: &Path) -> std::io::Result<()> {
-    let mut secret = [0; SECRET_BYTES];
-    // A secret must be the system's randomness, not that of `Ids`, which a simulation can seed.
-    OsRng.try_fill_bytes(&mut secret).map_err(std::io::Error::other)?;
+    let secret = private::secret()?;
     let unfinished = path.with_extension("new");
     let mut file = private::file_options().write(true).create(true).truncate(true).open(&unfinished)?;
     writeln!(file, "{}", to_hex(&secret))?;

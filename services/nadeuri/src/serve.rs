@@ -272,7 +272,7 @@ pub async fn run(options: ServeOptions, is_default: bool) -> anyhow::Result<()> 
 }
 
 /// Listens for SIGINT and SIGTERM from now on; the future ends with the first of them.
-pub fn signal() -> anyhow::Result<impl Future<Output = ()>> {
+fn signal() -> anyhow::Result<impl Future<Output = ()>> {
     let listen = |kind| unix::signal(kind).context("cannot listen for signals");
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use rand::TryRngCore as _;
-use rand::rngs::OsRng;
 
 use super::signer::{Signer, SignerError};
 use crate::private;
@@ -45,9 +43,7 @@ fn create_secret(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
         opened => opened?,
     };
-    // A secret must be the system's randomness, not that of `Ids`, which a simulation can seed.
-    let mut seed = [0; 32];
-    OsRng.try_fill_bytes(&mut seed).map_err(std::io::Error::other)?;
-    let pem = SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF).map_err(std::io::Error::other)?;
+    let pem =
+        SigningKey::from_bytes(&private::secret()?).to_pkcs8_pem(LineEnding::LF).map_err(std::io::Error::other)?;
     file.write_all(pem.as_bytes())
 }

@@ -123,9 +123,7 @@ async fn run(queue: &mut mpsc::Receiver<Delivery>, consumer: &Consumer, tasks: &
         if handler.handle(events.concat()).await.is_err() {
             return;
         }
-        if let Some(flush) = handler.flush(Duration::ZERO)
-            && let Err(error) = flush.await
-        {
+        if let Err(error) = handler.flush(Duration::ZERO).await {
             tracing::warn!(context = consumer.context, error = %error.for_log(), "handled events are not on disk yet; they are delivered again");
             continue;
         }

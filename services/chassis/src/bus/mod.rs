@@ -108,10 +108,10 @@ pub trait Handler: Send + Sync {
     /// Returns when the effect of all of them is written, or they are dead letters. Otherwise they are delivered again.
     fn handle(&self, events: Vec<Envelope>) -> BoxFuture<'_, Result<(), Stopped>>;
 
-    /// Waits until the effect of all that was handled is on disk, so that it need not be delivered again. None if it is
-    /// already. Those who wait so long share a flush.
-    fn flush(&self, _gather: Duration) -> Option<BoxFuture<'static, Result<(), Error>>> {
-        None
+    /// Waits until the effect of all that was handled is on disk, so that it need not be delivered again. Those who gather
+    /// for so long share a flush, if one is needed.
+    fn flush(&self, _gather: Duration) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Dead-letters an event that could not be handled.

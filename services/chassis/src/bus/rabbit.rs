@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use crate::bus::{Bus, BusError, Consumer, PublishError, Subscription};
 use crate::envelope::{Envelope, PARTITIONS};
-use crate::runtime::{Runtime, Tasks};
+use crate::runtime::{Backoff, Runtime, Tasks};
 use crate::telemetry::Meters;
 use crate::tls::{self, Tls};
 
@@ -37,6 +37,7 @@ mod origin;
 mod topology;
 mod wire;
 
+pub use address::nodes;
 pub use definitions::definitions;
 pub use origin::Users;
 pub use topology::{Topology, routing_key};
@@ -237,7 +238,7 @@ impl Inner {
 
 impl Rabbit {
     async fn consume_until_stopped(&self, consumer: &Consumer, tasks: &Tasks) {
-        let mut pause = *PAUSES.start();
+        let mut backoff = Backoff::new(PAUSES);
         loop {
             let consuming = self.consume_until_lost(consumer, tasks);
             let outcome = tokio::select! {
@@ -250,8 +251,10 @@ impl Rabbit {
                 Ok(()) => return,
                 Err(error) => tracing::warn!(context = consumer.context, %error, "the bus is unavailable; retrying"),
             }
-            pause = if was_up { *PAUSES.start() } else { (pause * 2).min(*PAUSES.end()) };
-            if !tasks.sleep(self.0.runtime.jitter(pause)).await {
+            if was_up {
+                backoff.reset();
+            }
+            if !backoff.pause(&self.0.runtime, tasks).await {
                 return;
             }
         }
@@ -293,9 +296,10 @@ impl Rabbit {
             loop {
                 let batch = tokio::select! {
                     biased;
-                    () = tasks.stopping() => break,
+                    () = tasks.stopping() => return Ok(()),
                     Some(flushed) = unflushed.next() => {
-                        acknowledge(flushed?).await?;
+                        let last: Acker = flushed?;
+                        last.ack(BasicAckOptions { multiple: true }).await.map_err(failed)?;
                         continue;
                     }
                     batch = batches.next() => batch,
@@ -313,17 +317,11 @@ impl Rabbit {
                 let events =
                     deliveries.iter().filter_map(|delivery| inner.received(consumer.context, delivery)).collect();
                 if consumer.handler.handle(events).await.is_err() {
-                    break;
+                    return Ok(());
                 }
-                match consumer.handler.flush(FLUSH) {
-                    Some(flush) => unflushed.push_back(async { flush.await.map(|()| last).map_err(failed) }),
-                    None => acknowledge(last).await?,
-                }
+                let flush = consumer.handler.flush(FLUSH);
+                unflushed.push_back(async { flush.await.map(|()| last).map_err(failed) });
             }
-            while let Some(flushed) = unflushed.next().await {
-                acknowledge(flushed?).await?;
-            }
-            Ok(())
         })
     }
 
@@ -350,11 +348,6 @@ async fn subscribe(connection: &Connection, queue: &str) -> Result<lapin::Consum
         channel.basic_consume(queue.into(), queue.into(), options, Default::default()).await.map_err(failed)
     })
     .await
-}
-
-/// Acknowledges a delivery and those before it.
-async fn acknowledge(last: Acker) -> Result<(), BusError> {
-    last.ack(BasicAckOptions { multiple: true }).await.map(drop).map_err(failed)
 }
 
 async fn confirmed(confirm: PublisherConfirm) -> Result<(), BusError> {

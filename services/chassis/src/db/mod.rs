@@ -285,12 +285,21 @@ impl Database {
         }
     }
 
-    /// Waits until every [`Lazy`](Durability::Lazy) write that has returned is on disk. None if it is already.
-    /// Writes that gather share a flush.
-    pub(crate) fn flush(&self, gather: Duration) -> Option<BoxFuture<'static, Result<(), Error>>> {
+    /// `wanted`, if it can be waited for by [`flush`](Database::flush) where it is [`Lazy`](Durability::Lazy); else
+    /// [`Full`](Durability::Full), as on SQLite.
+    pub(crate) fn flushable(&self, wanted: Durability) -> Durability {
         match self {
-            Database::Postgres(postgres) => Some(Box::pin(postgres.clone().flush(gather))),
-            Database::Sqlite(_) => None,
+            Database::Postgres(_) => wanted,
+            Database::Sqlite(_) => Durability::Full,
+        }
+    }
+
+    /// Waits until every write that was [`flushable`](Database::flushable), and has returned, is on disk. Those who gather
+    /// for so long share a flush.
+    pub(crate) fn flush(&self, gather: Duration) -> BoxFuture<'static, Result<(), Error>> {
+        match self {
+            Database::Postgres(postgres) => Box::pin(postgres.clone().flush(gather)),
+            Database::Sqlite(_) => Box::pin(std::future::ready(Ok(()))),
         }
     }
 

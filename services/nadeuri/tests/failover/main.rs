@@ -72,7 +72,7 @@ async fn x6_the_primary_of_postgres_is_killed_and_its_standby_promoted() {
     println!("PostgreSQL: promoted after {} ms; {}", (promoted - killed).as_millis(), probes.summary());
     let gap = probes.gap();
     assert!(gap < promoted - killed + AFTER_PROMOTION, "no success for {gap:?}: {}", cluster.logs());
-    finish(workload, cluster).await;
+    audit::finish(workload, cluster).await;
 }
 
 #[tokio::test]
@@ -99,10 +99,5 @@ async fn x6_the_leader_of_a_rabbitmq_cluster_is_killed() {
     assert_eq!(probes.refused(), Duration::ZERO, "no request needs the broker: {}", cluster.logs());
     let late = probes.delays().pop().expect("events have arrived");
     assert!(late < EVENT_DELAY, "an event arrived after {late:?}: {}", cluster.logs());
-    finish(workload, cluster).await;
-}
-
-async fn finish(workload: Workload, cluster: Cluster) {
-    audit::check(&workload, &cluster).await;
-    cluster.down().await;
+    audit::finish(workload, cluster).await;
 }

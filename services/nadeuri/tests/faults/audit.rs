@@ -73,8 +73,14 @@ pub fn ensure(is_so: bool, why: impl FnOnce() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(why()) }
 }
 
+/// The end of a fault test: [`check`]s, and stops the processes.
+pub async fn finish(workload: Workload, cluster: Cluster) {
+    check(&workload, &cluster).await;
+    cluster.down().await;
+}
+
 /// Waits until no work is pending, and checks that nothing was lost and nothing was done twice.
-pub async fn check(workload: &Workload, cluster: &Cluster) {
+async fn check(workload: &Workload, cluster: &Cluster) {
     let acknowledged = workload.acknowledged.borrow().clone();
     println!("{} flows", acknowledged.len());
     let admin = cluster.admin();

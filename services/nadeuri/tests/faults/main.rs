@@ -56,7 +56,7 @@ async fn kill_the_process(cluster: Cluster) {
         workload.stop();
     };
     tokio::join!(faults, workload.run());
-    finish(workload, cluster).await;
+    audit::finish(workload, cluster).await;
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn contexts_in_their_own_processes_are_killed_one_after_the_other() {
         workload.stop();
     };
     tokio::join!(faults, workload.run());
-    finish(workload, cluster).await;
+    audit::finish(workload, cluster).await;
 }
 
 #[tokio::test]
@@ -113,10 +113,5 @@ async fn kill_the_server(cluster: Cluster, servers: Servers, times: usize) {
         workload.stop();
     };
     tokio::join!(faults, workload.run());
-    finish(workload, cluster).await;
-}
-
-async fn finish(workload: Workload, cluster: Cluster) {
-    audit::check(&workload, &cluster).await;
-    cluster.down().await;
+    audit::finish(workload, cluster).await;
 }

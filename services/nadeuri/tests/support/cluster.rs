@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use chassis::bus::rabbit;
 use chassis::db::Database;
 use chassis::envelope::PARTITIONS;
 use chassis::runtime::Runtime;
@@ -58,15 +59,10 @@ fn new_name() -> String {
 /// can be declared any more.
 static LEFT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The URL of the first node of a RabbitMQ, for the driver, which knows no other.
-fn first_node(broker: &str) -> String {
-    let Some((first, others)) = broker.split_once(',') else { return broker.to_owned() };
-    format!("{first}{}", others.find('/').map_or("", |path| &others[path..]))
-}
-
 /// Empties the queues of a stopped cluster. A queue without consumers has requeued all unacknowledged messages.
 async fn empty_queues(broker: &str, prefix: &str) -> lapin::Result<()> {
-    let connection = Connection::connect(&first_node(broker), ConnectionProperties::default()).await?;
+    let first = rabbit::nodes(broker).unwrap().remove(0);
+    let connection = Connection::connect_uri(first, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     for context in contexts() {
         let streams = (0..PARTITIONS).map(|partition| format!("{prefix}.{context}.{partition:02}"));

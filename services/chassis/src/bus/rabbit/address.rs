@@ -9,8 +9,8 @@ use lapin::uri::AMQPUri;
 /// nothing: it is noticed after two of them. RabbitMQ's own proposal is a minute.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// The nodes, in the order of the URL.
-pub(super) fn nodes(url: &str) -> Result<Vec<AMQPUri>, String> {
+/// The nodes that the URL of a RabbitMQ names, in its order.
+pub fn nodes(url: &str) -> Result<Vec<AMQPUri>, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it has no scheme")?;
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);
