@@ -3,7 +3,7 @@
 //! One client runs flows one after the other, so nothing is batched that a busy system would batch: it is the highest cost.
 //! What the idle processes use in the same time is measured before, and taken off.
 
-mod servers;
+pub mod servers;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -25,7 +25,7 @@ pub const CARS: usize = 10_000;
 /// Connections that the clients share, at most.
 const CONNECTIONS: usize = 8;
 /// The warm-up before each measurement, which is not counted.
-const WARM_UP: Duration = Duration::from_secs(1);
+pub const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Runs a closed loop of `clients` for a while. `call` gets a connection and a number that grows from call to call.
 pub async fn closed_loop<F>(

@@ -14,6 +14,7 @@ mod ghz;
 mod growth;
 mod load;
 mod orders;
+mod peers;
 mod product;
 mod raw;
 mod report;
@@ -50,6 +51,14 @@ struct Options {
     #[arg(long)]
     nadeuri: std::path::PathBuf,
 
+    /// The program of `bench/peers`, built, for `--only peers`.
+    #[arg(long, requires = "restate_server")]
+    peers: Option<std::path::PathBuf>,
+
+    /// The server of Restate, for `--only peers`.
+    #[arg(long, requires = "peers")]
+    restate_server: Option<std::path::PathBuf>,
+
     /// The duration of each measurement, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -58,7 +67,8 @@ struct Options {
     #[arg(long, conflicts_with_all = ["seconds", "only"])]
     quick: bool,
 
-    /// The benchmarks to run, by default all: reserve, get, flow, replicas, ride, bike, search, order, events, cost, footprint, attacks, growth, ghz.
+    /// The benchmarks to run, by default all: reserve, get, flow, replicas, ride, bike, search, order, events, cost, footprint, attacks, growth, ghz; and, with their
+    /// programs, peers.
     #[arg(long)]
     only: Vec<String>,
 
@@ -131,6 +141,12 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     if is_wanted("growth") {
         growth::measure(&options.nadeuri, &options.postgres, options.history, each, &mut table).await?;
+    }
+    if is_wanted("peers")
+        && let (Some(peers), Some(restate)) = (&options.peers, &options.restate_server)
+    {
+        let programs = peers::Programs { peers, restate };
+        peers::measure(&options.nadeuri, &programs, &options.postgres, &options.amqp, each, &mut table).await?;
     }
     if is_wanted("ghz") {
         ghz::measure(&options.nadeuri).await?;

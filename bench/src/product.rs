@@ -86,6 +86,11 @@ impl Product {
         Ok(kibibytes * 1024)
     }
 
+    /// Kills it. Its replicas go on.
+    pub fn kill(self) {
+        drop(self.server);
+    }
+
     /// Stops it.
     pub async fn stop(self) -> anyhow::Result<()> {
         drop(self.server);

@@ -67,6 +67,11 @@ SELECT id, latitude, longitude, body FROM offer
     pgbench_with(server, &tables, &transaction, clients, each).await
 }
 
+/// Creates a database.
+pub async fn create_database(server: &str, name: &str) -> anyhow::Result<()> {
+    run("psql", &[&format!("{server}postgres"), "-q", "-c", &format!("CREATE DATABASE {name}")]).await.map(drop)
+}
+
 async fn pgbench_with(
     server: &str,
     tables: &str,

@@ -41,14 +41,24 @@ pub fn folder(name: &str, pin: &str, install: impl FnOnce(&Path) -> Result<()>) 
 
 /// A program of an npm package.
 pub fn npm(package: &str, version: &str, program: &str) -> Result<PathBuf> {
-    let folder = folder(program, version, |folder| {
+    Ok(npm_modules(package, version, program)?.join(".bin").join(program))
+}
+
+/// The folder of an npm package.
+pub fn npm_package(package: &str, version: &str) -> Result<PathBuf> {
+    let name = package.rsplit('/').next().unwrap_or(package);
+    Ok(npm_modules(package, version, name)?.join(package))
+}
+
+fn npm_modules(package: &str, version: &str, name: &str) -> Result<PathBuf> {
+    let folder = folder(name, version, |folder| {
         debian::ensure(&[("npm", "npm")])?;
         // Install scripts only make programs start faster. Without them no unknown code runs.
         let mut npm = command("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error", "--prefix"]);
         run(npm.arg(folder).arg(format!("{package}@{version}")).stdout(std::io::stderr()))
     })?;
-    Ok(folder.join("node_modules/.bin").join(program))
+    Ok(folder.join("node_modules"))
 }
 
 /// A program of a package of PyPI.

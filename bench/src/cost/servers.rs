@@ -68,6 +68,21 @@ impl Servers {
         Ok(Servers { postmaster, broker: broker(port), database })
     }
 
+    /// The CPU time that both have used.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        Ok(self.cpu_of_postgres()? + self.cpu_of_broker()?.unwrap_or_default())
+    }
+
+    fn cpu_of_postgres(&self) -> anyhow::Result<Duration> {
+        let own = cpu_of(self.postmaster)?;
+        let children = children(self.postmaster).into_iter().filter_map(|child| cpu_of(child).ok());
+        Ok(children.fold(own, |sum, child| sum + child))
+    }
+
+    fn cpu_of_broker(&self) -> anyhow::Result<Option<Duration>> {
+        self.broker.map(cpu_of).transpose()
+    }
+
     async fn counts(&self) -> anyhow::Result<Row> {
         const COUNTS: &str = "SELECT
             (SELECT COALESCE(max(position), 0) FROM chronicle.events) AS events,
@@ -86,10 +101,8 @@ impl Counts {
     pub async fn of(product: &Product, servers: Option<&Servers>) -> anyhow::Result<Counts> {
         let mut counts = vec![Some(millis(product.cpu()?))];
         if let Some(servers) = servers {
-            let own = cpu_of(servers.postmaster)?;
-            let children = children(servers.postmaster).into_iter().filter_map(|child| cpu_of(child).ok());
-            counts.push(Some(millis(children.fold(own, |sum, child| sum + child))));
-            counts.push(servers.broker.map(cpu_of).transpose()?.map(millis));
+            counts.push(Some(millis(servers.cpu_of_postgres()?)));
+            counts.push(servers.cpu_of_broker()?.map(millis));
             tokio::time::sleep(REPORTED).await;
             let Row { events, transactions, flushes, bytes, rows } = servers.counts().await?;
             let bytes = bytes as f64 / 1_000.0;

@@ -7,7 +7,13 @@ use crate::clock::Timestamp;
 use crate::ids::Id;
 
 /// The number of streams, over which flows are distributed. Events of one flow are in the same stream, in order.
-pub const PARTITIONS: u64 = 16;
+///
+/// So many replicas of a context can consume. More streams cost: a broker writes and delivers the events of one stream
+/// together (docs/evidence/benchmarks.md).
+pub const PARTITIONS: u64 = 4;
+
+/// The number of streams in earlier versions.
+pub(crate) const FORMER_PARTITIONS: u64 = 16;
 
 /// The id of an event.
 pub type EventId = Id<()>;

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::Envelope;
-use chassis::bus::rabbit::{Rabbit, Settings};
+use chassis::bus::rabbit::{Rabbit, Settings, properties};
 use chassis::bus::{Bus as _, Consumer, Handler, Stopped, Subscription};
 use chassis::health::HealthCheck;
 use chassis::runtime::{Runtime, Tasks};
 use chassis::tls::{Files, Tls};
 use contracts::place::v1::Place;
 use futures::future::BoxFuture;
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
 use prost::{Message as _, Name as _};
 use tokio::sync::Notify;
 
@@ -146,6 +149,30 @@ async fn deliver(broker: &str, tls: Tls) {
     let expected: Vec<String> = (0..100).map(|number: usize| number.to_string()).collect();
     assert_eq!(*kept.events.lock().unwrap(), expected);
     second.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_stream_that_an_earlier_version_had_are_delivered() {
+    let (runtime, broker) = (Runtime::real(), variable("NADEURI_TEST_AMQP"));
+    let prefix = format!("former{}.", runtime.ids.uuid(runtime.now()).simple());
+    let connection = Connection::connect(&broker, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    // The first of them, and another one that is left.
+    for stream in ["04", "09"] {
+        let (queue, options) = (format!("{prefix}.receiver.{stream}"), QueueDeclareOptions::default());
+        let event = place(&runtime, runtime.ids.uuid(runtime.now()), 9);
+        channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
+        let (options, properties) = (BasicPublishOptions::default(), properties(&event, "guest"));
+        channel.basic_publish("".into(), queue.as_str().into(), options, &event.body, properties).await.unwrap();
+    }
+
+    let (kept, tasks) = (Arc::new(Kept { has_refused: Mutex::new(true), ..Kept::default() }), Tasks::default());
+    let subscriptions = vec![("receiver", Subscription::Kinds(vec![Place::full_name()]))];
+    let bus = Rabbit::new(settings(&broker, Tls::default(), &prefix), subscriptions, &runtime);
+    bus.consume(consumer(&kept), &tasks);
+    kept.wait_until("both are delivered", |kept| kept.events.lock().unwrap().len() == 2).await;
+    tasks.stop(Duration::from_secs(5)).await;
+    connection.close(200, "done".into()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@
 //! connection tries one after the other, from any of them on, so that the connections are spread over the nodes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -19,14 +19,17 @@ use futures::{StreamExt, TryStreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    QueueDeclareOptions,
 };
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::tcp::{AMQPUriTcpExt as _, RustlsConnector};
+use lapin::types::FieldTable;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Acker, Channel, Connection, ConnectionProperties, PublisherConfirm};
+use lapin::{Acker, Channel, Connection, ConnectionProperties, ErrorKind, PublisherConfirm};
 use tokio::time::Instant;
 
 use crate::bus::{Bus, BusError, Consumer, PublishError, Subscription};
-use crate::envelope::{Envelope, PARTITIONS};
+use crate::envelope::{Envelope, FORMER_PARTITIONS, PARTITIONS};
 use crate::runtime::{Backoff, Runtime, Tasks};
 use crate::telemetry::Meters;
 use crate::tls::{self, Tls};
@@ -87,6 +90,9 @@ struct Inner {
     runtime: Runtime,
     /// A channel for each context that publishes, on a connection that they share.
     publishers: Mutex<Publishers>,
+    /// The connection that all consumers share; another one than that of the publishers, which a broker without memory or
+    /// disk stops reading from.
+    consumers: tokio::sync::Mutex<Weak<Connection>>,
 }
 
 #[derive(Default)]
@@ -105,8 +111,8 @@ impl Rabbit {
         let topology = Topology::new(&settings.prefix, subscriptions);
         // A URL that can't be read is reported when it is connected to.
         let user = Settings::user(&settings.url).unwrap_or_default();
-        let (runtime, publishers) = (runtime.clone(), Mutex::default());
-        Rabbit(Arc::new(Inner { settings, user, topology, runtime, publishers }))
+        let (runtime, publishers, consumers) = (runtime.clone(), Mutex::default(), tokio::sync::Mutex::default());
+        Rabbit(Arc::new(Inner { settings, user, topology, runtime, publishers, consumers }))
     }
 }
 
@@ -172,6 +178,17 @@ impl Inner {
         publishers.connection = Some(connection.clone());
         publishers.channels.insert(source, (connection, channel.clone()));
         Ok(channel)
+    }
+
+    /// The connection of the consumers: those that exist wait while one of them opens it.
+    async fn consumers(&self) -> Result<Arc<Connection>, BusError> {
+        let mut shared = self.consumers.lock().await;
+        if let Some(connection) = shared.upgrade().filter(|connection| connection.status().connected()) {
+            return Ok(connection);
+        }
+        let connection = Arc::new(self.connect("consumers").await?);
+        *shared = Arc::downgrade(&connection);
+        Ok(connection)
     }
 
     /// Whether definitions declare what contexts share, because their users may not.
@@ -262,7 +279,7 @@ impl Rabbit {
 
     /// Consumes until the connection is lost, or the tasks stop.
     async fn consume_until_lost(&self, consumer: &Consumer, tasks: &Tasks) -> Result<(), BusError> {
-        let connection = self.0.connect(consumer.context).await?;
+        let connection = self.0.consumers().await?;
         let channel = in_time(async { connection.create_channel().await.map_err(failed) }).await?;
         if !self.0.is_declared() {
             self.0.topology.declare_exchanges(&channel).await?;
@@ -273,11 +290,32 @@ impl Rabbit {
             let queue = self.0.topology.queue(consumer.context, partition);
             streams.push(self.stream(&connection, queue, consumer, tasks).await?);
         }
+        for queue in self.former_queues(&connection, consumer.context).await? {
+            streams.push(self.stream(&connection, queue, consumer, tasks).await?);
+        }
         let dead = self.0.topology.dead_queue(consumer.context);
         let dead_letters = self.dead_letter(&connection, dead, consumer);
         consumer.bus.set(true);
         let (_, ()) = futures::try_join!(futures::future::try_join_all(streams), dead_letters)?;
-        in_time(async { connection.close(200, "stopping".into()).await.map_err(failed) }).await
+        match Arc::into_inner(connection) {
+            Some(last) => in_time(async { last.close(200, "stopping".into()).await.map_err(failed) }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The queues of streams that an earlier version had beyond today's, if they are still there: events of before may be
+    /// in them, and during an upgrade processes of that version publish more.
+    async fn former_queues(&self, connection: &Connection, context: &str) -> Result<Vec<String>, BusError> {
+        let mut found = Vec::new();
+        for partition in PARTITIONS..FORMER_PARTITIONS {
+            let queue = self.0.topology.queue(context, partition);
+            if in_time(exists(connection, &queue)).await? {
+                found.push(queue);
+            } else if partition == PARTITIONS {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Starts to consume one queue; the future ends when the tasks stop, or with an error when the channel is lost.
@@ -357,6 +395,20 @@ async fn confirmed(confirm: PublisherConfirm) -> Result<(), BusError> {
         return Err(failed("no queue took an event; are the queues gone?"));
     }
     if is_ack { Ok(()) } else { Err(failed("it refused an event")) }
+}
+
+async fn exists(connection: &Connection, queue: &str) -> Result<bool, BusError> {
+    const NOT_FOUND: AMQPErrorKind = AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND);
+    // If it does not, the broker closes the channel.
+    let channel = connection.create_channel().await.map_err(failed)?;
+    let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    match channel.queue_declare(queue.into(), look, FieldTable::default()).await {
+        Ok(_) => Ok(true),
+        Err(error) => match error.kind() {
+            ErrorKind::ProtocolError(why) if *why.kind() == NOT_FOUND => Ok(false),
+            _ => Err(failed(error)),
+        },
+    }
 }
 
 fn failed(error: impl ToString) -> BusError {

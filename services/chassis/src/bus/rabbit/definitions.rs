@@ -130,6 +130,6 @@ mod tests {
         let open = EVENTS.iter().filter(|event| event.is_open);
         assert!(open.into_iter().all(|event| writes.contains(&event.name.replace('.', r"\."))), "{writes}");
         let counted = ["exchanges", "queues", "bindings"].map(|part| made[part].as_array().map_or(0, Vec::len));
-        assert_eq!(counted, [2 + 2, 2 * 17, 2 * 18], "a binding for each queue and each subscription");
+        assert_eq!(counted, [2 + 2, 2 * 5, 2 * 6], "a binding for each queue and each subscription");
     }
 }
