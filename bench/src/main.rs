@@ -142,9 +142,10 @@ async fn run(options: Options) -> anyhow::Result<()> {
     if is_wanted("growth") {
         growth::measure(&options.nadeuri, &options.postgres, options.history, each, &mut table).await?;
     }
-    if is_wanted("peers")
-        && let (Some(peers), Some(restate)) = (&options.peers, &options.restate_server)
-    {
+    if options.only.iter().any(|only| only == "peers") {
+        let (Some(peers), Some(restate)) = (&options.peers, &options.restate_server) else {
+            anyhow::bail!("peers need --peers and --restate-server, as `cargo xtask bench -- --only peers` gives them");
+        };
         let programs = peers::Programs { peers, restate };
         peers::measure(&options.nadeuri, &programs, &options.postgres, &options.amqp, each, &mut table).await?;
     }

@@ -1,11 +1,11 @@
 //! Builds the product in release mode and runs the benchmarks, with temporary servers.
 
-use std::env::consts::{ARCH, OS};
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::process::{cargo, run as run_command, status};
 use crate::servers::{self, Kind, TemporaryServers};
@@ -15,7 +15,7 @@ use crate::tools;
 pub fn run(extra: &[String]) -> Result<ExitCode> {
     // First, so that no compiler runs during the measurements.
     run_command(cargo().args(["build", "--release", "-p", "nadeuri", "-p", "bench"]))?;
-    let peers = if extra.iter().any(|argument| argument == "peers") { peers()? } else { Vec::new() };
+    let peers = if extra.iter().any(|argument| argument.ends_with("peers")) { peers()? } else { Vec::new() };
     let temporary = TemporaryServers::new()?;
     let variables = servers::up(temporary.path(), &Kind::ALL)?;
     let mut bench = cargo();
@@ -25,7 +25,7 @@ pub fn run(extra: &[String]) -> Result<ExitCode> {
     Ok(if measured.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Restate: its server comes as packages of npm, one for each platform.
+/// The version of Restate. Of its packages, npm installs the one for this platform.
 const RESTATE: &str = "1.7.12";
 
 /// Builds the peers, which are a workspace of their own; returns the options that name them.
@@ -36,12 +36,9 @@ fn peers() -> Result<Vec<OsString>> {
             .args(["build", "--release", "--locked", "--manifest-path", "bench/peers/Cargo.toml", "--target-dir"])
             .arg(built),
     )?;
-    let platform = format!(
-        "restate-server-{}-{}",
-        OS.replace("macos", "darwin"),
-        ARCH.replace("x86_64", "x64").replace("aarch64", "arm64")
-    );
-    let installed = tools::npm_package(&format!("@restatedev/{platform}"), RESTATE)?;
-    let server = installed.join("bin/restate-server");
+    let modules = tools::npm_modules("@restatedev/restate-server", RESTATE, "restate-server")?;
+    let packages = fs::read_dir(modules.join("@restatedev"))?.flatten();
+    let mut servers = packages.map(|package| package.path().join("bin/restate-server")).filter(|path| path.is_file());
+    let server = servers.next().context("npm has no server of Restate for this platform")?;
     Ok(vec!["--peers".into(), built.join("release/peers").into(), "--restate-server".into(), server.into()])
 }

@@ -44,13 +44,8 @@ pub fn npm(package: &str, version: &str, program: &str) -> Result<PathBuf> {
     Ok(npm_modules(package, version, program)?.join(".bin").join(program))
 }
 
-/// The folder of an npm package.
-pub fn npm_package(package: &str, version: &str) -> Result<PathBuf> {
-    let name = package.rsplit('/').next().unwrap_or(package);
-    Ok(npm_modules(package, version, name)?.join(package))
-}
-
-fn npm_modules(package: &str, version: &str, name: &str) -> Result<PathBuf> {
+/// The folder of an npm package and of those that it needs.
+pub fn npm_modules(package: &str, version: &str, name: &str) -> Result<PathBuf> {
     let folder = folder(name, version, |folder| {
         debian::ensure(&[("npm", "npm")])?;
         // Install scripts only make programs start faster. Without them no unknown code runs.
