@@ -117,10 +117,11 @@ fn lock(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
 ///
 /// | method                 | answer                                             |
 /// |------------------------|----------------------------------------------------|
+/// | `sandbox-approve`      | approved; with a hyphen and a name behind it, too  |
 /// | `sandbox-decline`      | declined                                           |
 /// | `sandbox-timeout`      | never                                              |
 /// | `sandbox-timeout-once` | lost the first time (the money was taken), then approved |
-/// | any other              | approved                                           |
+/// | any other              | declined: there is no such card                    |
 #[derive(Default)]
 pub struct Sandbox {
     answered_late: Mutex<HashSet<String>>,
@@ -133,7 +134,9 @@ impl Processor for Sandbox {
                 "sandbox-decline" => Ok(Verdict::Declined("the card was declined".to_owned())),
                 "sandbox-timeout" => std::future::pending().await,
                 "sandbox-timeout-once" if self.is_first(key) => std::future::pending().await,
-                _ => Ok(Verdict::Approved),
+                "sandbox-timeout-once" | "sandbox-approve" => Ok(Verdict::Approved),
+                method if method.starts_with("sandbox-approve-") => Ok(Verdict::Approved),
+                _ => Ok(Verdict::Declined("there is no such card".to_owned())),
             }
         })
     }
@@ -186,6 +189,18 @@ mod tests {
 
     fn won() -> Money {
         Money { minor: 1, currency: Currency::WON }
+    }
+
+    #[tokio::test]
+    async fn the_sandbox_approves_the_methods_that_it_knows() {
+        let sandbox = Sandbox::default();
+        for method in ["sandbox-approve", "sandbox-approve-of-ann"] {
+            assert_eq!(sandbox.charge("car/0", method, won()).await, Ok(Verdict::Approved), "{method}");
+        }
+        for method in ["sandbox-aprove", "sandbox-approved", "SANDBOX-APPROVE", "sandbox-", "card", " ", ""] {
+            let declined = Ok(Verdict::Declined("there is no such card".to_owned()));
+            assert_eq!(sandbox.charge("car/0", method, won()).await, declined, "{method}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -554,7 +554,7 @@ type ChargePaymentRequest struct {
 	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// Required. The payment method: the processor's name of the customer's card or account, 1 to 100 characters. The
 	// sandbox has `sandbox-approve`, `sandbox-decline`, `sandbox-timeout` (it never answers) and `sandbox-timeout-once`
-	// (the first answer is lost).
+	// (the first answer is lost), and declines all others.
 	PaymentMethod string `protobuf:"bytes,3,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
