@@ -102,10 +102,12 @@ fn filter(fields: &mut Fields, request: &ListCarsRequest) -> Option<Filter> {
     };
     let min_daily_rate = rate("min_daily_rate", request.min_daily_rate.as_ref());
     let max_daily_rate = rate("max_daily_rate", request.max_daily_rate.as_ref());
-    if let (Some(Some(min)), Some(Some(max))) = (min_daily_rate, max_daily_rate)
-        && min.currency != max.currency
-    {
-        fields.violate("max_daily_rate.currency_code", "must be that of min_daily_rate");
+    if let (Some(Some(min)), Some(Some(max))) = (min_daily_rate, max_daily_rate) {
+        if min.currency != max.currency {
+            fields.violate("max_daily_rate.currency_code", "must be that of min_daily_rate");
+        } else if min.minor > max.minor {
+            fields.violate("max_daily_rate.amount_minor", "must not be less than that of min_daily_rate");
+        }
     }
     let free = match &request.free_period {
         None => Some(None),

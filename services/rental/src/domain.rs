@@ -43,14 +43,17 @@ pub struct Region {
     pub zone: TimeZone,
     /// How long a reservation waits for its payment.
     pub pay_within: Duration,
-    /// The longest period.
-    pub longest: Duration,
+    /// The longest period, in days that are paid for.
+    pub longest_days: u32,
     /// How far in the future a period may end.
     pub horizon: Duration,
 }
 
 /// How far in the past a period may begin: the customer may be at the car already.
 pub const LATEST_START: Duration = Duration::from_secs(3_600);
+
+/// The shortest period: shorter ones would fill a calendar and serve nobody.
+pub const SHORTEST: Duration = Duration::from_secs(1_800);
 
 impl Region {
     /// The days that a period is paid for, or why it can't be reserved.
@@ -61,14 +64,18 @@ impl Region {
         if period.end <= now {
             return Err("must not be over".to_owned());
         }
-        let in_days = |duration: Duration| duration.as_secs() / 86_400;
-        if period.end.since(period.start) > self.longest {
-            return Err(format!("must not be longer than {} days", in_days(self.longest)));
-        }
         if period.end > now + self.horizon {
-            return Err(format!("must end within {} days from now", in_days(self.horizon)));
+            return Err(format!("must end within {} days from now", self.horizon.as_secs() / 86_400));
         }
-        period.days(&self.zone).ok_or_else(|| "must be a valid period".to_owned())
+        if period.end.since(period.start) < SHORTEST {
+            return Err(format!("must be at least {} minutes long", SHORTEST.as_secs() / 60));
+        }
+        // Days of the region, as they are paid for: one of them may have 23 or 25 hours.
+        let days = period.days(&self.zone).ok_or_else(|| "must be a valid period".to_owned())?;
+        if days > self.longest_days {
+            return Err(format!("must not be longer than {} days", self.longest_days));
+        }
+        Ok(days)
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Settings {
     /// How long a reservation waits for its payment, in minutes.
     pub pay_within_minutes: u64,
     /// The longest period, in days.
-    pub longest_days: u64,
+    pub longest_days: u32,
     /// How far in the future a period may end, in days.
     pub horizon_days: u64,
 }
@@ -73,7 +73,7 @@ impl Settings {
             zone: TimeZone::get(&self.time_zone)
                 .map_err(|_| format!("time_zone {:?} must be an IANA name such as Asia/Seoul", self.time_zone))?,
             pay_within: Duration::from_secs(self.pay_within_minutes.saturating_mul(60)),
-            longest: days(self.longest_days),
+            longest_days: self.longest_days,
             horizon: days(self.horizon_days),
         })
     }

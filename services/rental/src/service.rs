@@ -1,7 +1,6 @@
 //! The gRPC API of rentals: parse, handle, answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::db::Database;
 use chassis::error::RefusalCode;
@@ -189,15 +188,14 @@ impl RentalApi for Service {
     }
 
     async fn get_region(&self, _: Call, _: GetRegionRequest) -> Result<GetRegionResponse, Error> {
-        let Region { country, currency, zone, pay_within, longest, horizon } = &*self.region;
-        let days = |duration: &Duration| (duration.as_secs() / 86_400) as i64;
+        let Region { country, currency, zone, pay_within, longest_days, horizon } = &*self.region;
         let region = proto::Region {
             country_code: country.clone(),
             currency_code: currency.to_string(),
             time_zone: zone.iana_name().unwrap_or_default().to_owned(),
             pay_within_minutes: (pay_within.as_secs() / 60) as i64,
-            longest_days: days(longest),
-            horizon_days: days(horizon),
+            longest_days: i64::from(*longest_days),
+            horizon_days: (horizon.as_secs() / 86_400) as i64,
         };
         Ok(GetRegionResponse { region: Some(region) })
     }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use chassis::error::RefusalCode;
 use chassis::values::{Dates, Money, Period};
 use chassis::{Aggregate, Timestamp};
+use jiff::tz::TimeZone;
 
 chassis::ids! {
     /// The id of a stay. It is the id of the flow.
@@ -31,7 +32,7 @@ chassis::ids! {
 /// The terms of reservations, from the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How long a reservation waits for its payment.
+    /// How long a reservation waits for its payment; not beyond the day of arrival.
     pub pay_within: Duration,
     /// How long before its start a paid stay can be cancelled at the latest.
     pub cancel_until: Duration,
@@ -244,6 +245,19 @@ impl Aggregate for Stay {
     }
 }
 
+impl Booking {
+    /// The end of the day of arrival, at the resort.
+    fn arrival_ends(&self) -> Timestamp {
+        let next_day = || {
+            let zone = TimeZone::get(&self.time_zone).ok()?;
+            let midnight = self.dates.start.tomorrow().ok()?.to_zoned(zone).ok()?;
+            Some(Timestamp::from_micros(midnight.timestamp().as_microsecond()))
+        };
+        // If this program does not know the zone of the resort.
+        next_day().unwrap_or(self.period.end)
+    }
+}
+
 impl Stay {
     /// When it lapses, if it is not paid for yet.
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -255,7 +269,7 @@ impl Stay {
             id,
             booking: booking.clone(),
             cancel_before: booking.period.start - terms.cancel_until,
-            state: State::Reserved { expires: now + terms.pay_within },
+            state: State::Reserved { expires: (now + terms.pay_within).min(booking.arrival_ends()) },
             payment_id: None,
             created_at: now,
             updated_at: now,

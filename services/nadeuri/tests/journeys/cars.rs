@@ -96,6 +96,8 @@ async fn c2_customers_find_cars_by_id_place_price_and_status(app: Arc<Cluster>) 
     assert_eq!(mina.send(prices).await.unwrap().cars, [], "won are no dollars");
     let mixed = ListCarsRequest { min_daily_rate: dollars, max_daily_rate: Some(won(1)), ..at() };
     wrong(mina.send(mixed).await, &["max_daily_rate.currency_code"]);
+    let crossed = ListCarsRequest { min_daily_rate: Some(won(2)), max_daily_rate: Some(won(1)), ..at() };
+    wrong(mina.send(crossed).await, &["max_daily_rate.amount_minor"]);
 
     mina.reserve(&cars[0], period(3, 1)).await.unwrap();
     mina.sees(&cars[0], CarStatus::Reserved).await;

@@ -1,7 +1,7 @@
 //! Which periods a region accepts, and how many days they have: at each limit, and just beyond it.
 
 use jiff::tz::TimeZone;
-use rental::domain::Region;
+use rental::domain::{Region, SHORTEST};
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn region(zone: &str) -> Region {
         currency: won(0).currency,
         zone: TimeZone::get(zone).expect("the test gives a zone"),
         pay_within: PAY_WITHIN,
-        longest: DAY * 90,
+        longest_days: 90,
         horizon: DAY * 730,
     }
 }
@@ -25,13 +25,17 @@ fn check_seoul(start: Timestamp, end: Timestamp, then: Result<u32, &str>) {
     assert_eq!(days, then.map_err(str::to_owned), "{start} to {end}");
 }
 
-#[track_caller]
-fn check_zone(zone: &str, start: &str, end: &str, days: u32) {
+fn parsed(start: &str, end: &str) -> Period {
     let time = |text: &str| {
         let time: jiff::Timestamp = text.parse().expect("the test gives a time");
         Timestamp::from_micros(time.as_microsecond())
     };
-    let period = Period { start: time(start), end: time(end) };
+    Period { start: time(start), end: time(end) }
+}
+
+#[track_caller]
+fn check_zone(zone: &str, start: &str, end: &str, days: u32) {
+    let period = parsed(start, end);
     assert_eq!(region(zone).days(&period, period.start), Ok(days), "{start} to {end} in {zone}");
 }
 
@@ -46,7 +50,16 @@ fn a_period_may_have_begun_an_hour_ago_and_no_earlier() {
 fn a_period_may_not_be_over() {
     check_seoul(NOW - MOMENT - MOMENT, NOW - MOMENT, Err("must not be over"));
     check_seoul(NOW - MOMENT, NOW, Err("must not be over"));
-    check_seoul(NOW - MOMENT, NOW + MOMENT, Ok(1));
+    check_seoul(NOW - SHORTEST + MOMENT, NOW + MOMENT, Ok(1));
+}
+
+#[test]
+fn a_period_may_be_half_an_hour_long_and_no_shorter() {
+    check_seoul(NOW, NOW + SHORTEST, Ok(1));
+    check_seoul(NOW + DAY, NOW + DAY + SHORTEST, Ok(1));
+    for short in [MOMENT, SHORTEST - MOMENT] {
+        check_seoul(NOW + DAY, NOW + DAY + short, Err("must be at least 30 minutes long"));
+    }
 }
 
 #[test]
@@ -70,6 +83,20 @@ fn c12_a_day_is_23_or_25_hours_long_when_the_clocks_of_the_region_change() {
     check_zone("Europe/Berlin", "2026-10-24T12:00:00Z", "2026-10-25T13:00:01Z", 2);
     // Where the clocks stay, 25 hours are two days.
     check_zone("Asia/Seoul", "2026-10-24T12:00:00Z", "2026-10-25T13:00:00Z", 2);
+}
+
+#[test]
+fn c12_the_longest_period_is_counted_in_days_of_the_region() {
+    // With the change of clocks, 90 days have an hour more in October and an hour less in March.
+    check_zone("Europe/Berlin", "2026-10-01T10:00:00Z", "2026-12-30T11:00:00Z", 90);
+    check_zone("Europe/Berlin", "2026-03-01T10:00:00Z", "2026-05-30T09:00:00Z", 90);
+    for (start, end) in
+        [("2026-10-01T10:00:00Z", "2026-12-30T11:00:01Z"), ("2026-03-01T10:00:00Z", "2026-05-30T09:00:01Z")]
+    {
+        let (zone, period) = ("Europe/Berlin", parsed(start, end));
+        let days = region(zone).days(&period, period.start);
+        assert_eq!(days, Err("must not be longer than 90 days".to_owned()), "{start} to {end} in {zone}");
+    }
 }
 
 #[test]

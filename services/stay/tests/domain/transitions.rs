@@ -77,6 +77,21 @@ fn r3_an_unpaid_stay_lapses_at_its_expiry_and_not_earlier() {
 }
 
 #[test]
+fn r3_nobody_pays_after_the_day_of_arrival() {
+    let terms = Terms { pay_within: Duration::from_secs(30 * 24 * 3_600), ..TERMS };
+    let expires = |time_zone: &str, now: Timestamp| {
+        let booking = Booking { time_zone: time_zone.to_owned(), ..booking() };
+        let decided = Stay::decide(None, &Command::Reserve(stay_id(), booking, terms), now).unwrap();
+        decided.iter().fold(None, |stay, event| Some(Stay::evolve(stay, event))).and_then(|stay| stay.expires_at())
+    };
+    // The night of 2026-07-04: until midnight at the resort.
+    assert_eq!(expires("UTC", NOW), Some(hour(96)));
+    assert_eq!(expires("UTC", hour(90)), Some(hour(96)), "reserved on the day of arrival");
+    assert_eq!(expires("Asia/Seoul", NOW), Some(hour(96 - 9)));
+    assert_eq!(expires("Mars/Olympus", NOW), Some(end()), "of an unknown zone, the end is known");
+}
+
+#[test]
 fn a_paid_stay_is_completed_at_its_end_and_not_earlier() {
     check(&given_confirmed(), Command::Complete, a_moment_before(end()), Ok(&[]));
     check(&given_confirmed(), Command::Complete, end(), Ok(&[Event::Completed(end())]));
