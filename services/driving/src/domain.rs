@@ -230,6 +230,8 @@ pub enum Refusal {
     NoSuchDrive,
     #[error("a driver has taken it already")]
     DriveTaken,
+    #[error("the customer is the driver: nobody drives themselves")]
+    OwnHail,
     #[error("nobody has accepted it yet")]
     DriveNotAccepted,
     #[error("the customer cancelled it")]
@@ -258,6 +260,7 @@ impl chassis::Refusal for Refusal {
         match self {
             Refusal::NoSuchDrive => "DRIVE_NOT_FOUND",
             Refusal::DriveTaken => "DRIVE_TAKEN",
+            Refusal::OwnHail => "OWN_HAIL",
             Refusal::DriveNotAccepted => "DRIVE_NOT_ACCEPTED",
             Refusal::DriveCancelled => "DRIVE_CANCELLED",
             Refusal::DriveLapsed => "DRIVE_LAPSED",
@@ -379,6 +382,9 @@ impl Drive {
     fn decide_accept(&self, driver: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         match self.state {
             State::Offered { until } if until <= now => Err(Refusal::DriveLapsed),
+            State::Offered { .. } if self.trip.as_ref().is_some_and(|trip| trip.customer == driver) => {
+                Err(Refusal::OwnHail)
+            }
             State::Offered { .. } => Ok(vec![Event::Accepted(driver.to_owned(), now)]),
             State::Accepted | State::Started | State::Finished if self.driver.as_deref() == Some(driver) => Ok(vec![]),
             _ => Err(self.not_mine()),

@@ -13,7 +13,7 @@ use crate::domain::DriveId;
 /// The search of a driver.
 #[derive(Clone, Debug)]
 pub struct Search<'a> {
-    /// The driver; drives that they declined are left out.
+    /// The driver; drives that they declined are left out, and those that they hailed.
     pub driver: &'a str,
     /// Where the customer may be.
     pub around: GeoQuery,
@@ -35,6 +35,7 @@ pub async fn list(
                 .filter(drives::longitude.between(area.longitude - area.wide, area.longitude + area.wide))
                 .filter(squared().le(area.high * area.high))
                 .filter(drives::id.ne_all(not_wanted))
+                .filter(drives::customer.ne(search.driver))
                 .select((squared(), Row::as_select()))
                 .into_boxed();
             if let Some(GeoCursor { squared: after, id }) = page.after {

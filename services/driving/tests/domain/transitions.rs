@@ -28,6 +28,14 @@ fn t2_an_offer_goes_to_the_first_driver_who_accepts() {
 }
 
 #[test]
+fn t2_the_customer_is_not_the_driver() {
+    let customer = trip().customer;
+    check(&[offered()], by(&customer), NOW, Err(Refusal::OwnHail));
+    check(&accepted(), by(&customer), NOW, Err(Refusal::DriveTaken));
+    check(&[offered(), Event::Lapsed(NOW)], by(&customer), NOW, Err(Refusal::DriveLapsed));
+}
+
+#[test]
 fn t2_a_driver_who_declines_is_recorded_and_others_may_accept() {
     let decline = || Command::Decline("kim".to_owned());
     let declined = Event::Declined("kim".to_owned());

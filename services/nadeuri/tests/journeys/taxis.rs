@@ -21,6 +21,7 @@ pub fn add(suite: &mut Suite) {
         t1_a_customer_asks_for_a_taxi,
         t2_drivers_see_what_is_offered_nearest_first,
         t2_a_driver_who_declines_does_not_see_it_again,
+        t2_a_driver_does_not_take_their_own_request,
         t2_of_many_drivers_exactly_one_gets_a_request,
         t3_a_drive_starts_when_the_customer_boards,
         t4_the_fare_is_computed_and_charged_at_the_destination,
@@ -128,6 +129,18 @@ async fn t2_a_driver_who_declines_does_not_see_it_again(app: Arc<Cluster>) {
     lee.accept(&drive).await.unwrap();
     precondition(kim.decline(&drive).await, "DRIVE_TAKEN");
     assert!(lee.offers(position, 1).await.is_empty(), "what is taken is offered no more");
+}
+
+async fn t2_a_driver_does_not_take_their_own_request(app: Arc<Cluster>) {
+    let name = format!("kim-{}", new_id());
+    let (customer, driver, lee) = (app.by(&name), app.driver(&name), app.driver("lee"));
+    let hail = customer.hail().await;
+    let drive = lee.sees_offer(&hail).await;
+    let pickup = hail.pickup.clone().unwrap();
+    let position = (pickup.latitude.unwrap(), pickup.longitude.unwrap());
+    assert!(driver.offers(position, 1).await.is_empty(), "it is not offered to them");
+    precondition(driver.accept(&drive).await, "OWN_HAIL");
+    assert_eq!(lee.accept(&drive).await.unwrap().driver_id, "lee");
 }
 
 async fn t2_of_many_drivers_exactly_one_gets_a_request(app: Arc<Cluster>) {

@@ -37,13 +37,14 @@ const (
 //
 // Drives, for drivers. Each hail is offered as a drive, and one driver gets it.
 type DrivingServiceClient interface {
-	// Lists the offered drives near a position, nearest first, without those that the caller declined. Distances are
-	// great-circle distances; the search does not cross the 180th meridian.
+	// Lists the offered drives near a position, nearest first, without those that the caller declined or hailed.
+	// Distances are great-circle distances; the search does not cross the 180th meridian.
 	ListOffers(ctx context.Context, in *ListOffersRequest, opts ...grpc.CallOption) (*ListOffersResponse, error)
 	// Accepts an offered drive. Of several drivers who try, one gets it. Accepting it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if another
-	// driver was faster, `DRIVE_CANCELLED` if the customer cancelled, or `DRIVE_LAPSED` if no driver accepted it in time.
+	// driver was faster, `OWN_HAIL` if the caller is the customer, `DRIVE_CANCELLED` if the customer cancelled, or
+	// `DRIVE_LAPSED` if no driver accepted it in time.
 	AcceptDrive(ctx context.Context, in *AcceptDriveRequest, opts ...grpc.CallOption) (*AcceptDriveResponse, error)
 	// Declines an offered drive: it is no longer listed for the caller; others may still accept it.
 	//
@@ -171,13 +172,14 @@ func (c *drivingServiceClient) ListDrives(ctx context.Context, in *ListDrivesReq
 //
 // Drives, for drivers. Each hail is offered as a drive, and one driver gets it.
 type DrivingServiceServer interface {
-	// Lists the offered drives near a position, nearest first, without those that the caller declined. Distances are
-	// great-circle distances; the search does not cross the 180th meridian.
+	// Lists the offered drives near a position, nearest first, without those that the caller declined or hailed.
+	// Distances are great-circle distances; the search does not cross the 180th meridian.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
 	// Accepts an offered drive. Of several drivers who try, one gets it. Accepting it again changes nothing.
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if another
-	// driver was faster, `DRIVE_CANCELLED` if the customer cancelled, or `DRIVE_LAPSED` if no driver accepted it in time.
+	// driver was faster, `OWN_HAIL` if the caller is the customer, `DRIVE_CANCELLED` if the customer cancelled, or
+	// `DRIVE_LAPSED` if no driver accepted it in time.
 	AcceptDrive(context.Context, *AcceptDriveRequest) (*AcceptDriveResponse, error)
 	// Declines an offered drive: it is no longer listed for the caller; others may still accept it.
 	//
