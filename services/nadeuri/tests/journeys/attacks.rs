@@ -131,7 +131,8 @@ async fn hostile_content_that_is_not_grpc_is_not_executed(app: Arc<Cluster>) {
     for content in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
         let headers = [mina.as_slice(), &[("content-type", content.to_owned())]].concat();
         let mut sent = wire.open(ListCarsRequest::RPC.path, &headers).await.unwrap();
-        sent.body.send_data(framed(&ListCarsRequest::default()), true).unwrap();
+        // It fails if the answer, which does not wait for the body, is here already.
+        let _ = sent.body.send_data(framed(&ListCarsRequest::default()), true);
         assert_eq!(sent.response().await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content}");
     }
     assert_eq!(wire.call(&ListCarsRequest::default(), &mina).await.code(), Code::Ok);

@@ -161,6 +161,9 @@ async fn hostile_reservations_are_not_made(app: Arc<Cluster>) {
     wrong(mina.send(reserve(start, at(253_402_300_799, 999_999_999))).await, &["period"]);
     wrong(mina.send(reserve(at(-62_135_596_800, 0), end)).await, &["period"]);
     wrong(mina.send(reserve(end, start)).await, &[ends]);
+    for moment in [at(start.seconds + 1, start.nanos), at(start.seconds + 1_799, start.nanos)] {
+        wrong(mina.send(reserve(start, moment)).await, &["period"]);
+    }
     let all = ReserveCarRequest { request_id: "x".to_owned(), car_id: "y".to_owned(), period: Some(Period::default()) };
     wrong(mina.send(all).await, &["request_id", "car_id", starts, ends]);
     let mine = mina.send(ListReservationsRequest::default()).await.unwrap().reservations;

@@ -84,7 +84,7 @@ async fn c3_the_price_is_the_servers_by_days_in_seoul(app: Arc<Cluster>) {
     let ten = today.start_of_day().unwrap() + 10.days() + 10.hours();
     let mut next = ten;
     let cases = [
-        (1.minute(), 1),
+        (30.minutes(), 1),
         (24.hours(), 1),
         (24.hours().seconds(1), 2),
         (47.hours().minutes(59), 2),

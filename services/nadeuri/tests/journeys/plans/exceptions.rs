@@ -31,6 +31,7 @@ pub const GROWTH: &[(&str, &str, &str)] = &[
     ("notification", "sorts messages", "only as long as PostgreSQL has no statistics, and so the table is small"),
     ("driving", "filters drives by longitude", "the nearest offered drives are searched in a small box"),
     ("driving", "filters drives by id", "the same"),
+    ("driving", "filters drives by customer", "the same: few of them are of the driver who searches"),
     ("driving", "sorts drives", "the same"),
 ];
 
