@@ -65,6 +65,7 @@ async fn order_once(channel: Channel, product_id: String) -> Result<Order, Statu
         quantity: 1,
         address: "1 Sejong-daero, Seoul".to_owned(),
         payment_method: "sandbox-approve".to_owned(),
+        ..Default::default()
     };
     Ok(call(&channel, Request::new(request)).await?.order.unwrap_or_default())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chassis::db::Database;
 use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
+use chassis::values::Money;
 use chassis::{Call, Error, Loader, Page, PeerClient, Writer};
 use contracts::order::v1::{self as proto, *};
 use contracts::payment::v1::CollectPaymentRequest;
@@ -39,6 +40,7 @@ struct NewOrder {
     quantity: u32,
     address: String,
     method: String,
+    expected_price: Option<Money>,
 }
 
 impl Service {
@@ -67,6 +69,11 @@ impl Service {
         let offer = offer.ok_or_else(|| Error::not_found("product", new_order.product))?;
         let price = offer.price.times(new_order.quantity);
         let price = price.ok_or_else(|| refused("PRICE_TOO_HIGH", "the sum would be more than an amount can be"))?;
+        if new_order.expected_price.is_some_and(|expected| expected != price) {
+            let Money { minor, currency } = price;
+            let now = format!("the price is {minor} {currency} now, in its smallest unit; nothing was charged");
+            return Err(refused("PRICE_CHANGED", &now));
+        }
         let purchase = Purchase {
             customer: call.caller.subject().to_owned(),
             product: new_order.product,
@@ -135,13 +142,21 @@ impl OrderApi for Service {
 
     async fn create_order(&self, call: Call, request: CreateOrderRequest) -> Result<CreateOrderResponse, Error> {
         let quantity = u32::try_from(request.quantity).ok().filter(|quantity| (1..=MAX_QUANTITY).contains(quantity));
-        let (product, quantity, address, method) = call.parse(|fields| {
+        let new_order = call.parse(|fields| {
             let product = fields.id("product_id", &request.product_id);
             let quantity = fields.take("quantity", quantity.ok_or(format!("must be 1 to {MAX_QUANTITY}")));
             let address = fields.text("address", &request.address, 1..=200);
-            (product, quantity, address, fields.reference("payment_method", &request.payment_method))
+            let method = fields.reference("payment_method", &request.payment_method);
+            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            Some(NewOrder {
+                product: product?,
+                quantity: quantity?,
+                address: address?,
+                method: method?,
+                expected_price: expected?,
+            })
         })?;
-        let create = self.create(&call, NewOrder { product, quantity, address, method });
+        let create = self.create(&call, new_order);
         let order = placed(self.writer.once(call.key, create).await?)?;
         Ok(CreateOrderResponse { order: Some(order) })
     }

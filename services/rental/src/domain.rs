@@ -163,6 +163,8 @@ pub enum Command {
         days: u32,
         /// The currency that the region rents out in.
         currency: Currency,
+        /// The price that the customer was shown.
+        expected_price: Option<Money>,
         /// How long it waits for its payment.
         pay_within: Duration,
     },
@@ -225,6 +227,8 @@ pub enum Refusal {
     CalendarFull,
     #[error("the price would be more than an amount can be")]
     PriceTooHigh,
+    #[error("the price is {} {} now, in its smallest unit", .0.minor, .0.currency)]
+    PriceChanged(Money),
     #[error("the reservation was cancelled")]
     ReservationCancelled,
     #[error("the car is rented already; cancel the payment instead")]
@@ -257,6 +261,7 @@ impl chassis::Refusal for Refusal {
             Refusal::CurrencyNotServed(..) => "CURRENCY_NOT_SERVED",
             Refusal::CalendarFull => "CALENDAR_FULL",
             Refusal::PriceTooHigh => "PRICE_TOO_HIGH",
+            Refusal::PriceChanged(_) => "PRICE_CHANGED",
             Refusal::ReservationCancelled => "RESERVATION_CANCELLED",
             Refusal::AlreadyRented => "ALREADY_RENTED",
             Refusal::AlreadyReturned => "ALREADY_RETURNED",
@@ -371,7 +376,9 @@ impl Calendar {
     }
 
     fn decide_reserve(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        let Command::Reserve { id, customer, period, days, currency, pay_within } = command else { return Ok(vec![]) };
+        let Command::Reserve { id, customer, period, days, currency, expected_price, pay_within } = command else {
+            return Ok(vec![]);
+        };
         if self.reservations.contains_key(id) {
             return Ok(vec![]);
         }
@@ -386,6 +393,9 @@ impl Calendar {
             return Err(Refusal::CalendarFull);
         }
         let price = rate.times(*days).ok_or(Refusal::PriceTooHigh)?;
+        if expected_price.is_some_and(|expected| expected != price) {
+            return Err(Refusal::PriceChanged(price));
+        }
         let reservation = Reservation {
             customer: customer.clone(),
             period: *period,

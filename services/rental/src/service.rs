@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chassis::db::Database;
 use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
-use chassis::values::Period;
+use chassis::values::{Money, Period};
 use chassis::{Call, Error, Loader, Page, PeerClient, Writer};
 use contracts::Role;
 use contracts::payment::v1::CollectPaymentRequest;
@@ -104,9 +104,11 @@ impl RentalApi for Service {
         let parsed = call.parse(|fields| {
             let car = fields.id("car_id", &request.car_id);
             let period = Period::parse(fields, "period", request.period.as_ref());
-            (car, period, period.and_then(|period| fields.take("period", self.region.days(&period, now))))
+            let days = period.and_then(|period| fields.take("period", self.region.days(&period, now)));
+            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            (car, period, days, expected)
         });
-        let (car, period, days) = match parsed {
+        let (car, period, days, expected_price) = match parsed {
             Ok(parsed) => parsed,
             // A period that was valid at the first attempt may be over when the request is repeated.
             Err(wrong) => {
@@ -120,6 +122,7 @@ impl RentalApi for Service {
             period,
             days,
             currency: self.region.currency,
+            expected_price,
             pay_within: self.region.pay_within,
         };
         let reservation = self.writer.handle(call.command(car, command)).await?;

@@ -43,6 +43,7 @@ async fn c3_two_replicas_never_promise_one_period_twice() {
             period: hour(runtime.now(), number),
             days: 1,
             currency,
+            expected_price: None,
             pay_within: Duration::from_secs(900),
         };
         let (ann, ben) =

@@ -106,6 +106,10 @@ pub enum State {
     Lost,
 }
 
+/// After this time nobody waits any more for the reservation that a hold was made for: the calls between the contexts end
+/// sooner. If its customer tries again, the hold makes way.
+pub const ABANDONED_AFTER: Duration = Duration::from_secs(10);
+
 /// Limits of holds, from the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -124,8 +128,8 @@ pub enum Command {
     Register(ResortId, Listing, Vec<Dates>),
     /// A manager offers further dates.
     Offer(Dates),
-    /// A reservation is in progress.
-    Hold(StayId, Claim, Limits),
+    /// A reservation is in progress, of a customer who was shown this price.
+    Hold(StayId, Claim, Limits, Option<Money>),
     /// The stay is reserved, for this price.
     Keep(StayId, Claim, Money),
     /// The stay is paid, with this price.
@@ -181,6 +185,8 @@ pub enum Refusal {
     CalendarFull,
     #[error("the price would be more than an amount can be")]
     PriceTooHigh,
+    #[error("the price is {} {} now, in its smallest unit", .0.minor, .0.currency)]
+    PriceChanged(Money),
     #[error("the stay is known with other dates or another customer")]
     DatesDiffer,
     #[error("the stay was cancelled or is over")]
@@ -207,6 +213,7 @@ impl chassis::Refusal for Refusal {
             Refusal::DatesTaken => "DATES_TAKEN",
             Refusal::CalendarFull => "CALENDAR_FULL",
             Refusal::PriceTooHigh => "PRICE_TOO_HIGH",
+            Refusal::PriceChanged(_) => "PRICE_CHANGED",
             Refusal::DatesDiffer => "DATES_DIFFER",
             Refusal::HoldEnded => "HOLD_ENDED",
         }
@@ -285,7 +292,7 @@ impl Aggregate for Resort {
         match command {
             Command::Register(..) => Ok(vec![]),
             Command::Offer(dates) => resort.decide_offer(*dates, now),
-            Command::Hold(stay, claim, limits) => resort.decide_hold(*stay, claim, limits, now),
+            Command::Hold(stay, claim, limits, expected) => resort.decide_hold(*stay, claim, limits, *expected, now),
             Command::Keep(stay, claim, price) => Ok(resort.decide_claim(*stay, claim, *price, State::Reserved)),
             Command::Book(stay, claim, price) => Ok(resort.decide_claim(*stay, claim, *price, State::Booked)),
             Command::Free(stay, claim, price) => Ok(resort.decide_free(*stay, claim, *price)),
@@ -348,10 +355,11 @@ impl Resort {
         self.holds.iter().filter(move |(_, hold)| is_lapsed(hold)).map(|(stay, _)| *stay)
     }
 
-    /// Whether another stay has one of the nights.
-    fn is_taken(&self, stay: StayId, dates: &Dates) -> bool {
-        let takes = |hold: &Hold| hold.is_open() && hold.claim.dates.overlaps(dates);
-        self.holds.iter().any(|(other, hold)| *other != stay && takes(hold))
+    /// The other stays that have one of the nights, each with its hold.
+    fn takers(&self, stay: StayId, dates: Dates) -> impl Iterator<Item = (StayId, &Hold)> {
+        let takes = move |hold: &Hold| hold.is_open() && hold.claim.dates.overlaps(&dates);
+        let takers = self.holds.iter().filter(move |(other, hold)| **other != stay && takes(hold));
+        takers.map(|(other, hold)| (*other, hold))
     }
 
     fn decide_offer(&self, dates: Dates, now: Timestamp) -> Result<Vec<Event>, Refusal> {
@@ -365,7 +373,14 @@ impl Resort {
         Ok(vec![Event::Offered(dates, now)])
     }
 
-    fn decide_hold(&self, stay: StayId, claim: &Claim, limits: &Limits, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    fn decide_hold(
+        &self,
+        stay: StayId,
+        claim: &Claim,
+        limits: &Limits,
+        expected: Option<Money>,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
         match self.holds.get(&stay) {
             Some(hold) if hold.claim != *claim => return Err(Refusal::DatesDiffer),
             Some(hold) if hold.is_open() => return Ok(vec![]),
@@ -376,14 +391,24 @@ impl Resort {
         if !self.offered.iter().any(|offered| offered.contains(&claim.dates)) {
             return Err(Refusal::DatesNotOffered);
         }
-        if self.is_taken(stay, &claim.dates) {
+        // If the reservation of such a hold comes after all, it is lost, as one whose hold has lapsed.
+        let is_abandoned = |hold: &Hold| {
+            let since = hold.expires_at().map(|expires| expires - limits.hold_for);
+            hold.claim.customer == claim.customer && since.is_some_and(|since| since + ABANDONED_AFTER <= now)
+        };
+        if self.takers(stay, claim.dates).any(|(_, hold)| !is_abandoned(hold)) {
             return Err(Refusal::DatesTaken);
         }
-        if self.open().len() >= MAX_OPEN {
+        if expected.is_some_and(|expected| expected != price) {
+            return Err(Refusal::PriceChanged(price));
+        }
+        let abandoned: Vec<Event> = self.takers(stay, claim.dates).map(|(other, _)| Event::Lapsed(other)).collect();
+        if self.open().len() - abandoned.len() >= MAX_OPEN {
             return Err(Refusal::CalendarFull);
         }
         let state = State::Held { expires: now + limits.hold_for };
-        Ok(vec![Event::Held(stay, self.hold(stay, claim, price, state))])
+        let held = Event::Held(stay, self.hold(stay, claim, price, state));
+        Ok(abandoned.into_iter().chain([held]).collect())
     }
 
     /// The stay is reserved or booked. It keeps the dates of its hold, unless the hold had lapsed and another stay has
@@ -398,7 +423,7 @@ impl Resort {
         if !is_news {
             return vec![];
         }
-        if self.is_taken(stay, &claim.dates) {
+        if self.takers(stay, claim.dates).next().is_some() {
             return vec![Event::Lost(stay, self.hold(stay, claim, price, State::Lost))];
         }
         let hold = self.hold(stay, claim, price, state);

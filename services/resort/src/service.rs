@@ -119,12 +119,14 @@ impl ResortApi for Service {
     }
 
     async fn hold_dates(&self, call: Call, request: HoldDatesRequest) -> Result<HoldDatesResponse, Error> {
-        let (id, stay, customer, dates) = call.parse(|fields| {
+        let (id, stay, customer, dates, expected) = call.parse(|fields| {
             let (id, stay) = (fields.id("resort_id", &request.resort_id), fields.id("stay_id", &request.stay_id));
             let customer = fields.text("customer_id", &request.customer_id, 1..=128);
-            (id, stay, customer, Dates::parse(fields, "dates", request.dates.as_ref()))
+            let dates = Dates::parse(fields, "dates", request.dates.as_ref());
+            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            (id, stay, customer, dates, expected)
         })?;
-        let command = Command::Hold(stay, Claim { customer, dates }, self.limits);
+        let command = Command::Hold(stay, Claim { customer, dates }, self.limits, expected);
         let answer = self.writer.handle(call.command(id, command)).await?;
         Ok(HoldDatesResponse { hold: answer.hold })
     }

@@ -48,7 +48,7 @@ async fn r2_two_replicas_never_hold_one_night_twice() {
     for number in 0..NIGHTS {
         let hold = |customer: &str| {
             let claim = Claim { customer: customer.to_owned(), dates: dates(number, 1) };
-            Command::Hold(runtime.ids.mint(runtime.now()), claim, LIMITS)
+            Command::Hold(runtime.ids.mint(runtime.now()), claim, LIMITS, None)
         };
         let (ann, ben) =
             tokio::join!(execute(&replicas[0], resort, hold("ann")), execute(&replicas[1], resort, hold("ben")));

@@ -29,23 +29,31 @@ pub struct Service {
     pub terms: Terms,
 }
 
+/// The parsed request for a new stay.
+struct Wanted {
+    resort: ResortId,
+    dates: Dates,
+    expected_price: Option<Money>,
+}
+
 impl Service {
-    async fn reserve(&self, call: &Call, resort: ResortId, dates: Dates) -> Result<proto::Stay, Error> {
+    async fn reserve(&self, call: &Call, wanted: Wanted) -> Result<proto::Stay, Error> {
         // A repeated request finds the hold of its first attempt, and no other.
         let id = self.runtime.id_for(call.key);
-        let booking = self.hold(call, id, resort, dates).await?;
+        let booking = self.hold(call, id, wanted).await?;
         self.writer.handle(call.command(id, Command::Reserve(id, booking, self.terms))).await
     }
 
     /// Calls the resort to hold the dates. If this process crashes after that, the hold lapses.
-    async fn hold(&self, call: &Call, id: StayId, resort: ResortId, dates: Dates) -> Result<Booking, Error> {
+    async fn hold(&self, call: &Call, id: StayId, wanted: Wanted) -> Result<Booking, Error> {
         let request = HoldDatesRequest {
             // The stay id is the idempotency key.
             request_id: String::new(),
-            resort_id: resort.to_string(),
+            resort_id: wanted.resort.to_string(),
             stay_id: id.to_string(),
             customer_id: call.caller.subject().to_owned(),
-            dates: Some(dates.into()),
+            dates: Some(wanted.dates.into()),
+            expected_price: wanted.expected_price.map(Into::into),
         };
         let held = self.resort.call(Some(call), request, |transport, request| async move {
             ResortServiceClient::new(transport).hold_dates(request).await
@@ -83,11 +91,13 @@ impl StayApi for Service {
     type Error = Error;
 
     async fn reserve_stay(&self, call: Call, request: ReserveStayRequest) -> Result<ReserveStayResponse, Error> {
-        let (resort, dates) = call.parse(|fields| {
+        let wanted = call.parse(|fields| {
             let resort = fields.id("resort_id", &request.resort_id);
-            (resort, Dates::parse(fields, "dates", request.dates.as_ref()))
+            let dates = Dates::parse(fields, "dates", request.dates.as_ref());
+            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            Some(Wanted { resort: resort?, dates: dates?, expected_price: expected? })
         })?;
-        let stay = self.writer.once(call.key, self.reserve(&call, resort, dates)).await?;
+        let stay = self.writer.once(call.key, self.reserve(&call, wanted)).await?;
         Ok(ReserveStayResponse { stay: Some(stay) })
     }
 

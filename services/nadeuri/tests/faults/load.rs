@@ -136,7 +136,8 @@ impl Workload {
     async fn flow(&self, me: &Client) -> Option<Acknowledged> {
         let car_id = self.cars[usize::try_from(below(CARS as u64)).unwrap()].car_id.clone();
         let period = Some(period(1 + below(SLOTS) * 3, 2));
-        let reserved = me.insist(ReserveCarRequest { request_id: new_id(), car_id, period }).await;
+        let reserved =
+            me.insist(ReserveCarRequest { request_id: new_id(), car_id, period, ..Default::default() }).await;
         let reservation = match reserved {
             Ok(answer) => answer.reservation.unwrap(),
             Err(status) if reason(&status) == "PERIOD_TAKEN" => return None,

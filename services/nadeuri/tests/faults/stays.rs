@@ -55,7 +55,8 @@ impl Stays {
     async fn stay(&self, me: &Client) -> Result<Option<(Stay, bool)>, Status> {
         let resort_id = self.villas[usize::try_from(below(VILLAS as u64)).unwrap()].resort_id.clone();
         let dates = Some(nights(2 + i64::try_from(below(600)).unwrap(), 2));
-        let reserved = me.insist(ReserveStayRequest { request_id: new_id(), resort_id, dates }).await;
+        let reserved =
+            me.insist(ReserveStayRequest { request_id: new_id(), resort_id, dates, ..Default::default() }).await;
         let stay = match reserved {
             Ok(answer) => answer.stay.unwrap(),
             Err(status) if reason(&status) == "DATES_TAKEN" => return Ok(None),

@@ -251,7 +251,7 @@ async fn issuers(setup: Setup) {
     let request_id = new_id();
     let reserve = async |client: &Client, start| {
         let (car_id, period) = (car.car_id.clone(), Some(period(start, 1)));
-        let request = ReserveCarRequest { request_id: request_id.clone(), car_id, period };
+        let request = ReserveCarRequest { request_id: request_id.clone(), car_id, period, ..Default::default() };
         client.send(request).await.unwrap().reservation.unwrap()
     };
     other.reserve(&car, period(5, 1)).await.unwrap();

@@ -164,7 +164,12 @@ async fn hostile_reservations_are_not_made(app: Arc<Cluster>) {
     for moment in [at(start.seconds + 1, start.nanos), at(start.seconds + 1_799, start.nanos)] {
         wrong(mina.send(reserve(start, moment)).await, &["period"]);
     }
-    let all = ReserveCarRequest { request_id: "x".to_owned(), car_id: "y".to_owned(), period: Some(Period::default()) };
+    let all = ReserveCarRequest {
+        request_id: "x".to_owned(),
+        car_id: "y".to_owned(),
+        period: Some(Period::default()),
+        ..Default::default()
+    };
     wrong(mina.send(all).await, &["request_id", "car_id", starts, ends]);
     let mine = mina.send(ListReservationsRequest::default()).await.unwrap().reservations;
     assert_eq!(mine, [], "nothing was changed");

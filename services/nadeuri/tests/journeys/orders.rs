@@ -27,6 +27,7 @@ pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
         o1_a_manager_adds_products_and_stock,
         o2_an_order_is_paid_in_the_same_call_at_the_servers_price,
+        o2_an_order_at_another_price_than_the_customer_saw_is_not_charged,
         o2_an_order_whose_payment_was_declined_does_not_exist,
         o2_a_repeated_request_orders_and_charges_once,
         o3_a_paid_order_takes_the_stock_and_is_to_be_delivered,
@@ -108,6 +109,25 @@ async fn o2_an_order_is_paid_in_the_same_call_at_the_servers_price(app: Arc<Clus
     refused(mina.send(unknown).await, Code::NotFound, "PRODUCT_NOT_FOUND");
     let palace = app.client(Who::manager()).new_product("Palace", 1_000_000_000_000, 10).await;
     precondition(mina.order(&palace, 2).await, "PRICE_TOO_HIGH");
+}
+
+async fn o2_an_order_at_another_price_than_the_customer_saw_is_not_charged(app: Arc<Cluster>) {
+    let (manager, mina) = (app.client(Who::manager()), app.by(&format!("mina-{}", new_id())));
+    let tent = manager.new_product("Tent", 19_000, 10).await;
+    let seen = |price| CreateOrderRequest { expected_price: Some(won(price)), ..order_request(&tent, 2, GOOD_CARD) };
+    precondition(mina.order_so(seen(19_000)).await, "PRICE_CHANGED");
+    let (product_id, price) = (tent.product_id.clone(), Some(won(99_000)));
+    manager.send(RepriceProductRequest { product_id, price, ..Default::default() }).await.unwrap();
+    let changed = async || {
+        let refused = mina.order_so(CreateOrderRequest { quantity: 1_000, ..seen(19_000_001) }).await;
+        let status = refused.expect_err("nobody pays what they did not see");
+        assert_eq!(reason(&status), "PRICE_CHANGED");
+        status.message().contains("99000000 KRW").then_some(())
+    };
+    eventually("the new price is known", changed).await;
+    precondition(mina.order_so(seen(38_000)).await, "PRICE_CHANGED");
+    assert_eq!(mina.send(ListPaymentsRequest::default()).await.unwrap().payments, [], "nothing was charged");
+    assert_eq!(mina.order_so(seen(198_000)).await.unwrap().price, Some(won(198_000)));
 }
 
 async fn o2_an_order_whose_payment_was_declined_does_not_exist(app: Arc<Cluster>) {
@@ -374,8 +394,11 @@ async fn hostile_shop_requests_name_every_wrong_field(app: Arc<Cluster>) {
         quantity: 1_001,
         address: "a".repeat(201),
         payment_method: "\n".to_owned(),
+        expected_price: Some(contracts::money::v1::Money::default()),
     };
-    wrong(mina.send(request).await, &["request_id", "product_id", "quantity", "address", "payment_method"]);
+    let fields = ["request_id", "product_id", "quantity", "address", "payment_method"];
+    let price = ["expected_price.currency_code", "expected_price.amount_minor"];
+    wrong(mina.send(request).await, &[&fields[..], &price].concat());
     wrong(mina.send(CancelOrderRequest { request_id: id(), order_id: id() }).await, &["request_id", "order_id"]);
     wrong(mina.send(GetOrderRequest { order_id: id() }).await, &["order_id"]);
     wrong(mina.send(mypage::GetOrderRequest { order_id: id() }).await, &["order_id"]);

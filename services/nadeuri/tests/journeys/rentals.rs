@@ -98,8 +98,16 @@ async fn c3_the_price_is_the_servers_by_days_in_seoul(app: Arc<Cluster>) {
         assert_eq!((trip.days, trip.price), (days, Some(won(54_321 * i64::from(days)))), "{length:?}");
         next = end;
     }
+    // Who was shown another price reserves nothing.
+    let seen = |price| ReserveCarRequest {
+        car_id: car.car_id.clone(),
+        period: Some(period(400, 2)),
+        expected_price: Some(won(price)),
+        ..Default::default()
+    };
+    precondition(mina.send(seen(54_321)).await, "PRICE_CHANGED");
     // The price is frozen: the payment has the same amount.
-    let trip = mina.reserve(&car, period(400, 2)).await.unwrap();
+    let trip = mina.send(seen(2 * 54_321)).await.unwrap().reservation.unwrap();
     assert_eq!(mina.payment_for(&trip).await.amount, trip.price);
 }
 

@@ -62,8 +62,12 @@ async fn x6_a_repeated_request_gets_the_first_response(app: Arc<Cluster>) {
     let car = twice(&admin, register).await.car.unwrap();
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
 
-    let reserve =
-        |start| ReserveCarRequest { request_id: new_id(), car_id: car.car_id.clone(), period: Some(period(start, 1)) };
+    let reserve = |start| ReserveCarRequest {
+        request_id: new_id(),
+        car_id: car.car_id.clone(),
+        period: Some(period(start, 1)),
+        ..Default::default()
+    };
     let first = reserve(1);
     let trip = twice(&mina, first.clone()).await.reservation.unwrap();
     let reservation_id = trip.reservation_id.clone();
@@ -93,7 +97,12 @@ async fn x6_a_request_repeated_at_the_same_time_is_executed_once(app: Arc<Cluste
     let (admin, mina) = (app.admin(), app.by(&name));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
-    let request = ReserveCarRequest { request_id: new_id(), car_id: car.car_id.clone(), period: Some(period(1, 1)) };
+    let request = ReserveCarRequest {
+        request_id: new_id(),
+        car_id: car.car_id.clone(),
+        period: Some(period(1, 1)),
+        ..Default::default()
+    };
     let answers = futures::future::join_all((0..30).map(|_| mina.send(request.clone()))).await;
     let first = answers[0].as_ref().unwrap().reservation.clone().unwrap();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().reservation.as_ref() == Some(&first)), "{answers:?}");
@@ -112,7 +121,12 @@ async fn x6_a_refused_request_may_be_repeated_with_success(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let taken = jun.reserve(&car, period(1, 1)).await.unwrap();
-    let request = ReserveCarRequest { request_id: new_id(), car_id: car.car_id.clone(), period: Some(period(1, 1)) };
+    let request = ReserveCarRequest {
+        request_id: new_id(),
+        car_id: car.car_id.clone(),
+        period: Some(period(1, 1)),
+        ..Default::default()
+    };
     precondition(mina.send(request.clone()).await, "PERIOD_TAKEN");
     jun.cancel(&taken).await.unwrap();
     twice(&mina, request).await;
@@ -122,7 +136,12 @@ async fn x6_a_request_id_belongs_to_one_request_of_one_caller(app: Arc<Cluster>)
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
-    let request = ReserveCarRequest { request_id: new_id(), car_id: car.car_id.clone(), period: Some(period(1, 1)) };
+    let request = ReserveCarRequest {
+        request_id: new_id(),
+        car_id: car.car_id.clone(),
+        period: Some(period(1, 1)),
+        ..Default::default()
+    };
     let trip = mina.send(request.clone()).await.unwrap().reservation.unwrap();
     let other = ReserveCarRequest { period: Some(period(3, 1)), ..request.clone() };
     refused(mina.send(other.clone()).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
@@ -146,7 +165,12 @@ async fn x6_the_first_response_survives_a_crash(setup: Setup) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
-    let reserve = ReserveCarRequest { request_id: new_id(), car_id: car.car_id.clone(), period: Some(period(1, 1)) };
+    let reserve = ReserveCarRequest {
+        request_id: new_id(),
+        car_id: car.car_id.clone(),
+        period: Some(period(1, 1)),
+        ..Default::default()
+    };
     let trip = mina.send(reserve.clone()).await.unwrap();
     let reservation_id = trip.reservation.as_ref().unwrap().reservation_id.clone();
     let payment_method = GOOD_CARD.to_owned();

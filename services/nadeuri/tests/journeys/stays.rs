@@ -25,7 +25,9 @@ pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
         r1_a_manager_registers_a_resort_and_offers_dates,
         r1_resorts_are_listed_by_kind_price_and_free_dates,
+        r2_a_stay_at_another_price_than_the_customer_saw_is_not_reserved,
         r2_two_customers_never_get_the_same_night,
+        r16_a_hold_makes_way_for_the_next_try_of_its_own_customer,
         r2_one_of_200_customers_gets_the_night,
         r2_a_repeated_request_reserves_once,
         r3_a_stay_waits_for_its_payment,
@@ -87,6 +89,41 @@ async fn r1_resorts_are_listed_by_kind_price_and_free_dates(app: Arc<Cluster>) {
     assert_eq!((second.resorts[0].resort_id.as_str(), second.next_page_token.as_str()), (&*dear.resort_id, ""));
 }
 
+async fn r2_a_stay_at_another_price_than_the_customer_saw_is_not_reserved(app: Arc<Cluster>) {
+    let mina = app.by(&format!("mina-{}", new_id()));
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let seen = |price| ReserveStayRequest {
+        resort_id: villa.resort_id.clone(),
+        dates: Some(nights(10, 3)),
+        expected_price: Some(won(price)),
+        ..Default::default()
+    };
+    precondition(mina.send(seen(90_000)).await, "PRICE_CHANGED");
+    let free = mina.resort(&villa).await;
+    assert_eq!(free.occupied, [], "nothing is held");
+    assert_eq!(mina.send(seen(270_000)).await.unwrap().stay.unwrap().price, Some(won(270_000)));
+}
+
+async fn r16_a_hold_makes_way_for_the_next_try_of_its_own_customer(app: Arc<Cluster>) {
+    let name = format!("mina-{}", new_id());
+    let (mina, jun) = (app.by(&name), app.by("jun"));
+    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    // What `stay` does for a call that nobody waited for to the end.
+    let service = app.client(Who::Named { name: "stay".to_owned(), roles: "service" });
+    let hold = HoldDatesRequest {
+        resort_id: villa.resort_id.clone(),
+        stay_id: new_id(),
+        customer_id: name.clone(),
+        dates: Some(nights(10, 2)),
+        ..Default::default()
+    };
+    service.send(hold).await.unwrap();
+    precondition(jun.book(&villa, nights(10, 2)).await, "DATES_TAKEN");
+    let stay = eventually("the hold makes way", async || mina.book(&villa, nights(11, 2)).await.ok()).await;
+    assert_eq!(stay.state(), StayState::Reserved);
+    jun.book(&villa, nights(10, 1)).await.expect("the rest of the first hold is free");
+}
+
 async fn r2_two_customers_never_get_the_same_night(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
@@ -137,8 +174,12 @@ async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
     let name = format!("mina-{}", new_id());
     let mina = app.by(&name);
     let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
-    let request =
-        ReserveStayRequest { request_id: new_id(), resort_id: villa.resort_id.clone(), dates: Some(nights(10, 2)) };
+    let request = ReserveStayRequest {
+        request_id: new_id(),
+        resort_id: villa.resort_id.clone(),
+        dates: Some(nights(10, 2)),
+        ..Default::default()
+    };
     let attempts = futures::future::join_all((0..8).map(|_| mina.send(request.clone()))).await;
     let stay = attempts[0].as_ref().unwrap().stay.clone().unwrap();
     for attempt in attempts {
@@ -427,7 +468,7 @@ async fn hostile_stay_and_voucher_requests_name_every_wrong_field(app: Arc<Clust
     wrong(mina.send(ReserveStayRequest::default()).await, &["resort_id", "dates"]);
     let id = || "not-a-uuid".to_owned();
     let backwards = Dates { start_date: "9999-12-31".to_owned(), end_date: "0001-01-01".to_owned() };
-    let all = ReserveStayRequest { request_id: id(), resort_id: id(), dates: Some(backwards) };
+    let all = ReserveStayRequest { request_id: id(), resort_id: id(), dates: Some(backwards), ..Default::default() };
     wrong(mina.send(all).await, &["request_id", "resort_id", "dates.end_date"]);
     let huge = Dates { start_date: "2".repeat(10_000), end_date: "+2026-07-01".to_owned() };
     let huge = ReserveStayRequest { resort_id: new_id(), dates: Some(huge), ..Default::default() };

@@ -33,6 +33,7 @@ pub fn order_request(product: &Product, quantity: i32, payment_method: &str) -> 
         quantity,
         address: ADDRESS.to_owned(),
         payment_method: payment_method.to_owned(),
+        ..Default::default()
     }
 }
 

@@ -110,7 +110,7 @@ fn c12_a_car_is_rented_out_in_the_currency_of_its_region() {
     let Command::Reserve { id, customer, period, days, pay_within, .. } = reserve(7, hours(24, 48), 1) else {
         unreachable!("it reserves")
     };
-    let command = Command::Reserve { id, customer, period, days, currency: dollar, pay_within };
+    let command = Command::Reserve { id, customer, period, days, currency: dollar, expected_price: None, pay_within };
     check(&[registered()], command, NOW, Err(Refusal::CurrencyNotServed(won(0).currency, dollar)));
 }
 
@@ -118,6 +118,23 @@ fn c12_a_car_is_rented_out_in_the_currency_of_its_region() {
 fn a_price_has_a_limit() {
     let given = [Event::Registered(car(), won(Money::MAX_MINOR))];
     check(&given, reserve(7, hours(24, 72), 2), NOW, Err(Refusal::PriceTooHigh));
+}
+
+#[test]
+fn c3_a_reservation_at_another_price_than_the_customer_saw_is_refused() {
+    let (period, price) = (hours(24, 72), won(2 * RATE_MINOR));
+    let seen = |expected: Money| match reserve(7, period, 2) {
+        Command::Reserve { id, customer, period, days, currency, pay_within, .. } => {
+            Command::Reserve { id, customer, period, days, currency, expected_price: Some(expected), pay_within }
+        }
+        _ => unreachable!("it reserves"),
+    };
+    check(&[registered()], seen(price), NOW, Ok(&[reserved(7, period, 2)]));
+    let dollars = Money { currency: Currency::parse("USD").expect("the test gives a currency"), ..price };
+    for other in [won(price.minor - 1), won(price.minor + 1), dollars] {
+        check(&[registered()], seen(other), NOW, Err(Refusal::PriceChanged(price)));
+        check(&[registered(), reserved(7, period, 2)], seen(other), NOW, Ok(&[]));
+    }
 }
 
 #[test]
@@ -238,6 +255,7 @@ fn a_refusal_has_a_code_and_a_reason_that_clients_can_tell_apart() {
         Refusal::CurrencyNotServed(currency, currency),
         Refusal::CalendarFull,
         Refusal::PriceTooHigh,
+        Refusal::PriceChanged(won(1)),
         Refusal::ReservationCancelled,
         Refusal::AlreadyRented,
         Refusal::AlreadyReturned,

@@ -48,7 +48,7 @@ fn registered() -> Event {
 
 fn reserve(number: u64, period: Period, days: u32) -> Command {
     let (customer, currency) = ("ann".to_owned(), won(0).currency);
-    Command::Reserve { id: id(number), customer, period, days, currency, pay_within: PAY_WITHIN }
+    Command::Reserve { id: id(number), customer, period, days, currency, expected_price: None, pay_within: PAY_WITHIN }
 }
 
 fn reserved(number: u64, period: Period, days: u32) -> Event {

@@ -10,7 +10,9 @@ use std::time::Duration;
 use chassis::values::{Currency, Dates, Money};
 use chassis::{Aggregate, Timestamp};
 use jiff::tz::TimeZone;
-use resort::domain::{Claim, Command, Event, Hold, Limits, Listing, Refusal, Resort, ResortId, State, StayId};
+use resort::domain::{
+    ABANDONED_AFTER, Claim, Command, Event, Hold, Limits, Listing, Refusal, Resort, ResortId, State, StayId,
+};
 
 /// 2026-07-01T00:00:00Z: in Seoul it is nine in the morning.
 const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
@@ -64,7 +66,7 @@ fn price(dates: Dates) -> Money {
 }
 
 fn hold(number: u64, dates: Dates) -> Command {
-    Command::Hold(stay(number), claim(dates), LIMITS)
+    Command::Hold(stay(number), claim(dates), LIMITS, None)
 }
 
 fn keep(number: u64, dates: Dates) -> Command {

@@ -96,6 +96,39 @@ fn r2_a_hold_costs_the_rate_for_each_night() {
 }
 
 #[test]
+fn r2_a_hold_at_another_price_than_the_customer_saw_is_refused() {
+    let (dates, price) = (july(10, 13), price(july(10, 13)));
+    let seen = |price: Money| Command::Hold(stay(7), claim(dates), LIMITS, Some(price));
+    check(&[registered()], seen(price), NOW, Ok(&[held(7, dates)]));
+    let dollars = Money { currency: Currency::parse("USD").expect("the test gives a currency"), ..price };
+    for other in [won(price.minor - 1), won(price.minor + 1), dollars] {
+        check(&[registered()], seen(other), NOW, Err(Refusal::PriceChanged(price)));
+        check(&[registered(), held(7, dates)], seen(other), NOW, Ok(&[]));
+    }
+}
+
+#[test]
+fn r16_a_hold_makes_way_for_the_next_try_of_its_own_customer() {
+    let (given, retry) = (given_held(), |number| hold(number, july(11, 13)));
+    let abandoned = NOW + ABANDONED_AFTER;
+    let held_later = |number: u64| {
+        Event::Held(stay(number), kept(july(11, 13), State::Held { expires: abandoned + LIMITS.hold_for }))
+    };
+    check(&given, retry(8), NOW + (ABANDONED_AFTER - Duration::from_micros(1)), Err(Refusal::DatesTaken));
+    check(&given, retry(8), abandoned, Ok(&[Event::Lapsed(stay(7)), held_later(8)]));
+    let of_another = Claim { customer: "ben".to_owned(), dates: july(11, 13) };
+    check(&given, Command::Hold(stay(8), of_another, LIMITS, None), abandoned, Err(Refusal::DatesTaken));
+    // What is reserved or paid is no try.
+    for given in [given_reserved(), given_booked()] {
+        check(&given, retry(8), abandoned, Err(Refusal::DatesTaken));
+    }
+    // The reservation of the first try comes late: one of them has the nights.
+    let given = [given, vec![Event::Lapsed(stay(7)), held_later(8)]].concat();
+    let lost = Event::Lost(stay(7), kept(july(10, 12), State::Lost));
+    check(&given, keep(7, july(10, 12)), abandoned, Ok(&[lost]));
+}
+
+#[test]
 fn r2_a_night_is_held_once() {
     for given in [given_held(), given_reserved(), given_booked()] {
         for taken in [july(10, 12), july(11, 13), july(9, 11), july(1, 31), july(11, 12)] {
@@ -122,7 +155,7 @@ fn a_hold_is_made_once_and_for_the_same_dates_and_customer() {
     let other = Claim { customer: "bob".to_owned(), dates: dates() };
     for given in [given_held(), given_lapsed(), given_freed()] {
         check(&given, hold(7, july(20, 22)), NOW, Err(Refusal::DatesDiffer));
-        check(&given, Command::Hold(stay(7), other.clone(), LIMITS), NOW, Err(Refusal::DatesDiffer));
+        check(&given, Command::Hold(stay(7), other.clone(), LIMITS, None), NOW, Err(Refusal::DatesDiffer));
     }
 }
 
@@ -188,7 +221,7 @@ fn a_resort_has_a_limit_of_open_holds() {
     let mut given = vec![Event::Registered(resort_id(), listing_in("Asia/Seoul"), vec![wide], NOW)];
     given.extend((0..MAX_OPEN).map(|number| booked(100 + number as u64, night(number))));
     let limits = Limits { horizon_days: u32::MAX, ..LIMITS };
-    let next = Command::Hold(stay(7), claim(night(MAX_OPEN)), limits);
+    let next = Command::Hold(stay(7), claim(night(MAX_OPEN)), limits, None);
     check(&given, next, NOW, Err(Refusal::CalendarFull));
 }
 
@@ -298,6 +331,7 @@ fn a_refusal_has_a_code_and_a_reason_that_clients_can_tell_apart() {
         Refusal::DatesTaken,
         Refusal::CalendarFull,
         Refusal::PriceTooHigh,
+        Refusal::PriceChanged(won(1)),
         Refusal::DatesDiffer,
         Refusal::HoldEnded,
     ];

@@ -77,7 +77,7 @@ fn r3_an_unpaid_stay_lapses_at_its_expiry_and_not_earlier() {
 }
 
 #[test]
-fn r3_nobody_pays_after_the_day_of_arrival() {
+fn r16_nobody_pays_after_the_day_of_arrival() {
     let terms = Terms { pay_within: Duration::from_secs(30 * 24 * 3_600), ..TERMS };
     let expires = |time_zone: &str, now: Timestamp| {
         let booking = Booking { time_zone: time_zone.to_owned(), ..booking() };

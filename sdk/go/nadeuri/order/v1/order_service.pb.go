@@ -327,6 +327,8 @@ type CreateOrderRequest struct {
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	// Required. As in `nadeuri.payment.v1.ChargePaymentRequest`.
 	PaymentMethod string `protobuf:"bytes,5,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	// Optional. The price of the whole order that the customer was shown. If it is another one, nothing is charged.
+	ExpectedPrice *v1.Money `protobuf:"bytes,6,opt,name=expected_price,json=expectedPrice,proto3" json:"expected_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -394,6 +396,13 @@ func (x *CreateOrderRequest) GetPaymentMethod() string {
 		return x.PaymentMethod
 	}
 	return ""
+}
+
+func (x *CreateOrderRequest) GetExpectedPrice() *v1.Money {
+	if x != nil {
+		return x.ExpectedPrice
+	}
+	return nil
 }
 
 // The response of `CreateOrder`.
@@ -779,7 +788,7 @@ const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vexpire_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xb4\x01\n" +
+	"expireTime\"\xf4\x01\n" +
 	"\x12CreateOrderRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1d\n" +
@@ -787,7 +796,8 @@ const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"product_id\x18\x02 \x01(\tR\tproductId\x12\x1a\n" +
 	"\bquantity\x18\x03 \x01(\x05R\bquantity\x12\x18\n" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12*\n" +
-	"\x0epayment_method\x18\x05 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\"D\n" +
+	"\x0epayment_method\x18\x05 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\x12>\n" +
+	"\x0eexpected_price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"D\n" +
 	"\x13CreateOrderResponse\x12-\n" +
 	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"N\n" +
 	"\x12CancelOrderRequest\x12\x1d\n" +
@@ -868,24 +878,25 @@ var file_nadeuri_order_v1_order_service_proto_depIdxs = []int32{
 	12, // 3: nadeuri.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
 	12, // 4: nadeuri.order.v1.Order.update_time:type_name -> google.protobuf.Timestamp
 	12, // 5: nadeuri.order.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
-	2,  // 6: nadeuri.order.v1.CreateOrderResponse.order:type_name -> nadeuri.order.v1.Order
-	2,  // 7: nadeuri.order.v1.CancelOrderResponse.order:type_name -> nadeuri.order.v1.Order
-	2,  // 8: nadeuri.order.v1.GetOrderResponse.order:type_name -> nadeuri.order.v1.Order
-	0,  // 9: nadeuri.order.v1.ListOrdersRequest.state:type_name -> nadeuri.order.v1.OrderState
-	2,  // 10: nadeuri.order.v1.ListOrdersResponse.orders:type_name -> nadeuri.order.v1.Order
-	3,  // 11: nadeuri.order.v1.OrderService.CreateOrder:input_type -> nadeuri.order.v1.CreateOrderRequest
-	5,  // 12: nadeuri.order.v1.OrderService.CancelOrder:input_type -> nadeuri.order.v1.CancelOrderRequest
-	7,  // 13: nadeuri.order.v1.OrderService.GetOrder:input_type -> nadeuri.order.v1.GetOrderRequest
-	9,  // 14: nadeuri.order.v1.OrderService.ListOrders:input_type -> nadeuri.order.v1.ListOrdersRequest
-	4,  // 15: nadeuri.order.v1.OrderService.CreateOrder:output_type -> nadeuri.order.v1.CreateOrderResponse
-	6,  // 16: nadeuri.order.v1.OrderService.CancelOrder:output_type -> nadeuri.order.v1.CancelOrderResponse
-	8,  // 17: nadeuri.order.v1.OrderService.GetOrder:output_type -> nadeuri.order.v1.GetOrderResponse
-	10, // 18: nadeuri.order.v1.OrderService.ListOrders:output_type -> nadeuri.order.v1.ListOrdersResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 6: nadeuri.order.v1.CreateOrderRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	2,  // 7: nadeuri.order.v1.CreateOrderResponse.order:type_name -> nadeuri.order.v1.Order
+	2,  // 8: nadeuri.order.v1.CancelOrderResponse.order:type_name -> nadeuri.order.v1.Order
+	2,  // 9: nadeuri.order.v1.GetOrderResponse.order:type_name -> nadeuri.order.v1.Order
+	0,  // 10: nadeuri.order.v1.ListOrdersRequest.state:type_name -> nadeuri.order.v1.OrderState
+	2,  // 11: nadeuri.order.v1.ListOrdersResponse.orders:type_name -> nadeuri.order.v1.Order
+	3,  // 12: nadeuri.order.v1.OrderService.CreateOrder:input_type -> nadeuri.order.v1.CreateOrderRequest
+	5,  // 13: nadeuri.order.v1.OrderService.CancelOrder:input_type -> nadeuri.order.v1.CancelOrderRequest
+	7,  // 14: nadeuri.order.v1.OrderService.GetOrder:input_type -> nadeuri.order.v1.GetOrderRequest
+	9,  // 15: nadeuri.order.v1.OrderService.ListOrders:input_type -> nadeuri.order.v1.ListOrdersRequest
+	4,  // 16: nadeuri.order.v1.OrderService.CreateOrder:output_type -> nadeuri.order.v1.CreateOrderResponse
+	6,  // 17: nadeuri.order.v1.OrderService.CancelOrder:output_type -> nadeuri.order.v1.CancelOrderResponse
+	8,  // 18: nadeuri.order.v1.OrderService.GetOrder:output_type -> nadeuri.order.v1.GetOrderResponse
+	10, // 19: nadeuri.order.v1.OrderService.ListOrders:output_type -> nadeuri.order.v1.ListOrdersResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_order_v1_order_service_proto_init() }

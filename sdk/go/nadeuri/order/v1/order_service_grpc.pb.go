@@ -37,8 +37,8 @@ type OrderServiceClient interface {
 	// stock is taken afterwards: if it does not suffice, the order is cancelled and refunded.
 	//
 	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after its creation);
-	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PAYMENT_REFUSED` if the
-	// processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
+	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PRICE_CHANGED` if it is
+	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
 	// `PAYMENT_CANCELLED` if the customer cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or
 	// its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
 	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.
@@ -118,8 +118,8 @@ type OrderServiceServer interface {
 	// stock is taken afterwards: if it does not suffice, the order is cancelled and refunded.
 	//
 	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after its creation);
-	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PAYMENT_REFUSED` if the
-	// processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
+	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PRICE_CHANGED` if it is
+	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
 	// `PAYMENT_CANCELLED` if the customer cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or
 	// its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
 	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.

@@ -307,9 +307,11 @@ type ReserveCarRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	CarId string `protobuf:"bytes,2,opt,name=car_id,json=carId,proto3" json:"car_id,omitempty"`
-	// Required. It must not have ended, nor have started more than an hour ago; at most 90 days long, and ending at most
-	// two years from now (both are settings of the region).
-	Period        *v1.Period `protobuf:"bytes,3,opt,name=period,proto3" json:"period,omitempty"`
+	// Required. It must not have ended, nor have started more than an hour ago; from half an hour to 90 days long, and
+	// ending at most two years from now (the last two are settings of the region).
+	Period *v1.Period `protobuf:"bytes,3,opt,name=period,proto3" json:"period,omitempty"`
+	// Optional. The price that the customer was shown. If it is another one, nothing is reserved.
+	ExpectedPrice *v11.Money `protobuf:"bytes,4,opt,name=expected_price,json=expectedPrice,proto3" json:"expected_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -361,6 +363,13 @@ func (x *ReserveCarRequest) GetCarId() string {
 func (x *ReserveCarRequest) GetPeriod() *v1.Period {
 	if x != nil {
 		return x.Period
+	}
+	return nil
+}
+
+func (x *ReserveCarRequest) GetExpectedPrice() *v11.Money {
+	if x != nil {
+		return x.ExpectedPrice
 	}
 	return nil
 }
@@ -1334,12 +1343,13 @@ const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vexpire_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"|\n" +
+	"expireTime\"\xbc\x01\n" +
 	"\x11ReserveCarRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
 	"\x06car_id\x18\x02 \x01(\tR\x05carId\x121\n" +
-	"\x06period\x18\x03 \x01(\v2\x19.nadeuri.period.v1.PeriodR\x06period\"V\n" +
+	"\x06period\x18\x03 \x01(\v2\x19.nadeuri.period.v1.PeriodR\x06period\x12>\n" +
+	"\x0eexpected_price\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"V\n" +
 	"\x12ReserveCarResponse\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"`\n" +
 	"\x18CancelReservationRequest\x12\x1d\n" +
@@ -1470,38 +1480,39 @@ var file_nadeuri_rental_v1_rental_service_proto_depIdxs = []int32{
 	24, // 5: nadeuri.rental.v1.Reservation.update_time:type_name -> google.protobuf.Timestamp
 	24, // 6: nadeuri.rental.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
 	22, // 7: nadeuri.rental.v1.ReserveCarRequest.period:type_name -> nadeuri.period.v1.Period
-	2,  // 8: nadeuri.rental.v1.ReserveCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 9: nadeuri.rental.v1.CancelReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 10: nadeuri.rental.v1.RentCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 11: nadeuri.rental.v1.ReturnCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 12: nadeuri.rental.v1.RateRentalResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 13: nadeuri.rental.v1.GetReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	0,  // 14: nadeuri.rental.v1.ListReservationsRequest.state:type_name -> nadeuri.rental.v1.ReservationState
-	2,  // 15: nadeuri.rental.v1.ListReservationsResponse.reservations:type_name -> nadeuri.rental.v1.Reservation
-	19, // 16: nadeuri.rental.v1.GetRegionResponse.region:type_name -> nadeuri.rental.v1.Region
-	3,  // 17: nadeuri.rental.v1.RentalService.ReserveCar:input_type -> nadeuri.rental.v1.ReserveCarRequest
-	5,  // 18: nadeuri.rental.v1.RentalService.CancelReservation:input_type -> nadeuri.rental.v1.CancelReservationRequest
-	7,  // 19: nadeuri.rental.v1.RentalService.RentCar:input_type -> nadeuri.rental.v1.RentCarRequest
-	9,  // 20: nadeuri.rental.v1.RentalService.ReturnCar:input_type -> nadeuri.rental.v1.ReturnCarRequest
-	11, // 21: nadeuri.rental.v1.RentalService.RateRental:input_type -> nadeuri.rental.v1.RateRentalRequest
-	13, // 22: nadeuri.rental.v1.RentalService.GetReservation:input_type -> nadeuri.rental.v1.GetReservationRequest
-	15, // 23: nadeuri.rental.v1.RentalService.ListReservations:input_type -> nadeuri.rental.v1.ListReservationsRequest
-	17, // 24: nadeuri.rental.v1.RentalService.GetRegion:input_type -> nadeuri.rental.v1.GetRegionRequest
-	20, // 25: nadeuri.rental.v1.RentalService.RetireCar:input_type -> nadeuri.rental.v1.RetireCarRequest
-	4,  // 26: nadeuri.rental.v1.RentalService.ReserveCar:output_type -> nadeuri.rental.v1.ReserveCarResponse
-	6,  // 27: nadeuri.rental.v1.RentalService.CancelReservation:output_type -> nadeuri.rental.v1.CancelReservationResponse
-	8,  // 28: nadeuri.rental.v1.RentalService.RentCar:output_type -> nadeuri.rental.v1.RentCarResponse
-	10, // 29: nadeuri.rental.v1.RentalService.ReturnCar:output_type -> nadeuri.rental.v1.ReturnCarResponse
-	12, // 30: nadeuri.rental.v1.RentalService.RateRental:output_type -> nadeuri.rental.v1.RateRentalResponse
-	14, // 31: nadeuri.rental.v1.RentalService.GetReservation:output_type -> nadeuri.rental.v1.GetReservationResponse
-	16, // 32: nadeuri.rental.v1.RentalService.ListReservations:output_type -> nadeuri.rental.v1.ListReservationsResponse
-	18, // 33: nadeuri.rental.v1.RentalService.GetRegion:output_type -> nadeuri.rental.v1.GetRegionResponse
-	21, // 34: nadeuri.rental.v1.RentalService.RetireCar:output_type -> nadeuri.rental.v1.RetireCarResponse
-	26, // [26:35] is the sub-list for method output_type
-	17, // [17:26] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	23, // 8: nadeuri.rental.v1.ReserveCarRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	2,  // 9: nadeuri.rental.v1.ReserveCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 10: nadeuri.rental.v1.CancelReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 11: nadeuri.rental.v1.RentCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 12: nadeuri.rental.v1.ReturnCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 13: nadeuri.rental.v1.RateRentalResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 14: nadeuri.rental.v1.GetReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	0,  // 15: nadeuri.rental.v1.ListReservationsRequest.state:type_name -> nadeuri.rental.v1.ReservationState
+	2,  // 16: nadeuri.rental.v1.ListReservationsResponse.reservations:type_name -> nadeuri.rental.v1.Reservation
+	19, // 17: nadeuri.rental.v1.GetRegionResponse.region:type_name -> nadeuri.rental.v1.Region
+	3,  // 18: nadeuri.rental.v1.RentalService.ReserveCar:input_type -> nadeuri.rental.v1.ReserveCarRequest
+	5,  // 19: nadeuri.rental.v1.RentalService.CancelReservation:input_type -> nadeuri.rental.v1.CancelReservationRequest
+	7,  // 20: nadeuri.rental.v1.RentalService.RentCar:input_type -> nadeuri.rental.v1.RentCarRequest
+	9,  // 21: nadeuri.rental.v1.RentalService.ReturnCar:input_type -> nadeuri.rental.v1.ReturnCarRequest
+	11, // 22: nadeuri.rental.v1.RentalService.RateRental:input_type -> nadeuri.rental.v1.RateRentalRequest
+	13, // 23: nadeuri.rental.v1.RentalService.GetReservation:input_type -> nadeuri.rental.v1.GetReservationRequest
+	15, // 24: nadeuri.rental.v1.RentalService.ListReservations:input_type -> nadeuri.rental.v1.ListReservationsRequest
+	17, // 25: nadeuri.rental.v1.RentalService.GetRegion:input_type -> nadeuri.rental.v1.GetRegionRequest
+	20, // 26: nadeuri.rental.v1.RentalService.RetireCar:input_type -> nadeuri.rental.v1.RetireCarRequest
+	4,  // 27: nadeuri.rental.v1.RentalService.ReserveCar:output_type -> nadeuri.rental.v1.ReserveCarResponse
+	6,  // 28: nadeuri.rental.v1.RentalService.CancelReservation:output_type -> nadeuri.rental.v1.CancelReservationResponse
+	8,  // 29: nadeuri.rental.v1.RentalService.RentCar:output_type -> nadeuri.rental.v1.RentCarResponse
+	10, // 30: nadeuri.rental.v1.RentalService.ReturnCar:output_type -> nadeuri.rental.v1.ReturnCarResponse
+	12, // 31: nadeuri.rental.v1.RentalService.RateRental:output_type -> nadeuri.rental.v1.RateRentalResponse
+	14, // 32: nadeuri.rental.v1.RentalService.GetReservation:output_type -> nadeuri.rental.v1.GetReservationResponse
+	16, // 33: nadeuri.rental.v1.RentalService.ListReservations:output_type -> nadeuri.rental.v1.ListReservationsResponse
+	18, // 34: nadeuri.rental.v1.RentalService.GetRegion:output_type -> nadeuri.rental.v1.GetRegionResponse
+	21, // 35: nadeuri.rental.v1.RentalService.RetireCar:output_type -> nadeuri.rental.v1.RetireCarResponse
+	27, // [27:36] is the sub-list for method output_type
+	18, // [18:27] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_rental_v1_rental_service_proto_init() }

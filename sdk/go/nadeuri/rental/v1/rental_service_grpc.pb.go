@@ -43,8 +43,8 @@ type RentalServiceClient interface {
 	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with
 	// `PERIOD_TAKEN` if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out,
 	// `CURRENCY_NOT_SERVED` if its price is not in the currency of this region, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, or `CALENDAR_FULL` if the car has too many reservations; `INVALID_ARGUMENT` if the period is over
-	// or too long.
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, or `CALENDAR_FULL` if the car has too many
+	// reservations; `INVALID_ARGUMENT` if the period is over, too short or too long.
 	ReserveCar(ctx context.Context, in *ReserveCarRequest, opts ...grpc.CallOption) (*ReserveCarResponse, error)
 	// Cancels a reservation that is not a rental yet. The period is free again, and a payment is refunded. Cancelling it
 	// again changes nothing.
@@ -193,8 +193,8 @@ type RentalServiceServer interface {
 	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with
 	// `PERIOD_TAKEN` if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out,
 	// `CURRENCY_NOT_SERVED` if its price is not in the currency of this region, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, or `CALENDAR_FULL` if the car has too many reservations; `INVALID_ARGUMENT` if the period is over
-	// or too long.
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, or `CALENDAR_FULL` if the car has too many
+	// reservations; `INVALID_ARGUMENT` if the period is over, too short or too long.
 	ReserveCar(context.Context, *ReserveCarRequest) (*ReserveCarResponse, error)
 	// Cancels a reservation that is not a rental yet. The period is free again, and a payment is refunded. Cancelling it
 	// again changes nothing.

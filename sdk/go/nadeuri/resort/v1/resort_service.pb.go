@@ -841,7 +841,9 @@ type HoldDatesRequest struct {
 	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Required. The nights: from the first night to the day of departure. The first night must not be over in the
 	// resort's time zone; at most 30 nights, and ending at most two years from now (both are settings).
-	Dates         *v11.Dates `protobuf:"bytes,5,opt,name=dates,proto3" json:"dates,omitempty"`
+	Dates *v11.Dates `protobuf:"bytes,5,opt,name=dates,proto3" json:"dates,omitempty"`
+	// Optional. The price that the customer was shown. If it is another one, nothing is held.
+	ExpectedPrice *v1.Money `protobuf:"bytes,6,opt,name=expected_price,json=expectedPrice,proto3" json:"expected_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -907,6 +909,13 @@ func (x *HoldDatesRequest) GetCustomerId() string {
 func (x *HoldDatesRequest) GetDates() *v11.Dates {
 	if x != nil {
 		return x.Dates
+	}
+	return nil
+}
+
+func (x *HoldDatesRequest) GetExpectedPrice() *v1.Money {
+	if x != nil {
+		return x.ExpectedPrice
 	}
 	return nil
 }
@@ -1019,7 +1028,7 @@ const file_nadeuri_resort_v1_resort_service_proto_rawDesc = "" +
 	"free_dates\x18\x05 \x01(\v2\x18.nadeuri.period.v1.DatesR\tfreeDates\"r\n" +
 	"\x13ListResortsResponse\x123\n" +
 	"\aresorts\x18\x01 \x03(\v2\x19.nadeuri.resort.v1.ResortR\aresorts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb8\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf8\x01\n" +
 	"\x10HoldDatesRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1b\n" +
@@ -1027,7 +1036,8 @@ const file_nadeuri_resort_v1_resort_service_proto_rawDesc = "" +
 	"\astay_id\x18\x03 \x01(\tR\x06stayId\x12\x1f\n" +
 	"\vcustomer_id\x18\x04 \x01(\tR\n" +
 	"customerId\x12.\n" +
-	"\x05dates\x18\x05 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\"@\n" +
+	"\x05dates\x18\x05 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\x12>\n" +
+	"\x0eexpected_price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"@\n" +
 	"\x11HoldDatesResponse\x12+\n" +
 	"\x04hold\x18\x01 \x01(\v2\x17.nadeuri.resort.v1.HoldR\x04hold*\x82\x01\n" +
 	"\tHoldState\x12\x1a\n" +
@@ -1103,22 +1113,23 @@ var file_nadeuri_resort_v1_resort_service_proto_depIdxs = []int32{
 	15, // 19: nadeuri.resort.v1.ListResortsRequest.free_dates:type_name -> nadeuri.period.v1.Dates
 	1,  // 20: nadeuri.resort.v1.ListResortsResponse.resorts:type_name -> nadeuri.resort.v1.Resort
 	15, // 21: nadeuri.resort.v1.HoldDatesRequest.dates:type_name -> nadeuri.period.v1.Dates
-	3,  // 22: nadeuri.resort.v1.HoldDatesResponse.hold:type_name -> nadeuri.resort.v1.Hold
-	4,  // 23: nadeuri.resort.v1.ResortService.RegisterResort:input_type -> nadeuri.resort.v1.RegisterResortRequest
-	6,  // 24: nadeuri.resort.v1.ResortService.OfferDates:input_type -> nadeuri.resort.v1.OfferDatesRequest
-	8,  // 25: nadeuri.resort.v1.ResortService.GetResort:input_type -> nadeuri.resort.v1.GetResortRequest
-	10, // 26: nadeuri.resort.v1.ResortService.ListResorts:input_type -> nadeuri.resort.v1.ListResortsRequest
-	12, // 27: nadeuri.resort.v1.ResortService.HoldDates:input_type -> nadeuri.resort.v1.HoldDatesRequest
-	5,  // 28: nadeuri.resort.v1.ResortService.RegisterResort:output_type -> nadeuri.resort.v1.RegisterResortResponse
-	7,  // 29: nadeuri.resort.v1.ResortService.OfferDates:output_type -> nadeuri.resort.v1.OfferDatesResponse
-	9,  // 30: nadeuri.resort.v1.ResortService.GetResort:output_type -> nadeuri.resort.v1.GetResortResponse
-	11, // 31: nadeuri.resort.v1.ResortService.ListResorts:output_type -> nadeuri.resort.v1.ListResortsResponse
-	13, // 32: nadeuri.resort.v1.ResortService.HoldDates:output_type -> nadeuri.resort.v1.HoldDatesResponse
-	28, // [28:33] is the sub-list for method output_type
-	23, // [23:28] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	14, // 22: nadeuri.resort.v1.HoldDatesRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	3,  // 23: nadeuri.resort.v1.HoldDatesResponse.hold:type_name -> nadeuri.resort.v1.Hold
+	4,  // 24: nadeuri.resort.v1.ResortService.RegisterResort:input_type -> nadeuri.resort.v1.RegisterResortRequest
+	6,  // 25: nadeuri.resort.v1.ResortService.OfferDates:input_type -> nadeuri.resort.v1.OfferDatesRequest
+	8,  // 26: nadeuri.resort.v1.ResortService.GetResort:input_type -> nadeuri.resort.v1.GetResortRequest
+	10, // 27: nadeuri.resort.v1.ResortService.ListResorts:input_type -> nadeuri.resort.v1.ListResortsRequest
+	12, // 28: nadeuri.resort.v1.ResortService.HoldDates:input_type -> nadeuri.resort.v1.HoldDatesRequest
+	5,  // 29: nadeuri.resort.v1.ResortService.RegisterResort:output_type -> nadeuri.resort.v1.RegisterResortResponse
+	7,  // 30: nadeuri.resort.v1.ResortService.OfferDates:output_type -> nadeuri.resort.v1.OfferDatesResponse
+	9,  // 31: nadeuri.resort.v1.ResortService.GetResort:output_type -> nadeuri.resort.v1.GetResortResponse
+	11, // 32: nadeuri.resort.v1.ResortService.ListResorts:output_type -> nadeuri.resort.v1.ListResortsResponse
+	13, // 33: nadeuri.resort.v1.ResortService.HoldDates:output_type -> nadeuri.resort.v1.HoldDatesResponse
+	29, // [29:34] is the sub-list for method output_type
+	24, // [24:29] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_resort_v1_resort_service_proto_init() }

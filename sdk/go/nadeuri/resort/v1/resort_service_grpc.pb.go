@@ -54,7 +54,7 @@ type ResortServiceClient interface {
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST` if the first night is
 	// over in the resort's time zone, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
 	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
 	// over.
 	HoldDates(ctx context.Context, in *HoldDatesRequest, opts ...grpc.CallOption) (*HoldDatesResponse, error)
 }
@@ -143,7 +143,7 @@ type ResortServiceServer interface {
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST` if the first night is
 	// over in the resort's time zone, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
 	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
 	// over.
 	HoldDates(context.Context, *HoldDatesRequest) (*HoldDatesResponse, error)
 	mustEmbedUnimplementedResortServiceServer()

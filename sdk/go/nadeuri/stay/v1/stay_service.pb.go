@@ -340,7 +340,9 @@ type ReserveStayRequest struct {
 	ResortId string `protobuf:"bytes,2,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
 	// Required. The nights: from the first night to the day of departure. The first night must not be over in the
 	// resort's time zone; at most 30 nights, and ending at most two years from now (both are settings of `resort`).
-	Dates         *v1.Dates `protobuf:"bytes,3,opt,name=dates,proto3" json:"dates,omitempty"`
+	Dates *v1.Dates `protobuf:"bytes,3,opt,name=dates,proto3" json:"dates,omitempty"`
+	// Optional. The price that the customer was shown. If it is another one, nothing is reserved.
+	ExpectedPrice *v11.Money `protobuf:"bytes,4,opt,name=expected_price,json=expectedPrice,proto3" json:"expected_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -392,6 +394,13 @@ func (x *ReserveStayRequest) GetResortId() string {
 func (x *ReserveStayRequest) GetDates() *v1.Dates {
 	if x != nil {
 		return x.Dates
+	}
+	return nil
+}
+
+func (x *ReserveStayRequest) GetExpectedPrice() *v11.Money {
+	if x != nil {
+		return x.ExpectedPrice
 	}
 	return nil
 }
@@ -783,12 +792,13 @@ const file_nadeuri_stay_v1_stay_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\x80\x01\n" +
+	"updateTime\"\xc0\x01\n" +
 	"\x12ReserveStayRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1b\n" +
 	"\tresort_id\x18\x02 \x01(\tR\bresortId\x12.\n" +
-	"\x05dates\x18\x03 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\"@\n" +
+	"\x05dates\x18\x03 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\x12>\n" +
+	"\x0eexpected_price\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"@\n" +
 	"\x13ReserveStayResponse\x12)\n" +
 	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\"K\n" +
 	"\x11CancelStayRequest\x12\x1d\n" +
@@ -871,24 +881,25 @@ var file_nadeuri_stay_v1_stay_service_proto_depIdxs = []int32{
 	13, // 8: nadeuri.stay.v1.Stay.create_time:type_name -> google.protobuf.Timestamp
 	13, // 9: nadeuri.stay.v1.Stay.update_time:type_name -> google.protobuf.Timestamp
 	11, // 10: nadeuri.stay.v1.ReserveStayRequest.dates:type_name -> nadeuri.period.v1.Dates
-	2,  // 11: nadeuri.stay.v1.ReserveStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
-	2,  // 12: nadeuri.stay.v1.CancelStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
-	2,  // 13: nadeuri.stay.v1.GetStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
-	0,  // 14: nadeuri.stay.v1.ListStaysRequest.state:type_name -> nadeuri.stay.v1.StayState
-	2,  // 15: nadeuri.stay.v1.ListStaysResponse.stays:type_name -> nadeuri.stay.v1.Stay
-	3,  // 16: nadeuri.stay.v1.StayService.ReserveStay:input_type -> nadeuri.stay.v1.ReserveStayRequest
-	5,  // 17: nadeuri.stay.v1.StayService.CancelStay:input_type -> nadeuri.stay.v1.CancelStayRequest
-	7,  // 18: nadeuri.stay.v1.StayService.GetStay:input_type -> nadeuri.stay.v1.GetStayRequest
-	9,  // 19: nadeuri.stay.v1.StayService.ListStays:input_type -> nadeuri.stay.v1.ListStaysRequest
-	4,  // 20: nadeuri.stay.v1.StayService.ReserveStay:output_type -> nadeuri.stay.v1.ReserveStayResponse
-	6,  // 21: nadeuri.stay.v1.StayService.CancelStay:output_type -> nadeuri.stay.v1.CancelStayResponse
-	8,  // 22: nadeuri.stay.v1.StayService.GetStay:output_type -> nadeuri.stay.v1.GetStayResponse
-	10, // 23: nadeuri.stay.v1.StayService.ListStays:output_type -> nadeuri.stay.v1.ListStaysResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	12, // 11: nadeuri.stay.v1.ReserveStayRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	2,  // 12: nadeuri.stay.v1.ReserveStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
+	2,  // 13: nadeuri.stay.v1.CancelStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
+	2,  // 14: nadeuri.stay.v1.GetStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
+	0,  // 15: nadeuri.stay.v1.ListStaysRequest.state:type_name -> nadeuri.stay.v1.StayState
+	2,  // 16: nadeuri.stay.v1.ListStaysResponse.stays:type_name -> nadeuri.stay.v1.Stay
+	3,  // 17: nadeuri.stay.v1.StayService.ReserveStay:input_type -> nadeuri.stay.v1.ReserveStayRequest
+	5,  // 18: nadeuri.stay.v1.StayService.CancelStay:input_type -> nadeuri.stay.v1.CancelStayRequest
+	7,  // 19: nadeuri.stay.v1.StayService.GetStay:input_type -> nadeuri.stay.v1.GetStayRequest
+	9,  // 20: nadeuri.stay.v1.StayService.ListStays:input_type -> nadeuri.stay.v1.ListStaysRequest
+	4,  // 21: nadeuri.stay.v1.StayService.ReserveStay:output_type -> nadeuri.stay.v1.ReserveStayResponse
+	6,  // 22: nadeuri.stay.v1.StayService.CancelStay:output_type -> nadeuri.stay.v1.CancelStayResponse
+	8,  // 23: nadeuri.stay.v1.StayService.GetStay:output_type -> nadeuri.stay.v1.GetStayResponse
+	10, // 24: nadeuri.stay.v1.StayService.ListStays:output_type -> nadeuri.stay.v1.ListStaysResponse
+	21, // [21:25] is the sub-list for method output_type
+	17, // [17:21] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_stay_v1_stay_service_proto_init() }
