@@ -92,7 +92,6 @@ impl Money {
     }
 
     /// Parses a price that may be left out.
-    #[expect(clippy::option_option, reason = "the outer one says whether it is valid, as of all fields")]
     pub fn optional_price(fields: &mut Fields, path: &str, proto: Option<&money::v1::Money>) -> Option<Option<Money>> {
         match proto {
             None => Some(None),
