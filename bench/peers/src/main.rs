@@ -1,7 +1,7 @@
 //! What others would build in place of the product: the same three durable steps, reserve, pay, shown.
 //!
 //! Each peer has the rules that the flow needs, and no others: a car is reserved by one customer at a time, a payment
-//! is made once, the page shows what was paid. The product does more in the same flow (docs/evidence/peers.md).
+//! is made once, the page shows what was paid. The product does more in the same flow (docs/evidence/benchmarks.md).
 
 mod common;
 mod load;
