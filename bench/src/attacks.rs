@@ -94,8 +94,7 @@ async fn customer(product: &Product, cars: Arc<Vec<String>>, each: Duration) -> 
 }
 
 async fn reserve(channel: &Channel, name: &str, car_id: String, hour: u64) -> Result<String, Status> {
-    let request =
-        ReserveCarRequest { request_id: String::new(), car_id, period: Some(period(hour)), ..Default::default() };
+    let request = ReserveCarRequest { car_id, period: Some(period(hour)), ..Default::default() };
     Ok(call(channel, of(name, request)).await?.reservation.unwrap_or_default().reservation_id)
 }
 

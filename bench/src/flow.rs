@@ -16,7 +16,7 @@ use tonic::{Request, Status};
 
 use crate::load::{self, WARM_UP, call, closed_loop, register_cars};
 use crate::product::{Product, Store};
-use crate::report::{Goal, Table};
+use crate::report::{Goal, Measured, Table};
 use crate::{events, raw};
 
 /// Commits, one after the other.
@@ -32,18 +32,9 @@ pub async fn measure(
     let commit_ms = 1_000.0 / raw::pgbench(postgres, 1, each).await?;
     let event_ms = events::raw_round_trip_ms(amqp).await?;
     let raw_ms = COMMITS * commit_ms + event_ms;
-    let cars = register_cars(product, 2_000).await?;
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let flows = Flows::prepare(product).await?;
     for clients in [1, 16] {
-        let cars = cars.clone();
-        // All clients together poll at most 1,000 times per second: polling is not what is measured.
-        let look_again = Duration::from_millis(clients as u64);
-        let measured = closed_loop(&product.address, clients, each, move |channel, _| {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let car = cars[number as usize % cars.len()].clone();
-            flow(channel, car, 24 + number / cars.len() as u64, look_again)
-        })
-        .await?;
+        let measured = flows.run(product, clients, each).await?;
         let goal = (clients == 1).then_some(Goal::AtMost(3.0));
         table.latency("reserve, pay, see it", clients, &measured, raw_ms, goal);
         let mut parts = PARTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -61,6 +52,38 @@ pub async fn measure(
     Ok(())
 }
 
+/// The flows of measurements: each with the next car, and after the last car at the next hour.
+#[derive(Clone)]
+pub struct Flows {
+    cars: Arc<Vec<String>>,
+    next: Arc<AtomicU64>,
+}
+
+impl Flows {
+    /// Registers the cars.
+    pub async fn prepare(product: &Product) -> anyhow::Result<Flows> {
+        Ok(Flows { cars: register_cars(product, 2_000).await?, next: Arc::default() })
+    }
+
+    /// The number of flows so far.
+    pub fn count(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Runs flows for a while.
+    pub async fn run(&self, product: &Product, clients: usize, each: Duration) -> anyhow::Result<Measured> {
+        let Flows { cars, next } = self.clone();
+        // All clients together poll at most 1,000 times per second: polling is not what is measured.
+        let look_again = Duration::from_millis(clients as u64);
+        closed_loop(&product.address, clients, each, move |channel, _| {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let car = cars[number as usize % cars.len()].clone();
+            flow(channel, car, 24 + number / cars.len() as u64, look_again)
+        })
+        .await
+    }
+}
+
 /// The flow by one client on each of three replicas, beside one replica alone: whichever of them relays the events, a
 /// customer of another one does not wait for it.
 pub async fn replicas(
@@ -71,17 +94,8 @@ pub async fn replicas(
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let first = Product::start(binary, &Store::Postgres(postgres), amqp).await?;
-    let cars = register_cars(&first, 2_000).await?;
-    let next = Arc::new(AtomicU64::new(0));
-    let measure = async |product: &Product| {
-        let (cars, next) = (cars.clone(), next.clone());
-        let measured = closed_loop(&product.address, 1, each, move |channel, _| {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let car = cars[number as usize % cars.len()].clone();
-            flow(channel, car, 24 + number / cars.len() as u64, Duration::from_millis(1))
-        });
-        measured.await
-    };
+    let flows = Flows::prepare(&first).await?;
+    let measure = async |product: &Product| flows.run(product, 1, each).await;
     let mut row = |what: &str, ours: f64, other: f64, goal| {
         let cells = [format!("{ours:.1} ms"), format!("{other:.1} ms")];
         table.ratio(&format!("reserve, pay, see it: {what}"), &cells, ours / other, goal);

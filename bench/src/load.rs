@@ -140,7 +140,7 @@ pub async fn reserve(
 /// Reserves a car for an hour that starts this many hours from now. Returns the id of the reservation.
 pub async fn reserve_once(channel: Channel, car_id: String, in_hours: u64) -> Result<String, Status> {
     let period = period(in_hours);
-    let request = ReserveCarRequest { request_id: String::new(), car_id, period: Some(period), ..Default::default() };
+    let request = ReserveCarRequest { car_id, period: Some(period), ..Default::default() };
     let reserved = call(&channel, Request::new(request)).await?.reservation;
     Ok(reserved.unwrap_or_default().reservation_id)
 }

@@ -60,7 +60,6 @@ pub async fn until_stocked(channel: Channel, product_id: String, look_again: Dur
 
 async fn order_once(channel: Channel, product_id: String) -> Result<Order, Status> {
     let request = CreateOrderRequest {
-        request_id: String::new(),
         product_id,
         quantity: 1,
         address: "1 Sejong-daero, Seoul".to_owned(),

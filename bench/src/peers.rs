@@ -6,8 +6,6 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,7 +14,6 @@ use tokio::time::Instant;
 
 use crate::cost::servers::Servers;
 use crate::flow;
-use crate::load::{closed_loop, register_cars};
 use crate::product::{Product, Store, cpu_of};
 use crate::raw;
 use crate::report::Table;
@@ -36,7 +33,7 @@ pub struct Programs<'a> {
 }
 
 /// What was measured with a number of clients.
-struct Flows {
+struct Results {
     per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
@@ -70,35 +67,28 @@ pub async fn measure(
     Ok(())
 }
 
-async fn product(binary: &Path, postgres: &str, amqp: &str, each: Duration) -> anyhow::Result<Vec<Flows>> {
+async fn product(binary: &Path, postgres: &str, amqp: &str, each: Duration) -> anyhow::Result<Vec<Results>> {
     let product = Product::start(binary, &Store::Postgres(postgres), amqp).await?;
     let servers = Servers::find(postgres, amqp, product.name()).await?;
-    let cars = register_cars(&product, 2_000).await?;
-    let next = Arc::new(AtomicU64::new(0));
+    let flows = flow::Flows::prepare(&product).await?;
     let mut results = Vec::new();
     for clients in CLIENTS {
-        let used = async || anyhow::Ok(product.cpu()? + servers.cpu()?);
-        let (before, first) = (used().await?, next.load(Ordering::Relaxed));
-        let (cars, counter) = (cars.clone(), next.clone());
-        let flows = closed_loop(&product.address, usize::try_from(clients)?, each, move |channel, _| {
-            let number = counter.fetch_add(1, Ordering::Relaxed);
-            let car = cars[number as usize % cars.len()].clone();
-            flow::flow(channel, car, 24 + number / cars.len() as u64, Duration::from_millis(clients))
-        });
-        let measured = flows.await?;
-        let count = next.load(Ordering::Relaxed) - first;
-        results.push(Flows {
+        let used = || anyhow::Ok(product.cpu()? + servers.cpu()?);
+        let (before, first) = (used()?, flows.count());
+        let measured = flows.run(&product, usize::try_from(clients)?, each).await?;
+        let count = flows.count() - first;
+        results.push(Results {
             per_second: measured.per_second(),
             p50_ms: measured.millis(0.5),
             p99_ms: measured.millis(0.99),
-            cpu_ms: (used().await? - before).as_secs_f64() * 1_000.0 / count as f64,
+            cpu_ms: (used()? - before).as_secs_f64() * 1_000.0 / count as f64,
         });
     }
     product.stop().await?;
     Ok(results)
 }
 
-async fn common(programs: &Programs<'_>, postgres: &str, amqp: &str, each: Duration) -> anyhow::Result<Vec<Flows>> {
+async fn common(programs: &Programs<'_>, postgres: &str, amqp: &str, each: Duration) -> anyhow::Result<Vec<Results>> {
     let name = format!("peers{}", uuid::Uuid::now_v7().simple());
     raw::create_database(postgres, &name).await?;
     let database = format!("{postgres}{name}");
@@ -110,7 +100,7 @@ async fn common(programs: &Programs<'_>, postgres: &str, amqp: &str, each: Durat
     load(programs, "common", &url, each, || Ok(cpu_of(peer.server.id())? + servers.cpu()?)).await
 }
 
-async fn restate(programs: &Programs<'_>, each: Duration) -> anyhow::Result<Vec<Flows>> {
+async fn restate(programs: &Programs<'_>, each: Duration) -> anyhow::Result<Vec<Results>> {
     let handlers = Peer::start("restate", Command::new(programs.peers).args(["serve", "restate"])).await?;
     let folder = std::env::temp_dir().join(format!("restate{}", uuid::Uuid::now_v7().simple()));
     std::fs::create_dir_all(&folder)?;
@@ -141,7 +131,7 @@ async fn load(
     url: &str,
     each: Duration,
     used: impl Fn() -> anyhow::Result<Duration>,
-) -> anyhow::Result<Vec<Flows>> {
+) -> anyhow::Result<Vec<Results>> {
     let mut results = Vec::new();
     for (round, clients) in (0..).zip(CLIENTS) {
         let before = used()?;
@@ -155,7 +145,7 @@ async fn load(
         let [per_second, p50_ms, p99_ms, count] = numbers[..] else {
             anyhow::bail!("{peer}, {clients} clients: {}", String::from_utf8_lossy(&output.stderr));
         };
-        results.push(Flows { per_second, p50_ms, p99_ms, cpu_ms: cpu.as_secs_f64() * 1_000.0 / count });
+        results.push(Results { per_second, p50_ms, p99_ms, cpu_ms: cpu.as_secs_f64() * 1_000.0 / count });
     }
     Ok(results)
 }

@@ -54,6 +54,16 @@ impl Fields {
         if text.is_empty() { Some(None) } else { self.id(field, text).map(Some) }
     }
 
+    /// A message that may be left out, such as `fields.optional("expected_price", Money::price, …)`.
+    pub fn optional<P, T>(
+        &mut self,
+        field: &str,
+        parse: fn(&mut Fields, &str, Option<&P>) -> Option<T>,
+        proto: Option<&P>,
+    ) -> Option<Option<T>> {
+        if proto.is_none() { Some(None) } else { parse(self, field, proto).map(Some) }
+    }
+
     /// A value of an enum of the contract; the unspecified one is valid, too.
     pub fn value<E: Enumeration>(&mut self, field: &str, number: i32) -> Option<E> {
         self.take(field, E::try_from(number).map_err(|_| format!("must be a value of {}", enum_name(E::PREFIX))))

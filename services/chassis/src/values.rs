@@ -91,14 +91,6 @@ impl Money {
         Money::parse(fields, path, proto, 0)
     }
 
-    /// Parses a price that may be left out.
-    pub fn optional_price(fields: &mut Fields, path: &str, proto: Option<&money::v1::Money>) -> Option<Option<Money>> {
-        match proto {
-            None => Some(None),
-            Some(_) => Money::price(fields, path, proto).map(Some),
-        }
-    }
-
     fn parse(fields: &mut Fields, path: &str, proto: Option<&money::v1::Money>, least: i64) -> Option<Money> {
         let proto = fields.required(path, proto)?;
         let currency = Currency::parse(&proto.currency_code).ok_or("must be a currency of ISO 4217, such as KRW");

@@ -96,12 +96,8 @@ fn filter(fields: &mut Fields, request: &ListCarsRequest) -> Option<Filter> {
         "" => Some(None),
         name => fields.text("place_name", name, 1..=100).map(Some),
     };
-    let mut rate = |path: &str, money: Option<&contracts::money::v1::Money>| match money {
-        Some(_) => Money::amount(fields, path, money).map(Some),
-        None => Some(None),
-    };
-    let min_daily_rate = rate("min_daily_rate", request.min_daily_rate.as_ref());
-    let max_daily_rate = rate("max_daily_rate", request.max_daily_rate.as_ref());
+    let min_daily_rate = fields.optional("min_daily_rate", Money::amount, request.min_daily_rate.as_ref());
+    let max_daily_rate = fields.optional("max_daily_rate", Money::amount, request.max_daily_rate.as_ref());
     if let (Some(Some(min)), Some(Some(max))) = (min_daily_rate, max_daily_rate) {
         if min.currency != max.currency {
             fields.violate("max_daily_rate.currency_code", "must be that of min_daily_rate");
@@ -109,10 +105,7 @@ fn filter(fields: &mut Fields, request: &ListCarsRequest) -> Option<Filter> {
             fields.violate("max_daily_rate.amount_minor", "must not be less than that of min_daily_rate");
         }
     }
-    let free = match &request.free_period {
-        None => Some(None),
-        period => Period::parse(fields, "free_period", period.as_ref()).map(Some),
-    };
+    let free = fields.optional("free_period", Period::parse, request.free_period.as_ref());
     Some(Filter {
         status: status?,
         place_name: place_name?,

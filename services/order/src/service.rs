@@ -147,7 +147,7 @@ impl OrderApi for Service {
             let quantity = fields.take("quantity", quantity.ok_or(format!("must be 1 to {MAX_QUANTITY}")));
             let address = fields.text("address", &request.address, 1..=200);
             let method = fields.reference("payment_method", &request.payment_method);
-            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            let expected = fields.optional("expected_price", Money::price, request.expected_price.as_ref());
             Some(NewOrder {
                 product: product?,
                 quantity: quantity?,

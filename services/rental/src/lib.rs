@@ -41,7 +41,7 @@ pub struct Settings {
     pub time_zone: String,
     /// How long a reservation waits for its payment, in minutes.
     pub pay_within_minutes: u64,
-    /// The longest period, in days.
+    /// The longest period, in days that are paid for.
     pub longest_days: u32,
     /// How far in the future a period may end, in days.
     pub horizon_days: u64,

@@ -105,7 +105,7 @@ impl RentalApi for Service {
             let car = fields.id("car_id", &request.car_id);
             let period = Period::parse(fields, "period", request.period.as_ref());
             let days = period.and_then(|period| fields.take("period", self.region.days(&period, now)));
-            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            let expected = fields.optional("expected_price", Money::price, request.expected_price.as_ref());
             (car, period, days, expected)
         });
         let (car, period, days, expected_price) = match parsed {

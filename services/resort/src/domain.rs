@@ -396,19 +396,19 @@ impl Resort {
             let since = hold.expires_at().map(|expires| expires - limits.hold_for);
             hold.claim.customer == claim.customer && since.is_some_and(|since| since + ABANDONED_AFTER <= now)
         };
-        if self.takers(stay, claim.dates).any(|(_, hold)| !is_abandoned(hold)) {
+        let takers: Vec<(StayId, &Hold)> = self.takers(stay, claim.dates).collect();
+        if takers.iter().any(|(_, hold)| !is_abandoned(hold)) {
             return Err(Refusal::DatesTaken);
         }
         if expected.is_some_and(|expected| expected != price) {
             return Err(Refusal::PriceChanged(price));
         }
-        let abandoned: Vec<Event> = self.takers(stay, claim.dates).map(|(other, _)| Event::Lapsed(other)).collect();
-        if self.open().len() - abandoned.len() >= MAX_OPEN {
+        if self.open().len() - takers.len() >= MAX_OPEN {
             return Err(Refusal::CalendarFull);
         }
         let state = State::Held { expires: now + limits.hold_for };
         let held = Event::Held(stay, self.hold(stay, claim, price, state));
-        Ok(abandoned.into_iter().chain([held]).collect())
+        Ok(takers.iter().map(|(abandoned, _)| Event::Lapsed(*abandoned)).chain([held]).collect())
     }
 
     /// The stay is reserved or booked. It keeps the dates of its hold, unless the hold had lapsed and another stay has

@@ -62,14 +62,8 @@ fn filter(fields: &mut Fields, request: &ListResortsRequest) -> Option<Filter> {
         "" => Some(None),
         kind => fields.text("kind", kind, 1..=50).map(Some),
     };
-    let max_nightly_rate = match &request.max_nightly_rate {
-        None => Some(None),
-        money => Money::amount(fields, "max_nightly_rate", money.as_ref()).map(Some),
-    };
-    let free = match &request.free_dates {
-        None => Some(None),
-        dates => Dates::parse(fields, "free_dates", dates.as_ref()).map(Some),
-    };
+    let max_nightly_rate = fields.optional("max_nightly_rate", Money::amount, request.max_nightly_rate.as_ref());
+    let free = fields.optional("free_dates", Dates::parse, request.free_dates.as_ref());
     Some(Filter { kind: kind?, max_nightly_rate: max_nightly_rate?, free: free? })
 }
 
@@ -123,7 +117,7 @@ impl ResortApi for Service {
             let (id, stay) = (fields.id("resort_id", &request.resort_id), fields.id("stay_id", &request.stay_id));
             let customer = fields.text("customer_id", &request.customer_id, 1..=128);
             let dates = Dates::parse(fields, "dates", request.dates.as_ref());
-            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            let expected = fields.optional("expected_price", Money::price, request.expected_price.as_ref());
             (id, stay, customer, dates, expected)
         })?;
         let command = Command::Hold(stay, Claim { customer, dates }, self.limits, expected);

@@ -30,7 +30,7 @@ pub const CONTEXT: Context = Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How long a reservation waits for its payment, in seconds.
+    /// How long a reservation waits for its payment, in seconds; at most until the end of the day of arrival.
     pub pay_within_seconds: u64,
     /// How long before its start a paid stay can be cancelled at the latest, in hours.
     pub cancel_until_hours: u64,

@@ -94,7 +94,7 @@ impl StayApi for Service {
         let wanted = call.parse(|fields| {
             let resort = fields.id("resort_id", &request.resort_id);
             let dates = Dates::parse(fields, "dates", request.dates.as_ref());
-            let expected = Money::optional_price(fields, "expected_price", request.expected_price.as_ref());
+            let expected = fields.optional("expected_price", Money::price, request.expected_price.as_ref());
             Some(Wanted { resort: resort?, dates: dates?, expected_price: expected? })
         })?;
         let stay = self.writer.once(call.key, self.reserve(&call, wanted)).await?;

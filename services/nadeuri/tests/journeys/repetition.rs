@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contracts::Unary;
-use contracts::fleet::v1::{RegisterCarRequest, RemoveCarRequest};
+use contracts::fleet::v1::{Car, RegisterCarRequest, RemoveCarRequest};
 use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest};
 use contracts::rental::v1::{
     CancelReservationRequest, ListReservationsRequest, RateRentalRequest, RentCarRequest, ReserveCarRequest,
@@ -28,6 +28,12 @@ pub fn add(suite: &mut Suite) {
     journeys! { suite.own:
         x6_the_first_response_survives_a_crash,
     }
+}
+
+/// A request for a day that starts so many days from now, with an id of its own.
+fn reserve_request(car: &Car, start: u64) -> ReserveCarRequest {
+    let (car_id, period) = (car.car_id.clone(), Some(period(start, 1)));
+    ReserveCarRequest { request_id: new_id(), car_id, period, ..Default::default() }
 }
 
 /// Sends a request twice, and returns the response, which must be the same.
@@ -62,12 +68,7 @@ async fn x6_a_repeated_request_gets_the_first_response(app: Arc<Cluster>) {
     let car = twice(&admin, register).await.car.unwrap();
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
 
-    let reserve = |start| ReserveCarRequest {
-        request_id: new_id(),
-        car_id: car.car_id.clone(),
-        period: Some(period(start, 1)),
-        ..Default::default()
-    };
+    let reserve = |start| reserve_request(&car, start);
     let first = reserve(1);
     let trip = twice(&mina, first.clone()).await.reservation.unwrap();
     let reservation_id = trip.reservation_id.clone();
@@ -97,12 +98,7 @@ async fn x6_a_request_repeated_at_the_same_time_is_executed_once(app: Arc<Cluste
     let (admin, mina) = (app.admin(), app.by(&name));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
-    let request = ReserveCarRequest {
-        request_id: new_id(),
-        car_id: car.car_id.clone(),
-        period: Some(period(1, 1)),
-        ..Default::default()
-    };
+    let request = reserve_request(&car, 1);
     let answers = futures::future::join_all((0..30).map(|_| mina.send(request.clone()))).await;
     let first = answers[0].as_ref().unwrap().reservation.clone().unwrap();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().reservation.as_ref() == Some(&first)), "{answers:?}");
@@ -121,12 +117,7 @@ async fn x6_a_refused_request_may_be_repeated_with_success(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     let taken = jun.reserve(&car, period(1, 1)).await.unwrap();
-    let request = ReserveCarRequest {
-        request_id: new_id(),
-        car_id: car.car_id.clone(),
-        period: Some(period(1, 1)),
-        ..Default::default()
-    };
+    let request = reserve_request(&car, 1);
     precondition(mina.send(request.clone()).await, "PERIOD_TAKEN");
     jun.cancel(&taken).await.unwrap();
     twice(&mina, request).await;
@@ -136,12 +127,7 @@ async fn x6_a_request_id_belongs_to_one_request_of_one_caller(app: Arc<Cluster>)
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
-    let request = ReserveCarRequest {
-        request_id: new_id(),
-        car_id: car.car_id.clone(),
-        period: Some(period(1, 1)),
-        ..Default::default()
-    };
+    let request = reserve_request(&car, 1);
     let trip = mina.send(request.clone()).await.unwrap().reservation.unwrap();
     let other = ReserveCarRequest { period: Some(period(3, 1)), ..request.clone() };
     refused(mina.send(other.clone()).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
@@ -165,12 +151,7 @@ async fn x6_the_first_response_survives_a_crash(setup: Setup) {
     let (admin, mina) = (app.admin(), app.by("mina"));
     let car = admin.new_car("Hyundai Casper", 54_000).await;
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
-    let reserve = ReserveCarRequest {
-        request_id: new_id(),
-        car_id: car.car_id.clone(),
-        period: Some(period(1, 1)),
-        ..Default::default()
-    };
+    let reserve = reserve_request(&car, 1);
     let trip = mina.send(reserve.clone()).await.unwrap();
     let reservation_id = trip.reservation.as_ref().unwrap().reservation_id.clone();
     let payment_method = GOOD_CARD.to_owned();

@@ -38,9 +38,9 @@ type OrderServiceClient interface {
 	//
 	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after its creation);
 	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PRICE_CHANGED` if it is
-	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
-	// `PAYMENT_CANCELLED` if the customer cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or
-	// its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
+	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay
+	// while it is being charged with another card, with `PAYMENT_CANCELLED` if the customer cancelled the payment, or
+	// with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
 	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.
 	// In these cases there is no order yet. For a while (a setting, half an hour by default) the customer can charge the
 	// payment through `payment`, also with another card, or repeat this request with the same request id, which never
@@ -119,9 +119,9 @@ type OrderServiceServer interface {
 	//
 	// Returns `NOT_FOUND` with the reason `PRODUCT_NOT_FOUND` (a new product can be ordered a moment after its creation);
 	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PRICE_CHANGED` if it is
-	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay while it is being charged with another card, with
-	// `PAYMENT_CANCELLED` if the customer cancelled the payment, or with `ORDER_LAPSED` if it was not paid in time, or
-	// its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
+	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay
+	// while it is being charged with another card, with `PAYMENT_CANCELLED` if the customer cancelled the payment, or
+	// with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
 	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.
 	// In these cases there is no order yet. For a while (a setting, half an hour by default) the customer can charge the
 	// payment through `payment`, also with another card, or repeat this request with the same request id, which never

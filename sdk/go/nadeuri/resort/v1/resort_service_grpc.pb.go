@@ -49,13 +49,14 @@ type ResortServiceClient interface {
 	// Lists resorts in the order of their registration, without their taken dates, which `GetResort` returns.
 	ListResorts(ctx context.Context, in *ListResortsRequest, opts ...grpc.CallOption) (*ListResortsResponse, error)
 	// Holds dates for a stay that is being reserved. `stay` calls it before it makes a reservation. A hold whose
-	// reservation never comes expires. Repeating it for the same stay returns the existing hold.
+	// reservation never comes expires; after ten seconds it makes way for another hold of the same customer. Repeating it
+	// for the same stay returns the existing hold.
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST` if the first night is
 	// over in the resort's time zone, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
 	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
-	// over.
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `DATES_DIFFER` if the stay is known with other dates
+	// or another customer, or `HOLD_ENDED` if it is over.
 	HoldDates(ctx context.Context, in *HoldDatesRequest, opts ...grpc.CallOption) (*HoldDatesResponse, error)
 }
 
@@ -138,13 +139,14 @@ type ResortServiceServer interface {
 	// Lists resorts in the order of their registration, without their taken dates, which `GetResort` returns.
 	ListResorts(context.Context, *ListResortsRequest) (*ListResortsResponse, error)
 	// Holds dates for a stay that is being reserved. `stay` calls it before it makes a reservation. A hold whose
-	// reservation never comes expires. Repeating it for the same stay returns the existing hold.
+	// reservation never comes expires; after ten seconds it makes way for another hold of the same customer. Repeating it
+	// for the same stay returns the existing hold.
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST` if the first night is
 	// over in the resort's time zone, `DATES_TOO_FAR` or `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_NOT_OFFERED`,
 	// `DATES_TAKEN`, `CALENDAR_FULL` if the resort has too many open stays, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `DATES_DIFFER` if the stay is known with other dates or another customer, or `HOLD_ENDED` if it is
-	// over.
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `DATES_DIFFER` if the stay is known with other dates
+	// or another customer, or `HOLD_ENDED` if it is over.
 	HoldDates(context.Context, *HoldDatesRequest) (*HoldDatesResponse, error)
 	mustEmbedUnimplementedResortServiceServer()
 }

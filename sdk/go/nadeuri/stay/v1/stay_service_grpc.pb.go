@@ -39,8 +39,9 @@ type StayServiceClient interface {
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST`, `DATES_TOO_FAR` or
 	// `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_TAKEN` if another has one of the nights, `DATES_NOT_OFFERED`,
-	// `PRICE_CHANGED` if the price is not `expected_price`, or another reason of `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a
-	// retry delay if `resort` can't be reached now: nothing was reserved, try again later.
+	// `PRICE_CHANGED` if the price is not `expected_price`, or another reason of
+	// `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a retry delay if
+	// `resort` can't be reached now: nothing was reserved, try again later.
 	ReserveStay(ctx context.Context, in *ReserveStayRequest, opts ...grpc.CallOption) (*ReserveStayResponse, error)
 	// Cancels a stay: an unpaid one at any time, a paid one until its `cancel_before_time`. Its nights are free again,
 	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing.
@@ -116,8 +117,9 @@ type StayServiceServer interface {
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST`, `DATES_TOO_FAR` or
 	// `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_TAKEN` if another has one of the nights, `DATES_NOT_OFFERED`,
-	// `PRICE_CHANGED` if the price is not `expected_price`, or another reason of `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a
-	// retry delay if `resort` can't be reached now: nothing was reserved, try again later.
+	// `PRICE_CHANGED` if the price is not `expected_price`, or another reason of
+	// `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a retry delay if
+	// `resort` can't be reached now: nothing was reserved, try again later.
 	ReserveStay(context.Context, *ReserveStayRequest) (*ReserveStayResponse, error)
 	// Cancels a stay: an unpaid one at any time, a paid one until its `cancel_before_time`. Its nights are free again,
 	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing.
