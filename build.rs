@@ -84,9 +84,14 @@ fn tables(pool: &DescriptorPool, holders: &BTreeSet<String>) -> Result<String, B
         let context = package.split('.').nth(1).unwrap_or_default();
         let response = method.output().full_name().to_owned();
         let has_secrets = holders.contains(&response);
+        let staff = extension(pool, &method.parent_service().options(), "nadeuri.options.v1.staff")?;
+        let staff = match staff.as_ref().and_then(Value::as_enum_number) {
+            Some(number) => format!("Some({})", role(pool, number).ok_or_else(|| format!("{path}: no role {number}"))?),
+            None => "None".to_owned(),
+        };
         writeln!(
             code,
-            "    Rpc {{ path: {path:?}, context: {context:?}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, is_long: {is_long}, is_stream: {is_stream}, response: {response:?}, has_secrets: {has_secrets} }},"
+            "    Rpc {{ path: {path:?}, context: {context:?}, staff: {staff}, roles: &[{roles}], idempotency: Idempotency::{idempotency}, is_long: {is_long}, is_stream: {is_stream}, response: {response:?}, has_secrets: {has_secrets} }},"
         )?;
     }
     code.push_str("];\n\n/// Every event of the contracts.\npub static EVENTS: &[Event] = &[\n");
@@ -167,12 +172,15 @@ fn read(event: &MessageDescriptor, path: &str) -> Result<String, Box<dyn Error>>
 fn roles(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<dyn Error>> {
     let listed = extension(pool, &method.options(), "nadeuri.options.v1.roles")?;
     let numbers = listed.iter().filter_map(Value::as_list).flatten().filter_map(Value::as_enum_number);
-    let role = pool.get_enum_by_name("nadeuri.options.v1.Role").ok_or("no enum Role")?;
-    let names = numbers.map(|number| {
-        let value = role.get_value(number).ok_or_else(|| format!("{}: no role {number}", method.full_name()))?;
-        Ok(format!("Role::{}", camel(value.name().trim_start_matches("ROLE_"))))
-    });
+    let names =
+        numbers.map(|number| role(pool, number).ok_or_else(|| format!("{}: no role {number}", method.full_name())));
     Ok(names.collect::<Result<Vec<_>, String>>()?.join(", "))
+}
+
+/// The variant of the role with this number.
+fn role(pool: &DescriptorPool, number: i32) -> Option<String> {
+    let value = pool.get_enum_by_name("nadeuri.options.v1.Role")?.get_value(number)?;
+    Some(format!("Role::{}", camel(value.name().trim_start_matches("ROLE_"))))
 }
 
 fn idempotency(method: &MethodDescriptor) -> &'static str {

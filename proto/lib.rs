@@ -39,6 +39,8 @@ pub struct Rpc {
     pub path: &'static str,
     /// The context that serves it, such as `rental`.
     pub context: &'static str,
+    /// The staff of its line of business, who act for its customers; `None` for contexts of all lines.
+    pub staff: Option<Role>,
     /// The roles that may call it: a caller needs one of them. If empty, nobody may call it.
     pub roles: &'static [Role],
     /// Whether it may be repeated.
@@ -51,6 +53,11 @@ pub struct Rpc {
     pub response: &'static str,
     /// Whether the response may hold secrets, which its server clears for all but their customer: see [`Redact`].
     pub has_secrets: bool,
+}
+
+/// The staff of the line of business of a context; `None` if it belongs to all lines.
+pub fn staff_of(context: &str) -> Option<Role> {
+    RPCS.iter().find(|rpc| rpc.context == context).and_then(|rpc| rpc.staff)
 }
 
 /// The effect of a repeated call: `idempotency_level` of the contract.

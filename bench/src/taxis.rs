@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use contracts::dispatch::v1::HailTaxiRequest;
+use contracts::dispatch::v1::{Hail, HailTaxiRequest};
 use contracts::driving::v1::{
-    AcceptDriveRequest, FareState, FinishDriveRequest, ListOffersRequest, Offer, StartDriveRequest,
+    AcceptDriveRequest, FareState, FinishDriveRequest, ListOffersRequest, Offer, StartDriveRequest, StartShiftRequest,
 };
 use contracts::place::v1::Place;
 use tonic::transport::Channel;
@@ -56,10 +56,12 @@ pub async fn ride(
 pub async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Result<(), Status> {
     // Each at another position, so that no search sees the others' offers: the search is measured separately.
     let position = (-60.0 + (number % 120) as f64, -170.0 + (number / 120 % 340) as f64);
-    let hail_id = hail(channel.clone(), position).await?;
+    let hail = hail(channel.clone(), number, position).await?;
+    let driver = format!("driver-{number}");
+    call(&channel, by(&driver, StartShiftRequest::default())).await?;
     let drive_id = loop {
-        let offers = call(&channel, as_driver(search(position))).await?.offers;
-        let own = |offer: Offer| offer.drive.filter(|drive| drive.hail_id == hail_id);
+        let offers = call(&channel, by(&driver, search(position))).await?.offers;
+        let own = |offer: Offer| offer.drive.filter(|drive| drive.hail_id == hail.hail_id);
         if let Some(drive) = offers.into_iter().find_map(own) {
             break drive.drive_id;
         }
@@ -67,11 +69,12 @@ pub async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> R
     };
     let request_id = String::new;
     let accept = AcceptDriveRequest { request_id: request_id(), drive_id: drive_id.clone() };
-    call(&channel, as_driver(accept)).await?;
-    let start = StartDriveRequest { request_id: request_id(), drive_id: drive_id.clone() };
-    call(&channel, as_driver(start)).await?;
-    let finish = FinishDriveRequest { request_id: request_id(), drive_id };
-    let drive = call(&channel, as_driver(finish)).await?.drive.unwrap_or_default();
+    call(&channel, by(&driver, accept)).await?;
+    let start_code = hail.start_code;
+    let start = StartDriveRequest { drive_id: drive_id.clone(), start_code, ..Default::default() };
+    call(&channel, by(&driver, start)).await?;
+    let finish = FinishDriveRequest { drive_id, ..Default::default() };
+    let drive = call(&channel, by(&driver, finish)).await?.drive.unwrap_or_default();
     if drive.fare_state() == FareState::Paid { Ok(()) } else { Err(Status::internal("the fare is not paid")) }
 }
 
@@ -83,13 +86,14 @@ pub async fn search_offers(
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let product = Product::start(binary, &Store::Postgres(postgres), "local").await?;
+    call(&connect(&product.address).await?, by("kim", StartShiftRequest::default())).await?;
     let started = Instant::now();
     fill(&product).await?;
     eprintln!("  {OFFERS} hails were offered after {:.0} s", started.elapsed().as_secs_f64());
     for clients in [1, 16] {
         let raw = raw::nearest(postgres, clients, each, OFFERS, CORNER, CITY, PAGE_SIZE).await?;
         let measured = closed_loop(&product.address, clients, each, |channel, number| async move {
-            match call(&channel, as_driver(search(position(number)))).await?.offers.len() {
+            match call(&channel, by("kim", search(position(number)))).await?.offers.len() {
                 20 => Ok(()),
                 other => Err(Status::internal(format!("{other} offers"))),
             }
@@ -105,7 +109,7 @@ pub async fn search_offers(
 async fn fill(product: &Product) -> anyhow::Result<()> {
     let channel = connect(&product.address).await?;
     for chunk in (0..OFFERS).collect::<Vec<_>>().chunks(256) {
-        let hails = chunk.iter().map(|number| hail(channel.clone(), position(*number)));
+        let hails = chunk.iter().map(|number| hail(channel.clone(), *number, position(*number)));
         futures::future::try_join_all(hails).await?;
     }
     // The last hails are offered last, but not in order: wait until the offers at the corner of the city are complete.
@@ -113,7 +117,7 @@ async fn fill(product: &Product) -> anyhow::Result<()> {
     for number in (0..OFFERS).rev().take(200) {
         let position = position(number);
         loop {
-            let found = call(&channel, as_driver(search(position))).await?.offers;
+            let found = call(&channel, by("kim", search(position))).await?.offers;
             if found.first().is_some_and(|offer| offer.distance_km < 0.000_1) {
                 break;
             }
@@ -130,15 +134,16 @@ fn position(number: u64) -> (f64, f64) {
     (CORNER.0 + CITY.0 * north, CORNER.1 + CITY.1 * east)
 }
 
-async fn hail(channel: Channel, (latitude, longitude): (f64, f64)) -> Result<String, Status> {
+/// Each customer hails once: they may have one open hail.
+async fn hail(channel: Channel, number: u64, (latitude, longitude): (f64, f64)) -> Result<Hail, Status> {
     let request = HailTaxiRequest {
         request_id: String::new(),
         pickup: Some(Place { name: "here".to_owned(), latitude: Some(latitude), longitude: Some(longitude) }),
         destination: Some(Place { name: "there".to_owned(), ..Place::default() }),
         payment_method: "sandbox-approve".to_owned(),
     };
-    let hail = call(&channel, Request::new(request)).await?.hail;
-    Ok(hail.context("no hail").map_err(|error| Status::internal(error.to_string()))?.hail_id)
+    let hail = call(&channel, by(&format!("rider-{number}"), request)).await?.hail;
+    hail.context("no hail").map_err(|error| Status::internal(error.to_string()))
 }
 
 fn search((latitude, longitude): (f64, f64)) -> ListOffersRequest {
@@ -146,8 +151,8 @@ fn search((latitude, longitude): (f64, f64)) -> ListOffersRequest {
     ListOffersRequest { page_size: PAGE_SIZE, latitude, longitude, ..Default::default() }
 }
 
-fn as_driver<M>(message: M) -> Request<M> {
+fn by<M>(who: &str, message: M) -> Request<M> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert("x-user", "kim".parse().unwrap_or_else(|_| unreachable!("it is ASCII")));
+    request.metadata_mut().insert("x-user", who.parse().unwrap_or_else(|_| unreachable!("it is ASCII")));
     request
 }

@@ -22,6 +22,7 @@ import nadeuri.driving.v1.ListOffersRequest;
 import nadeuri.driving.v1.ListOffersResponse;
 import nadeuri.driving.v1.Offer;
 import nadeuri.driving.v1.StartDriveRequest;
+import nadeuri.driving.v1.StartShiftRequest;
 import nadeuri.fleet.v1.Car;
 import nadeuri.fleet.v1.FleetServiceGrpc;
 import nadeuri.fleet.v1.RegisterCarRequest;
@@ -149,6 +150,7 @@ public final class Outing {
     System.out.println("mina hails a taxi at " + hail.getPickup().getName());
 
     var driving = DrivingServiceGrpc.newBlockingStub(kim);
+    driving.startShift(StartShiftRequest.getDefaultInstance());
     var near = ListOffersRequest.newBuilder().setLatitude(37.5663).setLongitude(126.9779).build();
     var offer =
         eventually(
@@ -159,7 +161,7 @@ public final class Outing {
                     .findFirst());
     var id = offer.getDriveId();
     driving.acceptDrive(AcceptDriveRequest.newBuilder().setDriveId(id).build());
-    driving.startDrive(StartDriveRequest.newBuilder().setDriveId(id).build());
+    driving.startDrive(StartDriveRequest.newBuilder().setDriveId(id).setStartCode(hail.getStartCode()).build());
     var drive = driving.finishDrive(FinishDriveRequest.newBuilder().setDriveId(id).build()).getDrive();
     System.out.printf("kim brings her home for %d won%n", drive.getFare().getAmountMinor());
     return drive;

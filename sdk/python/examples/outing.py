@@ -22,6 +22,7 @@ from nadeuri.driving.v1.driving_service_pb2 import (
     FinishDriveRequest,
     ListOffersRequest,
     StartDriveRequest,
+    StartShiftRequest,
 )
 from nadeuri.driving.v1.driving_service_pb2_grpc import DrivingServiceStub
 from nadeuri.fleet.v1.fleet_service_pb2 import Car, RegisterCarRequest
@@ -115,6 +116,7 @@ def take_a_taxi() -> Drive:
     print(f"mina hails a taxi at {hail.pickup.name}")
 
     driving = DrivingServiceStub(kim)
+    driving.StartShift(StartShiftRequest())
 
     def offered() -> Drive | None:
         near = ListOffersRequest(latitude=37.5663, longitude=126.9779)
@@ -123,7 +125,7 @@ def take_a_taxi() -> Drive:
 
     drive_id = eventually(offered).drive_id
     driving.AcceptDrive(AcceptDriveRequest(drive_id=drive_id))
-    driving.StartDrive(StartDriveRequest(drive_id=drive_id))
+    driving.StartDrive(StartDriveRequest(drive_id=drive_id, start_code=hail.start_code))
     drive = driving.FinishDrive(FinishDriveRequest(drive_id=drive_id)).drive
     print(f"kim brings her home for {drive.fare.amount_minor} won")
     return drive

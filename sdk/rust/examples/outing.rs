@@ -12,7 +12,7 @@ use client::{Client, Error, Options};
 use contracts::chronicle::v1::WatchEventsRequest;
 use contracts::dispatch::v1::HailTaxiRequest;
 use contracts::driving::v1::{
-    AcceptDriveRequest, Drive, FareState, FinishDriveRequest, ListOffersRequest, StartDriveRequest,
+    AcceptDriveRequest, Drive, FareState, FinishDriveRequest, ListOffersRequest, StartDriveRequest, StartShiftRequest,
 };
 use contracts::fleet::v1::{Car, RegisterCarRequest};
 use contracts::money::v1::Money;
@@ -107,6 +107,7 @@ async fn take_a_taxi() -> anyhow::Result<Drive> {
     println!("mina hails a taxi at {}", hail.pickup.unwrap_or_default().name);
 
     let kim = connect_as("driver:kim", "driver")?;
+    kim.send(StartShiftRequest::default()).await?;
     let offered = eventually(async || {
         let mut offers = kim.items(ListOffersRequest { latitude, longitude, ..ListOffersRequest::default() });
         while let Some(offer) = offers.try_next().await? {
@@ -118,7 +119,8 @@ async fn take_a_taxi() -> anyhow::Result<Drive> {
     });
     let drive_id = offered.await?.drive_id;
     kim.send(AcceptDriveRequest { drive_id: drive_id.clone(), ..Default::default() }).await?;
-    kim.send(StartDriveRequest { drive_id: drive_id.clone(), ..Default::default() }).await?;
+    let start_code = hail.start_code;
+    kim.send(StartDriveRequest { drive_id: drive_id.clone(), start_code, ..Default::default() }).await?;
     let finished = kim.send(FinishDriveRequest { drive_id, ..Default::default() }).await?;
     let drive = finished.drive.context("no drive")?;
     println!("kim brings her home for {} won", drive.fare.as_ref().map_or(0, |fare| fare.amount_minor));

@@ -98,10 +98,11 @@ async function takeATaxi(): Promise<Drive> {
     destination: { name: "Mapo" },
     paymentMethod: "sandbox-approve",
   });
-  const { hailId, pickup } = given(hailed.hail);
+  const { hailId, pickup, startCode } = given(hailed.hail);
   console.log(`mina hails a taxi at ${pickup?.name}`);
 
   const driving = createClient(DrivingService, kim);
+  await driving.startShift({});
   const { driveId } = await eventually(async () => {
     for await (const { drive } of items(driving.listOffers, cityHall, (page) => page.offers)) {
       if (drive?.hailId === hailId) {
@@ -111,7 +112,7 @@ async function takeATaxi(): Promise<Drive> {
     return undefined;
   });
   await driving.acceptDrive({ driveId });
-  await driving.startDrive({ driveId });
+  await driving.startDrive({ driveId, startCode });
   const drive = given((await driving.finishDrive({ driveId })).drive);
   console.log(`kim brings her home for ${drive.fare?.amountMinor} won`);
   return drive;

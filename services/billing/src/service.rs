@@ -2,7 +2,6 @@
 
 use chassis::db::Database;
 use chassis::{Call, Error, Loader, Page};
-use contracts::Role;
 use contracts::billing::v1::*;
 
 use crate::domain::{Bill, BillId};
@@ -23,7 +22,7 @@ impl BillingApi for Service {
 
     async fn get_bill(&self, call: Call, request: GetBillRequest) -> Result<GetBillResponse, Error> {
         let id = call.parse(|fields| fields.id("bill_id", &request.bill_id))?;
-        let sees = |bill: &Bill| bill.customer == call.caller.subject() || call.caller.has(Role::Admin);
+        let sees = |bill: &Bill| call.is_staff || call.caller.is(&bill.customer);
         let bill = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("bill", id))?;
         Ok(GetBillResponse { bill: Some((&bill).into()) })
     }

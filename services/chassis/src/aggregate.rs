@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::db::{Metadata, Tx};
 use crate::envelope::EventId;
 use crate::error::{Error, Refusal};
+use crate::quota::{Quota, Used};
 
 /// A decider: pure rules of one consistency boundary. `None` is an aggregate that does not exist yet.
 pub trait Aggregate: Sized + Send + Sync + 'static {
@@ -30,6 +31,12 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
 
     /// The state after the event.
     fn evolve(state: Option<Self>, event: &Self::Event) -> Self;
+
+    /// What the command takes one of, where a rule says how many a subject may have at once.
+    fn quotas(command: &Self::Command) -> Vec<Quota<Self::Refusal>> {
+        let _ = command;
+        Vec::new()
+    }
 
     /// When its timer is due, and the command that it executes then.
     fn due_at(&self) -> Option<(Timestamp, Self::Command)> {
@@ -55,6 +62,12 @@ pub trait Store: Aggregate + Clone {
     /// Those whose timers are due by now, the longest due first, at most `limit`.
     fn due(tx: Tx<'_>, now: Timestamp, limit: i64) -> impl Future<Output = Result<Vec<Self::Id>, Error>> + Send {
         let _ = (tx, now, limit);
+        std::future::ready(Ok(Vec::new()))
+    }
+
+    /// What these subjects have of the resources of [`Aggregate::quotas`], each one by itself.
+    fn usage(tx: Tx<'_>, subjects: &[String]) -> impl Future<Output = Result<Vec<Used>, Error>> + Send {
+        let _ = (tx, subjects);
         std::future::ready(Ok(Vec::new()))
     }
 

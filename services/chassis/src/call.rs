@@ -1,6 +1,6 @@
 //! An incoming call: its caller, deadline and request id.
 
-use contracts::{Extract, Role};
+use contracts::{Extract, Role, Rpc};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -11,6 +11,8 @@ use crate::error::{Error, Violation};
 use crate::fields::{Fields, Parsed};
 use crate::idempotency::Key;
 use crate::telemetry;
+use crate::timestamp::Timestamp;
+use crate::values::Intervention;
 use crate::writer::CommandMessage;
 
 /// The caller, deadline and idempotency key of a call.
@@ -22,6 +24,9 @@ pub struct Call {
     pub deadline: Option<Deadline>,
     /// The idempotency key; none if the caller gave no request id.
     pub key: Option<Key>,
+    /// Whether the caller acts as staff: sees what belongs to others, and may act in their place. Admins do, and the
+    /// staff of the context's line of business.
+    pub is_staff: bool,
     bad_request_id: Option<Violation>,
 }
 
@@ -41,7 +46,8 @@ impl Extract for Call {
             None => (None, None),
         };
         let deadline = extensions.get::<Deadline>().copied();
-        Ok((Call { caller, deadline, key, bad_request_id }, message))
+        let is_staff = acts_as_staff(&caller, M::RPC);
+        Ok((Call { caller, deadline, key, is_staff, bad_request_id }, message))
     }
 }
 
@@ -55,9 +61,19 @@ impl Call {
         fields.finish(parsed.values())
     }
 
-    /// The owner that a list is filtered by: the caller, or none for an admin.
+    /// The owner that a list is filtered by: the caller, or none for staff.
     pub fn own(&self) -> Option<&str> {
-        (!self.caller.has(Role::Admin)).then(|| self.caller.subject())
+        (!self.is_staff).then(|| self.caller.subject())
+    }
+
+    /// What the call is about something of `owner`: nothing special if they call themselves, else an intervention of
+    /// staff, who have to say why. Whoever else calls does not get here: they don't see it.
+    pub fn intervention(&self, owner: &str, reason: &str, now: Timestamp) -> Result<Option<Intervention>, Error> {
+        if self.caller.is(owner) {
+            return Ok(None);
+        }
+        let reason = self.parse(|fields| fields.text("reason", reason, 1..=Intervention::LONGEST_REASON))?;
+        Ok(Some(Intervention { staff: self.caller.subject().to_owned(), reason, at: now }))
     }
 
     /// A command of this call, with its idempotency key.
@@ -65,4 +81,11 @@ impl Call {
         let cause = Cause { traceparent: telemetry::current_traceparent(), ..Cause::default() };
         CommandMessage { id, command, key: self.key, cause }
     }
+}
+
+/// A caller who has every role, because none was named, is taken for a customer where customers may call, too.
+fn acts_as_staff(caller: &Caller, rpc: &Rpc) -> bool {
+    let is_staff = |role: &Role| *role == Role::Admin || Some(*role) == rpc.staff;
+    let has_staff_role = rpc.roles.iter().any(|role| is_staff(role) && caller.has(*role));
+    has_staff_role && (caller.names_roles() || rpc.roles.iter().all(is_staff))
 }

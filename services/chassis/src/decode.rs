@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use contracts::{money, period, place};
+use contracts::{intervention, money, period, place};
 
 use crate::clock::Timestamp;
-use crate::values::{Currency, Dates, Money, Period, Place};
+use crate::values::{Currency, Dates, Intervention, Money, Period, Place};
 
 /// An event that breaks its contract.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,6 +53,12 @@ pub fn money(field: &str, money: Option<money::v1::Money>) -> Result<Money, Malf
     let currency = Currency::parse(&money.currency_code);
     let currency = currency.ok_or_else(|| Malformed(format!("a bad {field}.currency_code")))?;
     Ok(Money { minor: money.amount_minor, currency })
+}
+
+/// What staff did.
+pub fn intervention(intervention: intervention::v1::Intervention) -> Result<Intervention, Malformed> {
+    let intervention::v1::Intervention { staff_id, reason, time: at } = intervention;
+    Ok(Intervention { staff: staff_id, reason, at: time("intervention.time", at)? })
 }
 
 /// A place.

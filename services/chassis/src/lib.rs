@@ -3,7 +3,7 @@
 //! The path of a command: [`call`] has its caller, [`fields`] parses it, [`writer`] executes it together with others in
 //! one transaction that also writes its events ([`outbox`]) and its key ([`idempotency`]); [`relay`] publishes the
 //! events to the [`bus`], which delivers them to the [`consumer`] of each subscribed context, whose policy turns them
-//! into commands. [`timers`] executes commands that are due, [`peer`] calls other contexts, [`projection`] maintains
+//! into commands. [`quota`] limits what one subject has at once, [`timers`] executes commands that are due, [`peer`] calls other contexts, [`projection`] maintains
 //! read models, [`pruning`] removes what is old, [`Personal`] is what an erasure clears, [`sealing`] encrypts
 //! values that are worth money. [`context`] assembles all of it.
 //!
@@ -41,6 +41,7 @@ pub mod places;
 pub mod private;
 pub mod projection;
 pub mod pruning;
+pub mod quota;
 pub mod relay;
 pub mod runtime;
 pub mod sealing;
@@ -69,6 +70,7 @@ pub use loader::Loader;
 pub use page::Page;
 pub use peer::{CallError, PeerClient};
 pub use projection::Projection;
+pub use quota::Quota;
 pub use secret::Secret;
 pub use timestamp::Timestamp;
 pub use writer::{CommandMessage, Writer};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use contracts::{money, period, place};
+use contracts::{intervention, money, period, place};
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use jiff::civil::Date;
@@ -105,6 +105,33 @@ impl Money {
 impl From<Money> for money::v1::Money {
     fn from(money: Money) -> Self {
         money::v1::Money { currency_code: money.currency.to_string(), amount_minor: money.minor }
+    }
+}
+
+/// Staff acted in place of those whose flow it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intervention {
+    /// Their subject.
+    pub staff: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Intervention {
+    /// The longest reason, in characters.
+    pub const LONGEST_REASON: usize = 200;
+
+    /// From its columns, if it was one.
+    pub fn from_columns(staff: Option<String>, reason: Option<String>, at: Option<Timestamp>) -> Option<Intervention> {
+        Some(Intervention { staff: staff?, reason: reason.unwrap_or_default(), at: at? })
+    }
+}
+
+impl From<Intervention> for intervention::v1::Intervention {
+    fn from(Intervention { staff, reason, at }: Intervention) -> Self {
+        intervention::v1::Intervention { staff_id: staff, reason, time: Some(at.to_proto()) }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use chassis::db::Database;
 use chassis::{Call, Error, Loader, Page, Writer};
-use contracts::Role;
 use contracts::delivery::v1::*;
 
 use crate::domain::{Command, Delivery, DeliveryId, State};
@@ -45,7 +44,7 @@ impl DeliveryApi for Service {
         let id = call.parse(|fields| fields.id("delivery_id", &request.delivery_id))?;
         let sees = |delivery: &Delivery| {
             let is_mine = delivery.is_of(call.caller.subject()) || delivery.state == State::Prepared;
-            is_mine || call.caller.has(Role::Admin)
+            is_mine || call.is_staff
         };
         let delivery = self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("delivery", id))?;
         Ok(GetDeliveryResponse { delivery: Some((&delivery).into()) })

@@ -11,6 +11,7 @@ mod store;
 
 use chassis::{Context, Host, Personal, StartError};
 use contracts::dispatch::v1::dispatch_service_server::DispatchServiceServer;
+use serde::Deserialize;
 
 use crate::domain::Hail;
 
@@ -24,16 +25,33 @@ pub const CONTEXT: Context = Context {
         Personal::details(
             "hails",
             "customer",
-            &["pickup", "destination", "payment_method"],
+            &["pickup", "destination", "payment_method", "start_code", "intervention_reason"],
             &["destination_latitude", "destination_longitude"],
             &["pickup_latitude", "pickup_longitude"],
         ),
         Personal::subject("hails", "driver"),
+        Personal::subject("hails", "intervened_by"),
     ],
     start,
 };
 
+/// `[dispatch]` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How many open hails one customer may have.
+    pub open_hails: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { open_hails: 1 }
+    }
+}
+
 fn start(host: &mut Host) -> Result<(), StartError> {
+    let settings: Settings = host.settings()?;
+    let open_hails = host.within("open_hails", settings.open_hails, 1..=100)?;
     let writer = host.writer::<Hail>();
     host.react(policy::policy(), &writer);
     let service = service::Service {
@@ -41,6 +59,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
         database: host.database().clone(),
         runtime: host.runtime().clone(),
         writer,
+        open_hails,
     };
     host.serve(DispatchServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())

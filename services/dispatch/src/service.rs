@@ -4,8 +4,8 @@ use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::Place;
 use chassis::{Call, Error, Loader, Page, Writer};
+use contracts::Redact as _;
 use contracts::dispatch::v1::*;
-use contracts::{Redact as _, Role};
 
 use crate::domain::{Command, Hail, HailId, Trip};
 use crate::store;
@@ -21,13 +21,14 @@ pub struct Service {
     pub database: Database,
     /// The clock and ids.
     pub runtime: Runtime,
+    /// How many open hails one customer may have.
+    pub open_hails: usize,
 }
 
 impl Service {
-    /// The hail, if it is the caller's own, or may be seen as an admin.
-    async fn find(&self, call: &Call, id: HailId, for_admins: bool) -> Result<Hail, Error> {
-        let is_admin = for_admins && call.caller.has(Role::Admin);
-        let found = self.loader.get(id).await?.filter(|hail| is_admin || hail.trip.customer == call.caller.subject());
+    /// The hail, if it is the caller's own, or the caller is of the staff.
+    async fn find(&self, call: &Call, id: HailId) -> Result<Hail, Error> {
+        let found = self.loader.get(id).await?.filter(|hail| call.is_staff || call.caller.is(&hail.trip.customer));
         found.ok_or_else(|| Error::not_found("hail", id))
     }
 }
@@ -42,22 +43,23 @@ impl DispatchApi for Service {
             let destination = Place::parse(fields, "destination", request.destination.as_ref());
             (pickup, destination, fields.reference("payment_method", &request.payment_method))
         })?;
-        let trip = Trip { customer: call.caller.subject().to_owned(), pickup, destination, payment_method };
+        let start_code = format!("{:04}", self.runtime.ids.below(10_000));
+        let trip = Trip { customer: call.caller.subject().to_owned(), pickup, destination, payment_method, start_code };
         let id = self.runtime.ids.mint(self.runtime.now());
-        let hail = self.writer.handle(call.command(id, Command::Request(id, trip))).await?;
+        let hail = self.writer.handle(call.command(id, Command::Request(id, trip, self.open_hails))).await?;
         Ok(HailTaxiResponse { hail: Some(hail) })
     }
 
     async fn cancel_hail(&self, call: Call, request: CancelHailRequest) -> Result<CancelHailResponse, Error> {
         let id = call.parse(|fields| fields.id("hail_id", &request.hail_id))?;
-        self.find(&call, id, false).await?;
+        self.find(&call, id).await?;
         let hail = self.writer.handle(call.command(id, Command::Cancel)).await?;
         Ok(CancelHailResponse { hail: Some(hail) })
     }
 
     async fn get_hail(&self, call: Call, request: GetHailRequest) -> Result<GetHailResponse, Error> {
         let id = call.parse(|fields| fields.id("hail_id", &request.hail_id))?;
-        let hail = self.find(&call, id, true).await?;
+        let hail = self.find(&call, id).await?;
         Ok(GetHailResponse { hail: Some((&hail).into()) }.redacted_for(call.caller.subject()))
     }
 

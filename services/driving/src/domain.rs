@@ -4,20 +4,22 @@
 //!
 //! ```text
 //! (none) --Offer--> Offered --Accept--> Accepted --Start--> Started --Finish--> Finished
+//!                    |  | ^----Release-----+
 //!                    |  |                  |
 //!                    |  +--Lapse--> Lapsed |                fare: Due --Paid--> Paid
-//!                    +------CallOff--------+--> Cancelled           +--Refused--> Refused --Paid--> Paid
+//!                    +--CallOff, Cancel----+--> Cancelled           +--Refused--> Refused --Paid--> Paid
 //!                                                                   +--Postpone, the last--> Uncollected --> Due, Paid
 //! ```
-//! `Decline` hides an offered drive from a driver. A `CallOff` after the start is refused, and the refusal is
-//! published.
+//! `Decline` hides an offered drive from a driver, and so does their own `Release`. A `CallOff` after the start is
+//! refused, and the refusal is published. Staff act in a driver's place, and say why: their event comes before that of
+//! what they did. A driver has one drive at a time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::values::{Money, Place};
-use chassis::{Aggregate, Timestamp};
+use chassis::values::{Currency, Intervention, Money, Place};
+use chassis::{Aggregate, Quota, Timestamp};
 
 chassis::ids! {
     /// The id of a drive, made from its hail.
@@ -35,6 +37,12 @@ pub fn drive_of(hail: HailId) -> DriveId {
 
 /// Drivers who can have declined one drive.
 pub const MAX_DECLINED: usize = 1_000;
+
+/// Wrong start codes before only staff can start a drive.
+pub const MAX_WRONG_CODES: u32 = 5;
+
+/// The resource that a driver has one of: a drive that they accepted and did not end.
+pub const DRIVING: &str = "drive under way";
 
 /// After this time the timer charges a finished drive that the call which finished it has not charged.
 pub const COLLECT_FIRST: Duration = Duration::from_secs(10);
@@ -74,8 +82,14 @@ pub struct Drive {
     pub driver: Option<String>,
     /// Drivers who declined it.
     pub declined: BTreeSet<String>,
+    /// Start codes that the driver gave and that were wrong.
+    pub wrong_codes: u32,
     /// The fare, once it is finished.
     pub fare: Option<Fare>,
+    /// What staff did about it last.
+    pub intervention: Option<Intervention>,
+    /// When it is overdue, while a driver has it.
+    pub overdue_at: Option<Timestamp>,
     /// When it was offered.
     pub created_at: Timestamp,
     /// When it was accepted.
@@ -99,6 +113,41 @@ pub struct Trip {
     pub destination: Place,
     /// The customer's card, as the processor names it.
     pub payment_method: String,
+    /// The code that the customer tells the driver; empty in hails from before there were codes.
+    pub start_code: String,
+}
+
+/// Who takes a step of a drive.
+#[derive(Clone, Debug, PartialEq)]
+pub enum By {
+    /// This driver.
+    Driver(String),
+    /// Staff, in the driver's place.
+    Staff(Intervention),
+}
+
+/// Why a drive was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The customer cancelled the hail.
+    Customer,
+    /// The customer did not come.
+    NoShow,
+    /// Staff cancelled it.
+    Staff,
+}
+
+/// How long the parts of a drive may take, from the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long drivers may accept it.
+    pub offered: Duration,
+    /// From the acceptance until it is overdue.
+    pub accepted: Duration,
+    /// From the start until it is overdue.
+    pub started: Duration,
+    /// From the acceptance until the driver may say that the customer did not come.
+    pub no_show: Duration,
 }
 
 /// States of a drive.
@@ -115,8 +164,8 @@ pub enum State {
     Started,
     /// The customer has arrived.
     Finished,
-    /// The customer cancelled.
-    Cancelled,
+    /// It was cancelled.
+    Cancelled(Cause),
     /// No driver accepted it in time.
     Lapsed,
 }
@@ -165,13 +214,24 @@ pub enum Command {
     /// The timer is due: end the offer if nobody accepted it in time.
     Lapse,
     /// A driver accepts it.
-    Accept(String),
+    Accept(String, Limits),
     /// A driver declines it.
     Decline(String),
-    /// The customer boarded this driver's car.
-    Start(String),
-    /// This driver has brought the customer there.
-    Finish(String, Tariff),
+    /// The driver won't come: offer it to others.
+    Release(By, Limits),
+    /// The customer did not come, or staff end it.
+    Cancel(By, Limits),
+    /// The customer boarded, and told the driver this code.
+    Start(By, String, Limits),
+    /// The driver has brought the customer there.
+    Finish {
+        /// Who says so.
+        by: By,
+        /// What it costs.
+        tariff: Tariff,
+        /// The fare that staff set.
+        fare: Option<Money>,
+    },
     /// The fare was paid.
     Paid(PaymentId),
     /// The card was declined.
@@ -196,22 +256,30 @@ pub enum Event {
     Offered(HailId, Trip, Timestamp, Timestamp),
     /// The cancellation arrived before the hail.
     Barred(HailId, Timestamp),
-    /// A driver accepted it.
-    Accepted(String, Timestamp),
+    /// Staff act in the driver's place: what they did follows.
+    Intervened(Intervention),
+    /// A driver accepted it; it is overdue from the second time on.
+    Accepted(String, Timestamp, Timestamp),
     /// A driver declines it.
     Declined(String),
-    /// The customer boarded.
-    Started(Timestamp),
+    /// This driver won't come; others may accept it, until the second time.
+    Released(String, Timestamp, Timestamp),
+    /// The driver gave a wrong start code.
+    CodeRefused,
+    /// The customer boarded; it is overdue from the second time on.
+    Started(Timestamp, Timestamp),
     /// The customer has arrived: it costs this; from the second time on the timer charges it.
     Finished(Money, Timestamp, Timestamp),
-    /// The customer cancelled.
-    Cancelled(Timestamp),
+    /// It was cancelled.
+    Cancelled(Cause, Timestamp),
     /// The customer cancelled too late.
     CancellationRefused,
     /// No driver accepted it in time.
     Lapsed(Timestamp),
     /// The fare was paid.
     FarePaid(PaymentId, Timestamp),
+    /// A fare that the customer owed was paid.
+    ArrearsPaid(PaymentId, Timestamp),
     /// The card was declined.
     FareRefused(Timestamp),
     /// The next attempt to charge the fare is due at this time.
@@ -232,9 +300,19 @@ pub enum Refusal {
     DriveTaken,
     #[error("the customer is the driver: nobody drives themselves")]
     OwnHail,
+    #[error("you have another drive: finish or release it first")]
+    AlreadyDriving,
+    #[error("the customer may still come: a no-show is some minutes after the acceptance")]
+    CustomerMayCome(Duration),
+    #[error("{MAX_WRONG_CODES} start codes were wrong: staff can start the drive, or release it")]
+    TooManyStartCodes,
+    #[error("the drive has started")]
+    DriveStarted,
+    #[error("the fare must be in {0}, the currency of the tariff")]
+    OtherCurrency(Currency),
     #[error("nobody has accepted it yet")]
     DriveNotAccepted,
-    #[error("the customer cancelled it")]
+    #[error("the drive was cancelled")]
     DriveCancelled,
     #[error("no driver took it in time, so it is no longer offered")]
     DriveLapsed,
@@ -252,6 +330,7 @@ impl chassis::Refusal for Refusal {
     fn code(&self) -> RefusalCode {
         match self {
             Refusal::NoSuchDrive => RefusalCode::NotFound,
+            Refusal::OtherCurrency(_) => RefusalCode::Invalid,
             _ => RefusalCode::Precondition,
         }
     }
@@ -261,6 +340,11 @@ impl chassis::Refusal for Refusal {
             Refusal::NoSuchDrive => "DRIVE_NOT_FOUND",
             Refusal::DriveTaken => "DRIVE_TAKEN",
             Refusal::OwnHail => "OWN_HAIL",
+            Refusal::AlreadyDriving => "ALREADY_DRIVING",
+            Refusal::CustomerMayCome(_) => "CUSTOMER_MAY_COME",
+            Refusal::TooManyStartCodes => "TOO_MANY_START_CODES",
+            Refusal::DriveStarted => "DRIVE_STARTED",
+            Refusal::OtherCurrency(_) => "OTHER_CURRENCY",
             Refusal::DriveNotAccepted => "DRIVE_NOT_ACCEPTED",
             Refusal::DriveCancelled => "DRIVE_CANCELLED",
             Refusal::DriveLapsed => "DRIVE_LAPSED",
@@ -269,6 +353,10 @@ impl chassis::Refusal for Refusal {
             Refusal::DriveFinished => "DRIVE_FINISHED",
             Refusal::TooManyDeclined => "TOO_MANY_DECLINED",
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        if let Refusal::CustomerMayCome(wait) = self { Some(*wait) } else { None }
     }
 }
 
@@ -292,33 +380,28 @@ impl Aggregate for Drive {
         match command {
             Command::Offer { .. } | Command::Collect => Ok(vec![]),
             Command::CallOff(_) => Ok(match drive.state {
-                State::Offered { .. } | State::Accepted => vec![Event::Cancelled(now)],
+                State::Offered { .. } | State::Accepted => vec![Event::Cancelled(Cause::Customer, now)],
                 State::Started | State::Finished => vec![Event::CancellationRefused],
-                State::Cancelled | State::Lapsed => vec![],
+                State::Cancelled(_) | State::Lapsed => vec![],
             }),
             Command::Lapse => Ok(match drive.state {
                 State::Offered { until } if until <= now => vec![Event::Lapsed(now)],
                 _ => vec![],
             }),
-            Command::Accept(driver) => drive.decide_accept(driver, now),
+            Command::Accept(driver, limits) => drive.decide_accept(driver, limits, now),
             Command::Decline(driver) => drive.decide_decline(driver),
-            Command::Start(driver) | Command::Finish(driver, _) if drive.is_anothers(driver) => {
-                Err(Refusal::NoSuchDrive)
-            }
-            Command::Start(_) => match drive.state {
-                State::Accepted => Ok(vec![Event::Started(now)]),
-                State::Started => Ok(vec![]),
-                State::Finished => Err(Refusal::DriveFinished),
-                _ => Err(drive.not_mine()),
-            },
-            Command::Finish(_, tariff) => match (drive.state, drive.started_at) {
-                (State::Started, Some(start)) => {
-                    Ok(vec![Event::Finished(tariff.fare(start, now), now, now + COLLECT_FIRST)])
+            Command::Release(by, _) | Command::Cancel(by, _) | Command::Start(by, ..) | Command::Finish { by, .. } => {
+                if matches!(by, By::Driver(driver) if drive.is_anothers(driver)) {
+                    return Err(Refusal::NoSuchDrive);
                 }
-                (State::Finished, _) => Ok(vec![]),
-                (State::Accepted, _) => Err(Refusal::DriveNotStarted),
-                _ => Err(drive.not_mine()),
-            },
+                let decided = drive.decide_step(command, now)?;
+                Ok(match by {
+                    By::Staff(intervention) if !decided.is_empty() => {
+                        [vec![Event::Intervened(intervention.clone())], decided].concat()
+                    }
+                    _ => decided,
+                })
+            }
             Command::Paid(_) | Command::Refused | Command::Postpone { .. } | Command::Retry => {
                 let fare = drive.fare.ok_or(Refusal::DriveNotFinished)?;
                 Ok(fare.state.decide(command, now))
@@ -334,7 +417,10 @@ impl Aggregate for Drive {
             state,
             driver: None,
             declined: BTreeSet::new(),
+            wrong_codes: 0,
             fare: None,
+            intervention: None,
+            overdue_at: None,
             created_at: now,
             accepted_at: None,
             started_at: None,
@@ -345,13 +431,19 @@ impl Aggregate for Drive {
             (_, Event::Offered(hail, trip, now, until)) => {
                 first(*hail, Some(trip.clone()), State::Offered { until: *until }, *now)
             }
-            (_, Event::Barred(hail, now)) => first(*hail, None, State::Cancelled, *now),
+            (_, Event::Barred(hail, now)) => first(*hail, None, State::Cancelled(Cause::Customer), *now),
             (Some(mut drive), event) => {
                 drive.apply(event);
                 drive
             }
             (None, event) => unreachable!("{event:?} can't be the first event of a drive"),
         }
+    }
+
+    fn quotas(command: &Command) -> Vec<Quota<Refusal>> {
+        let Command::Accept(driver, _) = command else { return vec![] };
+        let (subject, refusal) = (driver.clone(), Refusal::AlreadyDriving);
+        vec![Quota { resource: DRIVING, subject, limit: 1, refusal }]
     }
 
     fn due_at(&self) -> Option<(Timestamp, Command)> {
@@ -372,20 +464,67 @@ impl Drive {
     /// The refusal for a step of a drive that has no driver.
     fn not_mine(&self) -> Refusal {
         match self.state {
-            State::Cancelled => Refusal::DriveCancelled,
+            State::Cancelled(_) => Refusal::DriveCancelled,
             State::Lapsed => Refusal::DriveLapsed,
             State::Offered { .. } => Refusal::DriveNotAccepted,
             State::Accepted | State::Started | State::Finished => Refusal::DriveTaken,
         }
     }
 
-    fn decide_accept(&self, driver: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    /// Decides a step that the driver of the drive takes, or staff in their place.
+    fn decide_step(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match (command, self.state) {
+            (Command::Release(_, limits), State::Accepted) => {
+                Ok(vec![Event::Released(self.driver.clone().unwrap_or_default(), now, now + limits.offered)])
+            }
+            (Command::Release(..) | Command::Cancel(..), State::Started) => Err(Refusal::DriveStarted),
+            (Command::Release(..) | Command::Cancel(..) | Command::Start(..), State::Finished) => {
+                Err(Refusal::DriveFinished)
+            }
+            (Command::Cancel(_, _), State::Cancelled(_)) => Ok(vec![]),
+            (Command::Cancel(By::Staff(_), _), State::Offered { .. } | State::Accepted) => {
+                Ok(vec![Event::Cancelled(Cause::Staff, now)])
+            }
+            (Command::Cancel(By::Driver(_), limits), State::Accepted) => {
+                let since = self.accepted_at.unwrap_or(now);
+                if now < since + limits.no_show {
+                    return Err(Refusal::CustomerMayCome((since + limits.no_show).since(now)));
+                }
+                Ok(vec![Event::Cancelled(Cause::NoShow, now)])
+            }
+            (Command::Start(by, code, limits), State::Accepted) => self.decide_start(by, code, limits, now),
+            (Command::Start(..), State::Started) | (Command::Finish { .. }, State::Finished) => Ok(vec![]),
+            (Command::Finish { by, tariff, fare }, State::Started) => {
+                let set = fare.filter(|_| matches!(by, By::Staff(_)));
+                if set.is_some_and(|fare| fare.currency != tariff.per_minute.currency) {
+                    return Err(Refusal::OtherCurrency(tariff.per_minute.currency));
+                }
+                let fare = set.unwrap_or_else(|| tariff.fare(self.started_at.unwrap_or(now), now));
+                Ok(vec![Event::Finished(fare, now, now + COLLECT_FIRST)])
+            }
+            (Command::Finish { .. }, State::Accepted) => Err(Refusal::DriveNotStarted),
+            _ => Err(self.not_mine()),
+        }
+    }
+
+    fn decide_start(&self, by: &By, code: &str, limits: &Limits, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let right = self.trip.as_ref().map_or("", |trip| &trip.start_code);
+        match by {
+            By::Driver(_) if !right.is_empty() && self.wrong_codes >= MAX_WRONG_CODES => {
+                Err(Refusal::TooManyStartCodes)
+            }
+            By::Driver(_) if !right.is_empty() && code != right => Ok(vec![Event::CodeRefused]),
+            _ => Ok(vec![Event::Started(now, now + limits.started)]),
+        }
+    }
+
+    fn decide_accept(&self, driver: &str, limits: &Limits, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         match self.state {
             State::Offered { until } if until <= now => Err(Refusal::DriveLapsed),
             State::Offered { .. } if self.trip.as_ref().is_some_and(|trip| trip.customer == driver) => {
                 Err(Refusal::OwnHail)
             }
-            State::Offered { .. } => Ok(vec![Event::Accepted(driver.to_owned(), now)]),
+            State::Offered { .. } => Ok(vec![Event::Accepted(driver.to_owned(), now, now + limits.accepted)]),
             State::Accepted | State::Started | State::Finished if self.driver.as_deref() == Some(driver) => Ok(vec![]),
             _ => Err(self.not_mine()),
         }
@@ -403,22 +542,33 @@ impl Drive {
     fn apply(&mut self, event: &Event) {
         match event {
             Event::Offered(..) | Event::Barred(..) | Event::CancellationRefused => {}
+            Event::Intervened(intervention) => self.intervention = Some(intervention.clone()),
             Event::Declined(driver) => {
                 self.declined.insert(driver.clone());
             }
-            Event::Accepted(driver, now) => {
+            Event::Accepted(driver, now, overdue) => {
                 self.driver = Some(driver.clone());
                 (self.state, self.accepted_at) = (State::Accepted, Some(*now));
+                (self.overdue_at, self.wrong_codes) = (Some(*overdue), 0);
             }
-            Event::Started(now) => (self.state, self.started_at) = (State::Started, Some(*now)),
+            Event::Released(driver, _, until) => {
+                self.declined.insert(driver.clone());
+                (self.state, self.driver) = (State::Offered { until: *until }, None);
+                (self.accepted_at, self.overdue_at) = (None, None);
+            }
+            Event::CodeRefused => self.wrong_codes += 1,
+            Event::Started(now, overdue) => {
+                (self.state, self.started_at, self.overdue_at) = (State::Started, Some(*now), Some(*overdue));
+            }
             Event::Finished(amount, now, at) => {
                 let state = FareState::Due { attempt: 0, at: *at };
                 self.fare = Some(Fare { amount: *amount, state });
-                (self.state, self.finished_at) = (State::Finished, Some(*now));
+                (self.state, self.finished_at, self.overdue_at) = (State::Finished, Some(*now), None);
             }
-            Event::Cancelled(_) => self.state = State::Cancelled,
+            Event::Cancelled(cause, _) => (self.state, self.overdue_at) = (State::Cancelled(*cause), None),
             Event::Lapsed(_) => self.state = State::Lapsed,
             Event::FarePaid(..)
+            | Event::ArrearsPaid(..)
             | Event::FareRefused(_)
             | Event::FarePostponed(_)
             | Event::FareUncollected(_)
@@ -453,6 +603,9 @@ impl FareState {
     fn decide(self, command: &Command, now: Timestamp) -> Vec<Event> {
         match (self, command) {
             (FareState::Paid(_), _) => vec![],
+            (FareState::Refused | FareState::Uncollected, Command::Paid(payment)) => {
+                vec![Event::ArrearsPaid(*payment, now)]
+            }
             (_, Command::Paid(payment)) => vec![Event::FarePaid(*payment, now)],
             (FareState::Due { .. }, Command::Refused) => vec![Event::FareRefused(now)],
             (FareState::Due { attempt, .. }, Command::Postpone { attempt: failed, attempts }) if attempt == *failed => {
@@ -466,7 +619,7 @@ impl FareState {
 
     fn after(self, event: &Event) -> FareState {
         match (self, event) {
-            (_, Event::FarePaid(payment, _)) => FareState::Paid(*payment),
+            (_, Event::FarePaid(payment, _) | Event::ArrearsPaid(payment, _)) => FareState::Paid(*payment),
             (_, Event::FareRefused(_)) => FareState::Refused,
             (_, Event::FareUncollected(_)) => FareState::Uncollected,
             (_, Event::FareReopened(at)) => FareState::Due { attempt: 0, at: *at },
@@ -483,15 +636,22 @@ impl Event {
         match self {
             Event::Offered(_, _, now, _)
             | Event::Barred(_, now)
-            | Event::Accepted(_, now)
-            | Event::Started(now)
+            | Event::Accepted(_, now, _)
+            | Event::Released(_, now, _)
+            | Event::Started(now, _)
             | Event::Finished(_, now, _)
-            | Event::Cancelled(now)
+            | Event::Cancelled(_, now)
+            | Event::ArrearsPaid(_, now)
             | Event::Lapsed(now)
             | Event::FarePaid(_, now)
             | Event::FareRefused(now)
             | Event::FareUncollected(now) => Some(*now),
-            Event::Declined(_) | Event::CancellationRefused | Event::FarePostponed(_) | Event::FareReopened(_) => None,
+            Event::Intervened(_)
+            | Event::Declined(_)
+            | Event::CodeRefused
+            | Event::CancellationRefused
+            | Event::FarePostponed(_)
+            | Event::FareReopened(_) => None,
         }
     }
 }

@@ -9,21 +9,19 @@
 //!
 //! Payments of other sellers are ignored: a payment names its seller.
 
-use std::time::Duration;
-
 use chassis::{Malformed, Policy, decode};
 use contracts::dispatch::v1::{Hail, HailCancellationRequested, TaxiHailed};
 use contracts::payment::v1::{Payment, PaymentApproved, PaymentRefused};
 
 use crate::CONTEXT;
-use crate::domain::{Command, Drive, DriveId, HailId, Trip, drive_of};
+use crate::domain::{Command, Drive, DriveId, HailId, Limits, Trip, drive_of};
 
 type Reaction = Result<Vec<(DriveId, Command)>, Malformed>;
 
-/// The table above. A drive is offered for `open_for`.
-pub fn policy(open_for: Duration) -> Policy<Drive> {
+/// The table above. A drive is offered for as long as the limits say.
+pub fn policy(limits: Limits) -> Policy<Drive> {
     Policy::new()
-        .on(move |event: TaxiHailed, _| offer(event.hail, open_for))
+        .on(move |event: TaxiHailed, _| offer(event.hail, limits.offered))
         .on(|event: HailCancellationRequested, _| {
             let hail: HailId = decode::parsed("hail_id", &decode::present("hail", event.hail)?.hail_id)?;
             Ok(vec![(drive_of(hail), Command::CallOff(hail))])
@@ -39,14 +37,15 @@ pub fn reference(drive: DriveId) -> String {
     format!("taxi/{drive}")
 }
 
-fn offer(hail: Option<Hail>, open_for: Duration) -> Reaction {
-    let Hail { hail_id, customer_id, pickup, destination, payment_method, .. } = decode::present("hail", hail)?;
+fn offer(hail: Option<Hail>, open_for: std::time::Duration) -> Reaction {
+    let Hail { hail_id, customer_id, pickup, destination, payment_method, start_code, .. } =
+        decode::present("hail", hail)?;
     let (pickup, destination) = (decode::place("pickup", pickup)?, decode::place("destination", destination)?);
     if pickup.position.is_none() {
         return Err(Malformed("pickup without position".into()));
     }
     let hail: HailId = decode::parsed("hail_id", &hail_id)?;
-    let trip = Trip { customer: customer_id, pickup, destination, payment_method };
+    let trip = Trip { customer: customer_id, pickup, destination, payment_method, start_code };
     Ok(vec![(drive_of(hail), Command::Offer { hail, trip, open_for })])
 }
 

@@ -1,16 +1,19 @@
 //! Drives in a table, and the events that they publish. The search for the nearest is in [`offers`].
 
 pub mod offers;
+pub mod shifts;
 
 use std::collections::BTreeSet;
 
-use chassis::db::{self, Name, prelude::*};
+use chassis::db::{self, Column as _, Name, prelude::*};
 use chassis::page::Cursor;
-use chassis::values::{Currency, Money, Place};
+use chassis::quota::Used;
+use chassis::values::{Currency, Intervention, Money, Place};
 use chassis::{Change, Error, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read, sql};
 use contracts::driving::v1 as proto;
+use contracts::driving::v1::DriveCancellationCause;
 
-use crate::domain::{Command, Drive, DriveId, Event, Fare, FareState, HailId, PaymentId, State, Trip};
+use crate::domain::{Cause, Command, DRIVING, Drive, DriveId, Event, Fare, FareState, HailId, PaymentId, State, Trip};
 
 chassis::table! {
     /// A drive. One of which only a cancellation is known has no customer.
@@ -18,6 +21,7 @@ chassis::table! {
         id: DriveId as SqlUuid,
         hail: HailId as SqlUuid,
         driver: Option<String> as Nullable<Text>,
+        overdue_at: Option<Timestamp> as Nullable<SqlTime>,
         created_at: Timestamp as SqlTime,
         accepted_at: Option<Timestamp> as Nullable<SqlTime>,
         started_at: Option<Timestamp> as Nullable<SqlTime>,
@@ -33,13 +37,20 @@ chassis::table! {
         destination_latitude: Option<f64> as Nullable<Double> = position(drive, |trip| &trip.destination).unzip().0,
         destination_longitude: Option<f64> as Nullable<Double> = position(drive, |trip| &trip.destination).unzip().1,
         payment_method: String as Text = text(drive, |trip| &trip.payment_method),
-        state: Name<proto::DriveState> as Text = Name(shown(&drive.state)),
+        start_code: String as Text = text(drive, |trip| &trip.start_code),
+        state: Name<proto::DriveState> as Text = Name(shown(&drive.state).0),
+        cause: Name<DriveCancellationCause> as Text = Name(shown(&drive.state).1),
         is_offered: bool as Bool = matches!(drive.state, State::Offered { .. }),
         fare_minor: Option<i64> as Nullable<BigInt> = drive.fare.map(|fare| fare.amount.minor),
         currency: Option<Currency> as Nullable<Text> = drive.fare.map(|fare| fare.amount.currency),
         fare_state: Name<proto::FareState> as Text = Name(fare_shown(drive.fare)),
-        attempt: u32 as Integer = drive.fare.map_or(0, |fare| fare.state.attempt()),
+        // What failed so far: start codes before the start, charges of the fare after the finish.
+        attempt: u32 as Integer = drive.fare.map_or(drive.wrong_codes, |fare| fare.state.attempt()),
         payment: Option<PaymentId> as Nullable<SqlUuid> = drive.fare.and_then(|fare| fare.state.payment()),
+        intervened_by: Option<String> as Nullable<Text> = drive.intervention.as_ref().map(|it| it.staff.clone()),
+        intervention_reason: Option<String> as Nullable<Text> =
+            drive.intervention.as_ref().map(|it| it.reason.clone()),
+        intervened_at: Option<Timestamp> as Nullable<SqlTime> = drive.intervention.as_ref().map(|it| it.at),
     }
     fields |row, corrupt, declined: BTreeSet<String>| {
         trip: (!row.customer.is_empty()).then_some(Trip {
@@ -50,17 +61,22 @@ chassis::table! {
                 position: row.destination_latitude.zip(row.destination_longitude),
             },
             payment_method: row.payment_method,
+            start_code: row.start_code,
         }),
+        intervention: Intervention::from_columns(row.intervened_by, row.intervention_reason, row.intervened_at),
         state: match (Name::parse(&row.state), row.wake_at) {
             (Some(proto::DriveState::Offered), Some(until)) => State::Offered { until },
             (Some(proto::DriveState::Accepted), None) => State::Accepted,
             (Some(proto::DriveState::Started), None) => State::Started,
             (Some(proto::DriveState::Finished), _) => State::Finished,
-            (Some(proto::DriveState::Cancelled), None) => State::Cancelled,
+            (Some(proto::DriveState::Cancelled), None) => {
+                State::Cancelled(Cause::from_stored(row.cause).ok_or_else(|| corrupt("cause"))?)
+            }
             (Some(proto::DriveState::Lapsed), None) => State::Lapsed,
             _ => return Err(corrupt("state")),
         },
         declined: declined,
+        wrong_codes: if row.fare_minor.is_none() { row.attempt as u32 } else { 0 },
         fare: match (row.fare_minor, row.currency) {
             (Some(minor), Some(currency)) => {
                 let state = match (Name::parse(&row.fare_state), row.wake_at, row.payment) {
@@ -84,6 +100,8 @@ chassis::table! {
 }
 diesel::allow_tables_to_appear_in_same_query!(drives, declined);
 
+chassis::names!(Cause is DriveCancellationCause: Customer, NoShow, Staff);
+
 impl Store for Drive {
     type Answer = proto::Drive;
 
@@ -98,11 +116,14 @@ impl Store for Drive {
     }
 
     async fn save(tx: Tx<'_>, changes: &[Change<'_, Self>]) -> Result<(), Error> {
-        let declining = |event: &Event| if let Event::Declined(driver) = event { Some(driver.clone()) } else { None };
+        let declining = |event: &Event| match event {
+            Event::Declined(driver) | Event::Released(driver, ..) => Some(driver.clone()),
+            _ => None,
+        };
         let new = db::changed_parts(changes, declining, |change, driver| {
             change.state.declined.contains(&driver).then_some(DeclinedRow { drive: change.id, driver })
         });
-        let is_taken = |event: &Event| matches!(event, Event::Accepted(..) | Event::Cancelled(_) | Event::Lapsed(_));
+        let is_taken = |event: &Event| matches!(event, Event::Accepted(..) | Event::Cancelled(..) | Event::Lapsed(_));
         let taken = changes.iter().filter(|change| change.events.iter().any(is_taken));
         let taken: Vec<DriveId> = taken.map(|change| change.id).collect();
         let forget = async {
@@ -111,8 +132,16 @@ impl Store for Drive {
             }
             Ok(())
         };
-        db::try_join!(db::save(tx, changes, Row::of), db::insert(tx, &new), forget)?;
+        // A drive that was accepted and released at once is hidden from its driver.
+        db::try_join!(db::save(tx, changes, Row::of), forget, db::insert(tx, &new))?;
         Ok(())
+    }
+
+    async fn usage(tx: Tx<'_>, drivers: &[String]) -> Result<Vec<Used>, Error> {
+        let under_way = drives::driver.eq_any(drivers).and(drives::overdue_at.is_not_null());
+        let query = drives::table.filter(under_way).select(drives::driver.assume_not_null());
+        let drivers: Vec<String> = sql!(tx, |c| query.load(c))?;
+        Ok(drivers.into_iter().map(|driver| (DRIVING, driver)).collect())
     }
 
     chassis::due!(drives, id);
@@ -126,31 +155,40 @@ impl Store for Drive {
         let about = Publication::about(self.id, self.hail.uuid());
         match event {
             Event::Accepted(..) => about.publish(&proto::DriveAccepted { drive }),
-            Event::Started(_) => about.publish(&proto::DriveStarted { drive }),
+            Event::Released(..) => about.publish(&proto::DriveReleased { drive }),
+            Event::Started(..) => about.publish(&proto::DriveStarted { drive }),
             Event::Finished(..) => about.publish(&proto::DriveFinished { drive }),
             // A cancellation that arrives before its hail is answered, too.
-            Event::Barred(..) | Event::Cancelled(_) => {
+            Event::Barred(..) | Event::Cancelled(..) => {
                 about.publish(&proto::DriveCancelled { drive: Some(self.into()) })
             }
             Event::CancellationRefused => about.publish(&proto::DriveCancellationRefused { drive }),
             Event::Lapsed(_) => about.publish(&proto::DriveLapsed { drive }),
             Event::FareUncollected(_) => about.publish(&proto::FareUncollected { drive }),
+            Event::FareRefused(_) => about.publish(&proto::FareRefused { drive }),
+            Event::FareReopened(_) => about.publish(&proto::FareReopened { drive }),
+            Event::ArrearsPaid(..) => about.publish(&proto::FarePaid { drive }),
             // `dispatch` publishes the hail that led to the offer, `payment` the payment.
             Event::Offered(..)
+            | Event::Intervened(_)
             | Event::Declined(_)
+            | Event::CodeRefused
             | Event::FarePaid(..)
-            | Event::FareRefused(_)
-            | Event::FarePostponed(_)
-            | Event::FareReopened(_) => None,
+            | Event::FarePostponed(_) => None,
         }
     }
 }
 
-/// A page of drives, newest first: those of a driver, or all.
-pub async fn list(tx: Tx<'_>, driver: Option<&str>, page: &Page<Cursor>) -> Result<(Vec<proto::Drive>, String), Error> {
+/// A page of drives, newest first: those of a driver, or all; all, or those that are overdue by now.
+pub async fn list(
+    tx: Tx<'_>,
+    driver: Option<&str>,
+    overdue: Option<Timestamp>,
+    page: &Page<Cursor>,
+) -> Result<(Vec<proto::Drive>, String), Error> {
     newest!(
         tx, page, Row in drives by created_at;
-        driver: drives::driver.eq(driver);
+        driver: drives::driver.eq(driver), overdue: drives::overdue_at.lt(overdue);
         |row| (&row.read(BTreeSet::new())?).into()
     )
 }
@@ -163,16 +201,17 @@ fn position(drive: &Drive, place: fn(&Trip) -> &Place) -> Option<(f64, f64)> {
     place(drive.trip.as_ref()?).position
 }
 
-/// The state in the contract.
-fn shown(state: &State) -> proto::DriveState {
-    match state {
+/// The state and the cause of a cancellation in the contract.
+fn shown(state: &State) -> (proto::DriveState, DriveCancellationCause) {
+    let state = match state {
+        State::Cancelled(cause) => return (proto::DriveState::Cancelled, (*cause).into()),
         State::Offered { .. } => proto::DriveState::Offered,
         State::Accepted => proto::DriveState::Accepted,
         State::Started => proto::DriveState::Started,
         State::Finished => proto::DriveState::Finished,
-        State::Cancelled => proto::DriveState::Cancelled,
         State::Lapsed => proto::DriveState::Lapsed,
-    }
+    };
+    (state, DriveCancellationCause::Unspecified)
 }
 
 /// The state of a fare in the contract.
@@ -198,7 +237,8 @@ impl From<&Drive> for proto::Drive {
             driver_id: drive.driver.clone().unwrap_or_default(),
             pickup: trip.map(|trip| trip.pickup.clone().into()),
             destination: trip.map(|trip| trip.destination.clone().into()),
-            state: shown(&drive.state).into(),
+            state: shown(&drive.state).0.into(),
+            cancellation_cause: shown(&drive.state).1.into(),
             fare: drive.fare.map(|fare| fare.amount.into()),
             fare_state: fare_shown(drive.fare).into(),
             payment_id: payment.map(|payment| payment.to_string()).unwrap_or_default(),
@@ -207,6 +247,8 @@ impl From<&Drive> for proto::Drive {
             start_time: time(drive.started_at),
             finish_time: time(drive.finished_at),
             update_time: Some(drive.updated_at.to_proto()),
+            overdue_time: time(drive.overdue_at),
+            intervention: drive.intervention.clone().map(Into::into),
         }
     }
 }

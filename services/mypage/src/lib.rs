@@ -44,11 +44,12 @@ const PERSONAL: &[Personal] = &[
     Personal::details(
         "taxi_rides",
         "customer",
-        &["pickup", "destination"],
+        &["pickup", "destination", "intervention_reason"],
         &["pickup_latitude", "pickup_longitude", "destination_latitude", "destination_longitude"],
         &[],
     ),
     Personal::subject("taxi_rides", "driver"),
+    Personal::subject("taxi_rides", "intervened_by"),
     Personal::subject("stays", "customer"),
     Personal::subject("bike_rides", "customer"),
     Personal::details("orders", "customer", &["address"], &[], &[]),

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::ids::Kind;
 use chassis::page::{Cursor, MAX_SIZE};
+use chassis::values::Intervention;
 use chassis::{Envelope, Error, Fields, Id, Malformed, Page, Timestamp, Tx, db, decode};
 use contracts::money::v1::Money;
 use contracts::payment::v1::{
@@ -317,6 +318,15 @@ pub fn time(time: Option<Timestamp>) -> Option<prost_types::Timestamp> {
 /// An amount of a row in the contract.
 pub fn money(currency: Option<String>, minor: Option<i64>) -> Option<Money> {
     currency.zip(minor).map(|(currency_code, amount_minor)| Money { currency_code, amount_minor })
+}
+
+/// What staff did, in the contract.
+pub fn intervention(
+    staff: Option<String>,
+    reason: Option<String>,
+    at: Option<Timestamp>,
+) -> Option<contracts::intervention::v1::Intervention> {
+    Intervention::from_columns(staff, reason, at).map(Into::into)
 }
 
 /// A place of a row in the contract.

@@ -4,13 +4,14 @@ use chassis::db::prelude::*;
 use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::dispatch::v1::{
     Hail, HailCancellationRefused, HailCancellationRequested, HailCancelled, HailState, TaxiAllocated, TaxiHailed,
+    TaxiReleased,
 };
 use contracts::driving::v1::{
-    Drive, DriveAccepted, DriveCancelled, DriveFinished, DriveLapsed, DriveStarted, DriveState,
+    Drive, DriveAccepted, DriveCancelled, DriveFinished, DriveLapsed, DriveReleased, DriveStarted, DriveState,
 };
 use contracts::mypage::v1 as proto;
 
-use crate::summary::{Rules, Update, is_owed, money, place, summary, time};
+use crate::summary::{Rules, Update, intervention, is_owed, money, place, summary, time};
 
 summary! {
     /// A taxi ride, from the events so far.
@@ -33,6 +34,10 @@ summary! {
         started_at: Option<Timestamp> as Nullable<SqlTime>,
         finished_at: Option<Timestamp> as Nullable<SqlTime>,
         cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
+        cause: i32 as Integer,
+        intervened_by: Option<String> as Nullable<Text>,
+        intervention_reason: Option<String> as Nullable<Text>,
+        intervened_at: Option<Timestamp> as Nullable<SqlTime>,
     }
 }
 
@@ -51,10 +56,12 @@ fn rules() -> Rules<TaxiRide> {
     Rules::new()
         .on(|event: TaxiHailed, e| hail(event.hail, e, |_, _| {}))
         .on(|event: TaxiAllocated, e| hail(event.hail, e, |_, _| {}))
+        .on(|event: TaxiReleased, e| hail(event.hail, e, |_, _| {}))
         .on(|event: HailCancellationRequested, e| hail(event.hail, e, |_, _| {}))
         .on(|event: HailCancellationRefused, e| hail(event.hail, e, |_, _| {}))
         .on(|event: HailCancelled, e| hail(event.hail, e, |ride, at| ride.cancelled_at = Some(at)))
         .on(|event: DriveAccepted, e| drive(event.drive, e))
+        .on(|event: DriveReleased, e| drive(event.drive, e))
         .on(|event: DriveStarted, e| drive(event.drive, e))
         .on(|event: DriveFinished, e| drive(event.drive, e))
         .on(|event: DriveCancelled, e| drive(event.drive, e))
@@ -82,6 +89,7 @@ fn hail(
         ride.hailed_at = Some(hailed_at);
         if sequence > ride.hail_sequence {
             (ride.hail_sequence, ride.hail_state) = (sequence, hail.state);
+            ride.cause = hail.cancellation_cause;
         }
         set_time(ride, at);
     }))
@@ -92,16 +100,23 @@ fn drive(drive: Option<Drive>, event: &Envelope) -> Result<Update<TaxiRide>, Mal
     let id = decode::parsed("hail_id", &drive.hail_id)?;
     let started_at = drive.start_time.map(|time| decode::time("start_time", Some(time))).transpose()?;
     let finished_at = drive.finish_time.map(|time| decode::time("finish_time", Some(time))).transpose()?;
+    let intervention = drive.intervention.clone().map(decode::intervention).transpose()?;
     let sequence = event.sequence;
     Ok(Update::of(id, move |ride: &mut TaxiRide| {
         if sequence <= ride.drive_sequence {
             return;
         }
-        (ride.drive_sequence, ride.drive_state) = (sequence, drive.state);
+        ride.drive_sequence = sequence;
         (ride.started_at, ride.finished_at) = (started_at, finished_at);
-        // A drive that nobody accepted is not shown.
-        if !drive.driver_id.is_empty() {
-            (ride.drive, ride.driver) = (Some(drive.drive_id), Some(drive.driver_id));
+        // A drive that nobody has is not shown.
+        (ride.drive, ride.driver, ride.drive_state) = if drive.driver_id.is_empty() {
+            (None, None, DriveState::Unspecified.into())
+        } else {
+            (Some(drive.drive_id), Some(drive.driver_id), drive.state)
+        };
+        if let Some(intervention) = intervention {
+            ride.intervened_by = Some(intervention.staff);
+            (ride.intervention_reason, ride.intervened_at) = (Some(intervention.reason), Some(intervention.at));
         }
         if let Some(fare) = drive.fare {
             (ride.fare_minor, ride.currency) = (Some(fare.amount_minor), Some(fare.currency_code));
@@ -132,6 +147,8 @@ impl From<TaxiRide> for proto::TaxiRide {
             payment_state: row.payment_state,
             hail_time: time(row.hailed_at),
             cancel_time: time(row.cancelled_at),
+            cancellation_cause: row.cause,
+            intervention: intervention(row.intervened_by, row.intervention_reason, row.intervened_at),
         }
     }
 }

@@ -144,7 +144,7 @@ impl Day {
     fn client(&self, who: &str) -> Result<Client, client::Error> {
         let (name, role) = match who.split_once(':') {
             Some(("driver", name)) => (name, Role::Driver),
-            Some(("manager", name)) => (name, Role::Manager),
+            Some(("manager", name)) => (name, Role::BikeStaff),
             Some(("courier", name)) => (name, Role::Courier),
             _ if who == "admin" => (who, Role::Admin),
             _ => (who, Role::Customer),

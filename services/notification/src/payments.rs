@@ -17,7 +17,7 @@ pub fn register(templates: Templates) -> Templates {
 fn about(payment: Option<Payment>, text: fn(&Payment) -> Option<Text>) -> Rendered {
     let payment = decode::present("payment", payment)?;
     let text = text(&payment).transpose()?;
-    Ok(text.map(|text| Notice { customer: payment.customer_id, text }))
+    Ok(text.map(|text| Notice { customer: payment.customer_id, text, topic: None }))
 }
 
 /// A used purchase was paid. About other purchases the seller's events lead to messages.

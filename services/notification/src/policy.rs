@@ -9,7 +9,8 @@
 //! | `rental.v1.RentalCancellationRefused` | the money stays: the car was returned already  |
 //! | `dispatch.v1.TaxiHailed`              | a taxi is looked for                           |
 //! | `dispatch.v1.TaxiAllocated`           | a driver is on the way                         |
-//! | `dispatch.v1.HailCancelled`           | no driver was free, if that was why            |
+//! | `dispatch.v1.TaxiReleased`            | the driver won't come, another one is looked for |
+//! | `dispatch.v1.HailCancelled`           | why, unless the customer cancelled             |
 //! | `dispatch.v1.HailCancellationRefused` | the drive has started                          |
 //! | `driving.v1.DriveStarted`             | have a good ride                               |
 //! | `driving.v1.DriveFinished`            | the fare                                       |

@@ -2,9 +2,10 @@
 
 use chassis::decode;
 use contracts::dispatch::v1::{
-    CancellationCause, Hail, HailCancellationRefused, HailCancelled, TaxiAllocated, TaxiHailed,
+    CancellationCause, Hail, HailCancellationRefused, HailCancelled, TaxiAllocated, TaxiHailed, TaxiReleased,
 };
 use contracts::driving::v1::{Drive, DriveFinished, DriveStarted};
+use contracts::intervention::v1::Intervention;
 use contracts::place::v1::Place;
 
 use crate::template::{Rendered, Templates, Text, render};
@@ -15,6 +16,7 @@ pub fn register(templates: Templates) -> Templates {
     templates
         .on("TAXI_HAILED", |event: TaxiHailed| about_hail(event.hail, hailed))
         .on("TAXI_ALLOCATED", |event: TaxiAllocated| about_hail(event.hail, allocated))
+        .on("TAXI_RELEASED", |event: TaxiReleased| about_hail(event.hail, released))
         .on("NO_TAXI_FREE", cancelled)
         .on("TAXI_CANCELLATION_REFUSED", |event: HailCancellationRefused| about_hail(event.hail, cancellation_refused))
         .on("DRIVE_STARTED", |event: DriveStarted| about_drive(event.drive, started))
@@ -37,6 +39,16 @@ fn allocated(hail: &Hail) -> Text {
     Ok(format!("Your taxi is on the way to {}. Your driver is {}.", name(&hail.pickup)?, hail.driver_id))
 }
 
+fn released(hail: &Hail) -> Text {
+    let pickup = name(&hail.pickup)?;
+    Ok(format!("Your driver can't come; we look for another taxi to {pickup}.{}", because(hail.intervention.as_ref())))
+}
+
+/// What staff say about what they did.
+fn because(intervention: Option<&Intervention>) -> String {
+    intervention.map(|it| format!(" Our staff say: {}", it.reason)).unwrap_or_default()
+}
+
 fn cancellation_refused(_: &Hail) -> Text {
     Ok("Your taxi can't be cancelled any more, for the drive has started.".to_owned())
 }
@@ -44,11 +56,27 @@ fn cancellation_refused(_: &Hail) -> Text {
 fn cancelled(event: HailCancelled) -> Rendered {
     match &event.hail {
         Some(hail) if hail.cancellation_cause() == CancellationCause::Customer => Ok(None),
-        _ => about_hail(event.hail, |hail| {
-            let pickup = name(&hail.pickup)?;
-            Ok(format!("We are sorry: no taxi near {pickup} was free. Please try again."))
-        }),
+        hail => {
+            let topic = match hail.as_ref().map(Hail::cancellation_cause) {
+                Some(CancellationCause::NoShow | CancellationCause::Staff) => "TAXI_CANCELLED",
+                _ => "NO_TAXI_FREE",
+            };
+            Ok(about_hail(event.hail, not_coming)?.map(|notice| notice.under(topic)))
+        }
     }
+}
+
+fn not_coming(hail: &Hail) -> Text {
+    let pickup = name(&hail.pickup)?;
+    Ok(match hail.cancellation_cause() {
+        CancellationCause::NoShow => {
+            format!("Your driver waited at {pickup} and did not find you: your taxi is cancelled.")
+        }
+        CancellationCause::Staff => {
+            format!("Your taxi to {pickup} is cancelled.{}", because(hail.intervention.as_ref()))
+        }
+        _ => format!("We are sorry: no taxi near {pickup} was free. Please try again."),
+    })
 }
 
 fn started(drive: &Drive) -> Text {
@@ -57,7 +85,8 @@ fn started(drive: &Drive) -> Text {
 
 fn finished(drive: &Drive) -> Text {
     let (destination, fare) = (name(&drive.destination)?, amount(&drive.fare)?);
-    Ok(format!("You have arrived at {destination}. The fare is {fare}."))
+    let because = because(drive.intervention.as_ref());
+    Ok(format!("You have arrived at {destination}. The fare is {fare}.{because}"))
 }
 
 fn name(place: &Option<Place>) -> Result<&str, chassis::Malformed> {

@@ -20,6 +20,16 @@ pub struct Notice {
     pub customer: String,
     /// The text.
     pub text: String,
+    /// Its topic, if it is not that of all messages about such events.
+    pub topic: Option<&'static str>,
+}
+
+impl Notice {
+    /// The same under another topic.
+    #[must_use]
+    pub fn under(self, topic: &'static str) -> Notice {
+        Notice { topic: Some(topic), ..self }
+    }
 }
 
 /// Renders a message to the customer of a resource.
@@ -31,7 +41,7 @@ pub fn render<T>(
 ) -> Rendered {
     let resource = decode::present(name, resource)?;
     let text = text(&resource)?;
-    Ok(Some(Notice { customer: customer(resource), text }))
+    Ok(Some(Notice { customer: customer(resource), text, topic: None }))
 }
 
 /// The templates, by event.
@@ -69,12 +79,15 @@ fn write(
     notice: Option<Notice>,
     sensitive: bool,
 ) -> Result<Reactions<Message>, Malformed> {
-    let Some(Notice { customer, text }) = notice else { return Ok(vec![]) };
+    let Some(Notice { customer, text, topic: own }) = notice else { return Ok(vec![]) };
     if customer.is_empty() {
         return Err(Malformed("no customer_id".into()));
     }
     let (id, flow) = (MessageId::new(event.event_id), FlowId::new(event.correlation_id));
-    Ok(vec![(id, Command::Write(id, Content { customer, flow, topic: topic.to_owned(), text, sensitive }))])
+    Ok(vec![(
+        id,
+        Command::Write(id, Content { customer, flow, topic: own.unwrap_or(topic).to_owned(), text, sensitive }),
+    )])
 }
 
 /// What the tests of all lines of business need.

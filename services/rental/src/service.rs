@@ -7,7 +7,6 @@ use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
 use chassis::values::{Money, Period};
 use chassis::{Call, Error, Loader, Page, PeerClient, Writer};
-use contracts::Role;
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
 use contracts::rental::v1::{self as proto, *};
@@ -36,7 +35,7 @@ pub struct Service {
 impl Service {
     /// The reservation, if the caller may see it.
     async fn visible(&self, call: &Call, id: ReservationId) -> Result<Found, Error> {
-        let sees = |found: &Found| found.reservation.customer == call.caller.subject() || call.caller.has(Role::Admin);
+        let sees = |found: &Found| call.is_staff || call.caller.is(&found.reservation.customer);
         self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("reservation", id))
     }
 

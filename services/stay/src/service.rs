@@ -4,7 +4,6 @@ use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::{Currency, Dates, Money, Period};
 use chassis::{Call, Error, Loader, Page, PeerClient, Timestamp, Writer};
-use contracts::Role;
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
 use contracts::resort::v1::{Hold, HoldDatesRequest};
 use contracts::stay::v1::{self as proto, *};
@@ -66,7 +65,7 @@ impl Service {
 
     /// The stay, if the caller may see it.
     async fn visible(&self, call: &Call, id: StayId) -> Result<Stay, Error> {
-        let sees = |stay: &Stay| stay.booking.customer == call.caller.subject() || call.caller.has(Role::Admin);
+        let sees = |stay: &Stay| call.is_staff || call.caller.is(&stay.booking.customer);
         self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("stay", id))
     }
 }

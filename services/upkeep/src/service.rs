@@ -73,7 +73,7 @@ impl UpkeepApi for Service {
     }
 
     async fn list_reports(&self, call: Call, request: ListReportsRequest) -> Result<ListReportsResponse, Error> {
-        let manager = call.own();
+        let manager = (!call.caller.has(Role::Admin)).then(|| call.caller.subject());
         let filter = [b"reports", manager.unwrap_or_default().as_bytes()];
         let page = call.parse(|fields| Page::parse(fields, request.page_size, &request.page_token, &filter))?;
         let reader = self.database.reader().await?;

@@ -143,6 +143,9 @@ func takeATaxi(ctx context.Context) (*drivingv1.Drive, error) {
 
 	kim := drivingv1.NewDrivingServiceClient(as("driver:kim", "driver"))
 	near := &drivingv1.ListOffersRequest{Latitude: proto.Float64(37.5663), Longitude: proto.Float64(126.9779)}
+	if _, err = kim.StartShift(ctx, &drivingv1.StartShiftRequest{}); err != nil {
+		return nil, err
+	}
 	offered, err := eventually(func() (*drivingv1.Drive, error) {
 		for offer, err := range nadeuri.Items(ctx, kim.ListOffers, near, (*drivingv1.ListOffersResponse).GetOffers) {
 			if err != nil || offer.GetDrive().GetHailId() == hailed.GetHail().GetHailId() {
@@ -158,7 +161,7 @@ func takeATaxi(ctx context.Context) (*drivingv1.Drive, error) {
 	if _, err = kim.AcceptDrive(ctx, &drivingv1.AcceptDriveRequest{DriveId: id}); err != nil {
 		return nil, err
 	}
-	if _, err = kim.StartDrive(ctx, &drivingv1.StartDriveRequest{DriveId: id}); err != nil {
+	if _, err = kim.StartDrive(ctx, &drivingv1.StartDriveRequest{DriveId: id, StartCode: hailed.GetHail().GetStartCode()}); err != nil {
 		return nil, err
 	}
 	finished, err := kim.FinishDrive(ctx, &drivingv1.FinishDriveRequest{DriveId: id})

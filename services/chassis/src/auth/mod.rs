@@ -36,6 +36,7 @@ const SUBJECT_MAX: usize = 128;
 pub struct Caller {
     subject: Arc<str>,
     roles: Roles,
+    names_roles: bool,
     expires_at: Option<Timestamp>,
     callee: Option<Arc<str>>,
 }
@@ -44,13 +45,13 @@ impl Caller {
     /// A caller; `None` unless the subject has 1 to 128 characters, all of them printable.
     pub fn new(subject: &str, roles: Roles) -> Option<Caller> {
         let is_right = (1..=SUBJECT_MAX).contains(&subject.len()) && !subject.chars().any(char::is_control);
-        is_right.then(|| Caller { subject: subject.into(), roles, expires_at: None, callee: None })
+        is_right.then(|| Caller { subject: subject.into(), roles, names_roles: true, expires_at: None, callee: None })
     }
 
     /// A context of this product.
     pub fn service(name: &'static str) -> Caller {
         let roles = [Role::Service].into_iter().collect();
-        Caller { subject: name.into(), roles, expires_at: None, callee: None }
+        Caller { subject: name.into(), roles, names_roles: true, expires_at: None, callee: None }
     }
 
     /// The same caller, with a token that expires.
@@ -88,6 +89,11 @@ impl Caller {
     /// Their roles.
     pub fn roles(&self) -> Roles {
         self.roles
+    }
+
+    /// Whether they said which roles they have. Without authentication, who says nothing has all.
+    pub fn names_roles(&self) -> bool {
+        self.names_roles
     }
 
     /// Whether they have the role.
@@ -164,8 +170,10 @@ impl Auth {
 
 fn believed(headers: &HeaderMap) -> Result<Caller, AuthError> {
     let text = |name| headers.get(name).map(|value| value.to_str().map_err(|_| AuthError::Subject)).transpose();
-    let roles = text("x-roles")?.map_or_else(Roles::all, |names| Roles::named(names.split(',').map(str::trim)));
-    Caller::new(text("x-user")?.unwrap_or("guest"), roles).ok_or(AuthError::Subject)
+    let named = text("x-roles")?.map(|names| Roles::named(names.split(',').map(str::trim)));
+    let (names_roles, roles) = (named.is_some(), named.unwrap_or_else(Roles::all));
+    let caller = Caller::new(text("x-user")?.unwrap_or("guest"), roles).ok_or(AuthError::Subject)?;
+    Ok(Caller { names_roles, ..caller })
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::idempotency::{self, Key, Known, ProcessedRow};
 use crate::ids::Id;
 use crate::outbox;
+use crate::quota::Usage;
 
 /// An outcome for each command of a batch.
 pub type Outcomes<A> = Vec<Result<Outcome<A>, Error>>;
@@ -30,6 +31,7 @@ struct Entry<A: Store> {
 pub struct UnitOfWork<'a, A: Store> {
     entries: BTreeMap<A::Id, Entry<A>>,
     known: Known,
+    usage: Usage,
     processed: Vec<ProcessedRow>,
     envelopes: Vec<Envelope>,
     resources: &'a Resources,
@@ -43,13 +45,16 @@ impl<A: Store> UnitOfWork<'_, A> {
         for Job { message, .. } in jobs {
             request.add(message.id, Some(&message.command));
         }
-        let (known, loaded) = try_join!(idempotency::find(tx, &keys), A::load(tx, &request))?;
+        // The usage comes first: while it waits for a lock, another transaction may write what the others read.
+        let commands = jobs.iter().map(|job| &job.message.command);
+        let usage = Usage::read::<A>(tx, resources.context, commands);
+        let (usage, known, loaded) = try_join!(usage, idempotency::find(tx, &keys), A::load(tx, &request))?;
         let entry = |state, metadata| Entry { state, metadata, events: Vec::new() };
         let mut entries: BTreeMap<A::Id, Entry<A>> =
             request.ids().into_iter().map(|id| (id, entry(None, Metadata::default()))).collect();
         entries.extend(loaded.into_iter().map(|loaded| (loaded.id, entry(Some(loaded.state), loaded.metadata))));
 
-        let mut work = UnitOfWork { entries, known, processed: Vec::new(), envelopes: Vec::new(), resources };
+        let mut work = UnitOfWork { entries, known, usage, processed: Vec::new(), envelopes: Vec::new(), resources };
         // A panic in the rules fails one command; the shard must survive it.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let outcomes: Vec<_> = jobs.iter().map(|job| work.execute(job)).collect();
@@ -75,7 +80,14 @@ impl<A: Store> UnitOfWork<'_, A> {
         }
         let now = self.resources.runtime.now();
         let decided = A::decide(entry.state.as_ref(), &message.command, now);
-        let events = match decided {
+        let allowed = decided.and_then(|events| {
+            // A command that decides nothing takes nothing.
+            if !events.is_empty() {
+                self.usage.take::<A>(&message.command)?;
+            }
+            Ok(events)
+        });
+        let events = match allowed {
             Ok(events) => events,
             Err(refusal) => {
                 self.remember(message.key.filter(|key| key.is_event), Vec::new());

@@ -7,16 +7,24 @@ mod transitions;
 
 use std::time::Duration;
 
-use chassis::values::{Currency, Money, Place};
+use chassis::values::{Currency, Intervention, Money, Place};
 use chassis::{Aggregate, Timestamp};
 use driving::domain::{
-    COLLECT_FIRST, Command, Drive, DriveId, Event, FareState, HailId, MAX_DECLINED, PaymentId, Refusal, State, Tariff,
-    Trip, drive_of,
+    By, COLLECT_FIRST, Cause, Command, Drive, DriveId, Event, FareState, HailId, Limits, MAX_DECLINED, MAX_WRONG_CODES,
+    PaymentId, Refusal, State, Tariff, Trip, drive_of,
 };
 
 /// 2026-07-01T00:00:00Z.
 const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
 const OPEN_FOR: Duration = Duration::from_secs(1_800);
+const LIMITS: Limits = Limits {
+    offered: OPEN_FOR,
+    accepted: Duration::from_secs(3_600),
+    started: Duration::from_secs(7_200),
+    no_show: Duration::from_secs(600),
+};
+/// The start code of the trip.
+const CODE: &str = "0417";
 
 fn seconds(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)
@@ -48,7 +56,20 @@ fn trip() -> Trip {
         pickup: Place { name: "City Hall".to_owned(), position: Some((37.5663, 126.9779)) },
         destination: Place { name: "Gimpo Airport".to_owned(), position: None },
         payment_method: "card".to_owned(),
+        start_code: CODE.to_owned(),
     }
+}
+
+fn driver(name: &str) -> By {
+    By::Driver(name.to_owned())
+}
+
+fn intervention() -> Intervention {
+    Intervention { staff: "sol".to_owned(), reason: "the driver is ill".to_owned(), at: NOW }
+}
+
+fn staff() -> By {
+    By::Staff(intervention())
 }
 
 fn offer() -> Command {
@@ -60,11 +81,11 @@ fn offered() -> Event {
 }
 
 fn accepted() -> Vec<Event> {
-    vec![offered(), Event::Accepted("kim".to_owned(), seconds(60))]
+    vec![offered(), Event::Accepted("kim".to_owned(), seconds(60), seconds(60) + LIMITS.accepted)]
 }
 
 fn started() -> Vec<Event> {
-    [accepted(), vec![Event::Started(seconds(120))]].concat()
+    [accepted(), vec![Event::Started(seconds(120), seconds(120) + LIMITS.started)]].concat()
 }
 
 fn finished() -> Vec<Event> {

@@ -32,6 +32,7 @@ fn a_hail() -> Hail {
         pickup: place(trip().pickup),
         destination: place(trip().destination),
         payment_method: "card".to_owned(),
+        start_code: CODE.to_owned(),
         ..Hail::default()
     }
 }
@@ -44,7 +45,7 @@ fn paid(seller: &str, seller_reference: &str) -> Option<Payment> {
 
 #[track_caller]
 fn check_reaction(event: &Envelope, then: &[Command]) {
-    let commands = policy(OPEN_FOR).react(event).expect("the event is right");
+    let commands = policy(LIMITS).react(event).expect("the event is right");
     assert_eq!(commands, then.iter().map(|command| (id(), command.clone())).collect::<Vec<_>>());
 }
 
@@ -70,7 +71,7 @@ fn t8_a_payment_for_a_drive_decides_about_its_fare_and_others_do_not() {
 
 #[test]
 fn what_breaks_its_contract_is_malformed() {
-    let is_malformed = |event: &Envelope| policy(OPEN_FOR).react(event).is_err();
+    let is_malformed = |event: &Envelope| policy(LIMITS).react(event).is_err();
     assert!(is_malformed(&event(&TaxiHailed { hail: None })));
     assert!(is_malformed(&event(&TaxiHailed { hail: Some(Hail { pickup: None, ..a_hail() }) })));
     assert!(is_malformed(&event(&TaxiHailed { hail: Some(Hail { hail_id: "7".to_owned(), ..a_hail() }) })));

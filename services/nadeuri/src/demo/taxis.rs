@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use client::Error;
 use contracts::dispatch::v1::{CancelHailRequest, Hail, HailState, HailTaxiRequest};
 use contracts::driving::v1::{
-    AcceptDriveRequest, Drive, FareState, FinishDriveRequest, ListOffersRequest, StartDriveRequest,
+    AcceptDriveRequest, Drive, FareState, FinishDriveRequest, ListOffersRequest, StartDriveRequest, StartShiftRequest,
 };
 use contracts::mypage::v1::{GetTaxiRideRequest, TaxiRide};
 use contracts::payment::v1::PaymentState;
@@ -19,6 +19,9 @@ impl Day {
     /// Runs it.
     pub(super) async fn play_taxis(&self) -> anyhow::Result<()> {
         println!("\nNIGHT. Mina hails a taxi home; Kim and Lee see the offer, and both accept it.");
+        for driver in ["driver:kim", "driver:lee"] {
+            self.ask(driver, StartShiftRequest::default()).await?;
+        }
         let hail = self.hail("mina").await?;
         let drive = self.wait_for_offer("driver:kim", &hail).await?;
         let (kim, lee) = tokio::join!(self.accept("driver:kim", &drive), self.accept("driver:lee", &drive));
@@ -31,8 +34,9 @@ impl Day {
         println!("  {name} gets it; the other one is refused: {}", refused.message());
         self.wait_for_ride("mina", &hail, |page| page.hail_state() == HailState::Allocated).await?;
 
-        println!("\nShe boards and rides home; the fare is charged to her card at the destination.");
-        let request = StartDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() };
+        println!("\nShe boards, tells the driver her code, and rides home; the fare is charged to her card there.");
+        let (drive_id, start_code) = (drive.drive_id.clone(), hail.start_code.clone());
+        let request = StartDriveRequest { drive_id, start_code, ..Default::default() };
         self.ask(winner, request).await?;
         let request = FinishDriveRequest { drive_id: drive.drive_id.clone(), ..Default::default() };
         let finished = self.ask(winner, request).await?.drive.context("no drive")?;

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use contracts::dispatch::v1::{HailState, HailTaxiRequest, ListHailsRequest};
 use contracts::driving::v1::{
     AcceptDriveRequest, Drive, DriveState, FareState, FinishDriveRequest, ListDrivesRequest, ListOffersRequest,
-    StartDriveRequest,
+    StartDriveRequest, StartShiftRequest,
 };
 use contracts::mypage::v1::ListTaxiRidesRequest;
 use contracts::payment::v1::PaymentState;
@@ -54,7 +54,9 @@ async fn ride(rider: &Client, driver: &Client) -> Result<Drive, Status> {
         destination: Some(place("there", position)),
         payment_method: GOOD_CARD.to_owned(),
     };
-    let hail = rider.insist(request).await?.hail.unwrap();
+    driver.insist(StartShiftRequest { request_id: new_id() }).await?;
+    // The ride before is open until `dispatch` hears of its end.
+    let hail = seen("the customer may hail", async || rider.insist(request.clone()).await.ok()?.hail).await;
     // This needs an event, which may wait until a killed server is back.
     let offer = seen("the hail is offered", async || {
         let (latitude, longitude) = (Some(position.0), Some(position.1));
@@ -64,8 +66,11 @@ async fn ride(rider: &Client, driver: &Client) -> Result<Drive, Status> {
     });
     let drive_id = offer.await.drive_id;
     driver.insist(AcceptDriveRequest { request_id: new_id(), drive_id: drive_id.clone() }).await?;
-    driver.insist(StartDriveRequest { request_id: new_id(), drive_id: drive_id.clone() }).await?;
-    Ok(driver.insist(FinishDriveRequest { request_id: new_id(), drive_id }).await?.drive.unwrap())
+    let (request_id, start_code) = (new_id(), hail.start_code);
+    let start = StartDriveRequest { request_id, drive_id: drive_id.clone(), start_code, ..Default::default() };
+    driver.insist(start).await?;
+    let finish = FinishDriveRequest { request_id: new_id(), drive_id, ..Default::default() };
+    Ok(driver.insist(finish).await?.drive.unwrap())
 }
 
 /// Every ride is as its driver's last response says, is the same in all contexts, and was paid once.

@@ -18,7 +18,7 @@ use crate::support::cluster::{Cluster, Setup, contexts};
 use crate::support::orders::ADDRESS;
 use crate::support::stored::tables_with;
 use crate::support::taxis::somewhere;
-use crate::support::{GOOD_CARD, eventually, new_id, period, precondition, reason, wrong};
+use crate::support::{GOOD_CARD, eventually, new_id, period, precondition, reason, somebody, wrong};
 
 pub fn add(suite: &mut Suite) {
     suite.own("x16_a_customer_is_exported_and_erased_in_all_contexts", x16_a_customer_is_exported_and_erased);
@@ -49,7 +49,7 @@ async fn a_day(app: &Cluster) {
     let (mina, admin) = (app.by(MINA), app.admin());
     mina.top_up(20_000).await.unwrap();
 
-    let kim = app.driver("kim");
+    let kim = app.driver(&somebody("kim"));
     let hail = mina.hail_from(somewhere(), GOOD_CARD).await.unwrap();
     let drive = kim.accept(&kim.sees_offer(&hail).await).await.unwrap();
     kim.depart(&drive).await.unwrap();

@@ -7,10 +7,10 @@ use tokio::sync::MutexGuard;
 
 use crate::breakers::PeerClient;
 use crate::runner::{Suite, journeys};
-use crate::support::GOOD_CARD;
 use crate::support::cluster::Cluster;
 use crate::support::stand_in::Behaviour;
 use crate::support::taxis::somewhere;
+use crate::support::{GOOD_CARD, somebody};
 
 type Fragile = MutexGuard<'static, Option<Cluster>>;
 
@@ -26,22 +26,23 @@ pub fn add(suite: &mut Suite) {
 
 async fn t7_with_driving_down_requests_are_taken_and_reach_it_when_it_is_back(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, kim) = (app.by("mina"), app.driver("kim"));
+    let (mina, kim) = (app.by(&somebody("mina")), app.driver(&somebody("kim")));
     app.stop("driving").await;
     let hail = mina.hail().await;
-    let unwanted = mina.hail().await;
+    let jun = app.by(&somebody("jun"));
+    let unwanted = jun.hail().await;
     // `driving` decides about the cancellation when it is back.
-    assert_eq!(mina.cancel_hail(&unwanted).await.unwrap().state(), HailState::Cancelling);
+    assert_eq!(jun.cancel_hail(&unwanted).await.unwrap().state(), HailState::Cancelling);
     app.start("driving").await;
     let drive = kim.sees_offer(&hail).await;
     kim.accept(&drive).await.unwrap();
     mina.sees_hail(&hail, HailState::Allocated).await;
-    mina.sees_hail(&unwanted, HailState::Cancelled).await;
+    jun.sees_hail(&unwanted, HailState::Cancelled).await;
 }
 
 async fn t7_with_dispatch_down_offers_are_accepted(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, kim) = (app.by("mina"), app.driver("kim"));
+    let (mina, kim) = (app.by(&somebody("mina")), app.driver(&somebody("kim")));
     let hail = mina.hail().await;
     let drive = kim.sees_offer(&hail).await;
     app.kill("dispatch");
@@ -51,12 +52,12 @@ async fn t7_with_dispatch_down_offers_are_accepted(mut app: Fragile) {
     assert_eq!(finished.fare_state(), FareState::Paid);
     app.start("dispatch").await;
     let hail = mina.sees_hail(&hail, HailState::Finished).await;
-    assert_eq!(hail.driver_id, "kim");
+    assert_eq!(hail.driver_id, finished.driver_id);
 }
 
 async fn t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
-    let (mina, kim) = (app.by("mina"), app.driver("kim"));
+    let (mina, kim) = (app.by(&somebody("mina")), app.driver(&somebody("kim")));
     let hail = mina.hail_from(somewhere(), GOOD_CARD).await.unwrap();
     let drive = kim.sees_offer(&hail).await;
     kim.accept(&drive).await.unwrap();
@@ -80,28 +81,29 @@ async fn t8_with_payment_down_the_drive_ends_and_is_charged_when_payment_is_back
 async fn t8_with_payment_overloaded_or_hanging_drives_end_and_are_charged_when_payment_is_back(mut app: Fragile) {
     const CHARGE: PeerClient = PeerClient { caller: "driving", peer: "payment", reason: "" };
     let app = app.as_mut().expect("it runs");
-    let (mina, kim) = (app.by("mina"), app.driver("kim"));
     let mut drives = Vec::new();
     for _ in 0..2 {
+        let (mina, kim) = (app.by(&somebody("mina")), app.driver(&somebody("kim")));
         let hail = mina.hail_from(somewhere(), GOOD_CARD).await.unwrap();
         let drive = kim.sees_offer(&hail).await;
         kim.accept(&drive).await.unwrap();
-        drives.push((hail, kim.depart(&drive).await.unwrap()));
+        let drive = kim.depart(&drive).await.unwrap();
+        drives.push((mina, kim, hail, drive));
     }
     let peer = CHARGE.stand_in(app, Behaviour::Overloaded).await;
     let mut ended = Vec::new();
-    for ((hail, drive), behaviour) in drives.iter().zip([Behaviour::Overloaded, Behaviour::Hangs]) {
+    for ((mina, kim, hail, drive), behaviour) in drives.iter().zip([Behaviour::Overloaded, Behaviour::Hangs]) {
         peer.behave(behaviour);
         let before = peer.arrived(CHARGE.caller);
         let finished = kim.arrive(drive).await.unwrap();
         assert!(peer.arrived(CHARGE.caller) > before, "`driving` tried to charge the fare");
         assert_eq!((finished.state(), finished.fare_state()), (DriveState::Finished, FareState::Due));
         assert!(finished.fare.is_some(), "the fare is frozen");
-        ended.push((hail, finished));
+        ended.push((mina, kim, hail, finished));
     }
     peer.leave().await;
     app.start("payment").await;
-    for (hail, finished) in ended {
+    for (mina, kim, hail, finished) in ended {
         let paid = kim.sees_drive(&finished, "the fare is paid", |drive| drive.fare_state() == FareState::Paid).await;
         assert_eq!((paid.fare, paid.finish_time), (finished.fare, finished.finish_time));
         mina.sees_ride_page(hail, "it is paid", |page| page.payment_state() == PaymentState::Settled).await;
@@ -113,8 +115,8 @@ async fn x6_two_replicas_of_the_taxi_line_handle_each_event_once(mut app: Fragil
     for context in ["dispatch", "driving"] {
         app.replicate(context).await;
     }
-    let rides = (0..8).map(|number| {
-        let (mina, kim) = (app.by(&format!("mina-{number}")), app.driver(&format!("kim-{number}")));
+    let rides = (0..8).map(|_| {
+        let (mina, kim) = (app.by(&somebody("mina")), app.driver(&somebody("kim")));
         async move {
             let hail = mina.hail().await;
             let drive = kim.sees_offer(&hail).await;

@@ -48,6 +48,11 @@ pub fn new_id() -> String {
     IDS.uuid(now()).to_string()
 }
 
+/// A name that nobody else has: customers and drivers have limits of their own.
+pub fn somebody(name: &str) -> String {
+    format!("{name}-{}", new_id())
+}
+
 /// A random number below `limit`.
 pub fn below(limit: u64) -> u64 {
     IDS.below(limit)

@@ -1,9 +1,12 @@
 //! The requests of customers and drivers of taxis, one method each.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use contracts::dispatch::v1::{CancelHailRequest, GetHailRequest, Hail, HailState, HailTaxiRequest};
 use contracts::driving::v1::{
-    AcceptDriveRequest, DeclineDriveRequest, Drive, FinishDriveRequest, GetDriveRequest, ListOffersRequest, Offer,
-    StartDriveRequest,
+    AcceptDriveRequest, CancelDriveRequest, DeclineDriveRequest, Drive, FinishDriveRequest, GetDriveRequest,
+    ListOffersRequest, Offer, ReleaseDriveRequest, StartDriveRequest, StartShiftRequest,
 };
 use contracts::mypage::v1::{GetTaxiRideRequest, TaxiRide};
 use contracts::place::v1::Place;
@@ -13,6 +16,14 @@ use super::client::Client;
 use super::{GOOD_CARD, below, eventually};
 
 type Answer<T> = Result<T, Status>;
+
+/// What customers tell their drivers when they board: the start code of each hail.
+static TOLD: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+/// The start code of a hail that this process made.
+pub fn start_code(hail_id: &str) -> String {
+    TOLD.lock().unwrap().get(hail_id).cloned().unwrap_or_default()
+}
 
 /// A random position far from all others, so that trials don't see each other's offers.
 pub fn somewhere() -> (f64, f64) {
@@ -43,7 +54,14 @@ impl Client {
             payment_method: payment_method.to_owned(),
             ..Default::default()
         };
-        Ok(self.send(request).await?.hail.unwrap())
+        let hail = self.send(request).await?.hail.unwrap();
+        TOLD.lock().unwrap().insert(hail.hail_id.clone(), hail.start_code.clone());
+        Ok(hail)
+    }
+
+    /// Starts the driver's shift.
+    pub async fn starts_shift(&self) {
+        self.send(StartShiftRequest::default()).await.unwrap();
     }
 
     /// Cancels a hail.
@@ -72,6 +90,7 @@ impl Client {
 
     /// Waits until the hail is offered as a drive.
     pub async fn sees_offer(&self, it: &Hail) -> Drive {
+        self.starts_shift().await;
         let pickup = it.pickup.clone().unwrap();
         let position = (pickup.latitude.unwrap(), pickup.longitude.unwrap());
         eventually("the hail is offered", async || {
@@ -81,8 +100,9 @@ impl Client {
         .await
     }
 
-    /// Accepts a drive.
+    /// Accepts a drive, on duty.
     pub async fn accept(&self, it: &Drive) -> Answer<Drive> {
+        self.starts_shift().await;
         let request = AcceptDriveRequest { drive_id: it.drive_id.clone(), ..Default::default() };
         Ok(self.send(request).await?.drive.unwrap())
     }
@@ -93,9 +113,22 @@ impl Client {
         Ok(self.send(request).await?.drive.unwrap())
     }
 
-    /// Starts a drive.
+    /// Releases a drive; staff say why.
+    pub async fn release(&self, it: &Drive, reason: &str) -> Answer<Drive> {
+        let (drive_id, reason) = (it.drive_id.clone(), reason.to_owned());
+        Ok(self.send(ReleaseDriveRequest { drive_id, reason, ..Default::default() }).await?.drive.unwrap())
+    }
+
+    /// Cancels a drive; staff say why.
+    pub async fn cancel_drive(&self, it: &Drive, reason: &str) -> Answer<Drive> {
+        let (drive_id, reason) = (it.drive_id.clone(), reason.to_owned());
+        Ok(self.send(CancelDriveRequest { drive_id, reason, ..Default::default() }).await?.drive.unwrap())
+    }
+
+    /// Starts a drive, with the code that the customer tells.
     pub async fn depart(&self, it: &Drive) -> Answer<Drive> {
-        let request = StartDriveRequest { drive_id: it.drive_id.clone(), ..Default::default() };
+        let (drive_id, start_code) = (it.drive_id.clone(), start_code(&it.hail_id));
+        let request = StartDriveRequest { drive_id, start_code, ..Default::default() };
         Ok(self.send(request).await?.drive.unwrap())
     }
 

@@ -193,6 +193,15 @@ impl Client {
         .await;
     }
 
+    /// Waits for a message about a flow under a topic, and returns its text.
+    pub async fn is_told(&self, flow_id: &str, topic: &str) -> String {
+        eventually(&format!("the message {topic}"), async || {
+            self.messages_of(flow_id).await.into_iter().find(|message| message.topic == topic)
+        })
+        .await
+        .text
+    }
+
     /// The events of a flow so far.
     pub async fn flow(&self, flow_id: &str) -> Vec<Event> {
         let request = GetFlowRequest { flow_id: flow_id.to_owned() };

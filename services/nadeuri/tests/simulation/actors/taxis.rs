@@ -1,12 +1,12 @@
 //! Customers who hail taxis, and drivers who accept the requests.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use contracts::dispatch::v1::{CancelHailRequest, Hail, HailTaxiRequest};
 use contracts::driving::v1::{
     AcceptDriveRequest, CollectFareRequest, DeclineDriveRequest, Drive, DriveState, FareState, FinishDriveRequest,
-    ListOffersRequest, StartDriveRequest,
+    ListOffersRequest, ReleaseDriveRequest, StartDriveRequest, StartShiftRequest,
 };
 use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest};
 use contracts::place::v1::Place;
@@ -24,13 +24,14 @@ const STEPS: u64 = 6;
 
 /// Starts the customers and drivers.
 pub fn spawn(actor: impl Fn(String, &'static str) -> Actor) -> Vec<JoinHandle<()>> {
+    let told = Told::default();
     let customer = |number: u64| {
         let me = actor(format!("rider-{number}"), "customer");
-        tokio::spawn(Customer { me, hails: Vec::new() }.run())
+        tokio::spawn(Customer { me, hails: Vec::new(), told: told.clone() }.run())
     };
     let driver = |number: u64| {
         let me = actor(format!("driver-{number}"), "driver");
-        tokio::spawn(Driver { me, drives: Mutex::default() }.run())
+        tokio::spawn(Driver { me, drives: Mutex::default(), told: told.clone() }.run())
     };
     (0..CUSTOMERS).map(customer).chain((0..DRIVERS).map(driver)).collect()
 }
@@ -38,7 +39,11 @@ pub fn spawn(actor: impl Fn(String, &'static str) -> Actor) -> Vec<JoinHandle<()
 struct Customer {
     me: Actor,
     hails: Vec<Hail>,
+    told: Told,
 }
+
+/// The start codes that customers tell their drivers, by hail.
+type Told = Arc<Mutex<BTreeMap<String, String>>>;
 
 impl Customer {
     async fn run(mut self) {
@@ -68,6 +73,7 @@ impl Customer {
             ..Default::default()
         };
         let Some(hail) = self.me.ask(request).await.and_then(|answer| answer.hail) else { return };
+        self.told.lock().expect("one thread").insert(hail.hail_id.clone(), hail.start_code.clone());
         self.promised(&hail, Guarantee::Known);
         self.hails.push(hail);
     }
@@ -102,10 +108,12 @@ impl Customer {
 struct Driver {
     me: Actor,
     drives: Mutex<BTreeMap<String, Drive>>,
+    told: Told,
 }
 
 impl Driver {
     async fn run(self) {
+        self.me.ask(StartShiftRequest::default()).await;
         for _ in 0..STEPS {
             self.me.pause(4_000).await;
             self.look_for_work().await;
@@ -138,9 +146,25 @@ impl Driver {
             let drive_id = drive.drive_id.clone();
             let state = (drive.state(), drive.fare_state());
             let changed = match state {
+                (DriveState::Accepted, _) if self.me.random.pick(0..6) == 0 => {
+                    let (me, reason) = match self.me.random.pick(0..2) {
+                        0 => (self.me.clone(), String::new()),
+                        _ => (self.me.with_role("taxi_staff"), "the driver is ill".to_owned()),
+                    };
+                    self.drives.lock().expect("one thread").remove(&drive.drive_id);
+                    me.ask(ReleaseDriveRequest { drive_id, reason, ..Default::default() }).await;
+                    None
+                }
                 (DriveState::Accepted, _) => {
-                    let started = self.me.ask(StartDriveRequest { drive_id, ..Default::default() }).await;
+                    let start_code = self.told.lock().expect("one thread").get(&drive.hail_id).cloned();
+                    let start_code = start_code.unwrap_or_default();
+                    let started = self.me.ask(StartDriveRequest { drive_id, start_code, ..Default::default() }).await;
                     started.and_then(|answer| answer.drive)
+                }
+                (DriveState::Started, _) if self.me.random.pick(0..8) == 0 => {
+                    let reason = "the driver's phone is broken".to_owned();
+                    let finish = FinishDriveRequest { drive_id, reason, ..Default::default() };
+                    self.me.with_role("taxi_staff").ask(finish).await.and_then(|answer| answer.drive)
                 }
                 (DriveState::Started, _) => {
                     let finished = self.me.ask(FinishDriveRequest { drive_id, ..Default::default() }).await;

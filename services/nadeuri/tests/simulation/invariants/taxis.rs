@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chassis::Timestamp;
 use contracts::chronicle::v1::Event;
 use contracts::dispatch::v1::{CancellationCause, Hail, HailState, ListHailsRequest};
-use contracts::driving::v1::{Drive, DriveAccepted, DriveState, FareState, ListDrivesRequest};
+use contracts::driving::v1::{Drive, DriveAccepted, DriveCancellationCause, DriveState, FareState, ListDrivesRequest};
 use contracts::mypage::v1::{ListTaxiRidesRequest, TaxiRide};
 use contracts::payment::v1::PaymentState;
 use prost::Message as _;
@@ -21,6 +21,8 @@ pub struct Taxis {
     pages: BTreeMap<String, TaxiRide>,
     /// Hails with an event that their cancellation was refused.
     refused: BTreeSet<String>,
+    /// Drives that were released.
+    released: BTreeSet<String>,
 }
 
 /// What a response guarantees for the end of the run.
@@ -35,11 +37,13 @@ pub enum Guarantee {
 impl Taxis {
     pub async fn load(harness: &Harness, events: &[Event]) -> Result<Taxis, String> {
         let refused = events.iter().filter(|event| event.r#type.ends_with(".HailCancellationRefused"));
+        let released = events.iter().filter(|event| event.r#type.ends_with(".DriveReleased"));
         let hails = all_pages::<ListHailsRequest>(harness).await?.into_iter();
         let drives = all_pages::<ListDrivesRequest>(harness).await?.into_iter();
         let pages = all_pages::<ListTaxiRidesRequest>(harness).await?.into_iter();
         Ok(Taxis {
             refused: refused.map(|event| event.subject.clone()).collect(),
+            released: released.map(|event| event.subject.clone()).collect(),
             hails: hails.map(|hail: Hail| (hail.hail_id.clone(), hail)).collect(),
             drives: drives.map(|drive: Drive| (drive.hail_id.clone(), drive)).collect(),
             pages: pages.map(|page: TaxiRide| (page.hail_id.clone(), page)).collect(),
@@ -77,6 +81,8 @@ impl Taxis {
         let kept = self.drives.get(&promised.hail_id).ok_or_else(gone)?;
         let (then, now) = (promised.state(), kept.state());
         let holds = match then {
+            // Somebody else may have it now.
+            DriveState::Accepted if self.released.contains(&kept.drive_id) => return Ok(()),
             DriveState::Accepted => now != DriveState::Offered && now != DriveState::Lapsed,
             DriveState::Started => matches!(now, DriveState::Started | DriveState::Finished),
             DriveState::Finished => now == DriveState::Finished && kept.fare == promised.fare,
@@ -90,6 +96,7 @@ impl Taxis {
 /// Checks all of them.
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     one_driver_had_each_request(seen)?;
+    nobody_has_more_than_one(seen)?;
     hails_and_drives_agree(seen)?;
     every_drive_is_charged_once_or_not_at_all(harness, seen)?;
     the_read_model_shows_the_rides(seen)?;
@@ -102,7 +109,7 @@ pub fn may_come_from_a_call(event: &Event) -> Option<bool> {
         "dispatch.v1.TaxiAllocated" | "dispatch.v1.HailCancelled" | "dispatch.v1.HailCancellationRefused" => {
             Some(false)
         }
-        "driving.v1.DriveCancelled" | "driving.v1.DriveLapsed" | "driving.v1.DriveCancellationRefused" => Some(false),
+        "dispatch.v1.TaxiReleased" | "driving.v1.DriveLapsed" | "driving.v1.DriveCancellationRefused" => Some(false),
         _ => None,
     }
 }
@@ -137,15 +144,28 @@ pub fn required_events(seen: &Seen) -> Vec<(&'static str, &str)> {
 
 /// The events that customers are notified of.
 pub const NOTIFIED: &[&str] =
-    &["TaxiHailed", "TaxiAllocated", "DriveStarted", "DriveFinished", "HailCancellationRefused"];
+    &["TaxiHailed", "TaxiAllocated", "TaxiReleased", "DriveStarted", "DriveFinished", "HailCancellationRefused"];
 
-/// Checks all events, not only the final state.
-fn one_driver_had_each_request(seen: &Seen) -> Outcome {
-    let mut drivers: BTreeMap<String, String> = BTreeMap::new();
-    for event in seen.events.iter().filter(|event| event.source == "driving") {
+/// The events of `driving`, in the order in which each drive had them, with the drive after each.
+fn drives_over_time(seen: &Seen) -> Result<Vec<(&Event, Drive)>, String> {
+    let mut events: Vec<&Event> = seen.events.iter().filter(|event| event.source == "driving").collect();
+    events.sort_by_key(|event| (&event.subject, event.sequence));
+    let drive = |event: &Event| {
         // The first field of each of these events is the drive.
         let accepted = DriveAccepted::decode(body(event)).ok().and_then(|event| event.drive);
-        let drive = accepted.ok_or_else(|| format!("{} without a drive", event.r#type))?;
+        accepted.ok_or_else(|| format!("{} without a drive", event.r#type))
+    };
+    events.into_iter().map(|event| Ok((event, drive(event)?))).collect()
+}
+
+/// Checks all events, not only the final state: a drive has another driver only after it was released.
+fn one_driver_had_each_request(seen: &Seen) -> Outcome {
+    let mut drivers: BTreeMap<String, String> = BTreeMap::new();
+    for (event, drive) in drives_over_time(seen)? {
+        if event.r#type.ends_with(".DriveReleased") {
+            drivers.remove(&drive.drive_id);
+            continue;
+        }
         if drive.driver_id.is_empty() {
             continue;
         }
@@ -157,6 +177,37 @@ fn one_driver_had_each_request(seen: &Seen) -> Outcome {
     Ok(())
 }
 
+/// A driver has one drive at a time, and a customer one open hail, over all the time of the run.
+fn nobody_has_more_than_one(seen: &Seen) -> Outcome {
+    let micros = |time: &Option<prost_types::Timestamp>| {
+        time.as_ref().and_then(Timestamp::from_proto).map_or(i64::MAX, Timestamp::micros)
+    };
+    // Who, from when, until when.
+    let mut held: Vec<(String, i64, i64)> = Vec::new();
+    let mut since: BTreeMap<String, (String, i64)> = BTreeMap::new();
+    for (event, drive) in drives_over_time(seen)? {
+        let at = micros(&event.time);
+        if event.r#type.ends_with(".DriveAccepted") {
+            since.insert(drive.drive_id.clone(), (format!("driver {}", drive.driver_id), at));
+        } else if [".DriveReleased", ".DriveCancelled", ".DriveFinished"].iter().any(|end| event.r#type.ends_with(end))
+            && let Some((driver, from)) = since.remove(&drive.drive_id)
+        {
+            held.push((driver, from, at));
+        }
+    }
+    held.extend(since.into_values().map(|(driver, from)| (driver, from, i64::MAX)));
+    held.extend(seen.taxis.hails.values().map(|hail| {
+        let is_over = matches!(hail.state(), HailState::Cancelled | HailState::Finished);
+        let until = if is_over { micros(&hail.update_time) } else { i64::MAX };
+        (format!("customer {}", hail.customer_id), micros(&hail.create_time), until)
+    }));
+    held.sort();
+    match held.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[1].1 < pair[0].2) {
+        Some(pair) => Err(format!("{} had two at once: {pair:?}", pair[0].0)),
+        None => Ok(()),
+    }
+}
+
 fn hails_and_drives_agree(seen: &Seen) -> Outcome {
     for (id, hail) in &seen.taxis.hails {
         let drive = seen.taxis.drives.get(id).ok_or_else(|| format!("hail {id} was never offered"))?;
@@ -164,7 +215,14 @@ fn hails_and_drives_agree(seen: &Seen) -> Outcome {
             DriveState::Accepted => (HailState::Allocated, CancellationCause::Unspecified),
             DriveState::Started => (HailState::UnderWay, CancellationCause::Unspecified),
             DriveState::Finished => (HailState::Finished, CancellationCause::Unspecified),
-            DriveState::Cancelled => (HailState::Cancelled, CancellationCause::Customer),
+            DriveState::Cancelled => (
+                HailState::Cancelled,
+                match drive.cancellation_cause() {
+                    DriveCancellationCause::NoShow => CancellationCause::NoShow,
+                    DriveCancellationCause::Staff => CancellationCause::Staff,
+                    _ => CancellationCause::Customer,
+                },
+            ),
             DriveState::Lapsed => (HailState::Cancelled, CancellationCause::NoDriver),
             state => return Err(format!("the drive of hail {id} is still {}", state.as_str_name())),
         };
@@ -221,7 +279,8 @@ fn the_read_model_shows_the_rides(seen: &Seen) -> Outcome {
         let payment = (payment.map_or(0, |payment| payment.state), payment.map_or("", |payment| &payment.payment_id));
         let is_taken = !drive.driver_id.is_empty();
         let drive_id = if is_taken { drive.drive_id.as_str() } else { "" };
-        let right = (hail.state(), &hail.customer_id, drive.state(), drive_id, &drive.driver_id, &drive.fare, payment);
+        let drive_state = if is_taken { drive.state() } else { DriveState::Unspecified };
+        let right = (hail.state(), &hail.customer_id, drive_state, drive_id, &drive.driver_id, &drive.fare, payment);
         let shown = (
             page.hail_state(),
             &page.customer_id,
@@ -244,7 +303,9 @@ fn no_message_is_about_a_cancelled_request(seen: &Seen) -> Outcome {
     };
     let of_cancelled = seen.messages.values().filter(|message| is_cancelled(&message.flow_id));
     // Messages before the cancellation were right at their time.
-    match of_cancelled.into_iter().find(|message| !["TAXI_HAILED", "TAXI_ALLOCATED"].contains(&message.topic.as_str()))
+    match of_cancelled
+        .into_iter()
+        .find(|message| !["TAXI_HAILED", "TAXI_ALLOCATED", "TAXI_RELEASED"].contains(&message.topic.as_str()))
     {
         Some(message) => Err(format!("there is a message about a cancelled request: {message:?}")),
         None => Ok(()),
