@@ -31,6 +31,7 @@ use crate::loader::{Find, Loader};
 use crate::peer::{self, Limits, PeerClient, Peers};
 use crate::projection::{History, Projection, ProjectionWorker, Rebuild, Rebuilder};
 use crate::pruning::{self, Prune, Pruning};
+use crate::quota;
 use crate::relay::Relay;
 use crate::runtime::{Runtime, Tasks};
 use crate::sealing::SealingKeys;
@@ -94,7 +95,12 @@ impl Environment {
             retention,
             prune: |tx, before, limit| Box::pin(dead_letters::prune(tx, before, limit)),
         });
-        [keys].into_iter().chain(dead_letters)
+        let quotas = Pruning {
+            name: "pruning of quotas",
+            retention: self.key_retention,
+            prune: |tx, before, limit| Box::pin(quota::prune(tx, before, limit)),
+        };
+        [keys, quotas].into_iter().chain(dead_letters)
     }
 }
 

@@ -271,8 +271,10 @@ impl Aggregate for Hail {
 
     fn quotas(command: &Command) -> Vec<Quota<Refusal>> {
         let Command::Request(_, Trip { customer, .. }, open) = command else { return vec![] };
-        let quota = |resource, limit, refusal| Quota { resource, subject: customer.clone(), limit, refusal };
-        vec![quota(OWED_FARES, 1, Refusal::FareOwed), quota(OPEN_HAILS, *open, Refusal::TooManyHails)]
+        let (subject, refusal) = (customer.clone(), Refusal::FareOwed);
+        let owed = Quota { resource: OWED_FARES, subject, limit: 1, takes: false, refusal };
+        let (subject, refusal) = (customer.clone(), Refusal::TooManyHails);
+        vec![owed, Quota { resource: OPEN_HAILS, subject, limit: *open, takes: true, refusal }]
     }
 }
 

@@ -443,7 +443,7 @@ impl Aggregate for Drive {
     fn quotas(command: &Command) -> Vec<Quota<Refusal>> {
         let Command::Accept(driver, _) = command else { return vec![] };
         let (subject, refusal) = (driver.clone(), Refusal::AlreadyDriving);
-        vec![Quota { resource: DRIVING, subject, limit: 1, refusal }]
+        vec![Quota { resource: DRIVING, subject, limit: 1, takes: true, refusal }]
     }
 
     fn due_at(&self) -> Option<(Timestamp, Command)> {

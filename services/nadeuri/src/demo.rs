@@ -139,12 +139,12 @@ impl Day {
         wait(format!("the response to {request:?} of {who}"), ask).await
     }
 
-    /// A client for a caller: `driver:kim`, `manager:hana` and `courier:kim` have these roles, `admin` is the admin,
+    /// A client for a caller: `driver:kim`, `staff:hana` and `courier:kim` have these roles, `admin` is the admin,
     /// all others are customers. It sends a token, or only the headers if auth is off.
     fn client(&self, who: &str) -> Result<Client, client::Error> {
         let (name, role) = match who.split_once(':') {
             Some(("driver", name)) => (name, Role::Driver),
-            Some(("manager", name)) => (name, Role::BikeStaff),
+            Some(("staff", name)) => (name, Role::BikeStaff),
             Some(("courier", name)) => (name, Role::Courier),
             _ if who == "admin" => (who, Role::Admin),
             _ => (who, Role::Customer),

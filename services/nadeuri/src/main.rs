@@ -51,7 +51,8 @@ enum Command {
         /// The subject (`sub`) of the token: the caller.
         #[arg(long, default_value = "guest")]
         subject: String,
-        /// A role of the caller: customer, driver, courier, manager or admin. Can be repeated.
+        /// A role of the caller: customer, driver, courier, car_staff, taxi_staff, resort_staff, bike_staff, shop_staff or
+        /// admin. Can be repeated.
         #[arg(long = "role", default_value = "customer")]
         roles: Vec<String>,
         /// How long the token is valid, in hours.

@@ -45,10 +45,8 @@ impl<A: Store> UnitOfWork<'_, A> {
         for Job { message, .. } in jobs {
             request.add(message.id, Some(&message.command));
         }
-        // The usage comes first: while it waits for a lock, another transaction may write what the others read.
-        let commands = jobs.iter().map(|job| &job.message.command);
-        let usage = Usage::read::<A>(tx, resources.context, commands);
-        let (usage, known, loaded) = try_join!(usage, idempotency::find(tx, &keys), A::load(tx, &request))?;
+        let usage = Usage::read::<A>(tx, jobs.iter().map(|job| &job.message.command));
+        let (known, loaded, usage) = try_join!(idempotency::find(tx, &keys), A::load(tx, &request), usage)?;
         let entry = |state, metadata| Entry { state, metadata, events: Vec::new() };
         let mut entries: BTreeMap<A::Id, Entry<A>> =
             request.ids().into_iter().map(|id| (id, entry(None, Metadata::default()))).collect();
@@ -144,7 +142,9 @@ impl<A: Store> UnitOfWork<'_, A> {
             })
             .collect();
         let save = async { if changes.is_empty() { Ok(()) } else { A::save(tx, &changes).await } };
-        try_join!(save, outbox::append(tx, self.envelopes), idempotency::write(tx, &self.processed))?;
+        let usage = self.usage.write(tx, A::NAME, self.resources.runtime.now());
+        let written = (outbox::append(tx, self.envelopes), idempotency::write(tx, &self.processed));
+        try_join!(save, usage, written.0, written.1)?;
         Ok(())
     }
 }

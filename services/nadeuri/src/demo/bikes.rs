@@ -99,14 +99,14 @@ impl Day {
             usable: Some(true),
             ..Default::default()
         };
-        let report = self.ask("manager:hana", request).await?.report.context("no report")?;
+        let report = self.ask("staff:hana", request).await?.report.context("no report")?;
         println!("  her report on {} earns {} points", bike.name, report.points);
         let points = wait("the points".to_owned(), async || {
-            let points = self.wallet("manager:hana").await?.points;
+            let points = self.wallet("staff:hana").await?.points;
             Ok((points >= report.points).then_some(points))
         });
         let request = ConvertPointsRequest { points: points.await?, ..Default::default() };
-        let wallet = self.ask("manager:hana", request).await?.wallet.context("no wallet in the answer")?;
+        let wallet = self.ask("staff:hana", request).await?.wallet.context("no wallet in the answer")?;
         println!(
             "  she turns them into deposit: it is {} won now, with {} points left",
             won(wallet.deposit.as_ref()),

@@ -48,7 +48,7 @@ impl Orders {
     pub async fn new(cluster: &Cluster) -> Orders {
         let mut products = Vec::new();
         for stock in STOCKS {
-            products.push(cluster.client(Who::manager()).new_product("Tent", 12_000, stock).await);
+            products.push(cluster.client(Who::shop_staff()).new_product("Tent", 12_000, stock).await);
         }
         let shoppers = (0..SHOPPERS).map(|number| cluster.by(&format!("shopper{number}"))).collect();
         Orders { shoppers, courier: cluster.client(Who::courier("kim")), products, acknowledged: RefCell::default() }

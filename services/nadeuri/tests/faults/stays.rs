@@ -34,7 +34,7 @@ impl Stays {
         let mut villas = Vec::new();
         for number in 0..VILLAS {
             let villa = some_villa(&format!("Villa {number}"), 90_000);
-            villas.push(cluster.client(Who::manager()).register_resort(villa).await.unwrap());
+            villas.push(cluster.client(Who::resort_staff()).register_resort(villa).await.unwrap());
         }
         let guests = (0..GUESTS).map(|number| cluster.by(&format!("guest{number}"))).collect();
         Stays { guests, villas, acknowledged: RefCell::default() }

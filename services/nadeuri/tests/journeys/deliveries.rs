@@ -28,7 +28,7 @@ pub fn add(suite: &mut Suite) {
 async fn o4_one_courier_starts_and_completes_a_delivery(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let (kim, lee) = (app.client(Who::courier("kim")), app.client(Who::courier("lee")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 1).await.unwrap();
     let delivery = kim.sees_delivery(&order).await;
     precondition(kim.complete(&delivery).await, "DELIVERY_NOT_STARTED");
@@ -65,7 +65,7 @@ async fn o4_one_courier_starts_and_completes_a_delivery(app: Arc<Cluster>) {
 
 async fn o5_an_order_that_waits_for_its_courier_is_cancelled(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     // Immediately, in whatever state it is.
     let order = mina.order(&tent, 2).await.unwrap();
     mina.cancel_order(&order).await.unwrap();
@@ -93,7 +93,7 @@ async fn o5_an_order_that_waits_for_its_courier_is_cancelled(app: Arc<Cluster>) 
 
 async fn o5_once_the_delivery_has_started_it_is_too_late(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 2).await.unwrap();
     let delivery = kim.sees_delivery(&order).await;
     kim.start(&delivery).await.unwrap();
@@ -108,7 +108,7 @@ async fn o5_once_the_delivery_has_started_it_is_too_late(app: Arc<Cluster>) {
 
 async fn o5_a_cancellation_that_crosses_the_start_has_one_outcome_for_all(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 20).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 20).await;
     for _ in 0..8 {
         let order = mina.order(&tent, 1).await.unwrap();
         let delivery = kim.sees_delivery(&order).await;
@@ -135,7 +135,7 @@ async fn o5_a_cancellation_that_crosses_the_start_has_one_outcome_for_all(app: A
 
 async fn o6_mypage_shows_order_payment_and_delivery_and_each_change_is_notified(app: Arc<Cluster>) {
     let (mina, jun, kim) = (app.by("mina"), app.by("jun"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 2).await.unwrap();
     let delivery = kim.sees_delivery(&order).await;
     let paid = PaymentState::Approved;

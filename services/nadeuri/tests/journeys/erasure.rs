@@ -56,7 +56,7 @@ async fn a_day(app: &Cluster) {
     kim.arrive(&drive).await.unwrap();
     mina.sees_ride_page(&hail, "the ride is paid", |page| page.payment_state() == PaymentState::Settled).await;
 
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 1).await.unwrap();
     let courier = app.client(Who::courier("courier"));
     let delivery = courier.sees_delivery(&order).await;

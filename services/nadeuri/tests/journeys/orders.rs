@@ -53,7 +53,7 @@ async fn only_payment(customer: &Client) -> contracts::payment::v1::Payment {
 }
 
 async fn o1_a_manager_adds_products_and_stock(app: Arc<Cluster>) {
-    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let (manager, mina) = (app.client(Who::shop_staff()), app.by("mina"));
     let tent = manager.new_product("Tent", 120_000, 3).await;
     assert_eq!((tent.stock, tent.price.clone(), tent.name.as_str()), (3, Some(won(120_000)), "Tent"));
     let request = AddStockRequest { request_id: new_id(), product_id: tent.product_id.clone(), quantity: 7 };
@@ -94,7 +94,7 @@ async fn o1_a_manager_adds_products_and_stock(app: Arc<Cluster>) {
 
 async fn o2_an_order_is_paid_in_the_same_call_at_the_servers_price(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 10).await;
     let order = mina.order(&tent, 2).await.unwrap();
     assert_eq!((order.price.clone(), order.quantity, order.address.as_str()), (Some(won(240_000)), 2, ADDRESS));
     assert_eq!((order.product_name.as_str(), order.customer_id.as_str()), ("Tent", "mina"));
@@ -107,12 +107,12 @@ async fn o2_an_order_is_paid_in_the_same_call_at_the_servers_price(app: Arc<Clus
     assert_eq!(app.admin().order_of(&order.order_id).await.unwrap().order_id, order.order_id);
     let unknown = CreateOrderRequest { product_id: new_id(), ..order_request(&tent, 1, GOOD_CARD) };
     refused(mina.send(unknown).await, Code::NotFound, "PRODUCT_NOT_FOUND");
-    let palace = app.client(Who::manager()).new_product("Palace", 1_000_000_000_000, 10).await;
+    let palace = app.client(Who::shop_staff()).new_product("Palace", 1_000_000_000_000, 10).await;
     precondition(mina.order(&palace, 2).await, "PRICE_TOO_HIGH");
 }
 
 async fn o2_an_order_at_another_price_than_the_customer_saw_is_not_charged(app: Arc<Cluster>) {
-    let (manager, mina) = (app.client(Who::manager()), app.by(&format!("mina-{}", new_id())));
+    let (manager, mina) = (app.client(Who::shop_staff()), app.by(&format!("mina-{}", new_id())));
     let tent = manager.new_product("Tent", 19_000, 10).await;
     let seen = |price| CreateOrderRequest { expected_price: Some(won(price)), ..order_request(&tent, 2, GOOD_CARD) };
     precondition(mina.order_so(seen(19_000)).await, "PRICE_CHANGED");
@@ -132,7 +132,7 @@ async fn o2_an_order_at_another_price_than_the_customer_saw_is_not_charged(app: 
 
 async fn o2_an_order_whose_payment_was_declined_does_not_exist(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 10).await;
     let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     precondition(mina.order_so(request).await, "PAYMENT_REFUSED");
@@ -151,7 +151,7 @@ async fn o2_an_order_whose_payment_was_declined_does_not_exist(app: Arc<Cluster>
 
 async fn o2_a_repeated_request_orders_and_charges_once(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 10).await;
     mina.order(&tent, 1).await.unwrap();
     let request = order_request(&tent, 2, GOOD_CARD);
     let attempts = futures::future::join_all((0..8).map(|_| mina.send(request.clone()))).await;
@@ -175,7 +175,7 @@ async fn o2_a_repeated_request_orders_and_charges_once(app: Arc<Cluster>) {
 async fn o2_an_order_is_placed_by_a_late_response_to_its_payment(setup: Setup) {
     let app = Cluster::new(setup).with(&["--set", "payment.processor_deadline_ms=300"]).started().await;
     let mina = app.by("mina");
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 10).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 10).await;
     let request = order_request(&tent, 1, "sandbox-timeout-once");
     let pending = refused(mina.order_so(request.clone()).await, Code::Aborted, "PAYMENT_PENDING");
     assert!(retry_delay(&pending).is_some_and(|delay| delay > Duration::ZERO), "the response has a retry delay");
@@ -192,7 +192,7 @@ async fn o2_an_order_is_placed_by_a_late_response_to_its_payment(setup: Setup) {
 
 async fn o3_an_order_cancelled_during_its_payment_is_shown_as_cancelled(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
-    let gone = app.client(Who::manager()).new_product("Gone", 10_000, 0).await;
+    let gone = app.client(Who::shop_staff()).new_product("Gone", 10_000, 0).await;
     let request = order_request(&gone, 1, "sandbox-timeout-once");
     match mina.order_so(request.clone()).await {
         // The event was faster than the response.
@@ -208,7 +208,7 @@ async fn o3_an_order_cancelled_during_its_payment_is_shown_as_cancelled(app: Arc
 
 async fn o3_a_paid_order_takes_the_stock_and_is_to_be_delivered(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 2).await.unwrap();
     mina.sees_stock(&tent, 3).await;
     let delivery = kim.sees_delivery(&order).await;
@@ -224,7 +224,7 @@ async fn o3_a_paid_order_takes_the_stock_and_is_to_be_delivered(app: Arc<Cluster
 
 async fn o3_out_of_stock_after_payment_is_refunded_and_notified(app: Arc<Cluster>) {
     let mina = app.by("mina");
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 2).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 2).await;
     let order = mina.order(&tent, 3).await.unwrap();
     let cancelled = mina.sees_order(&order, OrderState::Cancelled).await;
     assert_eq!(cancelled.cancellation_cause(), CancellationCause::OutOfStock);
@@ -241,7 +241,7 @@ async fn o3_out_of_stock_after_payment_is_refunded_and_notified(app: Arc<Cluster
 async fn o3_two_hundred_customers_never_take_more_than_the_stock(app: Arc<Cluster>) {
     const CUSTOMERS: usize = 200;
     const STOCK: usize = 30;
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, STOCK as i64).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, STOCK as i64).await;
     let first = app.by("c0").order(&tent, 1).await.unwrap();
     let customers = (1..CUSTOMERS).map(|number| {
         let client = if number % 4 == 0 { app.stranger(&format!("c{number}")) } else { app.by(&format!("c{number}")) };
@@ -279,7 +279,7 @@ async fn o3_two_hundred_customers_never_take_more_than_the_stock(app: Arc<Cluste
 
 async fn o7_a_declined_order_is_paid_through_payment(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
@@ -308,7 +308,7 @@ async fn o7_a_declined_order_is_paid_through_payment(app: Arc<Cluster>) {
 
 async fn o7_cancelling_the_payment_cancels_the_order(app: Arc<Cluster>) {
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 1).await.unwrap();
     kim.sees_delivery(&order).await;
     let asked = mina.cancel_payment(&order.payment_id).await.unwrap();
@@ -335,7 +335,7 @@ async fn o7_cancelling_the_payment_cancels_the_order(app: Arc<Cluster>) {
 async fn o2_an_order_that_is_not_paid_in_time_lapses(setup: Setup) {
     let app = Cluster::new(setup).with(&["--set", "order.pay_within_seconds=1"]).started().await;
     let mina = app.by("mina");
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let request = order_request(&tent, 1, BAD_CARD);
     precondition(mina.order_so(request.clone()).await, "PAYMENT_REFUSED");
     let payment = only_payment(&mina).await;
@@ -351,7 +351,7 @@ async fn o2_an_order_that_is_not_paid_in_time_lapses(setup: Setup) {
 async fn o6_the_read_model_of_orders_is_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let (brought, cancelled) = (mina.order(&tent, 1).await.unwrap(), mina.order(&tent, 5).await.unwrap());
     let delivery = kim.sees_delivery(&brought).await;
     kim.start(&delivery).await.unwrap();
@@ -371,7 +371,7 @@ async fn o6_the_read_model_of_orders_is_rebuilt_from_the_events(setup: Setup) {
 }
 
 async fn hostile_shop_requests_name_every_wrong_field(app: Arc<Cluster>) {
-    let (manager, mina, kim) = (app.client(Who::manager()), app.by("mina"), app.client(Who::courier("kim")));
+    let (manager, mina, kim) = (app.client(Who::shop_staff()), app.by("mina"), app.client(Who::courier("kim")));
     let id = || "not-a-uuid".to_owned();
     wrong(manager.send(CreateProductRequest::default()).await, &["product"]);
     let product = Product { name: "a\u{0}".to_owned(), price: Some(won(0)), stock: -1, ..Default::default() };

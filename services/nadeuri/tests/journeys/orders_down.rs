@@ -33,7 +33,7 @@ const ORDER: PeerClient = PeerClient { caller: "order", peer: "payment", reason:
 async fn o2_with_payment_hanging_or_down_nothing_is_ordered_and_ordering_later_works(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by(&format!("mina-{}", new_id()));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     mina.order(&tent, 1).await.unwrap();
     let request = order_request(&tent, 2, GOOD_CARD);
     let peer = ORDER.stand_in(app, Behaviour::Hangs).await;
@@ -50,7 +50,7 @@ async fn o2_with_payment_hanging_or_down_nothing_is_ordered_and_ordering_later_w
 async fn o2_with_payment_overloaded_nothing_is_ordered_and_ordering_later_works(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by(&format!("mina-{}", new_id()));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     mina.order(&tent, 1).await.unwrap();
     let request = order_request(&tent, 2, GOOD_CARD);
     let peer = ORDER.stand_in(app, Behaviour::Overloaded).await;
@@ -73,7 +73,7 @@ async fn ordering_later_works(app: &mut Cluster, mina: &Client, tent: &Product, 
 async fn o3_with_product_down_orders_are_taken_and_compensated_when_it_is_back(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let (mina, jun) = (app.by("mina"), app.by("jun"));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 2).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 2).await;
     mina.order(&tent, 1).await.unwrap();
     mina.sees_stock(&tent, 1).await;
     app.kill("product");
@@ -107,7 +107,7 @@ async fn o3_with_product_down_orders_are_taken_and_compensated_when_it_is_back(m
 async fn o4_with_order_down_deliveries_go_on(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 1).await.unwrap();
     let delivery = kim.sees_delivery(&order).await;
     app.kill("order");
@@ -125,7 +125,7 @@ async fn o4_with_order_down_deliveries_go_on(mut app: Fragile) {
 async fn o5_with_delivery_down_orders_are_taken_and_cancelled(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let late = mina.order(&tent, 1).await.unwrap();
     let delivery = kim.sees_delivery(&late).await;
     kim.start(&delivery).await.unwrap();
@@ -147,7 +147,7 @@ async fn o5_with_delivery_down_orders_are_taken_and_cancelled(mut app: Fragile) 
 async fn x1_an_order_whose_contexts_stop_in_between_ends_completed_or_compensated(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let (mina, kim) = (app.by("mina"), app.client(Who::courier("kim")));
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 5).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 5).await;
     let order = mina.order(&tent, 1).await.unwrap();
     kim.sees_delivery(&order).await;
     mina.sees_order(&order, OrderState::Confirmed).await;
@@ -178,7 +178,7 @@ async fn x6_two_replicas_of_the_order_line_handle_each_event_once(mut app: Fragi
     for context in ["product", "order", "delivery", "notification"] {
         app.replicate(context).await;
     }
-    let tent = app.client(Who::manager()).new_product("Tent", 120_000, 6).await;
+    let tent = app.client(Who::shop_staff()).new_product("Tent", 120_000, 6).await;
     app.by("mina").order(&tent, 1).await.unwrap();
     let orders = (0..8).map(|number| {
         let (customer, kim, tent) = (app.by(&format!("s{number}")), app.client(Who::courier("kim")), tent.clone());

@@ -108,7 +108,7 @@ async fn flow_with(app: &Cluster, flow_id: &str, ends: &[&str]) -> Vec<Event> {
 
 /// Books a stay and pays it, until its voucher was sent.
 async fn stay_with_voucher(app: &Cluster, guest: &Client, card: &str, dates: Dates) -> (Stay, Voucher) {
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let stay = guest.book(&villa, dates).await.unwrap();
     let payment = guest.sees_stay_payment(&stay, PaymentState::Requested).await;
     guest.charge(&payment.payment_id, card).await.unwrap();
@@ -127,7 +127,7 @@ async fn hostile_readers_of_a_stay_get_no_code_of_its_voucher(app: Arc<Cluster>)
     assert!(told(&voucher.code) == 0 && told(&card) == 0, "no event has the code or the card");
 
     let (flow_id, voucher_id) = (stay.stay_id.clone(), voucher.voucher_id.clone());
-    let others = [("admin", "admin"), ("manager", "manager"), ("everybody", "driver,courier,manager,admin")];
+    let others = [("admin", "admin"), ("hana", "resort_staff"), ("everybody", "driver,courier,car_staff,taxi_staff,resort_staff,shop_staff,admin")];
     for (name, roles) in others {
         let client = app.client(Who::Named { name: name.to_owned(), roles });
         let reader = Reader { client, secret: voucher.code.clone() };
@@ -251,7 +251,7 @@ async fn x16_the_code_of_a_voucher_is_in_the_clear_in_no_other_store(setup: Setu
     assert!(text.contains(&format!(": show {} when you arrive.", voucher.code)), "{text}");
     let flow = mina_as_admin(&app).send(GetFlowRequest { flow_id: stay.stay_id.clone() }).await.unwrap();
     assert!(tells(&flow, &voucher.code) && !tells(&flow, SEALED), "she reads it in her own events");
-    let redeemed = app.client(Who::manager()).redeem(&voucher.code).await.unwrap();
+    let redeemed = app.client(Who::resort_staff()).redeem(&voucher.code).await.unwrap();
     assert_eq!((redeemed.state(), redeemed.code.as_str()), (VoucherState::Redeemed, ""));
     flow_with(&app, &stay.stay_id, &[".VoucherRedeemed"]).await;
     // The answer is stored under the key of the request.

@@ -47,7 +47,7 @@ pub fn add(suite: &mut Suite) {
 }
 
 async fn r1_a_manager_registers_a_resort_and_offers_dates(app: Arc<Cluster>) {
-    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let (manager, mina) = (app.client(Who::resort_staff()), app.by("mina"));
     let offered = vec![nights(10, 2), nights(20, 5), nights(12, 3)];
     let villa = Resort { offered, time_zone: "Europe/Berlin".to_owned(), ..some_villa("Sea View", 90_000) };
     let villa = manager.register_resort(villa).await.unwrap();
@@ -65,7 +65,7 @@ async fn r1_a_manager_registers_a_resort_and_offers_dates(app: Arc<Cluster>) {
 }
 
 async fn r1_resorts_are_listed_by_kind_price_and_free_dates(app: Arc<Cluster>) {
-    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let (manager, mina) = (app.client(Who::resort_staff()), app.by("mina"));
     let kind = new_id();
     let of_kind = |name: &str, price| Resort { kind: kind.clone(), ..some_villa(name, price) };
     let cheap = manager.register_resort(of_kind("cheap", 50_000)).await.unwrap();
@@ -91,7 +91,7 @@ async fn r1_resorts_are_listed_by_kind_price_and_free_dates(app: Arc<Cluster>) {
 
 async fn r2_a_stay_at_another_price_than_the_customer_saw_is_not_reserved(app: Arc<Cluster>) {
     let mina = app.by(&format!("mina-{}", new_id()));
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let seen = |price| ReserveStayRequest {
         resort_id: villa.resort_id.clone(),
         dates: Some(nights(10, 3)),
@@ -107,7 +107,7 @@ async fn r2_a_stay_at_another_price_than_the_customer_saw_is_not_reserved(app: A
 async fn r16_a_hold_makes_way_for_the_next_try_of_its_own_customer(app: Arc<Cluster>) {
     let name = format!("mina-{}", new_id());
     let (mina, jun) = (app.by(&name), app.by("jun"));
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     // What `stay` does for a call that nobody waited for to the end.
     let service = app.client(Who::Named { name: "stay".to_owned(), roles: "service" });
     let hold = HoldDatesRequest {
@@ -126,7 +126,7 @@ async fn r16_a_hold_makes_way_for_the_next_try_of_its_own_customer(app: Arc<Clus
 
 async fn r2_two_customers_never_get_the_same_night(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 3)).await.unwrap();
     assert_eq!((stay.state(), stay.customer_id.as_str()), (StayState::Reserved, "mina"));
     assert_eq!((stay.price.clone(), stay.resort_name.as_str()), (Some(won(270_000)), "Sea View"));
@@ -153,7 +153,7 @@ async fn r2_two_customers_never_get_the_same_night(app: Arc<Cluster>) {
 
 async fn r2_one_of_200_customers_gets_the_night(app: Arc<Cluster>) {
     const CUSTOMERS: usize = 200;
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let customers = (0..CUSTOMERS).map(|number| {
         // Every fourth client has its own connections, the others share them, to limit the load of this machine.
         let client = if number % 4 == 0 { app.stranger(&format!("c{number}")) } else { app.by(&format!("c{number}")) };
@@ -173,7 +173,7 @@ async fn r2_one_of_200_customers_gets_the_night(app: Arc<Cluster>) {
 async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
     let name = format!("mina-{}", new_id());
     let mina = app.by(&name);
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let request = ReserveStayRequest {
         request_id: new_id(),
         resort_id: villa.resort_id.clone(),
@@ -199,7 +199,7 @@ async fn r2_a_repeated_request_reserves_once(app: Arc<Cluster>) {
 
 async fn r3_a_stay_waits_for_its_payment(app: Arc<Cluster>) {
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     assert!(stay.expire_time.is_some() && stay.payment_id.is_empty());
     let payment = mina.sees_stay_payment(&stay, PaymentState::Requested).await;
@@ -226,7 +226,7 @@ async fn r3_a_stay_waits_for_its_payment(app: Arc<Cluster>) {
 
 async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     let becomes = async |state: HoldState| {
         eventually(&format!("the nights to be {}", state.as_str_name()), async || {
@@ -248,7 +248,7 @@ async fn r4_a_confirmed_stay_is_booked_at_the_resort(app: Arc<Cluster>) {
 }
 
 async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
-    let (manager, mina, jun) = (app.client(Who::manager()), app.by("mina"), app.by("jun"));
+    let (manager, mina, jun) = (app.client(Who::resort_staff()), app.by("mina"), app.by("jun"));
     let villa = manager.new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     let request = ListVouchersRequest { stay_id: stay.stay_id.clone(), ..Default::default() };
@@ -272,7 +272,7 @@ async fn r5_a_paid_stay_has_a_voucher_that_is_sent(app: Arc<Cluster>) {
 }
 
 async fn r5_a_voucher_is_redeemed_once_while_the_stay_lasts(app: Arc<Cluster>) {
-    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let (manager, mina) = (app.client(Who::resort_staff()), app.by("mina"));
     let villa = manager.new_villa("Sea View", 90_000).await;
     let tonight = mina.book(&villa, nights(0, 1)).await.unwrap();
     let later = mina.book(&villa, nights(10, 1)).await.unwrap();
@@ -291,7 +291,7 @@ async fn r5_a_voucher_is_redeemed_once_while_the_stay_lasts(app: Arc<Cluster>) {
 }
 
 async fn r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights(app: Arc<Cluster>) {
-    let (manager, mina, jun) = (app.client(Who::manager()), app.by("mina"), app.by("jun"));
+    let (manager, mina, jun) = (app.client(Who::resort_staff()), app.by("mina"), app.by("jun"));
     let villa = manager.new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     mina.pay_stay(&stay).await;
@@ -323,7 +323,7 @@ async fn r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights(app: Arc<
 
 async fn r6_a_stay_that_is_near_is_not_cancelled_any_more(app: Arc<Cluster>) {
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let unpaid = mina.book(&villa, nights(1, 1)).await.unwrap();
     assert_eq!(
         mina.cancel_stay(&unpaid).await.unwrap().state(),
@@ -344,7 +344,7 @@ async fn r10_mypage_shows_reservation_payment_and_voucher(app: Arc<Cluster>) {
     use VoucherState as V;
     let name = format!("mina-{}", new_id());
     let mina = app.by(&name);
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let stay = mina.book(&villa, nights(10, 2)).await.unwrap();
     let page = mina.sees_stay_page(&stay, StayState::Reserved, PaymentState::Requested, V::Unspecified).await;
     assert_eq!((&page.customer_id, &page.dates, &page.price), (&name, &stay.dates, &stay.price));
@@ -371,7 +371,7 @@ async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
     let settings = ["--set", "resort.hold_seconds=1", "--set", "stay.pay_within_seconds=1"];
     let app = Cluster::new(setup).with(&settings).started().await;
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     // What `stay` does before a crash: the hold is never used.
     let service = app.client(Who::Named { name: "stay".to_owned(), roles: "service" });
     let hold = HoldDatesRequest {
@@ -400,7 +400,7 @@ async fn r2_r3_holds_and_unpaid_stays_end_by_themselves(setup: Setup) {
 async fn r10_the_read_model_of_stays_is_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let (paid, cancelled) = (mina.book(&villa, nights(10, 1)).await, mina.book(&villa, nights(20, 1)).await);
     let (paid, cancelled) = (paid.unwrap(), cancelled.unwrap());
     mina.pay_stay(&paid).await;
@@ -418,7 +418,7 @@ async fn r10_the_read_model_of_stays_is_rebuilt_from_the_events(setup: Setup) {
 }
 
 async fn hostile_resort_requests_name_every_wrong_field(app: Arc<Cluster>) {
-    let manager = app.client(Who::manager());
+    let manager = app.client(Who::resort_staff());
     wrong(manager.send(RegisterResortRequest::default()).await, &["resort"]);
     let fields = ["resort.name", "resort.kind", "resort.nightly_rate", "resort.offered"];
     wrong(manager.register_resort(Resort::default()).await, &fields);
@@ -464,7 +464,7 @@ async fn hostile_resort_requests_name_every_wrong_field(app: Arc<Cluster>) {
 }
 
 async fn hostile_stay_and_voucher_requests_name_every_wrong_field(app: Arc<Cluster>) {
-    let (manager, mina) = (app.client(Who::manager()), app.by("mina"));
+    let (manager, mina) = (app.client(Who::resort_staff()), app.by("mina"));
     wrong(mina.send(ReserveStayRequest::default()).await, &["resort_id", "dates"]);
     let id = || "not-a-uuid".to_owned();
     let backwards = Dates { start_date: "9999-12-31".to_owned(), end_date: "0001-01-01".to_owned() };

@@ -29,7 +29,7 @@ pub fn add(suite: &mut Suite) {
 async fn r11_with_payment_voucher_and_mypage_down_reservations_are_taken(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     app.stop("payment").await;
     app.kill("voucher");
     app.stop("mypage").await;
@@ -52,7 +52,7 @@ const BOOK: PeerClient = PeerClient { caller: "stay", peer: "resort", reason: "R
 async fn r12_with_resort_hanging_or_down_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let paid = mina.book(&villa, nights(20, 2)).await.unwrap();
     let peer = BOOK.stand_in(app, Behaviour::Hangs).await;
     BOOK.opens_when_calls_hang(&peer, async || mina.book(&villa, nights(10, 2)).await).await;
@@ -66,7 +66,7 @@ async fn r12_with_resort_hanging_or_down_the_breaker_opens_and_customers_come_ba
 async fn r12_with_resort_overloaded_the_breaker_opens_and_customers_come_back_later(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let paid = mina.book(&villa, nights(20, 2)).await.unwrap();
     let peer = BOOK.stand_in(app, Behaviour::Overloaded).await;
     BOOK.opens_when_overloaded(&peer, async || mina.book(&villa, nights(10, 2)).await).await;
@@ -87,7 +87,7 @@ async fn reserving_later_works(app: &mut Cluster, mina: &Client, villa: &Resort,
 async fn x1_a_stay_whose_contexts_stop_in_between_ends_completed_or_compensated(mut app: Fragile) {
     let app = app.as_mut().expect("it runs");
     let mina = app.by("mina");
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
 
     // Paid while `stay` is down: it is confirmed when it is back.
     let paid = mina.book(&villa, nights(10, 1)).await.unwrap();
@@ -127,7 +127,7 @@ async fn x6_two_replicas_of_the_resort_line_handle_each_event_once(mut app: Frag
     for context in ["resort", "stay", "voucher", "notification", "mypage"] {
         app.replicate(context).await;
     }
-    let villa = app.client(Who::manager()).new_villa("Sea View", 90_000).await;
+    let villa = app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await;
     let customers: Vec<_> = (0..8).map(|number| app.by(&format!("g{number}"))).collect();
     let stays = customers.iter().zip(0..).map(|(customer, number)| {
         let villa = villa.clone();

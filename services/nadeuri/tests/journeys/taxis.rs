@@ -157,6 +157,7 @@ async fn t2_a_driver_does_not_take_their_own_request(app: Arc<Cluster>) {
     let drive = lee.sees_offer(&hail).await;
     let pickup = hail.pickup.clone().unwrap();
     let position = (pickup.latitude.unwrap(), pickup.longitude.unwrap());
+    driver.starts_shift().await;
     assert!(driver.offers(position, 1).await.is_empty(), "it is not offered to them");
     precondition(driver.accept(&drive).await, "OWN_HAIL");
     assert!(lee.accept(&drive).await.unwrap().driver_id.starts_with("lee-"));

@@ -32,7 +32,7 @@ pub fn add(suite: &mut Suite) {
 
 /// A manager that no other trial uses.
 fn manager(app: &Cluster) -> Client {
-    app.client(Who::Named { name: format!("boss-{}", new_id()), roles: "manager" })
+    app.client(Who::Named { name: format!("boss-{}", new_id()), roles: "bike_staff" })
 }
 
 async fn b7_a_report_puts_a_bike_out_of_order_and_back(app: Arc<Cluster>) {

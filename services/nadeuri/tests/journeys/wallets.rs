@@ -178,7 +178,7 @@ async fn x5_a_wallet_is_its_owners(app: Arc<Cluster>) {
     refused(mina.send(CheckLedgerRequest {}).await, Code::PermissionDenied, "ROLE_MISSING");
     let convert = ConvertPointsRequest { request_id: new_id(), points: 1 };
     refused(mina.send(convert.clone()).await, Code::PermissionDenied, "ROLE_MISSING");
-    let manager = app.client(Who::Named { name: format!("boss-{}", new_id()), roles: "manager" });
+    let manager = app.client(Who::Named { name: format!("boss-{}", new_id()), roles: "bike_staff" });
     precondition(manager.send(convert).await, "NOT_ENOUGH_POINTS");
 }
 
@@ -205,7 +205,7 @@ async fn hostile_wallet_requests_name_every_wrong_field(app: Arc<Cluster>) {
     let amount = Some(Money { currency_code: "won".to_owned(), amount_minor: 0 });
     let bad = TopUpRequest { request_id: "x".to_owned(), amount, payment_method: "\u{0}".to_owned() };
     wrong(mina.send(bad).await, &["request_id", "amount.currency_code", "amount.amount_minor", "payment_method"]);
-    let manager = app.client(Who::Named { name: "boss".to_owned(), roles: "manager" });
+    let manager = app.client(Who::Named { name: "boss".to_owned(), roles: "bike_staff" });
     for points in [0, -1, i64::MIN, i64::MAX] {
         wrong(
             manager.send(ConvertPointsRequest { request_id: "x".to_owned(), points }).await,

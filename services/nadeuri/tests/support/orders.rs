@@ -1,4 +1,4 @@
-//! The requests of customers of the shop, its managers and its couriers, one method each.
+//! The requests of customers of the shop, its staff and its couriers, one method each.
 
 use contracts::delivery::v1::{
     CompleteDeliveryRequest, Delivery, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest, StartDeliveryRequest,
@@ -19,6 +19,11 @@ type Answer<T> = Result<T, Status>;
 pub const ADDRESS: &str = "1 Sejong-daero, Seoul";
 
 impl Who {
+    /// Staff of the shop.
+    pub fn shop_staff() -> Who {
+        Who::Named { name: "sora".to_owned(), roles: "shop_staff" }
+    }
+
     /// A courier.
     pub fn courier(name: &str) -> Who {
         Who::Named { name: name.to_owned(), roles: "courier" }

@@ -17,9 +17,9 @@ use super::{GOOD_CARD, eventually, now};
 type Answer<T> = Result<T, Status>;
 
 impl Who {
-    /// A manager.
-    pub fn manager() -> Who {
-        Who::Named { name: "manager".to_owned(), roles: "manager" }
+    /// Staff of resorts.
+    pub fn resort_staff() -> Who {
+        Who::Named { name: "hana".to_owned(), roles: "resort_staff" }
     }
 }
 

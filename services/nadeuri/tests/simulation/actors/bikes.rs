@@ -42,7 +42,7 @@ pub fn spawn(actor: impl Fn(String, &'static str) -> Actor) -> Vec<JoinHandle<()
         let me = actor(rider_name(number), "customer");
         tokio::spawn(Rider { me, rides: Vec::new() }.run())
     };
-    let manager = |number: u64| tokio::spawn(report_bikes(actor(manager_name(number), "manager")));
+    let manager = |number: u64| tokio::spawn(report_bikes(actor(manager_name(number), "bike_staff")));
     let actors = (0..RIDERS).map(rider).chain((0..MANAGERS).map(manager));
     actors.chain([tokio::spawn(run_admin(admin))]).collect()
 }

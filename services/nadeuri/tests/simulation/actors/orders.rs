@@ -71,11 +71,11 @@ impl Customer {
                 12 => {
                     let price = won(1_000 + self.me.random.pick(0..5) as i64);
                     let request = RepriceProductRequest { product_id: product.clone(), price, ..Default::default() };
-                    self.me.with_role("manager").ask(request).await;
+                    self.me.with_role("shop_staff").ask(request).await;
                 }
                 _ => {
                     let request = AddStockRequest { product_id: product.clone(), quantity: 2, ..Default::default() };
-                    self.me.with_role("manager").ask(request).await;
+                    self.me.with_role("shop_staff").ask(request).await;
                 }
             }
         }
@@ -88,7 +88,7 @@ impl Customer {
             let name = format!("product {number}");
             let product = Product { name, price: won(1_000), stock: STOCK, ..Product::default() };
             let request = CreateProductRequest { product: Some(product), ..Default::default() };
-            let created = self.me.with_role("manager").insist(request, 200 + u128::from(number)).await;
+            let created = self.me.with_role("shop_staff").insist(request, 200 + u128::from(number)).await;
             products.extend(created.product.map(|product| product.product_id));
         }
         products

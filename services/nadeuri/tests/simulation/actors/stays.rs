@@ -80,7 +80,7 @@ impl Guest {
             _ => {
                 let (resort_id, dates) = (resort.to_owned(), july(5, 6));
                 let request = OfferDatesRequest { resort_id, dates, ..Default::default() };
-                self.me.with_role("manager").ask(request).await;
+                self.me.with_role("resort_staff").ask(request).await;
             }
         }
     }
@@ -98,7 +98,7 @@ impl Guest {
                 ..Resort::default()
             };
             let request = RegisterResortRequest { resort: Some(resort), ..Default::default() };
-            let registered = self.me.with_role("manager").insist(request, 100 + u128::from(number)).await;
+            let registered = self.me.with_role("resort_staff").insist(request, 100 + u128::from(number)).await;
             resorts.extend(registered.resort.map(|resort| resort.resort_id));
         }
         resorts
@@ -143,7 +143,7 @@ impl Guest {
         let listed = self.me.call(request).await;
         let Some(voucher) = listed.ok().and_then(|mut listed| listed.vouchers.pop()) else { return };
         let request = RedeemVoucherRequest { code: voucher.code.to_lowercase(), ..Default::default() };
-        let redeemed = self.me.with_role("manager").ask(request).await;
+        let redeemed = self.me.with_role("resort_staff").ask(request).await;
         if redeemed.is_some() {
             let id = stay_id.to_owned();
             self.me.promised(move |seen| seen.stays.was_redeemed(&id));

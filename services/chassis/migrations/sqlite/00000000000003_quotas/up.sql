@@ -1,0 +1,6 @@
+-- When a subject last took from a quota: who takes at the same time conflicts. The key is made from the subject.
+CREATE TABLE quotas (
+    key blob PRIMARY KEY NOT NULL,
+    at bigint NOT NULL
+);
+CREATE INDEX quotas_at ON quotas (at);
