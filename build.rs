@@ -136,7 +136,15 @@ fn purchase(pool: &DescriptorPool, event: &MessageDescriptor) -> Result<String, 
     };
     let is_request = action == "Request";
     let (purchase_id, customer_id) = (value("purchase_id", true)?, value("customer_id", is_request)?);
-    let amount = if is_request { format!("Some({})", value("amount", true)?) } else { "None".to_owned() };
+    let amount = match (is_request, text("kept").as_str()) {
+        (true, _) => format!("Some({})", value("amount", true)?),
+        (false, "") => "None".to_owned(),
+        // A seller that keeps nothing leaves it out.
+        (false, path) => match read(event, path)?.rsplit_once(".as_ref().ok_or(") {
+            Some((field, _)) => format!("{field}.clone()"),
+            None => return Err(format!("{}: {path:?} is no amount", event.full_name()).into()),
+        },
+    };
     let seller_reference = match text("seller_reference").trim_end_matches('}').split_once('{') {
         Some((prefix, path)) => format!("{prefix:?}.to_owned() + &{}", read(event, path)?),
         None => "Default::default()".to_owned(),

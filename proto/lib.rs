@@ -103,8 +103,8 @@ pub fn context_of(message: &str) -> Option<&str> {
 pub struct PurchaseRule {
     /// The action on the payment.
     pub action: options::v1::PurchaseAction,
-    /// Reads the purchase from the event; only its id, unless a payment is requested. The error names the missing
-    /// field.
+    /// Reads the purchase from the event. Unless a payment is requested, it has only its id and, as its amount, what the
+    /// seller keeps of it. The error names the missing field.
     pub read: fn(&[u8]) -> Result<payment::v1::Purchase, String>,
 }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use crate::load::{self, call, closed_loop, period};
+use crate::load::{self, call, closed_loop, period, rider};
 use crate::product::{Product, Store, connect};
 use crate::report::{Measured, Table};
 
@@ -84,10 +84,11 @@ async fn customer(product: &Product, cars: Arc<Vec<String>>, each: Duration) -> 
     closed_loop(&product.address, CLIENTS, each, move |channel, number| {
         let (car, hour) = (cars[number as usize % cars.len()].clone(), 24 + number / cars.len() as u64);
         async move {
-            let reservation_id = reserve(&channel, "mina", car, hour).await?;
+            let who = rider();
+            let reservation_id = reserve(&channel, &who, car, hour).await?;
             let payment_method = "sandbox-approve".to_owned();
             let rent = RentCarRequest { reservation_id, payment_method, ..Default::default() };
-            call(&channel, of("mina", rent)).await.map(drop)
+            call(&channel, of(&who, rent)).await.map(drop)
         }
     })
     .await

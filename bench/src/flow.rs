@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use contracts::mypage::v1::GetCarRentalRequest;
 use contracts::rental::v1::{RentCarRequest, ReservationState};
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
 
 use crate::load::{self, WARM_UP, call, closed_loop, register_cars};
 use crate::product::{Product, Store};
@@ -134,15 +134,16 @@ pub async fn flow(channel: Channel, car: String, in_hours: u64, look_again: Dura
         let took = std::mem::replace(&mut started, Instant::now()).elapsed().as_micros() as u64;
         PARTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[number].push(took);
     };
-    let reservation_id = load::reserve_once(channel.clone(), car, in_hours).await?;
+    let who = load::rider();
+    let reservation_id = load::reserve_once(channel.clone(), &who, car, in_hours).await?;
     part(0);
     let payment_method = "sandbox-approve".to_owned();
     let rent = RentCarRequest { request_id: String::new(), reservation_id: reservation_id.clone(), payment_method };
-    call(&channel, Request::new(rent)).await?;
+    call(&channel, load::by(&who, rent)).await?;
     part(1);
     loop {
         let request = GetCarRentalRequest { reservation_id: reservation_id.clone() };
-        if let Ok(seen) = call(&channel, Request::new(request)).await
+        if let Ok(seen) = call(&channel, load::by(&who, request)).await
             && seen.car_rental.is_some_and(|rental| rental.rental_state() == ReservationState::Rented)
         {
             part(2);

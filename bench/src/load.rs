@@ -99,7 +99,7 @@ pub async fn register_car(channel: &Channel, number: usize) -> anyhow::Result<St
 /// Waits until `rental` knows a car, by reserving it for an hour that no measurement uses.
 pub async fn until_known(channel: Channel, car: &str) -> Result<(), Status> {
     const FAR: u64 = 4_000;
-    known(|| reserve_once(channel.clone(), car.to_owned(), FAR)).await.map(drop)
+    known(|| async { reserve_once(channel.clone(), &rider(), car.to_owned(), FAR).await }).await.map(drop)
 }
 
 /// Repeats a call while what it needs is not yet known everywhere.
@@ -132,16 +132,29 @@ pub async fn reserve(
     closed_loop(&product.address, clients, each, move |channel, number| {
         let car = cars[number as usize % cars.len()].clone();
         let hour = first_hour + number / cars.len() as u64;
-        async move { reserve_once(channel, car, hour).await.map(drop) }
+        async move { reserve_once(channel, &rider(), car, hour).await.map(drop) }
     })
     .await
 }
 
+/// A customer who did nothing yet: one customer has a few unpaid reservations and open hails at most.
+pub fn rider() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("rider-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A request of this caller.
+pub fn by<M>(who: &str, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-user", who.parse().unwrap_or_else(|_| unreachable!("it is ASCII")));
+    request
+}
+
 /// Reserves a car for an hour that starts this many hours from now. Returns the id of the reservation.
-pub async fn reserve_once(channel: Channel, car_id: String, in_hours: u64) -> Result<String, Status> {
+pub async fn reserve_once(channel: Channel, who: &str, car_id: String, in_hours: u64) -> Result<String, Status> {
     let period = period(in_hours);
     let request = ReserveCarRequest { car_id, period: Some(period), ..Default::default() };
-    let reserved = call(&channel, Request::new(request)).await?.reservation;
+    let reserved = call(&channel, by(who, request)).await?.reservation;
     Ok(reserved.unwrap_or_default().reservation_id)
 }
 

@@ -152,6 +152,12 @@ impl FleetService for Answer {
     ) -> Result<Response<proto::RemoveCarResponse>, Status> {
         Err(Status::unimplemented("only GetCar"))
     }
+    async fn transfer_car(
+        &self,
+        _: Request<proto::TransferCarRequest>,
+    ) -> Result<Response<proto::TransferCarResponse>, Status> {
+        Err(Status::unimplemented("only GetCar"))
+    }
     async fn list_cars(&self, _: Request<proto::ListCarsRequest>) -> Result<Response<proto::ListCarsResponse>, Status> {
         Err(Status::unimplemented("only GetCar"))
     }
@@ -171,6 +177,7 @@ pub async fn serve_echo() -> anyhow::Result<()> {
         rating_count: 2,
         create_time: now,
         update_time: now,
+        ..Default::default()
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);

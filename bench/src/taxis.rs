@@ -13,10 +13,10 @@ use contracts::driving::v1::{
     AcceptDriveRequest, FareState, FinishDriveRequest, ListOffersRequest, Offer, StartDriveRequest, StartShiftRequest,
 };
 use contracts::place::v1::Place;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
 
-use crate::load::{call, closed_loop};
+use crate::load::{by, call, closed_loop, rider};
 use crate::product::{Product, Store, connect};
 use crate::report::Table;
 use crate::{events, raw};
@@ -56,7 +56,7 @@ pub async fn ride(
 pub async fn ride_once(channel: Channel, number: u64, look_again: Duration) -> Result<(), Status> {
     // Each at another position, so that no search sees the others' offers: the search is measured separately.
     let position = (-60.0 + (number % 120) as f64, -170.0 + (number / 120 % 340) as f64);
-    let hail = hail(channel.clone(), number, position).await?;
+    let hail = hail(channel.clone(), position).await?;
     let driver = format!("driver-{number}");
     call(&channel, by(&driver, StartShiftRequest::default())).await?;
     let drive_id = loop {
@@ -109,7 +109,7 @@ pub async fn search_offers(
 async fn fill(product: &Product) -> anyhow::Result<()> {
     let channel = connect(&product.address).await?;
     for chunk in (0..OFFERS).collect::<Vec<_>>().chunks(256) {
-        let hails = chunk.iter().map(|number| hail(channel.clone(), *number, position(*number)));
+        let hails = chunk.iter().map(|number| hail(channel.clone(), position(*number)));
         futures::future::try_join_all(hails).await?;
     }
     // The last hails are offered last, but not in order: wait until the offers at the corner of the city are complete.
@@ -134,25 +134,18 @@ fn position(number: u64) -> (f64, f64) {
     (CORNER.0 + CITY.0 * north, CORNER.1 + CITY.1 * east)
 }
 
-/// Each customer hails once: they may have one open hail.
-async fn hail(channel: Channel, number: u64, (latitude, longitude): (f64, f64)) -> Result<Hail, Status> {
+async fn hail(channel: Channel, (latitude, longitude): (f64, f64)) -> Result<Hail, Status> {
     let request = HailTaxiRequest {
         request_id: String::new(),
         pickup: Some(Place { name: "here".to_owned(), latitude: Some(latitude), longitude: Some(longitude) }),
         destination: Some(Place { name: "there".to_owned(), ..Place::default() }),
         payment_method: "sandbox-approve".to_owned(),
     };
-    let hail = call(&channel, by(&format!("rider-{number}"), request)).await?.hail;
+    let hail = call(&channel, by(&rider(), request)).await?.hail;
     hail.context("no hail").map_err(|error| Status::internal(error.to_string()))
 }
 
 fn search((latitude, longitude): (f64, f64)) -> ListOffersRequest {
     let (latitude, longitude) = (Some(latitude), Some(longitude));
     ListOffersRequest { page_size: PAGE_SIZE, latitude, longitude, ..Default::default() }
-}
-
-fn by<M>(who: &str, message: M) -> Request<M> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("x-user", who.parse().unwrap_or_else(|_| unreachable!("it is ASCII")));
-    request
 }

@@ -51,7 +51,7 @@ import nadeuri.rental.v1.ReturnCarRequest;
 public final class Outing {
   private static final String SERVER =
       Optional.ofNullable(System.getenv("NADEURI_SERVER")).orElse("http://127.0.0.1:50051");
-  private static final Instant TOMORROW = Instant.now().plus(1, ChronoUnit.DAYS);
+  private static final Instant NOW = Instant.now();
   private static final int LOOKS = 200;
   private static final int BETWEEN_LOOKS_MS = 50;
 
@@ -103,8 +103,8 @@ public final class Outing {
             .setCarId(car.getCarId())
             .setPeriod(
                 Period.newBuilder()
-                    .setStartTime(timestamp(TOMORROW))
-                    .setEndTime(timestamp(TOMORROW.plus(3, ChronoUnit.DAYS))))
+                    .setStartTime(timestamp(NOW))
+                    .setEndTime(timestamp(NOW.plus(3, ChronoUnit.DAYS))))
             .build();
     var rental = RentalServiceGrpc.newBlockingStub(mina);
     var reservation =

@@ -41,7 +41,7 @@ from nadeuri.rental.v1.rental_service_pb2 import (
 from nadeuri.rental.v1.rental_service_pb2_grpc import RentalServiceStub
 
 SERVER = os.environ.get("NADEURI_SERVER", "http://127.0.0.1:50051")
-TOMORROW = datetime.now(timezone.utc) + timedelta(days=1)
+NOW = datetime.now(timezone.utc)
 Found = TypeVar("Found")
 
 # The server trusts these names while auth is off; with auth on, use a token for each.
@@ -74,8 +74,8 @@ def rent_a_car() -> Reservation:
     print(f"the company has a {car.model}")
 
     start, end = Timestamp(), Timestamp()
-    start.FromDatetime(TOMORROW)
-    end.FromDatetime(TOMORROW + timedelta(days=3))
+    start.FromDatetime(NOW)
+    end.FromDatetime(NOW + timedelta(days=3))
     period = Period(start_time=start, end_time=end)
 
     def reserve() -> Reservation | None:

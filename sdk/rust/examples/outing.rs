@@ -65,8 +65,8 @@ async fn rent_a_car() -> anyhow::Result<Reservation> {
     println!("the company has a {}", car.model);
 
     #[expect(clippy::disallowed_methods, reason = "an app has the machine's clock")]
-    let tomorrow = SystemTime::now() + DAY;
-    let period = Some(Period { start_time: Some(tomorrow.into()), end_time: Some((tomorrow + 3 * DAY).into()) });
+    let now = SystemTime::now();
+    let period = Some(Period { start_time: Some(now.into()), end_time: Some((now + 3 * DAY).into()) });
     let reserve = ReserveCarRequest { car_id: car.car_id, period, ..ReserveCarRequest::default() };
     let mina = connect_as("mina", "customer")?;
     let reserved = eventually(async || match mina.send(reserve.clone()).await {

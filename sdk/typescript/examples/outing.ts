@@ -18,7 +18,7 @@ import { RentalService, ReservationState, type Reservation } from "nadeuri/renta
 
 const SERVER = process.env["NADEURI_SERVER"] ?? "http://127.0.0.1:50051";
 const DAY_MS = 24 * 60 * 60 * 1_000;
-const TOMORROW = Date.now() + DAY_MS;
+const NOW = Date.now();
 
 // The server trusts these names while auth is off; with auth on, use a token for each.
 const admin = connect(SERVER, { headers: { "x-user": "admin", "x-roles": "admin" } });
@@ -57,8 +57,8 @@ async function rentACar(): Promise<Reservation> {
   const { carId, model } = given(registered.car);
   console.log(`the company has a ${model}`);
 
-  const startTime = timestampFromDate(new Date(TOMORROW));
-  const period = { startTime, endTime: timestampFromDate(new Date(TOMORROW + 3 * DAY_MS)) };
+  const startTime = timestampFromDate(new Date(NOW));
+  const period = { startTime, endTime: timestampFromDate(new Date(NOW + 3 * DAY_MS)) };
   const rental = createClient(RentalService, mina);
   const { reservation } = await eventually(async () => {
     try {

@@ -66,6 +66,18 @@ impl Call {
         (!self.is_staff).then(|| self.caller.subject())
     }
 
+    /// Whether the caller acts as staff about what somebody owns: admins do, and its owner. What has no owner, because it
+    /// is older than owners, is of all staff of the line.
+    pub fn is_staff_of(&self, owner: &str) -> bool {
+        self.is_staff && (self.caller.has(Role::Admin) || owner.is_empty() || self.caller.is(owner))
+    }
+
+    /// The owner that a list of what staff look after is filtered by: the caller, or none for admins and for those who are
+    /// no staff.
+    pub fn owner(&self) -> Option<&str> {
+        (self.is_staff && !self.caller.has(Role::Admin)).then(|| self.caller.subject())
+    }
+
     /// What the call is about something of `owner`: nothing special if they call themselves, else an intervention of
     /// staff, who have to say why. Whoever else calls does not get here: they don't see it.
     pub fn intervention(&self, owner: &str, reason: &str, now: Timestamp) -> Result<Option<Intervention>, Error> {

@@ -5,6 +5,7 @@
 //! Every status carries an `ErrorInfo` with a stable reason; what helps beyond it stands in further details.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
@@ -64,6 +65,8 @@ pub enum Error {
         message: String,
         /// When to try again.
         retry_after: Option<Duration>,
+        /// What it is about: a key and a value of the metadata of `google.rpc.ErrorInfo`, such as `payment_id`.
+        about: Option<(&'static str, String)>,
     },
     /// Fields of the request are invalid.
     #[error("{}", describe(.0))]
@@ -120,6 +123,24 @@ impl Error {
             reason: refusal.reason(),
             message: refusal.to_string(),
             retry_after: refusal.retry_after(),
+            about: None,
+        }
+    }
+
+    /// A refusal that the state of several things leads to, not the domain of one.
+    pub fn precondition(reason: &'static str, message: impl Into<String>) -> Error {
+        let code = RefusalCode::Precondition;
+        Error::Refused { code, reason, message: message.into(), retry_after: None, about: None }
+    }
+
+    /// The same error, which names what it is about, if it is a refusal.
+    #[must_use]
+    pub fn about(self, key: &'static str, value: impl ToString) -> Error {
+        match self {
+            Error::Refused { code, reason, message, retry_after, .. } => {
+                Error::Refused { code, reason, message, retry_after, about: Some((key, value.to_string())) }
+            }
+            other => other,
         }
     }
 
@@ -192,7 +213,9 @@ impl From<Error> for Status {
             _ => {}
         }
         let (code, reason) = error.code_and_reason();
-        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+        let about = if let Error::Refused { about, .. } = &error { about.clone() } else { None };
+        let metadata: HashMap<String, String> = about.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
         if let Error::Invalid(violations) = &error {
             for Violation { field, description } in first_of(violations) {
                 details.add_bad_request_violation(field, description);

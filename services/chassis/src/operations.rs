@@ -12,7 +12,7 @@ use crate::bus::Handler;
 use crate::context::Running;
 use crate::db::{Database, Durability, Unit};
 use crate::dead_letters::{self, DeadLetter};
-use crate::error::{Error, RefusalCode};
+use crate::error::Error;
 use crate::fields::Fields;
 use crate::ids::{Id, Kind};
 use crate::projection::Rebuild;
@@ -156,12 +156,8 @@ impl OperationsService for Operations {
         request: Request<proto::RebuildViewRequest>,
     ) -> Result<Response<proto::RebuildViewResponse>, Status> {
         let name = request.into_inner().context;
-        let not_a_view = || Error::Refused {
-            code: RefusalCode::Precondition,
-            reason: "NOT_A_VIEW",
-            message: format!("{name} has no projection that could be rebuilt from events"),
-            retry_after: None,
-        };
+        let not_a_view =
+            || Error::precondition("NOT_A_VIEW", format!("{name} has no projection that could be rebuilt from events"));
         let rebuild = self.context(&name)?.rebuild.as_ref().ok_or_else(not_a_view)?;
         // It runs to its end even if the caller goes away: a half-built projection is worse than an old one.
         let rebuild = rebuild.clone();

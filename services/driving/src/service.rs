@@ -1,7 +1,6 @@
 //! The gRPC API of drives: parse, handle, charge, answer.
 
 use chassis::db::Database;
-use chassis::error::RefusalCode;
 use chassis::geo::GeoQuery;
 use chassis::runtime::Runtime;
 use chassis::values::Money;
@@ -82,8 +81,7 @@ fn started(drive: proto::Drive) -> Result<proto::Drive, Error> {
     if drive.state() == proto::DriveState::Started {
         return Ok(drive);
     }
-    let message = "the start code is another one: ask the customer for it".to_owned();
-    Err(Error::Refused { code: RefusalCode::Precondition, reason: "WRONG_START_CODE", message, retry_after: None })
+    Err(Error::precondition("WRONG_START_CODE", "the start code is another one: ask the customer for it"))
 }
 
 impl DrivingApi for Service {

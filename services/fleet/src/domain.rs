@@ -22,8 +22,10 @@ chassis::ids! {
 pub struct Car {
     /// Its id.
     pub id: CarId,
-    /// Model, place and daily rate.
+    /// Model, plate, place and daily rate.
     pub listing: Listing,
+    /// The subject of its owner; empty if it is older than owners.
+    pub owner: String,
     /// Its availability.
     pub status: Status,
     /// The sum of its stars.
@@ -43,6 +45,8 @@ pub struct Car {
 pub struct Listing {
     /// The model, for people to read.
     pub model: String,
+    /// The number plate; empty if none was given.
+    pub plate: String,
     /// Where it is picked up and brought back.
     pub place: Place,
     /// The price of a day.
@@ -89,8 +93,10 @@ pub enum Stage {
 /// Commands of a car.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// The company has a new car.
-    Register(CarId, Listing),
+    /// The company has a new car, of this owner.
+    Register(CarId, Listing, String),
+    /// It has another owner.
+    Transfer(String),
     /// Nothing is open on it any more: remove it.
     Remove,
     /// `rental` published the state of a reservation.
@@ -103,7 +109,9 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The company has it.
-    Registered(CarId, Listing, Timestamp),
+    Registered(CarId, Listing, String, Timestamp),
+    /// It has another owner.
+    Transferred(String, Timestamp),
     /// A reservation or rental changed its stage.
     Engaged(ReservationId, Engagement),
     /// Its availability changed.
@@ -140,11 +148,13 @@ impl Aggregate for Car {
 
     fn decide(car: Option<&Car>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Some(car) = car else {
-            let Command::Register(id, listing) = command else { return Err(Refusal::NoSuchCar) };
-            return Ok(vec![Event::Registered(*id, listing.clone(), now)]);
+            let Command::Register(id, listing, owner) = command else { return Err(Refusal::NoSuchCar) };
+            return Ok(vec![Event::Registered(*id, listing.clone(), owner.clone(), now)]);
         };
         Ok(match command {
             Command::Register(..) => vec![],
+            Command::Transfer(owner) if *owner == car.owner => vec![],
+            Command::Transfer(owner) => vec![Event::Transferred(owner.clone(), now)],
             Command::Remove if car.status == Status::Removed => vec![],
             Command::Remove => vec![Event::Removed(now)],
             Command::Observe(reservation, engagement) => car.decide_observe(*reservation, *engagement, now),
@@ -163,12 +173,13 @@ impl Aggregate for Car {
 
     fn evolve(car: Option<Car>, event: &Event) -> Car {
         let mut car = match (car, event) {
-            (_, Event::Registered(id, listing, now)) => {
+            (_, Event::Registered(id, listing, owner, now)) => {
                 let (id, listing, engagements) = (*id, listing.clone(), BTreeMap::new());
                 let (created_at, updated_at) = (*now, *now);
                 Car {
                     id,
                     listing,
+                    owner: owner.clone(),
                     status: Status::Available,
                     stars_sum: 0,
                     rating_count: 0,
@@ -195,6 +206,7 @@ impl Aggregate for Car {
                     engagement.rated = true;
                 }
             }
+            Event::Transferred(owner, now) => (car.owner, car.updated_at) = (owner.clone(), *now),
             Event::Removed(now) => (car.status, car.updated_at) = (Status::Removed, *now),
         }
         car
@@ -206,7 +218,7 @@ impl Command {
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
             Command::Observe(reservation, _) | Command::Rate(reservation, ..) => Some(*reservation),
-            Command::Register(..) | Command::Remove => None,
+            Command::Register(..) | Command::Transfer(_) | Command::Remove => None,
         }
     }
 }
@@ -216,7 +228,7 @@ impl Event {
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
             Event::Engaged(reservation, _) | Event::Rated(reservation, ..) => Some(*reservation),
-            Event::Registered(..) | Event::StatusChanged(..) | Event::Removed(_) => None,
+            Event::Registered(..) | Event::Transferred(..) | Event::StatusChanged(..) | Event::Removed(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::fleet::v1::fleet_service_server::FleetServiceServer;
 
 use crate::domain::Car;
@@ -18,7 +18,7 @@ pub const CONTEXT: Context = Context {
     about: "cars: registration, status, price, average stars",
     migrations: chassis::migrations!(),
     calls: &["rental"],
-    personal: &[],
+    personal: &[Personal::subject("cars", "owner")],
     start,
 };
 

@@ -44,7 +44,8 @@ impl Service {
     }
 
     async fn remove(&self, call: &Call, id: CarId) -> Result<proto::Car, Error> {
-        self.find(id).await?;
+        let is_own = |car: &proto::Car| call.is_staff_of(&car.owner_id);
+        self.loader.get(id).await?.filter(is_own).ok_or_else(|| Error::not_found("car", id))?;
         self.retire(call, id).await?;
         self.writer.handle(call.command(id, Command::Remove)).await
     }
@@ -60,10 +61,12 @@ impl FleetApi for Service {
             let model = fields.text("car.model", &car.model, 1..=100);
             let place = Place::parse(fields, "car.place", car.place.as_ref());
             let daily_rate = Money::price(fields, "car.daily_rate", car.daily_rate.as_ref());
-            Some(Listing { model: model?, place: place?, daily_rate: daily_rate? })
+            let plate = fields.text("car.plate", &car.plate, 0..=20);
+            Some(Listing { model: model?, plate: plate?, place: place?, daily_rate: daily_rate? })
         })?;
         let id = self.runtime.ids.mint(self.runtime.now());
-        let car = self.writer.handle(call.command(id, Command::Register(id, listing))).await?;
+        let owner = call.caller.subject().to_owned();
+        let car = self.writer.handle(call.command(id, Command::Register(id, listing, owner))).await?;
         Ok(RegisterCarResponse { car: Some(car) })
     }
 
@@ -71,6 +74,15 @@ impl FleetApi for Service {
         let id = call.parse(|fields| fields.id("car_id", &request.car_id))?;
         let car = self.writer.once(call.key, self.remove(&call, id)).await?;
         Ok(RemoveCarResponse { car: Some(car) })
+    }
+
+    async fn transfer_car(&self, call: Call, request: TransferCarRequest) -> Result<TransferCarResponse, Error> {
+        let (id, owner) = call.parse(|fields| {
+            let id = fields.id("car_id", &request.car_id);
+            (id, fields.subject("owner_id", &request.owner_id))
+        })?;
+        let car = self.writer.handle(call.command(id, Command::Transfer(owner))).await?;
+        Ok(TransferCarResponse { car: Some(car) })
     }
 
     async fn get_car(&self, call: Call, request: GetCarRequest) -> Result<GetCarResponse, Error> {

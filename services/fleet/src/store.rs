@@ -14,6 +14,7 @@ chassis::table! {
     /// A car without its engagements.
     cars (id) of Car as CarRow with version {
         id: CarId as SqlUuid,
+        owner: String as Text,
         stars_sum: i64 as BigInt,
         rating_count: i64 as BigInt,
         status: Status as Text,
@@ -22,6 +23,7 @@ chassis::table! {
     }
     columns |car| {
         model: String as Text = car.listing.model.clone(),
+        plate: String as Text = car.listing.plate.clone(),
         place_name: String as Text = car.listing.place.name.clone(),
         latitude: Option<f64> as Nullable<Double> = car.listing.place.position.unzip().0,
         longitude: Option<f64> as Nullable<Double> = car.listing.place.position.unzip().1,
@@ -31,6 +33,7 @@ chassis::table! {
     fields |row, corrupt, engagements: BTreeMap<ReservationId, Engagement>| {
         listing: Listing {
             model: row.model,
+            plate: row.plate,
             place: Place { name: row.place_name, position: row.latitude.zip(row.longitude) },
             daily_rate: Money { minor: row.daily_rate_minor, currency: row.currency },
         },
@@ -94,6 +97,7 @@ impl Store for Car {
         let about = Publication::about(id, id.uuid());
         match event {
             Event::Registered(..) => about.publish(&proto::CarRegistered { car }),
+            Event::Transferred(..) => about.publish(&proto::CarTransferred { car }),
             Event::Removed(_) => about.publish(&proto::CarRemoved { car }),
             // They belong to the flow of the reservation that caused them.
             Event::StatusChanged(..) => Some(Publication::of(&proto::CarStatusChanged { car }, id, None)),
@@ -171,6 +175,8 @@ impl From<&Car> for proto::Car {
             rating_count: car.rating_count,
             create_time: Some(car.created_at.to_proto()),
             update_time: Some(car.updated_at.to_proto()),
+            owner_id: car.owner.clone(),
+            plate: car.listing.plate.clone(),
         }
     }
 }

@@ -5,10 +5,11 @@ use chassis::{Envelope, Malformed, Timestamp, decode};
 use contracts::mypage::v1 as proto;
 use contracts::period::v1::Period;
 use contracts::rental::v1::{
-    CarRented, CarReserved, CarReturned, RentalRated, Reservation, ReservationCancelled, ReservationState,
+    CarRented, CarReserved, CarReturned, LateFee, LateFeeCharged, LateFeePaid, RentalOverdue, RentalRated, Reservation,
+    ReservationCancelled, ReservationState,
 };
 
-use crate::summary::{Rules, Update, is_owed, money, summary, time};
+use crate::summary::{Rules, Update, intervention, is_owed, money, summary, time};
 
 summary! {
     /// A car rental, from the events so far.
@@ -25,12 +26,26 @@ summary! {
         rented_at: Option<Timestamp> as Nullable<SqlTime>,
         returned_at: Option<Timestamp> as Nullable<SqlTime>,
         cancelled_at: Option<Timestamp> as Nullable<SqlTime>,
+        model: String as Text,
+        plate: String as Text,
+        expires_at: Option<Timestamp> as Nullable<SqlTime>,
+        cause: i32 as Integer,
+        kept_minor: Option<i64> as Nullable<BigInt>,
+        overdue: bool as Bool,
+        late_fee_minor: Option<i64> as Nullable<BigInt>,
+        late_fee: Option<String> as Nullable<Text>,
+        late_fee_owed: bool as Bool,
+        late_fee_paid: bool as Bool,
+        intervened_by: Option<String> as Nullable<Text>,
+        intervention_reason: Option<String> as Nullable<Text>,
+        intervened_at: Option<Timestamp> as Nullable<SqlTime>,
     }
 }
 
 fn is_open(rental: &CarRental) -> bool {
     use ReservationState::{Rented, Reserved};
-    matches!(ReservationState::try_from(rental.rental_state), Ok(Reserved | Rented)) || is_owed(rental.payment_state)
+    let is_owed = is_owed(rental.payment_state) || rental.late_fee_owed;
+    matches!(ReservationState::try_from(rental.rental_state), Ok(Reserved | Rented)) || is_owed
 }
 
 fn rules() -> Rules<CarRental> {
@@ -40,7 +55,21 @@ fn rules() -> Rules<CarRental> {
         .on(|event: CarReturned, e| rental(event.reservation, e, |rental, at| rental.returned_at = Some(at)))
         .on(|event: ReservationCancelled, e| rental(event.reservation, e, |rental, at| rental.cancelled_at = Some(at)))
         .on(|event: RentalRated, e| rental(event.reservation, e, |_, _| {}))
+        .on(|event: RentalOverdue, e| rental(event.reservation, e, |_, _| {}))
+        .on(|event: LateFeePaid, e| rental(event.reservation, e, |_, _| {}))
+        .on(|event: LateFeeCharged, _| late_fee(event.late_fee))
         .payments_of("rental")
+}
+
+fn late_fee(fee: Option<LateFee>) -> Result<Update<CarRental>, Malformed> {
+    let fee = decode::present("late_fee", fee)?;
+    let id = decode::parsed("reservation_id", &fee.reservation_id)?;
+    let amount = decode::money("amount", fee.amount)?;
+    Ok(Update::of(id, move |rental: &mut CarRental| {
+        (rental.late_fee, rental.late_fee_minor) = (Some(fee.late_fee_id), Some(amount.minor));
+        // It may be paid already.
+        rental.late_fee_owed = !rental.late_fee_paid;
+    }))
 }
 
 fn rental(
@@ -53,6 +82,8 @@ fn rental(
     let period = decode::period("period", reservation.period)?;
     let price = decode::present("price", reservation.price)?;
     let reserved_at = decode::time("create_time", reservation.create_time)?;
+    let expires_at = reservation.expire_time.map(|time| decode::time("expire_time", Some(time))).transpose()?;
+    let intervention = reservation.intervention.map(decode::intervention).transpose()?;
     let (sequence, at) = (event.sequence, event.at);
     Ok(Update::of(id, move |rental: &mut CarRental| {
         rental.customer = Some(reservation.customer_id);
@@ -63,7 +94,17 @@ fn rental(
         if sequence > rental.rental_sequence {
             rental.rental_sequence = sequence;
             (rental.rental_state, rental.stars) = (reservation.state, reservation.stars);
+            (rental.expires_at, rental.cause) = (expires_at, reservation.cancellation_cause);
+            rental.kept_minor = reservation.cancellation_fee.map(|kept| kept.amount_minor);
+            rental.overdue = reservation.overdue;
+            if let Some(intervention) = intervention {
+                rental.intervened_by = Some(intervention.staff);
+                (rental.intervention_reason, rental.intervened_at) = (Some(intervention.reason), Some(intervention.at));
+            }
         }
+        (rental.model, rental.plate) = (reservation.car_model, reservation.car_plate);
+        rental.late_fee_paid |= reservation.late_fee.is_some() && !reservation.late_fee_owed;
+        rental.late_fee_owed &= !rental.late_fee_paid;
         set_time(rental, at);
     }))
 }
@@ -75,6 +116,16 @@ impl From<CarRental> for proto::CarRental {
             customer_id: row.customer.unwrap_or_default(),
             car_id: row.car.unwrap_or_default(),
             period: Some(Period { start_time: time(row.starts_at), end_time: time(row.ends_at) }),
+            cancellation_fee: money(row.currency.clone(), row.kept_minor),
+            late_fee: money(row.currency.clone(), row.late_fee_minor),
+            late_fee_id: row.late_fee.unwrap_or_default(),
+            late_fee_owed: row.late_fee_owed,
+            car_model: row.model,
+            car_plate: row.plate,
+            expire_time: time(row.expires_at),
+            cancellation_cause: row.cause,
+            overdue: row.overdue,
+            intervention: intervention(row.intervened_by, row.intervention_reason, row.intervened_at),
             price: money(row.currency, row.price_minor),
             rental_state: row.rental_state,
             payment_id: row.payment.unwrap_or_default(),

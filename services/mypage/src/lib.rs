@@ -40,7 +40,8 @@ pub const CONTEXT: Context = Context {
 const PERSONAL: &[Personal] = &[
     Personal::key("wallets", "id", |owner| wallets::id_of(owner).uuid()),
     Personal::subject("wallets", "customer"),
-    Personal::subject("car_rentals", "customer"),
+    Personal::details("car_rentals", "customer", &["intervention_reason"], &[], &[]),
+    Personal::subject("car_rentals", "intervened_by"),
     Personal::details(
         "taxi_rides",
         "customer",

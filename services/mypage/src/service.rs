@@ -1,7 +1,6 @@
 //! The gRPC API of the summaries: customers read their own.
 
 use chassis::db::Database;
-use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
 use chassis::sealing::SealingKeys;
 use chassis::{Call, Error, Id, Loader, Page, Writer};
@@ -165,10 +164,5 @@ fn flows_open(open: &[String]) -> Error {
     let some = open.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let others = open.len().saturating_sub(NAMED);
     let others = if others > 0 { format!(" and {others} more") } else { String::new() };
-    Error::Refused {
-        code: RefusalCode::Precondition,
-        reason: "FLOWS_OPEN",
-        message: format!("the customer has open flows; end or pay them first: {some}{others}"),
-        retry_after: None,
-    }
+    Error::precondition("FLOWS_OPEN", format!("the customer has open flows; end or pay them first: {some}{others}"))
 }

@@ -17,7 +17,7 @@ use chassis::{Envelope, Error, Fields, Id, Malformed, Page, Timestamp, Tx, db, d
 use contracts::money::v1::Money;
 use contracts::payment::v1::{
     Payment, PaymentApproved, PaymentCancellationRefused, PaymentCancellationRequested, PaymentCancelled,
-    PaymentRefused, PaymentRequested, PaymentSettled, PaymentState,
+    PaymentDelayed, PaymentRefunded, PaymentRefused, PaymentRequested, PaymentSettled, PaymentState,
 };
 use contracts::place::v1::Place;
 use prost::{Message, Name};
@@ -224,6 +224,8 @@ impl<S: PaidSummary> Rules<S> {
             .payment(seller, |event: PaymentCancellationRefused| event.payment)
             .payment(seller, |event: PaymentCancelled| event.payment)
             .payment(seller, |event: PaymentSettled| event.payment)
+            .payment(seller, |event: PaymentDelayed| event.payment)
+            .payment(seller, |event: PaymentRefunded| event.payment)
     }
 
     fn payment<M>(mut self, seller: &'static str, payment: fn(M) -> Option<Payment>) -> Rules<S>

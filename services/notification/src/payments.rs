@@ -1,10 +1,10 @@
 //! The messages about payments, of every line of business.
 
 use chassis::decode;
-use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancelled, PaymentRefused};
+use contracts::payment::v1::{Payment, PaymentApproved, PaymentCancelled, PaymentRefunded, PaymentRefused};
 
 use crate::template::{Notice, Rendered, Templates, Text};
-use crate::text::amount;
+use crate::text::{amount, because};
 
 /// Registers the templates.
 pub fn register(templates: Templates) -> Templates {
@@ -12,6 +12,7 @@ pub fn register(templates: Templates) -> Templates {
         .on("PAYMENT_RECEIVED", |event: PaymentApproved| about(event.payment, received))
         .on("PAYMENT_REFUSED", |event: PaymentRefused| about(event.payment, refused))
         .on("PAYMENT_REFUNDED", |event: PaymentCancelled| about(event.payment, refunded))
+        .on("PAYMENT_PART_REFUNDED", |event: PaymentRefunded| about(event.payment, part_refunded))
 }
 
 fn about(payment: Option<Payment>, text: fn(&Payment) -> Option<Text>) -> Rendered {
@@ -36,7 +37,15 @@ fn refused(payment: &Payment) -> Option<Text> {
 /// No message if no money was taken.
 fn refunded(payment: &Payment) -> Option<Text> {
     let text = |amount| format!("Your payment was cancelled, and {amount} went back to you.");
-    payment.refunded.then(|| amount(&payment.amount).map(text))
+    // Payments from before there were refunds of a part.
+    let back = if payment.refunded_amount.is_some() { &payment.refunded_amount } else { &payment.amount };
+    payment.refunded.then(|| amount(back).map(text))
+}
+
+fn part_refunded(payment: &Payment) -> Option<Text> {
+    let because = because(payment.intervention.as_ref());
+    let text = |back, paid| format!("Of {paid} that you paid, {back} went back to you.{because}");
+    Some(amount(&payment.refunded_amount).and_then(|back| Ok(text(back, amount(&payment.amount)?))))
 }
 
 #[cfg(test)]

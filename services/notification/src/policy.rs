@@ -6,7 +6,10 @@
 //! | `rental.v1.CarRented`                 | it is paid: the car is theirs                  |
 //! | `rental.v1.CarReturned`               | thank you                                      |
 //! | `rental.v1.ReservationCancelled`      | it is off, and why                             |
-//! | `rental.v1.RentalCancellationRefused` | the money stays: the car was returned already  |
+//! | `rental.v1.RentalOverdue`             | please bring the car back                      |
+//! | `rental.v1.CarDelayed`                | the car that they have next is not back        |
+//! | `rental.v1.LateFeeCharged`            | what the late return costs                     |
+//! | `rental.v1.RentalCancellationRefused` | the money stays: the period has begun          |
 //! | `dispatch.v1.TaxiHailed`              | a taxi is looked for                           |
 //! | `dispatch.v1.TaxiAllocated`           | a driver is on the way                         |
 //! | `dispatch.v1.TaxiReleased`            | the driver won't come, another one is looked for |
@@ -34,6 +37,7 @@
 //! | `delivery.v1.DeliveryCompleted`       | thank you                                      |
 //! | `payment.v1.PaymentRefused`           | why, and that they may try again               |
 //! | `payment.v1.PaymentCancelled`         | the money went back, if any was taken          |
+//! | `payment.v1.PaymentRefunded`          | a part of the money went back                  |
 //!
 //! Each line of business has its templates in a module of its name. The topics never change: apps know them.
 

@@ -35,7 +35,7 @@ fn about(stay: Option<Stay>, text: fn(&Stay, String) -> Text) -> Rendered {
 }
 
 fn reserved(stay: &Stay, place: String) -> Text {
-    let (price, until) = (amount(&stay.price)?, moment(&stay.expire_time)?);
+    let (price, until) = (amount(&stay.price)?, moment(&stay.expire_time, &stay.time_zone)?);
     Ok(format!("We keep {place} for you. It costs {price}; please pay until {until}."))
 }
 

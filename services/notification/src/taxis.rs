@@ -5,11 +5,10 @@ use contracts::dispatch::v1::{
     CancellationCause, Hail, HailCancellationRefused, HailCancelled, TaxiAllocated, TaxiHailed, TaxiReleased,
 };
 use contracts::driving::v1::{Drive, DriveFinished, DriveStarted};
-use contracts::intervention::v1::Intervention;
 use contracts::place::v1::Place;
 
 use crate::template::{Rendered, Templates, Text, render};
-use crate::text::amount;
+use crate::text::{amount, because};
 
 /// Registers the templates.
 pub fn register(templates: Templates) -> Templates {
@@ -42,11 +41,6 @@ fn allocated(hail: &Hail) -> Text {
 fn released(hail: &Hail) -> Text {
     let pickup = name(&hail.pickup)?;
     Ok(format!("Your driver can't come; we look for another taxi to {pickup}.{}", because(hail.intervention.as_ref())))
-}
-
-/// What staff say about what they did.
-fn because(intervention: Option<&Intervention>) -> String {
-    intervention.map(|it| format!(" Our staff say: {}", it.reason)).unwrap_or_default()
 }
 
 fn cancellation_refused(_: &Hail) -> Text {

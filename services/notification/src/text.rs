@@ -1,8 +1,10 @@
 //! Amounts, times and periods as people read them.
 
 use chassis::{Malformed, Timestamp, decode};
+use contracts::intervention::v1::Intervention;
 use contracts::money::v1::Money;
 use contracts::period::v1::{Dates, Period};
+use jiff::tz::TimeZone;
 
 /// An amount, such as `KRW 120,000` or `USD 1,234.50`.
 pub fn amount(money: &Option<Money>) -> Result<String, Malformed> {
@@ -17,10 +19,16 @@ pub fn amount(money: &Option<Money>) -> Result<String, Malformed> {
     })
 }
 
-/// A period, such as `from 2026-07-01 10:00 to 2026-07-03 10:00 UTC`.
-pub fn period(period: &Option<Period>) -> Result<String, Malformed> {
+/// A period in a time zone, such as `from 2026-07-01 10:00 to 2026-07-03 10:00 (Asia/Seoul)`.
+pub fn period(period: &Option<Period>, zone: &str) -> Result<String, Malformed> {
     let period = decode::present("period", period.as_ref())?;
-    Ok(format!("from {} to {} UTC", time(&period.start_time)?, time(&period.end_time)?))
+    let (zone, label) = time_zone(zone);
+    Ok(format!("from {} to {} {label}", time(&period.start_time, &zone)?, time(&period.end_time, &zone)?))
+}
+
+/// What staff say about what they did, behind a text.
+pub fn because(intervention: Option<&Intervention>) -> String {
+    intervention.map(|it| format!(" Our staff say: {}", it.reason)).unwrap_or_default()
 }
 
 /// Dates, such as `from 2026-07-01 to 2026-07-03`.
@@ -29,16 +37,25 @@ pub fn dates(dates: &Option<Dates>) -> Result<String, Malformed> {
     Ok(format!("from {start_date} to {end_date}"))
 }
 
-/// A moment, such as `2026-07-01 10:00 UTC`.
-pub fn moment(moment: &Option<prost_types::Timestamp>) -> Result<String, Malformed> {
-    Ok(format!("{} UTC", time(moment)?))
+/// A moment in a time zone, such as `2026-07-01 10:00 (Asia/Seoul)`.
+pub fn moment(moment: &Option<prost_types::Timestamp>, zone: &str) -> Result<String, Malformed> {
+    let (zone, label) = time_zone(zone);
+    Ok(format!("{} {label}", time(moment, &zone)?))
 }
 
-fn time(proto: &Option<prost_types::Timestamp>) -> Result<String, Malformed> {
+/// The time zone of this IANA name, and how it is written behind a time; UTC if there is none of this name.
+fn time_zone(name: &str) -> (TimeZone, String) {
+    match TimeZone::get(name) {
+        Ok(zone) if name != "UTC" => (zone, format!("({name})")),
+        _ => (TimeZone::UTC, "UTC".to_owned()),
+    }
+}
+
+fn time(proto: &Option<prost_types::Timestamp>, zone: &TimeZone) -> Result<String, Malformed> {
     let malformed = || Malformed("period".into());
     let time = proto.as_ref().and_then(Timestamp::from_proto).ok_or_else(malformed)?;
     let time = jiff::Timestamp::from_microsecond(time.micros()).map_err(|_| malformed())?;
-    Ok(time.strftime("%Y-%m-%d %H:%M").to_string())
+    Ok(time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// A number with a comma before every three digits.
@@ -77,16 +94,20 @@ mod tests {
     }
 
     #[test]
-    fn a_period_is_written_to_the_minute() {
+    fn x15_a_period_is_written_in_the_time_of_its_place() {
         let time = |seconds: i64| Some(prost_types::Timestamp { seconds, nanos: 0 });
-        let text = period(&Some(Period { start_time: time(0), end_time: time(90_000) })).expect("it is right");
-        assert_eq!(text, "from 1970-01-01 00:00 to 1970-01-02 01:00 UTC");
+        let dates = Some(Period { start_time: time(0), end_time: time(90_000) });
+        let text = |zone: &str| period(&dates, zone).expect("it is right");
+        assert_eq!(text("Asia/Seoul"), "from 1970-01-01 09:00 to 1970-01-02 10:00 (Asia/Seoul)");
+        for zone in ["UTC", "", "Nowhere"] {
+            assert_eq!(text(zone), "from 1970-01-01 00:00 to 1970-01-02 01:00 UTC", "{zone}");
+        }
     }
 
     #[test]
     fn what_breaks_its_contract_is_malformed() {
         let negative = Money { currency_code: "KRW".to_owned(), amount_minor: -1 };
         assert!(amount(&Some(negative)).is_err() && amount(&None).is_err());
-        assert!(period(&Some(Period::default())).is_err() && period(&None).is_err());
+        assert!(period(&Some(Period::default()), "").is_err() && period(&None, "").is_err());
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chassis::db::Database;
-use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
 use chassis::values::Money;
 use chassis::{Call, Error, Loader, Page, PeerClient, Writer};
@@ -68,11 +67,12 @@ impl Service {
         let offer = self.offers.get(new_order.product).await?;
         let offer = offer.ok_or_else(|| Error::not_found("product", new_order.product))?;
         let price = offer.price.times(new_order.quantity);
-        let price = price.ok_or_else(|| refused("PRICE_TOO_HIGH", "the sum would be more than an amount can be"))?;
+        let price = price
+            .ok_or_else(|| Error::precondition("PRICE_TOO_HIGH", "the sum would be more than an amount can be"))?;
         if new_order.expected_price.is_some_and(|expected| expected != price) {
             let Money { minor, currency } = price;
             let now = format!("the price is {minor} {currency} now, in its smallest unit; nothing was charged");
-            return Err(refused("PRICE_CHANGED", &now));
+            return Err(Error::precondition("PRICE_CHANGED", now));
         }
         let purchase = Purchase {
             customer: call.caller.subject().to_owned(),
@@ -121,14 +121,10 @@ impl Service {
     }
 }
 
-fn refused(reason: &'static str, message: &str) -> Error {
-    Error::Refused { code: RefusalCode::Precondition, reason, message: message.to_owned(), retry_after: None }
-}
-
 /// The order, if it is one.
 fn placed(order: proto::Order) -> Result<proto::Order, Error> {
     if order.state() == OrderState::Lapsed {
-        return Err(refused(
+        return Err(Error::precondition(
             "ORDER_LAPSED",
             "it was not paid in time, or its payment was cancelled; what was paid since is refunded",
         ));

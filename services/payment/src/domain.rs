@@ -14,11 +14,15 @@
 //! customer's request for a refund waits (`Cancelling`) until the seller answers with `Void` or `Keep`. A `Void` during
 //! a charge is stored, and executed when the processor has answered. A payment is its seller's alone: what another context
 //! voids, keeps or settles is refused, and what it voided before the request does not bar the payment.
+//!
+//! A seller that voids a purchase may keep a share of the price. Staff refund a part of what was paid (`Refund`), with a
+//! reason: the payment is then what it was before. A customer whose card does not answer may pay with another one: the
+//! charge is voided at the processor before the next one starts.
 
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::values::Money;
+use chassis::values::{Intervention, Money};
 use chassis::{Aggregate, Timestamp};
 
 chassis::ids! {
@@ -56,6 +60,12 @@ pub struct Payment {
     pub state: State,
     /// The number of charges so far: together with the id, the key of the charge at the processor.
     pub charge: u32,
+    /// The number of refunds so far: together with that of the charge, the key of the refund.
+    pub refund: u32,
+    /// What was refunded so far, in the minor unit.
+    pub refunded: i64,
+    /// What staff did about it last.
+    pub intervention: Option<Intervention>,
     /// When the first event about it was processed.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -98,8 +108,10 @@ pub enum State {
         attempt: u32,
         /// When the next attempt is due.
         ask_at: Timestamp,
-        /// The seller voided the purchase meanwhile.
-        voided: bool,
+        /// The seller voided the purchase meanwhile, and keeps so much.
+        voided: Option<i64>,
+        /// The customer pays with this instead, once the charge is voided at the processor.
+        next: Option<String>,
     },
     /// The processor took the money.
     Approved,
@@ -109,6 +121,10 @@ pub enum State {
     Cancelling,
     /// The refund is in progress.
     Refunding {
+        /// How much, in the minor unit.
+        amount: i64,
+        /// What the payment is after it.
+        then: Then,
         /// Attempts without an answer of the processor.
         attempt: u32,
         /// When the next attempt is due.
@@ -120,6 +136,20 @@ pub enum State {
         refunded: bool,
     },
     /// The purchase was used: the payment is final.
+    Settled,
+}
+
+/// What a payment is after a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Cancelled: the seller voided the purchase, and keeps so much.
+    Void {
+        /// In the minor unit.
+        kept: i64,
+    },
+    /// Approved, as before.
+    Approved,
+    /// Settled, as before or since then.
     Settled,
 }
 
@@ -139,14 +169,23 @@ pub enum Command {
     Approve(u32),
     /// The processor declined this charge, or voided it.
     Refuse(u32, String),
-    /// The processor refunded the money.
-    Refunded,
+    /// The processor executed the refund of this number.
+    Refunded(u32),
     /// The processor did not answer in this attempt, counted from 0: concurrent attempts count as one.
     NoAnswer(u32),
     /// The customer cancels the payment, or requests a refund.
     Cancel,
     /// This seller voids the purchase.
-    Void(PurchaseId, String),
+    Void {
+        /// The purchase.
+        purchase: PurchaseId,
+        /// The seller.
+        seller: String,
+        /// What the seller keeps of a paid price, in its minor unit.
+        kept: i64,
+    },
+    /// Staff refund so much of what was paid.
+    Refund(Intervention, Money),
     /// This seller keeps the money.
     Keep(String),
     /// The purchase of this seller was used.
@@ -164,8 +203,14 @@ pub enum Event {
     Barred(PurchaseId, String, Timestamp),
     /// A charge started.
     ChargeStarted(String, Timestamp),
-    /// The seller voided the purchase during a charge.
-    VoidNoted,
+    /// The seller voided the purchase while the processor was asked, and keeps so much.
+    VoidNoted(i64),
+    /// The purchase was used while staff refunded a part of its price.
+    SettlementNoted,
+    /// The customer pays with this, instead of a card that does not answer.
+    MethodReplaced(String),
+    /// Staff act: what they did follows.
+    Intervened(Intervention),
     /// The next call of the processor is due at this time.
     Postponed(Timestamp),
     /// The processor took the money.
@@ -176,8 +221,10 @@ pub enum Event {
     CancellationRequested(Timestamp),
     /// The refund was refused.
     CancellationRefused(Timestamp),
-    /// A refund started.
-    RefundStarted(Timestamp),
+    /// A refund of so much started.
+    RefundStarted(i64, Then, Timestamp),
+    /// A part of what was paid was refunded.
+    PartRefunded(Timestamp),
     /// It was cancelled.
     Cancelled(Timestamp),
     /// It is final.
@@ -202,6 +249,12 @@ pub enum Refusal {
     /// A charge is in progress.
     #[error("the processor is being asked; try again in a moment")]
     PaymentProcessing,
+    /// Nothing was paid.
+    #[error("nothing was paid, so nothing can be refunded")]
+    NothingPaid,
+    /// So much can't be refunded.
+    #[error("{} {} at most can be refunded, in its smallest unit", .0.minor, .0.currency)]
+    RefundTooHigh(Money),
 }
 
 /// A call of the processor.
@@ -218,8 +271,15 @@ pub enum Step {
     },
     /// Void a charge that it never answered, and refund what it may have taken.
     GiveUp(u32),
-    /// Refund a charge.
-    Refund(u32),
+    /// Refund a part of a charge, or all of it.
+    Refund {
+        /// The number of the charge.
+        charge: u32,
+        /// The number of the refund.
+        refund: u32,
+        /// The amount.
+        amount: Money,
+    },
 }
 
 impl Payment {
@@ -244,12 +304,17 @@ impl Payment {
     /// The next call of the processor, if there is one.
     pub fn next_step(&self) -> Option<Step> {
         match &self.state {
-            State::Charging { attempt, .. } if self.gives_up(*attempt) => Some(Step::GiveUp(self.charge)),
+            State::Charging { attempt, next, .. } if next.is_some() || self.gives_up(*attempt) => {
+                Some(Step::GiveUp(self.charge))
+            }
             State::Charging { method, .. } => {
                 let amount = self.owed.as_ref()?.amount;
                 Some(Step::Charge { charge: self.charge, method: method.clone(), amount })
             }
-            State::Refunding { .. } => Some(Step::Refund(self.charge)),
+            State::Refunding { amount, .. } => {
+                let amount = Money { minor: *amount, ..self.owed.as_ref()?.amount };
+                Some(Step::Refund { charge: self.charge, refund: self.refund, amount })
+            }
             _ => None,
         }
     }
@@ -276,15 +341,16 @@ impl Aggregate for Payment {
             Command::Request(..) => Ok(vec![]),
             Command::Charge { collect: Some((_, owed)), .. } if is_other(owed) => Err(Refusal::PurchaseDiffers),
             Command::Charge { method, .. } => payment.decide_charge(method, now),
-            Command::Approve(_) | Command::Refuse(..) | Command::NoAnswer(_) | Command::Refunded => {
+            Command::Approve(_) | Command::Refuse(..) | Command::NoAnswer(_) | Command::Refunded(_) => {
                 Ok(payment.decide_answer(command, now))
             }
             Command::Cancel if payment.owed.is_none() => Err(Refusal::NoSuchPayment),
             Command::Cancel => payment.decide_cancel(now),
-            Command::Void(..) | Command::Keep(_) | Command::Settle(_) if !payment.is_of(command) => {
+            Command::Void { .. } | Command::Keep(_) | Command::Settle(_) if !payment.is_of(command) => {
                 Err(Refusal::PurchaseDiffers)
             }
-            Command::Void(..) => Ok(payment.decide_void(now)),
+            Command::Void { kept, .. } => Ok(payment.decide_void(*kept, now)),
+            Command::Refund(intervention, amount) => payment.decide_refund(intervention, *amount, now),
             Command::Keep(_) | Command::Settle(_) => Ok(payment.decide_final(command, now)),
             Command::Ask => Ok(vec![]),
         }
@@ -294,7 +360,20 @@ impl Aggregate for Payment {
         let first = |purchase: PurchaseId, now: Timestamp| {
             let state = State::Cancelled { refunded: false };
             let (id, seller, created_at, updated_at) = (payment_of(purchase), String::new(), now, now);
-            Payment { id, purchase, seller, owed: None, state, charge: 0, created_at, updated_at }
+            let (owed, intervention, charge, refund, refunded) = (None, None, 0, 0, 0);
+            Payment {
+                id,
+                purchase,
+                seller,
+                owed,
+                state,
+                charge,
+                refund,
+                refunded,
+                intervention,
+                created_at,
+                updated_at,
+            }
         };
         let mut payment = match (payment, event) {
             (Some(payment), _) => payment,
@@ -321,7 +400,7 @@ fn decide_first(command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal
             let started = Event::ChargeStarted(method.clone(), now + pause(0));
             Ok(vec![Event::Requested(*purchase, owed.clone(), now), started])
         }
-        Command::Void(purchase, seller) => Ok(vec![Event::Barred(*purchase, seller.clone(), now)]),
+        Command::Void { purchase, seller, .. } => Ok(vec![Event::Barred(*purchase, seller.clone(), now)]),
         _ => Err(Refusal::NoSuchPayment),
     }
 }
@@ -331,7 +410,7 @@ impl Command {
     fn seller(&self) -> Option<&str> {
         match self {
             Command::Request(_, owed) | Command::Charge { collect: Some((_, owed)), .. } => Some(&owed.seller),
-            Command::Void(_, seller) | Command::Keep(seller) | Command::Settle(seller) => Some(seller),
+            Command::Void { seller, .. } | Command::Keep(seller) | Command::Settle(seller) => Some(seller),
             _ => None,
         }
     }
@@ -346,9 +425,13 @@ impl Payment {
     fn decide_charge(&self, with: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         match &self.state {
             State::Requested | State::Refused(_) => Ok(vec![Event::ChargeStarted(with.to_owned(), now + pause(0))]),
-            State::Charging { method, .. } if method == with => Ok(vec![]),
-            State::Charging { .. } => Err(Refusal::PaymentProcessing),
+            State::Charging { method, next, .. } if next.as_ref().unwrap_or(method) == with => Ok(vec![]),
+            State::Charging { voided: Some(_), .. } => Err(Refusal::PaymentCancelled),
+            // The card is being asked for the first time: it may answer in a moment.
+            State::Charging { attempt: 0, next: None, .. } => Err(Refusal::PaymentProcessing),
+            State::Charging { .. } => Ok(vec![Event::MethodReplaced(with.to_owned())]),
             State::Approved | State::Settled => Ok(vec![]),
+            State::Refunding { then: Then::Approved | Then::Settled, .. } => Ok(vec![]),
             State::Cancelling | State::Refunding { .. } | State::Cancelled { .. } => Err(Refusal::PaymentCancelled),
         }
     }
@@ -357,22 +440,41 @@ impl Payment {
     fn decide_answer(&self, answer: &Command, now: Timestamp) -> Vec<Event> {
         match (&self.state, answer) {
             // This charge is voided at the processor, now or already: it has no money.
-            (State::Charging { attempt, .. }, Command::Approve(_)) if self.gives_up(*attempt) => vec![],
-            (State::Charging { voided, .. }, Command::Approve(charge)) if *charge == self.charge => {
-                let refund = voided.then_some(Event::RefundStarted(now));
-                let settled = (self.is_used() && !voided).then_some(Event::Settled(now));
-                std::iter::once(Event::Approved(now)).chain(refund).chain(settled).collect()
+            (State::Charging { attempt, next, .. }, Command::Approve(_))
+                if next.is_some() || self.gives_up(*attempt) =>
+            {
+                vec![]
             }
-            (State::Charging { voided, .. }, Command::Refuse(charge, why)) if *charge == self.charge => {
-                // A purchase that was voided meanwhile can't be charged again, so the customer is not asked to.
-                vec![if *voided { Event::Cancelled(now) } else { Event::Refused(why.clone(), now) }]
+            (State::Charging { voided, .. }, Command::Approve(charge)) if *charge == self.charge => {
+                let after = match voided {
+                    Some(kept) => Some(self.take_back(*kept, self.refunded, now)),
+                    None => self.is_used().then_some(Event::Settled(now)),
+                };
+                std::iter::once(Event::Approved(now)).chain(after).collect()
+            }
+            (State::Charging { voided, next, .. }, Command::Refuse(charge, why)) if *charge == self.charge => {
+                vec![match (voided, next) {
+                    // It can't be charged again, so the customer is not asked to.
+                    (Some(_), _) => Event::Cancelled(now),
+                    (None, Some(next)) => Event::ChargeStarted(next.clone(), now + pause(0)),
+                    (None, None) => Event::Refused(why.clone(), now),
+                }]
             }
             (State::Charging { attempt, .. } | State::Refunding { attempt, .. }, Command::NoAnswer(asked))
                 if attempt == asked =>
             {
                 vec![Event::Postponed(now + pause(*attempt))]
             }
-            (State::Refunding { .. }, Command::Refunded) => vec![Event::Cancelled(now)],
+            (State::Refunding { amount, then, .. }, Command::Refunded(refund)) if *refund == self.refund => {
+                match then {
+                    Then::Approved | Then::Settled => vec![Event::PartRefunded(now)],
+                    Then::Void { kept } => match self.take_back(*kept, self.refunded + amount, now) {
+                        // It was voided while staff refunded a part.
+                        rest @ Event::RefundStarted(..) => vec![Event::PartRefunded(now), rest],
+                        done => vec![done],
+                    },
+                }
+            }
             _ => vec![],
         }
     }
@@ -392,27 +494,58 @@ impl Payment {
         match &self.state {
             _ if self.is_used() => Err(Refusal::PaymentSettled),
             State::Requested | State::Refused(_) => Ok(vec![Event::Cancelled(now)]),
-            State::Charging { .. } => Err(Refusal::PaymentProcessing),
+            State::Charging { .. } | State::Refunding { then: Then::Approved, .. } => Err(Refusal::PaymentProcessing),
+            State::Refunding { then: Then::Settled, .. } => Err(Refusal::PaymentSettled),
             State::Approved => Ok(vec![Event::CancellationRequested(now)]),
             State::Cancelling | State::Refunding { .. } | State::Cancelled { .. } => Ok(vec![]),
             State::Settled => Err(Refusal::PaymentSettled),
         }
     }
 
-    fn decide_void(&self, now: Timestamp) -> Vec<Event> {
+    fn decide_void(&self, kept: i64, now: Timestamp) -> Vec<Event> {
         match &self.state {
             State::Requested | State::Refused(_) => vec![Event::Cancelled(now)],
-            State::Charging { voided: false, .. } => vec![Event::VoidNoted],
-            State::Approved | State::Cancelling => vec![Event::RefundStarted(now)],
+            State::Charging { voided: None, .. } | State::Refunding { then: Then::Approved, .. } => {
+                vec![Event::VoidNoted(kept)]
+            }
+            State::Approved | State::Cancelling => vec![self.take_back(kept, self.refunded, now)],
             State::Charging { .. } | State::Refunding { .. } | State::Cancelled { .. } | State::Settled => vec![],
         }
     }
 
+    /// The end of a paid purchase that was voided: the refund of what neither the seller keeps nor was refunded before.
+    fn take_back(&self, kept: i64, refunded: i64, now: Timestamp) -> Event {
+        let paid = self.owed.as_ref().map_or(0, |owed| owed.amount.minor);
+        let rest = paid - kept.max(0) - refunded;
+        if rest > 0 { Event::RefundStarted(rest, Then::Void { kept }, now) } else { Event::Cancelled(now) }
+    }
+
+    fn decide_refund(&self, by: &Intervention, amount: Money, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let then = match &self.state {
+            State::Approved => Then::Approved,
+            State::Settled => Then::Settled,
+            State::Charging { .. } | State::Cancelling | State::Refunding { .. } => {
+                return Err(Refusal::PaymentProcessing);
+            }
+            State::Requested | State::Refused(_) | State::Cancelled { .. } => return Err(Refusal::NothingPaid),
+        };
+        let paid = self.owed.as_ref().ok_or(Refusal::NoSuchPayment)?.amount;
+        let rest = Money { minor: paid.minor - self.refunded, ..paid };
+        if amount.currency != rest.currency || amount.minor > rest.minor {
+            return Err(Refusal::RefundTooHigh(rest));
+        }
+        Ok(vec![Event::Intervened(by.clone()), Event::RefundStarted(amount.minor, then, now)])
+    }
+
     /// The seller keeps the money, for now (`Keep`) or for good (`Settle`).
     fn decide_final(&self, command: &Command, now: Timestamp) -> Vec<Event> {
+        let is_settlement = matches!(command, Command::Settle(_));
+        if is_settlement && matches!(self.state, State::Refunding { then: Then::Approved, .. }) {
+            return vec![Event::SettlementNoted];
+        }
         let refused = matches!(self.state, State::Cancelling).then_some(Event::CancellationRefused(now));
         let is_paid = matches!(self.state, State::Approved | State::Cancelling);
-        let settled = (is_paid && matches!(command, Command::Settle(_))).then_some(Event::Settled(now));
+        let settled = (is_paid && is_settlement).then_some(Event::Settled(now));
         refused.into_iter().chain(settled).collect()
     }
 
@@ -426,15 +559,28 @@ impl Payment {
             Event::Barred(_, seller, _) => self.seller.clone_from(seller),
             Event::ChargeStarted(method, ask_at) => {
                 self.charge += 1;
-                self.state = State::Charging { method: method.clone(), attempt: 0, ask_at: *ask_at, voided: false };
+                let (method, ask_at) = (method.clone(), *ask_at);
+                self.state = State::Charging { method, attempt: 0, ask_at, voided: None, next: None };
             }
-            Event::VoidNoted => {
-                if let State::Charging { voided, .. } = &mut self.state {
-                    *voided = true;
+            Event::VoidNoted(kept) => match &mut self.state {
+                State::Charging { voided, .. } => *voided = Some(*kept),
+                State::Refunding { then, .. } => *then = Then::Void { kept: *kept },
+                _ => {}
+            },
+            Event::SettlementNoted => {
+                if let State::Refunding { then, .. } = &mut self.state {
+                    *then = Then::Settled;
                 }
             }
+            Event::MethodReplaced(with) => {
+                if let State::Charging { next, .. } = &mut self.state {
+                    *next = Some(with.clone());
+                }
+            }
+            Event::Intervened(intervention) => self.intervention = Some(intervention.clone()),
             Event::Postponed(until) => {
-                if let State::Charging { attempt, ask_at, .. } | State::Refunding { attempt, ask_at } = &mut self.state
+                if let State::Charging { attempt, ask_at, .. } | State::Refunding { attempt, ask_at, .. } =
+                    &mut self.state
                 {
                     *attempt += 1;
                     *ask_at = *until;
@@ -443,9 +589,21 @@ impl Payment {
             Event::Approved(_) | Event::CancellationRefused(_) => self.state = State::Approved,
             Event::Refused(why, _) => self.state = State::Refused(why.clone()),
             Event::CancellationRequested(_) => self.state = State::Cancelling,
-            Event::RefundStarted(now) => self.state = State::Refunding { attempt: 0, ask_at: *now },
+            Event::RefundStarted(amount, then, now) => {
+                self.refund += 1;
+                self.state = State::Refunding { amount: *amount, then: *then, attempt: 0, ask_at: *now };
+            }
+            Event::PartRefunded(_) => {
+                if let State::Refunding { amount, then, .. } = self.state {
+                    self.refunded += amount;
+                    self.state = if then == Then::Settled { State::Settled } else { State::Approved };
+                }
+            }
             Event::Cancelled(_) => {
-                self.state = State::Cancelled { refunded: matches!(self.state, State::Refunding { .. }) };
+                if let State::Refunding { amount, .. } = self.state {
+                    self.refunded += amount;
+                }
+                self.state = State::Cancelled { refunded: self.refunded > 0 };
             }
             Event::Settled(_) => self.state = State::Settled,
         }
@@ -464,10 +622,16 @@ impl Event {
             | Event::Refused(_, now)
             | Event::CancellationRequested(now)
             | Event::CancellationRefused(now)
-            | Event::RefundStarted(now)
+            | Event::RefundStarted(_, _, now)
+            | Event::PartRefunded(now)
             | Event::Cancelled(now)
             | Event::Settled(now) => Some(*now),
-            Event::ChargeStarted(..) | Event::VoidNoted | Event::Postponed(_) => None,
+            Event::ChargeStarted(..)
+            | Event::VoidNoted(_)
+            | Event::SettlementNoted
+            | Event::MethodReplaced(_)
+            | Event::Intervened(_)
+            | Event::Postponed(_) => None,
         }
     }
 }
@@ -487,6 +651,8 @@ impl chassis::Refusal for Refusal {
             Refusal::PaymentCancelled => "PAYMENT_CANCELLED",
             Refusal::PaymentSettled => "PAYMENT_SETTLED",
             Refusal::PaymentProcessing => "PAYMENT_PROCESSING",
+            Refusal::NothingPaid => "NOTHING_PAID",
+            Refusal::RefundTooHigh(_) => "REFUND_TOO_HIGH",
         }
     }
 

@@ -25,7 +25,10 @@ pub const CONTEXT: Context = Context {
     about: "payments: requested, approved, refused, cancelled, refunded",
     migrations: chassis::migrations!(),
     calls: &[],
-    personal: &[Personal::details("payments", "customer", &["method"], &[], &[])],
+    personal: &[
+        Personal::details("payments", "customer", &["method", "next_method", "intervention_reason"], &[], &[]),
+        Personal::subject("payments", "intervened_by"),
+    ],
     start: |host| start(host, Arc::new(Sandbox::default())),
 };
 
@@ -52,7 +55,8 @@ pub fn start(host: &mut Host, processor: Arc<dyn Processor>) -> Result<(), Start
     host.within("processor_deadline_ms", settings.processor_deadline_ms, 1..=60_000)?;
     let deadline = Duration::from_millis(settings.processor_deadline_ms);
     let processor = Arc::new(SingleFlight::new(processor, deadline));
-    let service = service::Service { writer, loader, database: host.database().clone(), processor };
+    let (database, runtime) = (host.database().clone(), host.runtime().clone());
+    let service = service::Service { writer, loader, database, processor, runtime };
     let due = service.clone();
     host.on_due::<Payment>(Arc::new(move |id, _| {
         let service = due.clone();

@@ -7,7 +7,7 @@
 //! | whenever                                                | then                                   |
 //! |---------------------------------------------------------|----------------------------------------|
 //! | `payment.v1.PurchaseMade`, or the option is `REQUEST`   | request the payment of its price       |
-//! | `payment.v1.PurchaseVoided`, or the option is `VOID`    | void the payment: refund what was paid |
+//! | `payment.v1.PurchaseVoided`, or the option is `VOID`    | void the payment: refund what was paid, but what the seller keeps |
 //! | `payment.v1.PurchaseKept`, or the option is `KEEP`      | keep the money                         |
 //! | `payment.v1.PurchaseUsed`, or the option is `SETTLE`    | settle: it can't be cancelled any more |
 //!
@@ -35,7 +35,10 @@ fn react(rule: PurchaseRule, event: &Envelope) -> Result<Vec<(PaymentId, Command
             let (customer, reference, used) = (purchase.customer_id, purchase.seller_reference, purchase.used);
             Command::Request(id, Owed { seller: event.source.clone(), customer, amount, reference, used })
         }
-        PurchaseAction::Void => Command::Void(id, event.source.clone()),
+        PurchaseAction::Void => {
+            let kept = purchase.amount.map(|kept| decode::money("kept", Some(kept))).transpose()?;
+            Command::Void { purchase: id, seller: event.source.clone(), kept: kept.map_or(0, |kept| kept.minor) }
+        }
         PurchaseAction::Keep => Command::Keep(event.source.clone()),
         PurchaseAction::Settle => Command::Settle(event.source.clone()),
     };

@@ -17,7 +17,10 @@ pub trait Processor: Send + Sync {
     fn charge<'a>(&'a self, key: &'a str, method: &'a str, amount: Money) -> BoxFuture<'a, Result<Verdict, NoAnswer>>;
 
     /// Refunds what was charged under the key, if anything was, and charges nothing under it from now on.
-    fn refund<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>>;
+    fn void<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>>;
+
+    /// Refunds so much of what was charged under the key, under a key of the refund.
+    fn refund<'a>(&'a self, charge: &'a str, key: &'a str, amount: Money) -> BoxFuture<'a, Result<(), NoAnswer>>;
 }
 
 /// The processor's answer to a charge.
@@ -48,6 +51,7 @@ type Answer = Result<Verdict, NoAnswer>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Subject {
     Charge(String),
+    Void(String),
     Refund(String),
 }
 
@@ -88,10 +92,18 @@ impl Processor for SingleFlight {
         self.call(Subject::Charge(key.to_owned()), make).boxed()
     }
 
-    fn refund<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
+    fn void<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
         let make = || {
             let (processor, key) = (self.processor.clone(), key.to_owned());
-            async move { processor.refund(&key).await.map(|()| Verdict::Approved) }.boxed()
+            async move { processor.void(&key).await.map(|()| Verdict::Approved) }.boxed()
+        };
+        self.call(Subject::Void(key.to_owned()), make).map(|answer| answer.map(|_| ())).boxed()
+    }
+
+    fn refund<'a>(&'a self, charge: &'a str, key: &'a str, amount: Money) -> BoxFuture<'a, Result<(), NoAnswer>> {
+        let make = || {
+            let (processor, charge, key) = (self.processor.clone(), charge.to_owned(), key.to_owned());
+            async move { processor.refund(&charge, &key, amount).await.map(|()| Verdict::Approved) }.boxed()
         };
         self.call(Subject::Refund(key.to_owned()), make).map(|answer| answer.map(|_| ())).boxed()
     }
@@ -141,7 +153,11 @@ impl Processor for Sandbox {
         })
     }
 
-    fn refund<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
+    fn void<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn refund<'a>(&'a self, _: &'a str, _: &'a str, _: Money) -> BoxFuture<'a, Result<(), NoAnswer>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -177,8 +193,12 @@ mod tests {
             })
         }
 
-        fn refund<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
+        fn void<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
             Box::pin(async move { self.charge(key, "", won()).await.map(|_| ()) })
+        }
+
+        fn refund<'a>(&'a self, _: &'a str, key: &'a str, amount: Money) -> BoxFuture<'a, Result<(), NoAnswer>> {
+            Box::pin(async move { self.charge(key, "", amount).await.map(|_| ()) })
         }
     }
 
@@ -207,7 +227,7 @@ mod tests {
     async fn callers_of_one_charge_share_a_call_and_others_have_their_own() {
         let (slow, flights) = slow(0);
         let charges = join_all((0..300).map(|_| flights.charge("car/0", "card", won())));
-        let (other, refund) = (flights.charge("car/1", "card", won()), flights.refund("car/0"));
+        let (other, refund) = (flights.charge("car/1", "card", won()), flights.refund("car/0", "car/0/1", won()));
         let all = futures::future::join3(charges, other, refund);
         let answers = async {
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chassis::auth::Caller;
 use chassis::db::Database;
 use chassis::error::RefusalCode;
-use chassis::values::Money;
+use chassis::runtime::Runtime;
+use chassis::values::{Intervention, Money};
 use chassis::{Call, Cause, CommandMessage, Error, Loader, Page, Writer};
 use contracts::Role;
 use contracts::payment::v1::{self as proto, *};
@@ -26,7 +27,12 @@ pub struct Service {
     pub database: Database,
     /// The card processor.
     pub processor: Arc<SingleFlight>,
+    /// The clock.
+    pub runtime: Runtime,
 }
+
+/// Calls of the processor that one call of a customer waits for: to void a charge, and to make the next one.
+const STEPS: usize = 2;
 
 impl Service {
     /// Makes the next call of the processor, if there is one. The timer of a payment calls it, too.
@@ -46,8 +52,10 @@ impl Service {
         let key = |charge: u32| format!("{}/{charge}", payment.id);
         let answer = match &step {
             Step::Charge { charge, method, amount } => self.processor.charge(&key(*charge), method, *amount).await,
-            Step::GiveUp(charge) | Step::Refund(charge) => {
-                self.processor.refund(&key(*charge)).await.map(|()| Verdict::Approved)
+            Step::GiveUp(charge) => self.processor.void(&key(*charge)).await.map(|()| Verdict::Approved),
+            Step::Refund { charge, refund, amount } => {
+                let (charge, key) = (key(*charge), format!("{}/refund/{refund}", payment.id));
+                self.processor.refund(&charge, &key, *amount).await.map(|()| Verdict::Approved)
             }
         };
         Some(match (step, answer) {
@@ -55,7 +63,7 @@ impl Service {
             (Step::Charge { charge, .. }, Ok(Verdict::Approved)) => Command::Approve(charge),
             (Step::Charge { charge, .. }, Ok(Verdict::Declined(why))) => Command::Refuse(charge, why),
             (Step::GiveUp(charge), Ok(_)) => Command::Refuse(charge, "the processor did not answer".to_owned()),
-            (Step::Refund(_), Ok(_)) => Command::Refunded,
+            (Step::Refund { refund, .. }, Ok(_)) => Command::Refunded(refund),
         })
     }
 
@@ -65,13 +73,20 @@ impl Service {
         let charged = self.writer.once(call.key, async {
             let started = self.writer.state_after(call.command(id, charge).without_key()).await?;
             let mut payment = started.ok_or_else(|| Error::not_found("payment", id))?;
-            match self.ask(&payment).await {
-                Some(answer @ Command::Approve(_)) => return self.writer.handle(call.command(id, answer)).await,
-                Some(answer) => {
-                    let after = self.writer.state_after(call.command(id, answer).without_key()).await?;
-                    payment = after.unwrap_or(payment);
+            for _ in 0..STEPS {
+                let was_charge = payment.charge;
+                match self.ask(&payment).await {
+                    Some(answer @ Command::Approve(_)) => return self.writer.handle(call.command(id, answer)).await,
+                    Some(answer) => {
+                        let after = self.writer.state_after(call.command(id, answer).without_key()).await?;
+                        payment = after.unwrap_or(payment);
+                    }
+                    None => {}
                 }
-                None => {}
+                // The charge of another card was voided, and that of this one has started.
+                if payment.charge == was_charge {
+                    break;
+                }
             }
             // It may have been paid before, or by a concurrent call.
             if payment.is_paid() {
@@ -79,7 +94,15 @@ impl Service {
             }
             Ok((&payment).into())
         });
-        paid(charged.await?)
+        charged.await.and_then(paid).map_err(|error| error.about("payment_id", id))
+    }
+
+    /// Refunds a part, and waits for the processor. A repeated request goes on with the refund of its first attempt.
+    async fn refund(&self, call: &Call, id: PaymentId, refund: Command) -> Result<proto::Payment, Error> {
+        let started = self.writer.state_after(call.command(id, refund).begun()).await?;
+        let payment = started.ok_or_else(|| Error::not_found("payment", id))?;
+        let answer = self.ask(&payment).await.unwrap_or(Command::Ask);
+        self.writer.handle(call.command(id, answer)).await
     }
 
     /// The payment, if it is the caller's own.
@@ -93,10 +116,16 @@ impl Service {
         let payment = self.loader.get(id).await?.filter(|payment| {
             let is_owner = payment.owed.as_ref().is_some_and(|owed| owed.customer == caller.subject());
             let is_known = payment.owed.is_some();
-            is_owner || is_known && (caller.has(Role::Admin) || caller.has(Role::Service))
+            is_owner || is_known && (caller.has(Role::Service) || is_staff(caller, payment))
         });
         payment.ok_or_else(|| Error::not_found("payment", id))
     }
+}
+
+/// Whether the caller is an admin, or of the staff of the line of business of the seller.
+fn is_staff(caller: &Caller, payment: &Payment) -> bool {
+    let staff = contracts::staff_of(&payment.seller);
+    caller.has(Role::Admin) || staff.is_some_and(|role| caller.has(role))
 }
 
 /// The payment, if it is paid; else why it is not.
@@ -104,20 +133,17 @@ fn paid(payment: proto::Payment) -> Result<proto::Payment, Error> {
     match payment.state() {
         PaymentState::Approved | PaymentState::Settled => Ok(payment),
         PaymentState::Refused => {
-            Err(refused("PAYMENT_REFUSED", format!("the payment was refused: {}", payment.refusal)))
+            Err(Error::precondition("PAYMENT_REFUSED", format!("the payment was refused: {}", payment.refusal)))
         }
         PaymentState::Charging => Err(Error::Refused {
             code: RefusalCode::Pending,
             reason: "PAYMENT_PENDING",
             message: "the processor did not answer yet; it is asked again, so look a little later".to_owned(),
             retry_after: Some(Duration::from_secs(5)),
+            about: None,
         }),
-        _ => Err(refused("PAYMENT_CANCELLED", "the payment was cancelled".to_owned())),
+        _ => Err(Error::precondition("PAYMENT_CANCELLED", "the payment was cancelled")),
     }
-}
-
-fn refused(reason: &'static str, message: String) -> Error {
-    Error::Refused { code: RefusalCode::Precondition, reason, message, retry_after: None }
 }
 
 impl PaymentApi for Service {
@@ -178,5 +204,18 @@ impl PaymentApi for Service {
         self.own(&call.caller, id).await?;
         let payment = self.writer.handle(call.command(id, Command::Cancel)).await?;
         Ok(CancelPaymentResponse { payment: Some(payment) })
+    }
+
+    async fn refund_payment(&self, call: Call, request: RefundPaymentRequest) -> Result<RefundPaymentResponse, Error> {
+        let (id, amount, reason) = call.parse(|fields| {
+            let id = fields.id("payment_id", &request.payment_id);
+            let amount = Money::price(fields, "amount", request.amount.as_ref());
+            (id, amount, fields.text("reason", &request.reason, 1..=Intervention::LONGEST_REASON))
+        })?;
+        let known = self.loader.get(id).await?.filter(|payment| is_staff(&call.caller, payment));
+        known.ok_or_else(|| Error::not_found("payment", id))?;
+        let by = Intervention { staff: call.caller.subject().to_owned(), reason, at: self.runtime.now() };
+        let refund = self.refund(&call, id, Command::Refund(by, amount));
+        Ok(RefundPaymentResponse { payment: Some(self.writer.once(call.key, refund).await?) })
     }
 }

@@ -7,17 +7,20 @@
 //! ```text
 //! (none) --Reserve--> Reserved --Rent--> Rented --Return--> Returned (--Rate, once)
 //!                        |                  |
-//!                        +--Cancel, Lapse   +--TakeBack (the customer cancelled the payment)
+//!                        +--Cancel, Lapse   +--TakeBack (the customer cancelled the payment), Cancel by staff
 //!                        |   TakeBack       |
 //!                        +--> Cancelled <---+
 //! ```
+//! A rental whose period is over and whose car is not back is overdue: the car is reserved for nobody, and whoever has it
+//! next is told, and gets the money back when their period begins without it. Staff act in a customer's place, and say
+//! why: their event comes before that of what they did.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::values::{Currency, Money, Period};
-use chassis::{Aggregate, EventId, Timestamp};
+use chassis::values::{Currency, Intervention, Money, Period};
+use chassis::{Aggregate, EventId, Quota, Timestamp};
 use jiff::tz::TimeZone;
 
 chassis::ids! {
@@ -27,7 +30,22 @@ chassis::ids! {
     ReservationId = "reservation";
     /// The id of a payment, assigned by `payment`.
     PaymentId = "payment";
+    /// The id of what is paid for a late return, made from its reservation. It is the id of its flow.
+    LateFeeId = "late fee";
 }
+
+/// The late fee of a reservation.
+pub fn late_fee_of(reservation: ReservationId) -> LateFeeId {
+    LateFeeId::derived_from(reservation.uuid())
+}
+
+/// The resources of a customer: reservations that are not paid yet, and late fees that are not paid.
+pub const UNPAID_RESERVATIONS: &str = "unpaid reservations";
+/// See [`UNPAID_RESERVATIONS`].
+pub const OWED_LATE_FEES: &str = "owed late fees";
+
+/// How long before its begin the customer of a reservation is told that its car is not back.
+pub const WARNED_BEFORE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Reservations and rentals of one car that can be open at once.
 pub const MAX_OPEN: usize = 1_000;
@@ -47,6 +65,50 @@ pub struct Region {
     pub longest_days: u32,
     /// How far in the future a period may end.
     pub horizon: Duration,
+    /// How many unpaid reservations one customer may have.
+    pub unpaid_reservations: usize,
+    /// What a cancellation and a late return cost.
+    pub terms: Terms,
+}
+
+/// What a cancellation and a late return cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// A paid rental is cancelled at no cost until so long before its period.
+    pub free_until: Duration,
+    /// The share of the price that is kept after that, in percent.
+    pub kept_percent: u32,
+    /// The fee for each hour begun after the period.
+    pub late_fee: Money,
+}
+
+impl Terms {
+    /// What is kept of the price of a rental that is cancelled now, before its period.
+    fn kept(&self, reservation: &Reservation, now: Timestamp) -> Option<Money> {
+        if now + self.free_until <= reservation.period.start {
+            return None;
+        }
+        let minor = reservation.price.minor * i64::from(self.kept_percent) / 100;
+        (minor > 0).then_some(Money { minor, ..reservation.price })
+    }
+
+    /// The fee for a car that comes back now.
+    fn late_fee(&self, reservation: &Reservation, now: Timestamp) -> Option<Money> {
+        let late = now.since(reservation.period.end);
+        let hours = late.as_secs().div_ceil(3_600).max(u64::from(!late.is_zero()));
+        let fee = self.late_fee.times(u32::try_from(hours).unwrap_or(u32::MAX));
+        let fee = fee.unwrap_or(Money { minor: Money::MAX_MINOR, ..self.late_fee });
+        (fee.minor > 0).then_some(fee)
+    }
+}
+
+/// What people call a car.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CarName {
+    /// The model.
+    pub model: String,
+    /// The plate; empty if it is not known.
+    pub plate: String,
 }
 
 /// How far in the past a period may begin: the customer may be at the car already.
@@ -86,6 +148,10 @@ pub struct Calendar {
     pub car: CarId,
     /// The price of a day; `None` while only the car's retirement is known.
     pub daily_rate: Option<Money>,
+    /// What people call the car.
+    pub name: CarName,
+    /// The subject of its owner; empty if it is not known.
+    pub owner: String,
     /// The car is no longer rented out.
     pub retired: bool,
     /// Its reservations and rentals: all open ones, and those that a command is about.
@@ -101,8 +167,20 @@ pub struct Reservation {
     pub period: Period,
     /// The days that are paid for.
     pub days: u32,
+    /// What people called the car when it was reserved.
+    pub car: CarName,
+    /// The IANA name of the time zone of the region; empty if it is not known.
+    pub time_zone: String,
     /// The price.
     pub price: Money,
+    /// What was kept of the price when it was cancelled.
+    pub kept: Option<Money>,
+    /// The period is over, and the car is not back.
+    pub overdue: bool,
+    /// The fee for a late return.
+    pub late_fee: Option<LateFee>,
+    /// What staff did about it last.
+    pub intervention: Option<Intervention>,
     /// Its state.
     pub state: State,
     /// The stars given after the return.
@@ -115,6 +193,15 @@ pub struct Reservation {
     pub updated_at: Timestamp,
     /// Its last published event: the cause of what its timer does.
     pub last_event: Option<EventId>,
+}
+
+/// The fee for a late return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateFee {
+    /// The amount.
+    pub amount: Money,
+    /// Whether it was paid.
+    pub paid: bool,
 }
 
 /// States of a reservation.
@@ -142,13 +229,28 @@ pub enum Cause {
     Payment,
     /// It was not paid in time.
     Unpaid,
+    /// Staff cancelled it.
+    Staff,
+    /// Its period began, and the customer before had not brought the car back.
+    CarNotBack,
 }
 
 /// Commands of a calendar.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The company has a new car.
-    Register(CarId, Money),
+    Register {
+        /// The car.
+        car: CarId,
+        /// The price of a day.
+        rate: Money,
+        /// What people call it.
+        name: CarName,
+        /// Its owner.
+        owner: String,
+    },
+    /// The car has another owner.
+    Transfer(CarId, String),
     /// Take the car out for good, if nothing is open.
     Retire(CarId),
     /// A customer reserves the car.
@@ -167,20 +269,27 @@ pub enum Command {
         expected_price: Option<Money>,
         /// How long it waits for its payment.
         pay_within: Duration,
+        /// The IANA name of the time zone of the region.
+        time_zone: String,
+        /// How many unpaid reservations the customer may have.
+        unpaid: usize,
     },
-    /// The customer cancels the reservation.
-    Cancel(ReservationId),
+    /// The customer cancels the reservation, or staff do in their place.
+    Cancel(ReservationId, Option<Intervention>),
     /// It was paid.
     Rent(ReservationId, PaymentId),
-    /// The car is back.
-    Return(ReservationId),
+    /// The car is back; the customer says so, or staff in their place.
+    Return(ReservationId, Option<Intervention>, Terms),
+    /// The late fee was paid.
+    PayLateFee(ReservationId),
     /// The customer rates the rental with stars.
     Rate(ReservationId, u8),
     /// The customer wants the money back.
-    TakeBack(ReservationId),
+    TakeBack(ReservationId, Terms),
     /// The customer cancelled the payment before paying.
     Drop(ReservationId),
-    /// The timer is due: cancel the reservations that were not paid in time.
+    /// The timer is due: cancel the reservations that were not paid in time, note the rentals that are overdue, and
+    /// cancel the reservations that begin without their car.
     Lapse,
 }
 
@@ -188,19 +297,31 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The car was registered.
-    Registered(CarId, Money),
+    Registered(CarId, Money, CarName, String),
+    /// The car has another owner.
+    Transferred(String),
     /// The car is no longer rented out.
     Retired(CarId),
     /// The car is reserved for a customer.
     Reserved(ReservationId, Reservation),
-    /// The period is free again.
-    Cancelled(ReservationId, Cause, Timestamp),
+    /// Staff act in the customer's place: what they did follows.
+    Intervened(ReservationId, Intervention),
+    /// The period is free again; so much of a paid price is kept.
+    Cancelled(ReservationId, Cause, Option<Money>, Timestamp),
+    /// The period is over, and the car is not back.
+    Overdue(ReservationId, Timestamp),
+    /// The car of a reservation that begins soon is not back.
+    Delayed(ReservationId),
     /// The car is the customer's.
     Rented(ReservationId, PaymentId, Timestamp),
     /// It was paid after it was cancelled: the money goes back.
     RentRefused(ReservationId),
     /// The car is back.
     Returned(ReservationId, Timestamp),
+    /// It came late, which costs so much.
+    LateFeeCharged(ReservationId, Money, Timestamp),
+    /// The late fee was paid.
+    LateFeePaid(ReservationId, Timestamp),
     /// It was rated with stars.
     Rated(ReservationId, u8, Timestamp),
     /// The customer wanted the money back too late.
@@ -241,6 +362,14 @@ pub enum Refusal {
     NotReturned,
     #[error("stars were given already")]
     AlreadyRated,
+    #[error("you have reservations that are not paid, as many as one customer may have: pay or cancel one first")]
+    TooManyReservations,
+    #[error("you owe a fee for a late return: pay it through `payment`, then reserve")]
+    LateFeeOwed,
+    #[error("the customer before has not brought the car back")]
+    CarOverdue,
+    #[error("the period has not begun: cancel the payment, which takes the rental back")]
+    NotBegun,
 }
 
 impl chassis::Refusal for Refusal {
@@ -268,6 +397,10 @@ impl chassis::Refusal for Refusal {
             Refusal::NotRented => "NOT_RENTED",
             Refusal::NotReturned => "NOT_RETURNED",
             Refusal::AlreadyRated => "ALREADY_RATED",
+            Refusal::TooManyReservations => "TOO_MANY_RESERVATIONS",
+            Refusal::LateFeeOwed => "LATE_FEE_OWED",
+            Refusal::CarOverdue => "CAR_OVERDUE",
+            Refusal::NotBegun => "NOT_BEGUN",
         }
     }
 }
@@ -282,6 +415,11 @@ impl Reservation {
     pub fn expires(&self) -> Option<Timestamp> {
         if let State::Reserved { expires } = self.state { Some(expires) } else { None }
     }
+
+    /// Whether its period is over and the car is not back.
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        self.state == State::Rented && (self.overdue || self.period.end <= now)
+    }
 }
 
 impl Aggregate for Calendar {
@@ -294,54 +432,75 @@ impl Aggregate for Calendar {
     fn decide(calendar: Option<&Calendar>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Some(calendar) = calendar else {
             return match command {
-                Command::Register(car, rate) => Ok(vec![Event::Registered(*car, *rate)]),
+                Command::Register { car, rate, name, owner } => {
+                    Ok(vec![Event::Registered(*car, *rate, name.clone(), owner.clone())])
+                }
                 Command::Retire(car) => Ok(vec![Event::Retired(*car)]),
                 _ => Err(Refusal::NoSuchCar),
             };
         };
         match command {
-            Command::Register(car, rate) if calendar.daily_rate.is_none() => Ok(vec![Event::Registered(*car, *rate)]),
-            Command::Register(..) => Ok(vec![]),
+            Command::Register { car, rate, name, owner } if calendar.daily_rate.is_none() => {
+                Ok(vec![Event::Registered(*car, *rate, name.clone(), owner.clone())])
+            }
+            Command::Register { .. } => Ok(vec![]),
+            Command::Transfer(_, owner) if *owner == calendar.owner => Ok(vec![]),
+            Command::Transfer(_, owner) => Ok(vec![Event::Transferred(owner.clone())]),
             Command::Retire(_) if calendar.retired => Ok(vec![]),
             Command::Retire(_) if calendar.open().next().is_some() => Err(Refusal::CarInUse),
             Command::Retire(car) => Ok(vec![Event::Retired(*car)]),
             Command::Reserve { .. } => calendar.decide_reserve(command, now),
-            Command::Cancel(id) => calendar.decide_cancel(*id, now),
+            Command::Cancel(id, by) => calendar.decide_cancel(*id, by.as_ref(), now),
             Command::Rent(id, payment) => calendar.decide_rent(*id, *payment, now),
-            Command::Return(id) => match calendar.reservation(*id)?.state {
-                State::Rented => Ok(vec![Event::Returned(*id, now)]),
-                State::Returned => Ok(vec![]),
-                State::Reserved { .. } => Err(Refusal::NotRented),
-                State::Cancelled(_) => Err(Refusal::ReservationCancelled),
-            },
+            Command::Return(id, by, terms) => calendar.decide_return(*id, by.as_ref(), terms, now),
+            Command::PayLateFee(id) => Ok(match calendar.reservation(*id)?.late_fee {
+                Some(LateFee { paid: false, .. }) => vec![Event::LateFeePaid(*id, now)],
+                _ => vec![],
+            }),
             Command::Rate(id, stars) => match calendar.reservation(*id)? {
                 Reservation { state: State::Returned, stars: None, .. } => Ok(vec![Event::Rated(*id, *stars, now)]),
                 Reservation { state: State::Returned, .. } => Err(Refusal::AlreadyRated),
                 _ => Err(Refusal::NotReturned),
             },
-            Command::TakeBack(id) => match calendar.reservation(*id)?.state {
-                State::Reserved { .. } | State::Rented => Ok(vec![Event::Cancelled(*id, Cause::Payment, now)]),
-                State::Returned => Ok(vec![Event::CancellationRefused(*id)]),
-                State::Cancelled(_) => Ok(vec![]),
-            },
+            Command::TakeBack(id, terms) => {
+                let reservation = calendar.reservation(*id)?;
+                Ok(match reservation.state {
+                    State::Reserved { .. } => vec![Event::Cancelled(*id, Cause::Payment, None, now)],
+                    State::Rented if now < reservation.period.start => {
+                        vec![Event::Cancelled(*id, Cause::Payment, terms.kept(reservation, now), now)]
+                    }
+                    // The car was picked up, or could have been.
+                    State::Rented | State::Returned => vec![Event::CancellationRefused(*id)],
+                    State::Cancelled(_) => vec![],
+                })
+            }
             Command::Drop(id) => match calendar.reservation(*id)?.state {
-                State::Reserved { .. } => Ok(vec![Event::Cancelled(*id, Cause::Payment, now)]),
+                State::Reserved { .. } => Ok(vec![Event::Cancelled(*id, Cause::Payment, None, now)]),
                 _ => Ok(vec![]),
             },
-            Command::Lapse => Ok(calendar.lapsed(now).map(|id| Event::Cancelled(id, Cause::Unpaid, now)).collect()),
+            Command::Lapse => Ok(calendar.decide_due(now)),
         }
     }
 
     fn evolve(calendar: Option<Calendar>, event: &Event) -> Calendar {
         let mut calendar = match (calendar, event) {
             (Some(calendar), _) => calendar,
-            (None, Event::Registered(car, _) | Event::Retired(car)) => {
-                Calendar { car: *car, daily_rate: None, retired: false, reservations: BTreeMap::new() }
-            }
+            (None, Event::Registered(car, ..) | Event::Retired(car)) => Calendar {
+                car: *car,
+                daily_rate: None,
+                name: CarName::default(),
+                owner: String::new(),
+                retired: false,
+                reservations: BTreeMap::new(),
+            },
             (None, event) => unreachable!("{event:?} can't be the first event of a calendar"),
         };
         match event {
-            Event::Registered(_, rate) => calendar.daily_rate = Some(*rate),
+            Event::Registered(_, rate, name, owner) => {
+                (calendar.daily_rate, calendar.name) = (Some(*rate), name.clone());
+                calendar.owner.clone_from(owner);
+            }
+            Event::Transferred(owner) => calendar.owner.clone_from(owner),
             Event::Retired(_) => calendar.retired = true,
             Event::Reserved(id, reservation) => {
                 calendar.reservations.insert(*id, reservation.clone());
@@ -355,9 +514,25 @@ impl Aggregate for Calendar {
         calendar
     }
 
+    fn quotas(command: &Command) -> Vec<Quota<Refusal>> {
+        let Command::Reserve { customer, unpaid, .. } = command else { return vec![] };
+        let (subject, refusal) = (customer.clone(), Refusal::LateFeeOwed);
+        let owed = Quota { resource: OWED_LATE_FEES, subject, limit: 1, takes: false, refusal };
+        let (subject, refusal) = (customer.clone(), Refusal::TooManyReservations);
+        vec![owed, Quota { resource: UNPAID_RESERVATIONS, subject, limit: *unpaid, takes: true, refusal }]
+    }
+
     fn due_at(&self) -> Option<(Timestamp, Command)> {
-        let expiries = self.reservations.values().filter_map(Reservation::expires);
-        expiries.min().map(|at| (at, Command::Lapse))
+        let is_missing = self.open().any(|reservation| reservation.overdue);
+        let due = self.open().filter_map(|reservation| match reservation.state {
+            State::Reserved { expires } if is_missing => Some(expires.min(reservation.period.start)),
+            State::Reserved { expires } => Some(expires),
+            State::Rented if reservation.overdue => None,
+            State::Rented if is_missing => Some(reservation.period.start),
+            State::Rented => Some(reservation.period.end),
+            State::Returned | State::Cancelled(_) => None,
+        });
+        due.min().map(|at| (at, Command::Lapse))
     }
 }
 
@@ -375,8 +550,33 @@ impl Calendar {
         self.reservations.iter().filter(move |(_, reservation)| is_lapsed(reservation.state)).map(|(id, _)| *id)
     }
 
+    /// What is due by now.
+    fn decide_due(&self, now: Timestamp) -> Vec<Event> {
+        let mut events: Vec<Event> =
+            self.lapsed(now).map(|id| Event::Cancelled(id, Cause::Unpaid, None, now)).collect();
+        let open = || self.reservations.iter().filter(|(_, reservation)| reservation.is_open());
+        let is_missing = |reservation: &Reservation| reservation.is_overdue(now);
+        if !self.open().any(is_missing) {
+            return events;
+        }
+        let lapsed: Vec<ReservationId> = self.lapsed(now).collect();
+        let others = || open().filter(|(id, other)| !is_missing(other) && !lapsed.contains(id));
+        let news: Vec<_> = open().filter(|(_, it)| is_missing(it) && !it.overdue).map(|(id, _)| *id).collect();
+        if !news.is_empty() {
+            let soon = others().filter(|(_, other)| now < other.period.start);
+            let soon = soon.filter(|(_, other)| other.period.start < now + WARNED_BEFORE);
+            let delayed: Vec<Event> = soon.map(|(id, _)| Event::Delayed(*id)).collect();
+            events.extend(news.into_iter().map(|id| Event::Overdue(id, now)).chain(delayed));
+        }
+        let begun = others().filter(|(_, other)| other.period.start <= now);
+        events.extend(begun.map(|(id, _)| Event::Cancelled(*id, Cause::CarNotBack, None, now)));
+        events
+    }
+
     fn decide_reserve(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        let Command::Reserve { id, customer, period, days, currency, expected_price, pay_within } = command else {
+        let Command::Reserve { id, customer, period, days, currency, expected_price, pay_within, time_zone, .. } =
+            command
+        else {
             return Ok(vec![]);
         };
         if self.reservations.contains_key(id) {
@@ -389,6 +589,9 @@ impl Calendar {
         if self.open().any(|other| other.period.overlaps(period)) {
             return Err(Refusal::PeriodTaken);
         }
+        if self.open().any(|other| other.is_overdue(now)) {
+            return Err(Refusal::CarOverdue);
+        }
         if self.open().count() >= MAX_OPEN {
             return Err(Refusal::CalendarFull);
         }
@@ -400,7 +603,13 @@ impl Calendar {
             customer: customer.clone(),
             period: *period,
             days: *days,
+            car: self.name.clone(),
+            time_zone: time_zone.clone(),
             price,
+            kept: None,
+            overdue: false,
+            late_fee: None,
+            intervention: None,
             // A customer who has not paid by the end of the period did not use the car.
             state: State::Reserved { expires: (now + *pay_within).min(period.end) },
             stars: None,
@@ -412,9 +621,44 @@ impl Calendar {
         Ok(vec![Event::Reserved(*id, reservation)])
     }
 
-    fn decide_cancel(&self, id: ReservationId, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        match self.reservation(id)?.state {
-            State::Reserved { .. } => Ok(vec![Event::Cancelled(id, Cause::Customer, now)]),
+    fn decide_return(
+        &self,
+        id: ReservationId,
+        by: Option<&Intervention>,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
+        let reservation = self.reservation(id)?;
+        match reservation.state {
+            State::Rented if now < reservation.period.start => Err(Refusal::NotBegun),
+            State::Rented => {
+                let intervened = by.map(|by| Event::Intervened(id, by.clone()));
+                let late = terms.late_fee(reservation, now).map(|fee| Event::LateFeeCharged(id, fee, now));
+                Ok(intervened.into_iter().chain([Event::Returned(id, now)]).chain(late).collect())
+            }
+            State::Returned => Ok(vec![]),
+            State::Reserved { .. } => Err(Refusal::NotRented),
+            State::Cancelled(_) => Err(Refusal::ReservationCancelled),
+        }
+    }
+
+    fn decide_cancel(
+        &self,
+        id: ReservationId,
+        by: Option<&Intervention>,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
+        match (self.reservation(id)?.state, by) {
+            (State::Reserved { .. } | State::Rented, Some(by)) => {
+                Ok(vec![Event::Intervened(id, by.clone()), Event::Cancelled(id, Cause::Staff, None, now)])
+            }
+            (state, _) => self.decide_own_cancel(id, state, now),
+        }
+    }
+
+    fn decide_own_cancel(&self, id: ReservationId, state: State, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match state {
+            State::Reserved { .. } => Ok(vec![Event::Cancelled(id, Cause::Customer, None, now)]),
             State::Cancelled(_) => Ok(vec![]),
             State::Rented => Err(Refusal::AlreadyRented),
             State::Returned => Err(Refusal::AlreadyReturned),
@@ -433,15 +677,31 @@ impl Calendar {
 impl Reservation {
     fn apply(&mut self, event: &Event) {
         match event {
-            Event::Cancelled(_, cause, now) => (self.state, self.updated_at) = (State::Cancelled(*cause), *now),
+            Event::Intervened(_, intervention) => self.intervention = Some(intervention.clone()),
+            Event::Cancelled(_, cause, kept, now) => {
+                (self.state, self.updated_at) = (State::Cancelled(*cause), *now);
+                (self.kept, self.overdue) = (*kept, false);
+            }
+            Event::Overdue(_, now) => (self.overdue, self.updated_at) = (true, *now),
             Event::Rented(_, payment, now) => {
                 (self.state, self.updated_at) = (State::Rented, *now);
                 self.payment = Some(*payment);
             }
-            Event::Returned(_, now) => (self.state, self.updated_at) = (State::Returned, *now),
+            Event::Returned(_, now) => {
+                (self.state, self.updated_at, self.overdue) = (State::Returned, *now, false);
+            }
+            Event::LateFeeCharged(_, amount, _) => self.late_fee = Some(LateFee { amount: *amount, paid: false }),
+            Event::LateFeePaid(_, now) => {
+                self.updated_at = *now;
+                if let Some(fee) = &mut self.late_fee {
+                    fee.paid = true;
+                }
+            }
             Event::Rated(_, stars, now) => (self.stars, self.updated_at) = (Some(*stars), *now),
             Event::Registered(..)
+            | Event::Transferred(_)
             | Event::Retired(_)
+            | Event::Delayed(_)
             | Event::Reserved(..)
             | Event::RentRefused(_)
             | Event::CancellationRefused(_) => {}
@@ -453,8 +713,13 @@ impl Event {
     /// The reservation that the event is about.
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
-            Event::Registered(..) | Event::Retired(_) => None,
+            Event::Registered(..) | Event::Transferred(_) | Event::Retired(_) => None,
             Event::Reserved(id, _)
+            | Event::Intervened(id, _)
+            | Event::Overdue(id, _)
+            | Event::Delayed(id)
+            | Event::LateFeeCharged(id, ..)
+            | Event::LateFeePaid(id, _)
             | Event::Cancelled(id, ..)
             | Event::Rented(id, ..)
             | Event::RentRefused(id)
@@ -469,13 +734,14 @@ impl Command {
     /// The reservation that the command is about.
     pub fn reservation(&self) -> Option<ReservationId> {
         match self {
-            Command::Register(..) | Command::Retire(_) | Command::Lapse => None,
+            Command::Register { .. } | Command::Transfer(..) | Command::Retire(_) | Command::Lapse => None,
             Command::Reserve { id, .. }
-            | Command::Cancel(id)
+            | Command::Cancel(id, _)
             | Command::Rent(id, _)
-            | Command::Return(id)
+            | Command::Return(id, ..)
+            | Command::PayLateFee(id)
             | Command::Rate(id, _)
-            | Command::TakeBack(id)
+            | Command::TakeBack(id, _)
             | Command::Drop(id) => Some(*id),
         }
     }

@@ -11,13 +11,13 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::values::Currency;
+use chassis::values::{Currency, Money};
 use chassis::{Context, Host, Personal, StartError, timers};
 use contracts::rental::v1::rental_service_server::RentalServiceServer;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::domain::{Calendar, Region};
+use crate::domain::{Calendar, Region, Terms};
 
 /// The context.
 pub const CONTEXT: Context = Context {
@@ -25,7 +25,11 @@ pub const CONTEXT: Context = Context {
     about: "reservations, rentals and ratings of cars",
     migrations: chassis::migrations!(),
     calls: &["payment"],
-    personal: &[Personal::subject("reservations", "customer")],
+    personal: &[
+        Personal::details("reservations", "customer", &["intervention_reason"], &[], &[]),
+        Personal::subject("reservations", "intervened_by"),
+        Personal::subject("calendars", "owner"),
+    ],
     start,
 };
 
@@ -45,6 +49,14 @@ pub struct Settings {
     pub longest_days: u32,
     /// How far in the future a period may end, in days.
     pub horizon_days: u64,
+    /// How many reservations one customer may have that are not paid.
+    pub unpaid_reservations: usize,
+    /// A paid rental is cancelled at no cost until so many hours before its period.
+    pub free_cancellation_hours: u64,
+    /// The share of the price that is kept of a cancellation after that, in percent.
+    pub cancellation_fee_percent: u32,
+    /// The fee for each hour begun that a car comes back late, in the minor unit of the currency.
+    pub late_fee_per_hour: i64,
 }
 
 impl Default for Settings {
@@ -56,6 +68,10 @@ impl Default for Settings {
             pay_within_minutes: 24 * 60,
             longest_days: 90,
             horizon_days: 730,
+            unpaid_reservations: 5,
+            free_cancellation_hours: 12,
+            cancellation_fee_percent: 50,
+            late_fee_per_hour: 10_000,
         }
     }
 }
@@ -75,6 +91,12 @@ impl Settings {
             pay_within: Duration::from_secs(self.pay_within_minutes.saturating_mul(60)),
             longest_days: self.longest_days,
             horizon: days(self.horizon_days),
+            unpaid_reservations: self.unpaid_reservations,
+            terms: Terms {
+                free_until: Duration::from_secs(self.free_cancellation_hours.saturating_mul(3_600)),
+                kept_percent: self.cancellation_fee_percent,
+                late_fee: Money { minor: self.late_fee_per_hour, currency: self.currency },
+            },
         })
     }
 }
@@ -85,9 +107,13 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     host.within("pay_within_minutes", settings.pay_within_minutes, 1..=525_600)?;
     host.within("longest_days", settings.longest_days, 1..=3_650)?;
     host.within("horizon_days", settings.horizon_days, 1..=3_650)?;
+    host.within("unpaid_reservations", settings.unpaid_reservations, 1..=1_000)?;
+    host.within("free_cancellation_hours", settings.free_cancellation_hours, 0..=8_760)?;
+    host.within("cancellation_fee_percent", settings.cancellation_fee_percent, 0..=100)?;
+    host.within("late_fee_per_hour", settings.late_fee_per_hour, 0..=Money::MAX_MINOR)?;
     let region = settings.region().map_err(|cause| host.bad_settings(cause))?;
     let writer = host.writer::<Calendar>();
-    host.react(policy::policy(), &writer);
+    host.react(policy::policy(region.terms), &writer);
     host.on_due::<Calendar>(timers::by_writer(&writer));
     let service = service::Service {
         loader: host.loader(|tx, ids| Box::pin(store::read(tx, ids))),

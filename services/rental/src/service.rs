@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use chassis::db::Database;
-use chassis::error::RefusalCode;
 use chassis::runtime::Runtime;
-use chassis::values::{Money, Period};
+use chassis::values::{Intervention, Money, Period};
 use chassis::{Call, Error, Loader, Page, PeerClient, Writer};
 use contracts::payment::v1::CollectPaymentRequest;
 use contracts::payment::v1::payment_service_client::PaymentServiceClient;
@@ -13,7 +12,7 @@ use contracts::rental::v1::{self as proto, *};
 
 use crate::domain::{Calendar, Command, PaymentId, Region, ReservationId, State};
 use crate::policy;
-use crate::store::{self, Found};
+use crate::store::{self, Filter, Found};
 
 /// Serves rentals.
 #[derive(Clone)]
@@ -35,8 +34,21 @@ pub struct Service {
 impl Service {
     /// The reservation, if the caller may see it.
     async fn visible(&self, call: &Call, id: ReservationId) -> Result<Found, Error> {
-        let sees = |found: &Found| call.is_staff || call.caller.is(&found.reservation.customer);
+        let sees = |found: &Found| call.caller.is(&found.reservation.customer) || call.is_staff_of(&found.owner);
         self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("reservation", id))
+    }
+
+    /// Executes a command about the caller's own reservation, or one of a car of theirs that they act about as staff.
+    async fn execute_for(
+        &self,
+        call: &Call,
+        id: ReservationId,
+        reason: &str,
+        command: impl FnOnce(Option<Intervention>) -> Command,
+    ) -> Result<proto::Reservation, Error> {
+        let found = self.visible(call, id).await?;
+        let intervention = call.intervention(&found.reservation.customer, reason, self.runtime.now())?;
+        self.writer.handle(call.command(found.car, command(intervention))).await
     }
 
     /// The reservation, if it is the caller's own.
@@ -91,7 +103,7 @@ fn rented(reservation: proto::Reservation) -> Result<proto::Reservation, Error> 
         proto::ReservationState::Returned => ("ALREADY_RETURNED", "the car was returned already"),
         _ => ("RESERVATION_CANCELLED", "the reservation was cancelled; what was paid for it is refunded"),
     };
-    Err(Error::Refused { code: RefusalCode::Precondition, reason, message: message.to_owned(), retry_after: None })
+    Err(Error::precondition(reason, message))
 }
 
 impl RentalApi for Service {
@@ -123,6 +135,8 @@ impl RentalApi for Service {
             currency: self.region.currency,
             expected_price,
             pay_within: self.region.pay_within,
+            time_zone: self.region.zone.iana_name().unwrap_or_default().to_owned(),
+            unpaid: self.region.unpaid_reservations,
         };
         let reservation = self.writer.handle(call.command(car, command)).await?;
         Ok(ReserveCarResponse { reservation: Some(reservation) })
@@ -134,7 +148,8 @@ impl RentalApi for Service {
         request: CancelReservationRequest,
     ) -> Result<CancelReservationResponse, Error> {
         let id = call.parse(|fields| fields.id("reservation_id", &request.reservation_id))?;
-        let reservation = self.execute(&call, id, Command::Cancel(id)).await?;
+        let cancel = |by| Command::Cancel(id, by);
+        let reservation = self.execute_for(&call, id, &request.reason, cancel).await?;
         Ok(CancelReservationResponse { reservation: Some(reservation) })
     }
 
@@ -149,7 +164,8 @@ impl RentalApi for Service {
 
     async fn return_car(&self, call: Call, request: ReturnCarRequest) -> Result<ReturnCarResponse, Error> {
         let id = call.parse(|fields| fields.id("reservation_id", &request.reservation_id))?;
-        let reservation = self.execute(&call, id, Command::Return(id)).await?;
+        let bring_back = |by| Command::Return(id, by, self.region.terms);
+        let reservation = self.execute_for(&call, id, &request.reason, bring_back).await?;
         Ok(ReturnCarResponse { reservation: Some(reservation) })
     }
 
@@ -178,19 +194,22 @@ impl RentalApi for Service {
         call: Call,
         request: ListReservationsRequest,
     ) -> Result<ListReservationsResponse, Error> {
-        let customer = call.own();
-        let filter = [customer.unwrap_or_default().as_bytes(), &request.state.to_be_bytes()];
+        let (customer, owner) = (call.own(), call.owner());
+        let options = [request.state.to_be_bytes()[3], u8::from(request.overdue)];
+        let filter = [customer.or(owner).unwrap_or_default().as_bytes(), &options];
         let (page, state) = call.parse(|fields| {
             let page = Page::parse(fields, request.page_size, &request.page_token, &filter);
             (page, fields.choice("state", request.state))
         })?;
         let reader = self.database.reader().await?;
-        let (reservations, next_page_token) = store::list(reader.tx(), customer, state, &page).await?;
+        let filter = Filter { customer, owner, state, overdue: request.overdue };
+        let (reservations, next_page_token) = store::list(reader.tx(), filter, &page).await?;
         Ok(ListReservationsResponse { reservations, next_page_token })
     }
 
     async fn get_region(&self, _: Call, _: GetRegionRequest) -> Result<GetRegionResponse, Error> {
-        let Region { country, currency, zone, pay_within, longest_days, horizon } = &*self.region;
+        let Region { country, currency, zone, pay_within, longest_days, horizon, unpaid_reservations, terms } =
+            &*self.region;
         let region = proto::Region {
             country_code: country.clone(),
             currency_code: currency.to_string(),
@@ -198,6 +217,10 @@ impl RentalApi for Service {
             pay_within_minutes: (pay_within.as_secs() / 60) as i64,
             longest_days: i64::from(*longest_days),
             horizon_days: (horizon.as_secs() / 86_400) as i64,
+            unpaid_reservations: *unpaid_reservations as i32,
+            free_cancellation_hours: (terms.free_until.as_secs() / 3_600) as i32,
+            cancellation_fee_percent: terms.kept_percent as i32,
+            late_fee_per_hour: Some(terms.late_fee.into()),
         };
         Ok(GetRegionResponse { region: Some(region) })
     }

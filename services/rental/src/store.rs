@@ -4,25 +4,34 @@ use std::collections::BTreeMap;
 
 use chassis::db::{self, Column as _, Name, prelude::*};
 use chassis::page::Cursor;
-use chassis::values::{Currency, Money, Period};
+use chassis::quota::Used;
+use chassis::values::{Currency, Intervention, Money, Period};
 use chassis::{
-    Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read,
+    Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read, sql,
 };
 use contracts::rental::v1 as proto;
 use contracts::rental::v1::{CancellationCause, ReservationState};
+use diesel::JoinOnDsl as _;
 
-use crate::domain::{Calendar, CarId, Cause, Command, Event, PaymentId, Reservation, ReservationId, State};
+use crate::domain::{
+    Calendar, CarId, CarName, Cause, Command, Event, LateFee, OWED_LATE_FEES, PaymentId, Reservation, ReservationId,
+    State, UNPAID_RESERVATIONS, late_fee_of,
+};
+use crate::policy;
 
 chassis::table! {
     /// A calendar without its reservations.
-    calendars (car_id) of Calendar as CalendarRow with version, wake_at { retired: bool as Bool }
+    calendars (car_id) of Calendar as CalendarRow with version, wake_at { owner: String as Text, retired: bool as Bool }
     columns |calendar| {
         car_id: CarId as SqlUuid = calendar.car,
         daily_rate_minor: Option<i64> as Nullable<BigInt> = calendar.daily_rate.map(|rate| rate.minor),
         currency: Option<Currency> as Nullable<Text> = calendar.daily_rate.map(|rate| rate.currency),
+        model: String as Text = calendar.name.model.clone(),
+        plate: String as Text = calendar.name.plate.clone(),
     }
     fields |row, corrupt, reservations: BTreeMap<ReservationId, Reservation>| {
         car: row.car_id,
+        name: CarName { model: row.model, plate: row.plate },
         daily_rate: match (row.daily_rate_minor, row.currency) {
             (Some(minor), Some(currency)) => Some(Money { minor, currency }),
             (None, None) => None,
@@ -37,6 +46,8 @@ chassis::table! {
     reservations (id) of Reservation as ReservationRow given (car_id: CarId as SqlUuid, id: ReservationId as SqlUuid) {
         customer: String as Text,
         days: u32 as Integer,
+        time_zone: String as Text,
+        overdue: bool as Bool,
         created_at: Timestamp as SqlTime,
         updated_at: Timestamp as SqlTime,
         last_event: Option<EventId> as Nullable<SqlUuid>,
@@ -52,6 +63,15 @@ chassis::table! {
         expires_at: Option<Timestamp> as Nullable<SqlTime> = reservation.expires(),
         stars: u8 as Integer = reservation.stars.unwrap_or_default(),
         payment_id: Option<PaymentId> as Nullable<SqlUuid> = reservation.payment,
+        model: String as Text = reservation.car.model.clone(),
+        plate: String as Text = reservation.car.plate.clone(),
+        kept_minor: Option<i64> as Nullable<BigInt> = reservation.kept.map(|kept| kept.minor),
+        late_fee_minor: Option<i64> as Nullable<BigInt> = reservation.late_fee.map(|fee| fee.amount.minor),
+        late_fee_owed: bool as Bool = reservation.late_fee.is_some_and(|fee| !fee.paid),
+        intervened_by: Option<String> as Nullable<Text> = reservation.intervention.as_ref().map(|it| it.staff.clone()),
+        intervention_reason: Option<String> as Nullable<Text> =
+            reservation.intervention.as_ref().map(|it| it.reason.clone()),
+        intervened_at: Option<Timestamp> as Nullable<SqlTime> = reservation.intervention.as_ref().map(|it| it.at),
     }
     fields |row, corrupt| {
         period: Period { start: row.start_at, end: row.end_at },
@@ -67,10 +87,17 @@ chassis::table! {
         },
         stars: u8::try_from(row.stars).ok().filter(|stars| *stars > 0),
         payment: row.payment_id,
+        car: CarName { model: row.model, plate: row.plate },
+        kept: row.kept_minor.map(|minor| Money { minor, currency: row.currency }),
+        late_fee: row.late_fee_minor.map(|minor| {
+            LateFee { amount: Money { minor, currency: row.currency }, paid: !row.late_fee_owed }
+        }),
+        intervention: Intervention::from_columns(row.intervened_by, row.intervention_reason, row.intervened_at),
     }
 }
 
-chassis::names!(Cause is CancellationCause: Customer, Payment, Unpaid);
+diesel::allow_tables_to_appear_in_same_query!(calendars, reservations);
+chassis::names!(Cause is CancellationCause: Customer, Payment, Unpaid, Staff, CarNotBack);
 
 impl Store for Calendar {
     type Answer = proto::Reservation;
@@ -99,6 +126,22 @@ impl Store for Calendar {
         Ok(())
     }
 
+    async fn usage(tx: Tx<'_>, customers: &[String]) -> Result<Vec<Used>, Error> {
+        let of_them = || reservations::table.filter(reservations::customer.eq_any(customers));
+        let unpaid = of_them().filter(reservations::expires_at.is_not_null()).select(reservations::customer);
+        let owed = of_them().filter(reservations::late_fee_owed).select(reservations::customer);
+        let (unpaid, owed): (Vec<String>, Vec<String>) =
+            db::try_join!(async { Ok::<_, Error>(sql!(tx, |c| unpaid.load(c))?) }, async {
+                Ok::<_, Error>(sql!(tx, |c| owed.load(c))?)
+            },)?;
+        let used = |resource| move |customer| (resource, customer);
+        Ok(unpaid
+            .into_iter()
+            .map(used(UNPAID_RESERVATIONS))
+            .chain(owed.into_iter().map(used(OWED_LATE_FEES)))
+            .collect())
+    }
+
     chassis::due!(calendars, car_id);
 
     fn answer(&self, command: &Command) -> proto::Reservation {
@@ -120,8 +163,23 @@ impl Store for Calendar {
             Event::Returned(..) => about.publish(&proto::CarReturned { reservation }),
             Event::Rated(..) => about.publish(&proto::RentalRated { reservation }),
             Event::CancellationRefused(_) => about.publish(&proto::RentalCancellationRefused { reservation }),
+            Event::Overdue(..) => about.publish(&proto::RentalOverdue { reservation }),
+            Event::Delayed(_) => about.publish(&proto::CarDelayed { reservation }),
+            Event::LateFeeCharged(_, amount, _) => {
+                // It is paid by itself, so it is a flow of its own.
+                let fee = late_fee_of(id);
+                let late_fee = Some(proto::LateFee {
+                    late_fee_id: fee.to_string(),
+                    reservation_id: id.to_string(),
+                    customer_id: self.reservations.get(&id)?.customer.clone(),
+                    amount: Some((*amount).into()),
+                    seller_reference: policy::late_fee_reference(self.car, id),
+                });
+                Publication::about(fee, fee.uuid()).publish(&proto::LateFeeCharged { late_fee })
+            }
+            Event::LateFeePaid(..) => about.publish(&proto::LateFeePaid { reservation }),
             // `fleet` publishes the events of cars.
-            Event::Registered(..) | Event::Retired(_) => None,
+            Event::Registered(..) | Event::Transferred(_) | Event::Retired(_) | Event::Intervened(..) => None,
         }
     }
 
@@ -135,26 +193,52 @@ impl Store for Calendar {
 pub struct Found {
     /// The car.
     pub car: CarId,
+    /// The owner of the car; empty if it is not known.
+    pub owner: String,
     /// The reservation.
     pub reservation: Reservation,
 }
 
 /// Reservations by id.
 pub async fn read(tx: Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(ReservationId, Found)>, Error> {
-    let rows = read!(tx, ReservationRow in reservations where reservations::id.eq_any(&ids)).await?;
-    rows.into_iter().map(|row| Ok((row.id, Found { car: row.car_id, reservation: row.read()? }))).collect()
+    let joined = reservations::table.inner_join(calendars::table.on(calendars::car_id.eq(reservations::car_id)));
+    let query = joined.filter(reservations::id.eq_any(&ids));
+    let rows: Vec<(String, ReservationRow)> =
+        sql!(tx, |c| query.select((calendars::owner, ReservationRow::as_select())).load(c))?;
+    let found = |(owner, row): (String, ReservationRow)| {
+        Ok((row.id, Found { car: row.car_id, owner, reservation: row.read()? }))
+    };
+    rows.into_iter().map(found).collect()
 }
 
-/// A page of reservations, newest first: those of a customer, or all; in a state, or in any.
+/// What a list of reservations has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Only those of this customer.
+    pub customer: Option<&'a str>,
+    /// Only those of the cars of this owner.
+    pub owner: Option<&'a str>,
+    /// Only those in this state.
+    pub state: Option<ReservationState>,
+    /// Only those whose car is not back in time.
+    pub overdue: bool,
+}
+
+/// A page of reservations, newest first.
 pub async fn list(
     tx: Tx<'_>,
-    customer: Option<&str>,
-    state: Option<ReservationState>,
+    filter: Filter<'_>,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Reservation>, String), Error> {
+    let Filter { customer, owner, state, .. } = filter;
+    let overdue = filter.overdue.then_some(());
     newest!(
         tx, page, ReservationRow in reservations by created_at;
-        customer: reservations::customer.eq(customer), state: reservations::state.eq(Name(state).text());
+        customer: reservations::customer.eq(customer), state: reservations::state.eq(Name(state).text()),
+        overdue: { let () = overdue; reservations::overdue },
+        owner: reservations::car_id.eq_any(
+            calendars::table.filter(calendars::owner.eq(owner)).select(calendars::car_id)
+        );
         |row| to_proto(row.id, row.car_id, &row.read()?)
     )
 }
@@ -192,5 +276,14 @@ pub fn to_proto(id: ReservationId, car: CarId, reservation: &Reservation) -> pro
         create_time: Some(reservation.created_at.to_proto()),
         update_time: Some(reservation.updated_at.to_proto()),
         expire_time: reservation.expires().map(Timestamp::to_proto),
+        car_model: reservation.car.model.clone(),
+        car_plate: reservation.car.plate.clone(),
+        time_zone: reservation.time_zone.clone(),
+        overdue: reservation.overdue,
+        late_fee: reservation.late_fee.map(|fee| fee.amount.into()),
+        late_fee_id: reservation.late_fee.map(|_| late_fee_of(id).to_string()).unwrap_or_default(),
+        late_fee_owed: reservation.late_fee.is_some_and(|fee| !fee.paid),
+        cancellation_fee: reservation.kept.map(Into::into),
+        intervention: reservation.intervention.clone().map(Into::into),
     }
 }

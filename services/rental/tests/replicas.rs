@@ -12,7 +12,7 @@ use chassis::sealing::SealingKeys;
 use chassis::values::{Currency, Money, Period};
 use chassis::writer::Resources;
 use chassis::{Cause, CommandMessage, Error, Writer, outbox};
-use rental::domain::{Calendar, CarId, Command};
+use rental::domain::{Calendar, CarId, CarName, Command};
 
 /// Periods that both try to reserve, one after the other. Fewer than a car may have open.
 const PERIODS: u64 = 100;
@@ -35,7 +35,9 @@ async fn c3_two_replicas_never_promise_one_period_twice() {
     let replicas: [Writer<Calendar>; 2] = [Writer::start(&resources(), &tasks), Writer::start(&resources(), &tasks)];
 
     let currency = Currency::parse("KRW").unwrap();
-    execute(&replicas[0], car, Command::Register(car, Money { minor: 50_000, currency })).await.unwrap();
+    let (rate, name, owner) = (Money { minor: 50_000, currency }, CarName::default(), String::new());
+    let register = Command::Register { car, rate, name, owner };
+    execute(&replicas[0], car, register).await.unwrap();
     for number in 0..PERIODS {
         let reserve = |customer: &str| Command::Reserve {
             id: runtime.ids.mint(runtime.now()),
@@ -45,6 +47,8 @@ async fn c3_two_replicas_never_promise_one_period_twice() {
             currency,
             expected_price: None,
             pay_within: Duration::from_secs(900),
+            time_zone: String::new(),
+            unpaid: PERIODS as usize,
         };
         let (ann, ben) =
             tokio::join!(execute(&replicas[0], car, reserve("ann")), execute(&replicas[1], car, reserve("ben")));

@@ -88,9 +88,9 @@ func rentACar(ctx context.Context) (*rentalv1.Reservation, error) {
 	car := registered.GetCar()
 	fmt.Println("the company has a", car.GetModel())
 
-	tomorrow := time.Now().AddDate(0, 0, 1)
+	now := time.Now()
 	period := &periodv1.Period{
-		StartTime: timestamppb.New(tomorrow), EndTime: timestamppb.New(tomorrow.Add(3 * 24 * time.Hour)),
+		StartTime: timestamppb.New(now), EndTime: timestamppb.New(now.Add(3 * 24 * time.Hour)),
 	}
 	mina := rentalv1.NewRentalServiceClient(as("mina", "customer"))
 	reserved, err := eventually(func() (*rentalv1.ReserveCarResponse, error) {

@@ -147,7 +147,7 @@ proptest! {
     #[test]
     fn a_command_that_was_executed_decides_nothing_when_it_is_repeated((_, commands) in commands_in_any_order()) {
         let mut stored = Stored::new();
-        for command in commands.iter().chain([&Command::Register(car_id(), listing()), &Command::Remove]) {
+        for command in commands.iter().chain([&register(listing()), &Command::Remove]) {
             stored.execute(command);
             prop_assert_eq!(stored.decide(command), vec![]);
         }

@@ -23,11 +23,20 @@ fn car_id() -> CarId {
 fn listing() -> Listing {
     let currency = Currency::parse("KRW").expect("the test gives a currency");
     let place = Place { name: "town".to_owned(), position: None };
-    Listing { model: "K5".to_owned(), place, daily_rate: Money { minor: 50_000, currency } }
+    Listing {
+        model: "K5".to_owned(),
+        plate: "12가 3456".to_owned(),
+        place,
+        daily_rate: Money { minor: 50_000, currency },
+    }
+}
+
+fn register(listing: Listing) -> Command {
+    Command::Register(car_id(), listing, "sol".to_owned())
 }
 
 fn registered() -> Event {
-    Event::Registered(car_id(), listing(), NOW)
+    Event::Registered(car_id(), listing(), "sol".to_owned(), NOW)
 }
 
 /// The engagement in `rental`'s event of this sequence.

@@ -2,7 +2,8 @@
 
 use chassis::{Envelope, Malformed};
 use contracts::rental::v1::{
-    CarRented, CarReserved, CarRetired, CarReturned, RentRefused, RentalRated, Reservation, ReservationCancelled,
+    CarRented, CarReserved, CarRetired, CarReturned, RentRefused, RentalOverdue, RentalRated, Reservation,
+    ReservationCancelled,
 };
 use fleet::policy::policy;
 use prost::{Message, Name};
@@ -56,6 +57,13 @@ fn c7_the_car_observes_the_events_of_its_reservations() {
     check(&event(&CarRented { reservation: reservation() }), &[observe(7, Stage::Rented, SEQUENCE)]);
     check(&event(&ReservationCancelled { reservation: reservation() }), &[observe(7, Stage::Over, SEQUENCE)]);
     check(&event(&CarReturned { reservation: reservation() }), &[observe(7, Stage::Over, SEQUENCE)]);
+}
+
+#[test]
+fn c14_a_car_that_is_not_back_is_in_use_without_an_end() {
+    let commands = policy().react(&event(&RentalOverdue { reservation: Some(reservation()) })).expect("it is right");
+    let [(_, Command::Observe(_, engagement))] = &*commands else { panic!("{commands:?}") };
+    assert!(engagement.stage == Stage::Rented && engagement.period.end > Timestamp::from_micros(NOW.micros() * 100));
 }
 
 #[test]

@@ -24,9 +24,9 @@ fn given_removed() -> Vec<Event> {
 
 #[test]
 fn c1_a_car_is_registered_once() {
-    check(&[], Command::Register(car_id(), listing()), NOW, Ok(&[registered()]));
+    check(&[], register(listing()), NOW, Ok(&[registered()]));
     let other = Listing { model: "K9".to_owned(), ..listing() };
-    check(&[registered()], Command::Register(car_id(), other), NOW, Ok(&[]));
+    check(&[registered()], register(other), NOW, Ok(&[]));
 }
 
 #[test]
@@ -113,4 +113,11 @@ fn c9_a_car_shows_the_mean_of_its_stars() {
     assert_eq!(average(&[]), Some(0.0));
     assert_eq!(average(&[5]), Some(5.0));
     assert_eq!(average(&[5, 2]), Some(3.5));
+}
+
+#[test]
+fn x12_a_car_is_given_to_another_owner() {
+    let transfer = |owner: &str| Command::Transfer(owner.to_owned());
+    check(&[registered()], transfer("hana"), NOW, Ok(&[Event::Transferred("hana".to_owned(), NOW)]));
+    check(&[registered()], transfer("sol"), NOW, Ok(&[]));
 }

@@ -25,8 +25,8 @@ impl Day {
         let ioniq = self.register("Hyundai Ioniq 5", 98_000).await?;
 
         println!("\nMina wants the Casper for three days; Jun wants it for one of them.");
-        let trip = self.reserve("mina", &casper, 24, 72).await?;
-        let refused = self.reserve("jun", &casper, 48, 24).await.err().context("two customers got one car")?;
+        let trip = self.reserve("mina", &casper, 0, 72).await?;
+        let refused = self.reserve("jun", &casper, 24, 24).await.err().context("two customers got one car")?;
         println!("  jun is refused: {refused}");
 
         println!("\nMina pays. Her first card is declined, the reservation is kept, her second card works.");

@@ -135,7 +135,8 @@ impl Workload {
 
     async fn flow(&self, me: &Client) -> Option<Acknowledged> {
         let car_id = self.cars[usize::try_from(below(CARS as u64)).unwrap()].car_id.clone();
-        let period = Some(period(1 + below(SLOTS) * 3, 2));
+        let slot = below(SLOTS);
+        let period = Some(period(slot * 3, 2));
         let reserved =
             me.insist(ReserveCarRequest { request_id: new_id(), car_id, period, ..Default::default() }).await;
         let reservation = match reserved {
@@ -147,19 +148,25 @@ impl Workload {
         };
         let state = reservation.state();
         let mut acknowledged = Acknowledged { reservation, state, paid: false, stars: 0, declined: false };
-        self.continue_flow(me, &mut acknowledged).await.unwrap_or_else(|status| panic!("{acknowledged:?}: {status:?}"));
+        self.continue_flow(me, &mut acknowledged, slot == 0)
+            .await
+            .unwrap_or_else(|status| panic!("{acknowledged:?}: {status:?}"));
         Some(acknowledged)
     }
 
     /// What the customer does with a reservation. Each response is recorded.
-    async fn continue_flow(&self, me: &Client, acknowledged: &mut Acknowledged) -> Result<(), Status> {
+    async fn continue_flow(&self, me: &Client, acknowledged: &mut Acknowledged, has_begun: bool) -> Result<(), Status> {
         let reservation_id = || acknowledged.reservation.reservation_id.clone();
         let choice = below(10);
         if choice == 0 {
             return Ok(());
         }
         if choice == 1 {
-            let request = CancelReservationRequest { request_id: new_id(), reservation_id: reservation_id() };
+            let request = CancelReservationRequest {
+                request_id: new_id(),
+                reservation_id: reservation_id(),
+                ..Default::default()
+            };
             acknowledged.state = me.insist(request).await?.reservation.unwrap().state();
             return Ok(());
         }
@@ -180,14 +187,15 @@ impl Workload {
         if choice == 3 {
             return Ok(());
         }
-        if choice == 4 {
+        if choice == 4 || !has_begun {
             me.insist(CancelPaymentRequest { request_id: new_id(), payment_id: rented.payment_id }).await?;
             // It is accepted: the rental will be cancelled and the payment refunded.
             acknowledged.state = ReservationState::Cancelled;
             return Ok(());
         }
         let reservation_id = acknowledged.reservation.reservation_id.clone();
-        let bring_back = ReturnCarRequest { request_id: new_id(), reservation_id: reservation_id.clone() };
+        let bring_back =
+            ReturnCarRequest { request_id: new_id(), reservation_id: reservation_id.clone(), ..Default::default() };
         acknowledged.state = me.insist(bring_back).await?.reservation.unwrap().state();
         if choice > 6 {
             let stars = 1 + i32::try_from(below(5)).unwrap();

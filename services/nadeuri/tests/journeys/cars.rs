@@ -34,7 +34,7 @@ async fn c1_an_admin_registers_and_removes_cars(app: Arc<Cluster>) {
     assert_eq!((car.status(), car.average_stars, car.rating_count), (CarStatus::Available, 0.0, 0));
     assert_eq!(mina.car(&car).await.unwrap(), car);
 
-    let trip = mina.reserve(&car, period(1, 2)).await.unwrap();
+    let trip = mina.reserve(&car, period(0, 2)).await.unwrap();
     precondition(admin.remove(&car).await, "CAR_IN_USE");
     mina.rent(&trip).await.unwrap();
     precondition(admin.remove(&car).await, "CAR_IN_USE");
@@ -174,7 +174,7 @@ async fn c2_pages_follow_each_other_and_a_page_token_is_valid_for_its_own_filter
 async fn c7_the_status_of_the_car_follows_its_rental(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
-    let trip = mina.reserve(&car, period(1, 1)).await.unwrap();
+    let trip = mina.reserve(&car, period(0, 1)).await.unwrap();
     mina.sees(&car, CarStatus::Reserved).await;
     let later = jun.reserve(&car, period(4, 1)).await.unwrap();
     mina.rent(&trip).await.unwrap();
@@ -189,7 +189,7 @@ async fn c7_the_status_of_the_car_follows_its_rental(app: Arc<Cluster>) {
 async fn c9_stars_are_given_once(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
-    let first = mina.reserve(&car, period(1, 1)).await.unwrap();
+    let first = mina.reserve(&car, period(0, 1)).await.unwrap();
     precondition(mina.rate(&first, 5).await, "NOT_RETURNED");
     mina.rent(&first).await.unwrap();
     precondition(mina.rate(&first, 5).await, "NOT_RETURNED");

@@ -70,7 +70,7 @@ async fn a_day(app: &Cluster) {
     .await;
 
     let car = admin.new_car("Hyundai Casper", 54_000).await;
-    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    let trip = mina.reserve(&car, period(0, 3)).await.unwrap();
     mina.rent(&trip).await.unwrap();
     mina.bring_back(&trip).await.unwrap();
     mina.rate(&trip, 5).await.unwrap();

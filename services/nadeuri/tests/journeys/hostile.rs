@@ -230,9 +230,9 @@ async fn hostile_ids_are_named(app: Arc<Cluster>) {
         wrong(mina.send(GetCarRequest { car_id: id() }).await, &["car_id"]);
         let remove = RemoveCarRequest { request_id: id(), car_id: id() };
         wrong(admin.send(remove).await, &["request_id", "car_id"]);
-        let cancel = CancelReservationRequest { request_id: id(), reservation_id: id() };
+        let cancel = CancelReservationRequest { request_id: id(), reservation_id: id(), ..Default::default() };
         wrong(mina.send(cancel).await, &["request_id", "reservation_id"]);
-        let bring_back = ReturnCarRequest { request_id: id(), reservation_id: id() };
+        let bring_back = ReturnCarRequest { request_id: id(), reservation_id: id(), ..Default::default() };
         wrong(mina.send(bring_back).await, &["request_id", "reservation_id"]);
         let rate = RateRentalRequest { request_id: id(), reservation_id: id(), stars: i32::MIN };
         wrong(mina.send(rate).await, &["request_id", "reservation_id", "stars"]);

@@ -54,6 +54,10 @@ async fn c12_country_and_region_come_from_the_configuration(setup: Setup) {
         pay_within_minutes: 90,
         longest_days: 60,
         horizon_days: 500,
+        unpaid_reservations: 1_000,
+        free_cancellation_hours: 12,
+        cancellation_fee_percent: 50,
+        late_fee_per_hour: Some(Money { currency_code: "EUR".to_owned(), amount_minor: 10_000 }),
     };
     assert_eq!(region, right);
     let euro = |amount_minor| Money { currency_code: "EUR".to_owned(), amount_minor };
@@ -136,7 +140,7 @@ async fn mixed_stores() {
     let app = app.with(&["--store", &rental, "--store", &payment, "--store", &rest]).started().await;
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
-    let trip = mina.reserve(&car, period(1, 1)).await.unwrap();
+    let trip = mina.reserve(&car, period(0, 1)).await.unwrap();
     mina.rent(&trip).await.unwrap();
     mina.bring_back(&trip).await.unwrap();
     mina.sees_page(&trip, ReservationState::Returned, PaymentState::Settled).await;

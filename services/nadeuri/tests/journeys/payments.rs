@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::fleet::v1::CarStatus;
-use contracts::payment::v1::{CollectPaymentRequest, PaymentState};
+use contracts::payment::v1::{CollectPaymentRequest, PaymentState, RefundPaymentRequest};
 use contracts::rental::v1::{CancellationCause, Reservation, ReservationState};
 use tonic::Code;
 
@@ -12,7 +12,9 @@ use crate::runner::{Suite, journeys};
 use crate::support::client::{Client, Who};
 use crate::support::cluster::Cluster;
 use crate::support::verbs::won;
-use crate::support::{BAD_CARD, GOOD_CARD, eventually, new_id, period, precondition, refused, retry_delay};
+use crate::support::{
+    BAD_CARD, GOOD_CARD, about, eventually, new_id, period, precondition, refused, retry_delay, somebody, wrong,
+};
 
 pub fn add(suite: &mut Suite) {
     journeys! { suite.journey:
@@ -24,13 +26,16 @@ pub fn add(suite: &mut Suite) {
         c6_but_not_after_the_return,
         o7_paying_and_cancelling_through_payment,
         o7_a_payment_is_collected_by_contexts_only_and_once,
+        x14_a_customer_whose_card_is_silent_pays_with_another_one,
+        x14_a_refusal_names_its_payment,
+        x14_staff_of_the_line_refund_a_part,
     }
 }
 
 async fn c5_renting_charges_and_an_unpaid_reservation_is_no_rental(app: Arc<Cluster>) {
     let (mina, jun) = (app.by("mina"), app.by("jun"));
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
-    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    let trip = mina.reserve(&car, period(0, 3)).await.unwrap();
     precondition(mina.bring_back(&trip).await, "NOT_RENTED");
     refused(jun.rent(&trip).await, Code::NotFound, "RESERVATION_NOT_FOUND");
     precondition(mina.rent_with(&trip, BAD_CARD).await, "PAYMENT_REFUSED");
@@ -121,7 +126,7 @@ async fn c6_cancelling_the_payment_cancels_the_rental(app: Arc<Cluster>) {
 async fn c6_but_not_after_the_return(app: Arc<Cluster>) {
     let mina = app.by("mina");
     let car = app.admin().new_car("Hyundai Casper", 54_000).await;
-    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    let trip = mina.reserve(&car, period(0, 3)).await.unwrap();
     let rented = mina.rent(&trip).await.unwrap();
     mina.bring_back(&trip).await.unwrap();
     // If `payment` has not received the event of the return yet, it asks `rental`, which refuses.
@@ -187,4 +192,71 @@ async fn o7_a_payment_is_collected_by_contexts_only_and_once(app: Arc<Cluster>) 
         (flow.len() == 2).then_some(())
     };
     eventually("one request and one approval", both).await;
+}
+
+async fn x14_a_customer_whose_card_is_silent_pays_with_another_one(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let car = app.admin().new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    refused(mina.rent_with(&trip, "sandbox-timeout").await, Code::Aborted, "PAYMENT_PENDING");
+    let shows = async || {
+        let page = mina.page(&trip).await.ok()?;
+        (page.payment_state() == PaymentState::Charging).then_some(())
+    };
+    eventually("the page says that the card is asked", shows).await;
+    let rented = mina.rent_with(&trip, GOOD_CARD).await.unwrap();
+    assert_eq!(rented.state(), ReservationState::Rented);
+    assert_eq!(mina.payment(&rented.payment_id).await.unwrap().state(), PaymentState::Approved);
+}
+
+async fn x14_a_refusal_names_its_payment(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let car = app.admin().new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(1, 3)).await.unwrap();
+    let declined = precondition(mina.rent_with(&trip, BAD_CARD).await, "PAYMENT_REFUSED");
+    let payment_id = about(&declined, "payment_id");
+    assert_eq!(payment_id, mina.payment_for(&trip).await.payment_id);
+    let pending = refused(mina.charge(&payment_id, "sandbox-timeout").await, Code::Aborted, "PAYMENT_PENDING");
+    assert_eq!(about(&pending, "payment_id"), payment_id);
+}
+
+async fn x14_staff_of_the_line_refund_a_part(app: Arc<Cluster>) {
+    let mina = app.by("mina");
+    let car = app.admin().new_car("Hyundai Casper", 54_000).await;
+    let trip = mina.reserve(&car, period(0, 3)).await.unwrap();
+    let refund = |payment_id: &str, minor| RefundPaymentRequest {
+        request_id: new_id(),
+        payment_id: payment_id.to_owned(),
+        amount: Some(won(minor)),
+        reason: "the car was dirty".to_owned(),
+    };
+    let staff = |roles| app.client(Who::Named { name: somebody("sol"), roles });
+    let sol = staff("car_staff");
+    let unpaid = mina.payment_for(&trip).await.payment_id;
+    precondition(sol.send(refund(&unpaid, 1)).await, "NOTHING_PAID");
+    let payment_id = mina.rent(&trip).await.unwrap().payment_id;
+    mina.bring_back(&trip).await.unwrap();
+    mina.sees_payment(&trip, PaymentState::Settled).await;
+
+    refused(mina.send(refund(&payment_id, 1)).await, Code::PermissionDenied, "ROLE_MISSING");
+    refused(staff("taxi_staff").send(refund(&payment_id, 1)).await, Code::NotFound, "PAYMENT_NOT_FOUND");
+    wrong(
+        sol.send(RefundPaymentRequest { reason: String::new(), ..refund(&payment_id, 0) }).await,
+        &["amount.amount_minor", "reason"],
+    );
+    let first = refund(&payment_id, 20_000);
+    let refunded = sol.send(first.clone()).await.unwrap().payment.unwrap();
+    assert_eq!((refunded.state(), refunded.refunded_amount), (PaymentState::Settled, Some(won(20_000))));
+    assert_eq!(refunded.intervention.as_ref().unwrap().reason, "the car was dirty");
+    assert_eq!(sol.send(first).await.unwrap().payment.unwrap().refunded_amount, Some(won(20_000)), "once");
+    let all = 3 * 54_000;
+    precondition(sol.send(refund(&payment_id, all - 19_999)).await, "REFUND_TOO_HIGH");
+    let told = mina.is_told(&trip.reservation_id, "PAYMENT_PART_REFUNDED").await;
+    assert!(told.contains("KRW 20,000") && told.contains("the car was dirty"), "{told}");
+    // Many at once: no more goes back than was paid.
+    let answers = futures::future::join_all((0..20).map(|_| sol.send(refund(&payment_id, 30_000)))).await;
+    let done = answers.iter().filter(|answer| answer.is_ok()).count() as i64;
+    let back = mina.payment(&payment_id).await.unwrap().refunded_amount.unwrap().amount_minor;
+    assert_eq!(back, 20_000 + done * 30_000);
+    assert!((1..=4).contains(&done), "{answers:?}");
 }

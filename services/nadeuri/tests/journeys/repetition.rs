@@ -50,6 +50,7 @@ async fn x6_ids_in_other_letters_are_the_same_request(app: Arc<Cluster>) {
     let cancel = |request_id: &str, reservation_id: &str| CancelReservationRequest {
         request_id: request_id.to_owned(),
         reservation_id: reservation_id.to_owned(),
+        ..Default::default()
     };
     let (request_id, id) = (new_id(), &trip.reservation_id);
     let first = mina.send(cancel(&request_id, id)).await.unwrap();
@@ -75,14 +76,18 @@ async fn x6_a_repeated_request_gets_the_first_response(app: Arc<Cluster>) {
     let payment_id = mina.payment_for(&trip).await.payment_id;
     let (id, payment_method) = (reservation_id.clone(), GOOD_CARD.to_owned());
     twice(&mina, RentCarRequest { request_id: new_id(), reservation_id: id, payment_method }).await;
-    twice(&mina, ReturnCarRequest { request_id: new_id(), reservation_id: reservation_id.clone() }).await;
+    twice(
+        &mina,
+        ReturnCarRequest { request_id: new_id(), reservation_id: reservation_id.clone(), ..Default::default() },
+    )
+    .await;
     twice(&mina, RateRentalRequest { request_id: new_id(), reservation_id, stars: 5 }).await;
     let again = mina.send(first).await.unwrap().reservation.unwrap();
     assert_eq!(again, trip, "the response is the first one, whatever happened since");
 
     let second = twice(&mina, reserve(3)).await.reservation.unwrap();
     let reservation_id = second.reservation_id.clone();
-    twice(&mina, CancelReservationRequest { request_id: new_id(), reservation_id }).await;
+    twice(&mina, CancelReservationRequest { request_id: new_id(), reservation_id, ..Default::default() }).await;
     let third = twice(&mina, reserve(5)).await.reservation.unwrap();
     let third_payment = mina.payment_for(&third).await.payment_id;
     assert_ne!(third_payment, payment_id);
@@ -132,7 +137,8 @@ async fn x6_a_request_id_belongs_to_one_request_of_one_caller(app: Arc<Cluster>)
     let other = ReserveCarRequest { period: Some(period(3, 1)), ..request.clone() };
     refused(mina.send(other.clone()).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     let reservation_id = trip.reservation_id.clone();
-    let cancel = CancelReservationRequest { request_id: request.request_id.clone(), reservation_id };
+    let cancel =
+        CancelReservationRequest { request_id: request.request_id.clone(), reservation_id, ..Default::default() };
     refused(mina.send(cancel).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     assert_eq!(mina.reservation(&trip).await.unwrap(), trip, "nothing was changed");
     jun.send(other).await.expect("request ids of callers are independent");

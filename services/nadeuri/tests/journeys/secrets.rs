@@ -127,7 +127,11 @@ async fn hostile_readers_of_a_stay_get_no_code_of_its_voucher(app: Arc<Cluster>)
     assert!(told(&voucher.code) == 0 && told(&card) == 0, "no event has the code or the card");
 
     let (flow_id, voucher_id) = (stay.stay_id.clone(), voucher.voucher_id.clone());
-    let others = [("admin", "admin"), ("hana", "resort_staff"), ("everybody", "driver,courier,car_staff,taxi_staff,resort_staff,shop_staff,admin")];
+    let others = [
+        ("admin", "admin"),
+        ("hana", "resort_staff"),
+        ("everybody", "driver,courier,car_staff,taxi_staff,resort_staff,shop_staff,admin"),
+    ];
     for (name, roles) in others {
         let client = app.client(Who::Named { name: name.to_owned(), roles });
         let reader = Reader { client, secret: voucher.code.clone() };

@@ -244,10 +244,12 @@ async fn x2_mypage_answers_from_its_own_store_alone(mut app: Fragile) {
 async fn x2_a_read_model_is_rebuilt_from_the_events(setup: Setup) {
     let app = Cluster::new(setup).started().await;
     let (admin, mina) = (app.admin(), app.by("mina"));
-    let car = admin.new_car("Hyundai Casper", 54_000).await;
     let mut trips = Vec::new();
     for day in 0..6 {
-        let trip = mina.reserve(&car, period(1 + 2 * day, 1)).await.unwrap();
+        let car = admin.new_car("Hyundai Casper", 54_000).await;
+        // Two of them are brought back, for which they have to have begun.
+        let start = if [1, 2].contains(&day) { 0 } else { 1 + day };
+        let trip = mina.reserve(&car, period(start, 1)).await.unwrap();
         match day {
             0 => drop(mina.cancel(&trip).await.unwrap()),
             1..=3 => drop(mina.rent(&trip).await.unwrap()),

@@ -24,7 +24,14 @@ pub struct SimulatedProcessor {
 struct Charge {
     verdict: Option<Verdict>,
     taken: i64,
-    refunded: i64,
+    /// By the key of the refund.
+    refunds: BTreeMap<String, i64>,
+}
+
+impl Charge {
+    fn held(&self) -> i64 {
+        self.taken - self.refunds.values().sum::<i64>()
+    }
 }
 
 impl SimulatedProcessor {
@@ -36,7 +43,7 @@ impl SimulatedProcessor {
     pub fn holds(&self, payment: &str) -> i64 {
         let charges = self.charges.lock().expect("one thread");
         let of_payment = charges.iter().filter(|(key, _)| key.starts_with(payment));
-        of_payment.map(|(_, charge)| charge.taken - charge.refunded).sum()
+        of_payment.map(|(_, charge)| charge.held()).sum()
     }
 
     /// The first violation that it noticed.
@@ -50,26 +57,33 @@ impl SimulatedProcessor {
         if let Some(known) = charges.get(key) {
             return known.verdict.clone().unwrap_or(Verdict::Declined("it was cancelled".to_owned()));
         }
-        let held: i64 = charges
-            .iter()
-            .filter(|(other, _)| other.starts_with(payment))
-            .map(|(_, charge)| charge.taken - charge.refunded)
-            .sum();
+        let held: i64 =
+            charges.iter().filter(|(other, _)| other.starts_with(payment)).map(|(_, charge)| charge.held()).sum();
         if held > 0 && method != "sandbox-decline" {
             self.violations.lock().expect("one thread").push(format!("payment {payment} was charged twice"));
         }
         let declined = method == "sandbox-decline" || self.random.fault(50);
         let (verdict, taken) =
             if declined { (Verdict::Declined("no".to_owned()), 0) } else { (Verdict::Approved, amount.minor) };
-        charges.insert(key.to_owned(), Charge { verdict: Some(verdict.clone()), taken, refunded: 0 });
+        charges.insert(key.to_owned(), Charge { verdict: Some(verdict.clone()), taken, refunds: BTreeMap::new() });
         verdict
     }
 
-    fn execute_refund(&self, key: &str) {
+    fn execute_void(&self, key: &str) {
         let mut charges = self.charges.lock().expect("one thread");
-        // A charge that comes after its refund is declined.
-        let charge = charges.entry(key.to_owned()).or_insert(Charge { verdict: None, taken: 0, refunded: 0 });
-        charge.refunded = charge.taken;
+        // A charge that comes after it was voided is declined.
+        let none = || Charge { verdict: None, taken: 0, refunds: BTreeMap::new() };
+        let charge = charges.entry(key.to_owned()).or_insert_with(none);
+        charge.refunds.insert("void".to_owned(), charge.held());
+    }
+
+    fn execute_refund(&self, charge: &str, key: &str, amount: Money) {
+        let mut charges = self.charges.lock().expect("one thread");
+        let Some(charge) = charges.get_mut(charge) else { return };
+        charge.refunds.entry(key.to_owned()).or_insert(amount.minor);
+        if charge.held() < 0 {
+            self.violations.lock().expect("one thread").push(format!("{key} refunds more than was paid"));
+        }
     }
 
     /// Fails if the request or its response is lost.
@@ -94,10 +108,18 @@ impl Processor for SimulatedProcessor {
         })
     }
 
-    fn refund<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
+    fn void<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NoAnswer>> {
         Box::pin(async move {
             self.transfer().await?;
-            self.execute_refund(key);
+            self.execute_void(key);
+            self.transfer().await
+        })
+    }
+
+    fn refund<'a>(&'a self, charge: &'a str, key: &'a str, amount: Money) -> BoxFuture<'a, Result<(), NoAnswer>> {
+        Box::pin(async move {
+            self.transfer().await?;
+            self.execute_refund(charge, key, amount);
             self.transfer().await
         })
     }

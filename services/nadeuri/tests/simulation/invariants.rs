@@ -229,7 +229,7 @@ fn every_payment_has_a_purchase(seen: &Seen) -> Outcome {
     let is_known = |purchase: &String| {
         let (cars, taxis, stays) = (&seen.cars.reservations, &seen.taxis.hails, &seen.stays.stays);
         let is_sold = cars.contains_key(purchase) || taxis.contains_key(purchase) || stays.contains_key(purchase);
-        is_sold || seen.orders.drafts.contains(purchase)
+        is_sold || seen.orders.drafts.contains(purchase) || seen.cars.charged(purchase)
     };
     let unknown = seen.payments.iter().find(|(purchase, payment)| !is_known(purchase) && !seen.bikes.tops_up(payment));
     match unknown {

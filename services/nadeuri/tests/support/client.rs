@@ -155,6 +155,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// The subject of a named caller.
+    pub fn name(&self) -> &str {
+        if let Who::Named { name, .. } = &self.who { name } else { "" }
+    }
+
     /// The same client with another deadline.
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Client {

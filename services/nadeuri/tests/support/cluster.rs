@@ -47,6 +47,9 @@ pub fn real_servers() -> Result<(String, String), &'static str> {
 }
 
 /// A unique name.
+/// The settings of what one customer may have unpaid.
+const QUOTAS: [&str; 1] = ["rental.unpaid_reservations"];
+
 fn new_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
@@ -144,6 +147,10 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("nadeuri-").tempdir().unwrap();
         let mut arguments = vec!["--data".to_owned(), folder.path().join("data").display().to_string()];
         arguments.extend(["--workers".to_owned(), "2".to_owned()]);
+        // Many trials act under the same names at once. Those of the quotas have clusters of their own.
+        for quota in QUOTAS {
+            arguments.extend(["--set".to_owned(), format!("{quota}=1000")]);
+        }
         if nodes.len() > 1 {
             arguments
                 .extend(places.iter().flat_map(|(name, at)| ["--peers".to_owned(), format!("{name}=http://{at}")]));

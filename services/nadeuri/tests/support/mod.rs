@@ -100,6 +100,12 @@ pub fn wrong_fields(status: &Status) -> Vec<String> {
     violations.into_iter().map(|violation| violation.field).collect()
 }
 
+/// A value of the metadata of the `ErrorInfo` of a status.
+pub fn about(status: &Status, key: &str) -> String {
+    let info = status.get_details_error_info();
+    info.and_then(|info| info.metadata.get(key).cloned()).unwrap_or_default()
+}
+
 /// The retry delay (`RetryInfo`) of a status.
 pub fn retry_delay(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)

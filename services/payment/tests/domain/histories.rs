@@ -37,6 +37,15 @@ struct Question {
 struct Account {
     verdict: Option<bool>,
     is_forgotten: bool,
+    /// By their numbers.
+    refunds: BTreeMap<u32, i64>,
+}
+
+impl Account {
+    fn held(&self) -> i64 {
+        let is_paid = self.verdict == Some(true) && !self.is_forgotten;
+        if is_paid { 100 - self.refunds.values().sum::<i64>() } else { 0 }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -66,10 +75,13 @@ impl Play {
                 let verdict = *account.verdict.get_or_insert(approves && !account.is_forgotten);
                 if verdict { Command::Approve(*charge) } else { Command::Refuse(*charge, "no".to_owned()) }
             }
-            Step::GiveUp(charge) | Step::Refund(charge) => {
+            Step::GiveUp(charge) => {
                 self.accounts.entry(*charge).or_default().is_forgotten = true;
-                let is_refund = matches!(question.step, Step::Refund(_));
-                if is_refund { Command::Refunded } else { Command::Refuse(*charge, "no".to_owned()) }
+                Command::Refuse(*charge, "no".to_owned())
+            }
+            Step::Refund { charge, refund, amount } => {
+                self.accounts.entry(*charge).or_default().refunds.insert(*refund, amount.minor);
+                Command::Refunded(*refund)
             }
         };
         question.answer.get_or_insert(answer);
@@ -109,10 +121,10 @@ impl Play {
         }
     }
 
-    /// The charges whose money the processor holds.
-    fn held(&self) -> Vec<u32> {
-        let is_held = |account: &Account| account.verdict == Some(true) && !account.is_forgotten;
-        self.accounts.iter().filter(|(_, account)| is_held(account)).map(|(charge, _)| *charge).collect()
+    /// The charges whose money the processor holds, with how much.
+    fn held(&self) -> Vec<(u32, i64)> {
+        let held = self.accounts.iter().map(|(charge, account)| (*charge, account.held()));
+        held.filter(|(_, held)| *held != 0).collect()
     }
 }
 
@@ -126,6 +138,7 @@ fn said() -> impl Strategy<Value = Command> {
         3 => Just(collect),
         2 => Just(Command::Cancel),
         2 => Just(void()),
+        1 => Just(void_keeping(30)),
         1 => Just(keep()),
         1 => Just(settle()),
     ]
@@ -135,6 +148,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     let number = || 0usize..12;
     let action = prop_oneof![
         3 => said().prop_map(Action::Say),
+        1 => (1i64..120).prop_map(|minor| Action::Say(refund(minor))),
         4 => Just(Action::SetOut),
         4 => (number(), any::<bool>()).prop_map(|(number, approves)| Action::Reach(number, approves)),
         3 => number().prop_map(Action::Return),
@@ -163,6 +177,7 @@ proptest! {
     fn the_processor_never_holds_the_money_of_two_charges(actions in actions()) {
         played(&actions, |_, after| {
             prop_assert!(after.held().len() <= 1, "{:?}", after.accounts);
+            prop_assert!(after.held().iter().all(|(_, held)| (0..=100).contains(held)), "{:?}", after.accounts);
             Ok(())
         })?;
     }
@@ -174,15 +189,23 @@ proptest! {
         let is_paid = play.payment.as_ref().is_some_and(|payment| {
             matches!(payment.state, State::Approved | State::Cancelling | State::Settled)
         });
-        let charge = play.payment.as_ref().map(|payment| payment.charge).filter(|_| is_paid);
-        prop_assert_eq!(play.held(), charge.into_iter().collect::<Vec<_>>());
+        let held = play.held().iter().map(|(_, held)| *held).sum::<i64>();
+        let refunded = play.payment.as_ref().map_or(0, |payment| payment.refunded);
+        let is_cancelled = play.payment.as_ref().is_some_and(|payment| matches!(payment.state, State::Cancelled { .. }));
+        if is_paid {
+            prop_assert_eq!(held, 100 - refunded);
+        } else {
+            // A seller may have kept a share, or staff refunded more than the rest of it.
+            prop_assert!(held == 0 || is_cancelled && held <= 30, "{:?}: {}", play.payment, held);
+        }
     }
 
     #[test]
     fn a_payment_is_never_charged_again_while_its_money_is_there(actions in actions()) {
         played(&actions, |before, after| {
             let Some((before, after)) = before.payment.as_ref().zip(after.payment.as_ref()) else { return Ok(()) };
-            let may_charge = matches!(before.state, State::Requested | State::Refused(_));
+            let may_charge =
+                matches!(before.state, State::Requested | State::Refused(_) | State::Charging { next: Some(_), .. });
             prop_assert!(may_charge || before.charge == after.charge);
             Ok(())
         })?;
@@ -192,7 +215,8 @@ proptest! {
     fn cancelled_and_settled_are_final(actions in actions()) {
         played(&actions, |before, after| {
             let Some((before, after)) = before.payment.as_ref().zip(after.payment.as_ref()) else { return Ok(()) };
-            if matches!(before.state, State::Cancelled { .. } | State::Settled) {
+            let is_refunding = matches!(after.state, State::Refunding { then: Then::Settled, .. });
+            if matches!(before.state, State::Cancelled { .. } | State::Settled) && !is_refunding {
                 prop_assert_eq!(&before.state, &after.state);
             }
             Ok(())

@@ -7,10 +7,10 @@ mod transitions;
 
 use std::time::Duration;
 
-use chassis::values::{Currency, Money};
+use chassis::values::{Currency, Intervention, Money};
 use chassis::{Aggregate, Timestamp};
 use payment::domain::{
-    CHARGE_ATTEMPTS, Command, Event, Owed, Payment, PaymentId, PurchaseId, Refusal, State, Step, payment_of,
+    CHARGE_ATTEMPTS, Command, Event, Owed, Payment, PaymentId, PurchaseId, Refusal, State, Step, Then, payment_of,
 };
 
 const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
@@ -36,7 +36,19 @@ fn owed(minor: i64) -> Owed {
 }
 
 fn void() -> Command {
-    Command::Void(purchase(), SELLER.to_owned())
+    void_keeping(0)
+}
+
+fn void_keeping(kept: i64) -> Command {
+    Command::Void { purchase: purchase(), seller: SELLER.to_owned(), kept }
+}
+
+fn intervention() -> Intervention {
+    Intervention { staff: "sol".to_owned(), reason: "the car was dirty".to_owned(), at: NOW }
+}
+
+fn refund(minor: i64) -> Command {
+    Command::Refund(intervention(), Money { minor, currency: Currency::WON })
 }
 
 fn keep() -> Command {

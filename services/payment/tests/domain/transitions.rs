@@ -26,7 +26,7 @@ mod given {
         after(charging(), &vec![Event::Postponed(NOW); attempt as usize])
     }
     pub fn voided() -> Vec<Event> {
-        after(charging(), &[Event::VoidNoted])
+        after(charging(), &[Event::VoidNoted(0)])
     }
     pub fn refused() -> Vec<Event> {
         after(charging(), &[Event::Refused("no".to_owned(), NOW)])
@@ -38,7 +38,7 @@ mod given {
         after(approved(), &[Event::CancellationRequested(NOW)])
     }
     pub fn refunding() -> Vec<Event> {
-        after(approved(), &[Event::RefundStarted(NOW)])
+        after(approved(), &[refund_started(100)])
     }
     pub fn cancelled() -> Vec<Event> {
         after(requested(), &[Event::Cancelled(NOW)])
@@ -55,6 +55,11 @@ mod given {
         let open = vec![requested(), charging(), voided(), refused(), approved(), cancelling(), refunding()];
         [open, vec![cancelled(), refunded(), settled()]].concat()
     }
+}
+
+/// The refund of a purchase that was voided.
+fn refund_started(amount: i64) -> Event {
+    Event::RefundStarted(amount, Then::Void { kept: 0 }, NOW)
 }
 
 fn state(given: &[Event]) -> State {
@@ -94,7 +99,11 @@ fn a_purchase_that_was_voided_before_its_request_is_never_charged() {
 #[test]
 fn a_payment_is_its_sellers_alone() {
     let other = || "market".to_owned();
-    for command in [Command::Void(purchase(), other()), Command::Keep(other()), Command::Settle(other())] {
+    for command in [
+        Command::Void { purchase: purchase(), seller: other(), kept: 0 },
+        Command::Keep(other()),
+        Command::Settle(other()),
+    ] {
         for given in given::any() {
             check(&given, command.clone(), NOW, Err(Refusal::PurchaseDiffers));
         }
@@ -120,7 +129,7 @@ fn what_another_context_voided_is_requested_and_charged() {
 
 #[test]
 fn only_a_request_or_a_void_makes_a_payment() {
-    let commands = [charge(), Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded];
+    let commands = [charge(), Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded(1)];
     let rest = [Command::NoAnswer(0), Command::Cancel, keep(), settle(), Command::Ask];
     for command in commands.into_iter().chain(rest) {
         check(&[], command, NOW, Err(Refusal::NoSuchPayment));
@@ -166,7 +175,8 @@ fn an_answer_of_the_processor_counts_for_its_own_charge() {
 
 #[test]
 fn a_late_answer_changes_nothing() {
-    let answers = [Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded, Command::NoAnswer(0)];
+    let answers =
+        [Command::Approve(1), Command::Refuse(1, "no".to_owned()), Command::Refunded(1), Command::NoAnswer(0)];
     for answer in &answers {
         for given in [given::barred(), given::requested(), given::refused(), given::approved(), given::cancelling()] {
             check(&given, answer.clone(), NOW, Ok(&[]));
@@ -175,7 +185,7 @@ fn a_late_answer_changes_nothing() {
             check(&given, answer.clone(), NOW, Ok(&[]));
         }
     }
-    check(&given::charging(), Command::Refunded, NOW, Ok(&[]));
+    check(&given::charging(), Command::Refunded(1), NOW, Ok(&[]));
     check(&given::refunding(), Command::Approve(1), NOW, Ok(&[]));
 }
 
@@ -203,7 +213,7 @@ fn a_charge_that_is_not_answered_in_time_is_voided_at_the_processor() {
 #[test]
 fn the_processor_is_called_for_charges_and_refunds_only() {
     let step = |given: &[Event]| payment(given).and_then(|payment| payment.next_step());
-    assert_eq!(step(&given::refunding()), Some(Step::Refund(1)));
+    assert_eq!(step(&given::refunding()), Some(Step::Refund { charge: 1, refund: 1, amount: owed(100).amount }));
     for given in [given::barred(), given::requested(), given::refused(), given::approved(), given::cancelling()] {
         assert_eq!(step(&given), None);
     }
@@ -216,7 +226,7 @@ fn the_processor_is_called_for_charges_and_refunds_only() {
 fn c6_only_the_seller_has_a_paid_purchase_refunded() {
     let asked = Event::CancellationRequested(NOW);
     check(&given::approved(), Command::Cancel, NOW, Ok(&[asked]));
-    check(&given::cancelling(), void(), NOW, Ok(&[Event::RefundStarted(NOW)]));
+    check(&given::cancelling(), void(), NOW, Ok(&[refund_started(100)]));
     check(&given::cancelling(), keep(), NOW, Ok(&[Event::CancellationRefused(NOW)]));
     assert_eq!(state(&[given::cancelling(), vec![Event::CancellationRefused(NOW)]].concat()), State::Approved);
 }
@@ -245,16 +255,16 @@ fn a_cancellation_is_requested_once_and_not_during_a_charge() {
 
 #[test]
 fn a_purchase_voided_during_a_charge_is_refunded_when_the_processor_answers() {
-    check(&given::charging(), void(), NOW, Ok(&[Event::VoidNoted]));
+    check(&given::charging(), void(), NOW, Ok(&[Event::VoidNoted(0)]));
     check(&given::voided(), void(), NOW, Ok(&[]));
-    check(&given::voided(), Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), Event::RefundStarted(NOW)]));
+    check(&given::voided(), Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), refund_started(100)]));
     check(&given::voided(), Command::Refuse(1, "no".to_owned()), NOW, Ok(&[Event::Cancelled(NOW)]));
 }
 
 #[test]
 fn c4_a_paid_purchase_that_was_taken_back_is_refunded_once() {
-    check(&given::approved(), void(), NOW, Ok(&[Event::RefundStarted(NOW)]));
-    check(&given::refunding(), Command::Refunded, NOW, Ok(&[Event::Cancelled(NOW)]));
+    check(&given::approved(), void(), NOW, Ok(&[refund_started(100)]));
+    check(&given::refunding(), Command::Refunded(1), NOW, Ok(&[Event::Cancelled(NOW)]));
     for given in [given::refunding(), given::cancelled(), given::refunded()] {
         check(&given, void(), NOW, Ok(&[]));
     }
@@ -300,6 +310,8 @@ fn a_refusal_has_a_code_and_a_reason_that_clients_can_tell_apart() {
         Refusal::PaymentCancelled,
         Refusal::PaymentSettled,
         Refusal::PaymentProcessing,
+        Refusal::NothingPaid,
+        Refusal::RefundTooHigh(owed(1).amount),
     ];
     let reasons: std::collections::BTreeSet<_> = refusals.iter().map(|refusal| refusal.reason()).collect();
     assert_eq!(reasons.len(), refusals.len());
@@ -330,4 +342,85 @@ fn t8_a_charge_for_what_was_used_is_never_given_up() {
     let charge = Step::Charge { charge: 1, method: CARD.to_owned(), amount: owed(100).amount };
     assert_eq!(payment(&given).and_then(|payment| payment.next_step()), Some(charge));
     check(&given, Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), Event::Settled(NOW)]));
+}
+
+#[test]
+fn c13_a_seller_keeps_a_share_of_a_purchase_that_it_voids() {
+    let started = Event::RefundStarted(70, Then::Void { kept: 30 }, NOW);
+    check(&given::approved(), void_keeping(30), NOW, Ok(std::slice::from_ref(&started)));
+    let given = [given::approved(), vec![started]].concat();
+    check(&given, Command::Refunded(1), NOW, Ok(&[Event::Cancelled(NOW)]));
+    let cancelled = payment(&[given, vec![Event::Cancelled(NOW)]].concat()).expect("it is known");
+    assert_eq!((cancelled.state, cancelled.refunded), (State::Cancelled { refunded: true }, 70));
+    check(&given::approved(), void_keeping(100), NOW, Ok(&[Event::Cancelled(NOW)]));
+    // Nothing was paid: there is nothing to keep.
+    check(&given::requested(), void_keeping(30), NOW, Ok(&[Event::Cancelled(NOW)]));
+    let voided = [given::charging(), vec![Event::VoidNoted(30)]].concat();
+    let started = Event::RefundStarted(70, Then::Void { kept: 30 }, NOW);
+    check(&voided, Command::Approve(1), NOW, Ok(&[Event::Approved(NOW), started]));
+}
+
+#[test]
+fn x14_staff_refund_a_part_and_the_payment_is_what_it_was() {
+    for (given, then, after) in
+        [(given::approved(), Then::Approved, State::Approved), (given::settled(), Then::Settled, State::Settled)]
+    {
+        let started = [Event::Intervened(intervention()), Event::RefundStarted(40, then, NOW)];
+        check(&given, refund(40), NOW, Ok(&started));
+        let given = [given, started.to_vec()].concat();
+        check(&given, refund(40), NOW, Err(Refusal::PaymentProcessing));
+        check(&given, Command::Refunded(1), NOW, Ok(&[Event::PartRefunded(NOW)]));
+        let given = [given, vec![Event::PartRefunded(NOW)]].concat();
+        let refunded = payment(&given).expect("it is known");
+        assert_eq!((refunded.state, refunded.refunded), (after, 40));
+        check(&given, Command::Refunded(1), NOW, Ok(&[]));
+        check(&given, refund(61), NOW, Err(Refusal::RefundTooHigh(owed(60).amount)));
+        let next = [Event::Intervened(intervention()), Event::RefundStarted(60, then, NOW)];
+        check(&given, refund(60), NOW, Ok(&next));
+    }
+    for given in [given::requested(), given::refused(), given::cancelled(), given::refunded()] {
+        check(&given, refund(1), NOW, Err(Refusal::NothingPaid));
+    }
+    let dollars = Money { minor: 1, currency: Currency::parse("USD").expect("it is one") };
+    let refund = Command::Refund(intervention(), dollars);
+    check(&given::approved(), refund, NOW, Err(Refusal::RefundTooHigh(owed(100).amount)));
+}
+
+#[test]
+fn x14_a_purchase_that_is_voided_or_used_during_a_refund_ends_so() {
+    let refunding = [given::approved(), vec![Event::RefundStarted(40, Then::Approved, NOW)]].concat();
+    check(&refunding, void_keeping(30), NOW, Ok(&[Event::VoidNoted(30)]));
+    let voided = [refunding.clone(), vec![Event::VoidNoted(30)]].concat();
+    let rest = Event::RefundStarted(30, Then::Void { kept: 30 }, NOW);
+    check(&voided, Command::Refunded(1), NOW, Ok(&[Event::PartRefunded(NOW), rest]));
+    check(&refunding, settle(), NOW, Ok(&[Event::SettlementNoted]));
+    let settled = [refunding.clone(), vec![Event::SettlementNoted, Event::PartRefunded(NOW)]].concat();
+    assert_eq!(state(&settled), State::Settled);
+    check(&refunding, Command::Cancel, NOW, Err(Refusal::PaymentProcessing));
+    check(&refunding, charge(), NOW, Ok(&[]));
+}
+
+#[test]
+fn x14_a_customer_whose_card_is_silent_pays_with_another_one() {
+    let with = |method: &str| Command::Charge { method: method.to_owned(), collect: None };
+    check(&given::charging(), with("other"), NOW, Err(Refusal::PaymentProcessing));
+    let silent = given::charging_for_the(1);
+    let replaced = Event::MethodReplaced("other".to_owned());
+    check(&silent, with("other"), NOW, Ok(std::slice::from_ref(&replaced)));
+    let given = [silent, vec![replaced]].concat();
+    check(&given, with("other"), NOW, Ok(&[]));
+    assert_eq!(
+        payment(&given).and_then(|payment| payment.next_step()),
+        Some(Step::GiveUp(1)),
+        "before the next charge"
+    );
+    // The answer of the first card came too late: it is being voided.
+    check(&given, Command::Approve(1), NOW, Ok(&[]));
+    let next = Event::ChargeStarted("other".to_owned(), seconds(2));
+    check(&given, Command::Refuse(1, "voided".to_owned()), NOW, Ok(std::slice::from_ref(&next)));
+    let given = [given, vec![next]].concat();
+    let charge = Step::Charge { charge: 2, method: "other".to_owned(), amount: owed(100).amount };
+    assert_eq!(payment(&given).and_then(|payment| payment.next_step()), Some(charge));
+    check(&given, Command::Approve(1), NOW, Ok(&[]));
+    check(&given, Command::Approve(2), NOW, Ok(&[Event::Approved(NOW)]));
 }

@@ -124,7 +124,7 @@ impl Store for Wash {
         };
         match event {
             Event::Sold(..) => about.publish(&PurchaseMade { purchase: Some(purchase) }),
-            Event::TakenBack => about.publish(&PurchaseVoided { purchase_id }),
+            Event::TakenBack => about.publish(&PurchaseVoided { purchase_id, kept: None }),
             Event::Washed => about.publish(&PurchaseUsed { purchase_id }),
         }
     }

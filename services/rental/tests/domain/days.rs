@@ -16,6 +16,8 @@ fn region(zone: &str) -> Region {
         pay_within: PAY_WITHIN,
         longest_days: 90,
         horizon: DAY * 730,
+        unpaid_reservations: 3,
+        terms: TERMS,
     }
 }
 

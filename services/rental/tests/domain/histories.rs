@@ -38,26 +38,28 @@ impl Stored {
 fn commands() -> impl Strategy<Value = Command> {
     let number = || (10u64..18).prop_map(reservation_id);
     prop_oneof![
-        1 => Just(Command::Register(car(), won(RATE_MINOR))),
+        1 => Just(register(won(RATE_MINOR))),
         1 => Just(Command::Retire(car())),
         // The server chooses the id of a new reservation: each has a number of its own.
         8 => (10u64..18, 0u64..60, 1u64..40)
             .prop_map(|(number, start, long)| reserve(number, hours(start, start + long), long.div_ceil(24) as u32)),
-        2 => number().prop_map(Command::Cancel),
+        2 => number().prop_map(|id| Command::Cancel(id, None)),
         4 => number().prop_map(|id| Command::Rent(id, payment())),
-        3 => number().prop_map(Command::Return),
+        3 => number().prop_map(|id| Command::Return(id, None, TERMS)),
         2 => (number(), 1u8..6).prop_map(|(id, stars)| Command::Rate(id, stars)),
-        1 => number().prop_map(Command::TakeBack),
+        1 => number().prop_map(|id| Command::TakeBack(id, TERMS)),
         1 => number().prop_map(Command::Drop),
+        1 => number().prop_map(|id| Command::Cancel(id, Some(intervention()))),
+        1 => number().prop_map(Command::PayLateFee),
         1 => Just(Command::Lapse),
     ]
 }
 
 /// Commands, with the minutes that pass before each.
 fn histories() -> impl Strategy<Value = Vec<(u64, Command)>> {
-    let step = (0u64..40, commands());
+    let step = (0u64..180, commands());
     proptest::collection::vec(step, 1..60).prop_map(|mut steps| {
-        steps.insert(0, (0, Command::Register(car(), won(RATE_MINOR))));
+        steps.insert(0, (0, register(won(RATE_MINOR))));
         steps
     })
 }

@@ -8,9 +8,12 @@ mod policy;
 
 use std::time::Duration;
 
-use chassis::values::{Currency, Money, Period};
+use chassis::values::{Currency, Intervention, Money, Period};
 use chassis::{Aggregate, Timestamp};
-use rental::domain::{Calendar, CarId, Cause, Command, Event, PaymentId, Refusal, Reservation, ReservationId, State};
+use rental::domain::{
+    Calendar, CarId, CarName, Cause, Command, Event, LateFee, PaymentId, Refusal, Reservation, ReservationId, State,
+    Terms,
+};
 
 /// 2026-07-01T00:00:00Z.
 const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
@@ -43,12 +46,45 @@ fn won(minor: i64) -> Money {
 }
 
 fn registered() -> Event {
-    Event::Registered(car(), won(RATE_MINOR))
+    Event::Registered(car(), won(RATE_MINOR), name(), "sol".to_owned())
+}
+
+fn register(rate: Money) -> Command {
+    Command::Register { car: car(), rate, name: name(), owner: "sol".to_owned() }
+}
+
+fn name() -> CarName {
+    CarName { model: "K5".to_owned(), plate: "12가 3456".to_owned() }
+}
+
+/// Free until 12 hours before, then a half; 7,000 won for each hour late.
+const TERMS: Terms = Terms {
+    free_until: Duration::from_secs(12 * 3_600),
+    kept_percent: 50,
+    late_fee: Money { minor: 7_000, currency: Currency::WON },
+};
+
+fn intervention() -> Intervention {
+    Intervention { staff: "sol".to_owned(), reason: "the customer is away".to_owned(), at: NOW }
+}
+
+fn cancel(number: u64) -> Command {
+    Command::Cancel(id(number), None)
+}
+
+fn bring_back(number: u64) -> Command {
+    Command::Return(id(number), None, TERMS)
+}
+
+fn take_back(number: u64) -> Command {
+    Command::TakeBack(id(number), TERMS)
 }
 
 fn reserve(number: u64, period: Period, days: u32) -> Command {
     let (customer, currency) = ("ann".to_owned(), won(0).currency);
-    Command::Reserve { id: id(number), customer, period, days, currency, expected_price: None, pay_within: PAY_WITHIN }
+    let (id, time_zone) = (id(number), "Asia/Seoul".to_owned());
+    let pay_within = PAY_WITHIN;
+    Command::Reserve { id, customer, period, days, currency, expected_price: None, pay_within, time_zone, unpaid: 3 }
 }
 
 fn reserved(number: u64, period: Period, days: u32) -> Event {
@@ -56,6 +92,12 @@ fn reserved(number: u64, period: Period, days: u32) -> Event {
         customer: "ann".to_owned(),
         period,
         days,
+        car: name(),
+        time_zone: "Asia/Seoul".to_owned(),
+        kept: None,
+        overdue: false,
+        late_fee: None,
+        intervention: None,
         price: won(RATE_MINOR * i64::from(days)),
         state: State::Reserved { expires: NOW + PAY_WITHIN },
         stars: None,
@@ -79,7 +121,7 @@ fn check(given: &[Event], when: Command, now: Timestamp, then: Result<&[Event], 
 }
 
 fn cancelled(number: u64, cause: Cause, now: Timestamp) -> Event {
-    Event::Cancelled(id(number), cause, now)
+    Event::Cancelled(id(number), cause, None, now)
 }
 
 fn reservation_id(number: u64) -> ReservationId {

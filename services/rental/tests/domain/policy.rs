@@ -1,13 +1,13 @@
 //! Each row of the policy's table, events about other sellers, and malformed events.
 
 use chassis::{Envelope, Malformed};
-use contracts::fleet::v1::{Car, CarRegistered};
+use contracts::fleet::v1::{Car, CarRegistered, CarTransferred};
 use contracts::money::v1::Money as MoneyMessage;
 use contracts::payment::v1::{
     Payment, PaymentApproved, PaymentCancellationRequested, PaymentCancelled, PaymentRequested,
 };
 use prost::{Message, Name};
-use rental::policy::{policy, reference};
+use rental::policy::{late_fee_reference, policy, reference};
 
 use super::*;
 
@@ -28,7 +28,16 @@ fn event<M: Message + Name>(message: &M) -> Envelope {
 
 fn registered(car_id: &str, currency_code: &str) -> CarRegistered {
     let daily_rate = Some(MoneyMessage { currency_code: currency_code.to_owned(), amount_minor: RATE_MINOR });
-    CarRegistered { car: Some(Car { car_id: car_id.to_owned(), daily_rate, ..Car::default() }) }
+    CarRegistered {
+        car: Some(Car {
+            car_id: car_id.to_owned(),
+            daily_rate,
+            model: name().model,
+            plate: name().plate,
+            owner_id: "sol".to_owned(),
+            ..Car::default()
+        }),
+    }
 }
 
 fn paid(seller_reference: &str) -> Option<Payment> {
@@ -46,20 +55,20 @@ fn sold_by(seller: &str) -> Option<Payment> {
 
 #[track_caller]
 fn check(event: &Envelope, then: &[Command]) {
-    let commands = policy().react(event).expect("the event is right");
+    let commands = policy(TERMS).react(event).expect("the event is right");
     assert_eq!(commands, then.iter().map(|command| (car(), command.clone())).collect::<Vec<_>>());
 }
 
 #[track_caller]
 fn check_malformed(event: &Envelope, then: &str) {
-    let reaction = policy().react(event).map_err(|Malformed(what)| what);
+    let reaction = policy(TERMS).react(event).map_err(|Malformed(what)| what);
     assert!(reaction.as_ref().is_err_and(|what| what.contains(then)), "{reaction:?}");
 }
 
 #[test]
 fn c10_a_registered_car_gets_a_calendar() {
     let registered = registered(&car().to_string(), "KRW");
-    check(&event(&registered), &[Command::Register(car(), won(RATE_MINOR))]);
+    check(&event(&registered), &[register(won(RATE_MINOR))]);
 }
 
 #[test]
@@ -73,7 +82,7 @@ fn c5_an_approved_payment_rents() {
 #[test]
 fn c6_a_payment_that_is_to_be_cancelled_takes_the_rental_back() {
     let ours = reference(car());
-    check(&event(&PaymentCancellationRequested { payment: paid(&ours) }), &[Command::TakeBack(id(7))]);
+    check(&event(&PaymentCancellationRequested { payment: paid(&ours) }), &[take_back(7)]);
 }
 
 #[test]
@@ -110,4 +119,17 @@ fn an_event_that_breaks_its_contract_is_malformed() {
     check_malformed(&event(&PaymentApproved { payment: Some(unpaid) }), "payment_id");
     let garbage = Envelope { body: vec![0xff], ..event(&PaymentApproved { payment: None }) };
     check_malformed(&garbage, "");
+}
+
+#[test]
+fn x12_a_transferred_car_has_its_new_owner() {
+    let car = Some(Car { car_id: car().to_string(), owner_id: "hana".to_owned(), ..Car::default() });
+    check(&event(&CarTransferred { car }), &[Command::Transfer(super::car(), "hana".to_owned())]);
+}
+
+#[test]
+fn c14_a_payment_of_a_late_fee_pays_it_and_rents_nothing() {
+    let fee = paid(&late_fee_reference(car(), id(7))).map(|payment| Payment { seller: "rental".to_owned(), ..payment });
+    check(&event(&PaymentApproved { payment: fee.clone() }), &[Command::PayLateFee(id(7))]);
+    check(&event(&PaymentCancelled { payment: fee }), &[]);
 }

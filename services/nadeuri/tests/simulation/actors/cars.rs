@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use contracts::fleet::v1::{Car, RegisterCarRequest, RemoveCarRequest};
 use contracts::money::v1::Money;
-use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest};
+use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest, RefundPaymentRequest};
 use contracts::period::v1::Period;
 use contracts::place::v1::Place;
 use contracts::rental::v1::{
@@ -57,11 +57,22 @@ impl Customer {
     async fn step(&self, step: u64, reservation: &Reservation) {
         let id = &reservation.reservation_id;
         match step {
+            // Staff refund a part.
+            3 if self.me.random.pick(0..4) == 0 => self.refund_a_part(id).await,
             2..=5 => self.rent(id).await,
             6 => self.cancel(id).await,
             7 => {
                 self.bring_back(id).await;
                 self.rate(id).await;
+            }
+            9 if self.me.random.pick(0..2) == 0 => {
+                let (reservation_id, reason) = (id.clone(), "the customer is away".to_owned());
+                let (staff, is_return) = (self.me.with_role("admin"), self.me.random.pick(0..2) == 0);
+                if is_return {
+                    staff.ask(ReturnCarRequest { reservation_id, reason, ..Default::default() }).await;
+                } else {
+                    staff.ask(CancelReservationRequest { reservation_id, reason, ..Default::default() }).await;
+                }
             }
             8 | 9 => self.through_payment(id, step == 8).await,
             // Pays and cancels: `payment` has the payment, but `rental` does not know it yet.
@@ -109,7 +120,8 @@ impl Customer {
 
     async fn reserve(&self, car: &str) {
         let hour = |hours: u64| (self.me.runtime.now() + Duration::from_secs(3_600 * hours)).to_proto();
-        let start = 1 + self.me.random.pick(0..5) * 24;
+        // One that begins now can be brought back in this run.
+        let start = self.me.random.pick(0..5).saturating_sub(2) * 24;
         let end = start + 24 * self.me.random.pick(1..3);
         let period = Period { start_time: Some(hour(start)), end_time: Some(hour(end)) };
         let request = ReserveCarRequest { car_id: car.to_owned(), period: Some(period), ..Default::default() };
@@ -144,6 +156,17 @@ impl Customer {
 
     fn method(&self) -> String {
         if self.me.random.pick(0..5) == 0 { "sandbox-decline" } else { "sandbox-approve" }.to_owned()
+    }
+
+    async fn refund_a_part(&self, reservation_id: &str) {
+        let request = ListPaymentsRequest { purchase_id: reservation_id.to_owned(), ..Default::default() };
+        let Some(payment) = self.me.call(request).await.ok().and_then(|mut listed| listed.payments.pop()) else {
+            return;
+        };
+        let amount = Some(Money { currency_code: "KRW".to_owned(), amount_minor: 3_000 });
+        let (payment_id, reason) = (payment.payment_id, "the car was dirty".to_owned());
+        let refund = RefundPaymentRequest { payment_id, amount, reason, ..Default::default() };
+        self.me.with_role("admin").ask(refund).await;
     }
 
     /// Pays or cancels through `payment` instead of `rental`.

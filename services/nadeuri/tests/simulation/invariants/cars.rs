@@ -67,6 +67,13 @@ impl Cars {
     }
 }
 
+impl Cars {
+    /// Whether a purchase is the late fee of a rental.
+    pub fn charged(&self, purchase: &str) -> bool {
+        self.reservations.values().any(|reservation| reservation.late_fee_id == purchase)
+    }
+}
+
 /// Checks all of them.
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     no_car_was_ever_promised_twice(seen)?;
@@ -79,9 +86,11 @@ pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
 pub fn may_come_from_a_call(event: &Event) -> Result<Option<bool>, String> {
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "fleet.v1.CarStatusChanged" | "fleet.v1.CarRated" | "rental.v1.RentalCancellationRefused" => Some(false),
+        "rental.v1.RentalOverdue" | "rental.v1.CarDelayed" | "rental.v1.LateFeePaid" => Some(false),
         "rental.v1.ReservationCancelled" => {
             let cancelled = ReservationCancelled::decode(body(event)).map_err(|error| error.to_string())?;
-            Some(cancelled.reservation.unwrap_or_default().cancellation_cause() == CancellationCause::Customer)
+            let cause = cancelled.reservation.unwrap_or_default().cancellation_cause();
+            Some(matches!(cause, CancellationCause::Customer | CancellationCause::Staff))
         }
         _ => None,
     })
@@ -104,12 +113,22 @@ pub fn required_events(seen: &Seen) -> Vec<(&'static str, &str)> {
 }
 
 /// The events that customers are notified of.
-pub const NOTIFIED: &[&str] = &["CarReserved", "CarRented", "CarReturned", "ReservationCancelled"];
+pub const NOTIFIED: &[&str] = &[
+    "CarReserved",
+    "CarRented",
+    "CarReturned",
+    "ReservationCancelled",
+    "RentalOverdue",
+    "CarDelayed",
+    "LateFeeCharged",
+    "PaymentRefunded",
+];
 
 /// Replays the calendars from their events, not only their final state.
 fn no_car_was_ever_promised_twice(seen: &Seen) -> Outcome {
     let mut changes: Vec<(String, i64, Reservation)> = Vec::new();
-    for event in seen.events.iter().filter(|event| event.source == "rental" && !event.r#type.ends_with("CarRetired")) {
+    let is_other = |kind: &str| kind.ends_with("CarRetired") || kind.ends_with("LateFeeCharged");
+    for event in seen.events.iter().filter(|event| event.source == "rental" && !is_other(&event.r#type)) {
         // The first field of each of these events is the reservation.
         let reservation =
             contracts::rental::v1::CarReserved::decode(body(event)).ok().and_then(|event| event.reservation);
@@ -149,13 +168,21 @@ fn every_flow_is_completed_or_compensated(harness: &Harness, seen: &Seen) -> Out
         let payment = seen.payments.get(id).ok_or_else(|| format!("reservation {id} has no payment"))?;
         let price = reservation.price.as_ref().map_or(0, |price| price.amount_minor);
         let held = harness.processor.holds(&payment.payment_id);
+        let minor = |money: &Option<contracts::money::v1::Money>| money.as_ref().map_or(0, |money| money.amount_minor);
+        let (refunded, kept) = (minor(&payment.refunded_amount), minor(&reservation.cancellation_fee));
         let (right_payment, right_sum) = match reservation.state() {
-            ReservationState::Rented => (PaymentState::Approved, price),
-            ReservationState::Returned => (PaymentState::Settled, price),
-            ReservationState::Cancelled => (PaymentState::Cancelled, 0),
+            ReservationState::Rented => (PaymentState::Approved, price - refunded),
+            ReservationState::Returned => (PaymentState::Settled, price - refunded),
+            // What staff refunded before may have been a part of what was to be kept.
+            ReservationState::Cancelled if refunded > 0 => (PaymentState::Cancelled, price - refunded),
+            ReservationState::Cancelled => {
+                (PaymentState::Cancelled, if payment.refunded { kept } else { held.min(kept) })
+            }
             state => return Err(format!("reservation {id} is still {} after its time", state.as_str_name())),
         };
-        if payment.state() != right_payment || held != right_sum {
+        // The seller keeps no more than its share.
+        let is_kept = reservation.state() != ReservationState::Cancelled || held <= kept;
+        if payment.state() != right_payment || held != right_sum || !is_kept {
             return Err(format!(
                 "reservation {id} is {}, its payment {} is {}, and the processor holds {held} of {price}",
                 reservation.state().as_str_name(),
