@@ -77,7 +77,7 @@ pub async fn ride_once(channel: Channel, number: u64, bike_id: String, look_agai
     let rent = RentBikeRequest { request_id: String::new(), bike_id };
     let ride_id = call(&channel, by(number, rent)).await?.ride.unwrap_or_default().ride_id;
     let place = Some(Place { name: "there".to_owned(), latitude: Some(37.5), longitude: Some(127.0) });
-    let bring_back = ReturnBikeRequest { request_id: String::new(), ride_id: ride_id.clone(), place };
+    let bring_back = ReturnBikeRequest { ride_id: ride_id.clone(), place, ..Default::default() };
     call(&channel, by(number, bring_back)).await?;
     loop {
         let request = ListBillsRequest { page_size: 1, state: BillState::Closed.into(), ..Default::default() };

@@ -13,7 +13,7 @@ use contracts::voucher::v1::VoucherState;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use crate::load::{call, known, nights};
+use crate::load::{by, call, known, nights, rider};
 
 /// The nights that a resort offers, from tomorrow on, after one for the preparation.
 const NIGHTS: u64 = 300;
@@ -52,20 +52,21 @@ pub async fn night(channel: Channel, resorts: &[String], number: u64, look_again
 
 async fn once(channel: Channel, resort_id: String, night: u64, look_again: Duration) -> Result<(), Status> {
     let reserve = ReserveStayRequest { resort_id, dates: Some(nights(1 + night, 1)), ..Default::default() };
-    let stay_id = call(&channel, Request::new(reserve)).await?.stay.unwrap_or_default().stay_id;
+    let guest = rider();
+    let stay_id = call(&channel, by(&guest, reserve)).await?.stay.unwrap_or_default().stay_id;
     let payment_id = loop {
         let request = ListPaymentsRequest { purchase_id: stay_id.clone(), ..Default::default() };
-        if let Some(payment) = call(&channel, Request::new(request)).await?.payments.into_iter().next() {
+        if let Some(payment) = call(&channel, by(&guest, request)).await?.payments.into_iter().next() {
             break payment.payment_id;
         }
         tokio::time::sleep(look_again).await;
     };
     let payment_method = "sandbox-approve".to_owned();
     let charge = ChargePaymentRequest { payment_id, payment_method, ..Default::default() };
-    call(&channel, Request::new(charge)).await?;
+    call(&channel, by(&guest, charge)).await?;
     loop {
         let request = GetStayRequest { stay_id: stay_id.clone() };
-        if let Ok(seen) = call(&channel, Request::new(request)).await
+        if let Ok(seen) = call(&channel, by(&guest, request)).await
             && seen.stay.is_some_and(|stay| stay.voucher_state() != VoucherState::Unspecified)
         {
             return Ok(());

@@ -32,6 +32,8 @@ pub struct Bike {
     pub id: BikeId,
     /// The name painted on it.
     pub name: String,
+    /// The subject of its owner; empty if it is older than owners.
+    pub owner: String,
     /// Where it is, or where it was taken; its position is known.
     pub place: Place,
     /// Its state.
@@ -78,8 +80,10 @@ pub struct Taking {
 /// Commands of a bike.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Register a bike of this name at a place.
-    Register(BikeId, String, Place, Condition),
+    /// Register a bike of this name, of an owner, at a place.
+    Register(BikeId, String, String, Place, Condition),
+    /// It has another owner.
+    Transfer(String),
     /// Remove it; if it is written off, also while a ride has it.
     Remove {
         /// The bike is lost.
@@ -97,7 +101,9 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It was registered.
-    Registered(BikeId, String, Place, Condition, Timestamp),
+    Registered(BikeId, String, String, Place, Condition, Timestamp),
+    /// It has another owner.
+    Transferred(String, Timestamp),
     /// It was removed.
     Removed(Timestamp),
     /// It was removed while a ride had it.
@@ -156,14 +162,17 @@ impl Aggregate for Bike {
     fn decide(bike: Option<&Bike>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Some(bike) = bike else {
             return match command {
-                Command::Register(id, name, place, condition) => {
-                    Ok(vec![Event::Registered(*id, name.clone(), place.clone(), *condition, now)])
+                Command::Register(id, name, owner, place, condition) => {
+                    let (name, owner) = (name.clone(), owner.clone());
+                    Ok(vec![Event::Registered(*id, name, owner, place.clone(), *condition, now)])
                 }
                 _ => Err(Refusal::NoSuchBike),
             };
         };
         match command {
             Command::Register(..) => Ok(vec![]),
+            Command::Transfer(owner) if *owner == bike.owner => Ok(vec![]),
+            Command::Transfer(owner) => Ok(vec![Event::Transferred(owner.clone(), now)]),
             Command::Remove { written_off } => match bike.state {
                 State::Free => Ok(vec![Event::Removed(now)]),
                 State::WithRide(ride) if *written_off => Ok(vec![Event::WrittenOff(ride, now)]),
@@ -183,9 +192,10 @@ impl Aggregate for Bike {
 
     fn evolve(bike: Option<Bike>, event: &Event) -> Bike {
         match (bike, event) {
-            (_, Event::Registered(id, name, place, condition, now)) => Bike {
+            (_, Event::Registered(id, name, owner, place, condition, now)) => Bike {
                 id: *id,
                 name: name.clone(),
+                owner: owner.clone(),
                 place: place.clone(),
                 state: State::Free,
                 condition: *condition,
@@ -233,6 +243,7 @@ impl Bike {
         let end = |taking: Option<&mut Taking>| taking.into_iter().for_each(|taking| taking.is_over = true);
         match event {
             Event::Registered(..) => {}
+            Event::Transferred(owner, _) => self.owner.clone_from(owner),
             Event::Removed(_) | Event::WrittenOff(..) => self.state = State::Removed,
             Event::Taken(ride, customer, _) => {
                 self.takings.insert(*ride, Taking { customer: customer.clone(), is_over: false });
@@ -251,6 +262,7 @@ impl Bike {
             Event::Inspected(_, _, condition, _) => self.condition = *condition,
         }
         if let Event::Removed(now)
+        | Event::Transferred(_, now)
         | Event::WrittenOff(_, now)
         | Event::Taken(_, _, now)
         | Event::GivenBack(_, _, now)
@@ -270,7 +282,7 @@ impl Event {
             | Event::GivenBack(ride, ..)
             | Event::GiveBackRefused(ride, _)
             | Event::Barred(ride, _) => Some(*ride),
-            Event::Registered(..) | Event::Removed(_) | Event::Inspected(..) => None,
+            Event::Registered(..) | Event::Transferred(..) | Event::Removed(_) | Event::Inspected(..) => None,
         }
     }
 }
@@ -280,7 +292,7 @@ impl Command {
     pub fn ride(&self) -> Option<RideId> {
         match self {
             Command::Take(ride, _) | Command::GiveBack(ride, ..) => Some(*ride),
-            Command::Register(..) | Command::Remove { .. } | Command::Inspect(..) => None,
+            Command::Register(..) | Command::Transfer(_) | Command::Remove { .. } | Command::Inspect(..) => None,
         }
     }
 }

@@ -19,7 +19,7 @@ pub const CONTEXT: Context = Context {
     about: "bikes: status, place, battery",
     migrations: chassis::migrations!(),
     calls: &[],
-    personal: &[Personal::subject("takings", "customer")],
+    personal: &[Personal::subject("takings", "customer"), Personal::subject("bikes", "owner")],
     start,
 };
 

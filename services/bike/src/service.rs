@@ -49,16 +49,28 @@ impl BikeApi for Service {
             (name, place, fields.take("state", usable), battery(fields, request.battery_percent))
         })?;
         let id = self.runtime.ids.mint(self.runtime.now());
-        let command = Command::Register(id, name, place, Condition { battery_percent, usable });
+        let (owner, condition) = (call.caller.subject().to_owned(), Condition { battery_percent, usable });
+        let command = Command::Register(id, name, owner, place, condition);
         let bike = self.writer.handle(call.command(id, command)).await?;
         Ok(RegisterBikeResponse { bike: Some(bike) })
     }
 
     async fn remove_bike(&self, call: Call, request: RemoveBikeRequest) -> Result<RemoveBikeResponse, Error> {
         let id = call.parse(|fields| fields.id("bike_id", &request.bike_id))?;
+        let own = self.loader.get(id).await?.filter(|bike| call.is_staff_of(&bike.owner));
+        own.ok_or_else(|| Error::not_found("bike", id))?;
         let command = Command::Remove { written_off: request.written_off };
         let bike = self.writer.handle(call.command(id, command)).await?;
         Ok(RemoveBikeResponse { bike: Some(bike) })
+    }
+
+    async fn transfer_bike(&self, call: Call, request: TransferBikeRequest) -> Result<TransferBikeResponse, Error> {
+        let (id, owner) = call.parse(|fields| {
+            let id = fields.id("bike_id", &request.bike_id);
+            (id, fields.subject("owner_id", &request.owner_id))
+        })?;
+        let bike = self.writer.handle(call.command(id, Command::Transfer(owner))).await?;
+        Ok(TransferBikeResponse { bike: Some(bike) })
     }
 
     async fn get_bike(&self, call: Call, request: GetBikeRequest) -> Result<GetBikeResponse, Error> {

@@ -19,6 +19,7 @@ chassis::table! {
     bikes (id) of Bike as BikeRow with version {
         id: BikeId as SqlUuid,
         name: String as Text,
+        owner: String as Text,
         created_at: Timestamp as SqlTime,
         updated_at: Timestamp as SqlTime,
     }
@@ -90,6 +91,7 @@ impl Store for Bike {
         let about = |flow| Publication::about(self.id, flow);
         match event {
             Event::Registered(..) => about(this).publish(&proto::BikeRegistered { bike }),
+            Event::Transferred(..) => about(this).publish(&proto::BikeTransferred { bike }),
             Event::Removed(_) => about(this).publish(&proto::BikeRemoved { bike }),
             Event::WrittenOff(ride, _) => {
                 let customer_id = self.takings.get(ride).map(|taking| taking.customer.clone()).unwrap_or_default();
@@ -160,6 +162,7 @@ impl From<&Bike> for proto::Bike {
             usable: bike.condition.usable,
             create_time: Some(bike.created_at.to_proto()),
             update_time: Some(bike.updated_at.to_proto()),
+            owner_id: bike.owner.clone(),
         }
     }
 }

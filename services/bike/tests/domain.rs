@@ -27,7 +27,7 @@ fn place(name: &str) -> Place {
 }
 
 fn registered() -> Event {
-    Event::Registered(id(1), "S-1".to_owned(), place("City Hall"), GOOD, NOW)
+    Event::Registered(id(1), "S-1".to_owned(), "hana".to_owned(), place("City Hall"), GOOD, NOW)
 }
 
 fn take(number: u64) -> Command {
@@ -67,6 +67,14 @@ fn bike(given: &[Event]) -> Option<Bike> {
 fn check(given: &[Event], when: Command, then: Result<&[Event], Refusal>) {
     let decided = Bike::decide(bike(given).as_ref(), &when, NOW);
     assert_eq!(decided, then.map(<[Event]>::to_vec), "given {given:?}, when {when:?}");
+}
+
+#[test]
+fn x12_a_bike_has_another_owner() {
+    let transferred = Event::Transferred("sol".to_owned(), NOW);
+    check(&[registered()], Command::Transfer("sol".to_owned()), Ok(&[transferred.clone()]));
+    check(&[registered(), transferred.clone()], Command::Transfer("sol".to_owned()), Ok(&[]));
+    assert_eq!(bike(&[registered(), transferred]).map(|bike| bike.owner).as_deref(), Some("sol"));
 }
 
 #[test]

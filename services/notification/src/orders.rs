@@ -6,7 +6,7 @@ use contracts::order::v1::{
 };
 
 use crate::template::{Rendered, Templates, render};
-use crate::text;
+use crate::text::{self, because};
 
 /// Registers the templates.
 pub fn register(templates: Templates) -> Templates {
@@ -55,9 +55,10 @@ fn cancelled(order: &Order, what: String, price: String) -> String {
         CancellationCause::Customer => "was cancelled by you",
         CancellationCause::Payment => "was cancelled because you cancelled its payment",
         CancellationCause::OutOfStock => "had to be cancelled by us: there is not enough left",
-        CancellationCause::Unspecified => "was cancelled",
+        CancellationCause::Staff | CancellationCause::Unspecified => "was cancelled",
     };
-    format!("Your order of {what} {why}. We give {price} back to you.")
+    let because = because(order.intervention.as_ref());
+    format!("Your order of {what} {why}. We give {price} back to you.{because}")
 }
 
 fn cancellation_refused(order: &Order, what: String, _: String) -> String {

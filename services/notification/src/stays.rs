@@ -7,7 +7,7 @@ use contracts::stay::v1::{
 use contracts::voucher::v1::{Voucher, VoucherIssued};
 
 use crate::template::{Rendered, Templates, Text, render};
-use crate::text::{amount, dates, moment};
+use crate::text::{amount, because, dates, moment};
 
 /// Registers the templates.
 pub fn register(templates: Templates) -> Templates {
@@ -49,10 +49,11 @@ fn cancelled(stay: &Stay, place: String) -> Text {
         CancellationCause::Payment => "was cancelled because you cancelled its payment",
         CancellationCause::Unpaid => "was cancelled because it was not paid in time",
         CancellationCause::Resort => "had to be cancelled by us: the resort could not keep it for you",
-        CancellationCause::Unspecified => "was cancelled",
+        CancellationCause::Staff | CancellationCause::Unspecified => "was cancelled",
     };
+    let because = because(stay.intervention.as_ref());
     let voucher = if stay.payment_id.is_empty() { "" } else { " Its voucher can't be used any more." };
-    Ok(format!("Your stay at {place} {why}.{voucher}"))
+    Ok(format!("Your stay at {place} {why}.{voucher}{because}"))
 }
 
 fn cancellation_refused(stay: &Stay, place: String) -> Text {

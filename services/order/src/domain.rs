@@ -21,7 +21,7 @@
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::values::Money;
+use chassis::values::{Intervention, Money};
 use chassis::{Aggregate, Timestamp};
 
 chassis::ids! {
@@ -47,6 +47,8 @@ pub struct Order {
     pub state: State,
     /// The payment that paid it.
     pub payment_id: Option<PaymentId>,
+    /// What staff did about it last.
+    pub intervention: Option<Intervention>,
     /// When the draft was written.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -115,6 +117,8 @@ pub enum Cause {
     Payment,
     /// There was not enough of the product.
     OutOfStock,
+    /// Staff cancelled it.
+    Staff,
 }
 
 /// Commands of an order.
@@ -128,8 +132,8 @@ pub enum Command {
     Confirm,
     /// There was not enough in stock.
     Reject,
-    /// The customer cancels it.
-    Cancel,
+    /// The customer cancels it, or staff do in their place.
+    Cancel(Option<Intervention>),
     /// The customer wants the money back.
     TakeBack,
     /// The customer cancelled the payment before paying.
@@ -149,6 +153,8 @@ pub enum Command {
 pub enum Event {
     /// The draft was written.
     Drafted(Box<Order>),
+    /// Staff act in the customer's place: what they did follows.
+    Intervened(Intervention),
     /// It was not paid in time.
     Lapsed(Timestamp),
     /// It was paid.
@@ -221,7 +227,7 @@ impl Aggregate for Order {
             (State::Draft { expires }, Command::Lapse) if expires <= now => vec![Event::Lapsed(now)],
             (State::Placed, Command::Confirm) => vec![Event::Confirmed(now)],
             (State::Placed, Command::Reject) => vec![Event::Cancelled(Cause::OutOfStock, now)],
-            (_, Command::Cancel) => order.decide_cancel(now)?,
+            (_, Command::Cancel(by)) => order.decide_cancel(by.as_ref(), now)?,
             (_, Command::TakeBack) => order.decide_take_back(now),
             (_, Command::Dispatch) => order.dispatched(now),
             (State::Confirmed | State::Delivering | State::Cancelling(_), Command::Complete) => {
@@ -256,6 +262,7 @@ impl Order {
             purchase: purchase.clone(),
             state: State::Draft { expires: now + pay_within },
             payment_id: None,
+            intervention: None,
             created_at: now,
             updated_at: now,
         }
@@ -266,15 +273,17 @@ impl Order {
         !matches!(self.state, State::Draft { .. } | State::Lapsed)
     }
 
-    fn decide_cancel(&self, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        match self.state {
-            State::Draft { .. } | State::Lapsed => Err(Refusal::NoSuchOrder),
-            State::Placed => Ok(vec![Event::Cancelled(Cause::Customer, now)]),
-            State::Confirmed => Ok(vec![Event::CancellationRequested(Cause::Customer, now)]),
-            State::Delivering => Err(Refusal::DeliveryStarted),
-            State::Delivered => Err(Refusal::OrderDelivered),
-            State::Cancelling(_) | State::Cancelled(_) => Ok(vec![]),
-        }
+    fn decide_cancel(&self, by: Option<&Intervention>, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let cause = if by.is_some() { Cause::Staff } else { Cause::Customer };
+        let cancelled = match self.state {
+            State::Draft { .. } | State::Lapsed => return Err(Refusal::NoSuchOrder),
+            State::Placed => Event::Cancelled(cause, now),
+            State::Confirmed => Event::CancellationRequested(cause, now),
+            State::Delivering => return Err(Refusal::DeliveryStarted),
+            State::Delivered => return Err(Refusal::OrderDelivered),
+            State::Cancelling(_) | State::Cancelled(_) => return Ok(vec![]),
+        };
+        Ok(by.map(|by| Event::Intervened(by.clone())).into_iter().chain([cancelled]).collect())
     }
 
     fn decide_take_back(&self, now: Timestamp) -> Vec<Event> {
@@ -299,6 +308,10 @@ impl Order {
     fn apply(&mut self, event: &Event) {
         let (state, now) = match event {
             Event::Drafted(_) | Event::CancellationRefused => return,
+            Event::Intervened(intervention) => {
+                self.intervention = Some(intervention.clone());
+                return;
+            }
             Event::Lapsed(now) => (State::Lapsed, now),
             Event::Placed(payment, now) => {
                 self.payment_id = Some(*payment);

@@ -25,7 +25,10 @@ pub const CONTEXT: Context = Context {
     about: "orders: paid, confirmed, delivered, cancelled",
     migrations: chassis::migrations!(),
     calls: &["payment"],
-    personal: &[Personal::details("orders", "customer", &["address"], &[], &[])],
+    personal: &[
+        Personal::details("orders", "customer", &["address", "intervention_reason"], &[], &[]),
+        Personal::subject("orders", "intervened_by"),
+    ],
     start,
 };
 

@@ -159,8 +159,9 @@ impl OrderApi for Service {
 
     async fn cancel_order(&self, call: Call, request: CancelOrderRequest) -> Result<CancelOrderResponse, Error> {
         let id = call.parse(|fields| fields.id("order_id", &request.order_id))?;
-        self.visible(Some(call.caller.subject()), id).await?;
-        let order = self.writer.handle(call.command(id, Command::Cancel)).await?;
+        let customer = self.visible(call.own(), id).await?.purchase.customer;
+        let by = call.intervention(&customer, &request.reason, self.runtime.now())?;
+        let order = self.writer.handle(call.command(id, Command::Cancel(by))).await?;
         Ok(CancelOrderResponse { order: Some(order) })
     }
 

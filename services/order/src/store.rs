@@ -4,7 +4,7 @@ mod offers;
 
 use chassis::db::{Column as _, Name, prelude::*};
 use chassis::page::Cursor;
-use chassis::values::{Currency, Money};
+use chassis::values::{Currency, Intervention, Money};
 use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest};
 use contracts::order::v1::{self as proto, CancellationCause, OrderState};
 
@@ -30,6 +30,10 @@ chassis::table! {
         is_order: bool as Bool = order.is_order(),
         cause: Name<CancellationCause> as Text = Name(cause(order.state)),
         expires_at: Option<Timestamp> as Nullable<SqlTime> = order.state.expires(),
+        intervened_by: Option<String> as Nullable<Text> = order.intervention.as_ref().map(|it| it.staff.clone()),
+        intervention_reason: Option<String> as Nullable<Text> =
+            order.intervention.as_ref().map(|it| it.reason.clone()),
+        intervened_at: Option<Timestamp> as Nullable<SqlTime> = order.intervention.as_ref().map(|it| it.at),
     }
     fields |row, corrupt| {
         purchase: Purchase {
@@ -40,6 +44,7 @@ chassis::table! {
             price: Money { minor: row.price_minor, currency: row.currency },
             address: row.address,
         },
+        intervention: Intervention::from_columns(row.intervened_by, row.intervention_reason, row.intervened_at),
         state: match (Name::parse(&row.state), row.expires_at, Cause::from_stored(row.cause)) {
             (Some(OrderState::Draft), Some(expires), None) => State::Draft { expires },
             (Some(OrderState::Lapsed), None, None) => State::Lapsed,
@@ -54,7 +59,7 @@ chassis::table! {
     }
 }
 
-chassis::names!(Cause is CancellationCause: Customer, Payment, OutOfStock);
+chassis::names!(Cause is CancellationCause: Customer, Payment, OutOfStock, Staff);
 
 impl Store for Order {
     type Answer = proto::Order;
@@ -79,6 +84,7 @@ impl Store for Order {
             Event::Cancelled(..) => about.publish(&proto::OrderCancelled { order }),
             Event::Dispatched(_) => about.publish(&proto::OrderDispatched { order }),
             Event::Delivered(_) => about.publish(&proto::OrderDelivered { order }),
+            Event::Intervened(_) => None,
         }
     }
 }
@@ -134,6 +140,7 @@ impl From<&Order> for proto::Order {
             create_time: Some(order.created_at.to_proto()),
             update_time: Some(order.updated_at.to_proto()),
             expire_time: order.state.expires().map(Timestamp::to_proto),
+            intervention: order.intervention.clone().map(Into::into),
         }
     }
 }

@@ -32,8 +32,10 @@ pub const MAX_STOCK: u64 = 1_000_000_000;
 pub struct Product {
     /// Its id.
     pub id: ProductId,
-    /// What managers publish about it.
+    /// What its owner publishes about it.
     pub listing: Listing,
+    /// The subject of its owner; empty if it is older than owners.
+    pub owner: String,
     /// The quantity in stock.
     pub stock: u64,
     /// The takings of the orders that a command is about.
@@ -44,7 +46,7 @@ pub struct Product {
     pub updated_at: Timestamp,
 }
 
-/// What managers publish about a product.
+/// What its owner publishes about a product.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
     /// Its name.
@@ -76,11 +78,13 @@ pub enum State {
 /// Commands of a product.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A manager adds a product with this stock.
-    Create(ProductId, Listing, u64),
-    /// A manager changes its price.
+    /// Staff add a product with this stock, and own it.
+    Create(ProductId, Listing, u64, String),
+    /// It has another owner.
+    Transfer(String),
+    /// Its price changes.
     Reprice(Money),
-    /// A manager adds this quantity to the stock.
+    /// This quantity is added to the stock.
     Add(u64),
     /// An order was placed for this quantity.
     Take(OrderId, u32),
@@ -92,7 +96,9 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It was added.
-    Created(ProductId, Listing, u64, Timestamp),
+    Created(ProductId, Listing, u64, String, Timestamp),
+    /// It has another owner.
+    Transferred(String, Timestamp),
     /// Its price changed.
     Repriced(Money, Timestamp),
     /// This quantity was added to the stock.
@@ -144,12 +150,16 @@ impl Aggregate for Product {
     fn decide(product: Option<&Product>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Some(product) = product else {
             return match command {
-                Command::Create(id, listing, stock) => Ok(vec![Event::Created(*id, listing.clone(), *stock, now)]),
+                Command::Create(id, listing, stock, owner) => {
+                    Ok(vec![Event::Created(*id, listing.clone(), *stock, owner.clone(), now)])
+                }
                 _ => Err(Refusal::NoSuchProduct),
             };
         };
         match command {
             Command::Create(..) => Ok(vec![]),
+            Command::Transfer(owner) if *owner == product.owner => Ok(vec![]),
+            Command::Transfer(owner) => Ok(vec![Event::Transferred(owner.clone(), now)]),
             Command::Reprice(price) if product.listing.price == *price => Ok(vec![]),
             Command::Reprice(price) => Ok(vec![Event::Repriced(*price, now)]),
             Command::Add(quantity) if product.stock.saturating_add(*quantity) > MAX_STOCK => Err(Refusal::TooMuchStock),
@@ -169,9 +179,10 @@ impl Aggregate for Product {
 
     fn evolve(product: Option<Product>, event: &Event) -> Product {
         let mut product = match (product, event) {
-            (_, Event::Created(id, listing, stock, now)) => Product {
+            (_, Event::Created(id, listing, stock, owner, now)) => Product {
                 id: *id,
                 listing: listing.clone(),
+                owner: owner.clone(),
                 stock: *stock,
                 takings: BTreeMap::new(),
                 created_at: *now,
@@ -182,6 +193,7 @@ impl Aggregate for Product {
         };
         match event {
             Event::Created(..) => {}
+            Event::Transferred(owner, now) => (product.owner, product.updated_at) = (owner.clone(), *now),
             Event::Repriced(price, now) => (product.listing.price, product.updated_at) = (*price, *now),
             Event::Added(quantity, now) => (product.stock, product.updated_at) = (product.stock + quantity, *now),
             Event::Taken(order, quantity, now) => {
@@ -209,7 +221,7 @@ impl Event {
     /// The order that the command or event is about.
     pub fn order(&self) -> Option<OrderId> {
         match self {
-            Event::Created(..) | Event::Repriced(..) | Event::Added(..) => None,
+            Event::Created(..) | Event::Transferred(..) | Event::Repriced(..) | Event::Added(..) => None,
             Event::Taken(order, ..)
             | Event::Refused(order, _)
             | Event::Restored(order, ..)
@@ -222,7 +234,7 @@ impl Command {
     /// The order that the command or event is about.
     pub fn order(&self) -> Option<OrderId> {
         match self {
-            Command::Create(..) | Command::Reprice(_) | Command::Add(_) => None,
+            Command::Create(..) | Command::Transfer(_) | Command::Reprice(_) | Command::Add(_) => None,
             Command::Take(order, _) | Command::Restore(order, _) => Some(*order),
         }
     }

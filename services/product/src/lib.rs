@@ -8,7 +8,7 @@ pub mod policy;
 mod service;
 mod store;
 
-use chassis::{Context, Host, StartError};
+use chassis::{Context, Host, Personal, StartError};
 use contracts::product::v1::product_service_server::ProductServiceServer;
 
 use crate::domain::Product;
@@ -19,7 +19,7 @@ pub const CONTEXT: Context = Context {
     about: "products and their stock: added, taken by orders, restored",
     migrations: chassis::migrations!(),
     calls: &[],
-    personal: &[],
+    personal: &[Personal::subject("products", "owner")],
     start,
 };
 

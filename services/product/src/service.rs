@@ -35,6 +35,14 @@ fn listing(fields: &mut Fields, product: &proto::Product) -> Option<(Listing, u6
     Some((Listing { name: name?, price: price? }, stock?))
 }
 
+impl Service {
+    /// Refuses staff who don't own the product.
+    async fn require_own(&self, call: &Call, id: ProductId) -> Result<(), Error> {
+        let own = self.loader.get(id).await?.filter(|product| call.is_staff_of(&product.owner));
+        own.map(drop).ok_or_else(|| Error::not_found("product", id))
+    }
+}
+
 impl ProductApi for Service {
     type Call = Call;
     type Error = Error;
@@ -45,7 +53,8 @@ impl ProductApi for Service {
             product.and_then(|product| listing(fields, &product))
         })?;
         let id = self.runtime.ids.mint(self.runtime.now());
-        let product = self.writer.handle(call.command(id, Command::Create(id, listing, stock))).await?;
+        let owner = call.caller.subject().to_owned();
+        let product = self.writer.handle(call.command(id, Command::Create(id, listing, stock, owner))).await?;
         Ok(CreateProductResponse { product: Some(product) })
     }
 
@@ -58,8 +67,22 @@ impl ProductApi for Service {
             let id = fields.id("product_id", &request.product_id);
             (id, Money::price(fields, "price", request.price.as_ref()))
         })?;
+        self.require_own(&call, id).await?;
         let product = self.writer.handle(call.command(id, Command::Reprice(price))).await?;
         Ok(RepriceProductResponse { product: Some(product) })
+    }
+
+    async fn transfer_product(
+        &self,
+        call: Call,
+        request: TransferProductRequest,
+    ) -> Result<TransferProductResponse, Error> {
+        let (id, owner) = call.parse(|fields| {
+            let id = fields.id("product_id", &request.product_id);
+            (id, fields.subject("owner_id", &request.owner_id))
+        })?;
+        let product = self.writer.handle(call.command(id, Command::Transfer(owner))).await?;
+        Ok(TransferProductResponse { product: Some(product) })
     }
 
     async fn add_stock(&self, call: Call, request: AddStockRequest) -> Result<AddStockResponse, Error> {
@@ -67,6 +90,7 @@ impl ProductApi for Service {
             let id = fields.id("product_id", &request.product_id);
             (id, count(fields, "quantity", request.quantity, 1))
         })?;
+        self.require_own(&call, id).await?;
         let product = self.writer.handle(call.command(id, Command::Add(quantity))).await?;
         Ok(AddStockResponse { product: Some(product) })
     }

@@ -13,6 +13,7 @@ chassis::table! {
     /// A product without its takings.
     products (id) of Product as ProductRow with version {
         id: ProductId as SqlUuid,
+        owner: String as Text,
         created_at: Timestamp as SqlTime,
         updated_at: Timestamp as SqlTime,
     }
@@ -73,6 +74,7 @@ impl Store for Product {
         let about = Publication::about(self.id, event.order().map_or(self.id.uuid(), OrderId::uuid));
         match event {
             Event::Created(..) => about.publish(&proto::ProductCreated { product }),
+            Event::Transferred(..) => about.publish(&proto::ProductTransferred { product }),
             Event::Repriced(..) => about.publish(&proto::ProductRepriced { product }),
             Event::Added(..) => about.publish(&proto::StockAdded { product }),
             Event::Taken(..) => about.publish(&proto::StockTaken { taking }),
@@ -107,6 +109,7 @@ impl Product {
             product_id: self.id.to_string(),
             quantity: taking.quantity as i32,
             state: TakingState::from(taking.state).into(),
+            stock: Some(self.stock as i64),
         })
     }
 }
@@ -120,6 +123,7 @@ impl From<&Product> for proto::Product {
             stock: product.stock as i64,
             create_time: Some(product.created_at.to_proto()),
             update_time: Some(product.updated_at.to_proto()),
+            owner_id: product.owner.clone(),
         }
     }
 }

@@ -51,7 +51,7 @@ async fn o3_two_replicas_never_sell_more_than_the_stock() {
             }
         }
     };
-    execute(&replicas[0], Command::Create(product, listing, STOCK)).await;
+    execute(&replicas[0], Command::Create(product, listing, STOCK, "hana".to_owned())).await;
     let orders = async |replica: &Writer<Product>| {
         for _ in 0..ORDERS {
             execute(replica, Command::Take(runtime.ids.mint(runtime.now()), 1)).await;

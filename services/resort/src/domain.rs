@@ -39,8 +39,10 @@ pub const MAX_OFFERED: usize = 100;
 pub struct Resort {
     /// Its id.
     pub id: ResortId,
-    /// What managers publish about it.
+    /// What its owner publishes about it.
     pub listing: Listing,
+    /// The subject of its owner; empty if it is older than owners.
+    pub owner: String,
     /// The dates that can be reserved: in order, with gaps between them.
     pub offered: Vec<Dates>,
     /// All open holds, and those that a command is about.
@@ -51,7 +53,7 @@ pub struct Resort {
     pub updated_at: Timestamp,
 }
 
-/// What managers publish about a resort.
+/// What its owner publishes about a resort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
     /// Its name.
@@ -124,9 +126,11 @@ pub struct Limits {
 /// Commands of a resort.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A manager registers a resort that offers these dates.
-    Register(ResortId, Listing, Vec<Dates>),
-    /// A manager offers further dates.
+    /// Staff register a resort that offers these dates, and own it.
+    Register(ResortId, Listing, Vec<Dates>, String),
+    /// It has another owner.
+    Transfer(String),
+    /// It offers further dates.
     Offer(Dates),
     /// A reservation is in progress, of a customer who was shown this price.
     Hold(StayId, Claim, Limits, Option<Money>),
@@ -144,7 +148,9 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It was registered.
-    Registered(ResortId, Listing, Vec<Dates>, Timestamp),
+    Registered(ResortId, Listing, Vec<Dates>, String, Timestamp),
+    /// It has another owner.
+    Transferred(String, Timestamp),
     /// It offers these dates as well.
     Offered(Dates, Timestamp),
     /// Dates are held.
@@ -283,14 +289,16 @@ impl Aggregate for Resort {
     fn decide(resort: Option<&Resort>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let Some(resort) = resort else {
             return match command {
-                Command::Register(id, listing, offered) => {
-                    Ok(vec![Event::Registered(*id, listing.clone(), merged(offered), now)])
+                Command::Register(id, listing, offered, owner) => {
+                    Ok(vec![Event::Registered(*id, listing.clone(), merged(offered), owner.clone(), now)])
                 }
                 _ => Err(Refusal::NoSuchResort),
             };
         };
         match command {
             Command::Register(..) => Ok(vec![]),
+            Command::Transfer(owner) if *owner == resort.owner => Ok(vec![]),
+            Command::Transfer(owner) => Ok(vec![Event::Transferred(owner.clone(), now)]),
             Command::Offer(dates) => resort.decide_offer(*dates, now),
             Command::Hold(stay, claim, limits, expected) => resort.decide_hold(*stay, claim, limits, *expected, now),
             Command::Keep(stay, claim, price) => Ok(resort.decide_claim(*stay, claim, *price, State::Reserved)),
@@ -302,9 +310,10 @@ impl Aggregate for Resort {
 
     fn evolve(resort: Option<Resort>, event: &Event) -> Resort {
         let mut resort = match (resort, event) {
-            (_, Event::Registered(id, listing, offered, now)) => Resort {
+            (_, Event::Registered(id, listing, offered, owner, now)) => Resort {
                 id: *id,
                 listing: listing.clone(),
+                owner: owner.clone(),
                 offered: offered.clone(),
                 holds: BTreeMap::new(),
                 created_at: *now,
@@ -315,6 +324,7 @@ impl Aggregate for Resort {
         };
         match event {
             Event::Registered(..) => {}
+            Event::Transferred(owner, now) => (resort.owner, resort.updated_at) = (owner.clone(), *now),
             Event::Offered(dates, now) => {
                 resort.offered.push(*dates);
                 resort.offered = merged(&resort.offered);
@@ -464,7 +474,7 @@ impl Event {
     /// The stay that the command or event is about.
     pub fn stay(&self) -> Option<StayId> {
         match self {
-            Event::Registered(..) | Event::Offered(..) => None,
+            Event::Registered(..) | Event::Transferred(..) | Event::Offered(..) => None,
             Event::Held(stay, _)
             | Event::Lapsed(stay)
             | Event::Reserved(stay, _)
@@ -480,7 +490,7 @@ impl Command {
     /// The stay that the command or event is about.
     pub fn stay(&self) -> Option<StayId> {
         match self {
-            Command::Register(..) | Command::Offer(_) | Command::Lapse => None,
+            Command::Register(..) | Command::Transfer(_) | Command::Offer(_) | Command::Lapse => None,
             Command::Hold(stay, ..) | Command::Keep(stay, ..) | Command::Book(stay, ..) | Command::Free(stay, ..) => {
                 Some(*stay)
             }

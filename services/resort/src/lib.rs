@@ -23,7 +23,7 @@ pub const CONTEXT: Context = Context {
     about: "resorts: what they offer, which of their nights are held, reserved, booked",
     migrations: chassis::migrations!(),
     calls: &[],
-    personal: &[Personal::subject("holds", "customer")],
+    personal: &[Personal::subject("holds", "customer"), Personal::subject("resorts", "owner")],
     start,
 };
 

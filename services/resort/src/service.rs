@@ -82,7 +82,8 @@ impl ResortApi for Service {
             Some((listing?, offered?))
         })?;
         let id = self.runtime.ids.mint(self.runtime.now());
-        let answer = self.writer.handle(call.command(id, Command::Register(id, listing, offered))).await?;
+        let owner = call.caller.subject().to_owned();
+        let answer = self.writer.handle(call.command(id, Command::Register(id, listing, offered, owner))).await?;
         Ok(RegisterResortResponse { resort: answer.resort })
     }
 
@@ -91,8 +92,23 @@ impl ResortApi for Service {
             let id = fields.id("resort_id", &request.resort_id);
             (id, Dates::parse(fields, "dates", request.dates.as_ref()))
         })?;
+        let own = self.loader.get(id).await?.filter(|resort| call.is_staff_of(&resort.owner));
+        own.ok_or_else(|| Error::not_found("resort", id))?;
         let answer = self.writer.handle(call.command(id, Command::Offer(dates))).await?;
         Ok(OfferDatesResponse { resort: answer.resort })
+    }
+
+    async fn transfer_resort(
+        &self,
+        call: Call,
+        request: TransferResortRequest,
+    ) -> Result<TransferResortResponse, Error> {
+        let (id, owner) = call.parse(|fields| {
+            let id = fields.id("resort_id", &request.resort_id);
+            (id, fields.subject("owner_id", &request.owner_id))
+        })?;
+        let answer = self.writer.handle(call.command(id, Command::Transfer(owner))).await?;
+        Ok(TransferResortResponse { resort: answer.resort })
     }
 
     async fn get_resort(&self, call: Call, request: GetResortRequest) -> Result<GetResortResponse, Error> {

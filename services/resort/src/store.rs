@@ -18,6 +18,7 @@ chassis::table! {
     /// A resort without its offers and holds.
     resorts (id) of Resort as ResortRow with version, wake_at {
         id: ResortId as SqlUuid,
+        owner: String as Text,
         created_at: Timestamp as SqlTime,
         updated_at: Timestamp as SqlTime,
     }
@@ -161,6 +162,7 @@ impl Store for Resort {
             let (resort, about) = (Some(proto::Resort::from(self)), Publication::about(self.id, self.id.uuid()));
             return match event {
                 Event::Offered(..) => about.publish(&proto::DatesOffered { resort }),
+                Event::Transferred(..) => about.publish(&proto::ResortTransferred { resort }),
                 _ => about.publish(&proto::ResortRegistered { resort }),
             };
         };
@@ -173,7 +175,7 @@ impl Store for Resort {
             Event::Freed(..) => about.publish(&proto::DatesFreed { hold }),
             Event::Lost(..) => about.publish(&proto::HoldLost { hold }),
             // What was never held is not published.
-            Event::Registered(..) | Event::Offered(..) | Event::Barred(..) => None,
+            Event::Registered(..) | Event::Transferred(..) | Event::Offered(..) | Event::Barred(..) => None,
         }
     }
 
@@ -274,6 +276,7 @@ impl From<&Resort> for proto::Resort {
             occupied: occupied.collect(),
             create_time: Some(resort.created_at.to_proto()),
             update_time: Some(resort.updated_at.to_proto()),
+            owner_id: resort.owner.clone(),
         }
     }
 }

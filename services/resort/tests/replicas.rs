@@ -44,7 +44,9 @@ async fn r2_two_replicas_never_hold_one_night_twice() {
     };
     let nightly_rate = Money { minor: 90_000, currency: Currency::parse("KRW").unwrap() };
     let listing = Listing { name: "Sea View".to_owned(), kind: "villa".to_owned(), nightly_rate, zone: TimeZone::UTC };
-    execute(&replicas[0], resort, Command::Register(resort, listing, vec![dates(0, 365)])).await.unwrap();
+    execute(&replicas[0], resort, Command::Register(resort, listing, vec![dates(0, 365)], "hana".to_owned()))
+        .await
+        .unwrap();
     for number in 0..NIGHTS {
         let hold = |customer: &str| {
             let claim = Claim { customer: customer.to_owned(), dates: dates(number, 1) };

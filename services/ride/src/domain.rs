@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::values::Place;
+use chassis::values::{Intervention, Place};
 use chassis::{Aggregate, EventId, Id, Timestamp};
 
 chassis::ids! {
@@ -61,6 +61,8 @@ pub struct Ride {
     pub state: State,
     /// When it started; for a ride that never did, when its first event was processed.
     pub started_at: Timestamp,
+    /// What staff did about it last.
+    pub intervention: Option<Intervention>,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// Its last published event: the cause of what its timer does.
@@ -152,8 +154,8 @@ pub enum Command {
     Abandon(String, RideId, Taken),
     /// The timer is due: abandon the rides that did not start in time.
     GiveUp,
-    /// The customer left the bike there.
-    Return(RideId, Place),
+    /// The customer left the bike there; they say so, or staff in their place.
+    Return(RideId, Place, Option<Intervention>),
     /// The bike was written off, or could not be given back.
     Void(RideId),
     /// The state of a bill of the customer.
@@ -169,6 +171,8 @@ pub enum Event {
     Expected(String, RideId, Taken, Timestamp, Timestamp),
     /// A ride never started.
     Abandoned(String, RideId, Taken, Timestamp),
+    /// Staff act in the customer's place: what they did follows.
+    Intervened(RideId, Intervention),
     /// A bike was left there.
     Returned(RideId, Place, Timestamp),
     /// A ride costs nothing.
@@ -224,7 +228,7 @@ impl Aggregate for Rider {
         match command {
             Command::Start { customer, ride, bike, at_once } => match known(ride).map(|ride| &ride.state) {
                 None | Some(State::Expected { .. }) => {
-                    rider.map_or(Ok(()), |rider| rider.may_ride(*at_once))?;
+                    rider.map_or(Ok(()), |rider| rider.may_ride(Some(*ride), *at_once))?;
                     Ok(vec![Event::Started(customer.clone(), *ride, bike.clone(), now)])
                 }
                 Some(State::Started) => Ok(vec![]),
@@ -241,9 +245,12 @@ impl Aggregate for Rider {
                 Some(_) => vec![],
             }),
             Command::GiveUp => Ok(rider.into_iter().flat_map(|rider| rider.given_up(now)).collect()),
-            Command::Return(id, place) => match known(id).map(|ride| &ride.state) {
+            Command::Return(id, place, by) => match known(id).map(|ride| &ride.state) {
                 None | Some(State::Expected { .. } | State::Abandoned) => Err(Refusal::NoSuchRide),
-                Some(State::Started) => Ok(vec![Event::Returned(*id, place.clone(), now)]),
+                Some(State::Started) => {
+                    let intervened = by.iter().map(|by| Event::Intervened(*id, by.clone()));
+                    Ok(intervened.chain([Event::Returned(*id, place.clone(), now)]).collect())
+                }
                 Some(State::Returned(..)) => Ok(vec![]),
                 Some(State::Voided(_)) => Err(Refusal::RideVoided),
             },
@@ -281,12 +288,14 @@ impl Aggregate for Rider {
 }
 
 impl Rider {
-    /// Whether the customer may ride one more bike.
-    pub fn may_ride(&self, at_once: usize) -> Result<(), Refusal> {
+    /// Whether the customer may ride one more bike: this one, if it is expected already. Bikes that were taken for rides
+    /// that have not started yet count, too: others can't take them.
+    pub fn may_ride(&self, this: Option<RideId>, at_once: usize) -> Result<(), Refusal> {
         if self.bills.values().any(|bill| bill.in_arrears) {
             return Err(Refusal::BillInArrears);
         }
-        let under_way = self.rides.values().filter(|ride| ride.state == State::Started).count();
+        let others = self.rides.iter().filter(|(id, ride)| Some(**id) != this && ride.state.is_open());
+        let under_way = others.count();
         if under_way >= at_once { Err(Refusal::TooManyRides(at_once)) } else { Ok(()) }
     }
 
@@ -301,6 +310,7 @@ impl Rider {
             bike: bike.clone(),
             state,
             started_at: now,
+            intervention: None,
             updated_at: now,
             last_event,
         };
@@ -315,6 +325,11 @@ impl Rider {
             Event::Abandoned(_, id, bike, now) => {
                 let last_event = self.rides.get(id).and_then(|known| known.last_event);
                 self.rides.insert(*id, ride(bike, State::Abandoned, *now, last_event));
+            }
+            Event::Intervened(id, intervention) => {
+                if let Some(ride) = self.rides.get_mut(id) {
+                    ride.intervention = Some(intervention.clone());
+                }
             }
             Event::Returned(id, place, now) => self.end(*id, State::Returned(place.clone(), *now), *now),
             Event::Voided(id, now) => self.end(*id, State::Voided(*now), *now),
@@ -338,6 +353,7 @@ impl Event {
             Event::Started(_, ride, ..)
             | Event::Expected(_, ride, ..)
             | Event::Abandoned(_, ride, ..)
+            | Event::Intervened(ride, _)
             | Event::Returned(ride, ..)
             | Event::Voided(ride, _) => Some(*ride),
             Event::Noted(..) => None,
@@ -357,7 +373,7 @@ impl Command {
             Command::Start { ride, .. }
             | Command::Expect(_, ride, _)
             | Command::Abandon(_, ride, _)
-            | Command::Return(ride, _)
+            | Command::Return(ride, ..)
             | Command::Void(ride) => Some(*ride),
             Command::GiveUp | Command::Note(..) => None,
         }

@@ -8,6 +8,8 @@ pub mod policy;
 mod service;
 mod store;
 
+use std::time::Duration;
+
 use chassis::{Context, Host, Personal, StartError, timers};
 use contracts::ride::v1::ride_service_server::RideServiceServer;
 use serde::Deserialize;
@@ -25,7 +27,8 @@ pub const CONTEXT: Context = Context {
         Personal::derived("rides", "rider", |customer| domain::rider_of(customer).uuid()),
         Personal::derived("bills", "rider", |customer| domain::rider_of(customer).uuid()),
         Personal::subject("riders", "customer"),
-        Personal::subject("rides", "customer"),
+        Personal::details("rides", "customer", &["intervention_reason"], &[], &[]),
+        Personal::subject("rides", "intervened_by"),
     ],
     start,
 };
@@ -36,24 +39,28 @@ pub const CONTEXT: Context = Context {
 pub struct Settings {
     /// How many bikes one customer may ride at once: families rent together.
     pub bikes_at_once: usize,
+    /// After so many minutes a ride that was not ended is overdue: staff look after it.
+    pub overdue_minutes: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { bikes_at_once: 5 }
+        Settings { bikes_at_once: 5, overdue_minutes: 24 * 60 }
     }
 }
 
 fn start(host: &mut Host) -> Result<(), StartError> {
     let settings: Settings = host.settings()?;
     let at_once = host.within("bikes_at_once", settings.bikes_at_once, 1..=100)?;
+    host.within("overdue_minutes", settings.overdue_minutes, 0..=525_600)?;
+    let overdue_after = Duration::from_secs(settings.overdue_minutes * 60);
     let writer = host.writer::<Rider>();
     host.react(policy::policy(), &writer);
     host.on_due::<Rider>(timers::by_writer(&writer));
     let riders = host.loader_of::<Rider>();
     let rides = host.loader(|tx, ids| Box::pin(store::read(tx, ids)));
     let (database, runtime, bike) = (host.database().clone(), host.runtime().clone(), host.peer("bike"));
-    let service = service::Service { writer, riders, rides, database, bike, runtime, at_once };
+    let service = service::Service { writer, riders, rides, database, bike, runtime, at_once, overdue_after };
     host.serve(RideServiceServer::new(service).max_decoding_message_size(chassis::MAX_MESSAGE_BYTES));
     Ok(())
 }

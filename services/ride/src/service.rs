@@ -1,5 +1,7 @@
 //! The gRPC API of rides: parse, take the bike, handle, answer.
 
+use std::time::Duration;
+
 use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::Place;
@@ -28,6 +30,8 @@ pub struct Service {
     pub runtime: Runtime,
     /// How many bikes one customer may ride at once.
     pub at_once: usize,
+    /// After this time a ride is overdue.
+    pub overdue_after: Duration,
 }
 
 impl Service {
@@ -39,7 +43,7 @@ impl Service {
         let known = self.riders.get(rider).await?;
         if let Some(known) = known.filter(|known| !known.rides.contains_key(&ride)) {
             // Checked first, so that no bike is taken in vain.
-            known.may_ride(self.at_once).map_err(|refusal| Error::refused(&refusal))?;
+            known.may_ride(None, self.at_once).map_err(|refusal| Error::refused(&refusal))?;
         }
         let bike = self.take(call, ride, bike).await?;
         let start = Command::Start { customer: customer.clone(), ride, bike: bike.clone(), at_once: self.at_once };
@@ -100,9 +104,10 @@ impl RideApi for Service {
             let id = fields.id("ride_id", &request.ride_id);
             (id, Place::parse_located(fields, "place", request.place.as_ref()))
         })?;
-        self.find(&call, id).await?;
-        let rider = rider_of(call.caller.subject());
-        let ride = self.writer.handle(call.command(rider, Command::Return(id, place))).await?;
+        let customer = self.find(&call, id).await?.customer;
+        let by = call.intervention(&customer, &request.reason, self.runtime.now())?;
+        let command = call.command(rider_of(&customer), Command::Return(id, place, by));
+        let ride = self.writer.handle(command).await?;
         Ok(ReturnBikeResponse { ride: Some(ride) })
     }
 
@@ -114,10 +119,11 @@ impl RideApi for Service {
 
     async fn list_rides(&self, call: Call, request: ListRidesRequest) -> Result<ListRidesResponse, Error> {
         let customer = call.own();
-        let filter = [customer.unwrap_or_default().as_bytes()];
+        let filter = [customer.unwrap_or_default().as_bytes(), &[u8::from(request.overdue)]];
         let page = call.parse(|fields| Page::parse(fields, request.page_size, &request.page_token, &filter))?;
         let reader = self.database.reader().await?;
-        let (rides, next_page_token) = store::list(reader.tx(), customer, &page).await?;
+        let overdue = request.overdue.then(|| self.runtime.now() - self.overdue_after);
+        let (rides, next_page_token) = store::list(reader.tx(), customer, overdue, &page).await?;
         Ok(ListRidesResponse { rides, next_page_token })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chassis::db::{self, prelude::*};
 use chassis::page::Cursor;
-use chassis::values::Place;
+use chassis::values::{Intervention, Place};
 use chassis::{
     Change, Error, EventId, LoadRequest, Loaded, Page, Publication, Store, Timestamp, Tx, loaded, newest, read,
 };
@@ -44,6 +44,10 @@ chassis::table! {
         is_known: bool as Bool = ride.state.is_known(),
         until: Option<Timestamp> as Nullable<SqlTime> = ride.state.until(),
         ended_at: Option<Timestamp> as Nullable<SqlTime> = ride.state.ended_at(),
+        intervened_by: Option<String> as Nullable<Text> = ride.intervention.as_ref().map(|it| it.staff.clone()),
+        intervention_reason: Option<String> as Nullable<Text> =
+            ride.intervention.as_ref().map(|it| it.reason.clone()),
+        intervened_at: Option<Timestamp> as Nullable<SqlTime> = ride.intervention.as_ref().map(|it| it.at),
     }
     fields |row, corrupt| {
         bike: Taken {
@@ -51,6 +55,7 @@ chassis::table! {
             name: row.bike_name,
             from: Place { name: row.from_place, position: row.from_latitude.zip(row.from_longitude) },
         },
+        intervention: Intervention::from_columns(row.intervened_by, row.intervention_reason, row.intervened_at),
         state: {
             let to = row.to_place.map(|name| Place { name, position: row.to_latitude.zip(row.to_longitude) });
             match (row.state.as_str(), row.until, to, row.ended_at) {
@@ -136,7 +141,7 @@ impl Store for Rider {
                 about.publish(&proto::RideAbandoned { ride_id, bike_id, customer_id })
             }
             // `bike` publishes that a bike was taken.
-            Event::Expected(..) | Event::Noted(..) => None,
+            Event::Expected(..) | Event::Noted(..) | Event::Intervened(..) => None,
         }
     }
 
@@ -160,14 +165,16 @@ pub async fn read(tx: Tx<'_>, ids: Vec<RideId>) -> Result<Vec<(RideId, Found)>, 
     rows.into_iter().map(|row| Ok((row.id, Found { customer: row.customer.clone(), ride: row.read()? }))).collect()
 }
 
-/// A page of rides, newest first: those of a customer, or all.
+/// A page of rides, newest first: those of a customer, or all; all, or those under way since before a moment.
 pub async fn list(
     tx: Tx<'_>,
     customer: Option<&str>,
+    overdue: Option<Timestamp>,
     page: &Page<Cursor>,
 ) -> Result<(Vec<proto::Ride>, String), Error> {
     newest!(
-        tx, page, RideRow in rides by started_at where rides::is_known; customer: rides::customer.eq(customer);
+        tx, page, RideRow in rides by started_at where rides::is_known; customer: rides::customer.eq(customer),
+        overdue: rides::is_open.and(rides::started_at.lt(overdue));
         |row| to_proto(row.id, &row.customer.clone(), &row.read()?)
     )
 }
@@ -191,5 +198,6 @@ pub fn to_proto(id: RideId, customer: &str, ride: &Ride) -> proto::Ride {
         start_time: Some(ride.started_at.to_proto()),
         end_time: ride.state.ended_at().map(Timestamp::to_proto),
         update_time: Some(ride.updated_at.to_proto()),
+        intervention: ride.intervention.clone().map(Into::into),
     }
 }

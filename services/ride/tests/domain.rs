@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chassis::values::Place;
+use chassis::values::{Intervention, Place};
 use chassis::{Aggregate, Envelope, Timestamp};
 use contracts::bike::v1::{Bike, BikeReturnRefused, BikeTaken, BikeWrittenOff};
 use contracts::billing::v1::{Bill, BillClosed, BillInArrears, BillVoided};
@@ -57,7 +57,7 @@ fn abandoned(ride: u64) -> Event {
 }
 
 fn give_back(ride: u64) -> Command {
-    Command::Return(id(ride), place("Seoul Forest"))
+    Command::Return(id(ride), place("Seoul Forest"), None)
 }
 
 fn returned(ride: u64) -> Event {
@@ -98,6 +98,24 @@ fn b3_a_ride_starts_once() {
         check(&over, expect(1), Ok(&[]));
         check(&over, abandon(1), Ok(&[]));
     }
+}
+
+#[test]
+fn x11_staff_end_a_ride_and_say_why() {
+    let by = Intervention { staff: "hana".to_owned(), reason: "it stood in the rain".to_owned(), at: NOW };
+    let end = || Command::Return(id(1), place("Seoul Forest"), Some(by.clone()));
+    let said = Event::Intervened(id(1), by.clone());
+    check(&[started(1)], end(), Ok(&[said.clone(), returned(1)]));
+    check(&[started(1), returned(1)], end(), Ok(&[]));
+    let rider = rider(&[started(1), said, returned(1)]).expect("there is one");
+    assert_eq!(rider.rides[&id(1)].intervention, Some(by));
+}
+
+#[test]
+fn x13_bikes_that_were_taken_count_before_their_rides_start() {
+    check(&[expected(1), expected(2)], start(3), Err(Refusal::TooManyRides(AT_ONCE)));
+    check(&[expected(1), expected(2)], start(2), Ok(&[started(2)]));
+    check(&[expected(1), abandoned(2)], start(3), Ok(&[started(3)]));
 }
 
 #[test]

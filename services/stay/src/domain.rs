@@ -3,7 +3,7 @@
 //! ```text
 //! (none) --Reserve--> Reserved --Confirm--> Confirmed --Complete--> Completed
 //!                        |                      |
-//!                        +--Cancel, TakeBack    +--Cancel, TakeBack (until shortly before it begins)
+//!                        +--Cancel, TakeBack    +--Cancel, TakeBack (until shortly before it begins; staff until its end)
 //!                        |  Drop, Lapse, Lose   |  Lose
 //!                        +----> Cancelled <-----+
 //! ```
@@ -16,8 +16,8 @@
 use std::time::Duration;
 
 use chassis::error::RefusalCode;
-use chassis::values::{Dates, Money, Period};
-use chassis::{Aggregate, Timestamp};
+use chassis::values::{Dates, Intervention, Money, Period};
+use chassis::{Aggregate, Quota, Timestamp};
 use jiff::tz::TimeZone;
 
 chassis::ids! {
@@ -36,7 +36,12 @@ pub struct Terms {
     pub pay_within: Duration,
     /// How long before its start a paid stay can be cancelled at the latest.
     pub cancel_until: Duration,
+    /// How many unpaid stays one customer may have.
+    pub unpaid: usize,
 }
+
+/// The resource of a customer: stays that are not paid yet.
+pub const UNPAID_STAYS: &str = "unpaid stays";
 
 /// A resort reserved for a customer for some nights, and its outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +56,8 @@ pub struct Stay {
     pub state: State,
     /// The payment that confirmed it.
     pub payment_id: Option<PaymentId>,
+    /// What staff did about it last.
+    pub intervention: Option<Intervention>,
     /// When it was reserved.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -103,6 +110,8 @@ pub enum Cause {
     Unpaid,
     /// Other stays have the nights.
     Resort,
+    /// Staff cancelled it.
+    Staff,
 }
 
 /// Commands of a stay.
@@ -110,8 +119,8 @@ pub enum Cause {
 pub enum Command {
     /// The resort holds the nights: reserve them.
     Reserve(StayId, Booking, Terms),
-    /// The customer cancels it.
-    Cancel,
+    /// The customer cancels it, or staff do in their place.
+    Cancel(Option<Intervention>),
     /// It was paid.
     Confirm(PaymentId),
     /// The customer wants the money back.
@@ -129,6 +138,8 @@ pub enum Command {
 /// Events of a stay.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// Staff act in the customer's place: what they did follows.
+    Intervened(Intervention),
     /// The nights are reserved for a customer.
     Reserved(Box<Stay>),
     /// It was paid.
@@ -151,13 +162,15 @@ pub enum Refusal {
     StayTooNear(Timestamp),
     #[error("the stay is over")]
     StayCompleted,
+    #[error("you have stays that are not paid, as many as one customer may have: pay or cancel one first")]
+    TooManyStays,
 }
 
 impl chassis::Refusal for Refusal {
     fn code(&self) -> RefusalCode {
         match self {
             Refusal::NoSuchStay => RefusalCode::NotFound,
-            Refusal::StayTooNear(_) | Refusal::StayCompleted => RefusalCode::Precondition,
+            _ => RefusalCode::Precondition,
         }
     }
 
@@ -166,6 +179,7 @@ impl chassis::Refusal for Refusal {
             Refusal::NoSuchStay => "STAY_NOT_FOUND",
             Refusal::StayTooNear(_) => "STAY_TOO_NEAR",
             Refusal::StayCompleted => "STAY_COMPLETED",
+            Refusal::TooManyStays => "TOO_MANY_STAYS",
         }
     }
 }
@@ -188,7 +202,7 @@ impl Aggregate for Stay {
         };
         match command {
             Command::Reserve(..) => Ok(vec![]),
-            Command::Cancel => stay.decide_cancel(now),
+            Command::Cancel(by) => stay.decide_cancel(by.as_ref(), now),
             Command::Confirm(payment) => match stay.state {
                 State::Reserved { .. } => Ok(vec![Event::Confirmed(*payment, now)]),
                 State::Confirmed | State::Completed | State::Cancelled(_) => Ok(vec![]),
@@ -226,6 +240,7 @@ impl Aggregate for Stay {
         };
         match event {
             Event::Reserved(_) | Event::CancellationRefused => {}
+            Event::Intervened(intervention) => stay.intervention = Some(intervention.clone()),
             Event::Confirmed(payment, now) => {
                 (stay.state, stay.updated_at) = (State::Confirmed, *now);
                 stay.payment_id = Some(*payment);
@@ -234,6 +249,12 @@ impl Aggregate for Stay {
             Event::Cancelled(cause, now) => (stay.state, stay.updated_at) = (State::Cancelled(*cause), *now),
         }
         stay
+    }
+
+    fn quotas(command: &Command) -> Vec<Quota<Refusal>> {
+        let Command::Reserve(_, Booking { customer, .. }, Terms { unpaid, .. }) = command else { return vec![] };
+        let (subject, refusal) = (customer.clone(), Refusal::TooManyStays);
+        vec![Quota { resource: UNPAID_STAYS, subject, limit: *unpaid, takes: true, refusal }]
     }
 
     fn due_at(&self) -> Option<(Timestamp, Command)> {
@@ -271,13 +292,18 @@ impl Stay {
             cancel_before: booking.period.start - terms.cancel_until,
             state: State::Reserved { expires: (now + terms.pay_within).min(booking.arrival_ends()) },
             payment_id: None,
+            intervention: None,
             created_at: now,
             updated_at: now,
         }
     }
 
-    fn decide_cancel(&self, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    fn decide_cancel(&self, by: Option<&Intervention>, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         match self.state {
+            State::Reserved { .. } | State::Confirmed if by.is_some() => {
+                let intervened = by.map(|by| Event::Intervened(by.clone()));
+                Ok(intervened.into_iter().chain([Event::Cancelled(Cause::Staff, now)]).collect())
+            }
             State::Reserved { .. } => Ok(vec![Event::Cancelled(Cause::Customer, now)]),
             State::Confirmed if now < self.cancel_before => Ok(vec![Event::Cancelled(Cause::Customer, now)]),
             State::Confirmed => Err(Refusal::StayTooNear(self.cancel_before)),

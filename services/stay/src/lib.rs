@@ -22,7 +22,10 @@ pub const CONTEXT: Context = Context {
     about: "reservations of stays: paid, cancelled, completed",
     migrations: chassis::migrations!(),
     calls: &["resort"],
-    personal: &[Personal::subject("stays", "customer")],
+    personal: &[
+        Personal::details("stays", "customer", &["intervention_reason"], &[], &[]),
+        Personal::subject("stays", "intervened_by"),
+    ],
     start,
 };
 
@@ -34,11 +37,13 @@ pub struct Settings {
     pub pay_within_seconds: u64,
     /// How long before its start a paid stay can be cancelled at the latest, in hours.
     pub cancel_until_hours: u64,
+    /// How many stays one customer may have that are not paid.
+    pub unpaid_stays: usize,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { pay_within_seconds: 1_800, cancel_until_hours: 24 }
+        Settings { pay_within_seconds: 1_800, cancel_until_hours: 24, unpaid_stays: 5 }
     }
 }
 
@@ -50,6 +55,7 @@ fn start(host: &mut Host) -> Result<(), StartError> {
     let terms = Terms {
         pay_within: Duration::from_secs(settings.pay_within_seconds),
         cancel_until: Duration::from_secs(settings.cancel_until_hours * 3_600),
+        unpaid: host.within("unpaid_stays", settings.unpaid_stays, 1..=1_000)?,
     };
     let writer = host.writer::<Stay>();
     host.react(policy::policy(), &writer);

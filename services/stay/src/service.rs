@@ -3,12 +3,12 @@
 use chassis::db::Database;
 use chassis::runtime::Runtime;
 use chassis::values::{Currency, Dates, Money, Period};
-use chassis::{Call, Error, Loader, Page, PeerClient, Timestamp, Writer};
+use chassis::{Call, Error, Loader, Page, PeerClient, Store as _, Timestamp, Writer};
 use contracts::resort::v1::resort_service_client::ResortServiceClient;
 use contracts::resort::v1::{Hold, HoldDatesRequest};
 use contracts::stay::v1::{self as proto, *};
 
-use crate::domain::{Booking, Command, ResortId, Stay, StayId, Terms};
+use crate::domain::{Booking, Command, Refusal, ResortId, Stay, StayId, Terms};
 use crate::store;
 
 /// Serves stays.
@@ -39,8 +39,16 @@ impl Service {
     async fn reserve(&self, call: &Call, wanted: Wanted) -> Result<proto::Stay, Error> {
         // A repeated request finds the hold of its first attempt, and no other.
         let id = self.runtime.id_for(call.key);
+        self.may_reserve(call).await?;
         let booking = self.hold(call, id, wanted).await?;
         self.writer.handle(call.command(id, Command::Reserve(id, booking, self.terms))).await
+    }
+
+    /// Whether the customer may have one more unpaid stay. Checked first, so that no dates are held in vain.
+    async fn may_reserve(&self, call: &Call) -> Result<(), Error> {
+        let reader = self.database.reader().await?;
+        let unpaid = Stay::usage(reader.tx(), &[call.caller.subject().to_owned()]).await?.len();
+        if unpaid < self.terms.unpaid { Ok(()) } else { Err(Error::refused(&Refusal::TooManyStays)) }
     }
 
     /// Calls the resort to hold the dates. If this process crashes after that, the hold lapses.
@@ -102,9 +110,9 @@ impl StayApi for Service {
 
     async fn cancel_stay(&self, call: Call, request: CancelStayRequest) -> Result<CancelStayResponse, Error> {
         let id = call.parse(|fields| fields.id("stay_id", &request.stay_id))?;
-        let own = self.loader.get(id).await?.filter(|stay| stay.booking.customer == call.caller.subject());
-        own.ok_or_else(|| Error::not_found("stay", id))?;
-        let stay = self.writer.handle(call.command(id, Command::Cancel)).await?;
+        let customer = self.visible(&call, id).await?.booking.customer;
+        let by = call.intervention(&customer, &request.reason, self.runtime.now())?;
+        let stay = self.writer.handle(call.command(id, Command::Cancel(by))).await?;
         Ok(CancelStayResponse { stay: Some(stay) })
     }
 

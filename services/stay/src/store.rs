@@ -2,12 +2,13 @@
 
 use chassis::db::{Column, Name, prelude::*};
 use chassis::page::Cursor;
-use chassis::values::{Currency, Dates, Money, Period};
-use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest};
+use chassis::quota::Used;
+use chassis::values::{Currency, Dates, Intervention, Money, Period};
+use chassis::{Error, Page, Publication, Store, Timestamp, Tx, newest, sql};
 use contracts::stay::v1::{self as proto, CancellationCause, StayState};
 use jiff::civil::Date;
 
-use crate::domain::{Booking, Cause, Command, Event, PaymentId, ResortId, State, Stay, StayId};
+use crate::domain::{Booking, Cause, Command, Event, PaymentId, ResortId, State, Stay, StayId, UNPAID_STAYS};
 
 chassis::table! {
     /// A stay.
@@ -32,6 +33,10 @@ chassis::table! {
         state: Name<StayState> as Text = Name(shown(stay.state)),
         cause: Name<CancellationCause> as Text = Name(cause(stay.state)),
         expires_at: Option<Timestamp> as Nullable<SqlTime> = stay.expires_at(),
+        intervened_by: Option<String> as Nullable<Text> = stay.intervention.as_ref().map(|it| it.staff.clone()),
+        intervention_reason: Option<String> as Nullable<Text> =
+            stay.intervention.as_ref().map(|it| it.reason.clone()),
+        intervened_at: Option<Timestamp> as Nullable<SqlTime> = stay.intervention.as_ref().map(|it| it.at),
     }
     fields |row, corrupt| {
         booking: Booking {
@@ -43,6 +48,7 @@ chassis::table! {
             time_zone: row.time_zone,
             price: Money { minor: row.price_minor, currency: row.currency },
         },
+        intervention: Intervention::from_columns(row.intervened_by, row.intervention_reason, row.intervened_at),
         state: match (Name::parse(&row.state), row.expires_at, row.cause.as_str()) {
             (Some(StayState::Reserved), Some(expires), "") => State::Reserved { expires },
             (Some(StayState::Confirmed), None, "") => State::Confirmed,
@@ -55,12 +61,19 @@ chassis::table! {
     }
 }
 
-chassis::names!(Cause is CancellationCause: Customer, Payment, Unpaid, Resort);
+chassis::names!(Cause is CancellationCause: Customer, Payment, Unpaid, Resort, Staff);
 
 impl Store for Stay {
     type Answer = proto::Stay;
 
     chassis::flat!(Row in stays);
+
+    async fn usage(tx: Tx<'_>, customers: &[String]) -> Result<Vec<Used>, Error> {
+        let unpaid = stays::customer.eq_any(customers).and(stays::expires_at.is_not_null());
+        let query = stays::table.filter(unpaid).select(stays::customer);
+        let customers: Vec<String> = sql!(tx, |c| query.load(c))?;
+        Ok(customers.into_iter().map(|customer| (UNPAID_STAYS, customer)).collect())
+    }
 
     chassis::due!(stays, id);
 
@@ -76,6 +89,7 @@ impl Store for Stay {
             Event::Completed(_) => about.publish(&proto::StayCompleted { stay }),
             Event::Cancelled(..) => about.publish(&proto::StayCancelled { stay }),
             Event::CancellationRefused => about.publish(&proto::StayCancellationRefused { stay }),
+            Event::Intervened(_) => None,
         }
     }
 }
@@ -128,6 +142,7 @@ impl From<&Stay> for proto::Stay {
             expire_time: stay.expires_at().map(Timestamp::to_proto),
             create_time: Some(stay.created_at.to_proto()),
             update_time: Some(stay.updated_at.to_proto()),
+            intervention: stay.intervention.clone().map(Into::into),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Bikes {
             Err(status) => return Err(status),
         };
         let place = Some(place("there", somewhere()));
-        let request = ReturnBikeRequest { request_id: new_id(), ride_id: ride.ride_id, place };
+        let request = ReturnBikeRequest { request_id: new_id(), ride_id: ride.ride_id, place, ..Default::default() };
         let ended = rider.insist(request).await?.ride.unwrap();
         self.ended.borrow_mut().push(ended.clone());
         seen("the rider's page shows the bill", async || {

@@ -75,7 +75,8 @@ impl Orders {
             Err(status) => return Err(status),
         };
         if below(3) == 0 {
-            me.insist(CancelOrderRequest { request_id: new_id(), order_id: order.order_id.clone() }).await?;
+            let order_id = order.order_id.clone();
+            me.insist(CancelOrderRequest { request_id: new_id(), order_id, ..Default::default() }).await?;
             return Ok(Some((order, End::Cancelled)));
         }
         // This needs an event, which may wait until a killed server is back.

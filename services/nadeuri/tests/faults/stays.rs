@@ -72,7 +72,8 @@ impl Stays {
         me.insist(ChargePaymentRequest { request_id: new_id(), payment_id, payment_method }).await?;
         let is_off = below(3) == 0;
         if is_off {
-            me.insist(CancelStayRequest { request_id: new_id(), stay_id: stay.stay_id.clone() }).await?;
+            let stay_id = stay.stay_id.clone();
+            me.insist(CancelStayRequest { request_id: new_id(), stay_id, ..Default::default() }).await?;
         }
         Ok(Some((stay, is_off)))
     }

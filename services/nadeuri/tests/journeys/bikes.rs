@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use contracts::bike::v1::{Bike, BikeState, InspectBikeRequest, ListBikesRequest, SearchBikesRequest, TakeBikeRequest};
+use contracts::bike::v1::{
+    Bike, BikeState, InspectBikeRequest, ListBikesRequest, SearchBikesRequest, TakeBikeRequest, TransferBikeRequest,
+};
 use contracts::billing::v1::BillState;
 use contracts::ride::v1::{ListRidesRequest, RentBikeRequest, ReturnBikeRequest, RideState};
 use contracts::wallet::v1::{TopUpRequest, Wallet};
@@ -32,9 +34,12 @@ pub fn add(suite: &mut Suite) {
         b5_arrears_block_the_next_rent_until_a_top_up_settles_them,
         b6_one_read_model_shows_rides_bills_and_deposit,
         b7_a_broken_bike_is_out_of_order,
+        x11_staff_end_a_ride_for_a_customer,
+        x12_a_bike_is_removed_by_its_owner,
         hostile_bike_requests_name_every_wrong_field,
     }
     suite.own("b5_a_ride_that_is_free_is_closed_at_once", b5_a_ride_that_is_free_is_closed_at_once);
+    suite.own("x11_a_long_ride_is_overdue", x11_a_long_ride_is_overdue);
     suite.own("b2_a_customer_rides_as_many_bikes_as_one_may", b2_a_customer_rides_as_many_bikes_as_one_may);
 }
 
@@ -327,6 +332,61 @@ async fn b7_a_broken_bike_is_out_of_order(app: Arc<Cluster>) {
     for battery_percent in [-1, 101, i32::MIN, i32::MAX] {
         wrong(service.send(report(true, battery_percent)).await, &["battery_percent"]);
     }
+}
+
+/// Staff of the bikes that no other trial uses.
+fn bike_staff(app: &Cluster, name: &str) -> Client {
+    app.client(Who::Named { name: format!("{name}-{}", new_id()), roles: "bike_staff" })
+}
+
+async fn x11_staff_end_a_ride_for_a_customer(app: Arc<Cluster>) {
+    let (mina, sol) = (new_customer(&app), bike_staff(&app, "sol"));
+    top_up(&mina, 100_000).await;
+    let bike = sol.new_bike().await;
+    let ride = mina.take(&bike).await.unwrap();
+    let bring_back = |reason: &str| ReturnBikeRequest {
+        ride_id: ride.ride_id.clone(),
+        place: Some(place("Depot", somewhere())),
+        reason: reason.to_owned(),
+        ..Default::default()
+    };
+    refused(new_customer(&app).send(bring_back("mine")).await, Code::NotFound, "RIDE_NOT_FOUND");
+    wrong(sol.send(bring_back("")).await, &["reason"]);
+    let ended = sol.send(bring_back("it stood in the rain")).await.unwrap().ride.unwrap();
+    let intervention = ended.intervention.clone().unwrap();
+    assert_eq!((ended.state(), intervention.staff_id.as_str()), (RideState::Returned, sol.name()));
+    assert_eq!(intervention.reason, "it stood in the rain");
+    assert_eq!(mina.ride(&ride).await.unwrap(), ended, "the customer sees who ended it, and why");
+    mina.sees_bill(&ride, BillState::Closed).await;
+    sol.sees_bike(&bike, BikeState::Available).await;
+}
+
+async fn x11_a_long_ride_is_overdue(setup: Setup) {
+    let app = Cluster::new(setup).with(&["--set", "ride.overdue_minutes=0"]).started().await;
+    let (mina, sol) = (app.by("mina"), bike_staff(&app, "sol"));
+    let ride = mina.take(&sol.new_bike().await).await.unwrap();
+    let overdue = async || {
+        let request = ListRidesRequest { overdue: true, ..Default::default() };
+        sol.send(request).await.unwrap().rides
+    };
+    assert_eq!(eventually("it is overdue", async || overdue().await.pop()).await.ride_id, ride.ride_id);
+    mina.leave(&ride).await.unwrap();
+    assert_eq!(overdue().await, []);
+    app.down().await;
+}
+
+async fn x12_a_bike_is_removed_by_its_owner(app: Arc<Cluster>) {
+    let (sol, hana) = (bike_staff(&app, "sol"), bike_staff(&app, "hana"));
+    let bike = sol.new_bike().await;
+    assert_eq!(bike.owner_id, sol.name());
+    refused(hana.remove_bike(&bike, false).await, Code::NotFound, "BIKE_NOT_FOUND");
+    let transfer =
+        TransferBikeRequest { bike_id: bike.bike_id.clone(), owner_id: hana.name().to_owned(), ..Default::default() };
+    refused(sol.send(transfer.clone()).await, Code::PermissionDenied, "ROLE_MISSING");
+    assert_eq!(app.admin().send(transfer).await.unwrap().bike.unwrap().owner_id, hana.name());
+    refused(sol.remove_bike(&bike, false).await, Code::NotFound, "BIKE_NOT_FOUND");
+    hana.remove_bike(&bike, false).await.unwrap();
+    wrong(app.admin().send(TransferBikeRequest::default()).await, &["bike_id", "owner_id"]);
 }
 
 async fn hostile_bike_requests_name_every_wrong_field(app: Arc<Cluster>) {

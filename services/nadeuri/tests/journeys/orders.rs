@@ -13,6 +13,7 @@ use contracts::order::v1::{
 use contracts::payment::v1::{ListPaymentsRequest, PaymentState};
 use contracts::product::v1::{
     AddStockRequest, CreateProductRequest, GetProductRequest, ListProductsRequest, Product, RepriceProductRequest,
+    TransferProductRequest,
 };
 use tonic::Code;
 
@@ -36,6 +37,8 @@ pub fn add(suite: &mut Suite) {
         o3_two_hundred_customers_never_take_more_than_the_stock,
         o7_a_declined_order_is_paid_through_payment,
         o7_cancelling_the_payment_cancels_the_order,
+        x11_staff_cancel_an_order_for_a_customer,
+        x12_a_product_is_changed_by_its_owner,
         hostile_shop_requests_name_every_wrong_field,
     }
     journeys! { suite.own:
@@ -370,6 +373,45 @@ async fn o6_the_read_model_of_orders_is_rebuilt_from_the_events(setup: Setup) {
     app.down().await;
 }
 
+async fn x11_staff_cancel_an_order_for_a_customer(app: Arc<Cluster>) {
+    let (mina, sora, kim) = (app.by("mina"), app.client(Who::shop_staff()), app.client(Who::courier("kim")));
+    let tent = sora.new_product("Tent", 120_000, 5).await;
+    let order = mina.order(&tent, 2).await.unwrap();
+    kim.sees_delivery(&order).await;
+    let cancel = |reason: &str| CancelOrderRequest {
+        order_id: order.order_id.clone(),
+        reason: reason.to_owned(),
+        ..Default::default()
+    };
+    wrong(sora.send(cancel("")).await, &["reason"]);
+    sora.send(cancel("it has a hole")).await.unwrap();
+    let cancelled = mina.sees_order(&order, OrderState::Cancelled).await;
+    assert_eq!(cancelled.cancellation_cause(), CancellationCause::Staff);
+    let intervention = cancelled.intervention.unwrap();
+    assert_eq!((intervention.staff_id.as_str(), intervention.reason.as_str()), ("sora", "it has a hole"));
+    assert!(mina.sees_order_payment(&order.order_id, PaymentState::Cancelled).await.refunded);
+    mina.sees_stock(&tent, 5).await;
+    let told = mina.is_told(&order.order_id, "ORDER_CANCELLED").await;
+    assert!(told.contains("it has a hole"), "{told}");
+}
+
+async fn x12_a_product_is_changed_by_its_owner(app: Arc<Cluster>) {
+    let staff = |name: &str| Who::Named { name: format!("{name}-{}", new_id()), roles: "shop_staff" };
+    let (sol, hana) = (app.client(staff("sol")), app.client(staff("hana")));
+    let tent = sol.new_product("Tent", 120_000, 5).await;
+    assert_eq!(tent.owner_id, sol.name());
+    let product_id = tent.product_id.clone();
+    let reprice = RepriceProductRequest { product_id: product_id.clone(), price: Some(won(1)), ..Default::default() };
+    refused(hana.send(reprice.clone()).await, Code::NotFound, "PRODUCT_NOT_FOUND");
+    refused(hana.add_stock(&tent, 1).await, Code::NotFound, "PRODUCT_NOT_FOUND");
+    let transfer = TransferProductRequest { product_id, owner_id: hana.name().to_owned(), ..Default::default() };
+    refused(sol.send(transfer.clone()).await, Code::PermissionDenied, "ROLE_MISSING");
+    assert_eq!(app.admin().send(transfer).await.unwrap().product.unwrap().owner_id, hana.name());
+    refused(sol.send(reprice.clone()).await, Code::NotFound, "PRODUCT_NOT_FOUND");
+    hana.send(reprice).await.unwrap();
+    wrong(app.admin().send(TransferProductRequest::default()).await, &["product_id", "owner_id"]);
+}
+
 async fn hostile_shop_requests_name_every_wrong_field(app: Arc<Cluster>) {
     let (manager, mina, kim) = (app.client(Who::shop_staff()), app.by("mina"), app.client(Who::courier("kim")));
     let id = || "not-a-uuid".to_owned();
@@ -399,7 +441,10 @@ async fn hostile_shop_requests_name_every_wrong_field(app: Arc<Cluster>) {
     let fields = ["request_id", "product_id", "quantity", "address", "payment_method"];
     let price = ["expected_price.currency_code", "expected_price.amount_minor"];
     wrong(mina.send(request).await, &[&fields[..], &price].concat());
-    wrong(mina.send(CancelOrderRequest { request_id: id(), order_id: id() }).await, &["request_id", "order_id"]);
+    wrong(
+        mina.send(CancelOrderRequest { request_id: id(), order_id: id(), ..Default::default() }).await,
+        &["request_id", "order_id"],
+    );
     wrong(mina.send(GetOrderRequest { order_id: id() }).await, &["order_id"]);
     wrong(mina.send(mypage::GetOrderRequest { order_id: id() }).await, &["order_id"]);
     let list = ListOrdersRequest { page_size: 1_001, page_token: "x".to_owned(), state: 99 };

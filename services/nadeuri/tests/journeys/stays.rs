@@ -6,7 +6,8 @@ use contracts::mypage::v1 as mypage;
 use contracts::payment::v1::PaymentState;
 use contracts::period::v1::Dates;
 use contracts::resort::v1::{
-    GetResortRequest, HoldDatesRequest, HoldState, ListResortsRequest, OfferDatesRequest, RegisterResortRequest, Resort,
+    GetResortRequest, HoldDatesRequest, HoldState, ListResortsRequest, OfferDatesRequest, RegisterResortRequest,
+    Resort, TransferResortRequest,
 };
 use contracts::stay::v1::{
     CancelStayRequest, CancellationCause, GetStayRequest, ListStaysRequest, ReserveStayRequest, StayState,
@@ -37,12 +38,15 @@ pub fn add(suite: &mut Suite) {
         r6_r7_r8_r9_a_cancelled_stay_loses_voucher_payment_and_nights,
         r6_a_stay_that_is_near_is_not_cancelled_any_more,
         r10_mypage_shows_reservation_payment_and_voucher,
+        x11_staff_cancel_a_stay_that_its_customer_can_not,
+        x12_a_resort_is_changed_by_its_owner,
         hostile_resort_requests_name_every_wrong_field,
         hostile_stay_and_voucher_requests_name_every_wrong_field,
     }
     journeys! { suite.own:
         r2_r3_holds_and_unpaid_stays_end_by_themselves,
         r10_the_read_model_of_stays_is_rebuilt_from_the_events,
+        x13_a_customer_has_a_few_unpaid_stays,
     }
 }
 
@@ -417,6 +421,63 @@ async fn r10_the_read_model_of_stays_is_rebuilt_from_the_events(setup: Setup) {
     app.down().await;
 }
 
+async fn x11_staff_cancel_a_stay_that_its_customer_can_not(app: Arc<Cluster>) {
+    let (mina, hana) = (app.by("mina"), app.client(Who::resort_staff()));
+    let villa = hana.new_villa("Sea View", 90_000).await;
+    let tonight = mina.book(&villa, nights(0, 1)).await.unwrap();
+    mina.pay_stay(&tonight).await;
+    let cancel = |reason: &str| CancelStayRequest {
+        stay_id: tonight.stay_id.clone(),
+        reason: reason.to_owned(),
+        ..Default::default()
+    };
+    precondition(mina.cancel_stay(&tonight).await, "STAY_TOO_NEAR");
+    wrong(hana.send(cancel(" ")).await, &["reason"]);
+    refused(app.client(Who::shop_staff()).send(cancel("I can")).await, Code::PermissionDenied, "ROLE_MISSING");
+    let cancelled = hana.send(cancel("the boiler broke")).await.unwrap().stay.unwrap();
+    assert_eq!(cancelled.cancellation_cause(), CancellationCause::Staff);
+    let intervention = cancelled.intervention.unwrap();
+    assert_eq!((intervention.staff_id.as_str(), intervention.reason.as_str()), ("hana", "the boiler broke"));
+    assert!(mina.sees_stay_payment(&tonight, PaymentState::Cancelled).await.refunded);
+    mina.sees_voucher(&tonight, VoucherState::Deactivated).await;
+    let told = mina.is_told(&tonight.stay_id, "STAY_CANCELLED").await;
+    assert!(told.contains("the boiler broke"), "{told}");
+}
+
+async fn x12_a_resort_is_changed_by_its_owner(app: Arc<Cluster>) {
+    let staff = |name: &str| Who::Named { name: format!("{name}-{}", new_id()), roles: "resort_staff" };
+    let (sol, hana) = (app.client(staff("sol")), app.client(staff("hana")));
+    let villa = sol.new_villa("Sea View", 90_000).await;
+    assert_eq!(villa.owner_id, sol.name());
+    let (resort_id, dates) = (villa.resort_id.clone(), Some(nights(900, 7)));
+    let offer = OfferDatesRequest { resort_id: resort_id.clone(), dates, ..Default::default() };
+    refused(hana.send(offer.clone()).await, Code::NotFound, "RESORT_NOT_FOUND");
+    let transfer = TransferResortRequest { resort_id, owner_id: hana.name().to_owned(), ..Default::default() };
+    refused(sol.send(transfer.clone()).await, Code::PermissionDenied, "ROLE_MISSING");
+    assert_eq!(app.admin().send(transfer).await.unwrap().resort.unwrap().owner_id, hana.name());
+    refused(sol.send(offer.clone()).await, Code::NotFound, "RESORT_NOT_FOUND");
+    hana.send(offer).await.unwrap();
+    wrong(app.admin().send(TransferResortRequest::default()).await, &["resort_id", "owner_id"]);
+}
+
+async fn x13_a_customer_has_a_few_unpaid_stays(setup: Setup) {
+    let app = Cluster::new(setup).with(&["--set", "stay.unpaid_stays=3"]).started().await;
+    let (mina, villa) = (app.by("mina"), app.client(Who::resort_staff()).new_villa("Sea View", 90_000).await);
+    let tries = futures::future::join_all((1..=10).map(|day| mina.book(&villa, nights(day, 1)))).await;
+    let (mut reserved, refused): (Vec<_>, Vec<_>) = tries.into_iter().partition(Result::is_ok);
+    assert_eq!((reserved.len(), refused.len()), (3, 7));
+    for answer in refused {
+        precondition(answer, "TOO_MANY_STAYS");
+    }
+    // Others may, who pays may again, and nothing is held for who may not.
+    app.by("jun").book(&villa, nights(30, 1)).await.unwrap();
+    mina.pay_stay(&reserved.pop().unwrap().unwrap()).await;
+    mina.book(&villa, nights(31, 1)).await.unwrap();
+    precondition(mina.book(&villa, nights(32, 1)).await, "TOO_MANY_STAYS");
+    app.by("jun").book(&villa, nights(32, 1)).await.unwrap();
+    app.down().await;
+}
+
 async fn hostile_resort_requests_name_every_wrong_field(app: Arc<Cluster>) {
     let manager = app.client(Who::resort_staff());
     wrong(manager.send(RegisterResortRequest::default()).await, &["resort"]);
@@ -473,7 +534,10 @@ async fn hostile_stay_and_voucher_requests_name_every_wrong_field(app: Arc<Clust
     let huge = Dates { start_date: "2".repeat(10_000), end_date: "+2026-07-01".to_owned() };
     let huge = ReserveStayRequest { resort_id: new_id(), dates: Some(huge), ..Default::default() };
     wrong(mina.send(huge).await, &["dates.start_date", "dates.end_date"]);
-    wrong(mina.send(CancelStayRequest { request_id: id(), stay_id: id() }).await, &["request_id", "stay_id"]);
+    wrong(
+        mina.send(CancelStayRequest { request_id: id(), stay_id: id(), ..Default::default() }).await,
+        &["request_id", "stay_id"],
+    );
     wrong(mina.send(GetStayRequest { stay_id: id() }).await, &["stay_id"]);
     wrong(mina.send(mypage::GetStayRequest { stay_id: id() }).await, &["stay_id"]);
     let list = ListStaysRequest { page_size: 1_001, page_token: "x".to_owned(), state: 99 };

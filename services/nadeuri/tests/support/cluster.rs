@@ -46,10 +46,10 @@ pub fn real_servers() -> Result<(String, String), &'static str> {
     Ok((postgres, amqp))
 }
 
-/// A unique name.
 /// The settings of what one customer may have unpaid.
-const QUOTAS: [&str; 1] = ["rental.unpaid_reservations"];
+const QUOTAS: [&str; 2] = ["rental.unpaid_reservations", "stay.unpaid_stays"];
 
+/// A unique name.
 fn new_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))

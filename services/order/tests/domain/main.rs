@@ -7,7 +7,7 @@ mod transitions;
 
 use std::time::Duration;
 
-use chassis::values::{Currency, Money};
+use chassis::values::{Currency, Intervention, Money};
 use chassis::{Aggregate, Timestamp};
 use order::domain::{Cause, Command, Event, Order, OrderId, PaymentId, Purchase, Refusal, State};
 
@@ -53,9 +53,15 @@ fn drafted() -> Event {
         purchase: purchase(),
         state: State::Draft { expires: NOW + PAY_WITHIN },
         payment_id: None,
+        intervention: None,
         created_at: NOW,
         updated_at: NOW,
     }))
+}
+
+/// Staff act, and say why.
+fn by_staff() -> Intervention {
+    Intervention { staff: "sora".to_owned(), reason: "it has a hole".to_owned(), at: NOW }
 }
 
 /// The order that the events led to.

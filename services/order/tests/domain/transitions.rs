@@ -118,13 +118,26 @@ fn o5_an_order_is_cancelled_until_its_delivery_starts() {
         Err(Refusal::OrderDelivered),
         NOTHING,
     ];
-    check_all(&Command::Cancel, then);
+    check_all(&Command::Cancel(None), then);
     for cause in [Cause::Customer, Cause::Payment] {
         check(&cancelling(cause), Command::Withdraw, Ok(&[Event::Cancelled(cause, NOW)]));
     }
     for given in [placed(), confirmed(), delivering(), delivered(), cancelled()] {
         check(&given, Command::Withdraw, Ok(&[]));
     }
+}
+
+#[test]
+fn x11_staff_cancel_an_order_like_its_customer_and_say_why() {
+    let said = Event::Intervened(by_staff());
+    let at_once = [said.clone(), Event::Cancelled(Cause::Staff, NOW)];
+    let asked = [said, Event::CancellationRequested(Cause::Staff, NOW)];
+    let none = Err(Refusal::NoSuchOrder);
+    let (started, over) = (Err(Refusal::DeliveryStarted), Err(Refusal::OrderDelivered));
+    let then = [none, none, Ok(&at_once[..]), Ok(&asked[..]), NOTHING, started, over, NOTHING];
+    check_all(&Command::Cancel(Some(by_staff())), then);
+    let given = [placed(), at_once.to_vec()].concat();
+    assert_eq!(order(&given).and_then(|order| order.intervention), Some(by_staff()));
 }
 
 #[test]
@@ -142,7 +155,9 @@ fn o7_a_request_for_a_refund_is_answered() {
 
 #[test]
 fn an_order_that_was_not_drafted_is_not_found() {
-    for command in [Command::Place(payment()), Command::Confirm, Command::Cancel, Command::Dispatch, Command::Lapse] {
+    for command in
+        [Command::Place(payment()), Command::Confirm, Command::Cancel(None), Command::Dispatch, Command::Lapse]
+    {
         check(&[], command, Err(Refusal::NoSuchOrder));
     }
 }

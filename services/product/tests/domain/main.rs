@@ -34,11 +34,11 @@ fn tent() -> Listing {
 }
 
 fn create(stock: u64) -> Command {
-    Command::Create(product_id(), tent(), stock)
+    Command::Create(product_id(), tent(), stock, "hana".to_owned())
 }
 
 fn created(stock: u64) -> Event {
-    Event::Created(product_id(), tent(), stock, NOW)
+    Event::Created(product_id(), tent(), stock, "hana".to_owned(), NOW)
 }
 
 /// The product that the events led to.

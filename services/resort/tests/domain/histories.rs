@@ -53,7 +53,7 @@ fn commands() -> impl Strategy<Value = Command> {
 
 /// Commands, with the seconds that pass before each.
 fn histories() -> impl Strategy<Value = Vec<(u64, Command)>> {
-    let register = Command::Register(resort_id(), listing_in("Asia/Seoul"), vec![july(1, 32)]);
+    let register = Command::Register(resort_id(), listing_in("Asia/Seoul"), vec![july(1, 32)], "hana".to_owned());
     proptest::collection::vec((0u64..100, commands()), 1..60).prop_map(move |mut steps| {
         steps.insert(0, (0, register.clone()));
         steps

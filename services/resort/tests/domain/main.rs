@@ -54,7 +54,7 @@ fn listing_in(zone: &str) -> Listing {
 
 /// Offers all of July.
 fn registered() -> Event {
-    Event::Registered(resort_id(), listing_in("Asia/Seoul"), vec![july(1, 32)], NOW)
+    Event::Registered(resort_id(), listing_in("Asia/Seoul"), vec![july(1, 32)], "hana".to_owned(), NOW)
 }
 
 fn claim(dates: Dates) -> Claim {

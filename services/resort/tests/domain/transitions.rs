@@ -37,9 +37,17 @@ fn given_taken_by_another() -> Vec<Event> {
 
 #[test]
 fn r1_a_resort_is_registered_once() {
-    let register = || Command::Register(resort_id(), listing_in("Asia/Seoul"), vec![july(1, 32)]);
+    let register = || Command::Register(resort_id(), listing_in("Asia/Seoul"), vec![july(1, 32)], "hana".to_owned());
     check(&[], register(), NOW, Ok(&[registered()]));
     check(&[registered()], register(), NOW, Ok(&[]));
+}
+
+#[test]
+fn x12_a_resort_has_another_owner() {
+    let transferred = Event::Transferred("sol".to_owned(), NOW);
+    check(&[registered()], Command::Transfer("sol".to_owned()), NOW, Ok(&[transferred.clone()]));
+    check(&[registered(), transferred.clone()], Command::Transfer("sol".to_owned()), NOW, Ok(&[]));
+    assert_eq!(resort(&[registered(), transferred]).map(|resort| resort.owner).as_deref(), Some("sol"));
 }
 
 #[test]
@@ -59,7 +67,7 @@ fn an_unregistered_resort_is_not_found() {
 #[test]
 fn r1_dates_that_overlap_or_touch_are_offered_as_one() {
     let offered = |spans: &[Dates]| {
-        let command = Command::Register(resort_id(), listing_in("Asia/Seoul"), spans.to_vec());
+        let command = Command::Register(resort_id(), listing_in("Asia/Seoul"), spans.to_vec(), "hana".to_owned());
         let events = Resort::decide(None, &command, NOW).expect("it is registered");
         resort(&events).expect("there is one").offered
     };
@@ -82,7 +90,7 @@ fn a_resort_has_a_limit_of_offered_spans() {
         Dates { start, end: start.tomorrow().expect("it is no far future") }
     });
     let apart: Vec<Dates> = apart.collect();
-    let given = [Event::Registered(resort_id(), listing_in("Asia/Seoul"), apart.clone(), NOW)];
+    let given = [Event::Registered(resort_id(), listing_in("Asia/Seoul"), apart.clone(), "hana".to_owned(), NOW)];
     let beyond = Dates { start: jiff::civil::date(2028, 1, 1), end: jiff::civil::date(2028, 1, 2) };
     check(&given, Command::Offer(beyond), NOW, Err(Refusal::TooManyOffers));
     let between = Dates { start: apart[0].end, end: apart[1].start };
@@ -185,14 +193,15 @@ fn the_first_night_is_not_over_where_the_resort_is() {
     check(&[registered()], hold(7, july(1, 2)), evening, Ok(&[Event::Held(stay(7), kept)]));
     check(&[registered()], hold(7, july(1, 2)), after(15 * 3_600), Err(Refusal::DatesPast));
     // In Honolulu it is still 30 June.
-    let honolulu = Event::Registered(resort_id(), listing_in("Pacific/Honolulu"), vec![july(0, 32)], NOW);
+    let honolulu =
+        Event::Registered(resort_id(), listing_in("Pacific/Honolulu"), vec![july(0, 32)], "hana".to_owned(), NOW);
     check(&[honolulu], hold(7, july(0, 1)), NOW, Ok(&[held(7, july(0, 1))]));
 }
 
 #[test]
 fn a_stay_is_no_longer_and_no_later_than_the_settings_say() {
     let wide = Dates { start: jiff::civil::date(2026, 1, 1), end: jiff::civil::date(2030, 1, 1) };
-    let given = [Event::Registered(resort_id(), listing_in("Asia/Seoul"), vec![wide], NOW)];
+    let given = [Event::Registered(resort_id(), listing_in("Asia/Seoul"), vec![wide], "hana".to_owned(), NOW)];
     check(&given, hold(7, july(1, 31)), NOW, Ok(&[held(7, july(1, 31))]));
     check(&given, hold(7, july(1, 32)), NOW, Err(Refusal::StayTooLong(30)));
     let ahead = |days: i64| {
@@ -206,7 +215,7 @@ fn a_stay_is_no_longer_and_no_later_than_the_settings_say() {
 #[test]
 fn a_price_has_a_limit() {
     let listing = Listing { nightly_rate: won(Money::MAX_MINOR), ..listing_in("Asia/Seoul") };
-    let given = [Event::Registered(resort_id(), listing, vec![july(1, 32)], NOW)];
+    let given = [Event::Registered(resort_id(), listing, vec![july(1, 32)], "hana".to_owned(), NOW)];
     check(&given, hold(7, july(1, 3)), NOW, Err(Refusal::PriceTooHigh));
 }
 
@@ -218,7 +227,7 @@ fn a_resort_has_a_limit_of_open_holds() {
         Dates { start, end: start.tomorrow().expect("it is no far future") }
     };
     let wide = Dates { start: first, end: jiff::civil::date(2040, 1, 1) };
-    let mut given = vec![Event::Registered(resort_id(), listing_in("Asia/Seoul"), vec![wide], NOW)];
+    let mut given = vec![Event::Registered(resort_id(), listing_in("Asia/Seoul"), vec![wide], "hana".to_owned(), NOW)];
     given.extend((0..MAX_OPEN).map(|number| booked(100 + number as u64, night(number))));
     let limits = Limits { horizon_days: u32::MAX, ..LIMITS };
     let next = Command::Hold(stay(7), claim(night(MAX_OPEN)), limits, None);

@@ -7,7 +7,7 @@ use super::*;
 fn commands() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => Just(reserve()),
-        2 => Just(Command::Cancel),
+        2 => Just(Command::Cancel(None)),
         3 => Just(Command::Confirm(payment())),
         1 => Just(Command::TakeBack),
         1 => Just(Command::Drop),

@@ -7,13 +7,14 @@ mod transitions;
 
 use std::time::Duration;
 
-use chassis::values::{Currency, Dates, Money, Period};
+use chassis::values::{Currency, Dates, Intervention, Money, Period};
 use chassis::{Aggregate, Timestamp};
 use stay::domain::{Booking, Cause, Command, Event, PaymentId, Refusal, State, Stay, StayId, Terms};
 
 /// 2026-07-01T00:00:00Z.
 const NOW: Timestamp = Timestamp::from_micros(1_782_864_000_000_000);
-const TERMS: Terms = Terms { pay_within: Duration::from_secs(1_800), cancel_until: Duration::from_secs(24 * 3_600) };
+const TERMS: Terms =
+    Terms { pay_within: Duration::from_secs(1_800), cancel_until: Duration::from_secs(24 * 3_600), unpaid: 2 };
 
 fn hour(hours: u64) -> Timestamp {
     NOW + Duration::from_secs(3_600 * hours)
@@ -59,6 +60,11 @@ fn booking() -> Booking {
     }
 }
 
+/// Staff act, and say why.
+fn by_staff() -> Intervention {
+    Intervention { staff: "hana".to_owned(), reason: "the boiler broke".to_owned(), at: NOW }
+}
+
 fn reserve() -> Command {
     Command::Reserve(stay_id(), booking(), TERMS)
 }
@@ -70,6 +76,7 @@ fn reserved() -> Event {
         cancel_before: near(),
         state: State::Reserved { expires: NOW + TERMS.pay_within },
         payment_id: None,
+        intervention: None,
         created_at: NOW,
         updated_at: NOW,
     }))

@@ -36,7 +36,7 @@ fn r2_a_stay_is_reserved_once() {
 #[test]
 fn a_stay_that_was_not_reserved_is_not_found() {
     let commands = [
-        Command::Cancel,
+        Command::Cancel(None),
         Command::Confirm(payment()),
         Command::TakeBack,
         Command::Drop,
@@ -113,19 +113,41 @@ fn the_timer_of_a_stay_is_due_when_it_lapses_and_when_it_is_over() {
 #[test]
 fn r6_a_customer_cancels_an_unpaid_stay_at_any_time() {
     for now in [NOW, near(), begin()] {
-        check(&given_reserved(), Command::Cancel, now, Ok(&[Event::Cancelled(Cause::Customer, now)]));
+        check(&given_reserved(), Command::Cancel(None), now, Ok(&[Event::Cancelled(Cause::Customer, now)]));
     }
-    check(&given_cancelled(), Command::Cancel, NOW, Ok(&[]));
+    check(&given_cancelled(), Command::Cancel(None), NOW, Ok(&[]));
 }
 
 #[test]
 fn r6_a_customer_cancels_a_paid_stay_until_shortly_before_it_begins() {
     let last = a_moment_before(near());
-    check(&given_confirmed(), Command::Cancel, last, Ok(&[Event::Cancelled(Cause::Customer, last)]));
+    check(&given_confirmed(), Command::Cancel(None), last, Ok(&[Event::Cancelled(Cause::Customer, last)]));
     for now in [near(), begin(), end()] {
-        check(&given_confirmed(), Command::Cancel, now, Err(Refusal::StayTooNear(near())));
+        check(&given_confirmed(), Command::Cancel(None), now, Err(Refusal::StayTooNear(near())));
     }
-    check(&given_completed(), Command::Cancel, end(), Err(Refusal::StayCompleted));
+    check(&given_completed(), Command::Cancel(None), end(), Err(Refusal::StayCompleted));
+}
+
+#[test]
+fn x11_staff_cancel_a_stay_that_is_not_over_and_say_why() {
+    let events = |now| [Event::Intervened(by_staff()), Event::Cancelled(Cause::Staff, now)];
+    for now in [NOW, near(), begin()] {
+        check(&given_reserved(), Command::Cancel(Some(by_staff())), now, Ok(&events(now)));
+        check(&given_confirmed(), Command::Cancel(Some(by_staff())), now, Ok(&events(now)));
+    }
+    check(&given_cancelled(), Command::Cancel(Some(by_staff())), NOW, Ok(&[]));
+    check(&given_completed(), Command::Cancel(Some(by_staff())), end(), Err(Refusal::StayCompleted));
+    let given = [&given_confirmed()[..], &events(near())].concat();
+    assert_eq!(stay(&given).and_then(|stay| stay.intervention), Some(by_staff()));
+}
+
+#[test]
+fn x13_a_reservation_takes_one_of_the_unpaid_stays_of_its_customer() {
+    let quotas = Stay::quotas(&reserve());
+    let [quota] = &quotas[..] else { panic!("there is one: {quotas:?}") };
+    assert_eq!((quota.subject.as_str(), quota.limit, quota.takes), ("ann", TERMS.unpaid, true));
+    assert_eq!(quota.refusal, Refusal::TooManyStays);
+    assert!(Stay::quotas(&Command::Cancel(None)).is_empty());
 }
 
 #[test]

@@ -1,0 +1,2 @@
+-- The owners of products.
+ALTER TABLE products ADD COLUMN owner text NOT NULL DEFAULT '';
