@@ -163,6 +163,8 @@ pub struct Calendar {
 pub struct Reservation {
     /// The subject of the customer.
     pub customer: String,
+    /// The subject of the car's owner: of the last one while it was open; empty if it is not known.
+    pub owner: String,
     /// The period.
     pub period: Period,
     /// The days that are paid for.
@@ -300,6 +302,8 @@ pub enum Event {
     Registered(CarId, Money, CarName, String),
     /// The car has another owner.
     Transferred(String),
+    /// So has an open reservation of it.
+    HandedOver(ReservationId, String),
     /// The car is no longer rented out.
     Retired(CarId),
     /// The car is reserved for a customer.
@@ -445,7 +449,11 @@ impl Aggregate for Calendar {
             }
             Command::Register { .. } => Ok(vec![]),
             Command::Transfer(_, owner) if *owner == calendar.owner => Ok(vec![]),
-            Command::Transfer(_, owner) => Ok(vec![Event::Transferred(owner.clone())]),
+            Command::Transfer(_, owner) => {
+                let open = calendar.reservations.iter().filter(|(_, reservation)| reservation.is_open());
+                let handed_over = open.map(|(id, _)| Event::HandedOver(*id, owner.clone()));
+                Ok([Event::Transferred(owner.clone())].into_iter().chain(handed_over).collect())
+            }
             Command::Retire(_) if calendar.retired => Ok(vec![]),
             Command::Retire(_) if calendar.open().next().is_some() => Err(Refusal::CarInUse),
             Command::Retire(car) => Ok(vec![Event::Retired(*car)]),
@@ -601,6 +609,7 @@ impl Calendar {
         }
         let reservation = Reservation {
             customer: customer.clone(),
+            owner: self.owner.clone(),
             period: *period,
             days: *days,
             car: self.name.clone(),
@@ -677,6 +686,7 @@ impl Calendar {
 impl Reservation {
     fn apply(&mut self, event: &Event) {
         match event {
+            Event::HandedOver(_, owner) => self.owner.clone_from(owner),
             Event::Intervened(_, intervention) => self.intervention = Some(intervention.clone()),
             Event::Cancelled(_, cause, kept, now) => {
                 (self.state, self.updated_at) = (State::Cancelled(*cause), *now);
@@ -715,6 +725,7 @@ impl Event {
         match self {
             Event::Registered(..) | Event::Transferred(_) | Event::Retired(_) => None,
             Event::Reserved(id, _)
+            | Event::HandedOver(id, _)
             | Event::Intervened(id, _)
             | Event::Overdue(id, _)
             | Event::Delayed(id)

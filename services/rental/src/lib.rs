@@ -28,6 +28,7 @@ pub const CONTEXT: Context = Context {
     personal: &[
         Personal::details("reservations", "customer", &["intervention_reason"], &[], &[]),
         Personal::subject("reservations", "intervened_by"),
+        Personal::subject("reservations", "owner"),
         Personal::subject("calendars", "owner"),
     ],
     start,

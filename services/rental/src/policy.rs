@@ -3,7 +3,7 @@
 //! | whenever                                  | then                                                     |
 //! |-------------------------------------------|----------------------------------------------------------|
 //! | `fleet.v1.CarRegistered`                  | open the car's calendar                                  |
-//! | `fleet.v1.CarTransferred`                 | note the car's owner                                     |
+//! | `fleet.v1.CarTransferred`                 | note the owner of the car and of its open reservations   |
 //! | `payment.v1.PaymentApproved`              | rent; if it was cancelled meanwhile, refuse the rent     |
 //! |                                           | if it is for a late fee, note that it is paid            |
 //! | `payment.v1.PaymentCancellationRequested` | cancel the rental; if its period has begun, refuse       |

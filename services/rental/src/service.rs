@@ -34,7 +34,8 @@ pub struct Service {
 impl Service {
     /// The reservation, if the caller may see it.
     async fn visible(&self, call: &Call, id: ReservationId) -> Result<Found, Error> {
-        let sees = |found: &Found| call.caller.is(&found.reservation.customer) || call.is_staff_of(&found.owner);
+        let sees =
+            |found: &Found| call.caller.is(&found.reservation.customer) || call.is_staff_of(&found.reservation.owner);
         self.loader.get(id).await?.filter(sees).ok_or_else(|| Error::not_found("reservation", id))
     }
 

@@ -11,7 +11,6 @@ use chassis::{
 };
 use contracts::rental::v1 as proto;
 use contracts::rental::v1::{CancellationCause, ReservationState};
-use diesel::JoinOnDsl as _;
 
 use crate::domain::{
     Calendar, CarId, CarName, Cause, Command, Event, LateFee, OWED_LATE_FEES, PaymentId, Reservation, ReservationId,
@@ -45,6 +44,7 @@ chassis::table! {
     /// A reservation.
     reservations (id) of Reservation as ReservationRow given (car_id: CarId as SqlUuid, id: ReservationId as SqlUuid) {
         customer: String as Text,
+        owner: String as Text,
         days: u32 as Integer,
         time_zone: String as Text,
         overdue: bool as Bool,
@@ -96,7 +96,6 @@ chassis::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(calendars, reservations);
 chassis::names!(Cause is CancellationCause: Customer, Payment, Unpaid, Staff, CarNotBack);
 
 impl Store for Calendar {
@@ -179,7 +178,8 @@ impl Store for Calendar {
             }
             Event::LateFeePaid(..) => about.publish(&proto::LateFeePaid { reservation }),
             // `fleet` publishes the events of cars.
-            Event::Registered(..) | Event::Transferred(_) | Event::Retired(_) | Event::Intervened(..) => None,
+            Event::Registered(..) | Event::Transferred(_) | Event::Retired(_) => None,
+            Event::HandedOver(..) | Event::Intervened(..) => None,
         }
     }
 
@@ -193,22 +193,14 @@ impl Store for Calendar {
 pub struct Found {
     /// The car.
     pub car: CarId,
-    /// The owner of the car; empty if it is not known.
-    pub owner: String,
     /// The reservation.
     pub reservation: Reservation,
 }
 
 /// Reservations by id.
 pub async fn read(tx: Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(ReservationId, Found)>, Error> {
-    let joined = reservations::table.inner_join(calendars::table.on(calendars::car_id.eq(reservations::car_id)));
-    let query = joined.filter(reservations::id.eq_any(&ids));
-    let rows: Vec<(String, ReservationRow)> =
-        sql!(tx, |c| query.select((calendars::owner, ReservationRow::as_select())).load(c))?;
-    let found = |(owner, row): (String, ReservationRow)| {
-        Ok((row.id, Found { car: row.car_id, owner, reservation: row.read()? }))
-    };
-    rows.into_iter().map(found).collect()
+    let rows = read!(tx, ReservationRow in reservations where reservations::id.eq_any(&ids)).await?;
+    rows.into_iter().map(|row| Ok((row.id, Found { car: row.car_id, reservation: row.read()? }))).collect()
 }
 
 /// What a list of reservations has.
@@ -216,7 +208,7 @@ pub async fn read(tx: Tx<'_>, ids: Vec<ReservationId>) -> Result<Vec<(Reservatio
 pub struct Filter<'a> {
     /// Only those of this customer.
     pub customer: Option<&'a str>,
-    /// Only those of the cars of this owner.
+    /// Only those of this owner of their cars.
     pub owner: Option<&'a str>,
     /// Only those in this state.
     pub state: Option<ReservationState>,
@@ -236,9 +228,7 @@ pub async fn list(
         tx, page, ReservationRow in reservations by created_at;
         customer: reservations::customer.eq(customer), state: reservations::state.eq(Name(state).text()),
         overdue: { let () = overdue; reservations::overdue },
-        owner: reservations::car_id.eq_any(
-            calendars::table.filter(calendars::owner.eq(owner)).select(calendars::car_id)
-        );
+        owner: reservations::owner.eq(owner);
         |row| to_proto(row.id, row.car_id, &row.read()?)
     )
 }

@@ -70,7 +70,7 @@ async fn x6_a_repeated_request_gets_the_first_response(app: Arc<Cluster>) {
     mina.cancel(&mina.reserve(&car, period(9, 1)).await.unwrap()).await.unwrap();
 
     let reserve = |start| reserve_request(&car, start);
-    let first = reserve(1);
+    let first = reserve(0);
     let trip = twice(&mina, first.clone()).await.reservation.unwrap();
     let reservation_id = trip.reservation_id.clone();
     let payment_id = mina.payment_for(&trip).await.payment_id;

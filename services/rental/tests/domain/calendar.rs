@@ -367,6 +367,11 @@ fn x12_a_car_changes_its_owner() {
     let transfer = |owner: &str| Command::Transfer(car(), owner.to_owned());
     check(&[registered()], transfer("hana"), NOW, Ok(&[Event::Transferred("hana".to_owned())]));
     check(&[registered()], transfer("sol"), NOW, Ok(&[]));
+    let open = [Event::Transferred("hana".to_owned()), Event::HandedOver(id(7), "hana".to_owned())];
+    check(&given_reserved(), transfer("hana"), NOW, Ok(&open));
+    let handed_over = calendar(&[&given_reserved()[..], &open].concat()).expect("it is known");
+    assert_eq!(handed_over.reservations[&id(7)].owner, "hana");
+    check(&given_cancelled(), transfer("hana"), NOW, Ok(&open[..1]));
     check(&[], transfer("hana"), NOW, Err(Refusal::NoSuchCar));
 }
 

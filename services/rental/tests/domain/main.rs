@@ -90,6 +90,7 @@ fn reserve(number: u64, period: Period, days: u32) -> Command {
 fn reserved(number: u64, period: Period, days: u32) -> Event {
     let reservation = Reservation {
         customer: "ann".to_owned(),
+        owner: "sol".to_owned(),
         period,
         days,
         car: name(),

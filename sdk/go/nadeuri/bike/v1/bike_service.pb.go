@@ -105,7 +105,9 @@ type Bike struct {
 	// Output only. When it was registered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. Who owns it; empty if it is older than owners.
+	OwnerId       string `protobuf:"bytes,9,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,6 +196,13 @@ func (x *Bike) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Bike) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
 }
 
 // The request of `RegisterBike`.
@@ -1093,11 +1102,121 @@ func (x *InspectBikeResponse) GetBike() *Bike {
 	return nil
 }
 
+// The request of `TransferBike`.
+type TransferBikeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. A UUID.
+	BikeId string `protobuf:"bytes,2,opt,name=bike_id,json=bikeId,proto3" json:"bike_id,omitempty"`
+	// Required. The subject of the new owner, 1 to 128 bytes.
+	OwnerId       string `protobuf:"bytes,3,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferBikeRequest) Reset() {
+	*x = TransferBikeRequest{}
+	mi := &file_nadeuri_bike_v1_bike_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferBikeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferBikeRequest) ProtoMessage() {}
+
+func (x *TransferBikeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_bike_v1_bike_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferBikeRequest.ProtoReflect.Descriptor instead.
+func (*TransferBikeRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_bike_v1_bike_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TransferBikeRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *TransferBikeRequest) GetBikeId() string {
+	if x != nil {
+		return x.BikeId
+	}
+	return ""
+}
+
+func (x *TransferBikeRequest) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+// The response of `TransferBike`.
+type TransferBikeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bike, with its owner.
+	Bike          *Bike `protobuf:"bytes,1,opt,name=bike,proto3" json:"bike,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferBikeResponse) Reset() {
+	*x = TransferBikeResponse{}
+	mi := &file_nadeuri_bike_v1_bike_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferBikeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferBikeResponse) ProtoMessage() {}
+
+func (x *TransferBikeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_bike_v1_bike_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferBikeResponse.ProtoReflect.Descriptor instead.
+func (*TransferBikeResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_bike_v1_bike_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TransferBikeResponse) GetBike() *Bike {
+	if x != nil {
+		return x.Bike
+	}
+	return nil
+}
+
 var File_nadeuri_bike_v1_bike_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_bike_v1_bike_service_proto_rawDesc = "" +
 	"\n" +
-	"\"nadeuri/bike/v1/bike_service.proto\x12\x0fnadeuri.bike.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xcf\x02\n" +
+	"\"nadeuri/bike/v1/bike_service.proto\x12\x0fnadeuri.bike.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xf0\x02\n" +
 	"\x04Bike\x12\x17\n" +
 	"\abike_id\x18\x01 \x01(\tR\x06bikeId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12-\n" +
@@ -1108,7 +1227,8 @@ const file_nadeuri_bike_v1_bike_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xeb\x01\n" +
+	"updateTime\x12\x1f\n" +
+	"\bowner_id\x18\t \x01(\tB\x04\xa8\xb5\x18\x02R\aownerId\"\xeb\x01\n" +
 	"\x13RegisterBikeRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -1178,25 +1298,39 @@ const file_nadeuri_bike_v1_bike_service_proto_rawDesc = "" +
 	"\x10_battery_percentB\t\n" +
 	"\a_usable\"@\n" +
 	"\x13InspectBikeResponse\x12)\n" +
+	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike\"h\n" +
+	"\x13TransferBikeRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x17\n" +
+	"\abike_id\x18\x02 \x01(\tR\x06bikeId\x12\x19\n" +
+	"\bowner_id\x18\x03 \x01(\tR\aownerId\"A\n" +
+	"\x14TransferBikeResponse\x12)\n" +
 	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike*\x8d\x01\n" +
 	"\tBikeState\x12\x1a\n" +
 	"\x16BIKE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14BIKE_STATE_AVAILABLE\x10\x01\x12\x15\n" +
 	"\x11BIKE_STATE_IN_USE\x10\x02\x12\x1b\n" +
 	"\x17BIKE_STATE_OUT_OF_ORDER\x10\x03\x12\x16\n" +
-	"\x12BIKE_STATE_REMOVED\x10\x042\xb4\x05\n" +
-	"\vBikeService\x12e\n" +
-	"\fRegisterBike\x12$.nadeuri.bike.v1.RegisterBikeRequest\x1a%.nadeuri.bike.v1.RegisterBikeResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12_\n" +
+	"\x12BIKE_STATE_REMOVED\x10\x042\xa3\x06\n" +
+	"\vBikeService\x12f\n" +
+	"\fRegisterBike\x12$.nadeuri.bike.v1.RegisterBikeRequest\x1a%.nadeuri.bike.v1.RegisterBikeResponse\"\t\x8a\xb5\x18\x02\n" +
+	"\x02\x90\x02\x02\x12`\n" +
 	"\n" +
-	"RemoveBike\x12\".nadeuri.bike.v1.RemoveBikeRequest\x1a#.nadeuri.bike.v1.RemoveBikeResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12X\n" +
+	"RemoveBike\x12\".nadeuri.bike.v1.RemoveBikeRequest\x1a#.nadeuri.bike.v1.RemoveBikeResponse\"\t\x8a\xb5\x18\x02\n" +
+	"\x02\x90\x02\x02\x12e\n" +
+	"\fTransferBike\x12$.nadeuri.bike.v1.TransferBikeRequest\x1a%.nadeuri.bike.v1.TransferBikeResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12X\n" +
 	"\aGetBike\x12\x1f.nadeuri.bike.v1.GetBikeRequest\x1a .nadeuri.bike.v1.GetBikeResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12^\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x12^\n" +
 	"\tListBikes\x12!.nadeuri.bike.v1.ListBikesRequest\x1a\".nadeuri.bike.v1.ListBikesResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12d\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x12d\n" +
 	"\vSearchBikes\x12#.nadeuri.bike.v1.SearchBikesRequest\x1a$.nadeuri.bike.v1.SearchBikesResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12Y\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x12Y\n" +
 	"\bTakeBike\x12 .nadeuri.bike.v1.TakeBikeRequest\x1a!.nadeuri.bike.v1.TakeBikeResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02\x12b\n" +
-	"\vInspectBike\x12#.nadeuri.bike.v1.InspectBikeRequest\x1a$.nadeuri.bike.v1.InspectBikeResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02B\xb8\x01\n" +
+	"\vInspectBike\x12#.nadeuri.bike.v1.InspectBikeRequest\x1a$.nadeuri.bike.v1.InspectBikeResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02\x1a\x04\xc0\xb5\x18\n" +
+	"B\xb8\x01\n" +
 	"\x13com.nadeuri.bike.v1B\x10BikeServiceProtoP\x01Z1example.com/nadeuri/sdk/go/nadeuri/bike/v1;bikev1\xa2\x02\x03NBX\xaa\x02\x0fNadeuri.Bike.V1\xca\x02\x0fNadeuri\\Bike\\V1\xe2\x02\x1bNadeuri\\Bike\\V1\\GPBMetadata\xea\x02\x11Nadeuri::Bike::V1b\x06proto3"
 
 var (
@@ -1212,7 +1346,7 @@ func file_nadeuri_bike_v1_bike_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nadeuri_bike_v1_bike_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nadeuri_bike_v1_bike_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_nadeuri_bike_v1_bike_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_nadeuri_bike_v1_bike_service_proto_goTypes = []any{
 	(BikeState)(0),                // 0: nadeuri.bike.v1.BikeState
 	(*Bike)(nil),                  // 1: nadeuri.bike.v1.Bike
@@ -1231,15 +1365,17 @@ var file_nadeuri_bike_v1_bike_service_proto_goTypes = []any{
 	(*TakeBikeResponse)(nil),      // 14: nadeuri.bike.v1.TakeBikeResponse
 	(*InspectBikeRequest)(nil),    // 15: nadeuri.bike.v1.InspectBikeRequest
 	(*InspectBikeResponse)(nil),   // 16: nadeuri.bike.v1.InspectBikeResponse
-	(*v1.Place)(nil),              // 17: nadeuri.place.v1.Place
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*TransferBikeRequest)(nil),   // 17: nadeuri.bike.v1.TransferBikeRequest
+	(*TransferBikeResponse)(nil),  // 18: nadeuri.bike.v1.TransferBikeResponse
+	(*v1.Place)(nil),              // 19: nadeuri.place.v1.Place
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_nadeuri_bike_v1_bike_service_proto_depIdxs = []int32{
-	17, // 0: nadeuri.bike.v1.Bike.place:type_name -> nadeuri.place.v1.Place
+	19, // 0: nadeuri.bike.v1.Bike.place:type_name -> nadeuri.place.v1.Place
 	0,  // 1: nadeuri.bike.v1.Bike.state:type_name -> nadeuri.bike.v1.BikeState
-	18, // 2: nadeuri.bike.v1.Bike.create_time:type_name -> google.protobuf.Timestamp
-	18, // 3: nadeuri.bike.v1.Bike.update_time:type_name -> google.protobuf.Timestamp
-	17, // 4: nadeuri.bike.v1.RegisterBikeRequest.place:type_name -> nadeuri.place.v1.Place
+	20, // 2: nadeuri.bike.v1.Bike.create_time:type_name -> google.protobuf.Timestamp
+	20, // 3: nadeuri.bike.v1.Bike.update_time:type_name -> google.protobuf.Timestamp
+	19, // 4: nadeuri.bike.v1.RegisterBikeRequest.place:type_name -> nadeuri.place.v1.Place
 	0,  // 5: nadeuri.bike.v1.RegisterBikeRequest.state:type_name -> nadeuri.bike.v1.BikeState
 	1,  // 6: nadeuri.bike.v1.RegisterBikeResponse.bike:type_name -> nadeuri.bike.v1.Bike
 	1,  // 7: nadeuri.bike.v1.RemoveBikeResponse.bike:type_name -> nadeuri.bike.v1.Bike
@@ -1250,25 +1386,28 @@ var file_nadeuri_bike_v1_bike_service_proto_depIdxs = []int32{
 	1,  // 12: nadeuri.bike.v1.NearbyBike.bike:type_name -> nadeuri.bike.v1.Bike
 	1,  // 13: nadeuri.bike.v1.TakeBikeResponse.bike:type_name -> nadeuri.bike.v1.Bike
 	1,  // 14: nadeuri.bike.v1.InspectBikeResponse.bike:type_name -> nadeuri.bike.v1.Bike
-	2,  // 15: nadeuri.bike.v1.BikeService.RegisterBike:input_type -> nadeuri.bike.v1.RegisterBikeRequest
-	4,  // 16: nadeuri.bike.v1.BikeService.RemoveBike:input_type -> nadeuri.bike.v1.RemoveBikeRequest
-	6,  // 17: nadeuri.bike.v1.BikeService.GetBike:input_type -> nadeuri.bike.v1.GetBikeRequest
-	8,  // 18: nadeuri.bike.v1.BikeService.ListBikes:input_type -> nadeuri.bike.v1.ListBikesRequest
-	10, // 19: nadeuri.bike.v1.BikeService.SearchBikes:input_type -> nadeuri.bike.v1.SearchBikesRequest
-	13, // 20: nadeuri.bike.v1.BikeService.TakeBike:input_type -> nadeuri.bike.v1.TakeBikeRequest
-	15, // 21: nadeuri.bike.v1.BikeService.InspectBike:input_type -> nadeuri.bike.v1.InspectBikeRequest
-	3,  // 22: nadeuri.bike.v1.BikeService.RegisterBike:output_type -> nadeuri.bike.v1.RegisterBikeResponse
-	5,  // 23: nadeuri.bike.v1.BikeService.RemoveBike:output_type -> nadeuri.bike.v1.RemoveBikeResponse
-	7,  // 24: nadeuri.bike.v1.BikeService.GetBike:output_type -> nadeuri.bike.v1.GetBikeResponse
-	9,  // 25: nadeuri.bike.v1.BikeService.ListBikes:output_type -> nadeuri.bike.v1.ListBikesResponse
-	11, // 26: nadeuri.bike.v1.BikeService.SearchBikes:output_type -> nadeuri.bike.v1.SearchBikesResponse
-	14, // 27: nadeuri.bike.v1.BikeService.TakeBike:output_type -> nadeuri.bike.v1.TakeBikeResponse
-	16, // 28: nadeuri.bike.v1.BikeService.InspectBike:output_type -> nadeuri.bike.v1.InspectBikeResponse
-	22, // [22:29] is the sub-list for method output_type
-	15, // [15:22] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	1,  // 15: nadeuri.bike.v1.TransferBikeResponse.bike:type_name -> nadeuri.bike.v1.Bike
+	2,  // 16: nadeuri.bike.v1.BikeService.RegisterBike:input_type -> nadeuri.bike.v1.RegisterBikeRequest
+	4,  // 17: nadeuri.bike.v1.BikeService.RemoveBike:input_type -> nadeuri.bike.v1.RemoveBikeRequest
+	17, // 18: nadeuri.bike.v1.BikeService.TransferBike:input_type -> nadeuri.bike.v1.TransferBikeRequest
+	6,  // 19: nadeuri.bike.v1.BikeService.GetBike:input_type -> nadeuri.bike.v1.GetBikeRequest
+	8,  // 20: nadeuri.bike.v1.BikeService.ListBikes:input_type -> nadeuri.bike.v1.ListBikesRequest
+	10, // 21: nadeuri.bike.v1.BikeService.SearchBikes:input_type -> nadeuri.bike.v1.SearchBikesRequest
+	13, // 22: nadeuri.bike.v1.BikeService.TakeBike:input_type -> nadeuri.bike.v1.TakeBikeRequest
+	15, // 23: nadeuri.bike.v1.BikeService.InspectBike:input_type -> nadeuri.bike.v1.InspectBikeRequest
+	3,  // 24: nadeuri.bike.v1.BikeService.RegisterBike:output_type -> nadeuri.bike.v1.RegisterBikeResponse
+	5,  // 25: nadeuri.bike.v1.BikeService.RemoveBike:output_type -> nadeuri.bike.v1.RemoveBikeResponse
+	18, // 26: nadeuri.bike.v1.BikeService.TransferBike:output_type -> nadeuri.bike.v1.TransferBikeResponse
+	7,  // 27: nadeuri.bike.v1.BikeService.GetBike:output_type -> nadeuri.bike.v1.GetBikeResponse
+	9,  // 28: nadeuri.bike.v1.BikeService.ListBikes:output_type -> nadeuri.bike.v1.ListBikesResponse
+	11, // 29: nadeuri.bike.v1.BikeService.SearchBikes:output_type -> nadeuri.bike.v1.SearchBikesResponse
+	14, // 30: nadeuri.bike.v1.BikeService.TakeBike:output_type -> nadeuri.bike.v1.TakeBikeResponse
+	16, // 31: nadeuri.bike.v1.BikeService.InspectBike:output_type -> nadeuri.bike.v1.InspectBikeResponse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_bike_v1_bike_service_proto_init() }
@@ -1285,7 +1424,7 @@ func file_nadeuri_bike_v1_bike_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_bike_v1_bike_service_proto_rawDesc), len(file_nadeuri_bike_v1_bike_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	BikeService_RegisterBike_FullMethodName = "/nadeuri.bike.v1.BikeService/RegisterBike"
 	BikeService_RemoveBike_FullMethodName   = "/nadeuri.bike.v1.BikeService/RemoveBike"
+	BikeService_TransferBike_FullMethodName = "/nadeuri.bike.v1.BikeService/TransferBike"
 	BikeService_GetBike_FullMethodName      = "/nadeuri.bike.v1.BikeService/GetBike"
 	BikeService_ListBikes_FullMethodName    = "/nadeuri.bike.v1.BikeService/ListBikes"
 	BikeService_SearchBikes_FullMethodName  = "/nadeuri.bike.v1.BikeService/SearchBikes"
@@ -41,9 +42,13 @@ type BikeServiceClient interface {
 	// Removes a bike, so that it can't be rented any more. A bike in use can only be written off as lost; its ride then
 	// ends without a fee. Removing a removed bike changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason `BIKE_IN_USE` if it is in use
-	// and not written off.
+	// Returns `NOT_FOUND` if there is no such bike or it is another's; `FAILED_PRECONDITION` with the reason
+	// `BIKE_IN_USE` if it is in use and not written off.
 	RemoveBike(ctx context.Context, in *RemoveBikeRequest, opts ...grpc.CallOption) (*RemoveBikeResponse, error)
+	// Gives a bike another owner.
+	//
+	// Returns `NOT_FOUND` if there is no such bike.
+	TransferBike(ctx context.Context, in *TransferBikeRequest, opts ...grpc.CallOption) (*TransferBikeResponse, error)
 	// Returns a bike.
 	//
 	// Returns `NOT_FOUND` if there is no such bike.
@@ -88,6 +93,16 @@ func (c *bikeServiceClient) RemoveBike(ctx context.Context, in *RemoveBikeReques
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RemoveBikeResponse)
 	err := c.cc.Invoke(ctx, BikeService_RemoveBike_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *bikeServiceClient) TransferBike(ctx context.Context, in *TransferBikeRequest, opts ...grpc.CallOption) (*TransferBikeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferBikeResponse)
+	err := c.cc.Invoke(ctx, BikeService_TransferBike_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +170,13 @@ type BikeServiceServer interface {
 	// Removes a bike, so that it can't be rented any more. A bike in use can only be written off as lost; its ride then
 	// ends without a fee. Removing a removed bike changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such bike; `FAILED_PRECONDITION` with the reason `BIKE_IN_USE` if it is in use
-	// and not written off.
+	// Returns `NOT_FOUND` if there is no such bike or it is another's; `FAILED_PRECONDITION` with the reason
+	// `BIKE_IN_USE` if it is in use and not written off.
 	RemoveBike(context.Context, *RemoveBikeRequest) (*RemoveBikeResponse, error)
+	// Gives a bike another owner.
+	//
+	// Returns `NOT_FOUND` if there is no such bike.
+	TransferBike(context.Context, *TransferBikeRequest) (*TransferBikeResponse, error)
 	// Returns a bike.
 	//
 	// Returns `NOT_FOUND` if there is no such bike.
@@ -193,6 +212,9 @@ func (UnimplementedBikeServiceServer) RegisterBike(context.Context, *RegisterBik
 }
 func (UnimplementedBikeServiceServer) RemoveBike(context.Context, *RemoveBikeRequest) (*RemoveBikeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveBike not implemented")
+}
+func (UnimplementedBikeServiceServer) TransferBike(context.Context, *TransferBikeRequest) (*TransferBikeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferBike not implemented")
 }
 func (UnimplementedBikeServiceServer) GetBike(context.Context, *GetBikeRequest) (*GetBikeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBike not implemented")
@@ -262,6 +284,24 @@ func _BikeService_RemoveBike_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(BikeServiceServer).RemoveBike(ctx, req.(*RemoveBikeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BikeService_TransferBike_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferBikeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BikeServiceServer).TransferBike(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BikeService_TransferBike_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BikeServiceServer).TransferBike(ctx, req.(*TransferBikeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -370,6 +410,10 @@ var BikeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveBike",
 			Handler:    _BikeService_RemoveBike_Handler,
+		},
+		{
+			MethodName: "TransferBike",
+			Handler:    _BikeService_TransferBike_Handler,
 		},
 		{
 			MethodName: "GetBike",

@@ -425,6 +425,52 @@ func (x *BikeWrittenOff) GetCustomerId() string {
 	return ""
 }
 
+// A bike has another owner.
+type BikeTransferred struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bike, with its owner.
+	Bike          *Bike `protobuf:"bytes,1,opt,name=bike,proto3" json:"bike,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BikeTransferred) Reset() {
+	*x = BikeTransferred{}
+	mi := &file_nadeuri_bike_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BikeTransferred) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BikeTransferred) ProtoMessage() {}
+
+func (x *BikeTransferred) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_bike_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BikeTransferred.ProtoReflect.Descriptor instead.
+func (*BikeTransferred) Descriptor() ([]byte, []int) {
+	return file_nadeuri_bike_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BikeTransferred) GetBike() *Bike {
+	if x != nil {
+		return x.Bike
+	}
+	return nil
+}
+
 var File_nadeuri_bike_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_bike_v1_events_proto_rawDesc = "" +
@@ -456,7 +502,9 @@ const file_nadeuri_bike_v1_events_proto_rawDesc = "" +
 	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike\x12\x17\n" +
 	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12%\n" +
 	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
-	"customerIdB\xb3\x01\n" +
+	"customerId\"B\n" +
+	"\x0fBikeTransferred\x12)\n" +
+	"\x04bike\x18\x01 \x01(\v2\x15.nadeuri.bike.v1.BikeR\x04bike:\x04\x90\xb5\x18\x01B\xb3\x01\n" +
 	"\x13com.nadeuri.bike.v1B\vEventsProtoP\x01Z1example.com/nadeuri/sdk/go/nadeuri/bike/v1;bikev1\xa2\x02\x03NBX\xaa\x02\x0fNadeuri.Bike.V1\xca\x02\x0fNadeuri\\Bike\\V1\xe2\x02\x1bNadeuri\\Bike\\V1\\GPBMetadata\xea\x02\x11Nadeuri::Bike::V1b\x06proto3"
 
 var (
@@ -471,7 +519,7 @@ func file_nadeuri_bike_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_bike_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_bike_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_nadeuri_bike_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_nadeuri_bike_v1_events_proto_goTypes = []any{
 	(*BikeRegistered)(nil),    // 0: nadeuri.bike.v1.BikeRegistered
 	(*BikeTaken)(nil),         // 1: nadeuri.bike.v1.BikeTaken
@@ -480,20 +528,22 @@ var file_nadeuri_bike_v1_events_proto_goTypes = []any{
 	(*BikeInspected)(nil),     // 4: nadeuri.bike.v1.BikeInspected
 	(*BikeRemoved)(nil),       // 5: nadeuri.bike.v1.BikeRemoved
 	(*BikeWrittenOff)(nil),    // 6: nadeuri.bike.v1.BikeWrittenOff
-	(*Bike)(nil),              // 7: nadeuri.bike.v1.Bike
+	(*BikeTransferred)(nil),   // 7: nadeuri.bike.v1.BikeTransferred
+	(*Bike)(nil),              // 8: nadeuri.bike.v1.Bike
 }
 var file_nadeuri_bike_v1_events_proto_depIdxs = []int32{
-	7, // 0: nadeuri.bike.v1.BikeRegistered.bike:type_name -> nadeuri.bike.v1.Bike
-	7, // 1: nadeuri.bike.v1.BikeTaken.bike:type_name -> nadeuri.bike.v1.Bike
-	7, // 2: nadeuri.bike.v1.BikeReturned.bike:type_name -> nadeuri.bike.v1.Bike
-	7, // 3: nadeuri.bike.v1.BikeInspected.bike:type_name -> nadeuri.bike.v1.Bike
-	7, // 4: nadeuri.bike.v1.BikeRemoved.bike:type_name -> nadeuri.bike.v1.Bike
-	7, // 5: nadeuri.bike.v1.BikeWrittenOff.bike:type_name -> nadeuri.bike.v1.Bike
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	8, // 0: nadeuri.bike.v1.BikeRegistered.bike:type_name -> nadeuri.bike.v1.Bike
+	8, // 1: nadeuri.bike.v1.BikeTaken.bike:type_name -> nadeuri.bike.v1.Bike
+	8, // 2: nadeuri.bike.v1.BikeReturned.bike:type_name -> nadeuri.bike.v1.Bike
+	8, // 3: nadeuri.bike.v1.BikeInspected.bike:type_name -> nadeuri.bike.v1.Bike
+	8, // 4: nadeuri.bike.v1.BikeRemoved.bike:type_name -> nadeuri.bike.v1.Bike
+	8, // 5: nadeuri.bike.v1.BikeWrittenOff.bike:type_name -> nadeuri.bike.v1.Bike
+	8, // 6: nadeuri.bike.v1.BikeTransferred.bike:type_name -> nadeuri.bike.v1.Bike
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_bike_v1_events_proto_init() }
@@ -508,7 +558,7 @@ func file_nadeuri_bike_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_bike_v1_events_proto_rawDesc), len(file_nadeuri_bike_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -478,10 +478,15 @@ const file_nadeuri_billing_v1_billing_service_proto_rawDesc = "" +
 	"\x0eBILL_STATE_DUE\x10\x02\x12\x16\n" +
 	"\x12BILL_STATE_ARREARS\x10\x03\x12\x15\n" +
 	"\x11BILL_STATE_CLOSED\x10\x04\x12\x13\n" +
-	"\x0fBILL_STATE_VOID\x10\x052\xd4\x01\n" +
-	"\x0eBillingService\x12]\n" +
-	"\aGetBill\x12\".nadeuri.billing.v1.GetBillRequest\x1a#.nadeuri.billing.v1.GetBillResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12c\n" +
-	"\tListBills\x12$.nadeuri.billing.v1.ListBillsRequest\x1a%.nadeuri.billing.v1.ListBillsResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01B\xd0\x01\n" +
+	"\x0fBILL_STATE_VOID\x10\x052\xdc\x01\n" +
+	"\x0eBillingService\x12^\n" +
+	"\aGetBill\x12\".nadeuri.billing.v1.GetBillRequest\x1a#.nadeuri.billing.v1.GetBillResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x12d\n" +
+	"\tListBills\x12$.nadeuri.billing.v1.ListBillsRequest\x1a%.nadeuri.billing.v1.ListBillsResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\n" +
+	"B\xd0\x01\n" +
 	"\x16com.nadeuri.billing.v1B\x13BillingServiceProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/billing/v1;billingv1\xa2\x02\x03NBX\xaa\x02\x12Nadeuri.Billing.V1\xca\x02\x12Nadeuri\\Billing\\V1\xe2\x02\x1eNadeuri\\Billing\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Billing::V1b\x06proto3"
 
 var (

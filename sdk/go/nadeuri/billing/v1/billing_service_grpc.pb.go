@@ -35,7 +35,7 @@ type BillingServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if there is no such bill, or it is another customer's.
 	GetBill(ctx context.Context, in *GetBillRequest, opts ...grpc.CallOption) (*GetBillResponse, error)
-	// Lists the caller's bills, newest first; an admin's call lists everyone's.
+	// Lists the caller's bills, newest first; a call of staff lists everyone's.
 	ListBills(ctx context.Context, in *ListBillsRequest, opts ...grpc.CallOption) (*ListBillsResponse, error)
 }
 
@@ -77,7 +77,7 @@ type BillingServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if there is no such bill, or it is another customer's.
 	GetBill(context.Context, *GetBillRequest) (*GetBillResponse, error)
-	// Lists the caller's bills, newest first; an admin's call lists everyone's.
+	// Lists the caller's bills, newest first; a call of staff lists everyone's.
 	ListBills(context.Context, *ListBillsRequest) (*ListBillsResponse, error)
 	mustEmbedUnimplementedBillingServiceServer()
 }

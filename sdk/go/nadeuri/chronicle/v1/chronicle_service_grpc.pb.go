@@ -33,27 +33,28 @@ const (
 //
 // The event log: all events of each flow, and the source from which views and new contexts are built.
 //
-// Events hold secrets of customers, such as the code of a voucher. Callers with the role `service` get them, to build views
-// from; for others these fields are empty. Without authentication, a caller who names no roles has that role too.
+// Events hold secrets of customers, such as the code of a voucher. Callers with the role `service` get them, to build
+// views from; for others these fields are empty. Without authentication, a caller who names no roles has that role too.
 //
-// With the setting `retention_days`, older events are removed. The positions of the others stay, and a view that is rebuilt
-// lacks what was removed.
+// With the setting `retention_days`, older events are removed. The positions of the others stay, and a view that is
+// rebuilt lacks what was removed.
 type ChronicleServiceClient interface {
 	// Returns the events of a flow, ordered by time, with each event after its cause.
 	//
 	// Returns `NOT_FOUND` if no event of the flow was received, or all were removed.
 	GetFlow(ctx context.Context, in *GetFlowRequest, opts ...grpc.CallOption) (*GetFlowResponse, error)
-	// Lists events in the order in which they were received. After a position that was removed, it goes on with the next one.
+	// Lists events in the order in which they were received. After a position that was removed, it goes on with the next
+	// one.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//
-	// Ends with `UNAVAILABLE` and a retry delay if the process stops (`STOPPING`), or if the client does not read for half
-	// a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when the
-	// token expires.
+	// Ends with `UNAVAILABLE` and a retry delay if the process stops (`STOPPING`), or if the client does not read for
+	// half a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when
+	// the token expires.
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
-	// Streams all events that tell about a customer, in the order in which they were received, with the customer's secrets:
-	// what the customer is to be handed when they ask for their data. It reads the whole chronicle. After an erasure there is
-	// nothing to stream.
+	// Streams all events that tell about a customer, in the order in which they were received, with the customer's
+	// secrets: what the customer is to be handed when they ask for their data. It reads the whole chronicle. After an
+	// erasure there is nothing to stream.
 	//
 	// Ends with `UNAVAILABLE` as `WatchEvents` does.
 	ExportCustomer(ctx context.Context, in *ExportCustomerRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCustomerResponse], error)
@@ -131,27 +132,28 @@ type ChronicleService_ExportCustomerClient = grpc.ServerStreamingClient[ExportCu
 //
 // The event log: all events of each flow, and the source from which views and new contexts are built.
 //
-// Events hold secrets of customers, such as the code of a voucher. Callers with the role `service` get them, to build views
-// from; for others these fields are empty. Without authentication, a caller who names no roles has that role too.
+// Events hold secrets of customers, such as the code of a voucher. Callers with the role `service` get them, to build
+// views from; for others these fields are empty. Without authentication, a caller who names no roles has that role too.
 //
-// With the setting `retention_days`, older events are removed. The positions of the others stay, and a view that is rebuilt
-// lacks what was removed.
+// With the setting `retention_days`, older events are removed. The positions of the others stay, and a view that is
+// rebuilt lacks what was removed.
 type ChronicleServiceServer interface {
 	// Returns the events of a flow, ordered by time, with each event after its cause.
 	//
 	// Returns `NOT_FOUND` if no event of the flow was received, or all were removed.
 	GetFlow(context.Context, *GetFlowRequest) (*GetFlowResponse, error)
-	// Lists events in the order in which they were received. After a position that was removed, it goes on with the next one.
+	// Lists events in the order in which they were received. After a position that was removed, it goes on with the next
+	// one.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// Streams events as they are received, after a position or from now on. The stream has no end.
 	//
-	// Ends with `UNAVAILABLE` and a retry delay if the process stops (`STOPPING`), or if the client does not read for half
-	// a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when the
-	// token expires.
+	// Ends with `UNAVAILABLE` and a retry delay if the process stops (`STOPPING`), or if the client does not read for
+	// half a minute (`WATCH_TOO_SLOW`): watch again after the last received position. Ends with `UNAUTHENTICATED` when
+	// the token expires.
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
-	// Streams all events that tell about a customer, in the order in which they were received, with the customer's secrets:
-	// what the customer is to be handed when they ask for their data. It reads the whole chronicle. After an erasure there is
-	// nothing to stream.
+	// Streams all events that tell about a customer, in the order in which they were received, with the customer's
+	// secrets: what the customer is to be handed when they ask for their data. It reads the whole chronicle. After an
+	// erasure there is nothing to stream.
 	//
 	// Ends with `UNAVAILABLE` as `WatchEvents` does.
 	ExportCustomer(*ExportCustomerRequest, grpc.ServerStreamingServer[ExportCustomerResponse]) error

@@ -703,12 +703,14 @@ const file_nadeuri_delivery_v1_delivery_service_proto_rawDesc = "" +
 	"\x17DELIVERY_STATE_PREPARED\x10\x01\x12\x1a\n" +
 	"\x16DELIVERY_STATE_STARTED\x10\x02\x12\x1c\n" +
 	"\x18DELIVERY_STATE_COMPLETED\x10\x03\x12\x1c\n" +
-	"\x18DELIVERY_STATE_CANCELLED\x10\x042\xe1\x03\n" +
+	"\x18DELIVERY_STATE_CANCELLED\x10\x042\xe9\x03\n" +
 	"\x0fDeliveryService\x12p\n" +
 	"\rStartDelivery\x12).nadeuri.delivery.v1.StartDeliveryRequest\x1a*.nadeuri.delivery.v1.StartDeliveryResponse\"\b\x8a\xb5\x18\x01\x06\x90\x02\x02\x12y\n" +
-	"\x10CompleteDelivery\x12,.nadeuri.delivery.v1.CompleteDeliveryRequest\x1a-.nadeuri.delivery.v1.CompleteDeliveryResponse\"\b\x8a\xb5\x18\x01\x06\x90\x02\x02\x12k\n" +
-	"\vGetDelivery\x12'.nadeuri.delivery.v1.GetDeliveryRequest\x1a(.nadeuri.delivery.v1.GetDeliveryResponse\"\t\x8a\xb5\x18\x02\x06\x02\x90\x02\x01\x12t\n" +
-	"\x0eListDeliveries\x12*.nadeuri.delivery.v1.ListDeliveriesRequest\x1a+.nadeuri.delivery.v1.ListDeliveriesResponse\"\t\x8a\xb5\x18\x02\x06\x02\x90\x02\x01B\xd8\x01\n" +
+	"\x10CompleteDelivery\x12,.nadeuri.delivery.v1.CompleteDeliveryRequest\x1a-.nadeuri.delivery.v1.CompleteDeliveryResponse\"\b\x8a\xb5\x18\x01\x06\x90\x02\x02\x12l\n" +
+	"\vGetDelivery\x12'.nadeuri.delivery.v1.GetDeliveryRequest\x1a(.nadeuri.delivery.v1.GetDeliveryResponse\"\n" +
+	"\x8a\xb5\x18\x03\x06\v\x02\x90\x02\x01\x12u\n" +
+	"\x0eListDeliveries\x12*.nadeuri.delivery.v1.ListDeliveriesRequest\x1a+.nadeuri.delivery.v1.ListDeliveriesResponse\"\n" +
+	"\x8a\xb5\x18\x03\x06\v\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\vB\xd8\x01\n" +
 	"\x17com.nadeuri.delivery.v1B\x14DeliveryServiceProtoP\x01Z9example.com/nadeuri/sdk/go/nadeuri/delivery/v1;deliveryv1\xa2\x02\x03NDX\xaa\x02\x13Nadeuri.Delivery.V1\xca\x02\x13Nadeuri\\Delivery\\V1\xe2\x02\x1fNadeuri\\Delivery\\V1\\GPBMetadata\xea\x02\x15Nadeuri::Delivery::V1b\x06proto3"
 
 var (

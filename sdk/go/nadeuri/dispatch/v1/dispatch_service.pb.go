@@ -9,6 +9,7 @@
 package dispatchv1
 
 import (
+	v11 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/place/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -105,6 +106,10 @@ const (
 	CancellationCause_CANCELLATION_CAUSE_CUSTOMER CancellationCause = 1
 	// No driver accepted it in time.
 	CancellationCause_CANCELLATION_CAUSE_NO_DRIVER CancellationCause = 2
+	// The customer did not come to the pick-up.
+	CancellationCause_CANCELLATION_CAUSE_NO_SHOW CancellationCause = 3
+	// Staff cancelled it.
+	CancellationCause_CANCELLATION_CAUSE_STAFF CancellationCause = 4
 )
 
 // Enum value maps for CancellationCause.
@@ -113,11 +118,15 @@ var (
 		0: "CANCELLATION_CAUSE_UNSPECIFIED",
 		1: "CANCELLATION_CAUSE_CUSTOMER",
 		2: "CANCELLATION_CAUSE_NO_DRIVER",
+		3: "CANCELLATION_CAUSE_NO_SHOW",
+		4: "CANCELLATION_CAUSE_STAFF",
 	}
 	CancellationCause_value = map[string]int32{
 		"CANCELLATION_CAUSE_UNSPECIFIED": 0,
 		"CANCELLATION_CAUSE_CUSTOMER":    1,
 		"CANCELLATION_CAUSE_NO_DRIVER":   2,
+		"CANCELLATION_CAUSE_NO_SHOW":     3,
+		"CANCELLATION_CAUSE_STAFF":       4,
 	}
 )
 
@@ -172,7 +181,14 @@ type Hail struct {
 	// Output only. When it was requested.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. The code that the customer tells the driver when they board: four digits; empty for everyone but the
+	// customer.
+	StartCode string `protobuf:"bytes,12,opt,name=start_code,json=startCode,proto3" json:"start_code,omitempty"`
+	// Output only. The customer was charged a fare for it and has not paid.
+	FareOwed bool `protobuf:"varint,13,opt,name=fare_owed,json=fareOwed,proto3" json:"fare_owed,omitempty"`
+	// Output only. What staff did about it last.
+	Intervention  *v11.Intervention `protobuf:"bytes,14,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -280,6 +296,27 @@ func (x *Hail) GetCreateTime() *timestamppb.Timestamp {
 func (x *Hail) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Hail) GetStartCode() string {
+	if x != nil {
+		return x.StartCode
+	}
+	return ""
+}
+
+func (x *Hail) GetFareOwed() bool {
+	if x != nil {
+		return x.FareOwed
+	}
+	return false
+}
+
+func (x *Hail) GetIntervention() *v11.Intervention {
+	if x != nil {
+		return x.Intervention
 	}
 	return nil
 }
@@ -711,7 +748,7 @@ var File_nadeuri_dispatch_v1_dispatch_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_dispatch_v1_dispatch_service_proto_rawDesc = "" +
 	"\n" +
-	"*nadeuri/dispatch/v1/dispatch_service.proto\x12\x13nadeuri.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xb3\x04\n" +
+	"*nadeuri/dispatch/v1/dispatch_service.proto\x12\x13nadeuri.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xc3\x05\n" +
 	"\x04Hail\x12\x17\n" +
 	"\ahail_id\x18\x01 \x01(\tR\x06hailId\x12%\n" +
 	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
@@ -727,7 +764,11 @@ const file_nadeuri_dispatch_v1_dispatch_service_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xc8\x01\n" +
+	"updateTime\x12&\n" +
+	"\n" +
+	"start_code\x18\f \x01(\tB\a\xa8\xb5\x18\x03\x80\x01\x01R\tstartCode\x12\x1b\n" +
+	"\tfare_owed\x18\r \x01(\bR\bfareOwed\x12I\n" +
+	"\fintervention\x18\x0e \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"\xc8\x01\n" +
 	"\x0fHailTaxiRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12/\n" +
@@ -760,17 +801,21 @@ const file_nadeuri_dispatch_v1_dispatch_service_proto_rawDesc = "" +
 	"\x15HAIL_STATE_CANCELLING\x10\x03\x12\x18\n" +
 	"\x14HAIL_STATE_CANCELLED\x10\x04\x12\x18\n" +
 	"\x14HAIL_STATE_UNDER_WAY\x10\x05\x12\x17\n" +
-	"\x13HAIL_STATE_FINISHED\x10\x06*z\n" +
+	"\x13HAIL_STATE_FINISHED\x10\x06*\xb8\x01\n" +
 	"\x11CancellationCause\x12\"\n" +
 	"\x1eCANCELLATION_CAUSE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCANCELLATION_CAUSE_CUSTOMER\x10\x01\x12 \n" +
-	"\x1cCANCELLATION_CAUSE_NO_DRIVER\x10\x022\xa5\x03\n" +
+	"\x1cCANCELLATION_CAUSE_NO_DRIVER\x10\x02\x12\x1e\n" +
+	"\x1aCANCELLATION_CAUSE_NO_SHOW\x10\x03\x12\x1c\n" +
+	"\x18CANCELLATION_CAUSE_STAFF\x10\x042\xad\x03\n" +
 	"\x0fDispatchService\x12a\n" +
 	"\bHailTaxi\x12$.nadeuri.dispatch.v1.HailTaxiRequest\x1a%.nadeuri.dispatch.v1.HailTaxiResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12g\n" +
 	"\n" +
-	"CancelHail\x12&.nadeuri.dispatch.v1.CancelHailRequest\x1a'.nadeuri.dispatch.v1.CancelHailResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12_\n" +
-	"\aGetHail\x12#.nadeuri.dispatch.v1.GetHailRequest\x1a$.nadeuri.dispatch.v1.GetHailResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12e\n" +
-	"\tListHails\x12%.nadeuri.dispatch.v1.ListHailsRequest\x1a&.nadeuri.dispatch.v1.ListHailsResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01B\xd8\x01\n" +
+	"CancelHail\x12&.nadeuri.dispatch.v1.CancelHailRequest\x1a'.nadeuri.dispatch.v1.CancelHailResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12`\n" +
+	"\aGetHail\x12#.nadeuri.dispatch.v1.GetHailRequest\x1a$.nadeuri.dispatch.v1.GetHailResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\b\x02\x90\x02\x01\x12f\n" +
+	"\tListHails\x12%.nadeuri.dispatch.v1.ListHailsRequest\x1a&.nadeuri.dispatch.v1.ListHailsResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\b\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\bB\xd8\x01\n" +
 	"\x17com.nadeuri.dispatch.v1B\x14DispatchServiceProtoP\x01Z9example.com/nadeuri/sdk/go/nadeuri/dispatch/v1;dispatchv1\xa2\x02\x03NDX\xaa\x02\x13Nadeuri.Dispatch.V1\xca\x02\x13Nadeuri\\Dispatch\\V1\xe2\x02\x1fNadeuri\\Dispatch\\V1\\GPBMetadata\xea\x02\x15Nadeuri::Dispatch::V1b\x06proto3"
 
 var (
@@ -801,6 +846,7 @@ var file_nadeuri_dispatch_v1_dispatch_service_proto_goTypes = []any{
 	(*ListHailsResponse)(nil),     // 10: nadeuri.dispatch.v1.ListHailsResponse
 	(*v1.Place)(nil),              // 11: nadeuri.place.v1.Place
 	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*v11.Intervention)(nil),      // 13: nadeuri.intervention.v1.Intervention
 }
 var file_nadeuri_dispatch_v1_dispatch_service_proto_depIdxs = []int32{
 	11, // 0: nadeuri.dispatch.v1.Hail.pickup:type_name -> nadeuri.place.v1.Place
@@ -809,25 +855,26 @@ var file_nadeuri_dispatch_v1_dispatch_service_proto_depIdxs = []int32{
 	1,  // 3: nadeuri.dispatch.v1.Hail.cancellation_cause:type_name -> nadeuri.dispatch.v1.CancellationCause
 	12, // 4: nadeuri.dispatch.v1.Hail.create_time:type_name -> google.protobuf.Timestamp
 	12, // 5: nadeuri.dispatch.v1.Hail.update_time:type_name -> google.protobuf.Timestamp
-	11, // 6: nadeuri.dispatch.v1.HailTaxiRequest.pickup:type_name -> nadeuri.place.v1.Place
-	11, // 7: nadeuri.dispatch.v1.HailTaxiRequest.destination:type_name -> nadeuri.place.v1.Place
-	2,  // 8: nadeuri.dispatch.v1.HailTaxiResponse.hail:type_name -> nadeuri.dispatch.v1.Hail
-	2,  // 9: nadeuri.dispatch.v1.CancelHailResponse.hail:type_name -> nadeuri.dispatch.v1.Hail
-	2,  // 10: nadeuri.dispatch.v1.GetHailResponse.hail:type_name -> nadeuri.dispatch.v1.Hail
-	2,  // 11: nadeuri.dispatch.v1.ListHailsResponse.hails:type_name -> nadeuri.dispatch.v1.Hail
-	3,  // 12: nadeuri.dispatch.v1.DispatchService.HailTaxi:input_type -> nadeuri.dispatch.v1.HailTaxiRequest
-	5,  // 13: nadeuri.dispatch.v1.DispatchService.CancelHail:input_type -> nadeuri.dispatch.v1.CancelHailRequest
-	7,  // 14: nadeuri.dispatch.v1.DispatchService.GetHail:input_type -> nadeuri.dispatch.v1.GetHailRequest
-	9,  // 15: nadeuri.dispatch.v1.DispatchService.ListHails:input_type -> nadeuri.dispatch.v1.ListHailsRequest
-	4,  // 16: nadeuri.dispatch.v1.DispatchService.HailTaxi:output_type -> nadeuri.dispatch.v1.HailTaxiResponse
-	6,  // 17: nadeuri.dispatch.v1.DispatchService.CancelHail:output_type -> nadeuri.dispatch.v1.CancelHailResponse
-	8,  // 18: nadeuri.dispatch.v1.DispatchService.GetHail:output_type -> nadeuri.dispatch.v1.GetHailResponse
-	10, // 19: nadeuri.dispatch.v1.DispatchService.ListHails:output_type -> nadeuri.dispatch.v1.ListHailsResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	13, // 6: nadeuri.dispatch.v1.Hail.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	11, // 7: nadeuri.dispatch.v1.HailTaxiRequest.pickup:type_name -> nadeuri.place.v1.Place
+	11, // 8: nadeuri.dispatch.v1.HailTaxiRequest.destination:type_name -> nadeuri.place.v1.Place
+	2,  // 9: nadeuri.dispatch.v1.HailTaxiResponse.hail:type_name -> nadeuri.dispatch.v1.Hail
+	2,  // 10: nadeuri.dispatch.v1.CancelHailResponse.hail:type_name -> nadeuri.dispatch.v1.Hail
+	2,  // 11: nadeuri.dispatch.v1.GetHailResponse.hail:type_name -> nadeuri.dispatch.v1.Hail
+	2,  // 12: nadeuri.dispatch.v1.ListHailsResponse.hails:type_name -> nadeuri.dispatch.v1.Hail
+	3,  // 13: nadeuri.dispatch.v1.DispatchService.HailTaxi:input_type -> nadeuri.dispatch.v1.HailTaxiRequest
+	5,  // 14: nadeuri.dispatch.v1.DispatchService.CancelHail:input_type -> nadeuri.dispatch.v1.CancelHailRequest
+	7,  // 15: nadeuri.dispatch.v1.DispatchService.GetHail:input_type -> nadeuri.dispatch.v1.GetHailRequest
+	9,  // 16: nadeuri.dispatch.v1.DispatchService.ListHails:input_type -> nadeuri.dispatch.v1.ListHailsRequest
+	4,  // 17: nadeuri.dispatch.v1.DispatchService.HailTaxi:output_type -> nadeuri.dispatch.v1.HailTaxiResponse
+	6,  // 18: nadeuri.dispatch.v1.DispatchService.CancelHail:output_type -> nadeuri.dispatch.v1.CancelHailResponse
+	8,  // 19: nadeuri.dispatch.v1.DispatchService.GetHail:output_type -> nadeuri.dispatch.v1.GetHailResponse
+	10, // 20: nadeuri.dispatch.v1.DispatchService.ListHails:output_type -> nadeuri.dispatch.v1.ListHailsResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_dispatch_v1_dispatch_service_proto_init() }

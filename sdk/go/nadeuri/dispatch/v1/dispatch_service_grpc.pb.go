@@ -35,6 +35,9 @@ const (
 type DispatchServiceClient interface {
 	// Requests a taxi. Drivers near the pick-up see the request a moment later. One of them accepts it, or it lapses
 	// after a while.
+	//
+	// Returns `FAILED_PRECONDITION` with the reason `TOO_MANY_HAILS` if the customer has an open hail already (as many as
+	// the setting `open_hails` says), or `FARE_OWED` if they still have to pay a fare.
 	HailTaxi(ctx context.Context, in *HailTaxiRequest, opts ...grpc.CallOption) (*HailTaxiResponse, error)
 	// Cancels a hail before the drive starts. The hail is `CANCELLING` until `driving` confirms, and then `CANCELLED`. If
 	// the drive started before the cancellation arrived there, the hail is `UNDER_WAY`, and the customer gets a message.
@@ -47,7 +50,7 @@ type DispatchServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if there is no such hail, or it is another customer's.
 	GetHail(ctx context.Context, in *GetHailRequest, opts ...grpc.CallOption) (*GetHailResponse, error)
-	// Lists the caller's hails, newest first; an admin's call lists everyone's.
+	// Lists the caller's hails, newest first; a call of staff lists everyone's.
 	ListHails(ctx context.Context, in *ListHailsRequest, opts ...grpc.CallOption) (*ListHailsResponse, error)
 }
 
@@ -107,6 +110,9 @@ func (c *dispatchServiceClient) ListHails(ctx context.Context, in *ListHailsRequ
 type DispatchServiceServer interface {
 	// Requests a taxi. Drivers near the pick-up see the request a moment later. One of them accepts it, or it lapses
 	// after a while.
+	//
+	// Returns `FAILED_PRECONDITION` with the reason `TOO_MANY_HAILS` if the customer has an open hail already (as many as
+	// the setting `open_hails` says), or `FARE_OWED` if they still have to pay a fare.
 	HailTaxi(context.Context, *HailTaxiRequest) (*HailTaxiResponse, error)
 	// Cancels a hail before the drive starts. The hail is `CANCELLING` until `driving` confirms, and then `CANCELLED`. If
 	// the drive started before the cancellation arrived there, the hail is `UNDER_WAY`, and the customer gets a message.
@@ -119,7 +125,7 @@ type DispatchServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if there is no such hail, or it is another customer's.
 	GetHail(context.Context, *GetHailRequest) (*GetHailResponse, error)
-	// Lists the caller's hails, newest first; an admin's call lists everyone's.
+	// Lists the caller's hails, newest first; a call of staff lists everyone's.
 	ListHails(context.Context, *ListHailsRequest) (*ListHailsResponse, error)
 	mustEmbedUnimplementedDispatchServiceServer()
 }

@@ -113,6 +113,52 @@ func (x *TaxiAllocated) GetHail() *Hail {
 	return nil
 }
 
+// The driver won't come: another one is looked for.
+type TaxiReleased struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hail, `REQUESTED` again.
+	Hail          *Hail `protobuf:"bytes,1,opt,name=hail,proto3" json:"hail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaxiReleased) Reset() {
+	*x = TaxiReleased{}
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaxiReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaxiReleased) ProtoMessage() {}
+
+func (x *TaxiReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaxiReleased.ProtoReflect.Descriptor instead.
+func (*TaxiReleased) Descriptor() ([]byte, []int) {
+	return file_nadeuri_dispatch_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TaxiReleased) GetHail() *Hail {
+	if x != nil {
+		return x.Hail
+	}
+	return nil
+}
+
 // The customer cancelled the hail; `driving` confirms or refuses.
 type HailCancellationRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -124,7 +170,7 @@ type HailCancellationRequested struct {
 
 func (x *HailCancellationRequested) Reset() {
 	*x = HailCancellationRequested{}
-	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[2]
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -136,7 +182,7 @@ func (x *HailCancellationRequested) String() string {
 func (*HailCancellationRequested) ProtoMessage() {}
 
 func (x *HailCancellationRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[2]
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -149,7 +195,7 @@ func (x *HailCancellationRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HailCancellationRequested.ProtoReflect.Descriptor instead.
 func (*HailCancellationRequested) Descriptor() ([]byte, []int) {
-	return file_nadeuri_dispatch_v1_events_proto_rawDescGZIP(), []int{2}
+	return file_nadeuri_dispatch_v1_events_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HailCancellationRequested) GetHail() *Hail {
@@ -170,7 +216,7 @@ type HailCancelled struct {
 
 func (x *HailCancelled) Reset() {
 	*x = HailCancelled{}
-	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[3]
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -182,7 +228,7 @@ func (x *HailCancelled) String() string {
 func (*HailCancelled) ProtoMessage() {}
 
 func (x *HailCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[3]
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -195,7 +241,7 @@ func (x *HailCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HailCancelled.ProtoReflect.Descriptor instead.
 func (*HailCancelled) Descriptor() ([]byte, []int) {
-	return file_nadeuri_dispatch_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_nadeuri_dispatch_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *HailCancelled) GetHail() *Hail {
@@ -216,7 +262,7 @@ type HailCancellationRefused struct {
 
 func (x *HailCancellationRefused) Reset() {
 	*x = HailCancellationRefused{}
-	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[4]
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -228,7 +274,7 @@ func (x *HailCancellationRefused) String() string {
 func (*HailCancellationRefused) ProtoMessage() {}
 
 func (x *HailCancellationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[4]
+	mi := &file_nadeuri_dispatch_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -241,7 +287,7 @@ func (x *HailCancellationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HailCancellationRefused.ProtoReflect.Descriptor instead.
 func (*HailCancellationRefused) Descriptor() ([]byte, []int) {
-	return file_nadeuri_dispatch_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_nadeuri_dispatch_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HailCancellationRefused) GetHail() *Hail {
@@ -260,6 +306,8 @@ const file_nadeuri_dispatch_v1_events_proto_rawDesc = "" +
 	"TaxiHailed\x12-\n" +
 	"\x04hail\x18\x01 \x01(\v2\x19.nadeuri.dispatch.v1.HailR\x04hail\">\n" +
 	"\rTaxiAllocated\x12-\n" +
+	"\x04hail\x18\x01 \x01(\v2\x19.nadeuri.dispatch.v1.HailR\x04hail\"=\n" +
+	"\fTaxiReleased\x12-\n" +
 	"\x04hail\x18\x01 \x01(\v2\x19.nadeuri.dispatch.v1.HailR\x04hail\"J\n" +
 	"\x19HailCancellationRequested\x12-\n" +
 	"\x04hail\x18\x01 \x01(\v2\x19.nadeuri.dispatch.v1.HailR\x04hail\">\n" +
@@ -281,26 +329,28 @@ func file_nadeuri_dispatch_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_dispatch_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_dispatch_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_nadeuri_dispatch_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_nadeuri_dispatch_v1_events_proto_goTypes = []any{
 	(*TaxiHailed)(nil),                // 0: nadeuri.dispatch.v1.TaxiHailed
 	(*TaxiAllocated)(nil),             // 1: nadeuri.dispatch.v1.TaxiAllocated
-	(*HailCancellationRequested)(nil), // 2: nadeuri.dispatch.v1.HailCancellationRequested
-	(*HailCancelled)(nil),             // 3: nadeuri.dispatch.v1.HailCancelled
-	(*HailCancellationRefused)(nil),   // 4: nadeuri.dispatch.v1.HailCancellationRefused
-	(*Hail)(nil),                      // 5: nadeuri.dispatch.v1.Hail
+	(*TaxiReleased)(nil),              // 2: nadeuri.dispatch.v1.TaxiReleased
+	(*HailCancellationRequested)(nil), // 3: nadeuri.dispatch.v1.HailCancellationRequested
+	(*HailCancelled)(nil),             // 4: nadeuri.dispatch.v1.HailCancelled
+	(*HailCancellationRefused)(nil),   // 5: nadeuri.dispatch.v1.HailCancellationRefused
+	(*Hail)(nil),                      // 6: nadeuri.dispatch.v1.Hail
 }
 var file_nadeuri_dispatch_v1_events_proto_depIdxs = []int32{
-	5, // 0: nadeuri.dispatch.v1.TaxiHailed.hail:type_name -> nadeuri.dispatch.v1.Hail
-	5, // 1: nadeuri.dispatch.v1.TaxiAllocated.hail:type_name -> nadeuri.dispatch.v1.Hail
-	5, // 2: nadeuri.dispatch.v1.HailCancellationRequested.hail:type_name -> nadeuri.dispatch.v1.Hail
-	5, // 3: nadeuri.dispatch.v1.HailCancelled.hail:type_name -> nadeuri.dispatch.v1.Hail
-	5, // 4: nadeuri.dispatch.v1.HailCancellationRefused.hail:type_name -> nadeuri.dispatch.v1.Hail
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 0: nadeuri.dispatch.v1.TaxiHailed.hail:type_name -> nadeuri.dispatch.v1.Hail
+	6, // 1: nadeuri.dispatch.v1.TaxiAllocated.hail:type_name -> nadeuri.dispatch.v1.Hail
+	6, // 2: nadeuri.dispatch.v1.TaxiReleased.hail:type_name -> nadeuri.dispatch.v1.Hail
+	6, // 3: nadeuri.dispatch.v1.HailCancellationRequested.hail:type_name -> nadeuri.dispatch.v1.Hail
+	6, // 4: nadeuri.dispatch.v1.HailCancelled.hail:type_name -> nadeuri.dispatch.v1.Hail
+	6, // 5: nadeuri.dispatch.v1.HailCancellationRefused.hail:type_name -> nadeuri.dispatch.v1.Hail
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_dispatch_v1_events_proto_init() }
@@ -315,7 +365,7 @@ func file_nadeuri_dispatch_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_dispatch_v1_events_proto_rawDesc), len(file_nadeuri_dispatch_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,7 @@
 package drivingv1
 
 import (
+	v12 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	v11 "example.com/nadeuri/sdk/go/nadeuri/money/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/place/v1"
@@ -27,6 +28,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Why a drive was cancelled.
+type DriveCancellationCause int32
+
+const (
+	// It was not cancelled.
+	DriveCancellationCause_DRIVE_CANCELLATION_CAUSE_UNSPECIFIED DriveCancellationCause = 0
+	// The customer cancelled the hail.
+	DriveCancellationCause_DRIVE_CANCELLATION_CAUSE_CUSTOMER DriveCancellationCause = 1
+	// The customer did not come.
+	DriveCancellationCause_DRIVE_CANCELLATION_CAUSE_NO_SHOW DriveCancellationCause = 2
+	// Staff cancelled it.
+	DriveCancellationCause_DRIVE_CANCELLATION_CAUSE_STAFF DriveCancellationCause = 3
+)
+
+// Enum value maps for DriveCancellationCause.
+var (
+	DriveCancellationCause_name = map[int32]string{
+		0: "DRIVE_CANCELLATION_CAUSE_UNSPECIFIED",
+		1: "DRIVE_CANCELLATION_CAUSE_CUSTOMER",
+		2: "DRIVE_CANCELLATION_CAUSE_NO_SHOW",
+		3: "DRIVE_CANCELLATION_CAUSE_STAFF",
+	}
+	DriveCancellationCause_value = map[string]int32{
+		"DRIVE_CANCELLATION_CAUSE_UNSPECIFIED": 0,
+		"DRIVE_CANCELLATION_CAUSE_CUSTOMER":    1,
+		"DRIVE_CANCELLATION_CAUSE_NO_SHOW":     2,
+		"DRIVE_CANCELLATION_CAUSE_STAFF":       3,
+	}
+)
+
+func (x DriveCancellationCause) Enum() *DriveCancellationCause {
+	p := new(DriveCancellationCause)
+	*p = x
+	return p
+}
+
+func (x DriveCancellationCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DriveCancellationCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_nadeuri_driving_v1_driving_service_proto_enumTypes[0].Descriptor()
+}
+
+func (DriveCancellationCause) Type() protoreflect.EnumType {
+	return &file_nadeuri_driving_v1_driving_service_proto_enumTypes[0]
+}
+
+func (x DriveCancellationCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DriveCancellationCause.Descriptor instead.
+func (DriveCancellationCause) EnumDescriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{0}
+}
+
 // The state of a drive.
 type DriveState int32
 
@@ -41,7 +99,7 @@ const (
 	DriveState_DRIVE_STATE_STARTED DriveState = 3
 	// Final. The customer has arrived.
 	DriveState_DRIVE_STATE_FINISHED DriveState = 4
-	// Final. The customer cancelled before the start.
+	// Final. It was cancelled before the start.
 	DriveState_DRIVE_STATE_CANCELLED DriveState = 5
 	// Final. No driver accepted it in time.
 	DriveState_DRIVE_STATE_LAPSED DriveState = 6
@@ -80,11 +138,11 @@ func (x DriveState) String() string {
 }
 
 func (DriveState) Descriptor() protoreflect.EnumDescriptor {
-	return file_nadeuri_driving_v1_driving_service_proto_enumTypes[0].Descriptor()
+	return file_nadeuri_driving_v1_driving_service_proto_enumTypes[1].Descriptor()
 }
 
 func (DriveState) Type() protoreflect.EnumType {
-	return &file_nadeuri_driving_v1_driving_service_proto_enumTypes[0]
+	return &file_nadeuri_driving_v1_driving_service_proto_enumTypes[1]
 }
 
 func (x DriveState) Number() protoreflect.EnumNumber {
@@ -93,7 +151,7 @@ func (x DriveState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DriveState.Descriptor instead.
 func (DriveState) EnumDescriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{0}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{1}
 }
 
 // The state of a fare.
@@ -141,11 +199,11 @@ func (x FareState) String() string {
 }
 
 func (FareState) Descriptor() protoreflect.EnumDescriptor {
-	return file_nadeuri_driving_v1_driving_service_proto_enumTypes[1].Descriptor()
+	return file_nadeuri_driving_v1_driving_service_proto_enumTypes[2].Descriptor()
 }
 
 func (FareState) Type() protoreflect.EnumType {
-	return &file_nadeuri_driving_v1_driving_service_proto_enumTypes[1]
+	return &file_nadeuri_driving_v1_driving_service_proto_enumTypes[2]
 }
 
 func (x FareState) Number() protoreflect.EnumNumber {
@@ -154,7 +212,71 @@ func (x FareState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FareState.Descriptor instead.
 func (FareState) EnumDescriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{1}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{2}
+}
+
+// The working time of a driver.
+type Shift struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Output only. The driver.
+	DriverId string `protobuf:"bytes,1,opt,name=driver_id,json=driverId,proto3" json:"driver_id,omitempty"`
+	// Output only. Whether they are on duty.
+	OnDuty bool `protobuf:"varint,2,opt,name=on_duty,json=onDuty,proto3" json:"on_duty,omitempty"`
+	// Output only. Since when; absent if they never were on duty.
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shift) Reset() {
+	*x = Shift{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shift) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shift) ProtoMessage() {}
+
+func (x *Shift) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shift.ProtoReflect.Descriptor instead.
+func (*Shift) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Shift) GetDriverId() string {
+	if x != nil {
+		return x.DriverId
+	}
+	return ""
+}
+
+func (x *Shift) GetOnDuty() bool {
+	if x != nil {
+		return x.OnDuty
+	}
+	return false
+}
+
+func (x *Shift) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
 }
 
 // A ride, as its driver sees it.
@@ -189,14 +311,20 @@ type Drive struct {
 	// Output only. When it was finished; absent before.
 	FinishTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=finish_time,json=finishTime,proto3" json:"finish_time,omitempty"`
 	// Output only. When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. Why it was cancelled.
+	CancellationCause DriveCancellationCause `protobuf:"varint,16,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.driving.v1.DriveCancellationCause" json:"cancellation_cause,omitempty"`
+	// Output only. While a driver has it: when it is overdue, so that staff look after it.
+	OverdueTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=overdue_time,json=overdueTime,proto3" json:"overdue_time,omitempty"`
+	// Output only. What staff did about it last.
+	Intervention  *v12.Intervention `protobuf:"bytes,18,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Drive) Reset() {
 	*x = Drive{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[0]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +336,7 @@ func (x *Drive) String() string {
 func (*Drive) ProtoMessage() {}
 
 func (x *Drive) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[0]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +349,7 @@ func (x *Drive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drive.ProtoReflect.Descriptor instead.
 func (*Drive) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{0}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Drive) GetDriveId() string {
@@ -329,6 +457,27 @@ func (x *Drive) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Drive) GetCancellationCause() DriveCancellationCause {
+	if x != nil {
+		return x.CancellationCause
+	}
+	return DriveCancellationCause_DRIVE_CANCELLATION_CAUSE_UNSPECIFIED
+}
+
+func (x *Drive) GetOverdueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OverdueTime
+	}
+	return nil
+}
+
+func (x *Drive) GetIntervention() *v12.Intervention {
+	if x != nil {
+		return x.Intervention
+	}
+	return nil
+}
+
 // A drive that a driver may accept.
 type Offer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -342,7 +491,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[1]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +503,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[1]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +516,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{1}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Offer) GetDrive() *Drive {
@@ -403,7 +552,7 @@ type ListOffersRequest struct {
 
 func (x *ListOffersRequest) Reset() {
 	*x = ListOffersRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[2]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +564,7 @@ func (x *ListOffersRequest) String() string {
 func (*ListOffersRequest) ProtoMessage() {}
 
 func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[2]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +577,7 @@ func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersRequest.ProtoReflect.Descriptor instead.
 func (*ListOffersRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{2}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListOffersRequest) GetPageSize() int32 {
@@ -479,7 +628,7 @@ type ListOffersResponse struct {
 
 func (x *ListOffersResponse) Reset() {
 	*x = ListOffersResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[3]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +640,7 @@ func (x *ListOffersResponse) String() string {
 func (*ListOffersResponse) ProtoMessage() {}
 
 func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[3]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +653,7 @@ func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersResponse.ProtoReflect.Descriptor instead.
 func (*ListOffersResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{3}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListOffersResponse) GetOffers() []*Offer {
@@ -534,7 +683,7 @@ type AcceptDriveRequest struct {
 
 func (x *AcceptDriveRequest) Reset() {
 	*x = AcceptDriveRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[4]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +695,7 @@ func (x *AcceptDriveRequest) String() string {
 func (*AcceptDriveRequest) ProtoMessage() {}
 
 func (x *AcceptDriveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[4]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +708,7 @@ func (x *AcceptDriveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptDriveRequest.ProtoReflect.Descriptor instead.
 func (*AcceptDriveRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{4}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AcceptDriveRequest) GetRequestId() string {
@@ -587,7 +736,7 @@ type AcceptDriveResponse struct {
 
 func (x *AcceptDriveResponse) Reset() {
 	*x = AcceptDriveResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[5]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +748,7 @@ func (x *AcceptDriveResponse) String() string {
 func (*AcceptDriveResponse) ProtoMessage() {}
 
 func (x *AcceptDriveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[5]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +761,7 @@ func (x *AcceptDriveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptDriveResponse.ProtoReflect.Descriptor instead.
 func (*AcceptDriveResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{5}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AcceptDriveResponse) GetDrive() *Drive {
@@ -635,7 +784,7 @@ type DeclineDriveRequest struct {
 
 func (x *DeclineDriveRequest) Reset() {
 	*x = DeclineDriveRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[6]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +796,7 @@ func (x *DeclineDriveRequest) String() string {
 func (*DeclineDriveRequest) ProtoMessage() {}
 
 func (x *DeclineDriveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[6]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +809,7 @@ func (x *DeclineDriveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineDriveRequest.ProtoReflect.Descriptor instead.
 func (*DeclineDriveRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{6}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeclineDriveRequest) GetRequestId() string {
@@ -688,7 +837,7 @@ type DeclineDriveResponse struct {
 
 func (x *DeclineDriveResponse) Reset() {
 	*x = DeclineDriveResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[7]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +849,7 @@ func (x *DeclineDriveResponse) String() string {
 func (*DeclineDriveResponse) ProtoMessage() {}
 
 func (x *DeclineDriveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[7]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +862,7 @@ func (x *DeclineDriveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineDriveResponse.ProtoReflect.Descriptor instead.
 func (*DeclineDriveResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{7}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeclineDriveResponse) GetDrive() *Drive {
@@ -729,14 +878,18 @@ type StartDriveRequest struct {
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
-	DriveId       string `protobuf:"bytes,2,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
+	DriveId string `protobuf:"bytes,2,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
+	// Required from the driver: the `start_code` of the hail, which the customer tells them.
+	StartCode string `protobuf:"bytes,3,opt,name=start_code,json=startCode,proto3" json:"start_code,omitempty"`
+	// Required from staff, 1 to 200 characters: why they start it. Ignored from the driver.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartDriveRequest) Reset() {
 	*x = StartDriveRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[8]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +901,7 @@ func (x *StartDriveRequest) String() string {
 func (*StartDriveRequest) ProtoMessage() {}
 
 func (x *StartDriveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[8]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +914,7 @@ func (x *StartDriveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartDriveRequest.ProtoReflect.Descriptor instead.
 func (*StartDriveRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{8}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StartDriveRequest) GetRequestId() string {
@@ -778,6 +931,20 @@ func (x *StartDriveRequest) GetDriveId() string {
 	return ""
 }
 
+func (x *StartDriveRequest) GetStartCode() string {
+	if x != nil {
+		return x.StartCode
+	}
+	return ""
+}
+
+func (x *StartDriveRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // The response of `StartDrive`.
 type StartDriveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -789,7 +956,7 @@ type StartDriveResponse struct {
 
 func (x *StartDriveResponse) Reset() {
 	*x = StartDriveResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[9]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +968,7 @@ func (x *StartDriveResponse) String() string {
 func (*StartDriveResponse) ProtoMessage() {}
 
 func (x *StartDriveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[9]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +981,7 @@ func (x *StartDriveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartDriveResponse.ProtoReflect.Descriptor instead.
 func (*StartDriveResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{9}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StartDriveResponse) GetDrive() *Drive {
@@ -830,14 +997,18 @@ type FinishDriveRequest struct {
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
-	DriveId       string `protobuf:"bytes,2,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
+	DriveId string `protobuf:"bytes,2,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
+	// Required from staff, 1 to 200 characters: why they finish it. Ignored from the driver.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Optional, for staff alone: the fare, in the currency of the tariff, in place of what the tariff says.
+	Fare          *v11.Money `protobuf:"bytes,4,opt,name=fare,proto3" json:"fare,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FinishDriveRequest) Reset() {
 	*x = FinishDriveRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[10]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +1020,7 @@ func (x *FinishDriveRequest) String() string {
 func (*FinishDriveRequest) ProtoMessage() {}
 
 func (x *FinishDriveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[10]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +1033,7 @@ func (x *FinishDriveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishDriveRequest.ProtoReflect.Descriptor instead.
 func (*FinishDriveRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{10}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FinishDriveRequest) GetRequestId() string {
@@ -879,6 +1050,20 @@ func (x *FinishDriveRequest) GetDriveId() string {
 	return ""
 }
 
+func (x *FinishDriveRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FinishDriveRequest) GetFare() *v11.Money {
+	if x != nil {
+		return x.Fare
+	}
+	return nil
+}
+
 // The response of `FinishDrive`.
 type FinishDriveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -890,7 +1075,7 @@ type FinishDriveResponse struct {
 
 func (x *FinishDriveResponse) Reset() {
 	*x = FinishDriveResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[11]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1087,7 @@ func (x *FinishDriveResponse) String() string {
 func (*FinishDriveResponse) ProtoMessage() {}
 
 func (x *FinishDriveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[11]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1100,7 @@ func (x *FinishDriveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishDriveResponse.ProtoReflect.Descriptor instead.
 func (*FinishDriveResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{11}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *FinishDriveResponse) GetDrive() *Drive {
@@ -938,7 +1123,7 @@ type CollectFareRequest struct {
 
 func (x *CollectFareRequest) Reset() {
 	*x = CollectFareRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[12]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1135,7 @@ func (x *CollectFareRequest) String() string {
 func (*CollectFareRequest) ProtoMessage() {}
 
 func (x *CollectFareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[12]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1148,7 @@ func (x *CollectFareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectFareRequest.ProtoReflect.Descriptor instead.
 func (*CollectFareRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{12}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CollectFareRequest) GetRequestId() string {
@@ -991,7 +1176,7 @@ type CollectFareResponse struct {
 
 func (x *CollectFareResponse) Reset() {
 	*x = CollectFareResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[13]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1188,7 @@ func (x *CollectFareResponse) String() string {
 func (*CollectFareResponse) ProtoMessage() {}
 
 func (x *CollectFareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[13]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1201,7 @@ func (x *CollectFareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectFareResponse.ProtoReflect.Descriptor instead.
 func (*CollectFareResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{13}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CollectFareResponse) GetDrive() *Drive {
@@ -1037,7 +1222,7 @@ type GetDriveRequest struct {
 
 func (x *GetDriveRequest) Reset() {
 	*x = GetDriveRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[14]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1234,7 @@ func (x *GetDriveRequest) String() string {
 func (*GetDriveRequest) ProtoMessage() {}
 
 func (x *GetDriveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[14]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1247,7 @@ func (x *GetDriveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDriveRequest.ProtoReflect.Descriptor instead.
 func (*GetDriveRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{14}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetDriveRequest) GetDriveId() string {
@@ -1083,7 +1268,7 @@ type GetDriveResponse struct {
 
 func (x *GetDriveResponse) Reset() {
 	*x = GetDriveResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[15]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1280,7 @@ func (x *GetDriveResponse) String() string {
 func (*GetDriveResponse) ProtoMessage() {}
 
 func (x *GetDriveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[15]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1293,7 @@ func (x *GetDriveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDriveResponse.ProtoReflect.Descriptor instead.
 func (*GetDriveResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{15}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetDriveResponse) GetDrive() *Drive {
@@ -1123,15 +1308,17 @@ type ListDrivesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Optional. The `next_page_token` of the previous page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Optional. The `next_page_token` of the previous page; the filters must be the same.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Optional. Only those that a driver has for longer than they should.
+	Overdue       bool `protobuf:"varint,3,opt,name=overdue,proto3" json:"overdue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListDrivesRequest) Reset() {
 	*x = ListDrivesRequest{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[16]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1330,7 @@ func (x *ListDrivesRequest) String() string {
 func (*ListDrivesRequest) ProtoMessage() {}
 
 func (x *ListDrivesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[16]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1343,7 @@ func (x *ListDrivesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDrivesRequest.ProtoReflect.Descriptor instead.
 func (*ListDrivesRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{16}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListDrivesRequest) GetPageSize() int32 {
@@ -1173,6 +1360,13 @@ func (x *ListDrivesRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListDrivesRequest) GetOverdue() bool {
+	if x != nil {
+		return x.Overdue
+	}
+	return false
+}
+
 // The response of `ListDrives`.
 type ListDrivesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1186,7 +1380,7 @@ type ListDrivesResponse struct {
 
 func (x *ListDrivesResponse) Reset() {
 	*x = ListDrivesResponse{}
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[17]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1392,7 @@ func (x *ListDrivesResponse) String() string {
 func (*ListDrivesResponse) ProtoMessage() {}
 
 func (x *ListDrivesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[17]
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1405,7 @@ func (x *ListDrivesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDrivesResponse.ProtoReflect.Descriptor instead.
 func (*ListDrivesResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{17}
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListDrivesResponse) GetDrives() []*Drive {
@@ -1228,11 +1422,503 @@ func (x *ListDrivesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// The request of `StartShift`.
+type StartShiftRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartShiftRequest) Reset() {
+	*x = StartShiftRequest{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartShiftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartShiftRequest) ProtoMessage() {}
+
+func (x *StartShiftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartShiftRequest.ProtoReflect.Descriptor instead.
+func (*StartShiftRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *StartShiftRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// The response of `StartShift`.
+type StartShiftResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shift, on duty.
+	Shift         *Shift `protobuf:"bytes,1,opt,name=shift,proto3" json:"shift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartShiftResponse) Reset() {
+	*x = StartShiftResponse{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartShiftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartShiftResponse) ProtoMessage() {}
+
+func (x *StartShiftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartShiftResponse.ProtoReflect.Descriptor instead.
+func (*StartShiftResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *StartShiftResponse) GetShift() *Shift {
+	if x != nil {
+		return x.Shift
+	}
+	return nil
+}
+
+// The request of `EndShift`.
+type EndShiftRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndShiftRequest) Reset() {
+	*x = EndShiftRequest{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndShiftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndShiftRequest) ProtoMessage() {}
+
+func (x *EndShiftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndShiftRequest.ProtoReflect.Descriptor instead.
+func (*EndShiftRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *EndShiftRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// The response of `EndShift`.
+type EndShiftResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shift, off duty.
+	Shift         *Shift `protobuf:"bytes,1,opt,name=shift,proto3" json:"shift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndShiftResponse) Reset() {
+	*x = EndShiftResponse{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndShiftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndShiftResponse) ProtoMessage() {}
+
+func (x *EndShiftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndShiftResponse.ProtoReflect.Descriptor instead.
+func (*EndShiftResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EndShiftResponse) GetShift() *Shift {
+	if x != nil {
+		return x.Shift
+	}
+	return nil
+}
+
+// The request of `GetShift`.
+type GetShiftRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetShiftRequest) Reset() {
+	*x = GetShiftRequest{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetShiftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetShiftRequest) ProtoMessage() {}
+
+func (x *GetShiftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetShiftRequest.ProtoReflect.Descriptor instead.
+func (*GetShiftRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{23}
+}
+
+// The response of `GetShift`.
+type GetShiftResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shift.
+	Shift         *Shift `protobuf:"bytes,1,opt,name=shift,proto3" json:"shift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetShiftResponse) Reset() {
+	*x = GetShiftResponse{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetShiftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetShiftResponse) ProtoMessage() {}
+
+func (x *GetShiftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetShiftResponse.ProtoReflect.Descriptor instead.
+func (*GetShiftResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetShiftResponse) GetShift() *Shift {
+	if x != nil {
+		return x.Shift
+	}
+	return nil
+}
+
+// The request of `ReleaseDrive`.
+type ReleaseDriveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. A UUID.
+	DriveId string `protobuf:"bytes,2,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
+	// Required from staff, 1 to 200 characters: why they release it. Ignored from the driver.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseDriveRequest) Reset() {
+	*x = ReleaseDriveRequest{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseDriveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseDriveRequest) ProtoMessage() {}
+
+func (x *ReleaseDriveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseDriveRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseDriveRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReleaseDriveRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ReleaseDriveRequest) GetDriveId() string {
+	if x != nil {
+		return x.DriveId
+	}
+	return ""
+}
+
+func (x *ReleaseDriveRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// The response of `ReleaseDrive`.
+type ReleaseDriveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The drive, `OFFERED`.
+	Drive         *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseDriveResponse) Reset() {
+	*x = ReleaseDriveResponse{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseDriveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseDriveResponse) ProtoMessage() {}
+
+func (x *ReleaseDriveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseDriveResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseDriveResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReleaseDriveResponse) GetDrive() *Drive {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
+// The request of `CancelDrive`.
+type CancelDriveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. A UUID.
+	DriveId string `protobuf:"bytes,2,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
+	// Required from staff, 1 to 200 characters: why they cancel it. Ignored from the driver.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelDriveRequest) Reset() {
+	*x = CancelDriveRequest{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelDriveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelDriveRequest) ProtoMessage() {}
+
+func (x *CancelDriveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelDriveRequest.ProtoReflect.Descriptor instead.
+func (*CancelDriveRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CancelDriveRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CancelDriveRequest) GetDriveId() string {
+	if x != nil {
+		return x.DriveId
+	}
+	return ""
+}
+
+func (x *CancelDriveRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// The response of `CancelDrive`.
+type CancelDriveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The drive, `CANCELLED`.
+	Drive         *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelDriveResponse) Reset() {
+	*x = CancelDriveResponse{}
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelDriveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelDriveResponse) ProtoMessage() {}
+
+func (x *CancelDriveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_driving_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelDriveResponse.ProtoReflect.Descriptor instead.
+func (*CancelDriveResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CancelDriveResponse) GetDrive() *Drive {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
 var File_nadeuri_driving_v1_driving_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_driving_v1_driving_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/driving/v1/driving_service.proto\x12\x12nadeuri.driving.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xec\x05\n" +
+	"(nadeuri/driving/v1/driving_service.proto\x12\x12nadeuri.driving.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\x80\x01\n" +
+	"\x05Shift\x12!\n" +
+	"\tdriver_id\x18\x01 \x01(\tB\x04\xa8\xb5\x18\x02R\bdriverId\x12\x17\n" +
+	"\aon_duty\x18\x02 \x01(\bR\x06onDuty\x12;\n" +
+	"\vupdate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\"\xd1\a\n" +
 	"\x05Drive\x12\x19\n" +
 	"\bdrive_id\x18\x01 \x01(\tR\adriveId\x12\x17\n" +
 	"\ahail_id\x18\x02 \x01(\tR\x06hailId\x12%\n" +
@@ -1257,7 +1943,10 @@ const file_nadeuri_driving_v1_driving_service_proto_rawDesc = "" +
 	"\vfinish_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"finishTime\x12;\n" +
 	"\vupdate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"Y\n" +
+	"updateTime\x12Y\n" +
+	"\x12cancellation_cause\x18\x10 \x01(\x0e2*.nadeuri.driving.v1.DriveCancellationCauseR\x11cancellationCause\x12=\n" +
+	"\foverdue_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\voverdueTime\x12I\n" +
+	"\fintervention\x18\x12 \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"Y\n" +
 	"\x05Offer\x12/\n" +
 	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\x12\x1f\n" +
 	"\vdistance_km\x18\x02 \x01(\x01R\n" +
@@ -1286,17 +1975,22 @@ const file_nadeuri_driving_v1_driving_service_proto_rawDesc = "" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
 	"\bdrive_id\x18\x02 \x01(\tR\adriveId\"G\n" +
 	"\x14DeclineDriveResponse\x12/\n" +
-	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"M\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"\x89\x01\n" +
 	"\x11StartDriveRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
-	"\bdrive_id\x18\x02 \x01(\tR\adriveId\"E\n" +
+	"\bdrive_id\x18\x02 \x01(\tR\adriveId\x12\"\n" +
+	"\n" +
+	"start_code\x18\x03 \x01(\tB\x03\x80\x01\x01R\tstartCode\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"E\n" +
 	"\x12StartDriveResponse\x12/\n" +
-	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"N\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"\x93\x01\n" +
 	"\x12FinishDriveRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
-	"\bdrive_id\x18\x02 \x01(\tR\adriveId\"F\n" +
+	"\bdrive_id\x18\x02 \x01(\tR\adriveId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12+\n" +
+	"\x04fare\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x04fare\"F\n" +
 	"\x13FinishDriveResponse\x12/\n" +
 	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"N\n" +
 	"\x12CollectFareRequest\x12\x1d\n" +
@@ -1308,14 +2002,47 @@ const file_nadeuri_driving_v1_driving_service_proto_rawDesc = "" +
 	"\x0fGetDriveRequest\x12\x19\n" +
 	"\bdrive_id\x18\x01 \x01(\tR\adriveId\"C\n" +
 	"\x10GetDriveResponse\x12/\n" +
-	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"O\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"i\n" +
 	"\x11ListDrivesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"o\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x18\n" +
+	"\aoverdue\x18\x03 \x01(\bR\aoverdue\"o\n" +
 	"\x12ListDrivesResponse\x121\n" +
 	"\x06drives\x18\x01 \x03(\v2\x19.nadeuri.driving.v1.DriveR\x06drives\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xc2\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"2\n" +
+	"\x11StartShiftRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\"E\n" +
+	"\x12StartShiftResponse\x12/\n" +
+	"\x05shift\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.ShiftR\x05shift\"0\n" +
+	"\x0fEndShiftRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\"C\n" +
+	"\x10EndShiftResponse\x12/\n" +
+	"\x05shift\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.ShiftR\x05shift\"\x11\n" +
+	"\x0fGetShiftRequest\"C\n" +
+	"\x10GetShiftResponse\x12/\n" +
+	"\x05shift\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.ShiftR\x05shift\"g\n" +
+	"\x13ReleaseDriveRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
+	"\bdrive_id\x18\x02 \x01(\tR\adriveId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"G\n" +
+	"\x14ReleaseDriveResponse\x12/\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"f\n" +
+	"\x12CancelDriveRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
+	"\bdrive_id\x18\x02 \x01(\tR\adriveId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"F\n" +
+	"\x13CancelDriveResponse\x12/\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive*\xb3\x01\n" +
+	"\x16DriveCancellationCause\x12(\n" +
+	"$DRIVE_CANCELLATION_CAUSE_UNSPECIFIED\x10\x00\x12%\n" +
+	"!DRIVE_CANCELLATION_CAUSE_CUSTOMER\x10\x01\x12$\n" +
+	" DRIVE_CANCELLATION_CAUSE_NO_SHOW\x10\x02\x12\"\n" +
+	"\x1eDRIVE_CANCELLATION_CAUSE_STAFF\x10\x03*\xc2\x01\n" +
 	"\n" +
 	"DriveState\x12\x1b\n" +
 	"\x17DRIVE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -1330,19 +2057,31 @@ const file_nadeuri_driving_v1_driving_service_proto_rawDesc = "" +
 	"\x0eFARE_STATE_DUE\x10\x01\x12\x13\n" +
 	"\x0fFARE_STATE_PAID\x10\x02\x12\x16\n" +
 	"\x12FARE_STATE_REFUSED\x10\x03\x12\x1a\n" +
-	"\x16FARE_STATE_UNCOLLECTED\x10\x042\xd3\x06\n" +
+	"\x16FARE_STATE_UNCOLLECTED\x10\x042\xe5\n" +
+	"\n" +
 	"\x0eDrivingService\x12e\n" +
+	"\n" +
+	"StartShift\x12%.nadeuri.driving.v1.StartShiftRequest\x1a&.nadeuri.driving.v1.StartShiftResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x02\x12_\n" +
+	"\bEndShift\x12#.nadeuri.driving.v1.EndShiftRequest\x1a$.nadeuri.driving.v1.EndShiftResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x02\x12_\n" +
+	"\bGetShift\x12#.nadeuri.driving.v1.GetShiftRequest\x1a$.nadeuri.driving.v1.GetShiftResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x01\x12e\n" +
 	"\n" +
 	"ListOffers\x12%.nadeuri.driving.v1.ListOffersRequest\x1a&.nadeuri.driving.v1.ListOffersResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x01\x12h\n" +
 	"\vAcceptDrive\x12&.nadeuri.driving.v1.AcceptDriveRequest\x1a'.nadeuri.driving.v1.AcceptDriveResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x02\x12k\n" +
-	"\fDeclineDrive\x12'.nadeuri.driving.v1.DeclineDriveRequest\x1a(.nadeuri.driving.v1.DeclineDriveResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x02\x12e\n" +
+	"\fDeclineDrive\x12'.nadeuri.driving.v1.DeclineDriveRequest\x1a(.nadeuri.driving.v1.DeclineDriveResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x02\x12m\n" +
+	"\fReleaseDrive\x12'.nadeuri.driving.v1.ReleaseDriveRequest\x1a(.nadeuri.driving.v1.ReleaseDriveResponse\"\n" +
+	"\x8a\xb5\x18\x03\x04\b\x02\x90\x02\x02\x12j\n" +
+	"\vCancelDrive\x12&.nadeuri.driving.v1.CancelDriveRequest\x1a'.nadeuri.driving.v1.CancelDriveResponse\"\n" +
+	"\x8a\xb5\x18\x03\x04\b\x02\x90\x02\x02\x12g\n" +
 	"\n" +
-	"StartDrive\x12%.nadeuri.driving.v1.StartDriveRequest\x1a&.nadeuri.driving.v1.StartDriveResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x02\x12h\n" +
-	"\vFinishDrive\x12&.nadeuri.driving.v1.FinishDriveRequest\x1a'.nadeuri.driving.v1.FinishDriveResponse\"\b\x8a\xb5\x18\x01\x04\x90\x02\x02\x12h\n" +
-	"\vCollectFare\x12&.nadeuri.driving.v1.CollectFareRequest\x1a'.nadeuri.driving.v1.CollectFareResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12`\n" +
-	"\bGetDrive\x12#.nadeuri.driving.v1.GetDriveRequest\x1a$.nadeuri.driving.v1.GetDriveResponse\"\t\x8a\xb5\x18\x02\x04\x02\x90\x02\x01\x12f\n" +
+	"StartDrive\x12%.nadeuri.driving.v1.StartDriveRequest\x1a&.nadeuri.driving.v1.StartDriveResponse\"\n" +
+	"\x8a\xb5\x18\x03\x04\b\x02\x90\x02\x02\x12j\n" +
+	"\vFinishDrive\x12&.nadeuri.driving.v1.FinishDriveRequest\x1a'.nadeuri.driving.v1.FinishDriveResponse\"\n" +
+	"\x8a\xb5\x18\x03\x04\b\x02\x90\x02\x02\x12i\n" +
+	"\vCollectFare\x12&.nadeuri.driving.v1.CollectFareRequest\x1a'.nadeuri.driving.v1.CollectFareResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x02\x12b\n" +
+	"\bGetDrive\x12#.nadeuri.driving.v1.GetDriveRequest\x1a$.nadeuri.driving.v1.GetDriveResponse\"\v\x8a\xb5\x18\x04\x01\x04\b\x02\x90\x02\x01\x12g\n" +
 	"\n" +
-	"ListDrives\x12%.nadeuri.driving.v1.ListDrivesRequest\x1a&.nadeuri.driving.v1.ListDrivesResponse\"\t\x8a\xb5\x18\x02\x04\x02\x90\x02\x01B\xd0\x01\n" +
+	"ListDrives\x12%.nadeuri.driving.v1.ListDrivesRequest\x1a&.nadeuri.driving.v1.ListDrivesResponse\"\n" +
+	"\x8a\xb5\x18\x03\x04\b\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\bB\xd0\x01\n" +
 	"\x16com.nadeuri.driving.v1B\x13DrivingServiceProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/driving/v1;drivingv1\xa2\x02\x03NDX\xaa\x02\x12Nadeuri.Driving.V1\xca\x02\x12Nadeuri\\Driving\\V1\xe2\x02\x1eNadeuri\\Driving\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Driving::V1b\x06proto3"
 
 var (
@@ -1357,74 +2096,107 @@ func file_nadeuri_driving_v1_driving_service_proto_rawDescGZIP() []byte {
 	return file_nadeuri_driving_v1_driving_service_proto_rawDescData
 }
 
-var file_nadeuri_driving_v1_driving_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nadeuri_driving_v1_driving_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_nadeuri_driving_v1_driving_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_nadeuri_driving_v1_driving_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_nadeuri_driving_v1_driving_service_proto_goTypes = []any{
-	(DriveState)(0),               // 0: nadeuri.driving.v1.DriveState
-	(FareState)(0),                // 1: nadeuri.driving.v1.FareState
-	(*Drive)(nil),                 // 2: nadeuri.driving.v1.Drive
-	(*Offer)(nil),                 // 3: nadeuri.driving.v1.Offer
-	(*ListOffersRequest)(nil),     // 4: nadeuri.driving.v1.ListOffersRequest
-	(*ListOffersResponse)(nil),    // 5: nadeuri.driving.v1.ListOffersResponse
-	(*AcceptDriveRequest)(nil),    // 6: nadeuri.driving.v1.AcceptDriveRequest
-	(*AcceptDriveResponse)(nil),   // 7: nadeuri.driving.v1.AcceptDriveResponse
-	(*DeclineDriveRequest)(nil),   // 8: nadeuri.driving.v1.DeclineDriveRequest
-	(*DeclineDriveResponse)(nil),  // 9: nadeuri.driving.v1.DeclineDriveResponse
-	(*StartDriveRequest)(nil),     // 10: nadeuri.driving.v1.StartDriveRequest
-	(*StartDriveResponse)(nil),    // 11: nadeuri.driving.v1.StartDriveResponse
-	(*FinishDriveRequest)(nil),    // 12: nadeuri.driving.v1.FinishDriveRequest
-	(*FinishDriveResponse)(nil),   // 13: nadeuri.driving.v1.FinishDriveResponse
-	(*CollectFareRequest)(nil),    // 14: nadeuri.driving.v1.CollectFareRequest
-	(*CollectFareResponse)(nil),   // 15: nadeuri.driving.v1.CollectFareResponse
-	(*GetDriveRequest)(nil),       // 16: nadeuri.driving.v1.GetDriveRequest
-	(*GetDriveResponse)(nil),      // 17: nadeuri.driving.v1.GetDriveResponse
-	(*ListDrivesRequest)(nil),     // 18: nadeuri.driving.v1.ListDrivesRequest
-	(*ListDrivesResponse)(nil),    // 19: nadeuri.driving.v1.ListDrivesResponse
-	(*v1.Place)(nil),              // 20: nadeuri.place.v1.Place
-	(*v11.Money)(nil),             // 21: nadeuri.money.v1.Money
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(DriveCancellationCause)(0),   // 0: nadeuri.driving.v1.DriveCancellationCause
+	(DriveState)(0),               // 1: nadeuri.driving.v1.DriveState
+	(FareState)(0),                // 2: nadeuri.driving.v1.FareState
+	(*Shift)(nil),                 // 3: nadeuri.driving.v1.Shift
+	(*Drive)(nil),                 // 4: nadeuri.driving.v1.Drive
+	(*Offer)(nil),                 // 5: nadeuri.driving.v1.Offer
+	(*ListOffersRequest)(nil),     // 6: nadeuri.driving.v1.ListOffersRequest
+	(*ListOffersResponse)(nil),    // 7: nadeuri.driving.v1.ListOffersResponse
+	(*AcceptDriveRequest)(nil),    // 8: nadeuri.driving.v1.AcceptDriveRequest
+	(*AcceptDriveResponse)(nil),   // 9: nadeuri.driving.v1.AcceptDriveResponse
+	(*DeclineDriveRequest)(nil),   // 10: nadeuri.driving.v1.DeclineDriveRequest
+	(*DeclineDriveResponse)(nil),  // 11: nadeuri.driving.v1.DeclineDriveResponse
+	(*StartDriveRequest)(nil),     // 12: nadeuri.driving.v1.StartDriveRequest
+	(*StartDriveResponse)(nil),    // 13: nadeuri.driving.v1.StartDriveResponse
+	(*FinishDriveRequest)(nil),    // 14: nadeuri.driving.v1.FinishDriveRequest
+	(*FinishDriveResponse)(nil),   // 15: nadeuri.driving.v1.FinishDriveResponse
+	(*CollectFareRequest)(nil),    // 16: nadeuri.driving.v1.CollectFareRequest
+	(*CollectFareResponse)(nil),   // 17: nadeuri.driving.v1.CollectFareResponse
+	(*GetDriveRequest)(nil),       // 18: nadeuri.driving.v1.GetDriveRequest
+	(*GetDriveResponse)(nil),      // 19: nadeuri.driving.v1.GetDriveResponse
+	(*ListDrivesRequest)(nil),     // 20: nadeuri.driving.v1.ListDrivesRequest
+	(*ListDrivesResponse)(nil),    // 21: nadeuri.driving.v1.ListDrivesResponse
+	(*StartShiftRequest)(nil),     // 22: nadeuri.driving.v1.StartShiftRequest
+	(*StartShiftResponse)(nil),    // 23: nadeuri.driving.v1.StartShiftResponse
+	(*EndShiftRequest)(nil),       // 24: nadeuri.driving.v1.EndShiftRequest
+	(*EndShiftResponse)(nil),      // 25: nadeuri.driving.v1.EndShiftResponse
+	(*GetShiftRequest)(nil),       // 26: nadeuri.driving.v1.GetShiftRequest
+	(*GetShiftResponse)(nil),      // 27: nadeuri.driving.v1.GetShiftResponse
+	(*ReleaseDriveRequest)(nil),   // 28: nadeuri.driving.v1.ReleaseDriveRequest
+	(*ReleaseDriveResponse)(nil),  // 29: nadeuri.driving.v1.ReleaseDriveResponse
+	(*CancelDriveRequest)(nil),    // 30: nadeuri.driving.v1.CancelDriveRequest
+	(*CancelDriveResponse)(nil),   // 31: nadeuri.driving.v1.CancelDriveResponse
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*v1.Place)(nil),              // 33: nadeuri.place.v1.Place
+	(*v11.Money)(nil),             // 34: nadeuri.money.v1.Money
+	(*v12.Intervention)(nil),      // 35: nadeuri.intervention.v1.Intervention
 }
 var file_nadeuri_driving_v1_driving_service_proto_depIdxs = []int32{
-	20, // 0: nadeuri.driving.v1.Drive.pickup:type_name -> nadeuri.place.v1.Place
-	20, // 1: nadeuri.driving.v1.Drive.destination:type_name -> nadeuri.place.v1.Place
-	0,  // 2: nadeuri.driving.v1.Drive.state:type_name -> nadeuri.driving.v1.DriveState
-	21, // 3: nadeuri.driving.v1.Drive.fare:type_name -> nadeuri.money.v1.Money
-	1,  // 4: nadeuri.driving.v1.Drive.fare_state:type_name -> nadeuri.driving.v1.FareState
-	22, // 5: nadeuri.driving.v1.Drive.create_time:type_name -> google.protobuf.Timestamp
-	22, // 6: nadeuri.driving.v1.Drive.accept_time:type_name -> google.protobuf.Timestamp
-	22, // 7: nadeuri.driving.v1.Drive.start_time:type_name -> google.protobuf.Timestamp
-	22, // 8: nadeuri.driving.v1.Drive.finish_time:type_name -> google.protobuf.Timestamp
-	22, // 9: nadeuri.driving.v1.Drive.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 10: nadeuri.driving.v1.Offer.drive:type_name -> nadeuri.driving.v1.Drive
-	3,  // 11: nadeuri.driving.v1.ListOffersResponse.offers:type_name -> nadeuri.driving.v1.Offer
-	2,  // 12: nadeuri.driving.v1.AcceptDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
-	2,  // 13: nadeuri.driving.v1.DeclineDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
-	2,  // 14: nadeuri.driving.v1.StartDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
-	2,  // 15: nadeuri.driving.v1.FinishDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
-	2,  // 16: nadeuri.driving.v1.CollectFareResponse.drive:type_name -> nadeuri.driving.v1.Drive
-	2,  // 17: nadeuri.driving.v1.GetDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
-	2,  // 18: nadeuri.driving.v1.ListDrivesResponse.drives:type_name -> nadeuri.driving.v1.Drive
-	4,  // 19: nadeuri.driving.v1.DrivingService.ListOffers:input_type -> nadeuri.driving.v1.ListOffersRequest
-	6,  // 20: nadeuri.driving.v1.DrivingService.AcceptDrive:input_type -> nadeuri.driving.v1.AcceptDriveRequest
-	8,  // 21: nadeuri.driving.v1.DrivingService.DeclineDrive:input_type -> nadeuri.driving.v1.DeclineDriveRequest
-	10, // 22: nadeuri.driving.v1.DrivingService.StartDrive:input_type -> nadeuri.driving.v1.StartDriveRequest
-	12, // 23: nadeuri.driving.v1.DrivingService.FinishDrive:input_type -> nadeuri.driving.v1.FinishDriveRequest
-	14, // 24: nadeuri.driving.v1.DrivingService.CollectFare:input_type -> nadeuri.driving.v1.CollectFareRequest
-	16, // 25: nadeuri.driving.v1.DrivingService.GetDrive:input_type -> nadeuri.driving.v1.GetDriveRequest
-	18, // 26: nadeuri.driving.v1.DrivingService.ListDrives:input_type -> nadeuri.driving.v1.ListDrivesRequest
-	5,  // 27: nadeuri.driving.v1.DrivingService.ListOffers:output_type -> nadeuri.driving.v1.ListOffersResponse
-	7,  // 28: nadeuri.driving.v1.DrivingService.AcceptDrive:output_type -> nadeuri.driving.v1.AcceptDriveResponse
-	9,  // 29: nadeuri.driving.v1.DrivingService.DeclineDrive:output_type -> nadeuri.driving.v1.DeclineDriveResponse
-	11, // 30: nadeuri.driving.v1.DrivingService.StartDrive:output_type -> nadeuri.driving.v1.StartDriveResponse
-	13, // 31: nadeuri.driving.v1.DrivingService.FinishDrive:output_type -> nadeuri.driving.v1.FinishDriveResponse
-	15, // 32: nadeuri.driving.v1.DrivingService.CollectFare:output_type -> nadeuri.driving.v1.CollectFareResponse
-	17, // 33: nadeuri.driving.v1.DrivingService.GetDrive:output_type -> nadeuri.driving.v1.GetDriveResponse
-	19, // 34: nadeuri.driving.v1.DrivingService.ListDrives:output_type -> nadeuri.driving.v1.ListDrivesResponse
-	27, // [27:35] is the sub-list for method output_type
-	19, // [19:27] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	32, // 0: nadeuri.driving.v1.Shift.update_time:type_name -> google.protobuf.Timestamp
+	33, // 1: nadeuri.driving.v1.Drive.pickup:type_name -> nadeuri.place.v1.Place
+	33, // 2: nadeuri.driving.v1.Drive.destination:type_name -> nadeuri.place.v1.Place
+	1,  // 3: nadeuri.driving.v1.Drive.state:type_name -> nadeuri.driving.v1.DriveState
+	34, // 4: nadeuri.driving.v1.Drive.fare:type_name -> nadeuri.money.v1.Money
+	2,  // 5: nadeuri.driving.v1.Drive.fare_state:type_name -> nadeuri.driving.v1.FareState
+	32, // 6: nadeuri.driving.v1.Drive.create_time:type_name -> google.protobuf.Timestamp
+	32, // 7: nadeuri.driving.v1.Drive.accept_time:type_name -> google.protobuf.Timestamp
+	32, // 8: nadeuri.driving.v1.Drive.start_time:type_name -> google.protobuf.Timestamp
+	32, // 9: nadeuri.driving.v1.Drive.finish_time:type_name -> google.protobuf.Timestamp
+	32, // 10: nadeuri.driving.v1.Drive.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 11: nadeuri.driving.v1.Drive.cancellation_cause:type_name -> nadeuri.driving.v1.DriveCancellationCause
+	32, // 12: nadeuri.driving.v1.Drive.overdue_time:type_name -> google.protobuf.Timestamp
+	35, // 13: nadeuri.driving.v1.Drive.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	4,  // 14: nadeuri.driving.v1.Offer.drive:type_name -> nadeuri.driving.v1.Drive
+	5,  // 15: nadeuri.driving.v1.ListOffersResponse.offers:type_name -> nadeuri.driving.v1.Offer
+	4,  // 16: nadeuri.driving.v1.AcceptDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	4,  // 17: nadeuri.driving.v1.DeclineDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	4,  // 18: nadeuri.driving.v1.StartDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	34, // 19: nadeuri.driving.v1.FinishDriveRequest.fare:type_name -> nadeuri.money.v1.Money
+	4,  // 20: nadeuri.driving.v1.FinishDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	4,  // 21: nadeuri.driving.v1.CollectFareResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	4,  // 22: nadeuri.driving.v1.GetDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	4,  // 23: nadeuri.driving.v1.ListDrivesResponse.drives:type_name -> nadeuri.driving.v1.Drive
+	3,  // 24: nadeuri.driving.v1.StartShiftResponse.shift:type_name -> nadeuri.driving.v1.Shift
+	3,  // 25: nadeuri.driving.v1.EndShiftResponse.shift:type_name -> nadeuri.driving.v1.Shift
+	3,  // 26: nadeuri.driving.v1.GetShiftResponse.shift:type_name -> nadeuri.driving.v1.Shift
+	4,  // 27: nadeuri.driving.v1.ReleaseDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	4,  // 28: nadeuri.driving.v1.CancelDriveResponse.drive:type_name -> nadeuri.driving.v1.Drive
+	22, // 29: nadeuri.driving.v1.DrivingService.StartShift:input_type -> nadeuri.driving.v1.StartShiftRequest
+	24, // 30: nadeuri.driving.v1.DrivingService.EndShift:input_type -> nadeuri.driving.v1.EndShiftRequest
+	26, // 31: nadeuri.driving.v1.DrivingService.GetShift:input_type -> nadeuri.driving.v1.GetShiftRequest
+	6,  // 32: nadeuri.driving.v1.DrivingService.ListOffers:input_type -> nadeuri.driving.v1.ListOffersRequest
+	8,  // 33: nadeuri.driving.v1.DrivingService.AcceptDrive:input_type -> nadeuri.driving.v1.AcceptDriveRequest
+	10, // 34: nadeuri.driving.v1.DrivingService.DeclineDrive:input_type -> nadeuri.driving.v1.DeclineDriveRequest
+	28, // 35: nadeuri.driving.v1.DrivingService.ReleaseDrive:input_type -> nadeuri.driving.v1.ReleaseDriveRequest
+	30, // 36: nadeuri.driving.v1.DrivingService.CancelDrive:input_type -> nadeuri.driving.v1.CancelDriveRequest
+	12, // 37: nadeuri.driving.v1.DrivingService.StartDrive:input_type -> nadeuri.driving.v1.StartDriveRequest
+	14, // 38: nadeuri.driving.v1.DrivingService.FinishDrive:input_type -> nadeuri.driving.v1.FinishDriveRequest
+	16, // 39: nadeuri.driving.v1.DrivingService.CollectFare:input_type -> nadeuri.driving.v1.CollectFareRequest
+	18, // 40: nadeuri.driving.v1.DrivingService.GetDrive:input_type -> nadeuri.driving.v1.GetDriveRequest
+	20, // 41: nadeuri.driving.v1.DrivingService.ListDrives:input_type -> nadeuri.driving.v1.ListDrivesRequest
+	23, // 42: nadeuri.driving.v1.DrivingService.StartShift:output_type -> nadeuri.driving.v1.StartShiftResponse
+	25, // 43: nadeuri.driving.v1.DrivingService.EndShift:output_type -> nadeuri.driving.v1.EndShiftResponse
+	27, // 44: nadeuri.driving.v1.DrivingService.GetShift:output_type -> nadeuri.driving.v1.GetShiftResponse
+	7,  // 45: nadeuri.driving.v1.DrivingService.ListOffers:output_type -> nadeuri.driving.v1.ListOffersResponse
+	9,  // 46: nadeuri.driving.v1.DrivingService.AcceptDrive:output_type -> nadeuri.driving.v1.AcceptDriveResponse
+	11, // 47: nadeuri.driving.v1.DrivingService.DeclineDrive:output_type -> nadeuri.driving.v1.DeclineDriveResponse
+	29, // 48: nadeuri.driving.v1.DrivingService.ReleaseDrive:output_type -> nadeuri.driving.v1.ReleaseDriveResponse
+	31, // 49: nadeuri.driving.v1.DrivingService.CancelDrive:output_type -> nadeuri.driving.v1.CancelDriveResponse
+	13, // 50: nadeuri.driving.v1.DrivingService.StartDrive:output_type -> nadeuri.driving.v1.StartDriveResponse
+	15, // 51: nadeuri.driving.v1.DrivingService.FinishDrive:output_type -> nadeuri.driving.v1.FinishDriveResponse
+	17, // 52: nadeuri.driving.v1.DrivingService.CollectFare:output_type -> nadeuri.driving.v1.CollectFareResponse
+	19, // 53: nadeuri.driving.v1.DrivingService.GetDrive:output_type -> nadeuri.driving.v1.GetDriveResponse
+	21, // 54: nadeuri.driving.v1.DrivingService.ListDrives:output_type -> nadeuri.driving.v1.ListDrivesResponse
+	42, // [42:55] is the sub-list for method output_type
+	29, // [29:42] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_driving_v1_driving_service_proto_init() }
@@ -1432,14 +2204,14 @@ func file_nadeuri_driving_v1_driving_service_proto_init() {
 	if File_nadeuri_driving_v1_driving_service_proto != nil {
 		return
 	}
-	file_nadeuri_driving_v1_driving_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_nadeuri_driving_v1_driving_service_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_driving_v1_driving_service_proto_rawDesc), len(file_nadeuri_driving_v1_driving_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   18,
+			NumEnums:      3,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

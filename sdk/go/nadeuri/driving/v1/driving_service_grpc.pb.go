@@ -21,9 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
+	DrivingService_StartShift_FullMethodName   = "/nadeuri.driving.v1.DrivingService/StartShift"
+	DrivingService_EndShift_FullMethodName     = "/nadeuri.driving.v1.DrivingService/EndShift"
+	DrivingService_GetShift_FullMethodName     = "/nadeuri.driving.v1.DrivingService/GetShift"
 	DrivingService_ListOffers_FullMethodName   = "/nadeuri.driving.v1.DrivingService/ListOffers"
 	DrivingService_AcceptDrive_FullMethodName  = "/nadeuri.driving.v1.DrivingService/AcceptDrive"
 	DrivingService_DeclineDrive_FullMethodName = "/nadeuri.driving.v1.DrivingService/DeclineDrive"
+	DrivingService_ReleaseDrive_FullMethodName = "/nadeuri.driving.v1.DrivingService/ReleaseDrive"
+	DrivingService_CancelDrive_FullMethodName  = "/nadeuri.driving.v1.DrivingService/CancelDrive"
 	DrivingService_StartDrive_FullMethodName   = "/nadeuri.driving.v1.DrivingService/StartDrive"
 	DrivingService_FinishDrive_FullMethodName  = "/nadeuri.driving.v1.DrivingService/FinishDrive"
 	DrivingService_CollectFare_FullMethodName  = "/nadeuri.driving.v1.DrivingService/CollectFare"
@@ -37,14 +42,23 @@ const (
 //
 // Drives, for drivers. Each hail is offered as a drive, and one driver gets it.
 type DrivingServiceClient interface {
-	// Lists the offered drives near a position, nearest first, without those that the caller declined or hailed.
-	// Distances are great-circle distances; the search does not cross the 180th meridian.
+	// Starts the caller's shift: from now on they may look for and accept drives. Starting it again changes nothing.
+	StartShift(ctx context.Context, in *StartShiftRequest, opts ...grpc.CallOption) (*StartShiftResponse, error)
+	// Ends the caller's shift. A drive that they have is driven to its end. Ending it again changes nothing.
+	EndShift(ctx context.Context, in *EndShiftRequest, opts ...grpc.CallOption) (*EndShiftResponse, error)
+	// Returns the caller's shift.
+	GetShift(ctx context.Context, in *GetShiftRequest, opts ...grpc.CallOption) (*GetShiftResponse, error)
+	// Lists the offered drives near a position, nearest first, without those that the caller declined, released or
+	// hailed. Distances are great-circle distances; the search does not cross the 180th meridian.
+	//
+	// Returns `FAILED_PRECONDITION` with the reason `OFF_DUTY` if the caller has not started a shift.
 	ListOffers(ctx context.Context, in *ListOffersRequest, opts ...grpc.CallOption) (*ListOffersResponse, error)
 	// Accepts an offered drive. Of several drivers who try, one gets it. Accepting it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if another
-	// driver was faster, `OWN_HAIL` if the caller is the customer, `DRIVE_CANCELLED` if the customer cancelled, or
-	// `DRIVE_LAPSED` if no driver accepted it in time.
+	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `OFF_DUTY` if the caller has
+	// not started a shift, `ALREADY_DRIVING` if they have another drive, `DRIVE_TAKEN` if another driver was faster,
+	// `OWN_HAIL` if the caller is the customer, `DRIVE_CANCELLED` if it was cancelled, or `DRIVE_LAPSED` if no driver
+	// accepted it in time.
 	AcceptDrive(ctx context.Context, in *AcceptDriveRequest, opts ...grpc.CallOption) (*AcceptDriveResponse, error)
 	// Declines an offered drive: it is no longer listed for the caller; others may still accept it.
 	//
@@ -52,15 +66,30 @@ type DrivingServiceClient interface {
 	// (also by the caller), `DRIVE_CANCELLED`, `DRIVE_LAPSED`, or `TOO_MANY_DECLINED` if too many drivers have declined
 	// it.
 	DeclineDrive(ctx context.Context, in *DeclineDriveRequest, opts ...grpc.CallOption) (*DeclineDriveResponse, error)
-	// Starts the drive, when the customer has boarded. Starting it again changes nothing.
+	// Releases a drive before its start: it is offered again, to others. Staff may do so in the driver's place.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
-	// `DRIVE_NOT_ACCEPTED` if no driver has it, `DRIVE_CANCELLED` if the customer cancelled, `DRIVE_LAPSED` if no driver
-	// accepted it in time, or `DRIVE_FINISHED`.
+	// `DRIVE_NOT_ACCEPTED`, `DRIVE_STARTED`, `DRIVE_FINISHED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
+	ReleaseDrive(ctx context.Context, in *ReleaseDriveRequest, opts ...grpc.CallOption) (*ReleaseDriveResponse, error)
+	// Cancels a drive before its start. Its driver may, when the customer did not come within some minutes; staff at any
+	// time. The hail is cancelled with it. Cancelling it again changes nothing.
+	//
+	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
+	// `CUSTOMER_MAY_COME` and a retry delay if it is too early for a no-show, `DRIVE_NOT_ACCEPTED`, `DRIVE_STARTED`,
+	// `DRIVE_FINISHED` or `DRIVE_LAPSED`.
+	CancelDrive(ctx context.Context, in *CancelDriveRequest, opts ...grpc.CallOption) (*CancelDriveResponse, error)
+	// Starts the drive, when the customer has boarded and told the driver their code. Staff need no code. Starting it
+	// again changes nothing.
+	//
+	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
+	// `WRONG_START_CODE` if the code is another one, `TOO_MANY_START_CODES` after five wrong ones (staff can start or
+	// release the drive), `DRIVE_NOT_ACCEPTED` if no driver has it, `DRIVE_CANCELLED` if it was cancelled, `DRIVE_LAPSED`
+	// if no driver accepted it in time, or `DRIVE_FINISHED`.
 	StartDrive(ctx context.Context, in *StartDriveRequest, opts ...grpc.CallOption) (*StartDriveResponse, error)
 	// Finishes a drive at the destination. The fare is computed and charged before the answer. If payments can't be taken
 	// now, or the processor does not answer, the drive still finishes with its fare: the fare is `DUE` and is charged
-	// later without another call. If the card is declined, the customer pays through `payment`.
+	// later without another call. If the card is declined, the customer pays through `payment`. Staff may finish a drive
+	// in the driver's place, and say what it costs.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
 	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
@@ -70,11 +99,11 @@ type DrivingServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_NOT_FINISHED`.
 	CollectFare(ctx context.Context, in *CollectFareRequest, opts ...grpc.CallOption) (*CollectFareResponse, error)
-	// Returns a drive. Drivers get their own, and offered ones.
+	// Returns a drive. Drivers get their own, and offered ones; customers those of their hails.
 	//
-	// Returns `NOT_FOUND` if there is no such drive, or another driver has it.
+	// Returns `NOT_FOUND` if there is no such drive, or it is another's.
 	GetDrive(ctx context.Context, in *GetDriveRequest, opts ...grpc.CallOption) (*GetDriveResponse, error)
-	// Lists the caller's drives, newest first; an admin's call lists all.
+	// Lists the caller's drives, newest first; a call of staff lists all, or those that are overdue.
 	ListDrives(ctx context.Context, in *ListDrivesRequest, opts ...grpc.CallOption) (*ListDrivesResponse, error)
 }
 
@@ -84,6 +113,36 @@ type drivingServiceClient struct {
 
 func NewDrivingServiceClient(cc grpc.ClientConnInterface) DrivingServiceClient {
 	return &drivingServiceClient{cc}
+}
+
+func (c *drivingServiceClient) StartShift(ctx context.Context, in *StartShiftRequest, opts ...grpc.CallOption) (*StartShiftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StartShiftResponse)
+	err := c.cc.Invoke(ctx, DrivingService_StartShift_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *drivingServiceClient) EndShift(ctx context.Context, in *EndShiftRequest, opts ...grpc.CallOption) (*EndShiftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndShiftResponse)
+	err := c.cc.Invoke(ctx, DrivingService_EndShift_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *drivingServiceClient) GetShift(ctx context.Context, in *GetShiftRequest, opts ...grpc.CallOption) (*GetShiftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetShiftResponse)
+	err := c.cc.Invoke(ctx, DrivingService_GetShift_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *drivingServiceClient) ListOffers(ctx context.Context, in *ListOffersRequest, opts ...grpc.CallOption) (*ListOffersResponse, error) {
@@ -110,6 +169,26 @@ func (c *drivingServiceClient) DeclineDrive(ctx context.Context, in *DeclineDriv
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeclineDriveResponse)
 	err := c.cc.Invoke(ctx, DrivingService_DeclineDrive_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *drivingServiceClient) ReleaseDrive(ctx context.Context, in *ReleaseDriveRequest, opts ...grpc.CallOption) (*ReleaseDriveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleaseDriveResponse)
+	err := c.cc.Invoke(ctx, DrivingService_ReleaseDrive_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *drivingServiceClient) CancelDrive(ctx context.Context, in *CancelDriveRequest, opts ...grpc.CallOption) (*CancelDriveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelDriveResponse)
+	err := c.cc.Invoke(ctx, DrivingService_CancelDrive_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -172,14 +251,23 @@ func (c *drivingServiceClient) ListDrives(ctx context.Context, in *ListDrivesReq
 //
 // Drives, for drivers. Each hail is offered as a drive, and one driver gets it.
 type DrivingServiceServer interface {
-	// Lists the offered drives near a position, nearest first, without those that the caller declined or hailed.
-	// Distances are great-circle distances; the search does not cross the 180th meridian.
+	// Starts the caller's shift: from now on they may look for and accept drives. Starting it again changes nothing.
+	StartShift(context.Context, *StartShiftRequest) (*StartShiftResponse, error)
+	// Ends the caller's shift. A drive that they have is driven to its end. Ending it again changes nothing.
+	EndShift(context.Context, *EndShiftRequest) (*EndShiftResponse, error)
+	// Returns the caller's shift.
+	GetShift(context.Context, *GetShiftRequest) (*GetShiftResponse, error)
+	// Lists the offered drives near a position, nearest first, without those that the caller declined, released or
+	// hailed. Distances are great-circle distances; the search does not cross the 180th meridian.
+	//
+	// Returns `FAILED_PRECONDITION` with the reason `OFF_DUTY` if the caller has not started a shift.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
 	// Accepts an offered drive. Of several drivers who try, one gets it. Accepting it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_TAKEN` if another
-	// driver was faster, `OWN_HAIL` if the caller is the customer, `DRIVE_CANCELLED` if the customer cancelled, or
-	// `DRIVE_LAPSED` if no driver accepted it in time.
+	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `OFF_DUTY` if the caller has
+	// not started a shift, `ALREADY_DRIVING` if they have another drive, `DRIVE_TAKEN` if another driver was faster,
+	// `OWN_HAIL` if the caller is the customer, `DRIVE_CANCELLED` if it was cancelled, or `DRIVE_LAPSED` if no driver
+	// accepted it in time.
 	AcceptDrive(context.Context, *AcceptDriveRequest) (*AcceptDriveResponse, error)
 	// Declines an offered drive: it is no longer listed for the caller; others may still accept it.
 	//
@@ -187,15 +275,30 @@ type DrivingServiceServer interface {
 	// (also by the caller), `DRIVE_CANCELLED`, `DRIVE_LAPSED`, or `TOO_MANY_DECLINED` if too many drivers have declined
 	// it.
 	DeclineDrive(context.Context, *DeclineDriveRequest) (*DeclineDriveResponse, error)
-	// Starts the drive, when the customer has boarded. Starting it again changes nothing.
+	// Releases a drive before its start: it is offered again, to others. Staff may do so in the driver's place.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
-	// `DRIVE_NOT_ACCEPTED` if no driver has it, `DRIVE_CANCELLED` if the customer cancelled, `DRIVE_LAPSED` if no driver
-	// accepted it in time, or `DRIVE_FINISHED`.
+	// `DRIVE_NOT_ACCEPTED`, `DRIVE_STARTED`, `DRIVE_FINISHED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
+	ReleaseDrive(context.Context, *ReleaseDriveRequest) (*ReleaseDriveResponse, error)
+	// Cancels a drive before its start. Its driver may, when the customer did not come within some minutes; staff at any
+	// time. The hail is cancelled with it. Cancelling it again changes nothing.
+	//
+	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
+	// `CUSTOMER_MAY_COME` and a retry delay if it is too early for a no-show, `DRIVE_NOT_ACCEPTED`, `DRIVE_STARTED`,
+	// `DRIVE_FINISHED` or `DRIVE_LAPSED`.
+	CancelDrive(context.Context, *CancelDriveRequest) (*CancelDriveResponse, error)
+	// Starts the drive, when the customer has boarded and told the driver their code. Staff need no code. Starting it
+	// again changes nothing.
+	//
+	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
+	// `WRONG_START_CODE` if the code is another one, `TOO_MANY_START_CODES` after five wrong ones (staff can start or
+	// release the drive), `DRIVE_NOT_ACCEPTED` if no driver has it, `DRIVE_CANCELLED` if it was cancelled, `DRIVE_LAPSED`
+	// if no driver accepted it in time, or `DRIVE_FINISHED`.
 	StartDrive(context.Context, *StartDriveRequest) (*StartDriveResponse, error)
 	// Finishes a drive at the destination. The fare is computed and charged before the answer. If payments can't be taken
 	// now, or the processor does not answer, the drive still finishes with its fare: the fare is `DUE` and is charged
-	// later without another call. If the card is declined, the customer pays through `payment`.
+	// later without another call. If the card is declined, the customer pays through `payment`. Staff may finish a drive
+	// in the driver's place, and say what it costs.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
 	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
@@ -205,11 +308,11 @@ type DrivingServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if there is no such drive; `FAILED_PRECONDITION` with the reason `DRIVE_NOT_FINISHED`.
 	CollectFare(context.Context, *CollectFareRequest) (*CollectFareResponse, error)
-	// Returns a drive. Drivers get their own, and offered ones.
+	// Returns a drive. Drivers get their own, and offered ones; customers those of their hails.
 	//
-	// Returns `NOT_FOUND` if there is no such drive, or another driver has it.
+	// Returns `NOT_FOUND` if there is no such drive, or it is another's.
 	GetDrive(context.Context, *GetDriveRequest) (*GetDriveResponse, error)
-	// Lists the caller's drives, newest first; an admin's call lists all.
+	// Lists the caller's drives, newest first; a call of staff lists all, or those that are overdue.
 	ListDrives(context.Context, *ListDrivesRequest) (*ListDrivesResponse, error)
 	mustEmbedUnimplementedDrivingServiceServer()
 }
@@ -221,6 +324,15 @@ type DrivingServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedDrivingServiceServer struct{}
 
+func (UnimplementedDrivingServiceServer) StartShift(context.Context, *StartShiftRequest) (*StartShiftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StartShift not implemented")
+}
+func (UnimplementedDrivingServiceServer) EndShift(context.Context, *EndShiftRequest) (*EndShiftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndShift not implemented")
+}
+func (UnimplementedDrivingServiceServer) GetShift(context.Context, *GetShiftRequest) (*GetShiftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetShift not implemented")
+}
 func (UnimplementedDrivingServiceServer) ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListOffers not implemented")
 }
@@ -229,6 +341,12 @@ func (UnimplementedDrivingServiceServer) AcceptDrive(context.Context, *AcceptDri
 }
 func (UnimplementedDrivingServiceServer) DeclineDrive(context.Context, *DeclineDriveRequest) (*DeclineDriveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeclineDrive not implemented")
+}
+func (UnimplementedDrivingServiceServer) ReleaseDrive(context.Context, *ReleaseDriveRequest) (*ReleaseDriveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseDrive not implemented")
+}
+func (UnimplementedDrivingServiceServer) CancelDrive(context.Context, *CancelDriveRequest) (*CancelDriveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelDrive not implemented")
 }
 func (UnimplementedDrivingServiceServer) StartDrive(context.Context, *StartDriveRequest) (*StartDriveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StartDrive not implemented")
@@ -264,6 +382,60 @@ func RegisterDrivingServiceServer(s grpc.ServiceRegistrar, srv DrivingServiceSer
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&DrivingService_ServiceDesc, srv)
+}
+
+func _DrivingService_StartShift_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StartShiftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DrivingServiceServer).StartShift(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DrivingService_StartShift_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DrivingServiceServer).StartShift(ctx, req.(*StartShiftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DrivingService_EndShift_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndShiftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DrivingServiceServer).EndShift(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DrivingService_EndShift_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DrivingServiceServer).EndShift(ctx, req.(*EndShiftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DrivingService_GetShift_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetShiftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DrivingServiceServer).GetShift(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DrivingService_GetShift_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DrivingServiceServer).GetShift(ctx, req.(*GetShiftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _DrivingService_ListOffers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -316,6 +488,42 @@ func _DrivingService_DeclineDrive_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DrivingServiceServer).DeclineDrive(ctx, req.(*DeclineDriveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DrivingService_ReleaseDrive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseDriveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DrivingServiceServer).ReleaseDrive(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DrivingService_ReleaseDrive_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DrivingServiceServer).ReleaseDrive(ctx, req.(*ReleaseDriveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DrivingService_CancelDrive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelDriveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DrivingServiceServer).CancelDrive(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DrivingService_CancelDrive_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DrivingServiceServer).CancelDrive(ctx, req.(*CancelDriveRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -418,6 +626,18 @@ var DrivingService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*DrivingServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "StartShift",
+			Handler:    _DrivingService_StartShift_Handler,
+		},
+		{
+			MethodName: "EndShift",
+			Handler:    _DrivingService_EndShift_Handler,
+		},
+		{
+			MethodName: "GetShift",
+			Handler:    _DrivingService_GetShift_Handler,
+		},
+		{
 			MethodName: "ListOffers",
 			Handler:    _DrivingService_ListOffers_Handler,
 		},
@@ -428,6 +648,14 @@ var DrivingService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeclineDrive",
 			Handler:    _DrivingService_DeclineDrive_Handler,
+		},
+		{
+			MethodName: "ReleaseDrive",
+			Handler:    _DrivingService_ReleaseDrive_Handler,
+		},
+		{
+			MethodName: "CancelDrive",
+			Handler:    _DrivingService_CancelDrive_Handler,
 		},
 		{
 			MethodName: "StartDrive",

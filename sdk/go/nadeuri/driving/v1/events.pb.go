@@ -160,7 +160,53 @@ func (x *DriveFinished) GetDrive() *Drive {
 	return nil
 }
 
-// The customer cancelled before the start.
+// The driver, or staff, released the drive: it is offered again.
+type DriveReleased struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The drive, `OFFERED`.
+	Drive         *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DriveReleased) Reset() {
+	*x = DriveReleased{}
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DriveReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DriveReleased) ProtoMessage() {}
+
+func (x *DriveReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DriveReleased.ProtoReflect.Descriptor instead.
+func (*DriveReleased) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DriveReleased) GetDrive() *Drive {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
+// It was cancelled before the start: the cause says by whom.
 type DriveCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The drive, `CANCELLED`.
@@ -171,7 +217,7 @@ type DriveCancelled struct {
 
 func (x *DriveCancelled) Reset() {
 	*x = DriveCancelled{}
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[3]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -183,7 +229,7 @@ func (x *DriveCancelled) String() string {
 func (*DriveCancelled) ProtoMessage() {}
 
 func (x *DriveCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[3]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -196,7 +242,7 @@ func (x *DriveCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriveCancelled.ProtoReflect.Descriptor instead.
 func (*DriveCancelled) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DriveCancelled) GetDrive() *Drive {
@@ -217,7 +263,7 @@ type DriveCancellationRefused struct {
 
 func (x *DriveCancellationRefused) Reset() {
 	*x = DriveCancellationRefused{}
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[4]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -229,7 +275,7 @@ func (x *DriveCancellationRefused) String() string {
 func (*DriveCancellationRefused) ProtoMessage() {}
 
 func (x *DriveCancellationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[4]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -242,7 +288,7 @@ func (x *DriveCancellationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriveCancellationRefused.ProtoReflect.Descriptor instead.
 func (*DriveCancellationRefused) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DriveCancellationRefused) GetDrive() *Drive {
@@ -263,7 +309,7 @@ type DriveLapsed struct {
 
 func (x *DriveLapsed) Reset() {
 	*x = DriveLapsed{}
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[5]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +321,7 @@ func (x *DriveLapsed) String() string {
 func (*DriveLapsed) ProtoMessage() {}
 
 func (x *DriveLapsed) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[5]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +334,7 @@ func (x *DriveLapsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriveLapsed.ProtoReflect.Descriptor instead.
 func (*DriveLapsed) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DriveLapsed) GetDrive() *Drive {
@@ -309,7 +355,7 @@ type FareUncollected struct {
 
 func (x *FareUncollected) Reset() {
 	*x = FareUncollected{}
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[6]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -321,7 +367,7 @@ func (x *FareUncollected) String() string {
 func (*FareUncollected) ProtoMessage() {}
 
 func (x *FareUncollected) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[6]
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -334,10 +380,148 @@ func (x *FareUncollected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FareUncollected.ProtoReflect.Descriptor instead.
 func (*FareUncollected) Descriptor() ([]byte, []int) {
-	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FareUncollected) GetDrive() *Drive {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
+// The customer's card was declined: the customer owes the fare.
+type FareRefused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The drive, its fare `REFUSED`.
+	Drive         *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FareRefused) Reset() {
+	*x = FareRefused{}
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FareRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FareRefused) ProtoMessage() {}
+
+func (x *FareRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FareRefused.ProtoReflect.Descriptor instead.
+func (*FareRefused) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FareRefused) GetDrive() *Drive {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
+// A fare that was given up is charged again.
+type FareReopened struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The drive, its fare `DUE`.
+	Drive         *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FareReopened) Reset() {
+	*x = FareReopened{}
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FareReopened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FareReopened) ProtoMessage() {}
+
+func (x *FareReopened) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FareReopened.ProtoReflect.Descriptor instead.
+func (*FareReopened) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *FareReopened) GetDrive() *Drive {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
+// A fare that the customer owed was paid after all.
+type FarePaid struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The drive, its fare `PAID`.
+	Drive         *Drive `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FarePaid) Reset() {
+	*x = FarePaid{}
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FarePaid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FarePaid) ProtoMessage() {}
+
+func (x *FarePaid) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_driving_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FarePaid.ProtoReflect.Descriptor instead.
+func (*FarePaid) Descriptor() ([]byte, []int) {
+	return file_nadeuri_driving_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FarePaid) GetDrive() *Drive {
 	if x != nil {
 		return x.Drive
 	}
@@ -354,15 +538,23 @@ const file_nadeuri_driving_v1_events_proto_rawDesc = "" +
 	"\fDriveStarted\x12/\n" +
 	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"@\n" +
 	"\rDriveFinished\x12/\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"@\n" +
+	"\rDriveReleased\x12/\n" +
 	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"A\n" +
 	"\x0eDriveCancelled\x12/\n" +
 	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"K\n" +
 	"\x18DriveCancellationRefused\x12/\n" +
 	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\">\n" +
 	"\vDriveLapsed\x12/\n" +
-	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"H\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"B\n" +
 	"\x0fFareUncollected\x12/\n" +
-	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive:\x04\x90\xb5\x18\x01B\xc8\x01\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\">\n" +
+	"\vFareRefused\x12/\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"?\n" +
+	"\fFareReopened\x12/\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\";\n" +
+	"\bFarePaid\x12/\n" +
+	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05driveB\xc8\x01\n" +
 	"\x16com.nadeuri.driving.v1B\vEventsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/driving/v1;drivingv1\xa2\x02\x03NDX\xaa\x02\x12Nadeuri.Driving.V1\xca\x02\x12Nadeuri\\Driving\\V1\xe2\x02\x1eNadeuri\\Driving\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Driving::V1b\x06proto3"
 
 var (
@@ -377,30 +569,38 @@ func file_nadeuri_driving_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_driving_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_driving_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_nadeuri_driving_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_nadeuri_driving_v1_events_proto_goTypes = []any{
 	(*DriveAccepted)(nil),            // 0: nadeuri.driving.v1.DriveAccepted
 	(*DriveStarted)(nil),             // 1: nadeuri.driving.v1.DriveStarted
 	(*DriveFinished)(nil),            // 2: nadeuri.driving.v1.DriveFinished
-	(*DriveCancelled)(nil),           // 3: nadeuri.driving.v1.DriveCancelled
-	(*DriveCancellationRefused)(nil), // 4: nadeuri.driving.v1.DriveCancellationRefused
-	(*DriveLapsed)(nil),              // 5: nadeuri.driving.v1.DriveLapsed
-	(*FareUncollected)(nil),          // 6: nadeuri.driving.v1.FareUncollected
-	(*Drive)(nil),                    // 7: nadeuri.driving.v1.Drive
+	(*DriveReleased)(nil),            // 3: nadeuri.driving.v1.DriveReleased
+	(*DriveCancelled)(nil),           // 4: nadeuri.driving.v1.DriveCancelled
+	(*DriveCancellationRefused)(nil), // 5: nadeuri.driving.v1.DriveCancellationRefused
+	(*DriveLapsed)(nil),              // 6: nadeuri.driving.v1.DriveLapsed
+	(*FareUncollected)(nil),          // 7: nadeuri.driving.v1.FareUncollected
+	(*FareRefused)(nil),              // 8: nadeuri.driving.v1.FareRefused
+	(*FareReopened)(nil),             // 9: nadeuri.driving.v1.FareReopened
+	(*FarePaid)(nil),                 // 10: nadeuri.driving.v1.FarePaid
+	(*Drive)(nil),                    // 11: nadeuri.driving.v1.Drive
 }
 var file_nadeuri_driving_v1_events_proto_depIdxs = []int32{
-	7, // 0: nadeuri.driving.v1.DriveAccepted.drive:type_name -> nadeuri.driving.v1.Drive
-	7, // 1: nadeuri.driving.v1.DriveStarted.drive:type_name -> nadeuri.driving.v1.Drive
-	7, // 2: nadeuri.driving.v1.DriveFinished.drive:type_name -> nadeuri.driving.v1.Drive
-	7, // 3: nadeuri.driving.v1.DriveCancelled.drive:type_name -> nadeuri.driving.v1.Drive
-	7, // 4: nadeuri.driving.v1.DriveCancellationRefused.drive:type_name -> nadeuri.driving.v1.Drive
-	7, // 5: nadeuri.driving.v1.DriveLapsed.drive:type_name -> nadeuri.driving.v1.Drive
-	7, // 6: nadeuri.driving.v1.FareUncollected.drive:type_name -> nadeuri.driving.v1.Drive
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	11, // 0: nadeuri.driving.v1.DriveAccepted.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 1: nadeuri.driving.v1.DriveStarted.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 2: nadeuri.driving.v1.DriveFinished.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 3: nadeuri.driving.v1.DriveReleased.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 4: nadeuri.driving.v1.DriveCancelled.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 5: nadeuri.driving.v1.DriveCancellationRefused.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 6: nadeuri.driving.v1.DriveLapsed.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 7: nadeuri.driving.v1.FareUncollected.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 8: nadeuri.driving.v1.FareRefused.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 9: nadeuri.driving.v1.FareReopened.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // 10: nadeuri.driving.v1.FarePaid.drive:type_name -> nadeuri.driving.v1.Drive
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_driving_v1_events_proto_init() }
@@ -415,7 +615,7 @@ func file_nadeuri_driving_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_driving_v1_events_proto_rawDesc), len(file_nadeuri_driving_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

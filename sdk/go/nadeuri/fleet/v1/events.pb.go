@@ -160,6 +160,52 @@ func (x *CarRated) GetCar() *Car {
 	return nil
 }
 
+// The car has another owner.
+type CarTransferred struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The car, with its owner.
+	Car           *Car `protobuf:"bytes,1,opt,name=car,proto3" json:"car,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CarTransferred) Reset() {
+	*x = CarTransferred{}
+	mi := &file_nadeuri_fleet_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CarTransferred) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CarTransferred) ProtoMessage() {}
+
+func (x *CarTransferred) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_fleet_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CarTransferred.ProtoReflect.Descriptor instead.
+func (*CarTransferred) Descriptor() ([]byte, []int) {
+	return file_nadeuri_fleet_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CarTransferred) GetCar() *Car {
+	if x != nil {
+		return x.Car
+	}
+	return nil
+}
+
 // The company no longer has the car.
 type CarRemoved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -171,7 +217,7 @@ type CarRemoved struct {
 
 func (x *CarRemoved) Reset() {
 	*x = CarRemoved{}
-	mi := &file_nadeuri_fleet_v1_events_proto_msgTypes[3]
+	mi := &file_nadeuri_fleet_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -183,7 +229,7 @@ func (x *CarRemoved) String() string {
 func (*CarRemoved) ProtoMessage() {}
 
 func (x *CarRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_fleet_v1_events_proto_msgTypes[3]
+	mi := &file_nadeuri_fleet_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -196,7 +242,7 @@ func (x *CarRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CarRemoved.ProtoReflect.Descriptor instead.
 func (*CarRemoved) Descriptor() ([]byte, []int) {
-	return file_nadeuri_fleet_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_nadeuri_fleet_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CarRemoved) GetCar() *Car {
@@ -216,7 +262,9 @@ const file_nadeuri_fleet_v1_events_proto_rawDesc = "" +
 	"\x10CarStatusChanged\x12'\n" +
 	"\x03car\x18\x01 \x01(\v2\x15.nadeuri.fleet.v1.CarR\x03car:\x04\x90\xb5\x18\x01\"9\n" +
 	"\bCarRated\x12'\n" +
-	"\x03car\x18\x01 \x01(\v2\x15.nadeuri.fleet.v1.CarR\x03car:\x04\x90\xb5\x18\x01\";\n" +
+	"\x03car\x18\x01 \x01(\v2\x15.nadeuri.fleet.v1.CarR\x03car:\x04\x90\xb5\x18\x01\"9\n" +
+	"\x0eCarTransferred\x12'\n" +
+	"\x03car\x18\x01 \x01(\v2\x15.nadeuri.fleet.v1.CarR\x03car\";\n" +
 	"\n" +
 	"CarRemoved\x12'\n" +
 	"\x03car\x18\x01 \x01(\v2\x15.nadeuri.fleet.v1.CarR\x03car:\x04\x90\xb5\x18\x01B\xba\x01\n" +
@@ -234,24 +282,26 @@ func file_nadeuri_fleet_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_fleet_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_fleet_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_nadeuri_fleet_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_nadeuri_fleet_v1_events_proto_goTypes = []any{
 	(*CarRegistered)(nil),    // 0: nadeuri.fleet.v1.CarRegistered
 	(*CarStatusChanged)(nil), // 1: nadeuri.fleet.v1.CarStatusChanged
 	(*CarRated)(nil),         // 2: nadeuri.fleet.v1.CarRated
-	(*CarRemoved)(nil),       // 3: nadeuri.fleet.v1.CarRemoved
-	(*Car)(nil),              // 4: nadeuri.fleet.v1.Car
+	(*CarTransferred)(nil),   // 3: nadeuri.fleet.v1.CarTransferred
+	(*CarRemoved)(nil),       // 4: nadeuri.fleet.v1.CarRemoved
+	(*Car)(nil),              // 5: nadeuri.fleet.v1.Car
 }
 var file_nadeuri_fleet_v1_events_proto_depIdxs = []int32{
-	4, // 0: nadeuri.fleet.v1.CarRegistered.car:type_name -> nadeuri.fleet.v1.Car
-	4, // 1: nadeuri.fleet.v1.CarStatusChanged.car:type_name -> nadeuri.fleet.v1.Car
-	4, // 2: nadeuri.fleet.v1.CarRated.car:type_name -> nadeuri.fleet.v1.Car
-	4, // 3: nadeuri.fleet.v1.CarRemoved.car:type_name -> nadeuri.fleet.v1.Car
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5, // 0: nadeuri.fleet.v1.CarRegistered.car:type_name -> nadeuri.fleet.v1.Car
+	5, // 1: nadeuri.fleet.v1.CarStatusChanged.car:type_name -> nadeuri.fleet.v1.Car
+	5, // 2: nadeuri.fleet.v1.CarRated.car:type_name -> nadeuri.fleet.v1.Car
+	5, // 3: nadeuri.fleet.v1.CarTransferred.car:type_name -> nadeuri.fleet.v1.Car
+	5, // 4: nadeuri.fleet.v1.CarRemoved.car:type_name -> nadeuri.fleet.v1.Car
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_fleet_v1_events_proto_init() }
@@ -266,7 +316,7 @@ func file_nadeuri_fleet_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_fleet_v1_events_proto_rawDesc), len(file_nadeuri_fleet_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -109,7 +109,11 @@ type Car struct {
 	// Output only. When it was registered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. Who owns it; empty in cars that are older than owners.
+	OwnerId string `protobuf:"bytes,10,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// Optional. The number plate, up to 20 characters.
+	Plate         string `protobuf:"bytes,11,opt,name=plate,proto3" json:"plate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -205,6 +209,20 @@ func (x *Car) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Car) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+func (x *Car) GetPlate() string {
+	if x != nil {
+		return x.Plate
+	}
+	return ""
 }
 
 // The request of `RegisterCar`.
@@ -656,11 +674,121 @@ func (x *ListCarsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// The request of `TransferCar`.
+type TransferCarRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. A UUID.
+	CarId string `protobuf:"bytes,2,opt,name=car_id,json=carId,proto3" json:"car_id,omitempty"`
+	// Required. The subject of the new owner, 1 to 128 bytes.
+	OwnerId       string `protobuf:"bytes,3,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferCarRequest) Reset() {
+	*x = TransferCarRequest{}
+	mi := &file_nadeuri_fleet_v1_fleet_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferCarRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferCarRequest) ProtoMessage() {}
+
+func (x *TransferCarRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_fleet_v1_fleet_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferCarRequest.ProtoReflect.Descriptor instead.
+func (*TransferCarRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_fleet_v1_fleet_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TransferCarRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *TransferCarRequest) GetCarId() string {
+	if x != nil {
+		return x.CarId
+	}
+	return ""
+}
+
+func (x *TransferCarRequest) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+// The response of `TransferCar`.
+type TransferCarResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The car, with its owner.
+	Car           *Car `protobuf:"bytes,1,opt,name=car,proto3" json:"car,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferCarResponse) Reset() {
+	*x = TransferCarResponse{}
+	mi := &file_nadeuri_fleet_v1_fleet_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferCarResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferCarResponse) ProtoMessage() {}
+
+func (x *TransferCarResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_fleet_v1_fleet_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferCarResponse.ProtoReflect.Descriptor instead.
+func (*TransferCarResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_fleet_v1_fleet_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TransferCarResponse) GetCar() *Car {
+	if x != nil {
+		return x.Car
+	}
+	return nil
+}
+
 var File_nadeuri_fleet_v1_fleet_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_fleet_v1_fleet_service_proto_rawDesc = "" +
 	"\n" +
-	"$nadeuri/fleet/v1/fleet_service.proto\x12\x10nadeuri.fleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\x1a\x1cnadeuri/place/v1/place.proto\"\x90\x03\n" +
+	"$nadeuri/fleet/v1/fleet_service.proto\x12\x10nadeuri.fleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xc7\x03\n" +
 	"\x03Car\x12\x15\n" +
 	"\x06car_id\x18\x01 \x01(\tR\x05carId\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12-\n" +
@@ -673,7 +801,10 @@ const file_nadeuri_fleet_v1_fleet_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\\\n" +
+	"updateTime\x12\x1f\n" +
+	"\bowner_id\x18\n" +
+	" \x01(\tB\x04\xa8\xb5\x18\x02R\aownerId\x12\x14\n" +
+	"\x05plate\x18\v \x01(\tR\x05plate\"\\\n" +
 	"\x12RegisterCarRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12'\n" +
@@ -703,20 +834,26 @@ const file_nadeuri_fleet_v1_fleet_service_proto_rawDesc = "" +
 	"freePeriod\"e\n" +
 	"\x10ListCarsResponse\x12)\n" +
 	"\x04cars\x18\x01 \x03(\v2\x15.nadeuri.fleet.v1.CarR\x04cars\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x89\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"e\n" +
+	"\x12TransferCarRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
+	"\x06car_id\x18\x02 \x01(\tR\x05carId\x12\x19\n" +
+	"\bowner_id\x18\x03 \x01(\tR\aownerId\">\n" +
+	"\x13TransferCarResponse\x12'\n" +
+	"\x03car\x18\x01 \x01(\v2\x15.nadeuri.fleet.v1.CarR\x03car*\x89\x01\n" +
 	"\tCarStatus\x12\x1a\n" +
 	"\x16CAR_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CAR_STATUS_AVAILABLE\x10\x01\x12\x17\n" +
 	"\x13CAR_STATUS_RESERVED\x10\x02\x12\x15\n" +
 	"\x11CAR_STATUS_RENTED\x10\x03\x12\x16\n" +
-	"\x12CAR_STATUS_REMOVED\x10\x042\x8c\x03\n" +
-	"\fFleetService\x12d\n" +
-	"\vRegisterCar\x12$.nadeuri.fleet.v1.RegisterCarRequest\x1a%.nadeuri.fleet.v1.RegisterCarResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12^\n" +
-	"\tRemoveCar\x12\".nadeuri.fleet.v1.RemoveCarRequest\x1a#.nadeuri.fleet.v1.RemoveCarResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12W\n" +
-	"\x06GetCar\x12\x1f.nadeuri.fleet.v1.GetCarRequest\x1a .nadeuri.fleet.v1.GetCarResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x02\x03\x90\x02\x01\x12]\n" +
-	"\bListCars\x12!.nadeuri.fleet.v1.ListCarsRequest\x1a\".nadeuri.fleet.v1.ListCarsResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x02\x03\x90\x02\x01B\xc0\x01\n" +
+	"\x12CAR_STATUS_REMOVED\x10\x042\xfc\x03\n" +
+	"\fFleetService\x12e\n" +
+	"\vRegisterCar\x12$.nadeuri.fleet.v1.RegisterCarRequest\x1a%.nadeuri.fleet.v1.RegisterCarResponse\"\t\x8a\xb5\x18\x02\a\x02\x90\x02\x02\x12_\n" +
+	"\tRemoveCar\x12\".nadeuri.fleet.v1.RemoveCarRequest\x1a#.nadeuri.fleet.v1.RemoveCarResponse\"\t\x8a\xb5\x18\x02\a\x02\x90\x02\x02\x12d\n" +
+	"\vTransferCar\x12$.nadeuri.fleet.v1.TransferCarRequest\x1a%.nadeuri.fleet.v1.TransferCarResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12X\n" +
+	"\x06GetCar\x12\x1f.nadeuri.fleet.v1.GetCarRequest\x1a .nadeuri.fleet.v1.GetCarResponse\"\v\x8a\xb5\x18\x04\x01\a\x02\x03\x90\x02\x01\x12^\n" +
+	"\bListCars\x12!.nadeuri.fleet.v1.ListCarsRequest\x1a\".nadeuri.fleet.v1.ListCarsResponse\"\v\x8a\xb5\x18\x04\x01\a\x02\x03\x90\x02\x01\x1a\x04\xc0\xb5\x18\aB\xc0\x01\n" +
 	"\x14com.nadeuri.fleet.v1B\x11FleetServiceProtoP\x01Z3example.com/nadeuri/sdk/go/nadeuri/fleet/v1;fleetv1\xa2\x02\x03NFX\xaa\x02\x10Nadeuri.Fleet.V1\xca\x02\x10Nadeuri\\Fleet\\V1\xe2\x02\x1cNadeuri\\Fleet\\V1\\GPBMetadata\xea\x02\x12Nadeuri::Fleet::V1b\x06proto3"
 
 var (
@@ -732,7 +869,7 @@ func file_nadeuri_fleet_v1_fleet_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nadeuri_fleet_v1_fleet_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nadeuri_fleet_v1_fleet_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_nadeuri_fleet_v1_fleet_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_nadeuri_fleet_v1_fleet_service_proto_goTypes = []any{
 	(CarStatus)(0),                // 0: nadeuri.fleet.v1.CarStatus
 	(*Car)(nil),                   // 1: nadeuri.fleet.v1.Car
@@ -744,39 +881,44 @@ var file_nadeuri_fleet_v1_fleet_service_proto_goTypes = []any{
 	(*GetCarResponse)(nil),        // 7: nadeuri.fleet.v1.GetCarResponse
 	(*ListCarsRequest)(nil),       // 8: nadeuri.fleet.v1.ListCarsRequest
 	(*ListCarsResponse)(nil),      // 9: nadeuri.fleet.v1.ListCarsResponse
-	(*v1.Place)(nil),              // 10: nadeuri.place.v1.Place
-	(*v11.Money)(nil),             // 11: nadeuri.money.v1.Money
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*v12.Period)(nil),            // 13: nadeuri.period.v1.Period
+	(*TransferCarRequest)(nil),    // 10: nadeuri.fleet.v1.TransferCarRequest
+	(*TransferCarResponse)(nil),   // 11: nadeuri.fleet.v1.TransferCarResponse
+	(*v1.Place)(nil),              // 12: nadeuri.place.v1.Place
+	(*v11.Money)(nil),             // 13: nadeuri.money.v1.Money
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*v12.Period)(nil),            // 15: nadeuri.period.v1.Period
 }
 var file_nadeuri_fleet_v1_fleet_service_proto_depIdxs = []int32{
-	10, // 0: nadeuri.fleet.v1.Car.place:type_name -> nadeuri.place.v1.Place
-	11, // 1: nadeuri.fleet.v1.Car.daily_rate:type_name -> nadeuri.money.v1.Money
+	12, // 0: nadeuri.fleet.v1.Car.place:type_name -> nadeuri.place.v1.Place
+	13, // 1: nadeuri.fleet.v1.Car.daily_rate:type_name -> nadeuri.money.v1.Money
 	0,  // 2: nadeuri.fleet.v1.Car.status:type_name -> nadeuri.fleet.v1.CarStatus
-	12, // 3: nadeuri.fleet.v1.Car.create_time:type_name -> google.protobuf.Timestamp
-	12, // 4: nadeuri.fleet.v1.Car.update_time:type_name -> google.protobuf.Timestamp
+	14, // 3: nadeuri.fleet.v1.Car.create_time:type_name -> google.protobuf.Timestamp
+	14, // 4: nadeuri.fleet.v1.Car.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 5: nadeuri.fleet.v1.RegisterCarRequest.car:type_name -> nadeuri.fleet.v1.Car
 	1,  // 6: nadeuri.fleet.v1.RegisterCarResponse.car:type_name -> nadeuri.fleet.v1.Car
 	1,  // 7: nadeuri.fleet.v1.RemoveCarResponse.car:type_name -> nadeuri.fleet.v1.Car
 	1,  // 8: nadeuri.fleet.v1.GetCarResponse.car:type_name -> nadeuri.fleet.v1.Car
 	0,  // 9: nadeuri.fleet.v1.ListCarsRequest.status:type_name -> nadeuri.fleet.v1.CarStatus
-	11, // 10: nadeuri.fleet.v1.ListCarsRequest.min_daily_rate:type_name -> nadeuri.money.v1.Money
-	11, // 11: nadeuri.fleet.v1.ListCarsRequest.max_daily_rate:type_name -> nadeuri.money.v1.Money
-	13, // 12: nadeuri.fleet.v1.ListCarsRequest.free_period:type_name -> nadeuri.period.v1.Period
+	13, // 10: nadeuri.fleet.v1.ListCarsRequest.min_daily_rate:type_name -> nadeuri.money.v1.Money
+	13, // 11: nadeuri.fleet.v1.ListCarsRequest.max_daily_rate:type_name -> nadeuri.money.v1.Money
+	15, // 12: nadeuri.fleet.v1.ListCarsRequest.free_period:type_name -> nadeuri.period.v1.Period
 	1,  // 13: nadeuri.fleet.v1.ListCarsResponse.cars:type_name -> nadeuri.fleet.v1.Car
-	2,  // 14: nadeuri.fleet.v1.FleetService.RegisterCar:input_type -> nadeuri.fleet.v1.RegisterCarRequest
-	4,  // 15: nadeuri.fleet.v1.FleetService.RemoveCar:input_type -> nadeuri.fleet.v1.RemoveCarRequest
-	6,  // 16: nadeuri.fleet.v1.FleetService.GetCar:input_type -> nadeuri.fleet.v1.GetCarRequest
-	8,  // 17: nadeuri.fleet.v1.FleetService.ListCars:input_type -> nadeuri.fleet.v1.ListCarsRequest
-	3,  // 18: nadeuri.fleet.v1.FleetService.RegisterCar:output_type -> nadeuri.fleet.v1.RegisterCarResponse
-	5,  // 19: nadeuri.fleet.v1.FleetService.RemoveCar:output_type -> nadeuri.fleet.v1.RemoveCarResponse
-	7,  // 20: nadeuri.fleet.v1.FleetService.GetCar:output_type -> nadeuri.fleet.v1.GetCarResponse
-	9,  // 21: nadeuri.fleet.v1.FleetService.ListCars:output_type -> nadeuri.fleet.v1.ListCarsResponse
-	18, // [18:22] is the sub-list for method output_type
-	14, // [14:18] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	1,  // 14: nadeuri.fleet.v1.TransferCarResponse.car:type_name -> nadeuri.fleet.v1.Car
+	2,  // 15: nadeuri.fleet.v1.FleetService.RegisterCar:input_type -> nadeuri.fleet.v1.RegisterCarRequest
+	4,  // 16: nadeuri.fleet.v1.FleetService.RemoveCar:input_type -> nadeuri.fleet.v1.RemoveCarRequest
+	10, // 17: nadeuri.fleet.v1.FleetService.TransferCar:input_type -> nadeuri.fleet.v1.TransferCarRequest
+	6,  // 18: nadeuri.fleet.v1.FleetService.GetCar:input_type -> nadeuri.fleet.v1.GetCarRequest
+	8,  // 19: nadeuri.fleet.v1.FleetService.ListCars:input_type -> nadeuri.fleet.v1.ListCarsRequest
+	3,  // 20: nadeuri.fleet.v1.FleetService.RegisterCar:output_type -> nadeuri.fleet.v1.RegisterCarResponse
+	5,  // 21: nadeuri.fleet.v1.FleetService.RemoveCar:output_type -> nadeuri.fleet.v1.RemoveCarResponse
+	11, // 22: nadeuri.fleet.v1.FleetService.TransferCar:output_type -> nadeuri.fleet.v1.TransferCarResponse
+	7,  // 23: nadeuri.fleet.v1.FleetService.GetCar:output_type -> nadeuri.fleet.v1.GetCarResponse
+	9,  // 24: nadeuri.fleet.v1.FleetService.ListCars:output_type -> nadeuri.fleet.v1.ListCarsResponse
+	20, // [20:25] is the sub-list for method output_type
+	15, // [15:20] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_fleet_v1_fleet_service_proto_init() }
@@ -790,7 +932,7 @@ func file_nadeuri_fleet_v1_fleet_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_fleet_v1_fleet_service_proto_rawDesc), len(file_nadeuri_fleet_v1_fleet_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	FleetService_RegisterCar_FullMethodName = "/nadeuri.fleet.v1.FleetService/RegisterCar"
 	FleetService_RemoveCar_FullMethodName   = "/nadeuri.fleet.v1.FleetService/RemoveCar"
+	FleetService_TransferCar_FullMethodName = "/nadeuri.fleet.v1.FleetService/TransferCar"
 	FleetService_GetCar_FullMethodName      = "/nadeuri.fleet.v1.FleetService/GetCar"
 	FleetService_ListCars_FullMethodName    = "/nadeuri.fleet.v1.FleetService/ListCars"
 )
@@ -33,14 +34,18 @@ const (
 //
 // Cars: register, look up, remove.
 type FleetServiceClient interface {
-	// Registers a car. It can be reserved a moment later, when `rental` has received the event.
+	// Registers a car, which the caller owns. It can be reserved a moment later, when `rental` has received the event.
 	RegisterCar(ctx context.Context, in *RegisterCarRequest, opts ...grpc.CallOption) (*RegisterCarResponse, error)
-	// Removes a car. Removing it again changes nothing.
+	// Removes a car; its owner or an admin may. Removing it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation or
-	// rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if `rental`, which decides
-	// this, can't be reached.
+	// Returns `NOT_FOUND` if there is no such car or it is another's, `FAILED_PRECONDITION` with the reason `CAR_IN_USE`
+	// if a reservation or rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if
+	// `rental`, which decides this, can't be reached.
 	RemoveCar(ctx context.Context, in *RemoveCarRequest, opts ...grpc.CallOption) (*RemoveCarResponse, error)
+	// Gives a car another owner, who sees its reservations and looks after its customers from then on.
+	//
+	// Returns `NOT_FOUND` if there is no such car.
+	TransferCar(ctx context.Context, in *TransferCarRequest, opts ...grpc.CallOption) (*TransferCarResponse, error)
 	// Returns a car, also a removed one.
 	//
 	// Returns `NOT_FOUND` if there is no such car.
@@ -78,6 +83,16 @@ func (c *fleetServiceClient) RemoveCar(ctx context.Context, in *RemoveCarRequest
 	return out, nil
 }
 
+func (c *fleetServiceClient) TransferCar(ctx context.Context, in *TransferCarRequest, opts ...grpc.CallOption) (*TransferCarResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferCarResponse)
+	err := c.cc.Invoke(ctx, FleetService_TransferCar_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *fleetServiceClient) GetCar(ctx context.Context, in *GetCarRequest, opts ...grpc.CallOption) (*GetCarResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetCarResponse)
@@ -104,14 +119,18 @@ func (c *fleetServiceClient) ListCars(ctx context.Context, in *ListCarsRequest, 
 //
 // Cars: register, look up, remove.
 type FleetServiceServer interface {
-	// Registers a car. It can be reserved a moment later, when `rental` has received the event.
+	// Registers a car, which the caller owns. It can be reserved a moment later, when `rental` has received the event.
 	RegisterCar(context.Context, *RegisterCarRequest) (*RegisterCarResponse, error)
-	// Removes a car. Removing it again changes nothing.
+	// Removes a car; its owner or an admin may. Removing it again changes nothing.
 	//
-	// Returns `NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with the reason `CAR_IN_USE` if a reservation or
-	// rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if `rental`, which decides
-	// this, can't be reached.
+	// Returns `NOT_FOUND` if there is no such car or it is another's, `FAILED_PRECONDITION` with the reason `CAR_IN_USE`
+	// if a reservation or rental of it is open, `UNAVAILABLE` with the reason `RENTAL_AWAY` and a retry delay if
+	// `rental`, which decides this, can't be reached.
 	RemoveCar(context.Context, *RemoveCarRequest) (*RemoveCarResponse, error)
+	// Gives a car another owner, who sees its reservations and looks after its customers from then on.
+	//
+	// Returns `NOT_FOUND` if there is no such car.
+	TransferCar(context.Context, *TransferCarRequest) (*TransferCarResponse, error)
 	// Returns a car, also a removed one.
 	//
 	// Returns `NOT_FOUND` if there is no such car.
@@ -134,6 +153,9 @@ func (UnimplementedFleetServiceServer) RegisterCar(context.Context, *RegisterCar
 }
 func (UnimplementedFleetServiceServer) RemoveCar(context.Context, *RemoveCarRequest) (*RemoveCarResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveCar not implemented")
+}
+func (UnimplementedFleetServiceServer) TransferCar(context.Context, *TransferCarRequest) (*TransferCarResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferCar not implemented")
 }
 func (UnimplementedFleetServiceServer) GetCar(context.Context, *GetCarRequest) (*GetCarResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCar not implemented")
@@ -198,6 +220,24 @@ func _FleetService_RemoveCar_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FleetService_TransferCar_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferCarRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).TransferCar(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_TransferCar_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).TransferCar(ctx, req.(*TransferCarRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FleetService_GetCar_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetCarRequest)
 	if err := dec(in); err != nil {
@@ -248,6 +288,10 @@ var FleetService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveCar",
 			Handler:    _FleetService_RemoveCar_Handler,
+		},
+		{
+			MethodName: "TransferCar",
+			Handler:    _FleetService_TransferCar_Handler,
 		},
 		{
 			MethodName: "GetCar",

@@ -24,9 +24,9 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A customer's data is to be erased. Every context handles it: it refuses calls of the customer from now on, and after a
-// delay replaces their subject by the pseudonym, wherever it stores it, and clears the details beside it. In the chronicle,
-// this event then has the pseudonym too.
+// A customer's data is to be erased. Every context handles it: it refuses calls of the customer from now on, and after
+// a delay replaces their subject by the pseudonym, wherever it stores it, and clears the details beside it. In the
+// chronicle, this event then has the pseudonym too.
 type CustomerErased struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The erasure.

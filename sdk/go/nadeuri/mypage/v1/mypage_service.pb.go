@@ -9,21 +9,22 @@
 package mypagev1
 
 import (
-	v110 "example.com/nadeuri/sdk/go/nadeuri/billing/v1"
-	v113 "example.com/nadeuri/sdk/go/nadeuri/delivery/v1"
-	v15 "example.com/nadeuri/sdk/go/nadeuri/dispatch/v1"
-	v16 "example.com/nadeuri/sdk/go/nadeuri/driving/v1"
+	v111 "example.com/nadeuri/sdk/go/nadeuri/billing/v1"
+	v114 "example.com/nadeuri/sdk/go/nadeuri/delivery/v1"
+	v16 "example.com/nadeuri/sdk/go/nadeuri/dispatch/v1"
+	v17 "example.com/nadeuri/sdk/go/nadeuri/driving/v1"
+	v14 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	v11 "example.com/nadeuri/sdk/go/nadeuri/money/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
-	v112 "example.com/nadeuri/sdk/go/nadeuri/order/v1"
+	v113 "example.com/nadeuri/sdk/go/nadeuri/order/v1"
 	v13 "example.com/nadeuri/sdk/go/nadeuri/payment/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/period/v1"
-	v14 "example.com/nadeuri/sdk/go/nadeuri/place/v1"
+	v15 "example.com/nadeuri/sdk/go/nadeuri/place/v1"
 	v12 "example.com/nadeuri/sdk/go/nadeuri/rental/v1"
-	v19 "example.com/nadeuri/sdk/go/nadeuri/ride/v1"
-	v17 "example.com/nadeuri/sdk/go/nadeuri/stay/v1"
-	v18 "example.com/nadeuri/sdk/go/nadeuri/voucher/v1"
-	v111 "example.com/nadeuri/sdk/go/nadeuri/wallet/v1"
+	v110 "example.com/nadeuri/sdk/go/nadeuri/ride/v1"
+	v18 "example.com/nadeuri/sdk/go/nadeuri/stay/v1"
+	v19 "example.com/nadeuri/sdk/go/nadeuri/voucher/v1"
+	v112 "example.com/nadeuri/sdk/go/nadeuri/wallet/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -67,7 +68,27 @@ type CarRental struct {
 	// When the car was returned; absent before.
 	ReturnTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=return_time,json=returnTime,proto3" json:"return_time,omitempty"`
 	// When it was cancelled; absent before.
-	CancelTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=cancel_time,json=cancelTime,proto3" json:"cancel_time,omitempty"`
+	CancelTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=cancel_time,json=cancelTime,proto3" json:"cancel_time,omitempty"`
+	// The model of the car.
+	CarModel string `protobuf:"bytes,14,opt,name=car_model,json=carModel,proto3" json:"car_model,omitempty"`
+	// The plate of the car; empty if it is not known.
+	CarPlate string `protobuf:"bytes,15,opt,name=car_plate,json=carPlate,proto3" json:"car_plate,omitempty"`
+	// Until when it is to be paid, while it is reserved.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Why it was cancelled.
+	CancellationCause v12.CancellationCause `protobuf:"varint,17,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.rental.v1.CancellationCause" json:"cancellation_cause,omitempty"`
+	// What was kept of the price when it was cancelled; absent if nothing was.
+	CancellationFee *v11.Money `protobuf:"bytes,18,opt,name=cancellation_fee,json=cancellationFee,proto3" json:"cancellation_fee,omitempty"`
+	// The period is over, and the car is not back.
+	Overdue bool `protobuf:"varint,19,opt,name=overdue,proto3" json:"overdue,omitempty"`
+	// The fee for a late return; absent if there is none.
+	LateFee *v11.Money `protobuf:"bytes,20,opt,name=late_fee,json=lateFee,proto3" json:"late_fee,omitempty"`
+	// The purchase of the late fee, by which its payment is found.
+	LateFeeId string `protobuf:"bytes,21,opt,name=late_fee_id,json=lateFeeId,proto3" json:"late_fee_id,omitempty"`
+	// The late fee is not paid.
+	LateFeeOwed bool `protobuf:"varint,22,opt,name=late_fee_owed,json=lateFeeOwed,proto3" json:"late_fee_owed,omitempty"`
+	// What staff did about it last.
+	Intervention  *v14.Intervention `protobuf:"bytes,23,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +210,76 @@ func (x *CarRental) GetReturnTime() *timestamppb.Timestamp {
 func (x *CarRental) GetCancelTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CancelTime
+	}
+	return nil
+}
+
+func (x *CarRental) GetCarModel() string {
+	if x != nil {
+		return x.CarModel
+	}
+	return ""
+}
+
+func (x *CarRental) GetCarPlate() string {
+	if x != nil {
+		return x.CarPlate
+	}
+	return ""
+}
+
+func (x *CarRental) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *CarRental) GetCancellationCause() v12.CancellationCause {
+	if x != nil {
+		return x.CancellationCause
+	}
+	return v12.CancellationCause(0)
+}
+
+func (x *CarRental) GetCancellationFee() *v11.Money {
+	if x != nil {
+		return x.CancellationFee
+	}
+	return nil
+}
+
+func (x *CarRental) GetOverdue() bool {
+	if x != nil {
+		return x.Overdue
+	}
+	return false
+}
+
+func (x *CarRental) GetLateFee() *v11.Money {
+	if x != nil {
+		return x.LateFee
+	}
+	return nil
+}
+
+func (x *CarRental) GetLateFeeId() string {
+	if x != nil {
+		return x.LateFeeId
+	}
+	return ""
+}
+
+func (x *CarRental) GetLateFeeOwed() bool {
+	if x != nil {
+		return x.LateFeeOwed
+	}
+	return false
+}
+
+func (x *CarRental) GetIntervention() *v14.Intervention {
+	if x != nil {
+		return x.Intervention
 	}
 	return nil
 }
@@ -403,17 +494,17 @@ type TaxiRide struct {
 	// The customer.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// The pick-up.
-	Pickup *v14.Place `protobuf:"bytes,3,opt,name=pickup,proto3" json:"pickup,omitempty"`
+	Pickup *v15.Place `protobuf:"bytes,3,opt,name=pickup,proto3" json:"pickup,omitempty"`
 	// The destination.
-	Destination *v14.Place `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
+	Destination *v15.Place `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
 	// The state of the request: whether a driver accepted it, whether it was cancelled.
-	HailState v15.HailState `protobuf:"varint,5,opt,name=hail_state,json=hailState,proto3,enum=nadeuri.dispatch.v1.HailState" json:"hail_state,omitempty"`
+	HailState v16.HailState `protobuf:"varint,5,opt,name=hail_state,json=hailState,proto3,enum=nadeuri.dispatch.v1.HailState" json:"hail_state,omitempty"`
 	// The id of the drive; empty until a driver accepted it.
 	DriveId string `protobuf:"bytes,6,opt,name=drive_id,json=driveId,proto3" json:"drive_id,omitempty"`
 	// The driver; empty before.
 	DriverId string `protobuf:"bytes,7,opt,name=driver_id,json=driverId,proto3" json:"driver_id,omitempty"`
 	// The state of the drive; unspecified until a driver accepted it.
-	DriveState v16.DriveState `protobuf:"varint,8,opt,name=drive_state,json=driveState,proto3,enum=nadeuri.driving.v1.DriveState" json:"drive_state,omitempty"`
+	DriveState v17.DriveState `protobuf:"varint,8,opt,name=drive_state,json=driveState,proto3,enum=nadeuri.driving.v1.DriveState" json:"drive_state,omitempty"`
 	// When the customer boarded; absent before.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// When the customer arrived; absent before.
@@ -427,7 +518,11 @@ type TaxiRide struct {
 	// When it was hailed.
 	HailTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=hail_time,json=hailTime,proto3" json:"hail_time,omitempty"`
 	// When it was cancelled; absent before.
-	CancelTime    *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=cancel_time,json=cancelTime,proto3" json:"cancel_time,omitempty"`
+	CancelTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=cancel_time,json=cancelTime,proto3" json:"cancel_time,omitempty"`
+	// Why it was cancelled.
+	CancellationCause v16.CancellationCause `protobuf:"varint,16,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.dispatch.v1.CancellationCause" json:"cancellation_cause,omitempty"`
+	// What staff did about it last.
+	Intervention  *v14.Intervention `protobuf:"bytes,17,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,25 +571,25 @@ func (x *TaxiRide) GetCustomerId() string {
 	return ""
 }
 
-func (x *TaxiRide) GetPickup() *v14.Place {
+func (x *TaxiRide) GetPickup() *v15.Place {
 	if x != nil {
 		return x.Pickup
 	}
 	return nil
 }
 
-func (x *TaxiRide) GetDestination() *v14.Place {
+func (x *TaxiRide) GetDestination() *v15.Place {
 	if x != nil {
 		return x.Destination
 	}
 	return nil
 }
 
-func (x *TaxiRide) GetHailState() v15.HailState {
+func (x *TaxiRide) GetHailState() v16.HailState {
 	if x != nil {
 		return x.HailState
 	}
-	return v15.HailState(0)
+	return v16.HailState(0)
 }
 
 func (x *TaxiRide) GetDriveId() string {
@@ -511,11 +606,11 @@ func (x *TaxiRide) GetDriverId() string {
 	return ""
 }
 
-func (x *TaxiRide) GetDriveState() v16.DriveState {
+func (x *TaxiRide) GetDriveState() v17.DriveState {
 	if x != nil {
 		return x.DriveState
 	}
-	return v16.DriveState(0)
+	return v17.DriveState(0)
 }
 
 func (x *TaxiRide) GetStartTime() *timestamppb.Timestamp {
@@ -563,6 +658,20 @@ func (x *TaxiRide) GetHailTime() *timestamppb.Timestamp {
 func (x *TaxiRide) GetCancelTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CancelTime
+	}
+	return nil
+}
+
+func (x *TaxiRide) GetCancellationCause() v16.CancellationCause {
+	if x != nil {
+		return x.CancellationCause
+	}
+	return v16.CancellationCause(0)
+}
+
+func (x *TaxiRide) GetIntervention() *v14.Intervention {
+	if x != nil {
+		return x.Intervention
 	}
 	return nil
 }
@@ -789,9 +898,9 @@ type Stay struct {
 	// When the day of departure ends, in the resort's time zone.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// The state of the reservation.
-	StayState v17.StayState `protobuf:"varint,9,opt,name=stay_state,json=stayState,proto3,enum=nadeuri.stay.v1.StayState" json:"stay_state,omitempty"`
+	StayState v18.StayState `protobuf:"varint,9,opt,name=stay_state,json=stayState,proto3,enum=nadeuri.stay.v1.StayState" json:"stay_state,omitempty"`
 	// Why it was cancelled.
-	CancellationCause v17.CancellationCause `protobuf:"varint,10,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.stay.v1.CancellationCause" json:"cancellation_cause,omitempty"`
+	CancellationCause v18.CancellationCause `protobuf:"varint,10,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.stay.v1.CancellationCause" json:"cancellation_cause,omitempty"`
 	// The id of the payment, for `ChargePayment`; empty until the view knows it.
 	PaymentId string `protobuf:"bytes,11,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// The state of the payment.
@@ -801,7 +910,7 @@ type Stay struct {
 	// The code to show at the resort; empty until there is a voucher, and for everyone but its customer.
 	VoucherCode string `protobuf:"bytes,14,opt,name=voucher_code,json=voucherCode,proto3" json:"voucher_code,omitempty"`
 	// The state of the voucher.
-	VoucherState v18.VoucherState `protobuf:"varint,15,opt,name=voucher_state,json=voucherState,proto3,enum=nadeuri.voucher.v1.VoucherState" json:"voucher_state,omitempty"`
+	VoucherState v19.VoucherState `protobuf:"varint,15,opt,name=voucher_state,json=voucherState,proto3,enum=nadeuri.voucher.v1.VoucherState" json:"voucher_state,omitempty"`
 	// When it was reserved.
 	ReserveTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=reserve_time,json=reserveTime,proto3" json:"reserve_time,omitempty"`
 	// When it was paid; absent before.
@@ -900,18 +1009,18 @@ func (x *Stay) GetEndTime() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Stay) GetStayState() v17.StayState {
+func (x *Stay) GetStayState() v18.StayState {
 	if x != nil {
 		return x.StayState
 	}
-	return v17.StayState(0)
+	return v18.StayState(0)
 }
 
-func (x *Stay) GetCancellationCause() v17.CancellationCause {
+func (x *Stay) GetCancellationCause() v18.CancellationCause {
 	if x != nil {
 		return x.CancellationCause
 	}
-	return v17.CancellationCause(0)
+	return v18.CancellationCause(0)
 }
 
 func (x *Stay) GetPaymentId() string {
@@ -942,11 +1051,11 @@ func (x *Stay) GetVoucherCode() string {
 	return ""
 }
 
-func (x *Stay) GetVoucherState() v18.VoucherState {
+func (x *Stay) GetVoucherState() v19.VoucherState {
 	if x != nil {
 		return x.VoucherState
 	}
-	return v18.VoucherState(0)
+	return v19.VoucherState(0)
 }
 
 func (x *Stay) GetReserveTime() *timestamppb.Timestamp {
@@ -1191,11 +1300,11 @@ type BikeRide struct {
 	// Output only. The name painted on the bike.
 	BikeName string `protobuf:"bytes,4,opt,name=bike_name,json=bikeName,proto3" json:"bike_name,omitempty"`
 	// Output only. The place where the ride started.
-	From *v14.Place `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	From *v15.Place `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
 	// Output only. The place where the bike was returned; absent before.
-	To *v14.Place `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
+	To *v15.Place `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
 	// Output only. The state of the ride.
-	RideState v19.RideState `protobuf:"varint,7,opt,name=ride_state,json=rideState,proto3,enum=nadeuri.ride.v1.RideState" json:"ride_state,omitempty"`
+	RideState v110.RideState `protobuf:"varint,7,opt,name=ride_state,json=rideState,proto3,enum=nadeuri.ride.v1.RideState" json:"ride_state,omitempty"`
 	// Output only. When it started.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Output only. When it ended; absent before.
@@ -1203,7 +1312,7 @@ type BikeRide struct {
 	// Output only. The bill; empty until it is opened.
 	BillId string `protobuf:"bytes,10,opt,name=bill_id,json=billId,proto3" json:"bill_id,omitempty"`
 	// Output only. The state of the bill.
-	BillState v110.BillState `protobuf:"varint,11,opt,name=bill_state,json=billState,proto3,enum=nadeuri.billing.v1.BillState" json:"bill_state,omitempty"`
+	BillState v111.BillState `protobuf:"varint,11,opt,name=bill_state,json=billState,proto3,enum=nadeuri.billing.v1.BillState" json:"bill_state,omitempty"`
 	// Output only. The billed minutes; 0 while the bill is open.
 	Minutes int32 `protobuf:"varint,12,opt,name=minutes,proto3" json:"minutes,omitempty"`
 	// Output only. The fee; absent while the bill is open.
@@ -1270,25 +1379,25 @@ func (x *BikeRide) GetBikeName() string {
 	return ""
 }
 
-func (x *BikeRide) GetFrom() *v14.Place {
+func (x *BikeRide) GetFrom() *v15.Place {
 	if x != nil {
 		return x.From
 	}
 	return nil
 }
 
-func (x *BikeRide) GetTo() *v14.Place {
+func (x *BikeRide) GetTo() *v15.Place {
 	if x != nil {
 		return x.To
 	}
 	return nil
 }
 
-func (x *BikeRide) GetRideState() v19.RideState {
+func (x *BikeRide) GetRideState() v110.RideState {
 	if x != nil {
 		return x.RideState
 	}
-	return v19.RideState(0)
+	return v110.RideState(0)
 }
 
 func (x *BikeRide) GetStartTime() *timestamppb.Timestamp {
@@ -1312,11 +1421,11 @@ func (x *BikeRide) GetBillId() string {
 	return ""
 }
 
-func (x *BikeRide) GetBillState() v110.BillState {
+func (x *BikeRide) GetBillState() v111.BillState {
 	if x != nil {
 		return x.BillState
 	}
-	return v110.BillState(0)
+	return v111.BillState(0)
 }
 
 func (x *BikeRide) GetMinutes() int32 {
@@ -1488,7 +1597,7 @@ type ListBikeRidesResponse struct {
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The caller's deposit and points; absent if the view knows of none, and for an admin.
-	Wallet        *v111.Wallet `protobuf:"bytes,3,opt,name=wallet,proto3" json:"wallet,omitempty"`
+	Wallet        *v112.Wallet `protobuf:"bytes,3,opt,name=wallet,proto3" json:"wallet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1537,7 +1646,7 @@ func (x *ListBikeRidesResponse) GetNextPageToken() string {
 	return ""
 }
 
-func (x *ListBikeRidesResponse) GetWallet() *v111.Wallet {
+func (x *ListBikeRidesResponse) GetWallet() *v112.Wallet {
 	if x != nil {
 		return x.Wallet
 	}
@@ -1562,9 +1671,9 @@ type Order struct {
 	// Output only. The address.
 	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
 	// Output only. The state of the order.
-	OrderState v112.OrderState `protobuf:"varint,8,opt,name=order_state,json=orderState,proto3,enum=nadeuri.order.v1.OrderState" json:"order_state,omitempty"`
+	OrderState v113.OrderState `protobuf:"varint,8,opt,name=order_state,json=orderState,proto3,enum=nadeuri.order.v1.OrderState" json:"order_state,omitempty"`
 	// Output only. Why it was cancelled, or is being cancelled.
-	CancellationCause v112.CancellationCause `protobuf:"varint,9,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.order.v1.CancellationCause" json:"cancellation_cause,omitempty"`
+	CancellationCause v113.CancellationCause `protobuf:"varint,9,opt,name=cancellation_cause,json=cancellationCause,proto3,enum=nadeuri.order.v1.CancellationCause" json:"cancellation_cause,omitempty"`
 	// Output only. The id of the payment; empty until the view knows it.
 	PaymentId string `protobuf:"bytes,10,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// Output only. The state of the payment.
@@ -1572,7 +1681,7 @@ type Order struct {
 	// Output only. The id of the delivery; empty until there is one.
 	DeliveryId string `protobuf:"bytes,12,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	// Output only. The state of the delivery.
-	DeliveryState v113.DeliveryState `protobuf:"varint,13,opt,name=delivery_state,json=deliveryState,proto3,enum=nadeuri.delivery.v1.DeliveryState" json:"delivery_state,omitempty"`
+	DeliveryState v114.DeliveryState `protobuf:"varint,13,opt,name=delivery_state,json=deliveryState,proto3,enum=nadeuri.delivery.v1.DeliveryState" json:"delivery_state,omitempty"`
 	// Output only. When it was ordered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When its delivery started; absent before.
@@ -1664,18 +1773,18 @@ func (x *Order) GetAddress() string {
 	return ""
 }
 
-func (x *Order) GetOrderState() v112.OrderState {
+func (x *Order) GetOrderState() v113.OrderState {
 	if x != nil {
 		return x.OrderState
 	}
-	return v112.OrderState(0)
+	return v113.OrderState(0)
 }
 
-func (x *Order) GetCancellationCause() v112.CancellationCause {
+func (x *Order) GetCancellationCause() v113.CancellationCause {
 	if x != nil {
 		return x.CancellationCause
 	}
-	return v112.CancellationCause(0)
+	return v113.CancellationCause(0)
 }
 
 func (x *Order) GetPaymentId() string {
@@ -1699,11 +1808,11 @@ func (x *Order) GetDeliveryId() string {
 	return ""
 }
 
-func (x *Order) GetDeliveryState() v113.DeliveryState {
+func (x *Order) GetDeliveryState() v114.DeliveryState {
 	if x != nil {
 		return x.DeliveryState
 	}
-	return v113.DeliveryState(0)
+	return v114.DeliveryState(0)
 }
 
 func (x *Order) GetCreateTime() *timestamppb.Timestamp {
@@ -2023,11 +2132,11 @@ type EraseCustomerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Required. The subject of the customer, as events and resources show it. 1 to 128 bytes. Not that of a context or of the
-	// caller.
+	// Required. The subject of the customer, as events and resources show it. 1 to 128 bytes. Not that of a context or of
+	// the caller.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Required. Why, such as the number of the customer's request. It is kept, so it must not tell who the customer is. 1 to
-	// 200 characters.
+	// Required. Why, such as the number of the customer's request. It is kept, so it must not tell who the customer is. 1
+	// to 200 characters.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2134,7 +2243,7 @@ var File_nadeuri_mypage_v1_mypage_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\n" +
-	"&nadeuri/mypage/v1/mypage_service.proto\x12\x11nadeuri.mypage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(nadeuri/billing/v1/billing_service.proto\x1a*nadeuri/delivery/v1/delivery_service.proto\x1a*nadeuri/dispatch/v1/dispatch_service.proto\x1a(nadeuri/driving/v1/driving_service.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a$nadeuri/order/v1/order_service.proto\x1a(nadeuri/payment/v1/payment_service.proto\x1a\x1enadeuri/period/v1/period.proto\x1a\x1cnadeuri/place/v1/place.proto\x1a&nadeuri/rental/v1/rental_service.proto\x1a\"nadeuri/ride/v1/ride_service.proto\x1a\"nadeuri/stay/v1/stay_service.proto\x1a(nadeuri/voucher/v1/voucher_service.proto\x1a&nadeuri/wallet/v1/wallet_service.proto\"\x88\x05\n" +
+	"&nadeuri/mypage/v1/mypage_service.proto\x12\x11nadeuri.mypage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(nadeuri/billing/v1/billing_service.proto\x1a*nadeuri/delivery/v1/delivery_service.proto\x1a*nadeuri/dispatch/v1/dispatch_service.proto\x1a(nadeuri/driving/v1/driving_service.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a$nadeuri/order/v1/order_service.proto\x1a(nadeuri/payment/v1/payment_service.proto\x1a\x1enadeuri/period/v1/period.proto\x1a\x1cnadeuri/place/v1/place.proto\x1a&nadeuri/rental/v1/rental_service.proto\x1a\"nadeuri/ride/v1/ride_service.proto\x1a\"nadeuri/stay/v1/stay_service.proto\x1a(nadeuri/voucher/v1/voucher_service.proto\x1a&nadeuri/wallet/v1/wallet_service.proto\"\xf5\b\n" +
 	"\tCarRental\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12%\n" +
 	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
@@ -2153,7 +2262,18 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\vreturn_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"returnTime\x12;\n" +
 	"\vcancel_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"cancelTime\"<\n" +
+	"cancelTime\x12\x1b\n" +
+	"\tcar_model\x18\x0e \x01(\tR\bcarModel\x12\x1b\n" +
+	"\tcar_plate\x18\x0f \x01(\tR\bcarPlate\x12;\n" +
+	"\vexpire_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12S\n" +
+	"\x12cancellation_cause\x18\x11 \x01(\x0e2$.nadeuri.rental.v1.CancellationCauseR\x11cancellationCause\x12B\n" +
+	"\x10cancellation_fee\x18\x12 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x0fcancellationFee\x12\x18\n" +
+	"\aoverdue\x18\x13 \x01(\bR\aoverdue\x122\n" +
+	"\blate_fee\x18\x14 \x01(\v2\x17.nadeuri.money.v1.MoneyR\alateFee\x12\x1e\n" +
+	"\vlate_fee_id\x18\x15 \x01(\tR\tlateFeeId\x12\"\n" +
+	"\rlate_fee_owed\x18\x16 \x01(\bR\vlateFeeOwed\x12I\n" +
+	"\fintervention\x18\x17 \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"<\n" +
 	"\x13GetCarRentalRequest\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\"S\n" +
 	"\x14GetCarRentalResponse\x12;\n" +
@@ -2166,7 +2286,7 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\x16ListCarRentalsResponse\x12=\n" +
 	"\vcar_rentals\x18\x01 \x03(\v2\x1c.nadeuri.mypage.v1.CarRentalR\n" +
 	"carRentals\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x06\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa3\a\n" +
 	"\bTaxiRide\x12\x17\n" +
 	"\ahail_id\x18\x01 \x01(\tR\x06hailId\x12%\n" +
 	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
@@ -2190,7 +2310,9 @@ const file_nadeuri_mypage_v1_mypage_service_proto_rawDesc = "" +
 	"\rpayment_state\x18\r \x01(\x0e2 .nadeuri.payment.v1.PaymentStateR\fpaymentState\x127\n" +
 	"\thail_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\bhailTime\x12;\n" +
 	"\vcancel_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"cancelTime\"-\n" +
+	"cancelTime\x12U\n" +
+	"\x12cancellation_cause\x18\x10 \x01(\x0e2&.nadeuri.dispatch.v1.CancellationCauseR\x11cancellationCause\x12I\n" +
+	"\fintervention\x18\x11 \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"-\n" +
 	"\x12GetTaxiRideRequest\x12\x17\n" +
 	"\ahail_id\x18\x01 \x01(\tR\x06hailId\"O\n" +
 	"\x13GetTaxiRideResponse\x128\n" +
@@ -2390,19 +2512,22 @@ var file_nadeuri_mypage_v1_mypage_service_proto_goTypes = []any{
 	(v12.ReservationState)(0),      // 30: nadeuri.rental.v1.ReservationState
 	(v13.PaymentState)(0),          // 31: nadeuri.payment.v1.PaymentState
 	(*timestamppb.Timestamp)(nil),  // 32: google.protobuf.Timestamp
-	(*v14.Place)(nil),              // 33: nadeuri.place.v1.Place
-	(v15.HailState)(0),             // 34: nadeuri.dispatch.v1.HailState
-	(v16.DriveState)(0),            // 35: nadeuri.driving.v1.DriveState
-	(*v1.Dates)(nil),               // 36: nadeuri.period.v1.Dates
-	(v17.StayState)(0),             // 37: nadeuri.stay.v1.StayState
-	(v17.CancellationCause)(0),     // 38: nadeuri.stay.v1.CancellationCause
-	(v18.VoucherState)(0),          // 39: nadeuri.voucher.v1.VoucherState
-	(v19.RideState)(0),             // 40: nadeuri.ride.v1.RideState
-	(v110.BillState)(0),            // 41: nadeuri.billing.v1.BillState
-	(*v111.Wallet)(nil),            // 42: nadeuri.wallet.v1.Wallet
-	(v112.OrderState)(0),           // 43: nadeuri.order.v1.OrderState
-	(v112.CancellationCause)(0),    // 44: nadeuri.order.v1.CancellationCause
-	(v113.DeliveryState)(0),        // 45: nadeuri.delivery.v1.DeliveryState
+	(v12.CancellationCause)(0),     // 33: nadeuri.rental.v1.CancellationCause
+	(*v14.Intervention)(nil),       // 34: nadeuri.intervention.v1.Intervention
+	(*v15.Place)(nil),              // 35: nadeuri.place.v1.Place
+	(v16.HailState)(0),             // 36: nadeuri.dispatch.v1.HailState
+	(v17.DriveState)(0),            // 37: nadeuri.driving.v1.DriveState
+	(v16.CancellationCause)(0),     // 38: nadeuri.dispatch.v1.CancellationCause
+	(*v1.Dates)(nil),               // 39: nadeuri.period.v1.Dates
+	(v18.StayState)(0),             // 40: nadeuri.stay.v1.StayState
+	(v18.CancellationCause)(0),     // 41: nadeuri.stay.v1.CancellationCause
+	(v19.VoucherState)(0),          // 42: nadeuri.voucher.v1.VoucherState
+	(v110.RideState)(0),            // 43: nadeuri.ride.v1.RideState
+	(v111.BillState)(0),            // 44: nadeuri.billing.v1.BillState
+	(*v112.Wallet)(nil),            // 45: nadeuri.wallet.v1.Wallet
+	(v113.OrderState)(0),           // 46: nadeuri.order.v1.OrderState
+	(v113.CancellationCause)(0),    // 47: nadeuri.order.v1.CancellationCause
+	(v114.DeliveryState)(0),        // 48: nadeuri.delivery.v1.DeliveryState
 }
 var file_nadeuri_mypage_v1_mypage_service_proto_depIdxs = []int32{
 	28, // 0: nadeuri.mypage.v1.CarRental.period:type_name -> nadeuri.period.v1.Period
@@ -2413,84 +2538,91 @@ var file_nadeuri_mypage_v1_mypage_service_proto_depIdxs = []int32{
 	32, // 5: nadeuri.mypage.v1.CarRental.rent_time:type_name -> google.protobuf.Timestamp
 	32, // 6: nadeuri.mypage.v1.CarRental.return_time:type_name -> google.protobuf.Timestamp
 	32, // 7: nadeuri.mypage.v1.CarRental.cancel_time:type_name -> google.protobuf.Timestamp
-	0,  // 8: nadeuri.mypage.v1.GetCarRentalResponse.car_rental:type_name -> nadeuri.mypage.v1.CarRental
-	0,  // 9: nadeuri.mypage.v1.ListCarRentalsResponse.car_rentals:type_name -> nadeuri.mypage.v1.CarRental
-	33, // 10: nadeuri.mypage.v1.TaxiRide.pickup:type_name -> nadeuri.place.v1.Place
-	33, // 11: nadeuri.mypage.v1.TaxiRide.destination:type_name -> nadeuri.place.v1.Place
-	34, // 12: nadeuri.mypage.v1.TaxiRide.hail_state:type_name -> nadeuri.dispatch.v1.HailState
-	35, // 13: nadeuri.mypage.v1.TaxiRide.drive_state:type_name -> nadeuri.driving.v1.DriveState
-	32, // 14: nadeuri.mypage.v1.TaxiRide.start_time:type_name -> google.protobuf.Timestamp
-	32, // 15: nadeuri.mypage.v1.TaxiRide.finish_time:type_name -> google.protobuf.Timestamp
-	29, // 16: nadeuri.mypage.v1.TaxiRide.fare:type_name -> nadeuri.money.v1.Money
-	31, // 17: nadeuri.mypage.v1.TaxiRide.payment_state:type_name -> nadeuri.payment.v1.PaymentState
-	32, // 18: nadeuri.mypage.v1.TaxiRide.hail_time:type_name -> google.protobuf.Timestamp
-	32, // 19: nadeuri.mypage.v1.TaxiRide.cancel_time:type_name -> google.protobuf.Timestamp
-	5,  // 20: nadeuri.mypage.v1.GetTaxiRideResponse.taxi_ride:type_name -> nadeuri.mypage.v1.TaxiRide
-	5,  // 21: nadeuri.mypage.v1.ListTaxiRidesResponse.taxi_rides:type_name -> nadeuri.mypage.v1.TaxiRide
-	36, // 22: nadeuri.mypage.v1.Stay.dates:type_name -> nadeuri.period.v1.Dates
-	29, // 23: nadeuri.mypage.v1.Stay.price:type_name -> nadeuri.money.v1.Money
-	32, // 24: nadeuri.mypage.v1.Stay.begin_time:type_name -> google.protobuf.Timestamp
-	32, // 25: nadeuri.mypage.v1.Stay.end_time:type_name -> google.protobuf.Timestamp
-	37, // 26: nadeuri.mypage.v1.Stay.stay_state:type_name -> nadeuri.stay.v1.StayState
-	38, // 27: nadeuri.mypage.v1.Stay.cancellation_cause:type_name -> nadeuri.stay.v1.CancellationCause
-	31, // 28: nadeuri.mypage.v1.Stay.payment_state:type_name -> nadeuri.payment.v1.PaymentState
-	39, // 29: nadeuri.mypage.v1.Stay.voucher_state:type_name -> nadeuri.voucher.v1.VoucherState
-	32, // 30: nadeuri.mypage.v1.Stay.reserve_time:type_name -> google.protobuf.Timestamp
-	32, // 31: nadeuri.mypage.v1.Stay.confirm_time:type_name -> google.protobuf.Timestamp
-	32, // 32: nadeuri.mypage.v1.Stay.complete_time:type_name -> google.protobuf.Timestamp
-	32, // 33: nadeuri.mypage.v1.Stay.cancel_time:type_name -> google.protobuf.Timestamp
-	10, // 34: nadeuri.mypage.v1.GetStayResponse.stay:type_name -> nadeuri.mypage.v1.Stay
-	10, // 35: nadeuri.mypage.v1.ListStaysResponse.stays:type_name -> nadeuri.mypage.v1.Stay
-	33, // 36: nadeuri.mypage.v1.BikeRide.from:type_name -> nadeuri.place.v1.Place
-	33, // 37: nadeuri.mypage.v1.BikeRide.to:type_name -> nadeuri.place.v1.Place
-	40, // 38: nadeuri.mypage.v1.BikeRide.ride_state:type_name -> nadeuri.ride.v1.RideState
-	32, // 39: nadeuri.mypage.v1.BikeRide.start_time:type_name -> google.protobuf.Timestamp
-	32, // 40: nadeuri.mypage.v1.BikeRide.end_time:type_name -> google.protobuf.Timestamp
-	41, // 41: nadeuri.mypage.v1.BikeRide.bill_state:type_name -> nadeuri.billing.v1.BillState
-	29, // 42: nadeuri.mypage.v1.BikeRide.fee:type_name -> nadeuri.money.v1.Money
-	15, // 43: nadeuri.mypage.v1.GetBikeRideResponse.bike_ride:type_name -> nadeuri.mypage.v1.BikeRide
-	15, // 44: nadeuri.mypage.v1.ListBikeRidesResponse.bike_rides:type_name -> nadeuri.mypage.v1.BikeRide
-	42, // 45: nadeuri.mypage.v1.ListBikeRidesResponse.wallet:type_name -> nadeuri.wallet.v1.Wallet
-	29, // 46: nadeuri.mypage.v1.Order.price:type_name -> nadeuri.money.v1.Money
-	43, // 47: nadeuri.mypage.v1.Order.order_state:type_name -> nadeuri.order.v1.OrderState
-	44, // 48: nadeuri.mypage.v1.Order.cancellation_cause:type_name -> nadeuri.order.v1.CancellationCause
-	31, // 49: nadeuri.mypage.v1.Order.payment_state:type_name -> nadeuri.payment.v1.PaymentState
-	45, // 50: nadeuri.mypage.v1.Order.delivery_state:type_name -> nadeuri.delivery.v1.DeliveryState
-	32, // 51: nadeuri.mypage.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	32, // 52: nadeuri.mypage.v1.Order.start_time:type_name -> google.protobuf.Timestamp
-	32, // 53: nadeuri.mypage.v1.Order.complete_time:type_name -> google.protobuf.Timestamp
-	32, // 54: nadeuri.mypage.v1.Order.cancel_time:type_name -> google.protobuf.Timestamp
-	20, // 55: nadeuri.mypage.v1.GetOrderResponse.order:type_name -> nadeuri.mypage.v1.Order
-	20, // 56: nadeuri.mypage.v1.ListOrdersResponse.orders:type_name -> nadeuri.mypage.v1.Order
-	32, // 57: nadeuri.mypage.v1.Erasure.create_time:type_name -> google.protobuf.Timestamp
-	25, // 58: nadeuri.mypage.v1.EraseCustomerResponse.erasure:type_name -> nadeuri.mypage.v1.Erasure
-	1,  // 59: nadeuri.mypage.v1.MypageService.GetCarRental:input_type -> nadeuri.mypage.v1.GetCarRentalRequest
-	3,  // 60: nadeuri.mypage.v1.MypageService.ListCarRentals:input_type -> nadeuri.mypage.v1.ListCarRentalsRequest
-	6,  // 61: nadeuri.mypage.v1.MypageService.GetTaxiRide:input_type -> nadeuri.mypage.v1.GetTaxiRideRequest
-	8,  // 62: nadeuri.mypage.v1.MypageService.ListTaxiRides:input_type -> nadeuri.mypage.v1.ListTaxiRidesRequest
-	11, // 63: nadeuri.mypage.v1.MypageService.GetStay:input_type -> nadeuri.mypage.v1.GetStayRequest
-	13, // 64: nadeuri.mypage.v1.MypageService.ListStays:input_type -> nadeuri.mypage.v1.ListStaysRequest
-	16, // 65: nadeuri.mypage.v1.MypageService.GetBikeRide:input_type -> nadeuri.mypage.v1.GetBikeRideRequest
-	18, // 66: nadeuri.mypage.v1.MypageService.ListBikeRides:input_type -> nadeuri.mypage.v1.ListBikeRidesRequest
-	21, // 67: nadeuri.mypage.v1.MypageService.GetOrder:input_type -> nadeuri.mypage.v1.GetOrderRequest
-	23, // 68: nadeuri.mypage.v1.MypageService.ListOrders:input_type -> nadeuri.mypage.v1.ListOrdersRequest
-	26, // 69: nadeuri.mypage.v1.MypageService.EraseCustomer:input_type -> nadeuri.mypage.v1.EraseCustomerRequest
-	2,  // 70: nadeuri.mypage.v1.MypageService.GetCarRental:output_type -> nadeuri.mypage.v1.GetCarRentalResponse
-	4,  // 71: nadeuri.mypage.v1.MypageService.ListCarRentals:output_type -> nadeuri.mypage.v1.ListCarRentalsResponse
-	7,  // 72: nadeuri.mypage.v1.MypageService.GetTaxiRide:output_type -> nadeuri.mypage.v1.GetTaxiRideResponse
-	9,  // 73: nadeuri.mypage.v1.MypageService.ListTaxiRides:output_type -> nadeuri.mypage.v1.ListTaxiRidesResponse
-	12, // 74: nadeuri.mypage.v1.MypageService.GetStay:output_type -> nadeuri.mypage.v1.GetStayResponse
-	14, // 75: nadeuri.mypage.v1.MypageService.ListStays:output_type -> nadeuri.mypage.v1.ListStaysResponse
-	17, // 76: nadeuri.mypage.v1.MypageService.GetBikeRide:output_type -> nadeuri.mypage.v1.GetBikeRideResponse
-	19, // 77: nadeuri.mypage.v1.MypageService.ListBikeRides:output_type -> nadeuri.mypage.v1.ListBikeRidesResponse
-	22, // 78: nadeuri.mypage.v1.MypageService.GetOrder:output_type -> nadeuri.mypage.v1.GetOrderResponse
-	24, // 79: nadeuri.mypage.v1.MypageService.ListOrders:output_type -> nadeuri.mypage.v1.ListOrdersResponse
-	27, // 80: nadeuri.mypage.v1.MypageService.EraseCustomer:output_type -> nadeuri.mypage.v1.EraseCustomerResponse
-	70, // [70:81] is the sub-list for method output_type
-	59, // [59:70] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	32, // 8: nadeuri.mypage.v1.CarRental.expire_time:type_name -> google.protobuf.Timestamp
+	33, // 9: nadeuri.mypage.v1.CarRental.cancellation_cause:type_name -> nadeuri.rental.v1.CancellationCause
+	29, // 10: nadeuri.mypage.v1.CarRental.cancellation_fee:type_name -> nadeuri.money.v1.Money
+	29, // 11: nadeuri.mypage.v1.CarRental.late_fee:type_name -> nadeuri.money.v1.Money
+	34, // 12: nadeuri.mypage.v1.CarRental.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	0,  // 13: nadeuri.mypage.v1.GetCarRentalResponse.car_rental:type_name -> nadeuri.mypage.v1.CarRental
+	0,  // 14: nadeuri.mypage.v1.ListCarRentalsResponse.car_rentals:type_name -> nadeuri.mypage.v1.CarRental
+	35, // 15: nadeuri.mypage.v1.TaxiRide.pickup:type_name -> nadeuri.place.v1.Place
+	35, // 16: nadeuri.mypage.v1.TaxiRide.destination:type_name -> nadeuri.place.v1.Place
+	36, // 17: nadeuri.mypage.v1.TaxiRide.hail_state:type_name -> nadeuri.dispatch.v1.HailState
+	37, // 18: nadeuri.mypage.v1.TaxiRide.drive_state:type_name -> nadeuri.driving.v1.DriveState
+	32, // 19: nadeuri.mypage.v1.TaxiRide.start_time:type_name -> google.protobuf.Timestamp
+	32, // 20: nadeuri.mypage.v1.TaxiRide.finish_time:type_name -> google.protobuf.Timestamp
+	29, // 21: nadeuri.mypage.v1.TaxiRide.fare:type_name -> nadeuri.money.v1.Money
+	31, // 22: nadeuri.mypage.v1.TaxiRide.payment_state:type_name -> nadeuri.payment.v1.PaymentState
+	32, // 23: nadeuri.mypage.v1.TaxiRide.hail_time:type_name -> google.protobuf.Timestamp
+	32, // 24: nadeuri.mypage.v1.TaxiRide.cancel_time:type_name -> google.protobuf.Timestamp
+	38, // 25: nadeuri.mypage.v1.TaxiRide.cancellation_cause:type_name -> nadeuri.dispatch.v1.CancellationCause
+	34, // 26: nadeuri.mypage.v1.TaxiRide.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	5,  // 27: nadeuri.mypage.v1.GetTaxiRideResponse.taxi_ride:type_name -> nadeuri.mypage.v1.TaxiRide
+	5,  // 28: nadeuri.mypage.v1.ListTaxiRidesResponse.taxi_rides:type_name -> nadeuri.mypage.v1.TaxiRide
+	39, // 29: nadeuri.mypage.v1.Stay.dates:type_name -> nadeuri.period.v1.Dates
+	29, // 30: nadeuri.mypage.v1.Stay.price:type_name -> nadeuri.money.v1.Money
+	32, // 31: nadeuri.mypage.v1.Stay.begin_time:type_name -> google.protobuf.Timestamp
+	32, // 32: nadeuri.mypage.v1.Stay.end_time:type_name -> google.protobuf.Timestamp
+	40, // 33: nadeuri.mypage.v1.Stay.stay_state:type_name -> nadeuri.stay.v1.StayState
+	41, // 34: nadeuri.mypage.v1.Stay.cancellation_cause:type_name -> nadeuri.stay.v1.CancellationCause
+	31, // 35: nadeuri.mypage.v1.Stay.payment_state:type_name -> nadeuri.payment.v1.PaymentState
+	42, // 36: nadeuri.mypage.v1.Stay.voucher_state:type_name -> nadeuri.voucher.v1.VoucherState
+	32, // 37: nadeuri.mypage.v1.Stay.reserve_time:type_name -> google.protobuf.Timestamp
+	32, // 38: nadeuri.mypage.v1.Stay.confirm_time:type_name -> google.protobuf.Timestamp
+	32, // 39: nadeuri.mypage.v1.Stay.complete_time:type_name -> google.protobuf.Timestamp
+	32, // 40: nadeuri.mypage.v1.Stay.cancel_time:type_name -> google.protobuf.Timestamp
+	10, // 41: nadeuri.mypage.v1.GetStayResponse.stay:type_name -> nadeuri.mypage.v1.Stay
+	10, // 42: nadeuri.mypage.v1.ListStaysResponse.stays:type_name -> nadeuri.mypage.v1.Stay
+	35, // 43: nadeuri.mypage.v1.BikeRide.from:type_name -> nadeuri.place.v1.Place
+	35, // 44: nadeuri.mypage.v1.BikeRide.to:type_name -> nadeuri.place.v1.Place
+	43, // 45: nadeuri.mypage.v1.BikeRide.ride_state:type_name -> nadeuri.ride.v1.RideState
+	32, // 46: nadeuri.mypage.v1.BikeRide.start_time:type_name -> google.protobuf.Timestamp
+	32, // 47: nadeuri.mypage.v1.BikeRide.end_time:type_name -> google.protobuf.Timestamp
+	44, // 48: nadeuri.mypage.v1.BikeRide.bill_state:type_name -> nadeuri.billing.v1.BillState
+	29, // 49: nadeuri.mypage.v1.BikeRide.fee:type_name -> nadeuri.money.v1.Money
+	15, // 50: nadeuri.mypage.v1.GetBikeRideResponse.bike_ride:type_name -> nadeuri.mypage.v1.BikeRide
+	15, // 51: nadeuri.mypage.v1.ListBikeRidesResponse.bike_rides:type_name -> nadeuri.mypage.v1.BikeRide
+	45, // 52: nadeuri.mypage.v1.ListBikeRidesResponse.wallet:type_name -> nadeuri.wallet.v1.Wallet
+	29, // 53: nadeuri.mypage.v1.Order.price:type_name -> nadeuri.money.v1.Money
+	46, // 54: nadeuri.mypage.v1.Order.order_state:type_name -> nadeuri.order.v1.OrderState
+	47, // 55: nadeuri.mypage.v1.Order.cancellation_cause:type_name -> nadeuri.order.v1.CancellationCause
+	31, // 56: nadeuri.mypage.v1.Order.payment_state:type_name -> nadeuri.payment.v1.PaymentState
+	48, // 57: nadeuri.mypage.v1.Order.delivery_state:type_name -> nadeuri.delivery.v1.DeliveryState
+	32, // 58: nadeuri.mypage.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	32, // 59: nadeuri.mypage.v1.Order.start_time:type_name -> google.protobuf.Timestamp
+	32, // 60: nadeuri.mypage.v1.Order.complete_time:type_name -> google.protobuf.Timestamp
+	32, // 61: nadeuri.mypage.v1.Order.cancel_time:type_name -> google.protobuf.Timestamp
+	20, // 62: nadeuri.mypage.v1.GetOrderResponse.order:type_name -> nadeuri.mypage.v1.Order
+	20, // 63: nadeuri.mypage.v1.ListOrdersResponse.orders:type_name -> nadeuri.mypage.v1.Order
+	32, // 64: nadeuri.mypage.v1.Erasure.create_time:type_name -> google.protobuf.Timestamp
+	25, // 65: nadeuri.mypage.v1.EraseCustomerResponse.erasure:type_name -> nadeuri.mypage.v1.Erasure
+	1,  // 66: nadeuri.mypage.v1.MypageService.GetCarRental:input_type -> nadeuri.mypage.v1.GetCarRentalRequest
+	3,  // 67: nadeuri.mypage.v1.MypageService.ListCarRentals:input_type -> nadeuri.mypage.v1.ListCarRentalsRequest
+	6,  // 68: nadeuri.mypage.v1.MypageService.GetTaxiRide:input_type -> nadeuri.mypage.v1.GetTaxiRideRequest
+	8,  // 69: nadeuri.mypage.v1.MypageService.ListTaxiRides:input_type -> nadeuri.mypage.v1.ListTaxiRidesRequest
+	11, // 70: nadeuri.mypage.v1.MypageService.GetStay:input_type -> nadeuri.mypage.v1.GetStayRequest
+	13, // 71: nadeuri.mypage.v1.MypageService.ListStays:input_type -> nadeuri.mypage.v1.ListStaysRequest
+	16, // 72: nadeuri.mypage.v1.MypageService.GetBikeRide:input_type -> nadeuri.mypage.v1.GetBikeRideRequest
+	18, // 73: nadeuri.mypage.v1.MypageService.ListBikeRides:input_type -> nadeuri.mypage.v1.ListBikeRidesRequest
+	21, // 74: nadeuri.mypage.v1.MypageService.GetOrder:input_type -> nadeuri.mypage.v1.GetOrderRequest
+	23, // 75: nadeuri.mypage.v1.MypageService.ListOrders:input_type -> nadeuri.mypage.v1.ListOrdersRequest
+	26, // 76: nadeuri.mypage.v1.MypageService.EraseCustomer:input_type -> nadeuri.mypage.v1.EraseCustomerRequest
+	2,  // 77: nadeuri.mypage.v1.MypageService.GetCarRental:output_type -> nadeuri.mypage.v1.GetCarRentalResponse
+	4,  // 78: nadeuri.mypage.v1.MypageService.ListCarRentals:output_type -> nadeuri.mypage.v1.ListCarRentalsResponse
+	7,  // 79: nadeuri.mypage.v1.MypageService.GetTaxiRide:output_type -> nadeuri.mypage.v1.GetTaxiRideResponse
+	9,  // 80: nadeuri.mypage.v1.MypageService.ListTaxiRides:output_type -> nadeuri.mypage.v1.ListTaxiRidesResponse
+	12, // 81: nadeuri.mypage.v1.MypageService.GetStay:output_type -> nadeuri.mypage.v1.GetStayResponse
+	14, // 82: nadeuri.mypage.v1.MypageService.ListStays:output_type -> nadeuri.mypage.v1.ListStaysResponse
+	17, // 83: nadeuri.mypage.v1.MypageService.GetBikeRide:output_type -> nadeuri.mypage.v1.GetBikeRideResponse
+	19, // 84: nadeuri.mypage.v1.MypageService.ListBikeRides:output_type -> nadeuri.mypage.v1.ListBikeRidesResponse
+	22, // 85: nadeuri.mypage.v1.MypageService.GetOrder:output_type -> nadeuri.mypage.v1.GetOrderResponse
+	24, // 86: nadeuri.mypage.v1.MypageService.ListOrders:output_type -> nadeuri.mypage.v1.ListOrdersResponse
+	27, // 87: nadeuri.mypage.v1.MypageService.EraseCustomer:output_type -> nadeuri.mypage.v1.EraseCustomerResponse
+	77, // [77:88] is the sub-list for method output_type
+	66, // [66:77] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_mypage_v1_mypage_service_proto_init() }

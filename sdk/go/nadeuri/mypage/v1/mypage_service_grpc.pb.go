@@ -71,16 +71,16 @@ type MypageServiceClient interface {
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
 	// Lists the caller's orders, newest first; an admin's call lists everyone's.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
-	// Erases a customer: in the stores of all contexts, in events and in dead letters, a pseudonym replaces their subject, and
-	// addresses, places, payment methods and the texts of messages are cleared. What they bought and paid stays, so that the
-	// books balance.
+	// Erases a customer: in the stores of all contexts, in events and in dead letters, a pseudonym replaces their
+	// subject, and addresses, places, payment methods and the texts of messages are cleared. What they bought and paid
+	// stays, so that the books balance.
 	//
 	// Calls of the customer are refused from now on. The contexts begin after a delay (`--erasure-delay`),
 	// when the last events of the customer have arrived, and look once more when idempotency keys have expired
 	// (`--remember-hours`), which is the end; then the subject can be a new customer.
 	//
-	// Returns `FAILED_PRECONDITION` if the customer has a flow that is not at its end or not paid (`FLOWS_OPEN`); the message
-	// names some of them.
+	// Returns `FAILED_PRECONDITION` if the customer has a flow that is not at its end or not paid (`FLOWS_OPEN`); the
+	// message names some of them.
 	EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error)
 }
 
@@ -239,16 +239,16 @@ type MypageServiceServer interface {
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
 	// Lists the caller's orders, newest first; an admin's call lists everyone's.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
-	// Erases a customer: in the stores of all contexts, in events and in dead letters, a pseudonym replaces their subject, and
-	// addresses, places, payment methods and the texts of messages are cleared. What they bought and paid stays, so that the
-	// books balance.
+	// Erases a customer: in the stores of all contexts, in events and in dead letters, a pseudonym replaces their
+	// subject, and addresses, places, payment methods and the texts of messages are cleared. What they bought and paid
+	// stays, so that the books balance.
 	//
 	// Calls of the customer are refused from now on. The contexts begin after a delay (`--erasure-delay`),
 	// when the last events of the customer have arrived, and look once more when idempotency keys have expired
 	// (`--remember-hours`), which is the end; then the subject can be a new customer.
 	//
-	// Returns `FAILED_PRECONDITION` if the customer has a flow that is not at its end or not paid (`FLOWS_OPEN`); the message
-	// names some of them.
+	// Returns `FAILED_PRECONDITION` if the customer has a flow that is not at its end or not paid (`FLOWS_OPEN`); the
+	// message names some of them.
 	EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error)
 	mustEmbedUnimplementedMypageServiceServer()
 }

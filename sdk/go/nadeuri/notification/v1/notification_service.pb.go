@@ -339,9 +339,11 @@ const file_nadeuri_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15MESSAGE_STATE_PENDING\x10\x01\x12\x1b\n" +
 	"\x17MESSAGE_STATE_DELIVERED\x10\x02\x12\x1f\n" +
-	"\x1bMESSAGE_STATE_UNDELIVERABLE\x10\x032\x8d\x01\n" +
-	"\x13NotificationService\x12v\n" +
-	"\fListMessages\x12,.nadeuri.notification.v1.ListMessagesRequest\x1a-.nadeuri.notification.v1.ListMessagesResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01B\xf8\x01\n" +
+	"\x1bMESSAGE_STATE_UNDELIVERABLE\x10\x032\x8e\x01\n" +
+	"\x13NotificationService\x12w\n" +
+	"\fListMessages\x12,.nadeuri.notification.v1.ListMessagesRequest\x1a-.nadeuri.notification.v1.ListMessagesResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01B\xf8\x01\n" +
 	"\x1bcom.nadeuri.notification.v1B\x18NotificationServiceProtoP\x01ZAexample.com/nadeuri/sdk/go/nadeuri/notification/v1;notificationv1\xa2\x02\x03NNX\xaa\x02\x17Nadeuri.Notification.V1\xca\x02\x17Nadeuri\\Notification\\V1\xe2\x02#Nadeuri\\Notification\\V1\\GPBMetadata\xea\x02\x19Nadeuri::Notification::V1b\x06proto3"
 
 var (

@@ -38,31 +38,51 @@ const (
 	Role_ROLE_SERVICE Role = 3
 	// A taxi driver. Sees offered drives, and changes only those they accepted.
 	Role_ROLE_DRIVER Role = 4
-	// A manager of resorts, bikes or products.
+	// No RPC accepts it any more: the staff of resorts, bikes and the shop have roles of their own.
 	Role_ROLE_MANAGER Role = 5
 	// A courier of orders. Sees deliveries that are not started, and changes only those they started.
 	Role_ROLE_COURIER Role = 6
+	// Staff of car rental: registers cars, ends rentals for customers.
+	Role_ROLE_CAR_STAFF Role = 7
+	// Staff of the taxi line: ends drives that drivers or customers don't.
+	Role_ROLE_TAXI_STAFF Role = 8
+	// Staff of resorts: offers resorts, receives guests.
+	Role_ROLE_RESORT_STAFF Role = 9
+	// Staff of bike sharing: looks after bikes, and ends rides for customers.
+	Role_ROLE_BIKE_STAFF Role = 10
+	// Staff of the shop: offers products, and sees what is to be packed.
+	Role_ROLE_SHOP_STAFF Role = 11
 )
 
 // Enum value maps for Role.
 var (
 	Role_name = map[int32]string{
-		0: "ROLE_UNSPECIFIED",
-		1: "ROLE_CUSTOMER",
-		2: "ROLE_ADMIN",
-		3: "ROLE_SERVICE",
-		4: "ROLE_DRIVER",
-		5: "ROLE_MANAGER",
-		6: "ROLE_COURIER",
+		0:  "ROLE_UNSPECIFIED",
+		1:  "ROLE_CUSTOMER",
+		2:  "ROLE_ADMIN",
+		3:  "ROLE_SERVICE",
+		4:  "ROLE_DRIVER",
+		5:  "ROLE_MANAGER",
+		6:  "ROLE_COURIER",
+		7:  "ROLE_CAR_STAFF",
+		8:  "ROLE_TAXI_STAFF",
+		9:  "ROLE_RESORT_STAFF",
+		10: "ROLE_BIKE_STAFF",
+		11: "ROLE_SHOP_STAFF",
 	}
 	Role_value = map[string]int32{
-		"ROLE_UNSPECIFIED": 0,
-		"ROLE_CUSTOMER":    1,
-		"ROLE_ADMIN":       2,
-		"ROLE_SERVICE":     3,
-		"ROLE_DRIVER":      4,
-		"ROLE_MANAGER":     5,
-		"ROLE_COURIER":     6,
+		"ROLE_UNSPECIFIED":  0,
+		"ROLE_CUSTOMER":     1,
+		"ROLE_ADMIN":        2,
+		"ROLE_SERVICE":      3,
+		"ROLE_DRIVER":       4,
+		"ROLE_MANAGER":      5,
+		"ROLE_COURIER":      6,
+		"ROLE_CAR_STAFF":    7,
+		"ROLE_TAXI_STAFF":   8,
+		"ROLE_RESORT_STAFF": 9,
+		"ROLE_BIKE_STAFF":   10,
+		"ROLE_SHOP_STAFF":   11,
 	}
 )
 
@@ -159,7 +179,7 @@ const (
 	PurchaseAction_PURCHASE_ACTION_UNSPECIFIED PurchaseAction = 0
 	// Requests it: the purchase was made, and is to be paid.
 	PurchaseAction_PURCHASE_ACTION_REQUEST PurchaseAction = 1
-	// Voids it, and refunds what was paid: the purchase was taken back.
+	// Voids it, and refunds what was paid, except for what the seller keeps: the purchase was taken back.
 	PurchaseAction_PURCHASE_ACTION_VOID PurchaseAction = 2
 	// Keeps the money: the customer wanted it back, but the purchase can't be taken back.
 	PurchaseAction_PURCHASE_ACTION_KEEP PurchaseAction = 3
@@ -212,8 +232,8 @@ func (PurchaseAction) EnumDescriptor() ([]byte, []int) {
 	return file_nadeuri_options_v1_options_proto_rawDescGZIP(), []int{2}
 }
 
-// What an event of a seller means for the payment of a purchase, and which of its fields say so. A field is given by its
-// path from the event, such as `reservation.price`.
+// What an event of a seller means for the payment of a purchase, and which of its fields say so. A field is given by
+// its path from the event, such as `reservation.price`.
 type PurchaseRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What `payment` does.
@@ -224,11 +244,13 @@ type PurchaseRule struct {
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// For `REQUEST`: the field with the amount, a `nadeuri.money.v1.Money` of more than 0.
 	Amount string `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
-	// For `REQUEST`: the text that comes back to the seller as `Payment.seller_reference`; a field stands in braces, as in
-	// `car/{reservation.car_id}`.
+	// For `REQUEST`: the text that comes back to the seller as `Payment.seller_reference`; a field stands in braces, as
+	// in `car/{reservation.car_id}`.
 	SellerReference string `protobuf:"bytes,5,opt,name=seller_reference,json=sellerReference,proto3" json:"seller_reference,omitempty"`
 	// For `REQUEST`, optional: the field that says whether what is paid for was used up before.
-	Used          string `protobuf:"bytes,6,opt,name=used,proto3" json:"used,omitempty"`
+	Used string `protobuf:"bytes,6,opt,name=used,proto3" json:"used,omitempty"`
+	// For `VOID`, optional: the field with what the seller keeps of a paid amount, a `nadeuri.money.v1.Money`.
+	Kept          string `protobuf:"bytes,7,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,7 +327,22 @@ func (x *PurchaseRule) GetUsed() string {
 	return ""
 }
 
+func (x *PurchaseRule) GetKept() string {
+	if x != nil {
+		return x.Kept
+	}
+	return ""
+}
+
 var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
+	{
+		ExtendedType:  (*descriptorpb.ServiceOptions)(nil),
+		ExtensionType: (*Role)(nil),
+		Field:         50008,
+		Name:          "nadeuri.options.v1.staff",
+		Tag:           "varint,50008,opt,name=staff,enum=nadeuri.options.v1.Role",
+		Filename:      "nadeuri/options/v1/options.proto",
+	},
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
 		ExtensionType: ([]Role)(nil),
@@ -364,16 +401,24 @@ var file_nadeuri_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	},
 }
 
+// Extension fields to descriptorpb.ServiceOptions.
+var (
+	// The staff of the line of business that the service belongs to; unset for services of all lines.
+	//
+	// optional nadeuri.options.v1.Role staff = 50008;
+	E_Staff = &file_nadeuri_options_v1_options_proto_extTypes[0]
+)
+
 // Extension fields to descriptorpb.MethodOptions.
 var (
 	// The roles that may call this RPC: any one of them suffices. Without roles, nobody may call it.
 	//
 	// repeated nadeuri.options.v1.Role roles = 50001;
-	E_Roles = &file_nadeuri_options_v1_options_proto_extTypes[0]
+	E_Roles = &file_nadeuri_options_v1_options_proto_extTypes[1]
 	// For RPCs of operators: the caller's deadline may be up to an hour, instead of the limit for RPCs of apps.
 	//
 	// optional bool long = 50003;
-	E_Long = &file_nadeuri_options_v1_options_proto_extTypes[1]
+	E_Long = &file_nadeuri_options_v1_options_proto_extTypes[2]
 )
 
 // Extension fields to descriptorpb.MessageOptions.
@@ -381,17 +426,17 @@ var (
 	// For events: only the chronicle subscribes to it, on purpose.
 	//
 	// optional bool final = 50002;
-	E_Final = &file_nadeuri_options_v1_options_proto_extTypes[2]
-	// For events of whoever sells something: what the event means for the payment of the purchase. `payment` subscribes to
-	// every event that has this option.
+	E_Final = &file_nadeuri_options_v1_options_proto_extTypes[3]
+	// For events of whoever sells something: what the event means for the payment of the purchase. `payment` subscribes
+	// to every event that has this option.
 	//
 	// optional nadeuri.options.v1.PurchaseRule purchase = 50004;
-	E_Purchase = &file_nadeuri_options_v1_options_proto_extTypes[3]
-	// For events that any context may publish. Every other event is published by the context of its package alone: consumers
-	// drop it if it comes from anybody else.
+	E_Purchase = &file_nadeuri_options_v1_options_proto_extTypes[4]
+	// For events that any context may publish. Every other event is published by the context of its package alone:
+	// consumers drop it if it comes from anybody else.
 	//
 	// optional bool open = 50006;
-	E_Open = &file_nadeuri_options_v1_options_proto_extTypes[4]
+	E_Open = &file_nadeuri_options_v1_options_proto_extTypes[5]
 )
 
 // Extension fields to descriptorpb.FieldOptions.
@@ -399,19 +444,19 @@ var (
 	// What the field tells about a person. An erasure clears it, in the events that are stored too.
 	//
 	// optional nadeuri.options.v1.Personal personal = 50005;
-	E_Personal = &file_nadeuri_options_v1_options_proto_extTypes[5]
+	E_Personal = &file_nadeuri_options_v1_options_proto_extTypes[6]
 	// The field is worth money to whoever reads it, such as a code that is redeemed. Every event that is published has it
 	// sealed: encrypted for the customer whom its message names. It is a secret, too (`debug_redact`).
 	//
 	// optional bool sealed = 50007;
-	E_Sealed = &file_nadeuri_options_v1_options_proto_extTypes[6]
+	E_Sealed = &file_nadeuri_options_v1_options_proto_extTypes[7]
 )
 
 var File_nadeuri_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	" nadeuri/options/v1/options.proto\x12\x12nadeuri.options.v1\x1a google/protobuf/descriptor.proto\"\xe3\x01\n" +
+	" nadeuri/options/v1/options.proto\x12\x12nadeuri.options.v1\x1a google/protobuf/descriptor.proto\"\xf7\x01\n" +
 	"\fPurchaseRule\x12:\n" +
 	"\x06action\x18\x01 \x01(\x0e2\".nadeuri.options.v1.PurchaseActionR\x06action\x12\x1f\n" +
 	"\vpurchase_id\x18\x02 \x01(\tR\n" +
@@ -420,7 +465,8 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"customerId\x12\x16\n" +
 	"\x06amount\x18\x04 \x01(\tR\x06amount\x12)\n" +
 	"\x10seller_reference\x18\x05 \x01(\tR\x0fsellerReference\x12\x12\n" +
-	"\x04used\x18\x06 \x01(\tR\x04used*\x86\x01\n" +
+	"\x04used\x18\x06 \x01(\tR\x04used\x12\x12\n" +
+	"\x04kept\x18\a \x01(\tR\x04kept*\xf0\x01\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_CUSTOMER\x10\x01\x12\x0e\n" +
@@ -429,7 +475,13 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\fROLE_SERVICE\x10\x03\x12\x0f\n" +
 	"\vROLE_DRIVER\x10\x04\x12\x10\n" +
 	"\fROLE_MANAGER\x10\x05\x12\x10\n" +
-	"\fROLE_COURIER\x10\x06*d\n" +
+	"\fROLE_COURIER\x10\x06\x12\x12\n" +
+	"\x0eROLE_CAR_STAFF\x10\a\x12\x13\n" +
+	"\x0fROLE_TAXI_STAFF\x10\b\x12\x15\n" +
+	"\x11ROLE_RESORT_STAFF\x10\t\x12\x13\n" +
+	"\x0fROLE_BIKE_STAFF\x10\n" +
+	"\x12\x13\n" +
+	"\x0fROLE_SHOP_STAFF\x10\v*d\n" +
 	"\bPersonal\x12\x18\n" +
 	"\x14PERSONAL_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11PERSONAL_CUSTOMER\x10\x01\x12\x12\n" +
@@ -440,7 +492,8 @@ const file_nadeuri_options_v1_options_proto_rawDesc = "" +
 	"\x17PURCHASE_ACTION_REQUEST\x10\x01\x12\x18\n" +
 	"\x14PURCHASE_ACTION_VOID\x10\x02\x12\x18\n" +
 	"\x14PURCHASE_ACTION_KEEP\x10\x03\x12\x1a\n" +
-	"\x16PURCHASE_ACTION_SETTLE\x10\x04:P\n" +
+	"\x16PURCHASE_ACTION_SETTLE\x10\x04:Q\n" +
+	"\x05staff\x12\x1f.google.protobuf.ServiceOptions\x18؆\x03 \x01(\x0e2\x18.nadeuri.options.v1.RoleR\x05staff:P\n" +
 	"\x05roles\x12\x1e.google.protobuf.MethodOptions\x18ц\x03 \x03(\x0e2\x18.nadeuri.options.v1.RoleR\x05roles:4\n" +
 	"\x04long\x12\x1e.google.protobuf.MethodOptions\x18ӆ\x03 \x01(\bR\x04long:7\n" +
 	"\x05final\x12\x1f.google.protobuf.MessageOptions\x18҆\x03 \x01(\bR\x05final:_\n" +
@@ -469,26 +522,29 @@ var file_nadeuri_options_v1_options_proto_goTypes = []any{
 	(Personal)(0),                       // 1: nadeuri.options.v1.Personal
 	(PurchaseAction)(0),                 // 2: nadeuri.options.v1.PurchaseAction
 	(*PurchaseRule)(nil),                // 3: nadeuri.options.v1.PurchaseRule
-	(*descriptorpb.MethodOptions)(nil),  // 4: google.protobuf.MethodOptions
-	(*descriptorpb.MessageOptions)(nil), // 5: google.protobuf.MessageOptions
-	(*descriptorpb.FieldOptions)(nil),   // 6: google.protobuf.FieldOptions
+	(*descriptorpb.ServiceOptions)(nil), // 4: google.protobuf.ServiceOptions
+	(*descriptorpb.MethodOptions)(nil),  // 5: google.protobuf.MethodOptions
+	(*descriptorpb.MessageOptions)(nil), // 6: google.protobuf.MessageOptions
+	(*descriptorpb.FieldOptions)(nil),   // 7: google.protobuf.FieldOptions
 }
 var file_nadeuri_options_v1_options_proto_depIdxs = []int32{
 	2,  // 0: nadeuri.options.v1.PurchaseRule.action:type_name -> nadeuri.options.v1.PurchaseAction
-	4,  // 1: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
-	4,  // 2: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
-	5,  // 3: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
-	5,  // 4: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
-	5,  // 5: nadeuri.options.v1.open:extendee -> google.protobuf.MessageOptions
-	6,  // 6: nadeuri.options.v1.personal:extendee -> google.protobuf.FieldOptions
-	6,  // 7: nadeuri.options.v1.sealed:extendee -> google.protobuf.FieldOptions
-	0,  // 8: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
-	3,  // 9: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
-	1,  // 10: nadeuri.options.v1.personal:type_name -> nadeuri.options.v1.Personal
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	8,  // [8:11] is the sub-list for extension type_name
-	1,  // [1:8] is the sub-list for extension extendee
+	4,  // 1: nadeuri.options.v1.staff:extendee -> google.protobuf.ServiceOptions
+	5,  // 2: nadeuri.options.v1.roles:extendee -> google.protobuf.MethodOptions
+	5,  // 3: nadeuri.options.v1.long:extendee -> google.protobuf.MethodOptions
+	6,  // 4: nadeuri.options.v1.final:extendee -> google.protobuf.MessageOptions
+	6,  // 5: nadeuri.options.v1.purchase:extendee -> google.protobuf.MessageOptions
+	6,  // 6: nadeuri.options.v1.open:extendee -> google.protobuf.MessageOptions
+	7,  // 7: nadeuri.options.v1.personal:extendee -> google.protobuf.FieldOptions
+	7,  // 8: nadeuri.options.v1.sealed:extendee -> google.protobuf.FieldOptions
+	0,  // 9: nadeuri.options.v1.staff:type_name -> nadeuri.options.v1.Role
+	0,  // 10: nadeuri.options.v1.roles:type_name -> nadeuri.options.v1.Role
+	3,  // 11: nadeuri.options.v1.purchase:type_name -> nadeuri.options.v1.PurchaseRule
+	1,  // 12: nadeuri.options.v1.personal:type_name -> nadeuri.options.v1.Personal
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	9,  // [9:13] is the sub-list for extension type_name
+	1,  // [1:9] is the sub-list for extension extendee
 	0,  // [0:1] is the sub-list for field type_name
 }
 
@@ -504,7 +560,7 @@ func file_nadeuri_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_options_v1_options_proto_rawDesc), len(file_nadeuri_options_v1_options_proto_rawDesc)),
 			NumEnums:      3,
 			NumMessages:   1,
-			NumExtensions: 7,
+			NumExtensions: 8,
 			NumServices:   0,
 		},
 		GoTypes:           file_nadeuri_options_v1_options_proto_goTypes,

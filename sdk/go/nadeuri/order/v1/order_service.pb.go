@@ -9,6 +9,7 @@
 package orderv1
 
 import (
+	v11 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/money/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -115,6 +116,8 @@ const (
 	CancellationCause_CANCELLATION_CAUSE_PAYMENT CancellationCause = 2
 	// There was not enough of the product left.
 	CancellationCause_CANCELLATION_CAUSE_OUT_OF_STOCK CancellationCause = 3
+	// Staff cancelled it.
+	CancellationCause_CANCELLATION_CAUSE_STAFF CancellationCause = 4
 )
 
 // Enum value maps for CancellationCause.
@@ -124,12 +127,14 @@ var (
 		1: "CANCELLATION_CAUSE_CUSTOMER",
 		2: "CANCELLATION_CAUSE_PAYMENT",
 		3: "CANCELLATION_CAUSE_OUT_OF_STOCK",
+		4: "CANCELLATION_CAUSE_STAFF",
 	}
 	CancellationCause_value = map[string]int32{
 		"CANCELLATION_CAUSE_UNSPECIFIED":  0,
 		"CANCELLATION_CAUSE_CUSTOMER":     1,
 		"CANCELLATION_CAUSE_PAYMENT":      2,
 		"CANCELLATION_CAUSE_OUT_OF_STOCK": 3,
+		"CANCELLATION_CAUSE_STAFF":        4,
 	}
 )
 
@@ -188,7 +193,9 @@ type Order struct {
 	// Output only. When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Output only. While `DRAFT`: when it lapses unless it is paid by then.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Output only. What staff did about it last.
+	Intervention  *v11.Intervention `protobuf:"bytes,14,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,6 +317,13 @@ func (x *Order) GetUpdateTime() *timestamppb.Timestamp {
 func (x *Order) GetExpireTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *Order) GetIntervention() *v11.Intervention {
+	if x != nil {
+		return x.Intervention
 	}
 	return nil
 }
@@ -457,7 +471,9 @@ type CancelOrderRequest struct {
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
-	OrderId       string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Required from staff, 1 to 200 characters: why they cancel it. Ignored from the customer.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -502,6 +518,13 @@ func (x *CancelOrderRequest) GetRequestId() string {
 func (x *CancelOrderRequest) GetOrderId() string {
 	if x != nil {
 		return x.OrderId
+	}
+	return ""
+}
+
+func (x *CancelOrderRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -767,7 +790,7 @@ var File_nadeuri_order_v1_order_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"\n" +
-	"$nadeuri/order/v1/order_service.proto\x12\x10nadeuri.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xd4\x04\n" +
+	"$nadeuri/order/v1/order_service.proto\x12\x10nadeuri.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\x9f\x05\n" +
 	"\x05Order\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12%\n" +
 	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
@@ -788,7 +811,8 @@ const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vexpire_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xf4\x01\n" +
+	"expireTime\x12I\n" +
+	"\fintervention\x18\x0e \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"\xf4\x01\n" +
 	"\x12CreateOrderRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1d\n" +
@@ -799,11 +823,12 @@ const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"\x0epayment_method\x18\x05 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\x12>\n" +
 	"\x0eexpected_price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"D\n" +
 	"\x13CreateOrderResponse\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"N\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\"f\n" +
 	"\x12CancelOrderRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
-	"\border_id\x18\x02 \x01(\tR\aorderId\"D\n" +
+	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"D\n" +
 	"\x13CancelOrderResponse\x12-\n" +
 	"\x05order\x18\x01 \x01(\v2\x17.nadeuri.order.v1.OrderR\x05order\",\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
@@ -828,18 +853,22 @@ const file_nadeuri_order_v1_order_service_proto_rawDesc = "" +
 	"\x16ORDER_STATE_DELIVERING\x10\x05\x12\x19\n" +
 	"\x15ORDER_STATE_DELIVERED\x10\x06\x12\x1a\n" +
 	"\x16ORDER_STATE_CANCELLING\x10\a\x12\x19\n" +
-	"\x15ORDER_STATE_CANCELLED\x10\b*\x9d\x01\n" +
+	"\x15ORDER_STATE_CANCELLED\x10\b*\xbb\x01\n" +
 	"\x11CancellationCause\x12\"\n" +
 	"\x1eCANCELLATION_CAUSE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCANCELLATION_CAUSE_CUSTOMER\x10\x01\x12\x1e\n" +
 	"\x1aCANCELLATION_CAUSE_PAYMENT\x10\x02\x12#\n" +
-	"\x1fCANCELLATION_CAUSE_OUT_OF_STOCK\x10\x032\x9c\x03\n" +
+	"\x1fCANCELLATION_CAUSE_OUT_OF_STOCK\x10\x03\x12\x1c\n" +
+	"\x18CANCELLATION_CAUSE_STAFF\x10\x042\xa6\x03\n" +
 	"\fOrderService\x12d\n" +
-	"\vCreateOrder\x12$.nadeuri.order.v1.CreateOrderRequest\x1a%.nadeuri.order.v1.CreateOrderResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12d\n" +
-	"\vCancelOrder\x12$.nadeuri.order.v1.CancelOrderRequest\x1a%.nadeuri.order.v1.CancelOrderResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12\\\n" +
-	"\bGetOrder\x12!.nadeuri.order.v1.GetOrderRequest\x1a\".nadeuri.order.v1.GetOrderResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12b\n" +
+	"\vCreateOrder\x12$.nadeuri.order.v1.CreateOrderRequest\x1a%.nadeuri.order.v1.CreateOrderResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12f\n" +
+	"\vCancelOrder\x12$.nadeuri.order.v1.CancelOrderRequest\x1a%.nadeuri.order.v1.CancelOrderResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\v\x02\x90\x02\x02\x12]\n" +
+	"\bGetOrder\x12!.nadeuri.order.v1.GetOrderRequest\x1a\".nadeuri.order.v1.GetOrderResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\v\x02\x90\x02\x01\x12c\n" +
 	"\n" +
-	"ListOrders\x12#.nadeuri.order.v1.ListOrdersRequest\x1a$.nadeuri.order.v1.ListOrdersResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01B\xc0\x01\n" +
+	"ListOrders\x12#.nadeuri.order.v1.ListOrdersRequest\x1a$.nadeuri.order.v1.ListOrdersResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\v\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\vB\xc0\x01\n" +
 	"\x14com.nadeuri.order.v1B\x11OrderServiceProtoP\x01Z3example.com/nadeuri/sdk/go/nadeuri/order/v1;orderv1\xa2\x02\x03NOX\xaa\x02\x10Nadeuri.Order.V1\xca\x02\x10Nadeuri\\Order\\V1\xe2\x02\x1cNadeuri\\Order\\V1\\GPBMetadata\xea\x02\x12Nadeuri::Order::V1b\x06proto3"
 
 var (
@@ -870,6 +899,7 @@ var file_nadeuri_order_v1_order_service_proto_goTypes = []any{
 	(*ListOrdersResponse)(nil),    // 10: nadeuri.order.v1.ListOrdersResponse
 	(*v1.Money)(nil),              // 11: nadeuri.money.v1.Money
 	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*v11.Intervention)(nil),      // 13: nadeuri.intervention.v1.Intervention
 }
 var file_nadeuri_order_v1_order_service_proto_depIdxs = []int32{
 	11, // 0: nadeuri.order.v1.Order.price:type_name -> nadeuri.money.v1.Money
@@ -878,25 +908,26 @@ var file_nadeuri_order_v1_order_service_proto_depIdxs = []int32{
 	12, // 3: nadeuri.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
 	12, // 4: nadeuri.order.v1.Order.update_time:type_name -> google.protobuf.Timestamp
 	12, // 5: nadeuri.order.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
-	11, // 6: nadeuri.order.v1.CreateOrderRequest.expected_price:type_name -> nadeuri.money.v1.Money
-	2,  // 7: nadeuri.order.v1.CreateOrderResponse.order:type_name -> nadeuri.order.v1.Order
-	2,  // 8: nadeuri.order.v1.CancelOrderResponse.order:type_name -> nadeuri.order.v1.Order
-	2,  // 9: nadeuri.order.v1.GetOrderResponse.order:type_name -> nadeuri.order.v1.Order
-	0,  // 10: nadeuri.order.v1.ListOrdersRequest.state:type_name -> nadeuri.order.v1.OrderState
-	2,  // 11: nadeuri.order.v1.ListOrdersResponse.orders:type_name -> nadeuri.order.v1.Order
-	3,  // 12: nadeuri.order.v1.OrderService.CreateOrder:input_type -> nadeuri.order.v1.CreateOrderRequest
-	5,  // 13: nadeuri.order.v1.OrderService.CancelOrder:input_type -> nadeuri.order.v1.CancelOrderRequest
-	7,  // 14: nadeuri.order.v1.OrderService.GetOrder:input_type -> nadeuri.order.v1.GetOrderRequest
-	9,  // 15: nadeuri.order.v1.OrderService.ListOrders:input_type -> nadeuri.order.v1.ListOrdersRequest
-	4,  // 16: nadeuri.order.v1.OrderService.CreateOrder:output_type -> nadeuri.order.v1.CreateOrderResponse
-	6,  // 17: nadeuri.order.v1.OrderService.CancelOrder:output_type -> nadeuri.order.v1.CancelOrderResponse
-	8,  // 18: nadeuri.order.v1.OrderService.GetOrder:output_type -> nadeuri.order.v1.GetOrderResponse
-	10, // 19: nadeuri.order.v1.OrderService.ListOrders:output_type -> nadeuri.order.v1.ListOrdersResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	13, // 6: nadeuri.order.v1.Order.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	11, // 7: nadeuri.order.v1.CreateOrderRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	2,  // 8: nadeuri.order.v1.CreateOrderResponse.order:type_name -> nadeuri.order.v1.Order
+	2,  // 9: nadeuri.order.v1.CancelOrderResponse.order:type_name -> nadeuri.order.v1.Order
+	2,  // 10: nadeuri.order.v1.GetOrderResponse.order:type_name -> nadeuri.order.v1.Order
+	0,  // 11: nadeuri.order.v1.ListOrdersRequest.state:type_name -> nadeuri.order.v1.OrderState
+	2,  // 12: nadeuri.order.v1.ListOrdersResponse.orders:type_name -> nadeuri.order.v1.Order
+	3,  // 13: nadeuri.order.v1.OrderService.CreateOrder:input_type -> nadeuri.order.v1.CreateOrderRequest
+	5,  // 14: nadeuri.order.v1.OrderService.CancelOrder:input_type -> nadeuri.order.v1.CancelOrderRequest
+	7,  // 15: nadeuri.order.v1.OrderService.GetOrder:input_type -> nadeuri.order.v1.GetOrderRequest
+	9,  // 16: nadeuri.order.v1.OrderService.ListOrders:input_type -> nadeuri.order.v1.ListOrdersRequest
+	4,  // 17: nadeuri.order.v1.OrderService.CreateOrder:output_type -> nadeuri.order.v1.CreateOrderResponse
+	6,  // 18: nadeuri.order.v1.OrderService.CancelOrder:output_type -> nadeuri.order.v1.CancelOrderResponse
+	8,  // 19: nadeuri.order.v1.OrderService.GetOrder:output_type -> nadeuri.order.v1.GetOrderResponse
+	10, // 20: nadeuri.order.v1.OrderService.ListOrders:output_type -> nadeuri.order.v1.ListOrdersResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_order_v1_order_service_proto_init() }

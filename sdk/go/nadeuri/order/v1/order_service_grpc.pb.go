@@ -40,14 +40,16 @@ type OrderServiceClient interface {
 	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PRICE_CHANGED` if it is
 	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay
 	// while it is being charged with another card, with `PAYMENT_CANCELLED` if the customer cancelled the payment, or
-	// with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
-	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.
-	// In these cases there is no order yet. For a while (a setting, half an hour by default) the customer can charge the
-	// payment through `payment`, also with another card, or repeat this request with the same request id, which never
-	// charges twice. Once it is paid, the order exists.
+	// with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (a later payment is refunded);
+	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken now, `ABORTED` with
+	// `PAYMENT_PENDING` and a retry delay if the processor did not answer. In these cases there is no order yet. For a
+	// while (a setting, half an hour by default) the customer can charge the payment through `payment`, also with another
+	// card, or repeat this request with the same request id, which never charges twice. Once it is paid, the order
+	// exists.
 	CreateOrder(ctx context.Context, in *CreateOrderRequest, opts ...grpc.CallOption) (*CreateOrderResponse, error)
 	// Cancels an order whose delivery has not started, and refunds it. If the delivery is being prepared, the order is
-	// `CANCELLING` until `delivery` decides; a message reports the result. Cancelling it again changes nothing.
+	// `CANCELLING` until `delivery` decides; a message reports the result. Cancelling it again changes nothing. Staff may
+	// cancel it in the customer's place.
 	//
 	// Returns `NOT_FOUND` if there is no such order, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `DELIVERY_STARTED` or `ORDER_DELIVERED`.
@@ -56,7 +58,7 @@ type OrderServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if there is no such order, it is not paid, or it is another customer's.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
-	// Lists the caller's orders, newest first; an admin's call lists everyone's.
+	// Lists the caller's orders, newest first; a call of staff lists everyone's.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
 }
 
@@ -121,14 +123,16 @@ type OrderServiceServer interface {
 	// `FAILED_PRECONDITION` with `PRICE_TOO_HIGH` if the price exceeds the largest amount, with `PRICE_CHANGED` if it is
 	// not `expected_price`, with `PAYMENT_REFUSED` if the processor declined, with `PAYMENT_PROCESSING` and a retry delay
 	// while it is being charged with another card, with `PAYMENT_CANCELLED` if the customer cancelled the payment, or
-	// with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (a later payment is refunded); `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay
-	// if payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` and a retry delay if the processor did not answer.
-	// In these cases there is no order yet. For a while (a setting, half an hour by default) the customer can charge the
-	// payment through `payment`, also with another card, or repeat this request with the same request id, which never
-	// charges twice. Once it is paid, the order exists.
+	// with `ORDER_LAPSED` if it was not paid in time, or its payment was cancelled before (a later payment is refunded);
+	// `UNAVAILABLE` with `PAYMENT_AWAY` and a retry delay if payments can't be taken now, `ABORTED` with
+	// `PAYMENT_PENDING` and a retry delay if the processor did not answer. In these cases there is no order yet. For a
+	// while (a setting, half an hour by default) the customer can charge the payment through `payment`, also with another
+	// card, or repeat this request with the same request id, which never charges twice. Once it is paid, the order
+	// exists.
 	CreateOrder(context.Context, *CreateOrderRequest) (*CreateOrderResponse, error)
 	// Cancels an order whose delivery has not started, and refunds it. If the delivery is being prepared, the order is
-	// `CANCELLING` until `delivery` decides; a message reports the result. Cancelling it again changes nothing.
+	// `CANCELLING` until `delivery` decides; a message reports the result. Cancelling it again changes nothing. Staff may
+	// cancel it in the customer's place.
 	//
 	// Returns `NOT_FOUND` if there is no such order, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `DELIVERY_STARTED` or `ORDER_DELIVERED`.
@@ -137,7 +141,7 @@ type OrderServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if there is no such order, it is not paid, or it is another customer's.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
-	// Lists the caller's orders, newest first; an admin's call lists everyone's.
+	// Lists the caller's orders, newest first; a call of staff lists everyone's.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }

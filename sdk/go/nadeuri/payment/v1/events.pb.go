@@ -7,6 +7,7 @@
 package paymentv1
 
 import (
+	v1 "example.com/nadeuri/sdk/go/nadeuri/money/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -252,7 +253,99 @@ func (x *PaymentCancellationRefused) GetPayment() *Payment {
 	return nil
 }
 
-// The payment is cancelled: no money was taken, or it was refunded.
+// The processor did not answer yet, to a charge or a refund; it is asked again.
+type PaymentDelayed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment, `CHARGING` or `REFUNDING`.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentDelayed) Reset() {
+	*x = PaymentDelayed{}
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentDelayed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentDelayed) ProtoMessage() {}
+
+func (x *PaymentDelayed) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentDelayed.ProtoReflect.Descriptor instead.
+func (*PaymentDelayed) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PaymentDelayed) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// Staff refunded a part of what was paid.
+type PaymentRefunded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment, `APPROVED` or `SETTLED`, with what was refunded so far.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentRefunded) Reset() {
+	*x = PaymentRefunded{}
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentRefunded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentRefunded) ProtoMessage() {}
+
+func (x *PaymentRefunded) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentRefunded.ProtoReflect.Descriptor instead.
+func (*PaymentRefunded) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PaymentRefunded) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// The payment is cancelled: no money was taken, or it was refunded, except for what the seller keeps.
 type PaymentCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment, `CANCELLED`.
@@ -263,7 +356,7 @@ type PaymentCancelled struct {
 
 func (x *PaymentCancelled) Reset() {
 	*x = PaymentCancelled{}
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[5]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +368,7 @@ func (x *PaymentCancelled) String() string {
 func (*PaymentCancelled) ProtoMessage() {}
 
 func (x *PaymentCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[5]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +381,7 @@ func (x *PaymentCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCancelled.ProtoReflect.Descriptor instead.
 func (*PaymentCancelled) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PaymentCancelled) GetPayment() *Payment {
@@ -309,7 +402,7 @@ type PaymentSettled struct {
 
 func (x *PaymentSettled) Reset() {
 	*x = PaymentSettled{}
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[6]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -321,7 +414,7 @@ func (x *PaymentSettled) String() string {
 func (*PaymentSettled) ProtoMessage() {}
 
 func (x *PaymentSettled) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[6]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -334,7 +427,7 @@ func (x *PaymentSettled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentSettled.ProtoReflect.Descriptor instead.
 func (*PaymentSettled) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PaymentSettled) GetPayment() *Payment {
@@ -344,9 +437,9 @@ func (x *PaymentSettled) GetPayment() *Payment {
 	return nil
 }
 
-// A purchase was made, and is to be paid. Any context that sells something may publish this event and the three after it,
-// as part of the flow whose id is that of the purchase; the publisher becomes the `seller` of the payment. A context whose
-// own events have the option `nadeuri.options.v1.purchase` needs none of them.
+// A purchase was made, and is to be paid. Any context that sells something may publish this event and the three after
+// it, as part of the flow whose id is that of the purchase; the publisher becomes the `seller` of the payment. A
+// context whose own events have the option `nadeuri.options.v1.purchase` needs none of them.
 type PurchaseMade struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The purchase.
@@ -357,7 +450,7 @@ type PurchaseMade struct {
 
 func (x *PurchaseMade) Reset() {
 	*x = PurchaseMade{}
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[7]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -369,7 +462,7 @@ func (x *PurchaseMade) String() string {
 func (*PurchaseMade) ProtoMessage() {}
 
 func (x *PurchaseMade) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[7]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -382,7 +475,7 @@ func (x *PurchaseMade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurchaseMade.ProtoReflect.Descriptor instead.
 func (*PurchaseMade) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PurchaseMade) GetPurchase() *Purchase {
@@ -392,19 +485,21 @@ func (x *PurchaseMade) GetPurchase() *Purchase {
 	return nil
 }
 
-// The seller took a purchase back: its payment is void, and what was paid is refunded. This event and the two after it have
-// an effect only if they come from the seller of the payment.
+// The seller took a purchase back: its payment is void, and what was paid is refunded. This event and the two after it
+// have an effect only if they come from the seller of the payment.
 type PurchaseVoided struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A UUID.
-	PurchaseId    string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
+	PurchaseId string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
+	// Optional. What the seller keeps of a paid amount; nothing if absent.
+	Kept          *v1.Money `protobuf:"bytes,2,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PurchaseVoided) Reset() {
 	*x = PurchaseVoided{}
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[8]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +511,7 @@ func (x *PurchaseVoided) String() string {
 func (*PurchaseVoided) ProtoMessage() {}
 
 func (x *PurchaseVoided) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[8]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +524,7 @@ func (x *PurchaseVoided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurchaseVoided.ProtoReflect.Descriptor instead.
 func (*PurchaseVoided) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PurchaseVoided) GetPurchaseId() string {
@@ -437,6 +532,13 @@ func (x *PurchaseVoided) GetPurchaseId() string {
 		return x.PurchaseId
 	}
 	return ""
+}
+
+func (x *PurchaseVoided) GetKept() *v1.Money {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
 }
 
 // The customer wanted the money back, and the seller can't take the purchase back: the money stays.
@@ -450,7 +552,7 @@ type PurchaseKept struct {
 
 func (x *PurchaseKept) Reset() {
 	*x = PurchaseKept{}
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[9]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +564,7 @@ func (x *PurchaseKept) String() string {
 func (*PurchaseKept) ProtoMessage() {}
 
 func (x *PurchaseKept) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[9]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +577,7 @@ func (x *PurchaseKept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurchaseKept.ProtoReflect.Descriptor instead.
 func (*PurchaseKept) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PurchaseKept) GetPurchaseId() string {
@@ -496,7 +598,7 @@ type PurchaseUsed struct {
 
 func (x *PurchaseUsed) Reset() {
 	*x = PurchaseUsed{}
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[10]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -508,7 +610,7 @@ func (x *PurchaseUsed) String() string {
 func (*PurchaseUsed) ProtoMessage() {}
 
 func (x *PurchaseUsed) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[10]
+	mi := &file_nadeuri_payment_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -521,7 +623,7 @@ func (x *PurchaseUsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurchaseUsed.ProtoReflect.Descriptor instead.
 func (*PurchaseUsed) Descriptor() ([]byte, []int) {
-	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_nadeuri_payment_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PurchaseUsed) GetPurchaseId() string {
@@ -535,7 +637,7 @@ var File_nadeuri_payment_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_payment_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1fnadeuri/payment/v1/events.proto\x12\x12nadeuri.payment.v1\x1a nadeuri/options/v1/options.proto\x1a(nadeuri/payment/v1/payment_service.proto\"I\n" +
+	"\x1fnadeuri/payment/v1/events.proto\x12\x12nadeuri.payment.v1\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a(nadeuri/payment/v1/payment_service.proto\"I\n" +
 	"\x10PaymentRequested\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"H\n" +
 	"\x0fPaymentApproved\x125\n" +
@@ -545,16 +647,21 @@ const file_nadeuri_payment_v1_events_proto_rawDesc = "" +
 	"\x1cPaymentCancellationRequested\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"S\n" +
 	"\x1aPaymentCancellationRefused\x125\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"G\n" +
+	"\x0ePaymentDelayed\x125\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"H\n" +
+	"\x0fPaymentRefunded\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"I\n" +
 	"\x10PaymentCancelled\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"G\n" +
 	"\x0ePaymentSettled\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"\xbd\x01\n" +
 	"\fPurchaseMade\x128\n" +
-	"\bpurchase\x18\x01 \x01(\v2\x1c.nadeuri.payment.v1.PurchaseR\bpurchase:s\xa2\xb5\x18k\b\x01\x12\x14purchase.purchase_id\x1a\x14purchase.customer_id\"\x0fpurchase.amount*\x1b{purchase.seller_reference}2\rpurchase.used\xb0\xb5\x18\x01\"J\n" +
+	"\bpurchase\x18\x01 \x01(\v2\x1c.nadeuri.payment.v1.PurchaseR\bpurchase:s\xa2\xb5\x18k\b\x01\x12\x14purchase.purchase_id\x1a\x14purchase.customer_id\"\x0fpurchase.amount*\x1b{purchase.seller_reference}2\rpurchase.used\xb0\xb5\x18\x01\"}\n" +
 	"\x0ePurchaseVoided\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
-	"purchaseId:\x17\xa2\xb5\x18\x0f\b\x02\x12\vpurchase_id\xb0\xb5\x18\x01\"H\n" +
+	"purchaseId\x12+\n" +
+	"\x04kept\x18\x02 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x04kept:\x1d\xa2\xb5\x18\x15\b\x02\x12\vpurchase_id:\x04kept\xb0\xb5\x18\x01\"H\n" +
 	"\fPurchaseKept\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
 	"purchaseId:\x17\xa2\xb5\x18\x0f\b\x03\x12\vpurchase_id\xb0\xb5\x18\x01\"H\n" +
@@ -575,36 +682,42 @@ func file_nadeuri_payment_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_payment_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_payment_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_nadeuri_payment_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_nadeuri_payment_v1_events_proto_goTypes = []any{
 	(*PaymentRequested)(nil),             // 0: nadeuri.payment.v1.PaymentRequested
 	(*PaymentApproved)(nil),              // 1: nadeuri.payment.v1.PaymentApproved
 	(*PaymentRefused)(nil),               // 2: nadeuri.payment.v1.PaymentRefused
 	(*PaymentCancellationRequested)(nil), // 3: nadeuri.payment.v1.PaymentCancellationRequested
 	(*PaymentCancellationRefused)(nil),   // 4: nadeuri.payment.v1.PaymentCancellationRefused
-	(*PaymentCancelled)(nil),             // 5: nadeuri.payment.v1.PaymentCancelled
-	(*PaymentSettled)(nil),               // 6: nadeuri.payment.v1.PaymentSettled
-	(*PurchaseMade)(nil),                 // 7: nadeuri.payment.v1.PurchaseMade
-	(*PurchaseVoided)(nil),               // 8: nadeuri.payment.v1.PurchaseVoided
-	(*PurchaseKept)(nil),                 // 9: nadeuri.payment.v1.PurchaseKept
-	(*PurchaseUsed)(nil),                 // 10: nadeuri.payment.v1.PurchaseUsed
-	(*Payment)(nil),                      // 11: nadeuri.payment.v1.Payment
-	(*Purchase)(nil),                     // 12: nadeuri.payment.v1.Purchase
+	(*PaymentDelayed)(nil),               // 5: nadeuri.payment.v1.PaymentDelayed
+	(*PaymentRefunded)(nil),              // 6: nadeuri.payment.v1.PaymentRefunded
+	(*PaymentCancelled)(nil),             // 7: nadeuri.payment.v1.PaymentCancelled
+	(*PaymentSettled)(nil),               // 8: nadeuri.payment.v1.PaymentSettled
+	(*PurchaseMade)(nil),                 // 9: nadeuri.payment.v1.PurchaseMade
+	(*PurchaseVoided)(nil),               // 10: nadeuri.payment.v1.PurchaseVoided
+	(*PurchaseKept)(nil),                 // 11: nadeuri.payment.v1.PurchaseKept
+	(*PurchaseUsed)(nil),                 // 12: nadeuri.payment.v1.PurchaseUsed
+	(*Payment)(nil),                      // 13: nadeuri.payment.v1.Payment
+	(*Purchase)(nil),                     // 14: nadeuri.payment.v1.Purchase
+	(*v1.Money)(nil),                     // 15: nadeuri.money.v1.Money
 }
 var file_nadeuri_payment_v1_events_proto_depIdxs = []int32{
-	11, // 0: nadeuri.payment.v1.PaymentRequested.payment:type_name -> nadeuri.payment.v1.Payment
-	11, // 1: nadeuri.payment.v1.PaymentApproved.payment:type_name -> nadeuri.payment.v1.Payment
-	11, // 2: nadeuri.payment.v1.PaymentRefused.payment:type_name -> nadeuri.payment.v1.Payment
-	11, // 3: nadeuri.payment.v1.PaymentCancellationRequested.payment:type_name -> nadeuri.payment.v1.Payment
-	11, // 4: nadeuri.payment.v1.PaymentCancellationRefused.payment:type_name -> nadeuri.payment.v1.Payment
-	11, // 5: nadeuri.payment.v1.PaymentCancelled.payment:type_name -> nadeuri.payment.v1.Payment
-	11, // 6: nadeuri.payment.v1.PaymentSettled.payment:type_name -> nadeuri.payment.v1.Payment
-	12, // 7: nadeuri.payment.v1.PurchaseMade.purchase:type_name -> nadeuri.payment.v1.Purchase
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	13, // 0: nadeuri.payment.v1.PaymentRequested.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 1: nadeuri.payment.v1.PaymentApproved.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 2: nadeuri.payment.v1.PaymentRefused.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 3: nadeuri.payment.v1.PaymentCancellationRequested.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 4: nadeuri.payment.v1.PaymentCancellationRefused.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 5: nadeuri.payment.v1.PaymentDelayed.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 6: nadeuri.payment.v1.PaymentRefunded.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 7: nadeuri.payment.v1.PaymentCancelled.payment:type_name -> nadeuri.payment.v1.Payment
+	13, // 8: nadeuri.payment.v1.PaymentSettled.payment:type_name -> nadeuri.payment.v1.Payment
+	14, // 9: nadeuri.payment.v1.PurchaseMade.purchase:type_name -> nadeuri.payment.v1.Purchase
+	15, // 10: nadeuri.payment.v1.PurchaseVoided.kept:type_name -> nadeuri.money.v1.Money
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_payment_v1_events_proto_init() }
@@ -619,7 +732,7 @@ func file_nadeuri_payment_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_payment_v1_events_proto_rawDesc), len(file_nadeuri_payment_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,7 @@
 package paymentv1
 
 import (
+	v11 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/money/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -44,7 +45,7 @@ const (
 	PaymentState_PAYMENT_STATE_CANCELLING PaymentState = 5
 	// The refund is in progress.
 	PaymentState_PAYMENT_STATE_REFUNDING PaymentState = 6
-	// Final. No money was taken, or it was refunded (`refunded`).
+	// Final. No money was taken, or it was refunded (`refunded`), except for what the seller keeps.
 	PaymentState_PAYMENT_STATE_CANCELLED PaymentState = 7
 	// Final. The purchase was consumed: there is no refund any more.
 	PaymentState_PAYMENT_STATE_SETTLED PaymentState = 8
@@ -118,7 +119,7 @@ type Payment struct {
 	State PaymentState `protobuf:"varint,5,opt,name=state,proto3,enum=nadeuri.payment.v1.PaymentState" json:"state,omitempty"`
 	// Output only. Why the processor refused, as a text for people; empty unless `REFUSED`.
 	Refusal string `protobuf:"bytes,6,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	// Output only. True if the payment was refunded.
+	// Output only. True if the payment was cancelled and money went back.
 	Refunded bool `protobuf:"varint,7,opt,name=refunded,proto3" json:"refunded,omitempty"`
 	// Output only. When it was requested.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -131,9 +132,13 @@ type Payment struct {
 	// and is settled as soon as it is approved.
 	Used bool `protobuf:"varint,11,opt,name=used,proto3" json:"used,omitempty"`
 	// Output only. The context that sold the purchase, such as `rental`: the source of the event, or the caller of
-	// `CollectPayment`, that asked for the payment. Empty in payments of before there was this field, which are told apart by
-	// what stands before the slash in `seller_reference`: `car`, `taxi`, `stay`, `order` or `deposit`.
-	Seller        string `protobuf:"bytes,12,opt,name=seller,proto3" json:"seller,omitempty"`
+	// `CollectPayment`, that asked for the payment. Empty in payments of before there was this field, which are told
+	// apart by what stands before the slash in `seller_reference`: `car`, `taxi`, `stay`, `order` or `deposit`.
+	Seller string `protobuf:"bytes,12,opt,name=seller,proto3" json:"seller,omitempty"`
+	// Output only. What went back so far; absent while nothing did.
+	RefundedAmount *v1.Money `protobuf:"bytes,13,opt,name=refunded_amount,json=refundedAmount,proto3" json:"refunded_amount,omitempty"`
+	// Output only. What staff did about it last.
+	Intervention  *v11.Intervention `protobuf:"bytes,14,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +255,20 @@ func (x *Payment) GetSeller() string {
 		return x.Seller
 	}
 	return ""
+}
+
+func (x *Payment) GetRefundedAmount() *v1.Money {
+	if x != nil {
+		return x.RefundedAmount
+	}
+	return nil
+}
+
+func (x *Payment) GetIntervention() *v11.Intervention {
+	if x != nil {
+		return x.Intervention
+	}
+	return nil
 }
 
 // What a context that sells something wants to be paid for.
@@ -904,11 +923,130 @@ func (x *CancelPaymentResponse) GetPayment() *Payment {
 	return nil
 }
 
+// The request of `RefundPayment`.
+type RefundPaymentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. A UUID.
+	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// Required. How much; more than 0, in the currency of the payment.
+	Amount *v1.Money `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Required. Why, 1 to 200 characters.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundPaymentRequest) Reset() {
+	*x = RefundPaymentRequest{}
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundPaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundPaymentRequest) ProtoMessage() {}
+
+func (x *RefundPaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundPaymentRequest.ProtoReflect.Descriptor instead.
+func (*RefundPaymentRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RefundPaymentRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *RefundPaymentRequest) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *RefundPaymentRequest) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RefundPaymentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// The response of `RefundPayment`.
+type RefundPaymentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment, with what was refunded; `REFUNDING` if the processor has not answered yet.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundPaymentResponse) Reset() {
+	*x = RefundPaymentResponse{}
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundPaymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundPaymentResponse) ProtoMessage() {}
+
+func (x *RefundPaymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_payment_v1_payment_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundPaymentResponse.ProtoReflect.Descriptor instead.
+func (*RefundPaymentResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RefundPaymentResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
 var File_nadeuri_payment_v1_payment_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/payment/v1/payment_service.proto\x12\x12nadeuri.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xe0\x03\n" +
+	"(nadeuri/payment/v1/payment_service.proto\x12\x12nadeuri.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xed\x04\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1f\n" +
@@ -927,7 +1065,9 @@ const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"\x10seller_reference\x18\n" +
 	" \x01(\tR\x0fsellerReference\x12\x12\n" +
 	"\x04used\x18\v \x01(\bR\x04used\x12\x16\n" +
-	"\x06seller\x18\f \x01(\tR\x06seller\"\xc2\x01\n" +
+	"\x06seller\x18\f \x01(\tR\x06seller\x12@\n" +
+	"\x0frefunded_amount\x18\r \x01(\v2\x17.nadeuri.money.v1.MoneyR\x0erefundedAmount\x12I\n" +
+	"\fintervention\x18\x0e \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"\xc2\x01\n" +
 	"\bPurchase\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
 	"purchaseId\x12%\n" +
@@ -977,6 +1117,15 @@ const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"\n" +
 	"payment_id\x18\x02 \x01(\tR\tpaymentId\"N\n" +
 	"\x15CancelPaymentResponse\x125\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment\"\x9d\x01\n" +
+	"\x14RefundPaymentRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x02 \x01(\tR\tpaymentId\x12/\n" +
+	"\x06amount\x18\x03 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"N\n" +
+	"\x15RefundPaymentResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.nadeuri.payment.v1.PaymentR\apayment*\x90\x02\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
@@ -987,15 +1136,17 @@ const file_nadeuri_payment_v1_payment_service_proto_rawDesc = "" +
 	"\x18PAYMENT_STATE_CANCELLING\x10\x05\x12\x1b\n" +
 	"\x17PAYMENT_STATE_REFUNDING\x10\x06\x12\x1b\n" +
 	"\x17PAYMENT_STATE_CANCELLED\x10\a\x12\x19\n" +
-	"\x15PAYMENT_STATE_SETTLED\x10\b2\xba\x04\n" +
-	"\x0ePaymentService\x12g\n" +
+	"\x15PAYMENT_STATE_SETTLED\x10\b2\xb4\x05\n" +
+	"\x0ePaymentService\x12l\n" +
 	"\n" +
-	"GetPayment\x12%.nadeuri.payment.v1.GetPaymentRequest\x1a&.nadeuri.payment.v1.GetPaymentResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x02\x03\x90\x02\x01\x12l\n" +
+	"GetPayment\x12%.nadeuri.payment.v1.GetPaymentRequest\x1a&.nadeuri.payment.v1.GetPaymentResponse\"\x0f\x8a\xb5\x18\b\x01\a\b\t\n" +
+	"\v\x02\x03\x90\x02\x01\x12l\n" +
 	"\fListPayments\x12'.nadeuri.payment.v1.ListPaymentsRequest\x1a(.nadeuri.payment.v1.ListPaymentsResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12n\n" +
 	"\rChargePayment\x12(.nadeuri.payment.v1.ChargePaymentRequest\x1a).nadeuri.payment.v1.ChargePaymentResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12q\n" +
 	"\x0eCollectPayment\x12).nadeuri.payment.v1.CollectPaymentRequest\x1a*.nadeuri.payment.v1.CollectPaymentResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02\x12n\n" +
-	"\rCancelPayment\x12(.nadeuri.payment.v1.CancelPaymentRequest\x1a).nadeuri.payment.v1.CancelPaymentResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02B\xd0\x01\n" +
+	"\rCancelPayment\x12(.nadeuri.payment.v1.CancelPaymentRequest\x1a).nadeuri.payment.v1.CancelPaymentResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12s\n" +
+	"\rRefundPayment\x12(.nadeuri.payment.v1.RefundPaymentRequest\x1a).nadeuri.payment.v1.RefundPaymentResponse\"\r\x8a\xb5\x18\x06\a\b\t\n" +
+	"\v\x02\x90\x02\x02B\xd0\x01\n" +
 	"\x16com.nadeuri.payment.v1B\x13PaymentServiceProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/payment/v1;paymentv1\xa2\x02\x03NPX\xaa\x02\x12Nadeuri.Payment.V1\xca\x02\x12Nadeuri\\Payment\\V1\xe2\x02\x1eNadeuri\\Payment\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Payment::V1b\x06proto3"
 
 var (
@@ -1011,7 +1162,7 @@ func file_nadeuri_payment_v1_payment_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nadeuri_payment_v1_payment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nadeuri_payment_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_nadeuri_payment_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_nadeuri_payment_v1_payment_service_proto_goTypes = []any{
 	(PaymentState)(0),              // 0: nadeuri.payment.v1.PaymentState
 	(*Payment)(nil),                // 1: nadeuri.payment.v1.Payment
@@ -1026,36 +1177,45 @@ var file_nadeuri_payment_v1_payment_service_proto_goTypes = []any{
 	(*CollectPaymentResponse)(nil), // 10: nadeuri.payment.v1.CollectPaymentResponse
 	(*CancelPaymentRequest)(nil),   // 11: nadeuri.payment.v1.CancelPaymentRequest
 	(*CancelPaymentResponse)(nil),  // 12: nadeuri.payment.v1.CancelPaymentResponse
-	(*v1.Money)(nil),               // 13: nadeuri.money.v1.Money
-	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(*RefundPaymentRequest)(nil),   // 13: nadeuri.payment.v1.RefundPaymentRequest
+	(*RefundPaymentResponse)(nil),  // 14: nadeuri.payment.v1.RefundPaymentResponse
+	(*v1.Money)(nil),               // 15: nadeuri.money.v1.Money
+	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
+	(*v11.Intervention)(nil),       // 17: nadeuri.intervention.v1.Intervention
 }
 var file_nadeuri_payment_v1_payment_service_proto_depIdxs = []int32{
-	13, // 0: nadeuri.payment.v1.Payment.amount:type_name -> nadeuri.money.v1.Money
+	15, // 0: nadeuri.payment.v1.Payment.amount:type_name -> nadeuri.money.v1.Money
 	0,  // 1: nadeuri.payment.v1.Payment.state:type_name -> nadeuri.payment.v1.PaymentState
-	14, // 2: nadeuri.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	14, // 3: nadeuri.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	13, // 4: nadeuri.payment.v1.Purchase.amount:type_name -> nadeuri.money.v1.Money
-	1,  // 5: nadeuri.payment.v1.GetPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	1,  // 6: nadeuri.payment.v1.ListPaymentsResponse.payments:type_name -> nadeuri.payment.v1.Payment
-	1,  // 7: nadeuri.payment.v1.ChargePaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	13, // 8: nadeuri.payment.v1.CollectPaymentRequest.amount:type_name -> nadeuri.money.v1.Money
-	1,  // 9: nadeuri.payment.v1.CollectPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	1,  // 10: nadeuri.payment.v1.CancelPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
-	3,  // 11: nadeuri.payment.v1.PaymentService.GetPayment:input_type -> nadeuri.payment.v1.GetPaymentRequest
-	5,  // 12: nadeuri.payment.v1.PaymentService.ListPayments:input_type -> nadeuri.payment.v1.ListPaymentsRequest
-	7,  // 13: nadeuri.payment.v1.PaymentService.ChargePayment:input_type -> nadeuri.payment.v1.ChargePaymentRequest
-	9,  // 14: nadeuri.payment.v1.PaymentService.CollectPayment:input_type -> nadeuri.payment.v1.CollectPaymentRequest
-	11, // 15: nadeuri.payment.v1.PaymentService.CancelPayment:input_type -> nadeuri.payment.v1.CancelPaymentRequest
-	4,  // 16: nadeuri.payment.v1.PaymentService.GetPayment:output_type -> nadeuri.payment.v1.GetPaymentResponse
-	6,  // 17: nadeuri.payment.v1.PaymentService.ListPayments:output_type -> nadeuri.payment.v1.ListPaymentsResponse
-	8,  // 18: nadeuri.payment.v1.PaymentService.ChargePayment:output_type -> nadeuri.payment.v1.ChargePaymentResponse
-	10, // 19: nadeuri.payment.v1.PaymentService.CollectPayment:output_type -> nadeuri.payment.v1.CollectPaymentResponse
-	12, // 20: nadeuri.payment.v1.PaymentService.CancelPayment:output_type -> nadeuri.payment.v1.CancelPaymentResponse
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	16, // 2: nadeuri.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	16, // 3: nadeuri.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	15, // 4: nadeuri.payment.v1.Payment.refunded_amount:type_name -> nadeuri.money.v1.Money
+	17, // 5: nadeuri.payment.v1.Payment.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	15, // 6: nadeuri.payment.v1.Purchase.amount:type_name -> nadeuri.money.v1.Money
+	1,  // 7: nadeuri.payment.v1.GetPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	1,  // 8: nadeuri.payment.v1.ListPaymentsResponse.payments:type_name -> nadeuri.payment.v1.Payment
+	1,  // 9: nadeuri.payment.v1.ChargePaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	15, // 10: nadeuri.payment.v1.CollectPaymentRequest.amount:type_name -> nadeuri.money.v1.Money
+	1,  // 11: nadeuri.payment.v1.CollectPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	1,  // 12: nadeuri.payment.v1.CancelPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	15, // 13: nadeuri.payment.v1.RefundPaymentRequest.amount:type_name -> nadeuri.money.v1.Money
+	1,  // 14: nadeuri.payment.v1.RefundPaymentResponse.payment:type_name -> nadeuri.payment.v1.Payment
+	3,  // 15: nadeuri.payment.v1.PaymentService.GetPayment:input_type -> nadeuri.payment.v1.GetPaymentRequest
+	5,  // 16: nadeuri.payment.v1.PaymentService.ListPayments:input_type -> nadeuri.payment.v1.ListPaymentsRequest
+	7,  // 17: nadeuri.payment.v1.PaymentService.ChargePayment:input_type -> nadeuri.payment.v1.ChargePaymentRequest
+	9,  // 18: nadeuri.payment.v1.PaymentService.CollectPayment:input_type -> nadeuri.payment.v1.CollectPaymentRequest
+	11, // 19: nadeuri.payment.v1.PaymentService.CancelPayment:input_type -> nadeuri.payment.v1.CancelPaymentRequest
+	13, // 20: nadeuri.payment.v1.PaymentService.RefundPayment:input_type -> nadeuri.payment.v1.RefundPaymentRequest
+	4,  // 21: nadeuri.payment.v1.PaymentService.GetPayment:output_type -> nadeuri.payment.v1.GetPaymentResponse
+	6,  // 22: nadeuri.payment.v1.PaymentService.ListPayments:output_type -> nadeuri.payment.v1.ListPaymentsResponse
+	8,  // 23: nadeuri.payment.v1.PaymentService.ChargePayment:output_type -> nadeuri.payment.v1.ChargePaymentResponse
+	10, // 24: nadeuri.payment.v1.PaymentService.CollectPayment:output_type -> nadeuri.payment.v1.CollectPaymentResponse
+	12, // 25: nadeuri.payment.v1.PaymentService.CancelPayment:output_type -> nadeuri.payment.v1.CancelPaymentResponse
+	14, // 26: nadeuri.payment.v1.PaymentService.RefundPayment:output_type -> nadeuri.payment.v1.RefundPaymentResponse
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_payment_v1_payment_service_proto_init() }
@@ -1069,7 +1229,7 @@ func file_nadeuri_payment_v1_payment_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_payment_v1_payment_service_proto_rawDesc), len(file_nadeuri_payment_v1_payment_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	PaymentService_ChargePayment_FullMethodName  = "/nadeuri.payment.v1.PaymentService/ChargePayment"
 	PaymentService_CollectPayment_FullMethodName = "/nadeuri.payment.v1.PaymentService/CollectPayment"
 	PaymentService_CancelPayment_FullMethodName  = "/nadeuri.payment.v1.PaymentService/CancelPayment"
+	PaymentService_RefundPayment_FullMethodName  = "/nadeuri.payment.v1.PaymentService/RefundPayment"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
@@ -34,19 +35,20 @@ const (
 //
 // Payments of all lines of business. A purchase has one payment, so nothing is charged twice.
 type PaymentServiceClient interface {
-	// Returns a payment. Customers get their own.
+	// Returns a payment. Customers get their own, staff those of their line of business.
 	//
 	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's.
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
 	// Lists the caller's payments, newest first; an admin's call lists everyone's.
 	ListPayments(ctx context.Context, in *ListPaymentsRequest, opts ...grpc.CallOption) (*ListPaymentsResponse, error)
 	// Charges a requested payment, and waits for the processor's answer. The seller learns of it by event. Charging an
-	// approved payment changes nothing.
+	// approved payment changes nothing. If another card was asked before and did not answer, it is voided at the
+	// processor first. Errors about a payment name it in `payment_id`, in the metadata of their `ErrorInfo`.
 	//
 	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `PAYMENT_REFUSED` if the processor declined (another method may be tried), or `PAYMENT_CANCELLED` if it was
 	// cancelled; `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: it is asked again without
-	// another call.
+	// another call, and another card may be tried meanwhile; `PAYMENT_PROCESSING` while it is asked for the first time.
 	ChargePayment(ctx context.Context, in *ChargePaymentRequest, opts ...grpc.CallOption) (*ChargePaymentResponse, error)
 	// Requests a payment for a purchase and charges it, in one call. Contexts call it when a customer pays there.
 	// Repeating it for the same purchase never charges again.
@@ -62,6 +64,14 @@ type PaymentServiceClient interface {
 	// `PAYMENT_SETTLED` if the purchase was consumed, paid or not, or `PAYMENT_PROCESSING` (with a retry delay) while a
 	// charge is in progress.
 	CancelPayment(ctx context.Context, in *CancelPaymentRequest, opts ...grpc.CallOption) (*CancelPaymentResponse, error)
+	// Refunds a part of what was paid, or all of it, and says why. The purchase stays as it is: whoever wants to take it
+	// back does so with its seller. If the processor does not answer in time, the payment is `REFUNDING`, and it is asked
+	// again without another call.
+	//
+	// Returns `NOT_FOUND` if there is no such payment, or it is of another line of business; `FAILED_PRECONDITION` with
+	// the reason `NOTHING_PAID` or `REFUND_TOO_HIGH`, or `PAYMENT_PROCESSING` (with a retry delay) while a charge or a
+	// refund is in progress.
+	RefundPayment(ctx context.Context, in *RefundPaymentRequest, opts ...grpc.CallOption) (*RefundPaymentResponse, error)
 }
 
 type paymentServiceClient struct {
@@ -122,25 +132,36 @@ func (c *paymentServiceClient) CancelPayment(ctx context.Context, in *CancelPaym
 	return out, nil
 }
 
+func (c *paymentServiceClient) RefundPayment(ctx context.Context, in *RefundPaymentRequest, opts ...grpc.CallOption) (*RefundPaymentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RefundPaymentResponse)
+	err := c.cc.Invoke(ctx, PaymentService_RefundPayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PaymentServiceServer is the server API for PaymentService service.
 // All implementations must embed UnimplementedPaymentServiceServer
 // for forward compatibility.
 //
 // Payments of all lines of business. A purchase has one payment, so nothing is charged twice.
 type PaymentServiceServer interface {
-	// Returns a payment. Customers get their own.
+	// Returns a payment. Customers get their own, staff those of their line of business.
 	//
 	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's.
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
 	// Lists the caller's payments, newest first; an admin's call lists everyone's.
 	ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error)
 	// Charges a requested payment, and waits for the processor's answer. The seller learns of it by event. Charging an
-	// approved payment changes nothing.
+	// approved payment changes nothing. If another card was asked before and did not answer, it is voided at the
+	// processor first. Errors about a payment name it in `payment_id`, in the metadata of their `ErrorInfo`.
 	//
 	// Returns `NOT_FOUND` if there is no such payment, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `PAYMENT_REFUSED` if the processor declined (another method may be tried), or `PAYMENT_CANCELLED` if it was
 	// cancelled; `ABORTED` with `PAYMENT_PENDING` if the processor did not answer in time: it is asked again without
-	// another call.
+	// another call, and another card may be tried meanwhile; `PAYMENT_PROCESSING` while it is asked for the first time.
 	ChargePayment(context.Context, *ChargePaymentRequest) (*ChargePaymentResponse, error)
 	// Requests a payment for a purchase and charges it, in one call. Contexts call it when a customer pays there.
 	// Repeating it for the same purchase never charges again.
@@ -156,6 +177,14 @@ type PaymentServiceServer interface {
 	// `PAYMENT_SETTLED` if the purchase was consumed, paid or not, or `PAYMENT_PROCESSING` (with a retry delay) while a
 	// charge is in progress.
 	CancelPayment(context.Context, *CancelPaymentRequest) (*CancelPaymentResponse, error)
+	// Refunds a part of what was paid, or all of it, and says why. The purchase stays as it is: whoever wants to take it
+	// back does so with its seller. If the processor does not answer in time, the payment is `REFUNDING`, and it is asked
+	// again without another call.
+	//
+	// Returns `NOT_FOUND` if there is no such payment, or it is of another line of business; `FAILED_PRECONDITION` with
+	// the reason `NOTHING_PAID` or `REFUND_TOO_HIGH`, or `PAYMENT_PROCESSING` (with a retry delay) while a charge or a
+	// refund is in progress.
+	RefundPayment(context.Context, *RefundPaymentRequest) (*RefundPaymentResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }
 
@@ -180,6 +209,9 @@ func (UnimplementedPaymentServiceServer) CollectPayment(context.Context, *Collec
 }
 func (UnimplementedPaymentServiceServer) CancelPayment(context.Context, *CancelPaymentRequest) (*CancelPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelPayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) RefundPayment(context.Context, *RefundPaymentRequest) (*RefundPaymentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RefundPayment not implemented")
 }
 func (UnimplementedPaymentServiceServer) mustEmbedUnimplementedPaymentServiceServer() {}
 func (UnimplementedPaymentServiceServer) testEmbeddedByValue()                        {}
@@ -292,6 +324,24 @@ func _PaymentService_CancelPayment_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_RefundPayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RefundPaymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).RefundPayment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_RefundPayment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).RefundPayment(ctx, req.(*RefundPaymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PaymentService_ServiceDesc is the grpc.ServiceDesc for PaymentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -318,6 +368,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelPayment",
 			Handler:    _PaymentService_CancelPayment_Handler,
+		},
+		{
+			MethodName: "RefundPayment",
+			Handler:    _PaymentService_RefundPayment_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

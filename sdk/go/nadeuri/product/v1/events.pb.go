@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A manager added a product.
+// Staff added a product.
 type ProductCreated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product.
@@ -68,7 +68,7 @@ func (x *ProductCreated) GetProduct() *Product {
 	return nil
 }
 
-// A manager changed the price of a product.
+// Staff changed the price of a product.
 type ProductRepriced struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product with its new price.
@@ -114,7 +114,7 @@ func (x *ProductRepriced) GetProduct() *Product {
 	return nil
 }
 
-// A manager added to the stock.
+// Staff added to the stock.
 type StockAdded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product with its new stock.
@@ -298,6 +298,52 @@ func (x *StockRestored) GetTaking() *Taking {
 	return nil
 }
 
+// A product has another owner.
+type ProductTransferred struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product, with its owner.
+	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProductTransferred) Reset() {
+	*x = ProductTransferred{}
+	mi := &file_nadeuri_product_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductTransferred) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductTransferred) ProtoMessage() {}
+
+func (x *ProductTransferred) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_product_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductTransferred.ProtoReflect.Descriptor instead.
+func (*ProductTransferred) Descriptor() ([]byte, []int) {
+	return file_nadeuri_product_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ProductTransferred) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
 var File_nadeuri_product_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_product_v1_events_proto_rawDesc = "" +
@@ -316,7 +362,9 @@ const file_nadeuri_product_v1_events_proto_rawDesc = "" +
 	"\fStockRefused\x122\n" +
 	"\x06taking\x18\x01 \x01(\v2\x1a.nadeuri.product.v1.TakingR\x06taking\"I\n" +
 	"\rStockRestored\x122\n" +
-	"\x06taking\x18\x01 \x01(\v2\x1a.nadeuri.product.v1.TakingR\x06taking:\x04\x90\xb5\x18\x01B\xc8\x01\n" +
+	"\x06taking\x18\x01 \x01(\v2\x1a.nadeuri.product.v1.TakingR\x06taking:\x04\x90\xb5\x18\x01\"Q\n" +
+	"\x12ProductTransferred\x125\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1b.nadeuri.product.v1.ProductR\aproduct:\x04\x90\xb5\x18\x01B\xc8\x01\n" +
 	"\x16com.nadeuri.product.v1B\vEventsProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/product/v1;productv1\xa2\x02\x03NPX\xaa\x02\x12Nadeuri.Product.V1\xca\x02\x12Nadeuri\\Product\\V1\xe2\x02\x1eNadeuri\\Product\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Product::V1b\x06proto3"
 
 var (
@@ -331,29 +379,31 @@ func file_nadeuri_product_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_product_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_product_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_nadeuri_product_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_nadeuri_product_v1_events_proto_goTypes = []any{
-	(*ProductCreated)(nil),  // 0: nadeuri.product.v1.ProductCreated
-	(*ProductRepriced)(nil), // 1: nadeuri.product.v1.ProductRepriced
-	(*StockAdded)(nil),      // 2: nadeuri.product.v1.StockAdded
-	(*StockTaken)(nil),      // 3: nadeuri.product.v1.StockTaken
-	(*StockRefused)(nil),    // 4: nadeuri.product.v1.StockRefused
-	(*StockRestored)(nil),   // 5: nadeuri.product.v1.StockRestored
-	(*Product)(nil),         // 6: nadeuri.product.v1.Product
-	(*Taking)(nil),          // 7: nadeuri.product.v1.Taking
+	(*ProductCreated)(nil),     // 0: nadeuri.product.v1.ProductCreated
+	(*ProductRepriced)(nil),    // 1: nadeuri.product.v1.ProductRepriced
+	(*StockAdded)(nil),         // 2: nadeuri.product.v1.StockAdded
+	(*StockTaken)(nil),         // 3: nadeuri.product.v1.StockTaken
+	(*StockRefused)(nil),       // 4: nadeuri.product.v1.StockRefused
+	(*StockRestored)(nil),      // 5: nadeuri.product.v1.StockRestored
+	(*ProductTransferred)(nil), // 6: nadeuri.product.v1.ProductTransferred
+	(*Product)(nil),            // 7: nadeuri.product.v1.Product
+	(*Taking)(nil),             // 8: nadeuri.product.v1.Taking
 }
 var file_nadeuri_product_v1_events_proto_depIdxs = []int32{
-	6, // 0: nadeuri.product.v1.ProductCreated.product:type_name -> nadeuri.product.v1.Product
-	6, // 1: nadeuri.product.v1.ProductRepriced.product:type_name -> nadeuri.product.v1.Product
-	6, // 2: nadeuri.product.v1.StockAdded.product:type_name -> nadeuri.product.v1.Product
-	7, // 3: nadeuri.product.v1.StockTaken.taking:type_name -> nadeuri.product.v1.Taking
-	7, // 4: nadeuri.product.v1.StockRefused.taking:type_name -> nadeuri.product.v1.Taking
-	7, // 5: nadeuri.product.v1.StockRestored.taking:type_name -> nadeuri.product.v1.Taking
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 0: nadeuri.product.v1.ProductCreated.product:type_name -> nadeuri.product.v1.Product
+	7, // 1: nadeuri.product.v1.ProductRepriced.product:type_name -> nadeuri.product.v1.Product
+	7, // 2: nadeuri.product.v1.StockAdded.product:type_name -> nadeuri.product.v1.Product
+	8, // 3: nadeuri.product.v1.StockTaken.taking:type_name -> nadeuri.product.v1.Taking
+	8, // 4: nadeuri.product.v1.StockRefused.taking:type_name -> nadeuri.product.v1.Taking
+	8, // 5: nadeuri.product.v1.StockRestored.taking:type_name -> nadeuri.product.v1.Taking
+	7, // 6: nadeuri.product.v1.ProductTransferred.product:type_name -> nadeuri.product.v1.Product
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_product_v1_events_proto_init() }
@@ -368,7 +418,7 @@ func file_nadeuri_product_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_product_v1_events_proto_rawDesc), len(file_nadeuri_product_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -97,7 +97,9 @@ type Product struct {
 	// Output only. When it was added.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When the product or its stock last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. Who owns it; empty if it is older than owners.
+	OwnerId       string `protobuf:"bytes,7,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -174,6 +176,13 @@ func (x *Product) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Product) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
 // Stock that an order took, or could not take.
 type Taking struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -184,7 +193,9 @@ type Taking struct {
 	// The quantity.
 	Quantity int32 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	// The state.
-	State         TakingState `protobuf:"varint,4,opt,name=state,proto3,enum=nadeuri.product.v1.TakingState" json:"state,omitempty"`
+	State TakingState `protobuf:"varint,4,opt,name=state,proto3,enum=nadeuri.product.v1.TakingState" json:"state,omitempty"`
+	// The stock of the product after it. Absent in events that are older than this field.
+	Stock         *int64 `protobuf:"varint,5,opt,name=stock,proto3,oneof" json:"stock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -245,6 +256,13 @@ func (x *Taking) GetState() TakingState {
 		return x.State
 	}
 	return TakingState_TAKING_STATE_UNSPECIFIED
+}
+
+func (x *Taking) GetStock() int64 {
+	if x != nil && x.Stock != nil {
+		return *x.Stock
+	}
+	return 0
 }
 
 // The request of `CreateProduct`.
@@ -770,11 +788,121 @@ func (x *ListProductsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// The request of `TransferProduct`.
+type TransferProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. A UUID.
+	ProductId string `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Required. The subject of the new owner, 1 to 128 bytes.
+	OwnerId       string `protobuf:"bytes,3,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferProductRequest) Reset() {
+	*x = TransferProductRequest{}
+	mi := &file_nadeuri_product_v1_product_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferProductRequest) ProtoMessage() {}
+
+func (x *TransferProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_product_v1_product_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferProductRequest.ProtoReflect.Descriptor instead.
+func (*TransferProductRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_product_v1_product_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TransferProductRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *TransferProductRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *TransferProductRequest) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+// The response of `TransferProduct`.
+type TransferProductResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product, with its owner.
+	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferProductResponse) Reset() {
+	*x = TransferProductResponse{}
+	mi := &file_nadeuri_product_v1_product_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferProductResponse) ProtoMessage() {}
+
+func (x *TransferProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_product_v1_product_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferProductResponse.ProtoReflect.Descriptor instead.
+func (*TransferProductResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_product_v1_product_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TransferProductResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
 var File_nadeuri_product_v1_product_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_product_v1_product_service_proto_rawDesc = "" +
 	"\n" +
-	"(nadeuri/product/v1/product_service.proto\x12\x12nadeuri.product.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\xfb\x01\n" +
+	"(nadeuri/product/v1/product_service.proto\x12\x12nadeuri.product.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\"\x9c\x02\n" +
 	"\aProduct\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
@@ -784,13 +912,16 @@ const file_nadeuri_product_v1_product_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\x95\x01\n" +
+	"updateTime\x12\x1f\n" +
+	"\bowner_id\x18\a \x01(\tB\x04\xa8\xb5\x18\x02R\aownerId\"\xba\x01\n" +
 	"\x06Taking\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x02 \x01(\tR\tproductId\x12\x1a\n" +
 	"\bquantity\x18\x03 \x01(\x05R\bquantity\x125\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x1f.nadeuri.product.v1.TakingStateR\x05state\"l\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1f.nadeuri.product.v1.TakingStateR\x05state\x12\x19\n" +
+	"\x05stock\x18\x05 \x01(\x03H\x00R\x05stock\x88\x01\x01B\b\n" +
+	"\x06_stock\"l\n" +
 	"\x14CreateProductRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x125\n" +
@@ -824,21 +955,30 @@ const file_nadeuri_product_v1_product_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"w\n" +
 	"\x14ListProductsResponse\x127\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1b.nadeuri.product.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*x\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"q\n" +
+	"\x16TransferProductRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x02 \x01(\tR\tproductId\x12\x19\n" +
+	"\bowner_id\x18\x03 \x01(\tR\aownerId\"P\n" +
+	"\x17TransferProductResponse\x125\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1b.nadeuri.product.v1.ProductR\aproduct*x\n" +
 	"\vTakingState\x12\x1c\n" +
 	"\x18TAKING_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TAKING_STATE_TAKEN\x10\x01\x12\x18\n" +
 	"\x14TAKING_STATE_REFUSED\x10\x02\x12\x19\n" +
-	"\x15TAKING_STATE_RESTORED\x10\x032\xaf\x04\n" +
+	"\x15TAKING_STATE_RESTORED\x10\x032\xab\x05\n" +
 	"\x0eProductService\x12o\n" +
-	"\rCreateProduct\x12(.nadeuri.product.v1.CreateProductRequest\x1a).nadeuri.product.v1.CreateProductResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x02\x12r\n" +
-	"\x0eRepriceProduct\x12).nadeuri.product.v1.RepriceProductRequest\x1a*.nadeuri.product.v1.RepriceProductResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x02\x12`\n" +
-	"\bAddStock\x12#.nadeuri.product.v1.AddStockRequest\x1a$.nadeuri.product.v1.AddStockResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x02\x12g\n" +
+	"\rCreateProduct\x12(.nadeuri.product.v1.CreateProductRequest\x1a).nadeuri.product.v1.CreateProductResponse\"\t\x8a\xb5\x18\x02\v\x02\x90\x02\x02\x12r\n" +
+	"\x0eRepriceProduct\x12).nadeuri.product.v1.RepriceProductRequest\x1a*.nadeuri.product.v1.RepriceProductResponse\"\t\x8a\xb5\x18\x02\v\x02\x90\x02\x02\x12`\n" +
+	"\bAddStock\x12#.nadeuri.product.v1.AddStockRequest\x1a$.nadeuri.product.v1.AddStockResponse\"\t\x8a\xb5\x18\x02\v\x02\x90\x02\x02\x12t\n" +
+	"\x0fTransferProduct\x12*.nadeuri.product.v1.TransferProductRequest\x1a+.nadeuri.product.v1.TransferProductResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12g\n" +
 	"\n" +
 	"GetProduct\x12%.nadeuri.product.v1.GetProductRequest\x1a&.nadeuri.product.v1.GetProductResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12m\n" +
+	"\x8a\xb5\x18\x03\x01\v\x02\x90\x02\x01\x12m\n" +
 	"\fListProducts\x12'.nadeuri.product.v1.ListProductsRequest\x1a(.nadeuri.product.v1.ListProductsResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01B\xd0\x01\n" +
+	"\x8a\xb5\x18\x03\x01\v\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\vB\xd0\x01\n" +
 	"\x16com.nadeuri.product.v1B\x13ProductServiceProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/product/v1;productv1\xa2\x02\x03NPX\xaa\x02\x12Nadeuri.Product.V1\xca\x02\x12Nadeuri\\Product\\V1\xe2\x02\x1eNadeuri\\Product\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Product::V1b\x06proto3"
 
 var (
@@ -854,51 +994,56 @@ func file_nadeuri_product_v1_product_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nadeuri_product_v1_product_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nadeuri_product_v1_product_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_nadeuri_product_v1_product_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_nadeuri_product_v1_product_service_proto_goTypes = []any{
-	(TakingState)(0),               // 0: nadeuri.product.v1.TakingState
-	(*Product)(nil),                // 1: nadeuri.product.v1.Product
-	(*Taking)(nil),                 // 2: nadeuri.product.v1.Taking
-	(*CreateProductRequest)(nil),   // 3: nadeuri.product.v1.CreateProductRequest
-	(*CreateProductResponse)(nil),  // 4: nadeuri.product.v1.CreateProductResponse
-	(*RepriceProductRequest)(nil),  // 5: nadeuri.product.v1.RepriceProductRequest
-	(*RepriceProductResponse)(nil), // 6: nadeuri.product.v1.RepriceProductResponse
-	(*AddStockRequest)(nil),        // 7: nadeuri.product.v1.AddStockRequest
-	(*AddStockResponse)(nil),       // 8: nadeuri.product.v1.AddStockResponse
-	(*GetProductRequest)(nil),      // 9: nadeuri.product.v1.GetProductRequest
-	(*GetProductResponse)(nil),     // 10: nadeuri.product.v1.GetProductResponse
-	(*ListProductsRequest)(nil),    // 11: nadeuri.product.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),   // 12: nadeuri.product.v1.ListProductsResponse
-	(*v1.Money)(nil),               // 13: nadeuri.money.v1.Money
-	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(TakingState)(0),                // 0: nadeuri.product.v1.TakingState
+	(*Product)(nil),                 // 1: nadeuri.product.v1.Product
+	(*Taking)(nil),                  // 2: nadeuri.product.v1.Taking
+	(*CreateProductRequest)(nil),    // 3: nadeuri.product.v1.CreateProductRequest
+	(*CreateProductResponse)(nil),   // 4: nadeuri.product.v1.CreateProductResponse
+	(*RepriceProductRequest)(nil),   // 5: nadeuri.product.v1.RepriceProductRequest
+	(*RepriceProductResponse)(nil),  // 6: nadeuri.product.v1.RepriceProductResponse
+	(*AddStockRequest)(nil),         // 7: nadeuri.product.v1.AddStockRequest
+	(*AddStockResponse)(nil),        // 8: nadeuri.product.v1.AddStockResponse
+	(*GetProductRequest)(nil),       // 9: nadeuri.product.v1.GetProductRequest
+	(*GetProductResponse)(nil),      // 10: nadeuri.product.v1.GetProductResponse
+	(*ListProductsRequest)(nil),     // 11: nadeuri.product.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),    // 12: nadeuri.product.v1.ListProductsResponse
+	(*TransferProductRequest)(nil),  // 13: nadeuri.product.v1.TransferProductRequest
+	(*TransferProductResponse)(nil), // 14: nadeuri.product.v1.TransferProductResponse
+	(*v1.Money)(nil),                // 15: nadeuri.money.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 16: google.protobuf.Timestamp
 }
 var file_nadeuri_product_v1_product_service_proto_depIdxs = []int32{
-	13, // 0: nadeuri.product.v1.Product.price:type_name -> nadeuri.money.v1.Money
-	14, // 1: nadeuri.product.v1.Product.create_time:type_name -> google.protobuf.Timestamp
-	14, // 2: nadeuri.product.v1.Product.update_time:type_name -> google.protobuf.Timestamp
+	15, // 0: nadeuri.product.v1.Product.price:type_name -> nadeuri.money.v1.Money
+	16, // 1: nadeuri.product.v1.Product.create_time:type_name -> google.protobuf.Timestamp
+	16, // 2: nadeuri.product.v1.Product.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: nadeuri.product.v1.Taking.state:type_name -> nadeuri.product.v1.TakingState
 	1,  // 4: nadeuri.product.v1.CreateProductRequest.product:type_name -> nadeuri.product.v1.Product
 	1,  // 5: nadeuri.product.v1.CreateProductResponse.product:type_name -> nadeuri.product.v1.Product
-	13, // 6: nadeuri.product.v1.RepriceProductRequest.price:type_name -> nadeuri.money.v1.Money
+	15, // 6: nadeuri.product.v1.RepriceProductRequest.price:type_name -> nadeuri.money.v1.Money
 	1,  // 7: nadeuri.product.v1.RepriceProductResponse.product:type_name -> nadeuri.product.v1.Product
 	1,  // 8: nadeuri.product.v1.AddStockResponse.product:type_name -> nadeuri.product.v1.Product
 	1,  // 9: nadeuri.product.v1.GetProductResponse.product:type_name -> nadeuri.product.v1.Product
 	1,  // 10: nadeuri.product.v1.ListProductsResponse.products:type_name -> nadeuri.product.v1.Product
-	3,  // 11: nadeuri.product.v1.ProductService.CreateProduct:input_type -> nadeuri.product.v1.CreateProductRequest
-	5,  // 12: nadeuri.product.v1.ProductService.RepriceProduct:input_type -> nadeuri.product.v1.RepriceProductRequest
-	7,  // 13: nadeuri.product.v1.ProductService.AddStock:input_type -> nadeuri.product.v1.AddStockRequest
-	9,  // 14: nadeuri.product.v1.ProductService.GetProduct:input_type -> nadeuri.product.v1.GetProductRequest
-	11, // 15: nadeuri.product.v1.ProductService.ListProducts:input_type -> nadeuri.product.v1.ListProductsRequest
-	4,  // 16: nadeuri.product.v1.ProductService.CreateProduct:output_type -> nadeuri.product.v1.CreateProductResponse
-	6,  // 17: nadeuri.product.v1.ProductService.RepriceProduct:output_type -> nadeuri.product.v1.RepriceProductResponse
-	8,  // 18: nadeuri.product.v1.ProductService.AddStock:output_type -> nadeuri.product.v1.AddStockResponse
-	10, // 19: nadeuri.product.v1.ProductService.GetProduct:output_type -> nadeuri.product.v1.GetProductResponse
-	12, // 20: nadeuri.product.v1.ProductService.ListProducts:output_type -> nadeuri.product.v1.ListProductsResponse
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	1,  // 11: nadeuri.product.v1.TransferProductResponse.product:type_name -> nadeuri.product.v1.Product
+	3,  // 12: nadeuri.product.v1.ProductService.CreateProduct:input_type -> nadeuri.product.v1.CreateProductRequest
+	5,  // 13: nadeuri.product.v1.ProductService.RepriceProduct:input_type -> nadeuri.product.v1.RepriceProductRequest
+	7,  // 14: nadeuri.product.v1.ProductService.AddStock:input_type -> nadeuri.product.v1.AddStockRequest
+	13, // 15: nadeuri.product.v1.ProductService.TransferProduct:input_type -> nadeuri.product.v1.TransferProductRequest
+	9,  // 16: nadeuri.product.v1.ProductService.GetProduct:input_type -> nadeuri.product.v1.GetProductRequest
+	11, // 17: nadeuri.product.v1.ProductService.ListProducts:input_type -> nadeuri.product.v1.ListProductsRequest
+	4,  // 18: nadeuri.product.v1.ProductService.CreateProduct:output_type -> nadeuri.product.v1.CreateProductResponse
+	6,  // 19: nadeuri.product.v1.ProductService.RepriceProduct:output_type -> nadeuri.product.v1.RepriceProductResponse
+	8,  // 20: nadeuri.product.v1.ProductService.AddStock:output_type -> nadeuri.product.v1.AddStockResponse
+	14, // 21: nadeuri.product.v1.ProductService.TransferProduct:output_type -> nadeuri.product.v1.TransferProductResponse
+	10, // 22: nadeuri.product.v1.ProductService.GetProduct:output_type -> nadeuri.product.v1.GetProductResponse
+	12, // 23: nadeuri.product.v1.ProductService.ListProducts:output_type -> nadeuri.product.v1.ListProductsResponse
+	18, // [18:24] is the sub-list for method output_type
+	12, // [12:18] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_product_v1_product_service_proto_init() }
@@ -906,13 +1051,14 @@ func file_nadeuri_product_v1_product_service_proto_init() {
 	if File_nadeuri_product_v1_product_service_proto != nil {
 		return
 	}
+	file_nadeuri_product_v1_product_service_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_product_v1_product_service_proto_rawDesc), len(file_nadeuri_product_v1_product_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

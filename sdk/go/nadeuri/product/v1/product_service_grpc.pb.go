@@ -21,11 +21,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ProductService_CreateProduct_FullMethodName  = "/nadeuri.product.v1.ProductService/CreateProduct"
-	ProductService_RepriceProduct_FullMethodName = "/nadeuri.product.v1.ProductService/RepriceProduct"
-	ProductService_AddStock_FullMethodName       = "/nadeuri.product.v1.ProductService/AddStock"
-	ProductService_GetProduct_FullMethodName     = "/nadeuri.product.v1.ProductService/GetProduct"
-	ProductService_ListProducts_FullMethodName   = "/nadeuri.product.v1.ProductService/ListProducts"
+	ProductService_CreateProduct_FullMethodName   = "/nadeuri.product.v1.ProductService/CreateProduct"
+	ProductService_RepriceProduct_FullMethodName  = "/nadeuri.product.v1.ProductService/RepriceProduct"
+	ProductService_AddStock_FullMethodName        = "/nadeuri.product.v1.ProductService/AddStock"
+	ProductService_TransferProduct_FullMethodName = "/nadeuri.product.v1.ProductService/TransferProduct"
+	ProductService_GetProduct_FullMethodName      = "/nadeuri.product.v1.ProductService/GetProduct"
+	ProductService_ListProducts_FullMethodName    = "/nadeuri.product.v1.ProductService/ListProducts"
 )
 
 // ProductServiceClient is the client API for ProductService service.
@@ -38,13 +39,17 @@ type ProductServiceClient interface {
 	CreateProduct(ctx context.Context, in *CreateProductRequest, opts ...grpc.CallOption) (*CreateProductResponse, error)
 	// Changes the price of a product. Earlier orders keep their price.
 	//
-	// Returns `NOT_FOUND` if there is no such product.
+	// Returns `NOT_FOUND` if there is no such product or it is another's.
 	RepriceProduct(ctx context.Context, in *RepriceProductRequest, opts ...grpc.CallOption) (*RepriceProductResponse, error)
 	// Adds to the stock of a product.
 	//
-	// Returns `NOT_FOUND` if there is no such product, `FAILED_PRECONDITION` with the reason `TOO_MUCH_STOCK` if the stock would
-	// be more than 1,000,000,000.
+	// Returns `NOT_FOUND` if there is no such product or it is another's, `FAILED_PRECONDITION` with the reason
+	// `TOO_MUCH_STOCK` if the stock would be more than 1,000,000,000.
 	AddStock(ctx context.Context, in *AddStockRequest, opts ...grpc.CallOption) (*AddStockResponse, error)
+	// Gives a product another owner.
+	//
+	// Returns `NOT_FOUND` if there is no such product.
+	TransferProduct(ctx context.Context, in *TransferProductRequest, opts ...grpc.CallOption) (*TransferProductResponse, error)
 	// Returns a product.
 	//
 	// Returns `NOT_FOUND` if there is no such product.
@@ -91,6 +96,16 @@ func (c *productServiceClient) AddStock(ctx context.Context, in *AddStockRequest
 	return out, nil
 }
 
+func (c *productServiceClient) TransferProduct(ctx context.Context, in *TransferProductRequest, opts ...grpc.CallOption) (*TransferProductResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferProductResponse)
+	err := c.cc.Invoke(ctx, ProductService_TransferProduct_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *productServiceClient) GetProduct(ctx context.Context, in *GetProductRequest, opts ...grpc.CallOption) (*GetProductResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetProductResponse)
@@ -121,13 +136,17 @@ type ProductServiceServer interface {
 	CreateProduct(context.Context, *CreateProductRequest) (*CreateProductResponse, error)
 	// Changes the price of a product. Earlier orders keep their price.
 	//
-	// Returns `NOT_FOUND` if there is no such product.
+	// Returns `NOT_FOUND` if there is no such product or it is another's.
 	RepriceProduct(context.Context, *RepriceProductRequest) (*RepriceProductResponse, error)
 	// Adds to the stock of a product.
 	//
-	// Returns `NOT_FOUND` if there is no such product, `FAILED_PRECONDITION` with the reason `TOO_MUCH_STOCK` if the stock would
-	// be more than 1,000,000,000.
+	// Returns `NOT_FOUND` if there is no such product or it is another's, `FAILED_PRECONDITION` with the reason
+	// `TOO_MUCH_STOCK` if the stock would be more than 1,000,000,000.
 	AddStock(context.Context, *AddStockRequest) (*AddStockResponse, error)
+	// Gives a product another owner.
+	//
+	// Returns `NOT_FOUND` if there is no such product.
+	TransferProduct(context.Context, *TransferProductRequest) (*TransferProductResponse, error)
 	// Returns a product.
 	//
 	// Returns `NOT_FOUND` if there is no such product.
@@ -152,6 +171,9 @@ func (UnimplementedProductServiceServer) RepriceProduct(context.Context, *Repric
 }
 func (UnimplementedProductServiceServer) AddStock(context.Context, *AddStockRequest) (*AddStockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddStock not implemented")
+}
+func (UnimplementedProductServiceServer) TransferProduct(context.Context, *TransferProductRequest) (*TransferProductResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferProduct not implemented")
 }
 func (UnimplementedProductServiceServer) GetProduct(context.Context, *GetProductRequest) (*GetProductResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetProduct not implemented")
@@ -234,6 +256,24 @@ func _ProductService_AddStock_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProductService_TransferProduct_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferProductRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProductServiceServer).TransferProduct(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProductService_TransferProduct_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProductServiceServer).TransferProduct(ctx, req.(*TransferProductRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ProductService_GetProduct_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetProductRequest)
 	if err := dec(in); err != nil {
@@ -288,6 +328,10 @@ var ProductService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AddStock",
 			Handler:    _ProductService_AddStock_Handler,
+		},
+		{
+			MethodName: "TransferProduct",
+			Handler:    _ProductService_TransferProduct_Handler,
 		},
 		{
 			MethodName: "GetProduct",

@@ -68,7 +68,7 @@ func (x *CarReserved) GetReservation() *Reservation {
 	return nil
 }
 
-// The period is free again. Its payment, if there is one, is to be refunded.
+// The period is free again. Its payment, if there is one, is to be refunded, except for the cancellation fee.
 type ReservationCancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reservation, `CANCELLED`.
@@ -206,10 +206,10 @@ func (x *RentRefused) GetReservation() *Reservation {
 	return nil
 }
 
-// The payment of a rental can't be cancelled, because the car was returned: there is no refund.
+// The payment of a rental can't be cancelled, because its period has begun: there is no refund.
 type RentalCancellationRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The reservation, `RETURNED`.
+	// The reservation, `RENTED` or `RETURNED`.
 	Reservation   *Reservation `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -344,6 +344,190 @@ func (x *RentalRated) GetReservation() *Reservation {
 	return nil
 }
 
+// The period of a rental is over, and the car is not back.
+type RentalOverdue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reservation, `RENTED`.
+	Reservation   *Reservation `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RentalOverdue) Reset() {
+	*x = RentalOverdue{}
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RentalOverdue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RentalOverdue) ProtoMessage() {}
+
+func (x *RentalOverdue) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RentalOverdue.ProtoReflect.Descriptor instead.
+func (*RentalOverdue) Descriptor() ([]byte, []int) {
+	return file_nadeuri_rental_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RentalOverdue) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
+// The car of a reservation that begins soon is not back.
+type CarDelayed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reservation, `RESERVED` or `RENTED`.
+	Reservation   *Reservation `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CarDelayed) Reset() {
+	*x = CarDelayed{}
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CarDelayed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CarDelayed) ProtoMessage() {}
+
+func (x *CarDelayed) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CarDelayed.ProtoReflect.Descriptor instead.
+func (*CarDelayed) Descriptor() ([]byte, []int) {
+	return file_nadeuri_rental_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CarDelayed) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
+// A car came back late: the customer owes a fee.
+type LateFeeCharged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The fee.
+	LateFee       *LateFee `protobuf:"bytes,1,opt,name=late_fee,json=lateFee,proto3" json:"late_fee,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LateFeeCharged) Reset() {
+	*x = LateFeeCharged{}
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LateFeeCharged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LateFeeCharged) ProtoMessage() {}
+
+func (x *LateFeeCharged) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LateFeeCharged.ProtoReflect.Descriptor instead.
+func (*LateFeeCharged) Descriptor() ([]byte, []int) {
+	return file_nadeuri_rental_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *LateFeeCharged) GetLateFee() *LateFee {
+	if x != nil {
+		return x.LateFee
+	}
+	return nil
+}
+
+// The late fee of a rental was paid.
+type LateFeePaid struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reservation.
+	Reservation   *Reservation `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LateFeePaid) Reset() {
+	*x = LateFeePaid{}
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LateFeePaid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LateFeePaid) ProtoMessage() {}
+
+func (x *LateFeePaid) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LateFeePaid.ProtoReflect.Descriptor instead.
+func (*LateFeePaid) Descriptor() ([]byte, []int) {
+	return file_nadeuri_rental_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LateFeePaid) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
 // A car is no longer rented out.
 type CarRetired struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -355,7 +539,7 @@ type CarRetired struct {
 
 func (x *CarRetired) Reset() {
 	*x = CarRetired{}
-	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[7]
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +551,7 @@ func (x *CarRetired) String() string {
 func (*CarRetired) ProtoMessage() {}
 
 func (x *CarRetired) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[7]
+	mi := &file_nadeuri_rental_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +564,7 @@ func (x *CarRetired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CarRetired.ProtoReflect.Descriptor instead.
 func (*CarRetired) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_nadeuri_rental_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CarRetired) GetCarId() string {
@@ -396,9 +580,9 @@ const file_nadeuri_rental_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"\x1enadeuri/rental/v1/events.proto\x12\x11nadeuri.rental.v1\x1a nadeuri/options/v1/options.proto\x1a&nadeuri/rental/v1/rental_service.proto\"\xb9\x01\n" +
 	"\vCarReserved\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:h\xa2\xb5\x18d\b\x01\x12\x1areservation.reservation_id\x1a\x17reservation.customer_id\"\x11reservation.price*\x18car/{reservation.car_id}\"|\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:h\xa2\xb5\x18d\b\x01\x12\x1areservation.reservation_id\x1a\x17reservation.customer_id\"\x11reservation.price*\x18car/{reservation.car_id}\"\x9a\x01\n" +
 	"\x14ReservationCancelled\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:\"\xa2\xb5\x18\x1e\b\x02\x12\x1areservation.reservation_id\"M\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:@\xa2\xb5\x18<\b\x02\x12\x1areservation.reservation_id:\x1creservation.cancellation_fee\"M\n" +
 	"\tCarRented\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"s\n" +
 	"\vRentRefused\x12@\n" +
@@ -408,6 +592,15 @@ const file_nadeuri_rental_v1_events_proto_rawDesc = "" +
 	"\vCarReturned\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation:\"\xa2\xb5\x18\x1e\b\x04\x12\x1areservation.reservation_id\"O\n" +
 	"\vRentalRated\x12@\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"Q\n" +
+	"\rRentalOverdue\x12@\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"N\n" +
+	"\n" +
+	"CarDelayed\x12@\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"\xa9\x01\n" +
+	"\x0eLateFeeCharged\x125\n" +
+	"\blate_fee\x18\x01 \x01(\v2\x1a.nadeuri.rental.v1.LateFeeR\alateFee:`\xa2\xb5\x18\\\b\x01\x12\x14late_fee.late_fee_id\x1a\x14late_fee.customer_id\"\x0flate_fee.amount*\x1b{late_fee.seller_reference}\"O\n" +
+	"\vLateFeePaid\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"#\n" +
 	"\n" +
 	"CarRetired\x12\x15\n" +
@@ -426,7 +619,7 @@ func file_nadeuri_rental_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_rental_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_rental_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_nadeuri_rental_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_nadeuri_rental_v1_events_proto_goTypes = []any{
 	(*CarReserved)(nil),               // 0: nadeuri.rental.v1.CarReserved
 	(*ReservationCancelled)(nil),      // 1: nadeuri.rental.v1.ReservationCancelled
@@ -435,22 +628,31 @@ var file_nadeuri_rental_v1_events_proto_goTypes = []any{
 	(*RentalCancellationRefused)(nil), // 4: nadeuri.rental.v1.RentalCancellationRefused
 	(*CarReturned)(nil),               // 5: nadeuri.rental.v1.CarReturned
 	(*RentalRated)(nil),               // 6: nadeuri.rental.v1.RentalRated
-	(*CarRetired)(nil),                // 7: nadeuri.rental.v1.CarRetired
-	(*Reservation)(nil),               // 8: nadeuri.rental.v1.Reservation
+	(*RentalOverdue)(nil),             // 7: nadeuri.rental.v1.RentalOverdue
+	(*CarDelayed)(nil),                // 8: nadeuri.rental.v1.CarDelayed
+	(*LateFeeCharged)(nil),            // 9: nadeuri.rental.v1.LateFeeCharged
+	(*LateFeePaid)(nil),               // 10: nadeuri.rental.v1.LateFeePaid
+	(*CarRetired)(nil),                // 11: nadeuri.rental.v1.CarRetired
+	(*Reservation)(nil),               // 12: nadeuri.rental.v1.Reservation
+	(*LateFee)(nil),                   // 13: nadeuri.rental.v1.LateFee
 }
 var file_nadeuri_rental_v1_events_proto_depIdxs = []int32{
-	8, // 0: nadeuri.rental.v1.CarReserved.reservation:type_name -> nadeuri.rental.v1.Reservation
-	8, // 1: nadeuri.rental.v1.ReservationCancelled.reservation:type_name -> nadeuri.rental.v1.Reservation
-	8, // 2: nadeuri.rental.v1.CarRented.reservation:type_name -> nadeuri.rental.v1.Reservation
-	8, // 3: nadeuri.rental.v1.RentRefused.reservation:type_name -> nadeuri.rental.v1.Reservation
-	8, // 4: nadeuri.rental.v1.RentalCancellationRefused.reservation:type_name -> nadeuri.rental.v1.Reservation
-	8, // 5: nadeuri.rental.v1.CarReturned.reservation:type_name -> nadeuri.rental.v1.Reservation
-	8, // 6: nadeuri.rental.v1.RentalRated.reservation:type_name -> nadeuri.rental.v1.Reservation
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	12, // 0: nadeuri.rental.v1.CarReserved.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 1: nadeuri.rental.v1.ReservationCancelled.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 2: nadeuri.rental.v1.CarRented.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 3: nadeuri.rental.v1.RentRefused.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 4: nadeuri.rental.v1.RentalCancellationRefused.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 5: nadeuri.rental.v1.CarReturned.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 6: nadeuri.rental.v1.RentalRated.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 7: nadeuri.rental.v1.RentalOverdue.reservation:type_name -> nadeuri.rental.v1.Reservation
+	12, // 8: nadeuri.rental.v1.CarDelayed.reservation:type_name -> nadeuri.rental.v1.Reservation
+	13, // 9: nadeuri.rental.v1.LateFeeCharged.late_fee:type_name -> nadeuri.rental.v1.LateFee
+	12, // 10: nadeuri.rental.v1.LateFeePaid.reservation:type_name -> nadeuri.rental.v1.Reservation
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_rental_v1_events_proto_init() }
@@ -465,7 +667,7 @@ func file_nadeuri_rental_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_rental_v1_events_proto_rawDesc), len(file_nadeuri_rental_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,7 @@
 package rentalv1
 
 import (
+	v12 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	v11 "example.com/nadeuri/sdk/go/nadeuri/money/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/period/v1"
@@ -100,6 +101,10 @@ const (
 	CancellationCause_CANCELLATION_CAUSE_PAYMENT CancellationCause = 2
 	// It was not paid in time.
 	CancellationCause_CANCELLATION_CAUSE_UNPAID CancellationCause = 3
+	// Staff cancelled it.
+	CancellationCause_CANCELLATION_CAUSE_STAFF CancellationCause = 4
+	// The period began, and the customer before had not brought the car back.
+	CancellationCause_CANCELLATION_CAUSE_CAR_NOT_BACK CancellationCause = 5
 )
 
 // Enum value maps for CancellationCause.
@@ -109,12 +114,16 @@ var (
 		1: "CANCELLATION_CAUSE_CUSTOMER",
 		2: "CANCELLATION_CAUSE_PAYMENT",
 		3: "CANCELLATION_CAUSE_UNPAID",
+		4: "CANCELLATION_CAUSE_STAFF",
+		5: "CANCELLATION_CAUSE_CAR_NOT_BACK",
 	}
 	CancellationCause_value = map[string]int32{
-		"CANCELLATION_CAUSE_UNSPECIFIED": 0,
-		"CANCELLATION_CAUSE_CUSTOMER":    1,
-		"CANCELLATION_CAUSE_PAYMENT":     2,
-		"CANCELLATION_CAUSE_UNPAID":      3,
+		"CANCELLATION_CAUSE_UNSPECIFIED":  0,
+		"CANCELLATION_CAUSE_CUSTOMER":     1,
+		"CANCELLATION_CAUSE_PAYMENT":      2,
+		"CANCELLATION_CAUSE_UNPAID":       3,
+		"CANCELLATION_CAUSE_STAFF":        4,
+		"CANCELLATION_CAUSE_CAR_NOT_BACK": 5,
 	}
 )
 
@@ -174,7 +183,25 @@ type Reservation struct {
 	// Output only. When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Output only. While `RESERVED`: when it lapses unless it is paid for by then.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Output only. The model of the car.
+	CarModel string `protobuf:"bytes,14,opt,name=car_model,json=carModel,proto3" json:"car_model,omitempty"`
+	// Output only. The plate of the car; empty if it is not known.
+	CarPlate string `protobuf:"bytes,15,opt,name=car_plate,json=carPlate,proto3" json:"car_plate,omitempty"`
+	// Output only. The time zone of the region, by its IANA name.
+	TimeZone string `protobuf:"bytes,16,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// Output only. The period is over, and the car is not back.
+	Overdue bool `protobuf:"varint,17,opt,name=overdue,proto3" json:"overdue,omitempty"`
+	// Output only. The fee for a late return; absent if there is none.
+	LateFee *v11.Money `protobuf:"bytes,18,opt,name=late_fee,json=lateFee,proto3" json:"late_fee,omitempty"`
+	// Output only. The purchase of the late fee, by which its payment is found; empty if there is none.
+	LateFeeId string `protobuf:"bytes,19,opt,name=late_fee_id,json=lateFeeId,proto3" json:"late_fee_id,omitempty"`
+	// Output only. The late fee is not paid.
+	LateFeeOwed bool `protobuf:"varint,20,opt,name=late_fee_owed,json=lateFeeOwed,proto3" json:"late_fee_owed,omitempty"`
+	// Output only. What was kept of the price when it was cancelled; absent if nothing was.
+	CancellationFee *v11.Money `protobuf:"bytes,21,opt,name=cancellation_fee,json=cancellationFee,proto3" json:"cancellation_fee,omitempty"`
+	// Output only. What staff did about it last.
+	Intervention  *v12.Intervention `protobuf:"bytes,22,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -300,6 +327,151 @@ func (x *Reservation) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Reservation) GetCarModel() string {
+	if x != nil {
+		return x.CarModel
+	}
+	return ""
+}
+
+func (x *Reservation) GetCarPlate() string {
+	if x != nil {
+		return x.CarPlate
+	}
+	return ""
+}
+
+func (x *Reservation) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *Reservation) GetOverdue() bool {
+	if x != nil {
+		return x.Overdue
+	}
+	return false
+}
+
+func (x *Reservation) GetLateFee() *v11.Money {
+	if x != nil {
+		return x.LateFee
+	}
+	return nil
+}
+
+func (x *Reservation) GetLateFeeId() string {
+	if x != nil {
+		return x.LateFeeId
+	}
+	return ""
+}
+
+func (x *Reservation) GetLateFeeOwed() bool {
+	if x != nil {
+		return x.LateFeeOwed
+	}
+	return false
+}
+
+func (x *Reservation) GetCancellationFee() *v11.Money {
+	if x != nil {
+		return x.CancellationFee
+	}
+	return nil
+}
+
+func (x *Reservation) GetIntervention() *v12.Intervention {
+	if x != nil {
+		return x.Intervention
+	}
+	return nil
+}
+
+// What is paid for a car that came back late.
+type LateFee struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A UUID: the purchase that is paid, and its flow.
+	LateFeeId string `protobuf:"bytes,1,opt,name=late_fee_id,json=lateFeeId,proto3" json:"late_fee_id,omitempty"`
+	// The reservation.
+	ReservationId string `protobuf:"bytes,2,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	// The customer.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The amount.
+	Amount *v11.Money `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The seller's reference in the payment.
+	SellerReference string `protobuf:"bytes,5,opt,name=seller_reference,json=sellerReference,proto3" json:"seller_reference,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *LateFee) Reset() {
+	*x = LateFee{}
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LateFee) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LateFee) ProtoMessage() {}
+
+func (x *LateFee) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LateFee.ProtoReflect.Descriptor instead.
+func (*LateFee) Descriptor() ([]byte, []int) {
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LateFee) GetLateFeeId() string {
+	if x != nil {
+		return x.LateFeeId
+	}
+	return ""
+}
+
+func (x *LateFee) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *LateFee) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LateFee) GetAmount() *v11.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *LateFee) GetSellerReference() string {
+	if x != nil {
+		return x.SellerReference
+	}
+	return ""
+}
+
 // The request of `ReserveCar`.
 type ReserveCarRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -318,7 +490,7 @@ type ReserveCarRequest struct {
 
 func (x *ReserveCarRequest) Reset() {
 	*x = ReserveCarRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[1]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +502,7 @@ func (x *ReserveCarRequest) String() string {
 func (*ReserveCarRequest) ProtoMessage() {}
 
 func (x *ReserveCarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[1]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +515,7 @@ func (x *ReserveCarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveCarRequest.ProtoReflect.Descriptor instead.
 func (*ReserveCarRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{1}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ReserveCarRequest) GetRequestId() string {
@@ -385,7 +557,7 @@ type ReserveCarResponse struct {
 
 func (x *ReserveCarResponse) Reset() {
 	*x = ReserveCarResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[2]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +569,7 @@ func (x *ReserveCarResponse) String() string {
 func (*ReserveCarResponse) ProtoMessage() {}
 
 func (x *ReserveCarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[2]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +582,7 @@ func (x *ReserveCarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveCarResponse.ProtoReflect.Descriptor instead.
 func (*ReserveCarResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{2}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReserveCarResponse) GetReservation() *Reservation {
@@ -427,13 +599,15 @@ type CancelReservationRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	ReservationId string `protobuf:"bytes,2,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	// Required from staff, 1 to 200 characters: why they cancel it. Ignored from the customer.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CancelReservationRequest) Reset() {
 	*x = CancelReservationRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[3]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +619,7 @@ func (x *CancelReservationRequest) String() string {
 func (*CancelReservationRequest) ProtoMessage() {}
 
 func (x *CancelReservationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[3]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +632,7 @@ func (x *CancelReservationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelReservationRequest.ProtoReflect.Descriptor instead.
 func (*CancelReservationRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{3}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CancelReservationRequest) GetRequestId() string {
@@ -475,6 +649,13 @@ func (x *CancelReservationRequest) GetReservationId() string {
 	return ""
 }
 
+func (x *CancelReservationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // The response of `CancelReservation`.
 type CancelReservationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -486,7 +667,7 @@ type CancelReservationResponse struct {
 
 func (x *CancelReservationResponse) Reset() {
 	*x = CancelReservationResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[4]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +679,7 @@ func (x *CancelReservationResponse) String() string {
 func (*CancelReservationResponse) ProtoMessage() {}
 
 func (x *CancelReservationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[4]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +692,7 @@ func (x *CancelReservationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelReservationResponse.ProtoReflect.Descriptor instead.
 func (*CancelReservationResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{4}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CancelReservationResponse) GetReservation() *Reservation {
@@ -536,7 +717,7 @@ type RentCarRequest struct {
 
 func (x *RentCarRequest) Reset() {
 	*x = RentCarRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[5]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +729,7 @@ func (x *RentCarRequest) String() string {
 func (*RentCarRequest) ProtoMessage() {}
 
 func (x *RentCarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[5]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +742,7 @@ func (x *RentCarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RentCarRequest.ProtoReflect.Descriptor instead.
 func (*RentCarRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{5}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RentCarRequest) GetRequestId() string {
@@ -596,7 +777,7 @@ type RentCarResponse struct {
 
 func (x *RentCarResponse) Reset() {
 	*x = RentCarResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[6]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +789,7 @@ func (x *RentCarResponse) String() string {
 func (*RentCarResponse) ProtoMessage() {}
 
 func (x *RentCarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[6]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +802,7 @@ func (x *RentCarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RentCarResponse.ProtoReflect.Descriptor instead.
 func (*RentCarResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{6}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RentCarResponse) GetReservation() *Reservation {
@@ -638,13 +819,15 @@ type ReturnCarRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
 	ReservationId string `protobuf:"bytes,2,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	// Required from staff, 1 to 200 characters: why they return it. Ignored from the customer.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReturnCarRequest) Reset() {
 	*x = ReturnCarRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[7]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +839,7 @@ func (x *ReturnCarRequest) String() string {
 func (*ReturnCarRequest) ProtoMessage() {}
 
 func (x *ReturnCarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[7]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +852,7 @@ func (x *ReturnCarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnCarRequest.ProtoReflect.Descriptor instead.
 func (*ReturnCarRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{7}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReturnCarRequest) GetRequestId() string {
@@ -686,6 +869,13 @@ func (x *ReturnCarRequest) GetReservationId() string {
 	return ""
 }
 
+func (x *ReturnCarRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // The response of `ReturnCar`.
 type ReturnCarResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -697,7 +887,7 @@ type ReturnCarResponse struct {
 
 func (x *ReturnCarResponse) Reset() {
 	*x = ReturnCarResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[8]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +899,7 @@ func (x *ReturnCarResponse) String() string {
 func (*ReturnCarResponse) ProtoMessage() {}
 
 func (x *ReturnCarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[8]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +912,7 @@ func (x *ReturnCarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnCarResponse.ProtoReflect.Descriptor instead.
 func (*ReturnCarResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{8}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReturnCarResponse) GetReservation() *Reservation {
@@ -747,7 +937,7 @@ type RateRentalRequest struct {
 
 func (x *RateRentalRequest) Reset() {
 	*x = RateRentalRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[9]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +949,7 @@ func (x *RateRentalRequest) String() string {
 func (*RateRentalRequest) ProtoMessage() {}
 
 func (x *RateRentalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[9]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +962,7 @@ func (x *RateRentalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateRentalRequest.ProtoReflect.Descriptor instead.
 func (*RateRentalRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{9}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RateRentalRequest) GetRequestId() string {
@@ -807,7 +997,7 @@ type RateRentalResponse struct {
 
 func (x *RateRentalResponse) Reset() {
 	*x = RateRentalResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[10]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +1009,7 @@ func (x *RateRentalResponse) String() string {
 func (*RateRentalResponse) ProtoMessage() {}
 
 func (x *RateRentalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[10]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +1022,7 @@ func (x *RateRentalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateRentalResponse.ProtoReflect.Descriptor instead.
 func (*RateRentalResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{10}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RateRentalResponse) GetReservation() *Reservation {
@@ -853,7 +1043,7 @@ type GetReservationRequest struct {
 
 func (x *GetReservationRequest) Reset() {
 	*x = GetReservationRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[11]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1055,7 @@ func (x *GetReservationRequest) String() string {
 func (*GetReservationRequest) ProtoMessage() {}
 
 func (x *GetReservationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[11]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1068,7 @@ func (x *GetReservationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReservationRequest.ProtoReflect.Descriptor instead.
 func (*GetReservationRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{11}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetReservationRequest) GetReservationId() string {
@@ -899,7 +1089,7 @@ type GetReservationResponse struct {
 
 func (x *GetReservationResponse) Reset() {
 	*x = GetReservationResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[12]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1101,7 @@ func (x *GetReservationResponse) String() string {
 func (*GetReservationResponse) ProtoMessage() {}
 
 func (x *GetReservationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[12]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1114,7 @@ func (x *GetReservationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReservationResponse.ProtoReflect.Descriptor instead.
 func (*GetReservationResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{12}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetReservationResponse) GetReservation() *Reservation {
@@ -942,14 +1132,16 @@ type ListReservationsRequest struct {
 	// Optional. The `next_page_token` of the previous page; the filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only those in this state.
-	State         ReservationState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.rental.v1.ReservationState" json:"state,omitempty"`
+	State ReservationState `protobuf:"varint,3,opt,name=state,proto3,enum=nadeuri.rental.v1.ReservationState" json:"state,omitempty"`
+	// Optional. Only rentals whose car is not back in time.
+	Overdue       bool `protobuf:"varint,4,opt,name=overdue,proto3" json:"overdue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListReservationsRequest) Reset() {
 	*x = ListReservationsRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[13]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1153,7 @@ func (x *ListReservationsRequest) String() string {
 func (*ListReservationsRequest) ProtoMessage() {}
 
 func (x *ListReservationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[13]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1166,7 @@ func (x *ListReservationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReservationsRequest.ProtoReflect.Descriptor instead.
 func (*ListReservationsRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{13}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListReservationsRequest) GetPageSize() int32 {
@@ -998,6 +1190,13 @@ func (x *ListReservationsRequest) GetState() ReservationState {
 	return ReservationState_RESERVATION_STATE_UNSPECIFIED
 }
 
+func (x *ListReservationsRequest) GetOverdue() bool {
+	if x != nil {
+		return x.Overdue
+	}
+	return false
+}
+
 // The response of `ListReservations`.
 type ListReservationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1011,7 +1210,7 @@ type ListReservationsResponse struct {
 
 func (x *ListReservationsResponse) Reset() {
 	*x = ListReservationsResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[14]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1222,7 @@ func (x *ListReservationsResponse) String() string {
 func (*ListReservationsResponse) ProtoMessage() {}
 
 func (x *ListReservationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[14]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1235,7 @@ func (x *ListReservationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReservationsResponse.ProtoReflect.Descriptor instead.
 func (*ListReservationsResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{14}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListReservationsResponse) GetReservations() []*Reservation {
@@ -1062,7 +1261,7 @@ type GetRegionRequest struct {
 
 func (x *GetRegionRequest) Reset() {
 	*x = GetRegionRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[15]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1273,7 @@ func (x *GetRegionRequest) String() string {
 func (*GetRegionRequest) ProtoMessage() {}
 
 func (x *GetRegionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[15]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1286,7 @@ func (x *GetRegionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRegionRequest.ProtoReflect.Descriptor instead.
 func (*GetRegionRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{15}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{16}
 }
 
 // The response of `GetRegion`.
@@ -1101,7 +1300,7 @@ type GetRegionResponse struct {
 
 func (x *GetRegionResponse) Reset() {
 	*x = GetRegionResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[16]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1312,7 @@ func (x *GetRegionResponse) String() string {
 func (*GetRegionResponse) ProtoMessage() {}
 
 func (x *GetRegionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[16]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1325,7 @@ func (x *GetRegionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRegionResponse.ProtoReflect.Descriptor instead.
 func (*GetRegionResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{16}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetRegionResponse) GetRegion() *Region {
@@ -1150,14 +1349,22 @@ type Region struct {
 	// The longest period, in days.
 	LongestDays int64 `protobuf:"varint,5,opt,name=longest_days,json=longestDays,proto3" json:"longest_days,omitempty"`
 	// How far ahead a period may end, in days.
-	HorizonDays   int64 `protobuf:"varint,6,opt,name=horizon_days,json=horizonDays,proto3" json:"horizon_days,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	HorizonDays int64 `protobuf:"varint,6,opt,name=horizon_days,json=horizonDays,proto3" json:"horizon_days,omitempty"`
+	// How many unpaid reservations one customer may have.
+	UnpaidReservations int32 `protobuf:"varint,7,opt,name=unpaid_reservations,json=unpaidReservations,proto3" json:"unpaid_reservations,omitempty"`
+	// A paid rental is cancelled at no cost until so many hours before its period.
+	FreeCancellationHours int32 `protobuf:"varint,8,opt,name=free_cancellation_hours,json=freeCancellationHours,proto3" json:"free_cancellation_hours,omitempty"`
+	// The share of the price that is kept of a cancellation after that, in percent.
+	CancellationFeePercent int32 `protobuf:"varint,9,opt,name=cancellation_fee_percent,json=cancellationFeePercent,proto3" json:"cancellation_fee_percent,omitempty"`
+	// The fee for each hour begun that a car comes back late.
+	LateFeePerHour *v11.Money `protobuf:"bytes,10,opt,name=late_fee_per_hour,json=lateFeePerHour,proto3" json:"late_fee_per_hour,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Region) Reset() {
 	*x = Region{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[17]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1376,7 @@ func (x *Region) String() string {
 func (*Region) ProtoMessage() {}
 
 func (x *Region) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[17]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1389,7 @@ func (x *Region) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Region.ProtoReflect.Descriptor instead.
 func (*Region) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{17}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Region) GetCountryCode() string {
@@ -1227,6 +1434,34 @@ func (x *Region) GetHorizonDays() int64 {
 	return 0
 }
 
+func (x *Region) GetUnpaidReservations() int32 {
+	if x != nil {
+		return x.UnpaidReservations
+	}
+	return 0
+}
+
+func (x *Region) GetFreeCancellationHours() int32 {
+	if x != nil {
+		return x.FreeCancellationHours
+	}
+	return 0
+}
+
+func (x *Region) GetCancellationFeePercent() int32 {
+	if x != nil {
+		return x.CancellationFeePercent
+	}
+	return 0
+}
+
+func (x *Region) GetLateFeePerHour() *v11.Money {
+	if x != nil {
+		return x.LateFeePerHour
+	}
+	return nil
+}
+
 // The request of `RetireCar`.
 type RetireCarRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1240,7 +1475,7 @@ type RetireCarRequest struct {
 
 func (x *RetireCarRequest) Reset() {
 	*x = RetireCarRequest{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[18]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1487,7 @@ func (x *RetireCarRequest) String() string {
 func (*RetireCarRequest) ProtoMessage() {}
 
 func (x *RetireCarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[18]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1500,7 @@ func (x *RetireCarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetireCarRequest.ProtoReflect.Descriptor instead.
 func (*RetireCarRequest) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{18}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RetireCarRequest) GetRequestId() string {
@@ -1291,7 +1526,7 @@ type RetireCarResponse struct {
 
 func (x *RetireCarResponse) Reset() {
 	*x = RetireCarResponse{}
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[19]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1538,7 @@ func (x *RetireCarResponse) String() string {
 func (*RetireCarResponse) ProtoMessage() {}
 
 func (x *RetireCarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[19]
+	mi := &file_nadeuri_rental_v1_rental_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,14 +1551,14 @@ func (x *RetireCarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetireCarResponse.ProtoReflect.Descriptor instead.
 func (*RetireCarResponse) Descriptor() ([]byte, []int) {
-	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{19}
+	return file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP(), []int{20}
 }
 
 var File_nadeuri_rental_v1_rental_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\n" +
-	"&nadeuri/rental/v1/rental_service.proto\x12\x11nadeuri.rental.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\xe4\x04\n" +
+	"&nadeuri/rental/v1/rental_service.proto\x12\x11nadeuri.rental.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\xdc\a\n" +
 	"\vReservation\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x15\n" +
 	"\x06car_id\x18\x02 \x01(\tR\x05carId\x12%\n" +
@@ -1343,7 +1578,23 @@ const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vexpire_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xbc\x01\n" +
+	"expireTime\x12\x1b\n" +
+	"\tcar_model\x18\x0e \x01(\tR\bcarModel\x12\x1b\n" +
+	"\tcar_plate\x18\x0f \x01(\tR\bcarPlate\x12\x1b\n" +
+	"\ttime_zone\x18\x10 \x01(\tR\btimeZone\x12\x18\n" +
+	"\aoverdue\x18\x11 \x01(\bR\aoverdue\x122\n" +
+	"\blate_fee\x18\x12 \x01(\v2\x17.nadeuri.money.v1.MoneyR\alateFee\x12\x1e\n" +
+	"\vlate_fee_id\x18\x13 \x01(\tR\tlateFeeId\x12\"\n" +
+	"\rlate_fee_owed\x18\x14 \x01(\bR\vlateFeeOwed\x12B\n" +
+	"\x10cancellation_fee\x18\x15 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x0fcancellationFee\x12I\n" +
+	"\fintervention\x18\x16 \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"\xd3\x01\n" +
+	"\aLateFee\x12\x1e\n" +
+	"\vlate_fee_id\x18\x01 \x01(\tR\tlateFeeId\x12%\n" +
+	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
+	"customerId\x12/\n" +
+	"\x06amount\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\x06amount\x12)\n" +
+	"\x10seller_reference\x18\x05 \x01(\tR\x0fsellerReference\"\xbc\x01\n" +
 	"\x11ReserveCarRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
@@ -1351,11 +1602,12 @@ const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\x06period\x18\x03 \x01(\v2\x19.nadeuri.period.v1.PeriodR\x06period\x12>\n" +
 	"\x0eexpected_price\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"V\n" +
 	"\x12ReserveCarResponse\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"`\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"x\n" +
 	"\x18CancelReservationRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12%\n" +
-	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\"]\n" +
+	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"]\n" +
 	"\x19CancelReservationResponse\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"\x82\x01\n" +
 	"\x0eRentCarRequest\x12\x1d\n" +
@@ -1364,11 +1616,12 @@ const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\x12*\n" +
 	"\x0epayment_method\x18\x03 \x01(\tB\x03\x80\x01\x01R\rpaymentMethod\"S\n" +
 	"\x0fRentCarResponse\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"X\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"p\n" +
 	"\x10ReturnCarRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12%\n" +
-	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\"U\n" +
+	"\x0ereservation_id\x18\x02 \x01(\tR\rreservationId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"U\n" +
 	"\x11ReturnCarResponse\x12@\n" +
 	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"o\n" +
 	"\x11RateRentalRequest\x12\x1d\n" +
@@ -1381,25 +1634,31 @@ const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\x15GetReservationRequest\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\"Z\n" +
 	"\x16GetReservationResponse\x12@\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"\x90\x01\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1e.nadeuri.rental.v1.ReservationR\vreservation\"\xaa\x01\n" +
 	"\x17ListReservationsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x129\n" +
-	"\x05state\x18\x03 \x01(\x0e2#.nadeuri.rental.v1.ReservationStateR\x05state\"\x86\x01\n" +
+	"\x05state\x18\x03 \x01(\x0e2#.nadeuri.rental.v1.ReservationStateR\x05state\x12\x18\n" +
+	"\aoverdue\x18\x04 \x01(\bR\aoverdue\"\x86\x01\n" +
 	"\x18ListReservationsResponse\x12B\n" +
 	"\freservations\x18\x01 \x03(\v2\x1e.nadeuri.rental.v1.ReservationR\freservations\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
 	"\x10GetRegionRequest\"F\n" +
 	"\x11GetRegionResponse\x121\n" +
-	"\x06region\x18\x01 \x01(\v2\x19.nadeuri.rental.v1.RegionR\x06region\"\xe1\x01\n" +
+	"\x06region\x18\x01 \x01(\v2\x19.nadeuri.rental.v1.RegionR\x06region\"\xc8\x03\n" +
 	"\x06Region\x12!\n" +
 	"\fcountry_code\x18\x01 \x01(\tR\vcountryCode\x12#\n" +
 	"\rcurrency_code\x18\x02 \x01(\tR\fcurrencyCode\x12\x1b\n" +
 	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\x12,\n" +
 	"\x12pay_within_minutes\x18\x04 \x01(\x03R\x10payWithinMinutes\x12!\n" +
 	"\flongest_days\x18\x05 \x01(\x03R\vlongestDays\x12!\n" +
-	"\fhorizon_days\x18\x06 \x01(\x03R\vhorizonDays\"H\n" +
+	"\fhorizon_days\x18\x06 \x01(\x03R\vhorizonDays\x12/\n" +
+	"\x13unpaid_reservations\x18\a \x01(\x05R\x12unpaidReservations\x126\n" +
+	"\x17free_cancellation_hours\x18\b \x01(\x05R\x15freeCancellationHours\x128\n" +
+	"\x18cancellation_fee_percent\x18\t \x01(\x05R\x16cancellationFeePercent\x12B\n" +
+	"\x11late_fee_per_hour\x18\n" +
+	" \x01(\v2\x17.nadeuri.money.v1.MoneyR\x0elateFeePerHour\"H\n" +
 	"\x10RetireCarRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
@@ -1410,24 +1669,31 @@ const file_nadeuri_rental_v1_rental_service_proto_rawDesc = "" +
 	"\x1aRESERVATION_STATE_RESERVED\x10\x01\x12\x1c\n" +
 	"\x18RESERVATION_STATE_RENTED\x10\x02\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RETURNED\x10\x03\x12\x1f\n" +
-	"\x1bRESERVATION_STATE_CANCELLED\x10\x04*\x97\x01\n" +
+	"\x1bRESERVATION_STATE_CANCELLED\x10\x04*\xda\x01\n" +
 	"\x11CancellationCause\x12\"\n" +
 	"\x1eCANCELLATION_CAUSE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCANCELLATION_CAUSE_CUSTOMER\x10\x01\x12\x1e\n" +
 	"\x1aCANCELLATION_CAUSE_PAYMENT\x10\x02\x12\x1d\n" +
-	"\x19CANCELLATION_CAUSE_UNPAID\x10\x032\xc0\a\n" +
+	"\x19CANCELLATION_CAUSE_UNPAID\x10\x03\x12\x1c\n" +
+	"\x18CANCELLATION_CAUSE_STAFF\x10\x04\x12#\n" +
+	"\x1fCANCELLATION_CAUSE_CAR_NOT_BACK\x10\x052\xcd\a\n" +
 	"\rRentalService\x12c\n" +
 	"\n" +
-	"ReserveCar\x12$.nadeuri.rental.v1.ReserveCarRequest\x1a%.nadeuri.rental.v1.ReserveCarResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12x\n" +
-	"\x11CancelReservation\x12+.nadeuri.rental.v1.CancelReservationRequest\x1a,.nadeuri.rental.v1.CancelReservationResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12Z\n" +
-	"\aRentCar\x12!.nadeuri.rental.v1.RentCarRequest\x1a\".nadeuri.rental.v1.RentCarResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12`\n" +
-	"\tReturnCar\x12#.nadeuri.rental.v1.ReturnCarRequest\x1a$.nadeuri.rental.v1.ReturnCarResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12c\n" +
+	"ReserveCar\x12$.nadeuri.rental.v1.ReserveCarRequest\x1a%.nadeuri.rental.v1.ReserveCarResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12z\n" +
+	"\x11CancelReservation\x12+.nadeuri.rental.v1.CancelReservationRequest\x1a,.nadeuri.rental.v1.CancelReservationResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\a\x02\x90\x02\x02\x12Z\n" +
+	"\aRentCar\x12!.nadeuri.rental.v1.RentCarRequest\x1a\".nadeuri.rental.v1.RentCarResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12b\n" +
+	"\tReturnCar\x12#.nadeuri.rental.v1.ReturnCarRequest\x1a$.nadeuri.rental.v1.ReturnCarResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\a\x02\x90\x02\x02\x12c\n" +
 	"\n" +
-	"RateRental\x12$.nadeuri.rental.v1.RateRentalRequest\x1a%.nadeuri.rental.v1.RateRentalResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12p\n" +
-	"\x0eGetReservation\x12(.nadeuri.rental.v1.GetReservationRequest\x1a).nadeuri.rental.v1.GetReservationResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12v\n" +
-	"\x10ListReservations\x12*.nadeuri.rental.v1.ListReservationsRequest\x1a+.nadeuri.rental.v1.ListReservationsResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12a\n" +
-	"\tGetRegion\x12#.nadeuri.rental.v1.GetRegionRequest\x1a$.nadeuri.rental.v1.GetRegionResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12`\n" +
-	"\tRetireCar\x12#.nadeuri.rental.v1.RetireCarRequest\x1a$.nadeuri.rental.v1.RetireCarResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02B\xc8\x01\n" +
+	"RateRental\x12$.nadeuri.rental.v1.RateRentalRequest\x1a%.nadeuri.rental.v1.RateRentalResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12q\n" +
+	"\x0eGetReservation\x12(.nadeuri.rental.v1.GetReservationRequest\x1a).nadeuri.rental.v1.GetReservationResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\a\x02\x90\x02\x01\x12w\n" +
+	"\x10ListReservations\x12*.nadeuri.rental.v1.ListReservationsRequest\x1a+.nadeuri.rental.v1.ListReservationsResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\a\x02\x90\x02\x01\x12b\n" +
+	"\tGetRegion\x12#.nadeuri.rental.v1.GetRegionRequest\x1a$.nadeuri.rental.v1.GetRegionResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\a\x02\x90\x02\x01\x12`\n" +
+	"\tRetireCar\x12#.nadeuri.rental.v1.RetireCarRequest\x1a$.nadeuri.rental.v1.RetireCarResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02\x1a\x04\xc0\xb5\x18\aB\xc8\x01\n" +
 	"\x15com.nadeuri.rental.v1B\x12RentalServiceProtoP\x01Z5example.com/nadeuri/sdk/go/nadeuri/rental/v1;rentalv1\xa2\x02\x03NRX\xaa\x02\x11Nadeuri.Rental.V1\xca\x02\x11Nadeuri\\Rental\\V1\xe2\x02\x1dNadeuri\\Rental\\V1\\GPBMetadata\xea\x02\x13Nadeuri::Rental::V1b\x06proto3"
 
 var (
@@ -1443,76 +1709,83 @@ func file_nadeuri_rental_v1_rental_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nadeuri_rental_v1_rental_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nadeuri_rental_v1_rental_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_nadeuri_rental_v1_rental_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_nadeuri_rental_v1_rental_service_proto_goTypes = []any{
 	(ReservationState)(0),             // 0: nadeuri.rental.v1.ReservationState
 	(CancellationCause)(0),            // 1: nadeuri.rental.v1.CancellationCause
 	(*Reservation)(nil),               // 2: nadeuri.rental.v1.Reservation
-	(*ReserveCarRequest)(nil),         // 3: nadeuri.rental.v1.ReserveCarRequest
-	(*ReserveCarResponse)(nil),        // 4: nadeuri.rental.v1.ReserveCarResponse
-	(*CancelReservationRequest)(nil),  // 5: nadeuri.rental.v1.CancelReservationRequest
-	(*CancelReservationResponse)(nil), // 6: nadeuri.rental.v1.CancelReservationResponse
-	(*RentCarRequest)(nil),            // 7: nadeuri.rental.v1.RentCarRequest
-	(*RentCarResponse)(nil),           // 8: nadeuri.rental.v1.RentCarResponse
-	(*ReturnCarRequest)(nil),          // 9: nadeuri.rental.v1.ReturnCarRequest
-	(*ReturnCarResponse)(nil),         // 10: nadeuri.rental.v1.ReturnCarResponse
-	(*RateRentalRequest)(nil),         // 11: nadeuri.rental.v1.RateRentalRequest
-	(*RateRentalResponse)(nil),        // 12: nadeuri.rental.v1.RateRentalResponse
-	(*GetReservationRequest)(nil),     // 13: nadeuri.rental.v1.GetReservationRequest
-	(*GetReservationResponse)(nil),    // 14: nadeuri.rental.v1.GetReservationResponse
-	(*ListReservationsRequest)(nil),   // 15: nadeuri.rental.v1.ListReservationsRequest
-	(*ListReservationsResponse)(nil),  // 16: nadeuri.rental.v1.ListReservationsResponse
-	(*GetRegionRequest)(nil),          // 17: nadeuri.rental.v1.GetRegionRequest
-	(*GetRegionResponse)(nil),         // 18: nadeuri.rental.v1.GetRegionResponse
-	(*Region)(nil),                    // 19: nadeuri.rental.v1.Region
-	(*RetireCarRequest)(nil),          // 20: nadeuri.rental.v1.RetireCarRequest
-	(*RetireCarResponse)(nil),         // 21: nadeuri.rental.v1.RetireCarResponse
-	(*v1.Period)(nil),                 // 22: nadeuri.period.v1.Period
-	(*v11.Money)(nil),                 // 23: nadeuri.money.v1.Money
-	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
+	(*LateFee)(nil),                   // 3: nadeuri.rental.v1.LateFee
+	(*ReserveCarRequest)(nil),         // 4: nadeuri.rental.v1.ReserveCarRequest
+	(*ReserveCarResponse)(nil),        // 5: nadeuri.rental.v1.ReserveCarResponse
+	(*CancelReservationRequest)(nil),  // 6: nadeuri.rental.v1.CancelReservationRequest
+	(*CancelReservationResponse)(nil), // 7: nadeuri.rental.v1.CancelReservationResponse
+	(*RentCarRequest)(nil),            // 8: nadeuri.rental.v1.RentCarRequest
+	(*RentCarResponse)(nil),           // 9: nadeuri.rental.v1.RentCarResponse
+	(*ReturnCarRequest)(nil),          // 10: nadeuri.rental.v1.ReturnCarRequest
+	(*ReturnCarResponse)(nil),         // 11: nadeuri.rental.v1.ReturnCarResponse
+	(*RateRentalRequest)(nil),         // 12: nadeuri.rental.v1.RateRentalRequest
+	(*RateRentalResponse)(nil),        // 13: nadeuri.rental.v1.RateRentalResponse
+	(*GetReservationRequest)(nil),     // 14: nadeuri.rental.v1.GetReservationRequest
+	(*GetReservationResponse)(nil),    // 15: nadeuri.rental.v1.GetReservationResponse
+	(*ListReservationsRequest)(nil),   // 16: nadeuri.rental.v1.ListReservationsRequest
+	(*ListReservationsResponse)(nil),  // 17: nadeuri.rental.v1.ListReservationsResponse
+	(*GetRegionRequest)(nil),          // 18: nadeuri.rental.v1.GetRegionRequest
+	(*GetRegionResponse)(nil),         // 19: nadeuri.rental.v1.GetRegionResponse
+	(*Region)(nil),                    // 20: nadeuri.rental.v1.Region
+	(*RetireCarRequest)(nil),          // 21: nadeuri.rental.v1.RetireCarRequest
+	(*RetireCarResponse)(nil),         // 22: nadeuri.rental.v1.RetireCarResponse
+	(*v1.Period)(nil),                 // 23: nadeuri.period.v1.Period
+	(*v11.Money)(nil),                 // 24: nadeuri.money.v1.Money
+	(*timestamppb.Timestamp)(nil),     // 25: google.protobuf.Timestamp
+	(*v12.Intervention)(nil),          // 26: nadeuri.intervention.v1.Intervention
 }
 var file_nadeuri_rental_v1_rental_service_proto_depIdxs = []int32{
-	22, // 0: nadeuri.rental.v1.Reservation.period:type_name -> nadeuri.period.v1.Period
-	23, // 1: nadeuri.rental.v1.Reservation.price:type_name -> nadeuri.money.v1.Money
+	23, // 0: nadeuri.rental.v1.Reservation.period:type_name -> nadeuri.period.v1.Period
+	24, // 1: nadeuri.rental.v1.Reservation.price:type_name -> nadeuri.money.v1.Money
 	0,  // 2: nadeuri.rental.v1.Reservation.state:type_name -> nadeuri.rental.v1.ReservationState
 	1,  // 3: nadeuri.rental.v1.Reservation.cancellation_cause:type_name -> nadeuri.rental.v1.CancellationCause
-	24, // 4: nadeuri.rental.v1.Reservation.create_time:type_name -> google.protobuf.Timestamp
-	24, // 5: nadeuri.rental.v1.Reservation.update_time:type_name -> google.protobuf.Timestamp
-	24, // 6: nadeuri.rental.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
-	22, // 7: nadeuri.rental.v1.ReserveCarRequest.period:type_name -> nadeuri.period.v1.Period
-	23, // 8: nadeuri.rental.v1.ReserveCarRequest.expected_price:type_name -> nadeuri.money.v1.Money
-	2,  // 9: nadeuri.rental.v1.ReserveCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 10: nadeuri.rental.v1.CancelReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 11: nadeuri.rental.v1.RentCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 12: nadeuri.rental.v1.ReturnCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 13: nadeuri.rental.v1.RateRentalResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	2,  // 14: nadeuri.rental.v1.GetReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
-	0,  // 15: nadeuri.rental.v1.ListReservationsRequest.state:type_name -> nadeuri.rental.v1.ReservationState
-	2,  // 16: nadeuri.rental.v1.ListReservationsResponse.reservations:type_name -> nadeuri.rental.v1.Reservation
-	19, // 17: nadeuri.rental.v1.GetRegionResponse.region:type_name -> nadeuri.rental.v1.Region
-	3,  // 18: nadeuri.rental.v1.RentalService.ReserveCar:input_type -> nadeuri.rental.v1.ReserveCarRequest
-	5,  // 19: nadeuri.rental.v1.RentalService.CancelReservation:input_type -> nadeuri.rental.v1.CancelReservationRequest
-	7,  // 20: nadeuri.rental.v1.RentalService.RentCar:input_type -> nadeuri.rental.v1.RentCarRequest
-	9,  // 21: nadeuri.rental.v1.RentalService.ReturnCar:input_type -> nadeuri.rental.v1.ReturnCarRequest
-	11, // 22: nadeuri.rental.v1.RentalService.RateRental:input_type -> nadeuri.rental.v1.RateRentalRequest
-	13, // 23: nadeuri.rental.v1.RentalService.GetReservation:input_type -> nadeuri.rental.v1.GetReservationRequest
-	15, // 24: nadeuri.rental.v1.RentalService.ListReservations:input_type -> nadeuri.rental.v1.ListReservationsRequest
-	17, // 25: nadeuri.rental.v1.RentalService.GetRegion:input_type -> nadeuri.rental.v1.GetRegionRequest
-	20, // 26: nadeuri.rental.v1.RentalService.RetireCar:input_type -> nadeuri.rental.v1.RetireCarRequest
-	4,  // 27: nadeuri.rental.v1.RentalService.ReserveCar:output_type -> nadeuri.rental.v1.ReserveCarResponse
-	6,  // 28: nadeuri.rental.v1.RentalService.CancelReservation:output_type -> nadeuri.rental.v1.CancelReservationResponse
-	8,  // 29: nadeuri.rental.v1.RentalService.RentCar:output_type -> nadeuri.rental.v1.RentCarResponse
-	10, // 30: nadeuri.rental.v1.RentalService.ReturnCar:output_type -> nadeuri.rental.v1.ReturnCarResponse
-	12, // 31: nadeuri.rental.v1.RentalService.RateRental:output_type -> nadeuri.rental.v1.RateRentalResponse
-	14, // 32: nadeuri.rental.v1.RentalService.GetReservation:output_type -> nadeuri.rental.v1.GetReservationResponse
-	16, // 33: nadeuri.rental.v1.RentalService.ListReservations:output_type -> nadeuri.rental.v1.ListReservationsResponse
-	18, // 34: nadeuri.rental.v1.RentalService.GetRegion:output_type -> nadeuri.rental.v1.GetRegionResponse
-	21, // 35: nadeuri.rental.v1.RentalService.RetireCar:output_type -> nadeuri.rental.v1.RetireCarResponse
-	27, // [27:36] is the sub-list for method output_type
-	18, // [18:27] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	25, // 4: nadeuri.rental.v1.Reservation.create_time:type_name -> google.protobuf.Timestamp
+	25, // 5: nadeuri.rental.v1.Reservation.update_time:type_name -> google.protobuf.Timestamp
+	25, // 6: nadeuri.rental.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
+	24, // 7: nadeuri.rental.v1.Reservation.late_fee:type_name -> nadeuri.money.v1.Money
+	24, // 8: nadeuri.rental.v1.Reservation.cancellation_fee:type_name -> nadeuri.money.v1.Money
+	26, // 9: nadeuri.rental.v1.Reservation.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	24, // 10: nadeuri.rental.v1.LateFee.amount:type_name -> nadeuri.money.v1.Money
+	23, // 11: nadeuri.rental.v1.ReserveCarRequest.period:type_name -> nadeuri.period.v1.Period
+	24, // 12: nadeuri.rental.v1.ReserveCarRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	2,  // 13: nadeuri.rental.v1.ReserveCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 14: nadeuri.rental.v1.CancelReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 15: nadeuri.rental.v1.RentCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 16: nadeuri.rental.v1.ReturnCarResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 17: nadeuri.rental.v1.RateRentalResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	2,  // 18: nadeuri.rental.v1.GetReservationResponse.reservation:type_name -> nadeuri.rental.v1.Reservation
+	0,  // 19: nadeuri.rental.v1.ListReservationsRequest.state:type_name -> nadeuri.rental.v1.ReservationState
+	2,  // 20: nadeuri.rental.v1.ListReservationsResponse.reservations:type_name -> nadeuri.rental.v1.Reservation
+	20, // 21: nadeuri.rental.v1.GetRegionResponse.region:type_name -> nadeuri.rental.v1.Region
+	24, // 22: nadeuri.rental.v1.Region.late_fee_per_hour:type_name -> nadeuri.money.v1.Money
+	4,  // 23: nadeuri.rental.v1.RentalService.ReserveCar:input_type -> nadeuri.rental.v1.ReserveCarRequest
+	6,  // 24: nadeuri.rental.v1.RentalService.CancelReservation:input_type -> nadeuri.rental.v1.CancelReservationRequest
+	8,  // 25: nadeuri.rental.v1.RentalService.RentCar:input_type -> nadeuri.rental.v1.RentCarRequest
+	10, // 26: nadeuri.rental.v1.RentalService.ReturnCar:input_type -> nadeuri.rental.v1.ReturnCarRequest
+	12, // 27: nadeuri.rental.v1.RentalService.RateRental:input_type -> nadeuri.rental.v1.RateRentalRequest
+	14, // 28: nadeuri.rental.v1.RentalService.GetReservation:input_type -> nadeuri.rental.v1.GetReservationRequest
+	16, // 29: nadeuri.rental.v1.RentalService.ListReservations:input_type -> nadeuri.rental.v1.ListReservationsRequest
+	18, // 30: nadeuri.rental.v1.RentalService.GetRegion:input_type -> nadeuri.rental.v1.GetRegionRequest
+	21, // 31: nadeuri.rental.v1.RentalService.RetireCar:input_type -> nadeuri.rental.v1.RetireCarRequest
+	5,  // 32: nadeuri.rental.v1.RentalService.ReserveCar:output_type -> nadeuri.rental.v1.ReserveCarResponse
+	7,  // 33: nadeuri.rental.v1.RentalService.CancelReservation:output_type -> nadeuri.rental.v1.CancelReservationResponse
+	9,  // 34: nadeuri.rental.v1.RentalService.RentCar:output_type -> nadeuri.rental.v1.RentCarResponse
+	11, // 35: nadeuri.rental.v1.RentalService.ReturnCar:output_type -> nadeuri.rental.v1.ReturnCarResponse
+	13, // 36: nadeuri.rental.v1.RentalService.RateRental:output_type -> nadeuri.rental.v1.RateRentalResponse
+	15, // 37: nadeuri.rental.v1.RentalService.GetReservation:output_type -> nadeuri.rental.v1.GetReservationResponse
+	17, // 38: nadeuri.rental.v1.RentalService.ListReservations:output_type -> nadeuri.rental.v1.ListReservationsResponse
+	19, // 39: nadeuri.rental.v1.RentalService.GetRegion:output_type -> nadeuri.rental.v1.GetRegionResponse
+	22, // 40: nadeuri.rental.v1.RentalService.RetireCar:output_type -> nadeuri.rental.v1.RetireCarResponse
+	32, // [32:41] is the sub-list for method output_type
+	23, // [23:32] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_rental_v1_rental_service_proto_init() }
@@ -1526,7 +1799,7 @@ func file_nadeuri_rental_v1_rental_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_rental_v1_rental_service_proto_rawDesc), len(file_nadeuri_rental_v1_rental_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

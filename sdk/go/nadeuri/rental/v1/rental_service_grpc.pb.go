@@ -43,11 +43,15 @@ type RentalServiceClient interface {
 	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with
 	// `PERIOD_TAKEN` if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out,
 	// `CURRENCY_NOT_SERVED` if its price is not in the currency of this region, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, or `CALENDAR_FULL` if the car has too many
-	// reservations; `INVALID_ARGUMENT` if the period is over, too short or too long.
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `CALENDAR_FULL` if the car has too many
+	// reservations, `CAR_OVERDUE` if the customer before has not brought it back, `TOO_MANY_RESERVATIONS` if the caller
+	// has as many unpaid reservations as one customer may have, or `LATE_FEE_OWED` if they owe a fee for a late return;
+	// `INVALID_ARGUMENT` if the period is over, too short or too long.
 	ReserveCar(ctx context.Context, in *ReserveCarRequest, opts ...grpc.CallOption) (*ReserveCarResponse, error)
 	// Cancels a reservation that is not a rental yet. The period is free again, and a payment is refunded. Cancelling it
-	// again changes nothing.
+	// again changes nothing. Staff cancel rentals too, until the car is back: the payment is refunded in full. (A
+	// customer cancels a rental by its payment: at no cost until some hours before the period, for a share of the price
+	// after that, and not after its begin.)
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `ALREADY_RENTED` (cancel the payment instead) or `ALREADY_RETURNED`.
@@ -60,10 +64,12 @@ type RentalServiceClient interface {
 	// payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` if the processor did not answer: the reservation is
 	// kept, and if the charge succeeded after all, it becomes a rental without another call.
 	RentCar(ctx context.Context, in *RentCarRequest, opts ...grpc.CallOption) (*RentCarResponse, error)
-	// Ends a rental when the car is returned. Returning it again changes nothing.
+	// Ends a rental when the car is returned. Returning it again changes nothing. Each hour begun after the period costs
+	// a fee, which is a payment of its own: its purchase is `late_fee_id`. Staff may return a car in the customer's
+	// place.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
-	// `FAILED_PRECONDITION` with the reason `NOT_RENTED` or `RESERVATION_CANCELLED`.
+	// `FAILED_PRECONDITION` with the reason `NOT_RENTED`, `NOT_BEGUN` before the period, or `RESERVATION_CANCELLED`.
 	ReturnCar(ctx context.Context, in *ReturnCarRequest, opts ...grpc.CallOption) (*ReturnCarResponse, error)
 	// Rates a rental with stars, once, after the return.
 	//
@@ -74,7 +80,8 @@ type RentalServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's.
 	GetReservation(ctx context.Context, in *GetReservationRequest, opts ...grpc.CallOption) (*GetReservationResponse, error)
-	// Lists the caller's reservations, newest first; an admin's call lists everyone's.
+	// Lists the caller's reservations, newest first; a call of staff lists those of the cars that they own, an admin's
+	// call everyone's.
 	ListReservations(ctx context.Context, in *ListReservationsRequest, opts ...grpc.CallOption) (*ListReservationsResponse, error)
 	// Returns the region in which this installation rents cars out, and its settings.
 	GetRegion(ctx context.Context, in *GetRegionRequest, opts ...grpc.CallOption) (*GetRegionResponse, error)
@@ -193,11 +200,15 @@ type RentalServiceServer interface {
 	// Returns `NOT_FOUND` with the reason `CAR_NOT_FOUND` if there is no such car, `FAILED_PRECONDITION` with
 	// `PERIOD_TAKEN` if another reservation overlaps, `CAR_RETIRED` if the car is no longer rented out,
 	// `CURRENCY_NOT_SERVED` if its price is not in the currency of this region, `PRICE_TOO_HIGH` if the price exceeds the
-	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, or `CALENDAR_FULL` if the car has too many
-	// reservations; `INVALID_ARGUMENT` if the period is over, too short or too long.
+	// largest amount, `PRICE_CHANGED` if it is not `expected_price`, `CALENDAR_FULL` if the car has too many
+	// reservations, `CAR_OVERDUE` if the customer before has not brought it back, `TOO_MANY_RESERVATIONS` if the caller
+	// has as many unpaid reservations as one customer may have, or `LATE_FEE_OWED` if they owe a fee for a late return;
+	// `INVALID_ARGUMENT` if the period is over, too short or too long.
 	ReserveCar(context.Context, *ReserveCarRequest) (*ReserveCarResponse, error)
 	// Cancels a reservation that is not a rental yet. The period is free again, and a payment is refunded. Cancelling it
-	// again changes nothing.
+	// again changes nothing. Staff cancel rentals too, until the car is back: the payment is refunded in full. (A
+	// customer cancels a rental by its payment: at no cost until some hours before the period, for a share of the price
+	// after that, and not after its begin.)
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
 	// `FAILED_PRECONDITION` with the reason `ALREADY_RENTED` (cancel the payment instead) or `ALREADY_RETURNED`.
@@ -210,10 +221,12 @@ type RentalServiceServer interface {
 	// payments can't be taken now, `ABORTED` with `PAYMENT_PENDING` if the processor did not answer: the reservation is
 	// kept, and if the charge succeeded after all, it becomes a rental without another call.
 	RentCar(context.Context, *RentCarRequest) (*RentCarResponse, error)
-	// Ends a rental when the car is returned. Returning it again changes nothing.
+	// Ends a rental when the car is returned. Returning it again changes nothing. Each hour begun after the period costs
+	// a fee, which is a payment of its own: its purchase is `late_fee_id`. Staff may return a car in the customer's
+	// place.
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's;
-	// `FAILED_PRECONDITION` with the reason `NOT_RENTED` or `RESERVATION_CANCELLED`.
+	// `FAILED_PRECONDITION` with the reason `NOT_RENTED`, `NOT_BEGUN` before the period, or `RESERVATION_CANCELLED`.
 	ReturnCar(context.Context, *ReturnCarRequest) (*ReturnCarResponse, error)
 	// Rates a rental with stars, once, after the return.
 	//
@@ -224,7 +237,8 @@ type RentalServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if there is no such reservation, or it is another customer's.
 	GetReservation(context.Context, *GetReservationRequest) (*GetReservationResponse, error)
-	// Lists the caller's reservations, newest first; an admin's call lists everyone's.
+	// Lists the caller's reservations, newest first; a call of staff lists those of the cars that they own, an admin's
+	// call everyone's.
 	ListReservations(context.Context, *ListReservationsRequest) (*ListReservationsResponse, error)
 	// Returns the region in which this installation rents cars out, and its settings.
 	GetRegion(context.Context, *GetRegionRequest) (*GetRegionResponse, error)

@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A manager registered a resort.
+// Staff registered a resort.
 type ResortRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resort.
@@ -68,7 +68,7 @@ func (x *ResortRegistered) GetResort() *Resort {
 	return nil
 }
 
-// A manager offered further dates.
+// Staff offered further dates.
 type DatesOffered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resort with all that it offers.
@@ -390,6 +390,52 @@ func (x *HoldLost) GetHold() *Hold {
 	return nil
 }
 
+// A resort has another owner.
+type ResortTransferred struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resort, with its owner.
+	Resort        *Resort `protobuf:"bytes,1,opt,name=resort,proto3" json:"resort,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResortTransferred) Reset() {
+	*x = ResortTransferred{}
+	mi := &file_nadeuri_resort_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResortTransferred) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResortTransferred) ProtoMessage() {}
+
+func (x *ResortTransferred) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_resort_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResortTransferred.ProtoReflect.Descriptor instead.
+func (*ResortTransferred) Descriptor() ([]byte, []int) {
+	return file_nadeuri_resort_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ResortTransferred) GetResort() *Resort {
+	if x != nil {
+		return x.Resort
+	}
+	return nil
+}
+
 var File_nadeuri_resort_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_resort_v1_events_proto_rawDesc = "" +
@@ -412,7 +458,9 @@ const file_nadeuri_resort_v1_events_proto_rawDesc = "" +
 	"DatesFreed\x12+\n" +
 	"\x04hold\x18\x01 \x01(\v2\x17.nadeuri.resort.v1.HoldR\x04hold:\x04\x90\xb5\x18\x01\"7\n" +
 	"\bHoldLost\x12+\n" +
-	"\x04hold\x18\x01 \x01(\v2\x17.nadeuri.resort.v1.HoldR\x04holdB\xc1\x01\n" +
+	"\x04hold\x18\x01 \x01(\v2\x17.nadeuri.resort.v1.HoldR\x04hold\"L\n" +
+	"\x11ResortTransferred\x121\n" +
+	"\x06resort\x18\x01 \x01(\v2\x19.nadeuri.resort.v1.ResortR\x06resort:\x04\x90\xb5\x18\x01B\xc1\x01\n" +
 	"\x15com.nadeuri.resort.v1B\vEventsProtoP\x01Z5example.com/nadeuri/sdk/go/nadeuri/resort/v1;resortv1\xa2\x02\x03NRX\xaa\x02\x11Nadeuri.Resort.V1\xca\x02\x11Nadeuri\\Resort\\V1\xe2\x02\x1dNadeuri\\Resort\\V1\\GPBMetadata\xea\x02\x13Nadeuri::Resort::V1b\x06proto3"
 
 var (
@@ -427,33 +475,35 @@ func file_nadeuri_resort_v1_events_proto_rawDescGZIP() []byte {
 	return file_nadeuri_resort_v1_events_proto_rawDescData
 }
 
-var file_nadeuri_resort_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_nadeuri_resort_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_nadeuri_resort_v1_events_proto_goTypes = []any{
-	(*ResortRegistered)(nil), // 0: nadeuri.resort.v1.ResortRegistered
-	(*DatesOffered)(nil),     // 1: nadeuri.resort.v1.DatesOffered
-	(*DatesHeld)(nil),        // 2: nadeuri.resort.v1.DatesHeld
-	(*HoldLapsed)(nil),       // 3: nadeuri.resort.v1.HoldLapsed
-	(*DatesReserved)(nil),    // 4: nadeuri.resort.v1.DatesReserved
-	(*DatesBooked)(nil),      // 5: nadeuri.resort.v1.DatesBooked
-	(*DatesFreed)(nil),       // 6: nadeuri.resort.v1.DatesFreed
-	(*HoldLost)(nil),         // 7: nadeuri.resort.v1.HoldLost
-	(*Resort)(nil),           // 8: nadeuri.resort.v1.Resort
-	(*Hold)(nil),             // 9: nadeuri.resort.v1.Hold
+	(*ResortRegistered)(nil),  // 0: nadeuri.resort.v1.ResortRegistered
+	(*DatesOffered)(nil),      // 1: nadeuri.resort.v1.DatesOffered
+	(*DatesHeld)(nil),         // 2: nadeuri.resort.v1.DatesHeld
+	(*HoldLapsed)(nil),        // 3: nadeuri.resort.v1.HoldLapsed
+	(*DatesReserved)(nil),     // 4: nadeuri.resort.v1.DatesReserved
+	(*DatesBooked)(nil),       // 5: nadeuri.resort.v1.DatesBooked
+	(*DatesFreed)(nil),        // 6: nadeuri.resort.v1.DatesFreed
+	(*HoldLost)(nil),          // 7: nadeuri.resort.v1.HoldLost
+	(*ResortTransferred)(nil), // 8: nadeuri.resort.v1.ResortTransferred
+	(*Resort)(nil),            // 9: nadeuri.resort.v1.Resort
+	(*Hold)(nil),              // 10: nadeuri.resort.v1.Hold
 }
 var file_nadeuri_resort_v1_events_proto_depIdxs = []int32{
-	8, // 0: nadeuri.resort.v1.ResortRegistered.resort:type_name -> nadeuri.resort.v1.Resort
-	8, // 1: nadeuri.resort.v1.DatesOffered.resort:type_name -> nadeuri.resort.v1.Resort
-	9, // 2: nadeuri.resort.v1.DatesHeld.hold:type_name -> nadeuri.resort.v1.Hold
-	9, // 3: nadeuri.resort.v1.HoldLapsed.hold:type_name -> nadeuri.resort.v1.Hold
-	9, // 4: nadeuri.resort.v1.DatesReserved.hold:type_name -> nadeuri.resort.v1.Hold
-	9, // 5: nadeuri.resort.v1.DatesBooked.hold:type_name -> nadeuri.resort.v1.Hold
-	9, // 6: nadeuri.resort.v1.DatesFreed.hold:type_name -> nadeuri.resort.v1.Hold
-	9, // 7: nadeuri.resort.v1.HoldLost.hold:type_name -> nadeuri.resort.v1.Hold
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	9,  // 0: nadeuri.resort.v1.ResortRegistered.resort:type_name -> nadeuri.resort.v1.Resort
+	9,  // 1: nadeuri.resort.v1.DatesOffered.resort:type_name -> nadeuri.resort.v1.Resort
+	10, // 2: nadeuri.resort.v1.DatesHeld.hold:type_name -> nadeuri.resort.v1.Hold
+	10, // 3: nadeuri.resort.v1.HoldLapsed.hold:type_name -> nadeuri.resort.v1.Hold
+	10, // 4: nadeuri.resort.v1.DatesReserved.hold:type_name -> nadeuri.resort.v1.Hold
+	10, // 5: nadeuri.resort.v1.DatesBooked.hold:type_name -> nadeuri.resort.v1.Hold
+	10, // 6: nadeuri.resort.v1.DatesFreed.hold:type_name -> nadeuri.resort.v1.Hold
+	10, // 7: nadeuri.resort.v1.HoldLost.hold:type_name -> nadeuri.resort.v1.Hold
+	9,  // 8: nadeuri.resort.v1.ResortTransferred.resort:type_name -> nadeuri.resort.v1.Resort
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_resort_v1_events_proto_init() }
@@ -468,7 +518,7 @@ func file_nadeuri_resort_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_resort_v1_events_proto_rawDesc), len(file_nadeuri_resort_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -108,7 +108,9 @@ type Resort struct {
 	// Output only. When it was registered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When the resort or its offer last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. Who owns it; empty if it is older than owners.
+	OwnerId       string `protobuf:"bytes,10,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -204,6 +206,13 @@ func (x *Resort) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Resort) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
 }
 
 // Dates that are taken.
@@ -966,11 +975,121 @@ func (x *HoldDatesResponse) GetHold() *Hold {
 	return nil
 }
 
+// The request of `TransferResort`.
+type TransferResortRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. A UUID; repeating it with the same request returns the first answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Required. A UUID.
+	ResortId string `protobuf:"bytes,2,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
+	// Required. The subject of the new owner, 1 to 128 bytes.
+	OwnerId       string `protobuf:"bytes,3,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferResortRequest) Reset() {
+	*x = TransferResortRequest{}
+	mi := &file_nadeuri_resort_v1_resort_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferResortRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferResortRequest) ProtoMessage() {}
+
+func (x *TransferResortRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_resort_v1_resort_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferResortRequest.ProtoReflect.Descriptor instead.
+func (*TransferResortRequest) Descriptor() ([]byte, []int) {
+	return file_nadeuri_resort_v1_resort_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TransferResortRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *TransferResortRequest) GetResortId() string {
+	if x != nil {
+		return x.ResortId
+	}
+	return ""
+}
+
+func (x *TransferResortRequest) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+// The response of `TransferResort`.
+type TransferResortResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resort, with its owner.
+	Resort        *Resort `protobuf:"bytes,1,opt,name=resort,proto3" json:"resort,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferResortResponse) Reset() {
+	*x = TransferResortResponse{}
+	mi := &file_nadeuri_resort_v1_resort_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferResortResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferResortResponse) ProtoMessage() {}
+
+func (x *TransferResortResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nadeuri_resort_v1_resort_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferResortResponse.ProtoReflect.Descriptor instead.
+func (*TransferResortResponse) Descriptor() ([]byte, []int) {
+	return file_nadeuri_resort_v1_resort_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TransferResortResponse) GetResort() *Resort {
+	if x != nil {
+		return x.Resort
+	}
+	return nil
+}
+
 var File_nadeuri_resort_v1_resort_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_resort_v1_resort_service_proto_rawDesc = "" +
 	"\n" +
-	"&nadeuri/resort/v1/resort_service.proto\x12\x11nadeuri.resort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x8e\x03\n" +
+	"&nadeuri/resort/v1/resort_service.proto\x12\x11nadeuri.resort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\xaf\x03\n" +
 	"\x06Resort\x12\x1b\n" +
 	"\tresort_id\x18\x01 \x01(\tR\bresortId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -982,7 +1101,9 @@ const file_nadeuri_resort_v1_resort_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"o\n" +
+	"updateTime\x12\x1f\n" +
+	"\bowner_id\x18\n" +
+	" \x01(\tB\x04\xa8\xb5\x18\x02R\aownerId\"o\n" +
 	"\tOccupancy\x12.\n" +
 	"\x05dates\x18\x01 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.nadeuri.resort.v1.HoldStateR\x05state\"\xbc\x03\n" +
@@ -1039,22 +1160,30 @@ const file_nadeuri_resort_v1_resort_service_proto_rawDesc = "" +
 	"\x05dates\x18\x05 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\x12>\n" +
 	"\x0eexpected_price\x18\x06 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"@\n" +
 	"\x11HoldDatesResponse\x12+\n" +
-	"\x04hold\x18\x01 \x01(\v2\x17.nadeuri.resort.v1.HoldR\x04hold*\x82\x01\n" +
+	"\x04hold\x18\x01 \x01(\v2\x17.nadeuri.resort.v1.HoldR\x04hold\"n\n" +
+	"\x15TransferResortRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1b\n" +
+	"\tresort_id\x18\x02 \x01(\tR\bresortId\x12\x19\n" +
+	"\bowner_id\x18\x03 \x01(\tR\aownerId\"K\n" +
+	"\x16TransferResortResponse\x121\n" +
+	"\x06resort\x18\x01 \x01(\v2\x19.nadeuri.resort.v1.ResortR\x06resort*\x82\x01\n" +
 	"\tHoldState\x12\x1a\n" +
 	"\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fHOLD_STATE_HELD\x10\x01\x12\x17\n" +
 	"\x13HOLD_STATE_RESERVED\x10\x02\x12\x15\n" +
 	"\x11HOLD_STATE_BOOKED\x10\x03\x12\x14\n" +
-	"\x10HOLD_STATE_ENDED\x10\x042\x97\x04\n" +
+	"\x10HOLD_STATE_ENDED\x10\x042\x8e\x05\n" +
 	"\rResortService\x12p\n" +
-	"\x0eRegisterResort\x12(.nadeuri.resort.v1.RegisterResortRequest\x1a).nadeuri.resort.v1.RegisterResortResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x02\x12d\n" +
+	"\x0eRegisterResort\x12(.nadeuri.resort.v1.RegisterResortRequest\x1a).nadeuri.resort.v1.RegisterResortResponse\"\t\x8a\xb5\x18\x02\t\x02\x90\x02\x02\x12d\n" +
 	"\n" +
-	"OfferDates\x12$.nadeuri.resort.v1.OfferDatesRequest\x1a%.nadeuri.resort.v1.OfferDatesResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x02\x12b\n" +
+	"OfferDates\x12$.nadeuri.resort.v1.OfferDatesRequest\x1a%.nadeuri.resort.v1.OfferDatesResponse\"\t\x8a\xb5\x18\x02\t\x02\x90\x02\x02\x12o\n" +
+	"\x0eTransferResort\x12(.nadeuri.resort.v1.TransferResortRequest\x1a).nadeuri.resort.v1.TransferResortResponse\"\b\x8a\xb5\x18\x01\x02\x90\x02\x02\x12b\n" +
 	"\tGetResort\x12#.nadeuri.resort.v1.GetResortRequest\x1a$.nadeuri.resort.v1.GetResortResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12h\n" +
+	"\x8a\xb5\x18\x03\x01\t\x02\x90\x02\x01\x12h\n" +
 	"\vListResorts\x12%.nadeuri.resort.v1.ListResortsRequest\x1a&.nadeuri.resort.v1.ListResortsResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12`\n" +
-	"\tHoldDates\x12#.nadeuri.resort.v1.HoldDatesRequest\x1a$.nadeuri.resort.v1.HoldDatesResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02B\xc8\x01\n" +
+	"\x8a\xb5\x18\x03\x01\t\x02\x90\x02\x01\x12`\n" +
+	"\tHoldDates\x12#.nadeuri.resort.v1.HoldDatesRequest\x1a$.nadeuri.resort.v1.HoldDatesResponse\"\b\x8a\xb5\x18\x01\x03\x90\x02\x02\x1a\x04\xc0\xb5\x18\tB\xc8\x01\n" +
 	"\x15com.nadeuri.resort.v1B\x12ResortServiceProtoP\x01Z5example.com/nadeuri/sdk/go/nadeuri/resort/v1;resortv1\xa2\x02\x03NRX\xaa\x02\x11Nadeuri.Resort.V1\xca\x02\x11Nadeuri\\Resort\\V1\xe2\x02\x1dNadeuri\\Resort\\V1\\GPBMetadata\xea\x02\x13Nadeuri::Resort::V1b\x06proto3"
 
 var (
@@ -1070,7 +1199,7 @@ func file_nadeuri_resort_v1_resort_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nadeuri_resort_v1_resort_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nadeuri_resort_v1_resort_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_nadeuri_resort_v1_resort_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_nadeuri_resort_v1_resort_service_proto_goTypes = []any{
 	(HoldState)(0),                 // 0: nadeuri.resort.v1.HoldState
 	(*Resort)(nil),                 // 1: nadeuri.resort.v1.Resort
@@ -1086,50 +1215,55 @@ var file_nadeuri_resort_v1_resort_service_proto_goTypes = []any{
 	(*ListResortsResponse)(nil),    // 11: nadeuri.resort.v1.ListResortsResponse
 	(*HoldDatesRequest)(nil),       // 12: nadeuri.resort.v1.HoldDatesRequest
 	(*HoldDatesResponse)(nil),      // 13: nadeuri.resort.v1.HoldDatesResponse
-	(*v1.Money)(nil),               // 14: nadeuri.money.v1.Money
-	(*v11.Dates)(nil),              // 15: nadeuri.period.v1.Dates
-	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
+	(*TransferResortRequest)(nil),  // 14: nadeuri.resort.v1.TransferResortRequest
+	(*TransferResortResponse)(nil), // 15: nadeuri.resort.v1.TransferResortResponse
+	(*v1.Money)(nil),               // 16: nadeuri.money.v1.Money
+	(*v11.Dates)(nil),              // 17: nadeuri.period.v1.Dates
+	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
 }
 var file_nadeuri_resort_v1_resort_service_proto_depIdxs = []int32{
-	14, // 0: nadeuri.resort.v1.Resort.nightly_rate:type_name -> nadeuri.money.v1.Money
-	15, // 1: nadeuri.resort.v1.Resort.offered:type_name -> nadeuri.period.v1.Dates
+	16, // 0: nadeuri.resort.v1.Resort.nightly_rate:type_name -> nadeuri.money.v1.Money
+	17, // 1: nadeuri.resort.v1.Resort.offered:type_name -> nadeuri.period.v1.Dates
 	2,  // 2: nadeuri.resort.v1.Resort.occupied:type_name -> nadeuri.resort.v1.Occupancy
-	16, // 3: nadeuri.resort.v1.Resort.create_time:type_name -> google.protobuf.Timestamp
-	16, // 4: nadeuri.resort.v1.Resort.update_time:type_name -> google.protobuf.Timestamp
-	15, // 5: nadeuri.resort.v1.Occupancy.dates:type_name -> nadeuri.period.v1.Dates
+	18, // 3: nadeuri.resort.v1.Resort.create_time:type_name -> google.protobuf.Timestamp
+	18, // 4: nadeuri.resort.v1.Resort.update_time:type_name -> google.protobuf.Timestamp
+	17, // 5: nadeuri.resort.v1.Occupancy.dates:type_name -> nadeuri.period.v1.Dates
 	0,  // 6: nadeuri.resort.v1.Occupancy.state:type_name -> nadeuri.resort.v1.HoldState
-	15, // 7: nadeuri.resort.v1.Hold.dates:type_name -> nadeuri.period.v1.Dates
-	14, // 8: nadeuri.resort.v1.Hold.price:type_name -> nadeuri.money.v1.Money
-	16, // 9: nadeuri.resort.v1.Hold.begin_time:type_name -> google.protobuf.Timestamp
-	16, // 10: nadeuri.resort.v1.Hold.end_time:type_name -> google.protobuf.Timestamp
+	17, // 7: nadeuri.resort.v1.Hold.dates:type_name -> nadeuri.period.v1.Dates
+	16, // 8: nadeuri.resort.v1.Hold.price:type_name -> nadeuri.money.v1.Money
+	18, // 9: nadeuri.resort.v1.Hold.begin_time:type_name -> google.protobuf.Timestamp
+	18, // 10: nadeuri.resort.v1.Hold.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 11: nadeuri.resort.v1.Hold.state:type_name -> nadeuri.resort.v1.HoldState
-	16, // 12: nadeuri.resort.v1.Hold.expire_time:type_name -> google.protobuf.Timestamp
+	18, // 12: nadeuri.resort.v1.Hold.expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 13: nadeuri.resort.v1.RegisterResortRequest.resort:type_name -> nadeuri.resort.v1.Resort
 	1,  // 14: nadeuri.resort.v1.RegisterResortResponse.resort:type_name -> nadeuri.resort.v1.Resort
-	15, // 15: nadeuri.resort.v1.OfferDatesRequest.dates:type_name -> nadeuri.period.v1.Dates
+	17, // 15: nadeuri.resort.v1.OfferDatesRequest.dates:type_name -> nadeuri.period.v1.Dates
 	1,  // 16: nadeuri.resort.v1.OfferDatesResponse.resort:type_name -> nadeuri.resort.v1.Resort
 	1,  // 17: nadeuri.resort.v1.GetResortResponse.resort:type_name -> nadeuri.resort.v1.Resort
-	14, // 18: nadeuri.resort.v1.ListResortsRequest.max_nightly_rate:type_name -> nadeuri.money.v1.Money
-	15, // 19: nadeuri.resort.v1.ListResortsRequest.free_dates:type_name -> nadeuri.period.v1.Dates
+	16, // 18: nadeuri.resort.v1.ListResortsRequest.max_nightly_rate:type_name -> nadeuri.money.v1.Money
+	17, // 19: nadeuri.resort.v1.ListResortsRequest.free_dates:type_name -> nadeuri.period.v1.Dates
 	1,  // 20: nadeuri.resort.v1.ListResortsResponse.resorts:type_name -> nadeuri.resort.v1.Resort
-	15, // 21: nadeuri.resort.v1.HoldDatesRequest.dates:type_name -> nadeuri.period.v1.Dates
-	14, // 22: nadeuri.resort.v1.HoldDatesRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	17, // 21: nadeuri.resort.v1.HoldDatesRequest.dates:type_name -> nadeuri.period.v1.Dates
+	16, // 22: nadeuri.resort.v1.HoldDatesRequest.expected_price:type_name -> nadeuri.money.v1.Money
 	3,  // 23: nadeuri.resort.v1.HoldDatesResponse.hold:type_name -> nadeuri.resort.v1.Hold
-	4,  // 24: nadeuri.resort.v1.ResortService.RegisterResort:input_type -> nadeuri.resort.v1.RegisterResortRequest
-	6,  // 25: nadeuri.resort.v1.ResortService.OfferDates:input_type -> nadeuri.resort.v1.OfferDatesRequest
-	8,  // 26: nadeuri.resort.v1.ResortService.GetResort:input_type -> nadeuri.resort.v1.GetResortRequest
-	10, // 27: nadeuri.resort.v1.ResortService.ListResorts:input_type -> nadeuri.resort.v1.ListResortsRequest
-	12, // 28: nadeuri.resort.v1.ResortService.HoldDates:input_type -> nadeuri.resort.v1.HoldDatesRequest
-	5,  // 29: nadeuri.resort.v1.ResortService.RegisterResort:output_type -> nadeuri.resort.v1.RegisterResortResponse
-	7,  // 30: nadeuri.resort.v1.ResortService.OfferDates:output_type -> nadeuri.resort.v1.OfferDatesResponse
-	9,  // 31: nadeuri.resort.v1.ResortService.GetResort:output_type -> nadeuri.resort.v1.GetResortResponse
-	11, // 32: nadeuri.resort.v1.ResortService.ListResorts:output_type -> nadeuri.resort.v1.ListResortsResponse
-	13, // 33: nadeuri.resort.v1.ResortService.HoldDates:output_type -> nadeuri.resort.v1.HoldDatesResponse
-	29, // [29:34] is the sub-list for method output_type
-	24, // [24:29] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	1,  // 24: nadeuri.resort.v1.TransferResortResponse.resort:type_name -> nadeuri.resort.v1.Resort
+	4,  // 25: nadeuri.resort.v1.ResortService.RegisterResort:input_type -> nadeuri.resort.v1.RegisterResortRequest
+	6,  // 26: nadeuri.resort.v1.ResortService.OfferDates:input_type -> nadeuri.resort.v1.OfferDatesRequest
+	14, // 27: nadeuri.resort.v1.ResortService.TransferResort:input_type -> nadeuri.resort.v1.TransferResortRequest
+	8,  // 28: nadeuri.resort.v1.ResortService.GetResort:input_type -> nadeuri.resort.v1.GetResortRequest
+	10, // 29: nadeuri.resort.v1.ResortService.ListResorts:input_type -> nadeuri.resort.v1.ListResortsRequest
+	12, // 30: nadeuri.resort.v1.ResortService.HoldDates:input_type -> nadeuri.resort.v1.HoldDatesRequest
+	5,  // 31: nadeuri.resort.v1.ResortService.RegisterResort:output_type -> nadeuri.resort.v1.RegisterResortResponse
+	7,  // 32: nadeuri.resort.v1.ResortService.OfferDates:output_type -> nadeuri.resort.v1.OfferDatesResponse
+	15, // 33: nadeuri.resort.v1.ResortService.TransferResort:output_type -> nadeuri.resort.v1.TransferResortResponse
+	9,  // 34: nadeuri.resort.v1.ResortService.GetResort:output_type -> nadeuri.resort.v1.GetResortResponse
+	11, // 35: nadeuri.resort.v1.ResortService.ListResorts:output_type -> nadeuri.resort.v1.ListResortsResponse
+	13, // 36: nadeuri.resort.v1.ResortService.HoldDates:output_type -> nadeuri.resort.v1.HoldDatesResponse
+	31, // [31:37] is the sub-list for method output_type
+	25, // [25:31] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_resort_v1_resort_service_proto_init() }
@@ -1143,7 +1277,7 @@ func file_nadeuri_resort_v1_resort_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nadeuri_resort_v1_resort_service_proto_rawDesc), len(file_nadeuri_resort_v1_resort_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	ResortService_RegisterResort_FullMethodName = "/nadeuri.resort.v1.ResortService/RegisterResort"
 	ResortService_OfferDates_FullMethodName     = "/nadeuri.resort.v1.ResortService/OfferDates"
+	ResortService_TransferResort_FullMethodName = "/nadeuri.resort.v1.ResortService/TransferResort"
 	ResortService_GetResort_FullMethodName      = "/nadeuri.resort.v1.ResortService/GetResort"
 	ResortService_ListResorts_FullMethodName    = "/nadeuri.resort.v1.ResortService/ListResorts"
 	ResortService_HoldDates_FullMethodName      = "/nadeuri.resort.v1.ResortService/HoldDates"
@@ -32,16 +33,20 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Resorts that managers offer by the night. A resort is rented as a whole, so each night is sold once.
+// Resorts that their owners offer by the night. A resort is rented as a whole, so each night is sold once.
 type ResortServiceClient interface {
 	// Registers a resort.
 	RegisterResort(ctx context.Context, in *RegisterResortRequest, opts ...grpc.CallOption) (*RegisterResortResponse, error)
 	// Offers more dates of a resort. Ranges that overlap or touch are merged; dates that are already offered don't
 	// change.
 	//
-	// Returns `NOT_FOUND` if there is no such resort, `FAILED_PRECONDITION` with the reason `TOO_MANY_OFFERS` if it would
-	// have more than 100 ranges of dates.
+	// Returns `NOT_FOUND` if there is no such resort or it is another's, `FAILED_PRECONDITION` with the reason
+	// `TOO_MANY_OFFERS` if it would have more than 100 ranges of dates.
 	OfferDates(ctx context.Context, in *OfferDatesRequest, opts ...grpc.CallOption) (*OfferDatesResponse, error)
+	// Gives a resort another owner.
+	//
+	// Returns `NOT_FOUND` if there is no such resort.
+	TransferResort(ctx context.Context, in *TransferResortRequest, opts ...grpc.CallOption) (*TransferResortResponse, error)
 	// Returns a resort, and which of its dates are taken.
 	//
 	// Returns `NOT_FOUND` if there is no such resort.
@@ -88,6 +93,16 @@ func (c *resortServiceClient) OfferDates(ctx context.Context, in *OfferDatesRequ
 	return out, nil
 }
 
+func (c *resortServiceClient) TransferResort(ctx context.Context, in *TransferResortRequest, opts ...grpc.CallOption) (*TransferResortResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferResortResponse)
+	err := c.cc.Invoke(ctx, ResortService_TransferResort_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *resortServiceClient) GetResort(ctx context.Context, in *GetResortRequest, opts ...grpc.CallOption) (*GetResortResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetResortResponse)
@@ -122,16 +137,20 @@ func (c *resortServiceClient) HoldDates(ctx context.Context, in *HoldDatesReques
 // All implementations must embed UnimplementedResortServiceServer
 // for forward compatibility.
 //
-// Resorts that managers offer by the night. A resort is rented as a whole, so each night is sold once.
+// Resorts that their owners offer by the night. A resort is rented as a whole, so each night is sold once.
 type ResortServiceServer interface {
 	// Registers a resort.
 	RegisterResort(context.Context, *RegisterResortRequest) (*RegisterResortResponse, error)
 	// Offers more dates of a resort. Ranges that overlap or touch are merged; dates that are already offered don't
 	// change.
 	//
-	// Returns `NOT_FOUND` if there is no such resort, `FAILED_PRECONDITION` with the reason `TOO_MANY_OFFERS` if it would
-	// have more than 100 ranges of dates.
+	// Returns `NOT_FOUND` if there is no such resort or it is another's, `FAILED_PRECONDITION` with the reason
+	// `TOO_MANY_OFFERS` if it would have more than 100 ranges of dates.
 	OfferDates(context.Context, *OfferDatesRequest) (*OfferDatesResponse, error)
+	// Gives a resort another owner.
+	//
+	// Returns `NOT_FOUND` if there is no such resort.
+	TransferResort(context.Context, *TransferResortRequest) (*TransferResortResponse, error)
 	// Returns a resort, and which of its dates are taken.
 	//
 	// Returns `NOT_FOUND` if there is no such resort.
@@ -163,6 +182,9 @@ func (UnimplementedResortServiceServer) RegisterResort(context.Context, *Registe
 }
 func (UnimplementedResortServiceServer) OfferDates(context.Context, *OfferDatesRequest) (*OfferDatesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method OfferDates not implemented")
+}
+func (UnimplementedResortServiceServer) TransferResort(context.Context, *TransferResortRequest) (*TransferResortResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferResort not implemented")
 }
 func (UnimplementedResortServiceServer) GetResort(context.Context, *GetResortRequest) (*GetResortResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetResort not implemented")
@@ -226,6 +248,24 @@ func _ResortService_OfferDates_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ResortServiceServer).OfferDates(ctx, req.(*OfferDatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ResortService_TransferResort_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferResortRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ResortServiceServer).TransferResort(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ResortService_TransferResort_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ResortServiceServer).TransferResort(ctx, req.(*TransferResortRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -298,6 +338,10 @@ var ResortService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "OfferDates",
 			Handler:    _ResortService_OfferDates_Handler,
+		},
+		{
+			MethodName: "TransferResort",
+			Handler:    _ResortService_TransferResort_Handler,
 		},
 		{
 			MethodName: "GetResort",

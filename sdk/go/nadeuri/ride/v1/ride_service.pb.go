@@ -9,6 +9,7 @@
 package ridev1
 
 import (
+	v11 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/place/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -105,7 +106,9 @@ type Ride struct {
 	// Output only. When it ended; absent before.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// Output only. When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. What staff did about it last.
+	Intervention  *v11.Intervention `protobuf:"bytes,11,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,6 +209,13 @@ func (x *Ride) GetEndTime() *timestamppb.Timestamp {
 func (x *Ride) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Ride) GetIntervention() *v11.Intervention {
+	if x != nil {
+		return x.Intervention
 	}
 	return nil
 }
@@ -319,7 +329,9 @@ type ReturnBikeRequest struct {
 	// Required. A UUID.
 	RideId string `protobuf:"bytes,2,opt,name=ride_id,json=rideId,proto3" json:"ride_id,omitempty"`
 	// Required. The place of the return, with a position; latitude -85 to 85.
-	Place         *v1.Place `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
+	Place *v1.Place `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
+	// Required from staff, 1 to 200 characters: why they end the ride. Ignored from the customer.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,6 +385,13 @@ func (x *ReturnBikeRequest) GetPlace() *v1.Place {
 		return x.Place
 	}
 	return nil
+}
+
+func (x *ReturnBikeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // The response of `ReturnBike`.
@@ -519,7 +538,9 @@ type ListRidesRequest struct {
 	// Optional. The page size, 1 to 1000; 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Optional. The `next_page_token` of the previous page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Optional. Only those that are under way for longer than they should (a setting: a day).
+	Overdue       bool `protobuf:"varint,3,opt,name=overdue,proto3" json:"overdue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -566,6 +587,13 @@ func (x *ListRidesRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListRidesRequest) GetOverdue() bool {
+	if x != nil {
+		return x.Overdue
+	}
+	return false
 }
 
 // The response of `ListRides`.
@@ -627,7 +655,7 @@ var File_nadeuri_ride_v1_ride_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_ride_v1_ride_service_proto_rawDesc = "" +
 	"\n" +
-	"\"nadeuri/ride/v1/ride_service.proto\x12\x0fnadeuri.ride.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xb3\x03\n" +
+	"\"nadeuri/ride/v1/ride_service.proto\x12\x0fnadeuri.ride.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a nadeuri/options/v1/options.proto\x1a\x1cnadeuri/place/v1/place.proto\"\xfe\x03\n" +
 	"\x04Ride\x12\x17\n" +
 	"\aride_id\x18\x01 \x01(\tR\x06rideId\x12%\n" +
 	"\vcustomer_id\x18\x02 \x01(\tB\x04\xa8\xb5\x18\x01R\n" +
@@ -642,28 +670,31 @@ const file_nadeuri_ride_v1_ride_service_proto_rawDesc = "" +
 	"\bend_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12;\n" +
 	"\vupdate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"I\n" +
+	"updateTime\x12I\n" +
+	"\fintervention\x18\v \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"I\n" +
 	"\x0fRentBikeRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x17\n" +
 	"\abike_id\x18\x02 \x01(\tR\x06bikeId\"=\n" +
 	"\x10RentBikeResponse\x12)\n" +
-	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\"z\n" +
+	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\"\x92\x01\n" +
 	"\x11ReturnBikeRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x17\n" +
 	"\aride_id\x18\x02 \x01(\tR\x06rideId\x12-\n" +
-	"\x05place\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceR\x05place\"?\n" +
+	"\x05place\x18\x03 \x01(\v2\x17.nadeuri.place.v1.PlaceR\x05place\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"?\n" +
 	"\x12ReturnBikeResponse\x12)\n" +
 	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\")\n" +
 	"\x0eGetRideRequest\x12\x17\n" +
 	"\aride_id\x18\x01 \x01(\tR\x06rideId\"<\n" +
 	"\x0fGetRideResponse\x12)\n" +
-	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\"N\n" +
+	"\x04ride\x18\x01 \x01(\v2\x15.nadeuri.ride.v1.RideR\x04ride\"h\n" +
 	"\x10ListRidesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"h\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x18\n" +
+	"\aoverdue\x18\x03 \x01(\bR\aoverdue\"h\n" +
 	"\x11ListRidesResponse\x12+\n" +
 	"\x05rides\x18\x01 \x03(\v2\x15.nadeuri.ride.v1.RideR\x05rides\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*o\n" +
@@ -671,13 +702,20 @@ const file_nadeuri_ride_v1_ride_service_proto_rawDesc = "" +
 	"\x16RIDE_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RIDE_STATE_STARTED\x10\x01\x12\x17\n" +
 	"\x13RIDE_STATE_RETURNED\x10\x02\x12\x15\n" +
-	"\x11RIDE_STATE_VOIDED\x10\x032\x81\x03\n" +
+	"\x11RIDE_STATE_VOIDED\x10\x032\x8b\x03\n" +
 	"\vRideService\x12Y\n" +
-	"\bRentBike\x12 .nadeuri.ride.v1.RentBikeRequest\x1a!.nadeuri.ride.v1.RentBikeResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12_\n" +
+	"\bRentBike\x12 .nadeuri.ride.v1.RentBikeRequest\x1a!.nadeuri.ride.v1.RentBikeResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12a\n" +
 	"\n" +
-	"ReturnBike\x12\".nadeuri.ride.v1.ReturnBikeRequest\x1a#.nadeuri.ride.v1.ReturnBikeResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12W\n" +
-	"\aGetRide\x12\x1f.nadeuri.ride.v1.GetRideRequest\x1a .nadeuri.ride.v1.GetRideResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12]\n" +
-	"\tListRides\x12!.nadeuri.ride.v1.ListRidesRequest\x1a\".nadeuri.ride.v1.ListRidesResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01B\xb8\x01\n" +
+	"ReturnBike\x12\".nadeuri.ride.v1.ReturnBikeRequest\x1a#.nadeuri.ride.v1.ReturnBikeResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x02\x12X\n" +
+	"\aGetRide\x12\x1f.nadeuri.ride.v1.GetRideRequest\x1a .nadeuri.ride.v1.GetRideResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x12^\n" +
+	"\tListRides\x12!.nadeuri.ride.v1.ListRidesRequest\x1a\".nadeuri.ride.v1.ListRidesResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\n" +
+	"B\xb8\x01\n" +
 	"\x13com.nadeuri.ride.v1B\x10RideServiceProtoP\x01Z1example.com/nadeuri/sdk/go/nadeuri/ride/v1;ridev1\xa2\x02\x03NRX\xaa\x02\x0fNadeuri.Ride.V1\xca\x02\x0fNadeuri\\Ride\\V1\xe2\x02\x1bNadeuri\\Ride\\V1\\GPBMetadata\xea\x02\x11Nadeuri::Ride::V1b\x06proto3"
 
 var (
@@ -707,6 +745,7 @@ var file_nadeuri_ride_v1_ride_service_proto_goTypes = []any{
 	(*ListRidesResponse)(nil),     // 9: nadeuri.ride.v1.ListRidesResponse
 	(*v1.Place)(nil),              // 10: nadeuri.place.v1.Place
 	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*v11.Intervention)(nil),      // 12: nadeuri.intervention.v1.Intervention
 }
 var file_nadeuri_ride_v1_ride_service_proto_depIdxs = []int32{
 	10, // 0: nadeuri.ride.v1.Ride.from:type_name -> nadeuri.place.v1.Place
@@ -715,24 +754,25 @@ var file_nadeuri_ride_v1_ride_service_proto_depIdxs = []int32{
 	11, // 3: nadeuri.ride.v1.Ride.start_time:type_name -> google.protobuf.Timestamp
 	11, // 4: nadeuri.ride.v1.Ride.end_time:type_name -> google.protobuf.Timestamp
 	11, // 5: nadeuri.ride.v1.Ride.update_time:type_name -> google.protobuf.Timestamp
-	1,  // 6: nadeuri.ride.v1.RentBikeResponse.ride:type_name -> nadeuri.ride.v1.Ride
-	10, // 7: nadeuri.ride.v1.ReturnBikeRequest.place:type_name -> nadeuri.place.v1.Place
-	1,  // 8: nadeuri.ride.v1.ReturnBikeResponse.ride:type_name -> nadeuri.ride.v1.Ride
-	1,  // 9: nadeuri.ride.v1.GetRideResponse.ride:type_name -> nadeuri.ride.v1.Ride
-	1,  // 10: nadeuri.ride.v1.ListRidesResponse.rides:type_name -> nadeuri.ride.v1.Ride
-	2,  // 11: nadeuri.ride.v1.RideService.RentBike:input_type -> nadeuri.ride.v1.RentBikeRequest
-	4,  // 12: nadeuri.ride.v1.RideService.ReturnBike:input_type -> nadeuri.ride.v1.ReturnBikeRequest
-	6,  // 13: nadeuri.ride.v1.RideService.GetRide:input_type -> nadeuri.ride.v1.GetRideRequest
-	8,  // 14: nadeuri.ride.v1.RideService.ListRides:input_type -> nadeuri.ride.v1.ListRidesRequest
-	3,  // 15: nadeuri.ride.v1.RideService.RentBike:output_type -> nadeuri.ride.v1.RentBikeResponse
-	5,  // 16: nadeuri.ride.v1.RideService.ReturnBike:output_type -> nadeuri.ride.v1.ReturnBikeResponse
-	7,  // 17: nadeuri.ride.v1.RideService.GetRide:output_type -> nadeuri.ride.v1.GetRideResponse
-	9,  // 18: nadeuri.ride.v1.RideService.ListRides:output_type -> nadeuri.ride.v1.ListRidesResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 6: nadeuri.ride.v1.Ride.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	1,  // 7: nadeuri.ride.v1.RentBikeResponse.ride:type_name -> nadeuri.ride.v1.Ride
+	10, // 8: nadeuri.ride.v1.ReturnBikeRequest.place:type_name -> nadeuri.place.v1.Place
+	1,  // 9: nadeuri.ride.v1.ReturnBikeResponse.ride:type_name -> nadeuri.ride.v1.Ride
+	1,  // 10: nadeuri.ride.v1.GetRideResponse.ride:type_name -> nadeuri.ride.v1.Ride
+	1,  // 11: nadeuri.ride.v1.ListRidesResponse.rides:type_name -> nadeuri.ride.v1.Ride
+	2,  // 12: nadeuri.ride.v1.RideService.RentBike:input_type -> nadeuri.ride.v1.RentBikeRequest
+	4,  // 13: nadeuri.ride.v1.RideService.ReturnBike:input_type -> nadeuri.ride.v1.ReturnBikeRequest
+	6,  // 14: nadeuri.ride.v1.RideService.GetRide:input_type -> nadeuri.ride.v1.GetRideRequest
+	8,  // 15: nadeuri.ride.v1.RideService.ListRides:input_type -> nadeuri.ride.v1.ListRidesRequest
+	3,  // 16: nadeuri.ride.v1.RideService.RentBike:output_type -> nadeuri.ride.v1.RentBikeResponse
+	5,  // 17: nadeuri.ride.v1.RideService.ReturnBike:output_type -> nadeuri.ride.v1.ReturnBikeResponse
+	7,  // 18: nadeuri.ride.v1.RideService.GetRide:output_type -> nadeuri.ride.v1.GetRideResponse
+	9,  // 19: nadeuri.ride.v1.RideService.ListRides:output_type -> nadeuri.ride.v1.ListRidesResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_ride_v1_ride_service_proto_init() }

@@ -42,7 +42,7 @@ type RideServiceClient interface {
 	// delay if bikes can't be taken now: repeat it with the same request id, because the bike may have been taken.
 	RentBike(ctx context.Context, in *RentBikeRequest, opts ...grpc.CallOption) (*RentBikeResponse, error)
 	// Returns the bike of a ride at a place: the ride is over, and its bill follows by event. Returning it again changes
-	// nothing.
+	// nothing. Staff may end a ride in the customer's place.
 	//
 	// Returns `NOT_FOUND` if there is no such ride, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `RIDE_VOIDED` if the bike was written off in the meantime: the ride costs nothing.
@@ -51,7 +51,7 @@ type RideServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if there is no such ride, or it is another customer's.
 	GetRide(ctx context.Context, in *GetRideRequest, opts ...grpc.CallOption) (*GetRideResponse, error)
-	// Lists the caller's rides, newest first; an admin's call lists everyone's.
+	// Lists the caller's rides, newest first; a call of staff lists everyone's.
 	ListRides(ctx context.Context, in *ListRidesRequest, opts ...grpc.CallOption) (*ListRidesResponse, error)
 }
 
@@ -118,7 +118,7 @@ type RideServiceServer interface {
 	// delay if bikes can't be taken now: repeat it with the same request id, because the bike may have been taken.
 	RentBike(context.Context, *RentBikeRequest) (*RentBikeResponse, error)
 	// Returns the bike of a ride at a place: the ride is over, and its bill follows by event. Returning it again changes
-	// nothing.
+	// nothing. Staff may end a ride in the customer's place.
 	//
 	// Returns `NOT_FOUND` if there is no such ride, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `RIDE_VOIDED` if the bike was written off in the meantime: the ride costs nothing.
@@ -127,7 +127,7 @@ type RideServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if there is no such ride, or it is another customer's.
 	GetRide(context.Context, *GetRideRequest) (*GetRideResponse, error)
-	// Lists the caller's rides, newest first; an admin's call lists everyone's.
+	// Lists the caller's rides, newest first; a call of staff lists everyone's.
 	ListRides(context.Context, *ListRidesRequest) (*ListRidesResponse, error)
 	mustEmbedUnimplementedRideServiceServer()
 }

@@ -9,6 +9,7 @@
 package stayv1
 
 import (
+	v12 "example.com/nadeuri/sdk/go/nadeuri/intervention/v1"
 	v11 "example.com/nadeuri/sdk/go/nadeuri/money/v1"
 	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	v1 "example.com/nadeuri/sdk/go/nadeuri/period/v1"
@@ -102,6 +103,8 @@ const (
 	CancellationCause_CANCELLATION_CAUSE_UNPAID CancellationCause = 3
 	// The reservation reached the resort so late that others have the nights.
 	CancellationCause_CANCELLATION_CAUSE_RESORT CancellationCause = 4
+	// Staff cancelled it.
+	CancellationCause_CANCELLATION_CAUSE_STAFF CancellationCause = 5
 )
 
 // Enum value maps for CancellationCause.
@@ -112,6 +115,7 @@ var (
 		2: "CANCELLATION_CAUSE_PAYMENT",
 		3: "CANCELLATION_CAUSE_UNPAID",
 		4: "CANCELLATION_CAUSE_RESORT",
+		5: "CANCELLATION_CAUSE_STAFF",
 	}
 	CancellationCause_value = map[string]int32{
 		"CANCELLATION_CAUSE_UNSPECIFIED": 0,
@@ -119,6 +123,7 @@ var (
 		"CANCELLATION_CAUSE_PAYMENT":     2,
 		"CANCELLATION_CAUSE_UNPAID":      3,
 		"CANCELLATION_CAUSE_RESORT":      4,
+		"CANCELLATION_CAUSE_STAFF":       5,
 	}
 )
 
@@ -183,7 +188,9 @@ type Stay struct {
 	// Output only. When it was reserved.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Output only. When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Output only. What staff did about it last.
+	Intervention  *v12.Intervention `protobuf:"bytes,17,opt,name=intervention,proto3" json:"intervention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -330,6 +337,13 @@ func (x *Stay) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Stay) GetIntervention() *v12.Intervention {
+	if x != nil {
+		return x.Intervention
+	}
+	return nil
+}
+
 // The request of `ReserveStay`.
 type ReserveStayRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -457,7 +471,9 @@ type CancelStayRequest struct {
 	// Optional. A UUID; repeating it with the same request returns the first answer.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Required. A UUID.
-	StayId        string `protobuf:"bytes,2,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
+	StayId string `protobuf:"bytes,2,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
+	// Required from staff, 1 to 200 characters: why they cancel it. Ignored from the customer.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -502,6 +518,13 @@ func (x *CancelStayRequest) GetRequestId() string {
 func (x *CancelStayRequest) GetStayId() string {
 	if x != nil {
 		return x.StayId
+	}
+	return ""
+}
+
+func (x *CancelStayRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -767,7 +790,7 @@ var File_nadeuri_stay_v1_stay_service_proto protoreflect.FileDescriptor
 
 const file_nadeuri_stay_v1_stay_service_proto_rawDesc = "" +
 	"\n" +
-	"\"nadeuri/stay/v1/stay_service.proto\x12\x0fnadeuri.stay.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\x97\x06\n" +
+	"\"nadeuri/stay/v1/stay_service.proto\x12\x0fnadeuri.stay.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*nadeuri/intervention/v1/intervention.proto\x1a\x1cnadeuri/money/v1/money.proto\x1a nadeuri/options/v1/options.proto\x1a\x1enadeuri/period/v1/period.proto\"\xe2\x06\n" +
 	"\x04Stay\x12\x17\n" +
 	"\astay_id\x18\x01 \x01(\tR\x06stayId\x12\x1b\n" +
 	"\tresort_id\x18\x02 \x01(\tR\bresortId\x12\x1f\n" +
@@ -792,7 +815,8 @@ const file_nadeuri_stay_v1_stay_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xc0\x01\n" +
+	"updateTime\x12I\n" +
+	"\fintervention\x18\x11 \x01(\v2%.nadeuri.intervention.v1.InterventionR\fintervention\"\xc0\x01\n" +
 	"\x12ReserveStayRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1b\n" +
@@ -800,11 +824,12 @@ const file_nadeuri_stay_v1_stay_service_proto_rawDesc = "" +
 	"\x05dates\x18\x03 \x01(\v2\x18.nadeuri.period.v1.DatesR\x05dates\x12>\n" +
 	"\x0eexpected_price\x18\x04 \x01(\v2\x17.nadeuri.money.v1.MoneyR\rexpectedPrice\"@\n" +
 	"\x13ReserveStayResponse\x12)\n" +
-	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\"K\n" +
+	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\"c\n" +
 	"\x11CancelStayRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x17\n" +
-	"\astay_id\x18\x02 \x01(\tR\x06stayId\"?\n" +
+	"\astay_id\x18\x02 \x01(\tR\x06stayId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"?\n" +
 	"\x12CancelStayResponse\x12)\n" +
 	"\x04stay\x18\x01 \x01(\v2\x15.nadeuri.stay.v1.StayR\x04stay\")\n" +
 	"\x0eGetStayRequest\x12\x17\n" +
@@ -824,19 +849,23 @@ const file_nadeuri_stay_v1_stay_service_proto_rawDesc = "" +
 	"\x13STAY_STATE_RESERVED\x10\x01\x12\x18\n" +
 	"\x14STAY_STATE_CONFIRMED\x10\x02\x12\x18\n" +
 	"\x14STAY_STATE_COMPLETED\x10\x03\x12\x18\n" +
-	"\x14STAY_STATE_CANCELLED\x10\x04*\xb6\x01\n" +
+	"\x14STAY_STATE_CANCELLED\x10\x04*\xd4\x01\n" +
 	"\x11CancellationCause\x12\"\n" +
 	"\x1eCANCELLATION_CAUSE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCANCELLATION_CAUSE_CUSTOMER\x10\x01\x12\x1e\n" +
 	"\x1aCANCELLATION_CAUSE_PAYMENT\x10\x02\x12\x1d\n" +
 	"\x19CANCELLATION_CAUSE_UNPAID\x10\x03\x12\x1d\n" +
-	"\x19CANCELLATION_CAUSE_RESORT\x10\x042\x8a\x03\n" +
+	"\x19CANCELLATION_CAUSE_RESORT\x10\x04\x12\x1c\n" +
+	"\x18CANCELLATION_CAUSE_STAFF\x10\x052\x94\x03\n" +
 	"\vStayService\x12b\n" +
-	"\vReserveStay\x12#.nadeuri.stay.v1.ReserveStayRequest\x1a$.nadeuri.stay.v1.ReserveStayResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12_\n" +
+	"\vReserveStay\x12#.nadeuri.stay.v1.ReserveStayRequest\x1a$.nadeuri.stay.v1.ReserveStayResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12a\n" +
 	"\n" +
-	"CancelStay\x12\".nadeuri.stay.v1.CancelStayRequest\x1a#.nadeuri.stay.v1.CancelStayResponse\"\b\x8a\xb5\x18\x01\x01\x90\x02\x02\x12W\n" +
-	"\aGetStay\x12\x1f.nadeuri.stay.v1.GetStayRequest\x1a .nadeuri.stay.v1.GetStayResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01\x12]\n" +
-	"\tListStays\x12!.nadeuri.stay.v1.ListStaysRequest\x1a\".nadeuri.stay.v1.ListStaysResponse\"\t\x8a\xb5\x18\x02\x01\x02\x90\x02\x01B\xb8\x01\n" +
+	"CancelStay\x12\".nadeuri.stay.v1.CancelStayRequest\x1a#.nadeuri.stay.v1.CancelStayResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\t\x02\x90\x02\x02\x12X\n" +
+	"\aGetStay\x12\x1f.nadeuri.stay.v1.GetStayRequest\x1a .nadeuri.stay.v1.GetStayResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\t\x02\x90\x02\x01\x12^\n" +
+	"\tListStays\x12!.nadeuri.stay.v1.ListStaysRequest\x1a\".nadeuri.stay.v1.ListStaysResponse\"\n" +
+	"\x8a\xb5\x18\x03\x01\t\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\tB\xb8\x01\n" +
 	"\x13com.nadeuri.stay.v1B\x10StayServiceProtoP\x01Z1example.com/nadeuri/sdk/go/nadeuri/stay/v1;stayv1\xa2\x02\x03NSX\xaa\x02\x0fNadeuri.Stay.V1\xca\x02\x0fNadeuri\\Stay\\V1\xe2\x02\x1bNadeuri\\Stay\\V1\\GPBMetadata\xea\x02\x11Nadeuri::Stay::V1b\x06proto3"
 
 var (
@@ -868,6 +897,7 @@ var file_nadeuri_stay_v1_stay_service_proto_goTypes = []any{
 	(*v1.Dates)(nil),              // 11: nadeuri.period.v1.Dates
 	(*v11.Money)(nil),             // 12: nadeuri.money.v1.Money
 	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*v12.Intervention)(nil),      // 14: nadeuri.intervention.v1.Intervention
 }
 var file_nadeuri_stay_v1_stay_service_proto_depIdxs = []int32{
 	11, // 0: nadeuri.stay.v1.Stay.dates:type_name -> nadeuri.period.v1.Dates
@@ -880,26 +910,27 @@ var file_nadeuri_stay_v1_stay_service_proto_depIdxs = []int32{
 	13, // 7: nadeuri.stay.v1.Stay.expire_time:type_name -> google.protobuf.Timestamp
 	13, // 8: nadeuri.stay.v1.Stay.create_time:type_name -> google.protobuf.Timestamp
 	13, // 9: nadeuri.stay.v1.Stay.update_time:type_name -> google.protobuf.Timestamp
-	11, // 10: nadeuri.stay.v1.ReserveStayRequest.dates:type_name -> nadeuri.period.v1.Dates
-	12, // 11: nadeuri.stay.v1.ReserveStayRequest.expected_price:type_name -> nadeuri.money.v1.Money
-	2,  // 12: nadeuri.stay.v1.ReserveStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
-	2,  // 13: nadeuri.stay.v1.CancelStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
-	2,  // 14: nadeuri.stay.v1.GetStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
-	0,  // 15: nadeuri.stay.v1.ListStaysRequest.state:type_name -> nadeuri.stay.v1.StayState
-	2,  // 16: nadeuri.stay.v1.ListStaysResponse.stays:type_name -> nadeuri.stay.v1.Stay
-	3,  // 17: nadeuri.stay.v1.StayService.ReserveStay:input_type -> nadeuri.stay.v1.ReserveStayRequest
-	5,  // 18: nadeuri.stay.v1.StayService.CancelStay:input_type -> nadeuri.stay.v1.CancelStayRequest
-	7,  // 19: nadeuri.stay.v1.StayService.GetStay:input_type -> nadeuri.stay.v1.GetStayRequest
-	9,  // 20: nadeuri.stay.v1.StayService.ListStays:input_type -> nadeuri.stay.v1.ListStaysRequest
-	4,  // 21: nadeuri.stay.v1.StayService.ReserveStay:output_type -> nadeuri.stay.v1.ReserveStayResponse
-	6,  // 22: nadeuri.stay.v1.StayService.CancelStay:output_type -> nadeuri.stay.v1.CancelStayResponse
-	8,  // 23: nadeuri.stay.v1.StayService.GetStay:output_type -> nadeuri.stay.v1.GetStayResponse
-	10, // 24: nadeuri.stay.v1.StayService.ListStays:output_type -> nadeuri.stay.v1.ListStaysResponse
-	21, // [21:25] is the sub-list for method output_type
-	17, // [17:21] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	14, // 10: nadeuri.stay.v1.Stay.intervention:type_name -> nadeuri.intervention.v1.Intervention
+	11, // 11: nadeuri.stay.v1.ReserveStayRequest.dates:type_name -> nadeuri.period.v1.Dates
+	12, // 12: nadeuri.stay.v1.ReserveStayRequest.expected_price:type_name -> nadeuri.money.v1.Money
+	2,  // 13: nadeuri.stay.v1.ReserveStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
+	2,  // 14: nadeuri.stay.v1.CancelStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
+	2,  // 15: nadeuri.stay.v1.GetStayResponse.stay:type_name -> nadeuri.stay.v1.Stay
+	0,  // 16: nadeuri.stay.v1.ListStaysRequest.state:type_name -> nadeuri.stay.v1.StayState
+	2,  // 17: nadeuri.stay.v1.ListStaysResponse.stays:type_name -> nadeuri.stay.v1.Stay
+	3,  // 18: nadeuri.stay.v1.StayService.ReserveStay:input_type -> nadeuri.stay.v1.ReserveStayRequest
+	5,  // 19: nadeuri.stay.v1.StayService.CancelStay:input_type -> nadeuri.stay.v1.CancelStayRequest
+	7,  // 20: nadeuri.stay.v1.StayService.GetStay:input_type -> nadeuri.stay.v1.GetStayRequest
+	9,  // 21: nadeuri.stay.v1.StayService.ListStays:input_type -> nadeuri.stay.v1.ListStaysRequest
+	4,  // 22: nadeuri.stay.v1.StayService.ReserveStay:output_type -> nadeuri.stay.v1.ReserveStayResponse
+	6,  // 23: nadeuri.stay.v1.StayService.CancelStay:output_type -> nadeuri.stay.v1.CancelStayResponse
+	8,  // 24: nadeuri.stay.v1.StayService.GetStay:output_type -> nadeuri.stay.v1.GetStayResponse
+	10, // 25: nadeuri.stay.v1.StayService.ListStays:output_type -> nadeuri.stay.v1.ListStaysResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_nadeuri_stay_v1_stay_service_proto_init() }

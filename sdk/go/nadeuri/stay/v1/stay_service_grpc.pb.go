@@ -39,12 +39,13 @@ type StayServiceClient interface {
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST`, `DATES_TOO_FAR` or
 	// `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_TAKEN` if another has one of the nights, `DATES_NOT_OFFERED`,
-	// `PRICE_CHANGED` if the price is not `expected_price`, or another reason of
-	// `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a retry delay if
-	// `resort` can't be reached now: nothing was reserved, try again later.
+	// `PRICE_CHANGED` if the price is not `expected_price`, `TOO_MANY_STAYS` if the caller has as many unpaid stays as
+	// one customer may have, or another reason of `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the
+	// reason `RESORT_AWAY` and a retry delay if `resort` can't be reached now: nothing was reserved, try again later.
 	ReserveStay(ctx context.Context, in *ReserveStayRequest, opts ...grpc.CallOption) (*ReserveStayResponse, error)
 	// Cancels a stay: an unpaid one at any time, a paid one until its `cancel_before_time`. Its nights are free again,
-	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing.
+	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing. Staff may cancel a
+	// paid stay until it is over.
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `STAY_TOO_NEAR` after its `cancel_before_time`, or `STAY_COMPLETED`.
@@ -53,7 +54,7 @@ type StayServiceClient interface {
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's.
 	GetStay(ctx context.Context, in *GetStayRequest, opts ...grpc.CallOption) (*GetStayResponse, error)
-	// Lists the caller's stays, newest first; an admin's call lists everyone's.
+	// Lists the caller's stays, newest first; a call of staff lists everyone's.
 	ListStays(ctx context.Context, in *ListStaysRequest, opts ...grpc.CallOption) (*ListStaysResponse, error)
 }
 
@@ -117,12 +118,13 @@ type StayServiceServer interface {
 	//
 	// Returns `NOT_FOUND` with the reason `RESORT_NOT_FOUND`; `INVALID_ARGUMENT` with `DATES_PAST`, `DATES_TOO_FAR` or
 	// `STAY_TOO_LONG`; `FAILED_PRECONDITION` with `DATES_TAKEN` if another has one of the nights, `DATES_NOT_OFFERED`,
-	// `PRICE_CHANGED` if the price is not `expected_price`, or another reason of
-	// `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the reason `RESORT_AWAY` and a retry delay if
-	// `resort` can't be reached now: nothing was reserved, try again later.
+	// `PRICE_CHANGED` if the price is not `expected_price`, `TOO_MANY_STAYS` if the caller has as many unpaid stays as
+	// one customer may have, or another reason of `nadeuri.resort.v1.ResortService.HoldDates`; `UNAVAILABLE` with the
+	// reason `RESORT_AWAY` and a retry delay if `resort` can't be reached now: nothing was reserved, try again later.
 	ReserveStay(context.Context, *ReserveStayRequest) (*ReserveStayResponse, error)
 	// Cancels a stay: an unpaid one at any time, a paid one until its `cancel_before_time`. Its nights are free again,
-	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing.
+	// its voucher is deactivated, and its payment is refunded. Cancelling it again changes nothing. Staff may cancel a
+	// paid stay until it is over.
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's; `FAILED_PRECONDITION` with the reason
 	// `STAY_TOO_NEAR` after its `cancel_before_time`, or `STAY_COMPLETED`.
@@ -131,7 +133,7 @@ type StayServiceServer interface {
 	//
 	// Returns `NOT_FOUND` if there is no such stay, or it is another customer's.
 	GetStay(context.Context, *GetStayRequest) (*GetStayResponse, error)
-	// Lists the caller's stays, newest first; an admin's call lists everyone's.
+	// Lists the caller's stays, newest first; a call of staff lists everyone's.
 	ListStays(context.Context, *ListStaysRequest) (*ListStaysResponse, error)
 	mustEmbedUnimplementedStayServiceServer()
 }

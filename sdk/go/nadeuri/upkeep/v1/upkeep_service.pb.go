@@ -564,10 +564,13 @@ const file_nadeuri_upkeep_v1_upkeep_service_proto_rawDesc = "" +
 	"\amanager\x18\x01 \x01(\v2\x1a.nadeuri.upkeep.v1.ManagerR\amanager2\xc3\x02\n" +
 	"\rUpkeepService\x12c\n" +
 	"\n" +
-	"ReportBike\x12$.nadeuri.upkeep.v1.ReportBikeRequest\x1a%.nadeuri.upkeep.v1.ReportBikeResponse\"\b\x8a\xb5\x18\x01\x05\x90\x02\x02\x12g\n" +
-	"\vListReports\x12%.nadeuri.upkeep.v1.ListReportsRequest\x1a&.nadeuri.upkeep.v1.ListReportsResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x01\x12d\n" +
+	"ReportBike\x12$.nadeuri.upkeep.v1.ReportBikeRequest\x1a%.nadeuri.upkeep.v1.ReportBikeResponse\"\b\x8a\xb5\x18\x01\n" +
+	"\x90\x02\x02\x12g\n" +
+	"\vListReports\x12%.nadeuri.upkeep.v1.ListReportsRequest\x1a&.nadeuri.upkeep.v1.ListReportsResponse\"\t\x8a\xb5\x18\x02\n" +
+	"\x02\x90\x02\x01\x12d\n" +
 	"\n" +
-	"GetManager\x12$.nadeuri.upkeep.v1.GetManagerRequest\x1a%.nadeuri.upkeep.v1.GetManagerResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x01B\xc8\x01\n" +
+	"GetManager\x12$.nadeuri.upkeep.v1.GetManagerRequest\x1a%.nadeuri.upkeep.v1.GetManagerResponse\"\t\x8a\xb5\x18\x02\n" +
+	"\x02\x90\x02\x01B\xc8\x01\n" +
 	"\x15com.nadeuri.upkeep.v1B\x12UpkeepServiceProtoP\x01Z5example.com/nadeuri/sdk/go/nadeuri/upkeep/v1;upkeepv1\xa2\x02\x03NUX\xaa\x02\x11Nadeuri.Upkeep.V1\xca\x02\x11Nadeuri\\Upkeep\\V1\xe2\x02\x1dNadeuri\\Upkeep\\V1\\GPBMetadata\xea\x02\x13Nadeuri::Upkeep::V1b\x06proto3"
 
 var (

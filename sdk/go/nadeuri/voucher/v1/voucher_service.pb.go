@@ -96,8 +96,8 @@ type Voucher struct {
 	StayId string `protobuf:"bytes,2,opt,name=stay_id,json=stayId,proto3" json:"stay_id,omitempty"`
 	// Output only. The customer.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// Output only. 16 letters and digits in groups of four. Only its customer gets it; others must be shown it. In events it is
-	// sealed.
+	// Output only. 16 letters and digits in groups of four. Only its customer gets it; others must be shown it. In events
+	// it is sealed.
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	// Output only. The resort.
 	ResortId string `protobuf:"bytes,5,opt,name=resort_id,json=resortId,proto3" json:"resort_id,omitempty"`
@@ -605,14 +605,14 @@ const file_nadeuri_voucher_v1_voucher_service_proto_rawDesc = "" +
 	"\x14VOUCHER_STATE_ISSUED\x10\x01\x12\x16\n" +
 	"\x12VOUCHER_STATE_SENT\x10\x02\x12\x1a\n" +
 	"\x16VOUCHER_STATE_REDEEMED\x10\x03\x12\x1d\n" +
-	"\x19VOUCHER_STATE_DEACTIVATED\x10\x042\xd9\x02\n" +
+	"\x19VOUCHER_STATE_DEACTIVATED\x10\x042\xdf\x02\n" +
 	"\x0eVoucherService\x12o\n" +
-	"\rRedeemVoucher\x12(.nadeuri.voucher.v1.RedeemVoucherRequest\x1a).nadeuri.voucher.v1.RedeemVoucherResponse\"\t\x8a\xb5\x18\x02\x05\x02\x90\x02\x02\x12g\n" +
+	"\rRedeemVoucher\x12(.nadeuri.voucher.v1.RedeemVoucherRequest\x1a).nadeuri.voucher.v1.RedeemVoucherResponse\"\t\x8a\xb5\x18\x02\t\x02\x90\x02\x02\x12g\n" +
 	"\n" +
 	"GetVoucher\x12%.nadeuri.voucher.v1.GetVoucherRequest\x1a&.nadeuri.voucher.v1.GetVoucherResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12m\n" +
+	"\x8a\xb5\x18\x03\x01\t\x02\x90\x02\x01\x12m\n" +
 	"\fListVouchers\x12'.nadeuri.voucher.v1.ListVouchersRequest\x1a(.nadeuri.voucher.v1.ListVouchersResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01B\xd0\x01\n" +
+	"\x8a\xb5\x18\x03\x01\t\x02\x90\x02\x01\x1a\x04\xc0\xb5\x18\tB\xd0\x01\n" +
 	"\x16com.nadeuri.voucher.v1B\x13VoucherServiceProtoP\x01Z7example.com/nadeuri/sdk/go/nadeuri/voucher/v1;voucherv1\xa2\x02\x03NVX\xaa\x02\x12Nadeuri.Voucher.V1\xca\x02\x12Nadeuri\\Voucher\\V1\xe2\x02\x1eNadeuri\\Voucher\\V1\\GPBMetadata\xea\x02\x14Nadeuri::Voucher::V1b\x06proto3"
 
 var (

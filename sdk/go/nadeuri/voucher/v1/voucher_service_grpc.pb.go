@@ -32,17 +32,17 @@ const (
 //
 // Vouchers for stays. Each paid stay has one, with a code that can't be guessed.
 type VoucherServiceClient interface {
-	// Redeems a voucher. A manager calls it when the guest arrives.
+	// Redeems a voucher. The staff of the resort calls it when the guest arrives.
 	//
 	// Returns `NOT_FOUND` with the reason `VOUCHER_NOT_FOUND` if no voucher has this code; `FAILED_PRECONDITION` with the
-	// reason `TOO_EARLY` before the stay begins, `EXPIRED` after it ended, `VOUCHER_DEACTIVATED` if the stay was cancelled, or
-	// `ALREADY_REDEEMED` if another request redeemed it.
+	// reason `TOO_EARLY` before the stay begins, `EXPIRED` after it ended, `VOUCHER_DEACTIVATED` if the stay was
+	// cancelled, or `ALREADY_REDEEMED` if another request redeemed it.
 	RedeemVoucher(ctx context.Context, in *RedeemVoucherRequest, opts ...grpc.CallOption) (*RedeemVoucherResponse, error)
 	// Returns a voucher. Customers get their own, with its code.
 	//
 	// Returns `NOT_FOUND` if there is no such voucher, or it is another customer's.
 	GetVoucher(ctx context.Context, in *GetVoucherRequest, opts ...grpc.CallOption) (*GetVoucherResponse, error)
-	// Lists the caller's vouchers, newest first; a manager's or admin's call lists everyone's.
+	// Lists the caller's vouchers, newest first; a call of staff lists everyone's.
 	ListVouchers(ctx context.Context, in *ListVouchersRequest, opts ...grpc.CallOption) (*ListVouchersResponse, error)
 }
 
@@ -90,17 +90,17 @@ func (c *voucherServiceClient) ListVouchers(ctx context.Context, in *ListVoucher
 //
 // Vouchers for stays. Each paid stay has one, with a code that can't be guessed.
 type VoucherServiceServer interface {
-	// Redeems a voucher. A manager calls it when the guest arrives.
+	// Redeems a voucher. The staff of the resort calls it when the guest arrives.
 	//
 	// Returns `NOT_FOUND` with the reason `VOUCHER_NOT_FOUND` if no voucher has this code; `FAILED_PRECONDITION` with the
-	// reason `TOO_EARLY` before the stay begins, `EXPIRED` after it ended, `VOUCHER_DEACTIVATED` if the stay was cancelled, or
-	// `ALREADY_REDEEMED` if another request redeemed it.
+	// reason `TOO_EARLY` before the stay begins, `EXPIRED` after it ended, `VOUCHER_DEACTIVATED` if the stay was
+	// cancelled, or `ALREADY_REDEEMED` if another request redeemed it.
 	RedeemVoucher(context.Context, *RedeemVoucherRequest) (*RedeemVoucherResponse, error)
 	// Returns a voucher. Customers get their own, with its code.
 	//
 	// Returns `NOT_FOUND` if there is no such voucher, or it is another customer's.
 	GetVoucher(context.Context, *GetVoucherRequest) (*GetVoucherResponse, error)
-	// Lists the caller's vouchers, newest first; a manager's or admin's call lists everyone's.
+	// Lists the caller's vouchers, newest first; a call of staff lists everyone's.
 	ListVouchers(context.Context, *ListVouchersRequest) (*ListVouchersResponse, error)
 	mustEmbedUnimplementedVoucherServiceServer()
 }

@@ -315,7 +315,7 @@ func (x *BillDropped) GetBillId() string {
 	return ""
 }
 
-// A manager earned points by a report.
+// Staff earned points by a report.
 type PointsEarned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The wallet after the change.
@@ -370,7 +370,7 @@ func (x *PointsEarned) GetEntry() *Entry {
 	return nil
 }
 
-// A manager turned points into deposit.
+// Staff turned points into deposit.
 type PointsConverted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The wallet after the change.

@@ -944,12 +944,16 @@ const file_nadeuri_wallet_v1_wallet_service_proto_rawDesc = "" +
 	"\x0fACCOUNT_REVENUE\x10\x04\x12\x13\n" +
 	"\x0fACCOUNT_REWARDS\x10\x052\x8e\x04\n" +
 	"\rWalletService\x12U\n" +
-	"\x05TopUp\x12\x1f.nadeuri.wallet.v1.TopUpRequest\x1a .nadeuri.wallet.v1.TopUpResponse\"\t\x8a\xb5\x18\x02\x01\x05\x90\x02\x02\x12l\n" +
-	"\rConvertPoints\x12'.nadeuri.wallet.v1.ConvertPointsRequest\x1a(.nadeuri.wallet.v1.ConvertPointsResponse\"\b\x8a\xb5\x18\x01\x05\x90\x02\x02\x12b\n" +
+	"\x05TopUp\x12\x1f.nadeuri.wallet.v1.TopUpRequest\x1a .nadeuri.wallet.v1.TopUpResponse\"\t\x8a\xb5\x18\x02\x01\n" +
+	"\x90\x02\x02\x12l\n" +
+	"\rConvertPoints\x12'.nadeuri.wallet.v1.ConvertPointsRequest\x1a(.nadeuri.wallet.v1.ConvertPointsResponse\"\b\x8a\xb5\x18\x01\n" +
+	"\x90\x02\x02\x12b\n" +
 	"\tGetWallet\x12#.nadeuri.wallet.v1.GetWalletRequest\x1a$.nadeuri.wallet.v1.GetWalletResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12h\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x12h\n" +
 	"\vListEntries\x12%.nadeuri.wallet.v1.ListEntriesRequest\x1a&.nadeuri.wallet.v1.ListEntriesResponse\"\n" +
-	"\x8a\xb5\x18\x03\x01\x05\x02\x90\x02\x01\x12j\n" +
+	"\x8a\xb5\x18\x03\x01\n" +
+	"\x02\x90\x02\x01\x12j\n" +
 	"\vCheckLedger\x12%.nadeuri.wallet.v1.CheckLedgerRequest\x1a&.nadeuri.wallet.v1.CheckLedgerResponse\"\f\x8a\xb5\x18\x01\x02\x98\xb5\x18\x01\x90\x02\x01B\xc8\x01\n" +
 	"\x15com.nadeuri.wallet.v1B\x12WalletServiceProtoP\x01Z5example.com/nadeuri/sdk/go/nadeuri/wallet/v1;walletv1\xa2\x02\x03NWX\xaa\x02\x11Nadeuri.Wallet.V1\xca\x02\x11Nadeuri\\Wallet\\V1\xe2\x02\x1dNadeuri\\Wallet\\V1\\GPBMetadata\xea\x02\x13Nadeuri::Wallet::V1b\x06proto3"
 

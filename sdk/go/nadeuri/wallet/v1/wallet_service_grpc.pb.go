@@ -32,7 +32,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Deposits and points of customers and managers. Every entry moves an amount from one account to another, so the sum of
+// Deposits and points of customers and staff. Every entry moves an amount from one account to another, so the sum of
 // all accounts is zero; a balance is the sum of its entries.
 type WalletServiceClient interface {
 	// Tops up a deposit: charges a card and waits for the processor's answer. Then bills in arrears are paid from the
@@ -123,7 +123,7 @@ func (c *walletServiceClient) CheckLedger(ctx context.Context, in *CheckLedgerRe
 // All implementations must embed UnimplementedWalletServiceServer
 // for forward compatibility.
 //
-// Deposits and points of customers and managers. Every entry moves an amount from one account to another, so the sum of
+// Deposits and points of customers and staff. Every entry moves an amount from one account to another, so the sum of
 // all accounts is zero; a balance is the sum of its entries.
 type WalletServiceServer interface {
 	// Tops up a deposit: charges a card and waits for the processor's answer. Then bills in arrears are paid from the

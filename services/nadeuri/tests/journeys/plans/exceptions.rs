@@ -33,6 +33,8 @@ pub const GROWTH: &[(&str, &str, &str)] = &[
     ("driving", "filters drives by id", "the same"),
     ("driving", "filters drives by customer", "the same: few of them are of the driver who searches"),
     ("driving", "sorts drives", "the same"),
+    ("driving", "filters drives by overdue_at", "the index has only the drives that a driver has"),
+    ("driving", "scans drives", "the same"),
 ];
 
 /// A file whose statements may take as long as they do, and why.

@@ -2,6 +2,7 @@
 ALTER TABLE calendars ADD COLUMN owner text NOT NULL DEFAULT '';
 ALTER TABLE calendars ADD COLUMN model text NOT NULL DEFAULT '';
 ALTER TABLE calendars ADD COLUMN plate text NOT NULL DEFAULT '';
+ALTER TABLE reservations ADD COLUMN owner text NOT NULL DEFAULT '';
 ALTER TABLE reservations ADD COLUMN model text NOT NULL DEFAULT '';
 ALTER TABLE reservations ADD COLUMN plate text NOT NULL DEFAULT '';
 ALTER TABLE reservations ADD COLUMN time_zone text NOT NULL DEFAULT '';
@@ -16,4 +17,6 @@ ALTER TABLE reservations ADD COLUMN intervened_at timestamptz;
 CREATE INDEX reservations_unpaid ON reservations (customer) WHERE expires_at IS NOT NULL;
 CREATE INDEX reservations_owed ON reservations (customer) WHERE late_fee_owed;
 CREATE INDEX reservations_overdue ON reservations (created_at, id) WHERE overdue;
-CREATE INDEX calendars_owner ON calendars (owner);
+CREATE INDEX reservations_owner ON reservations (owner, created_at, id);
+CREATE INDEX reservations_of_owner_overdue ON reservations (owner, created_at, id) WHERE overdue;
+CREATE INDEX reservations_of_owner_in_state ON reservations (owner, state, created_at, id);
