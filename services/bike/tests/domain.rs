@@ -72,7 +72,7 @@ fn check(given: &[Event], when: Command, then: Result<&[Event], Refusal>) {
 #[test]
 fn x12_a_bike_has_another_owner() {
     let transferred = Event::Transferred("sol".to_owned(), NOW);
-    check(&[registered()], Command::Transfer("sol".to_owned()), Ok(&[transferred.clone()]));
+    check(&[registered()], Command::Transfer("sol".to_owned()), Ok(std::slice::from_ref(&transferred)));
     check(&[registered(), transferred.clone()], Command::Transfer("sol".to_owned()), Ok(&[]));
     assert_eq!(bike(&[registered(), transferred]).map(|bike| bike.owner).as_deref(), Some("sol"));
 }

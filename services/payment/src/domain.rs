@@ -205,8 +205,6 @@ pub enum Event {
     ChargeStarted(String, Timestamp),
     /// The seller voided the purchase while the processor was asked, and keeps so much.
     VoidNoted(i64),
-    /// The purchase was used while staff refunded a part of its price.
-    SettlementNoted,
     /// The customer pays with this, instead of a card that does not answer.
     MethodReplaced(String),
     /// Staff act: what they did follows.
@@ -541,7 +539,7 @@ impl Payment {
     fn decide_final(&self, command: &Command, now: Timestamp) -> Vec<Event> {
         let is_settlement = matches!(command, Command::Settle(_));
         if is_settlement && matches!(self.state, State::Refunding { then: Then::Approved, .. }) {
-            return vec![Event::SettlementNoted];
+            return vec![Event::Settled(now)];
         }
         let refused = matches!(self.state, State::Cancelling).then_some(Event::CancellationRefused(now));
         let is_paid = matches!(self.state, State::Approved | State::Cancelling);
@@ -567,11 +565,6 @@ impl Payment {
                 State::Refunding { then, .. } => *then = Then::Void { kept: *kept },
                 _ => {}
             },
-            Event::SettlementNoted => {
-                if let State::Refunding { then, .. } = &mut self.state {
-                    *then = Then::Settled;
-                }
-            }
             Event::MethodReplaced(with) => {
                 if let State::Charging { next, .. } = &mut self.state {
                     *next = Some(with.clone());
@@ -605,7 +598,10 @@ impl Payment {
                 }
                 self.state = State::Cancelled { refunded: self.refunded > 0 };
             }
-            Event::Settled(_) => self.state = State::Settled,
+            Event::Settled(_) => match &mut self.state {
+                State::Refunding { then, .. } => *then = Then::Settled,
+                state => *state = State::Settled,
+            },
         }
         if let Some(now) = event.time() {
             self.updated_at = now;
@@ -628,7 +624,6 @@ impl Event {
             | Event::Settled(now) => Some(*now),
             Event::ChargeStarted(..)
             | Event::VoidNoted(_)
-            | Event::SettlementNoted
             | Event::MethodReplaced(_)
             | Event::Intervened(_)
             | Event::Postponed(_) => None,

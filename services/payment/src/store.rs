@@ -117,7 +117,6 @@ impl Store for Payment {
             Event::Barred(..)
             | Event::ChargeStarted(..)
             | Event::VoidNoted(_)
-            | Event::SettlementNoted
             | Event::MethodReplaced(_)
             | Event::Intervened(_)
             | Event::Postponed(_)

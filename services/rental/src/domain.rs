@@ -307,7 +307,7 @@ pub enum Event {
     /// The car is no longer rented out.
     Retired(CarId),
     /// The car is reserved for a customer.
-    Reserved(ReservationId, Reservation),
+    Reserved(ReservationId, Box<Reservation>),
     /// Staff act in the customer's place: what they did follows.
     Intervened(ReservationId, Intervention),
     /// The period is free again; so much of a paid price is kept.
@@ -511,7 +511,7 @@ impl Aggregate for Calendar {
             Event::Transferred(owner) => calendar.owner.clone_from(owner),
             Event::Retired(_) => calendar.retired = true,
             Event::Reserved(id, reservation) => {
-                calendar.reservations.insert(*id, reservation.clone());
+                calendar.reservations.insert(*id, (**reservation).clone());
             }
             _ => {
                 if let Some(reservation) = event.reservation().and_then(|id| calendar.reservations.get_mut(&id)) {
@@ -627,7 +627,7 @@ impl Calendar {
             updated_at: now,
             last_event: None,
         };
-        Ok(vec![Event::Reserved(*id, reservation)])
+        Ok(vec![Event::Reserved(*id, Box::new(reservation))])
     }
 
     fn decide_return(

@@ -172,7 +172,7 @@ async fn x6_two_replicas_handle_each_event_once(mut app: Fragile) {
             let trip = customer.reserve(&car, period(0, 1)).await.unwrap();
             customer.rent(&trip).await.unwrap();
             customer.bring_back(&trip).await.unwrap();
-            customer.rate(&trip, 1 + (number % 5) as i32).await.unwrap();
+            customer.rate(&trip, 1 + (number % 5)).await.unwrap();
             trip
         }
     });

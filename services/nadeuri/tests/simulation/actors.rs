@@ -22,6 +22,9 @@ use crate::faults::SimulationRandom;
 use crate::harness::{BusinessLine, Harness};
 use crate::invariants::{Outcome, Seen};
 
+/// What staff write about the flows of customers that they end.
+pub const REASONS: [&str; 2] = ["the customer is away", "it was found"];
+
 /// The responses that actors got.
 #[derive(Default)]
 pub struct History {

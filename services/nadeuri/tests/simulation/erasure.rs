@@ -11,7 +11,7 @@ use contracts::personal::Erasure;
 use contracts::wallet::v1::CheckLedgerRequest;
 use tonic::Code;
 
-use crate::actors::by;
+use crate::actors::{REASONS, by};
 use crate::harness::{Harness, KEY_RETENTION};
 use crate::invariants::{Outcome, all_pages, read};
 use crate::stored::tables_with;
@@ -20,6 +20,9 @@ use crate::stored::tables_with;
 pub const DELAY: Duration = Duration::from_secs(60);
 /// Longer than the pause between two looks for erasures, and for old idempotency keys.
 const LOOKS: Duration = Duration::from_secs(150);
+
+/// What stands in place of a detail that was erased.
+const ERASED: &str = "erased";
 
 /// The money of all payments, by their states and without their customers; the pages of all customers.
 #[derive(Debug, PartialEq)]
@@ -119,10 +122,16 @@ async fn books(harness: &Harness) -> Result<Books, String> {
 }
 
 impl Books {
-    /// The same with a pseudonym in place of a customer.
+    /// The same with a pseudonym in place of a customer, and without what staff wrote about them.
     fn of(&self, customer: &str, pseudonym: &str) -> Books {
         let (old, new) = (format!("\"{customer}\""), format!("\"{pseudonym}\""));
-        let pages = self.pages.iter().map(|page| page.replace(&old, &new)).collect();
+        let reason = |text: &str| format!("reason: \"{text}\"");
+        let (written, erased) = (REASONS.map(reason), reason(ERASED));
+        let of = |page: &String| match page.contains(&old) {
+            true => written.iter().fold(page.replace(&old, &new), |page, reason| page.replace(reason, &erased)),
+            false => page.clone(),
+        };
+        let pages = self.pages.iter().map(of).collect();
         Books { payments: self.payments.clone(), events: self.events, pages }
     }
 }

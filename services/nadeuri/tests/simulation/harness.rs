@@ -283,16 +283,22 @@ impl Harness {
         Ok(std::mem::take(&mut *history.lock().expect("one thread")))
     }
 
-    /// Waits until no work is pending, also after the end of all stays.
+    /// Waits until no work is pending, also after the end of all stays and of the time of all rented cars.
     async fn settle(&self) -> Result<(), String> {
         // Unpaid reservations expire in this time.
         tokio::time::sleep(invariants::PAY_WITHIN + Duration::from_secs(5)).await;
         self.wait_until_idle().await?;
-        if self.lines.contains(&BusinessLine::Stays) {
-            // In one step: polling the timers for days of simulated time would take too long.
+        let has_cars = self.lines.contains(&BusinessLine::Cars);
+        if has_cars || self.lines.contains(&BusinessLine::Stays) {
+            // In two steps: polling the timers for days of simulated time would take too long.
             self.log("days pass");
-            tokio::time::advance(invariants::SEASON).await;
-            self.wait_until_idle().await?;
+            for days in [invariants::DAY, invariants::SEASON - invariants::DAY] {
+                tokio::time::advance(days).await;
+                self.wait_until_idle().await?;
+            }
+        }
+        if has_cars {
+            actors::cars::bring_back_late(self).await?;
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ use prost::Message as _;
 use crate::actors::{History, by};
 use crate::harness::{BusinessLine, Harness};
 
+/// A day.
+pub const DAY: Duration = Duration::from_secs(86_400);
 /// Longer than the time to the end of any stay, and shorter than the retention of idempotency keys.
 pub const SEASON: Duration = Duration::from_secs(6 * 86_400);
 /// The time limit for the payment of a reservation in the runs.

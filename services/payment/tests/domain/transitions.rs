@@ -393,8 +393,8 @@ fn x14_a_purchase_that_is_voided_or_used_during_a_refund_ends_so() {
     let voided = [refunding.clone(), vec![Event::VoidNoted(30)]].concat();
     let rest = Event::RefundStarted(30, Then::Void { kept: 30 }, NOW);
     check(&voided, Command::Refunded(1), NOW, Ok(&[Event::PartRefunded(NOW), rest]));
-    check(&refunding, settle(), NOW, Ok(&[Event::SettlementNoted]));
-    let settled = [refunding.clone(), vec![Event::SettlementNoted, Event::PartRefunded(NOW)]].concat();
+    check(&refunding, settle(), NOW, Ok(&[Event::Settled(NOW)]));
+    let settled = [refunding.clone(), vec![Event::Settled(NOW), Event::PartRefunded(NOW)]].concat();
     assert_eq!(state(&settled), State::Settled);
     check(&refunding, Command::Cancel, NOW, Err(Refusal::PaymentProcessing));
     check(&refunding, charge(), NOW, Ok(&[]));

@@ -107,7 +107,7 @@ fn reserved(number: u64, period: Period, days: u32) -> Event {
         updated_at: NOW,
         last_event: None,
     };
-    Event::Reserved(id(number), reservation)
+    Event::Reserved(id(number), Box::new(reservation))
 }
 
 /// The calendar that the events led to.

@@ -45,7 +45,7 @@ fn r1_a_resort_is_registered_once() {
 #[test]
 fn x12_a_resort_has_another_owner() {
     let transferred = Event::Transferred("sol".to_owned(), NOW);
-    check(&[registered()], Command::Transfer("sol".to_owned()), NOW, Ok(&[transferred.clone()]));
+    check(&[registered()], Command::Transfer("sol".to_owned()), NOW, Ok(std::slice::from_ref(&transferred)));
     check(&[registered(), transferred.clone()], Command::Transfer("sol".to_owned()), NOW, Ok(&[]));
     assert_eq!(resort(&[registered(), transferred]).map(|resort| resort.owner).as_deref(), Some("sol"));
 }

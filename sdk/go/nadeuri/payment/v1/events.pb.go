@@ -394,7 +394,7 @@ func (x *PaymentCancelled) GetPayment() *Payment {
 // The purchase was consumed: the payment can't be cancelled any more.
 type PaymentSettled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The payment, `SETTLED`.
+	// The payment, `SETTLED`, or `REFUNDING` while staff refund a part of it.
 	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

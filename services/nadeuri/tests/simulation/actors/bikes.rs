@@ -1,6 +1,8 @@
 //! Customers who rent bikes, managers who report on them, and an admin who registers them and writes them off.
 
-use contracts::bike::v1::{Bike, BikeState, ListBikesRequest, RegisterBikeRequest, RemoveBikeRequest};
+use contracts::bike::v1::{
+    Bike, BikeState, ListBikesRequest, RegisterBikeRequest, RemoveBikeRequest, TransferBikeRequest,
+};
 use contracts::money::v1::Money;
 use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest};
 use contracts::place::v1::Place;
@@ -63,7 +65,10 @@ async fn register(me: &Actor, number: u128) {
         battery_percent: Some(100),
         ..Default::default()
     };
-    me.insist(request, 0xb1ce_0000 + number).await;
+    let bike = me.insist(request, 0xb1ce_0000 + number).await.bike;
+    let (bike_id, owner_id) = (bike.unwrap_or_default().bike_id, "sol".to_owned());
+    let transfer = TransferBikeRequest { bike_id, owner_id, ..Default::default() };
+    me.insist(transfer, 0xb1ce_1000 + number).await;
 }
 
 async fn run_admin(me: Actor) {

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use contracts::fleet::v1::{Car, RegisterCarRequest, RemoveCarRequest};
+use contracts::fleet::v1::{Car, RegisterCarRequest, RemoveCarRequest, TransferCarRequest};
 use contracts::money::v1::Money;
 use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest, RefundPaymentRequest};
 use contracts::period::v1::Period;
 use contracts::place::v1::Place;
 use contracts::rental::v1::{
-    CancelReservationRequest, RateRentalRequest, RentCarRequest, Reservation, ReserveCarRequest, ReturnCarRequest,
+    CancelReservationRequest, ListReservationsRequest, RateRentalRequest, RentCarRequest, Reservation,
+    ReserveCarRequest, ReturnCarRequest,
 };
 use tokio::task::JoinHandle;
 
-use super::Actor;
+use super::{Actor, REASONS, by};
+use crate::harness::Harness;
 use crate::invariants::cars::Guarantee;
+use crate::invariants::{Outcome, all_pages, read};
 
 /// The number of customers.
 const CUSTOMERS: u64 = 4;
@@ -31,6 +34,30 @@ pub fn spawn(actor: impl Fn(String, &'static str) -> Actor) -> Vec<JoinHandle<()
         tokio::spawn(Customer { me, reservations: Mutex::default() }.run())
     };
     (0..CUSTOMERS).map(start).collect()
+}
+
+/// Days later, when nothing fails any more: some of the cars that should be back come back, and some of those who had
+/// them pay what that costs.
+pub async fn bring_back_late(harness: &Harness) -> Outcome {
+    let mut overdue = all_pages::<ListReservationsRequest>(harness).await?;
+    overdue.retain(|reservation| reservation.overdue);
+    for Reservation { reservation_id, .. } in overdue.into_iter().filter(|_| harness.random.pick(0..3) > 0) {
+        let reason = REASONS[1].to_owned();
+        read(harness, ReturnCarRequest { reservation_id, reason, ..Default::default() }).await?;
+    }
+    harness.wait_until_idle().await?;
+    let mut returned = all_pages::<ListReservationsRequest>(harness).await?;
+    returned.retain(|reservation| reservation.late_fee_owed);
+    let payments = all_pages::<ListPaymentsRequest>(harness).await?;
+    for Reservation { late_fee_id, customer_id, .. } in returned.iter().filter(|_| harness.random.pick(0..3) > 0) {
+        let fee = payments.iter().find(|payment| payment.purchase_id == *late_fee_id);
+        let payment_id = fee.ok_or_else(|| format!("the late fee {late_fee_id} has no payment"))?.payment_id.clone();
+        let payment_method = "sandbox-approve".to_owned();
+        let charge = ChargePaymentRequest { payment_id, payment_method, ..Default::default() };
+        let channel = harness.environment().peers.local("payment").ok_or("payment is down")?;
+        client::call(channel, by(customer_id, "customer", charge)).await.map_err(|status| format!("{status:?}"))?;
+    }
+    harness.wait_until_idle().await
 }
 
 struct Customer {
@@ -66,7 +93,7 @@ impl Customer {
                 self.rate(id).await;
             }
             9 if self.me.random.pick(0..2) == 0 => {
-                let (reservation_id, reason) = (id.clone(), "the customer is away".to_owned());
+                let (reservation_id, reason) = (id.clone(), REASONS[0].to_owned());
                 let (staff, is_return) = (self.me.with_role("admin"), self.me.random.pick(0..2) == 0);
                 if is_return {
                     staff.ask(ReturnCarRequest { reservation_id, reason, ..Default::default() }).await;
@@ -115,6 +142,9 @@ impl Customer {
             let registered = self.me.with_role("admin").insist(request, u128::from(number) + 1).await;
             cars.extend(registered.car.map(|car| car.car_id));
         }
+        let (car_id, owner_id) = (cars[0].clone(), "sol".to_owned());
+        let transfer = TransferCarRequest { car_id, owner_id, ..Default::default() };
+        self.me.with_role("admin").insist(transfer, 50).await;
         cars
     }
 

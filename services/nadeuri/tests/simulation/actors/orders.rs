@@ -9,7 +9,9 @@ use contracts::delivery::v1::{
 use contracts::money::v1::Money;
 use contracts::order::v1::{CancelOrderRequest, CreateOrderRequest, Order};
 use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest, Payment, PaymentState};
-use contracts::product::v1::{AddStockRequest, CreateProductRequest, Product, RepriceProductRequest};
+use contracts::product::v1::{
+    AddStockRequest, CreateProductRequest, Product, RepriceProductRequest, TransferProductRequest,
+};
 use tokio::task::JoinHandle;
 
 use super::Actor;
@@ -90,6 +92,12 @@ impl Customer {
             let request = CreateProductRequest { product: Some(product), ..Default::default() };
             let created = self.me.with_role("shop_staff").insist(request, 200 + u128::from(number)).await;
             products.extend(created.product.map(|product| product.product_id));
+        }
+        // To another owner, and back to who sells them here.
+        for (owner_id, request_id) in [("sol", 250), ("shop_staff", 251)] {
+            let (product_id, owner_id) = (products[0].clone(), owner_id.to_owned());
+            let transfer = TransferProductRequest { product_id, owner_id, ..Default::default() };
+            self.me.with_role("admin").insist(transfer, request_id).await;
         }
         products
     }

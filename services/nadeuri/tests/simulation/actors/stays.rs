@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use contracts::money::v1::Money;
 use contracts::payment::v1::{CancelPaymentRequest, ChargePaymentRequest, ListPaymentsRequest};
 use contracts::period::v1::Dates;
-use contracts::resort::v1::{OfferDatesRequest, RegisterResortRequest, Resort};
+use contracts::resort::v1::{OfferDatesRequest, RegisterResortRequest, Resort, TransferResortRequest};
 use contracts::stay::v1::{CancelStayRequest, ReserveStayRequest, Stay};
 use contracts::voucher::v1::{ListVouchersRequest, RedeemVoucherRequest};
 use tokio::task::JoinHandle;
@@ -100,6 +100,12 @@ impl Guest {
             let request = RegisterResortRequest { resort: Some(resort), ..Default::default() };
             let registered = self.me.with_role("resort_staff").insist(request, 100 + u128::from(number)).await;
             resorts.extend(registered.resort.map(|resort| resort.resort_id));
+        }
+        // To another owner, and back to who offers them here.
+        for (owner_id, request_id) in [("sol", 150), ("resort_staff", 151)] {
+            let (resort_id, owner_id) = (resorts[0].clone(), owner_id.to_owned());
+            let transfer = TransferResortRequest { resort_id, owner_id, ..Default::default() };
+            self.me.with_role("admin").insist(transfer, request_id).await;
         }
         resorts
     }

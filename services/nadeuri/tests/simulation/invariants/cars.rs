@@ -78,6 +78,7 @@ impl Cars {
 pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
     no_car_was_ever_promised_twice(seen)?;
     every_flow_is_completed_or_compensated(harness, seen)?;
+    late_fees_are_paid_once_or_owed(harness, seen)?;
     the_cars_show_their_rentals(seen)?;
     the_read_model_shows_rentals_and_payments(seen)
 }
@@ -188,6 +189,22 @@ fn every_flow_is_completed_or_compensated(harness: &Harness, seen: &Seen) -> Out
                 reservation.state().as_str_name(),
                 payment.payment_id,
                 payment.state().as_str_name(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn late_fees_are_paid_once_or_owed(harness: &Harness, seen: &Seen) -> Outcome {
+    for (id, reservation) in &seen.cars.reservations {
+        let Some(fee) = &reservation.late_fee else { continue };
+        let payment =
+            seen.payments.get(&reservation.late_fee_id).ok_or_else(|| format!("{id}: its fee is unpayable"))?;
+        let held = harness.processor.holds(&payment.payment_id);
+        let right = if reservation.late_fee_owed { 0 } else { fee.amount_minor };
+        if reservation.state() != ReservationState::Returned || held != right {
+            return Err(format!(
+                "the late fee of {reservation:?} should be {right}, but {held} were taken: {payment:?}"
             ));
         }
     }

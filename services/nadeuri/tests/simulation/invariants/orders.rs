@@ -107,6 +107,7 @@ pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
 pub fn may_come_from_a_call(event: &Event) -> Result<Option<bool>, String> {
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "product.v1.ProductCreated" | "product.v1.ProductRepriced" | "product.v1.StockAdded" => Some(true),
+        "product.v1.ProductTransferred" => Some(true),
         "order.v1.OrderDrafted" | "order.v1.OrderPlaced" => Some(true),
         "delivery.v1.DeliveryStarted" | "delivery.v1.DeliveryCompleted" => Some(true),
         "order.v1.OrderCancelled" | "order.v1.OrderCancellationRequested" => {
@@ -165,7 +166,8 @@ fn stock_is_what_was_added_and_not_taken(seen: &Seen) -> Outcome {
             // The first field of each of these is the product.
             let product = ProductCreated::decode(body(event)).ok().and_then(|event| event.product);
             let now = product.ok_or_else(|| format!("{} without a product", event.r#type))?.stock;
-            let may_change = !event.r#type.ends_with(".ProductRepriced");
+            let may_change =
+                ![".ProductRepriced", ".ProductTransferred"].iter().any(|kind| event.r#type.ends_with(kind));
             if now < *stock || now > *stock && !may_change {
                 return Err(format!("{} of {} made {now} of {stock}", event.r#type, event.subject));
             }

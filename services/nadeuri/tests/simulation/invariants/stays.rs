@@ -80,6 +80,7 @@ pub fn check(harness: &Harness, seen: &Seen) -> Outcome {
 pub fn may_come_from_a_call(event: &Event) -> Result<Option<bool>, String> {
     Ok(match event.r#type.strip_prefix("nadeuri.").unwrap_or_default() {
         "resort.v1.ResortRegistered" | "resort.v1.DatesOffered" | "resort.v1.DatesHeld" => Some(true),
+        "resort.v1.ResortTransferred" => Some(true),
         "stay.v1.StayReserved" | "voucher.v1.VoucherRedeemed" => Some(true),
         "stay.v1.StayCancelled" => {
             let cancelled = StayCancelled::decode(body(event)).map_err(|error| error.to_string())?;
@@ -124,7 +125,8 @@ pub const NOTIFIED: &[&str] =
 fn no_night_was_ever_held_twice(seen: &Seen) -> Outcome {
     let mut changes = Vec::new();
     let is_of_a_hold = |event: &&Event| {
-        let of_a_resort = ["ResortRegistered", "DatesOffered"].iter().any(|kind| event.r#type.ends_with(kind));
+        let of_a_resort =
+            ["ResortRegistered", "ResortTransferred", "DatesOffered"].iter().any(|kind| event.r#type.ends_with(kind));
         event.source == "resort" && !of_a_resort
     };
     for event in seen.events.iter().filter(is_of_a_hold) {
