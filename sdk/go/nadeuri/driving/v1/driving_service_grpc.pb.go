@@ -92,7 +92,8 @@ type DrivingServiceClient interface {
 	// in the driver's place, and say what it costs.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
-	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
+	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`; `INVALID_ARGUMENT` with
+	// `OTHER_CURRENCY` if staff say what it costs in another currency than the tariff.
 	FinishDrive(ctx context.Context, in *FinishDriveRequest, opts ...grpc.CallOption) (*FinishDriveResponse, error)
 	// Charges the fare of a finished drive again, after the automatic retries ended (event `FareUncollected`), and
 	// restarts them. For a paid fare it changes nothing.
@@ -301,7 +302,8 @@ type DrivingServiceServer interface {
 	// in the driver's place, and say what it costs.
 	//
 	// Returns `NOT_FOUND` if there is no such drive, or another driver has it; `FAILED_PRECONDITION` with the reason
-	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`.
+	// `DRIVE_NOT_ACCEPTED`, `DRIVE_NOT_STARTED`, `DRIVE_CANCELLED` or `DRIVE_LAPSED`; `INVALID_ARGUMENT` with
+	// `OTHER_CURRENCY` if staff say what it costs in another currency than the tariff.
 	FinishDrive(context.Context, *FinishDriveRequest) (*FinishDriveResponse, error)
 	// Charges the fare of a finished drive again, after the automatic retries ended (event `FareUncollected`), and
 	// restarts them. For a paid fare it changes nothing.
