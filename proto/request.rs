@@ -106,7 +106,11 @@ mod tests {
             place: Some(place::v1::Place::default()),
             ..fleet::v1::Car::default()
         };
-        assert_eq!(ids(fleet::v1::RegisterCarRequest { car: Some(car), ..Default::default() }), ["nested"]);
+        assert_eq!(
+            ids(fleet::v1::RegisterCarRequest { car: Some(car), ..Default::default() }),
+            ["nested", ""],
+            "the car and its owner"
+        );
         assert_eq!(ids(chronicle::v1::WatchEventsRequest::default()), [""; 0]);
     }
 

@@ -7,7 +7,6 @@
 package drivingv1
 
 import (
-	_ "example.com/nadeuri/sdk/go/nadeuri/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -532,7 +531,7 @@ var File_nadeuri_driving_v1_events_proto protoreflect.FileDescriptor
 
 const file_nadeuri_driving_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1fnadeuri/driving/v1/events.proto\x12\x12nadeuri.driving.v1\x1a(nadeuri/driving/v1/driving_service.proto\x1a nadeuri/options/v1/options.proto\"@\n" +
+	"\x1fnadeuri/driving/v1/events.proto\x12\x12nadeuri.driving.v1\x1a(nadeuri/driving/v1/driving_service.proto\"@\n" +
 	"\rDriveAccepted\x12/\n" +
 	"\x05drive\x18\x01 \x01(\v2\x19.nadeuri.driving.v1.DriveR\x05drive\"?\n" +
 	"\fDriveStarted\x12/\n" +
