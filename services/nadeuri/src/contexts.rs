@@ -64,11 +64,13 @@ mod tests {
     use super::*;
 
     /// Columns that tell nothing about a person, by their names.
-    const OTHERS: [&str; 42] = [
+    const OTHERS: [&str; 47] = [
         "bike",
         "bike_name",
         "bill",
         "car",
+        "car_model",
+        "car_plate",
         "cause",
         "code",
         "currency",
@@ -79,11 +81,13 @@ mod tests {
         "from_place",
         "giver",
         "kind",
+        "late_fee",
         "model",
         "name",
         "payment",
         "place",
         "place_name",
+        "plate",
         "product",
         "product_name",
         "pseudonym",
@@ -100,6 +104,7 @@ mod tests {
         "status",
         "subject",
         "taker",
+        "then_state",
         "time_zone",
         "to_place",
         "topic",
@@ -122,6 +127,7 @@ mod tests {
     #[tokio::test]
     async fn x16_every_column_with_a_text_is_known_to_be_personal_or_not() {
         let runtime = Runtime::real();
+        let mut undecided = Vec::new();
         for context in ALL {
             let store = format!("sqlite:file:columns-{}?mode=memory&cache=shared", context.name);
             let database = Database::open(&store, context.name, &runtime).await.expect("it can be opened");
@@ -136,11 +142,12 @@ mod tests {
                 let last = name.split('.').next_back().expect("a name has parts");
                 let is_of_thing = OTHERS.contains(&last) && !OF_PEOPLE.contains(&name.as_str());
                 let is_right = personal.contains(name) != is_of_thing || name == "erasures.subject";
-                assert!(is_right, "{}: {name} tells about a person, or does not: say which", context.name);
+                undecided.extend((!is_right).then(|| format!("{}: {name}", context.name)));
             }
             for name in personal {
                 assert!(columns.iter().any(|column| column.name == name), "{}: there is no {name}", context.name);
             }
         }
+        assert!(undecided.is_empty(), "these tell about a person, or do not: say which: {undecided:?}");
     }
 }
